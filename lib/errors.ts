@@ -1,0 +1,115 @@
+import { ErrorCode } from './protocol/error-codes.js';
+
+/** Base of every error this module throws: a fact, then the remedy, and a stable `code`. */
+export abstract class PxlWebSocketError extends Error {
+  abstract readonly code: string;
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** The options can't work. Thrown at start-up, naming each field and what to write instead. */
+export class InvalidOptionsError extends PxlWebSocketError {
+  readonly code = 'INVALID_OPTIONS';
+  constructor(flaws: readonly string[]) {
+    super(`PxlWebSocketModule can't start with these options:\n${flaws.map((flaw) => `  - ${flaw}`).join('\n')}`);
+  }
+}
+
+/** A `@WsRoute()` names something that can't be a route. */
+export class InvalidRouteError extends PxlWebSocketError {
+  readonly code = 'INVALID_ROUTE';
+}
+
+/** Two handlers claim one route. */
+export class DuplicateRouteError extends PxlWebSocketError {
+  readonly code = 'DUPLICATE_ROUTE';
+  constructor(route: string, first: string, second: string) {
+    super(`Route "${route}" is declared by ${first} and by ${second}. Remove one of the two, or rename its action.`);
+  }
+}
+
+/** Something was called before or after its time, e.g. `start()` before `load()`. */
+export class InvalidStateError extends PxlWebSocketError {
+  readonly code = 'INVALID_STATE';
+}
+
+/** The named client isn't connected to this node. */
+export class ClientNotFoundError extends PxlWebSocketError {
+  readonly code = 'CLIENT_NOT_FOUND';
+  constructor(clientId: string) {
+    super(`Client "${clientId}" is not connected here. It may have left; look it up with clientManager.getClient().`);
+  }
+}
+
+/** A metadata key that belongs to the module or to JavaScript itself. */
+export class ReservedKeyError extends PxlWebSocketError {
+  readonly code = 'RESERVED_KEY';
+  constructor(key: string) {
+    super(`Client metadata can't be stored under "${key}": the name is taken. Choose another key.`);
+  }
+}
+
+/** The message has no JSON form: a cycle, a BigInt, a function or `undefined`. */
+export class NotSerializableError extends PxlWebSocketError {
+  readonly code = 'NOT_SERIALIZABLE';
+  constructor(cause: unknown) {
+    super('The message has no JSON form. Send plain objects, arrays, strings, finite numbers, booleans and null.', { cause });
+  }
+}
+
+/** Base of errors that a peer is told: `code`, message and `details` go into the error frame. */
+export class PeerError extends PxlWebSocketError {
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly details?: unknown,
+  ) {
+    super(message);
+  }
+}
+
+export class UnknownRouteError extends PeerError {
+  constructor(type: string, action: string) {
+    super(ErrorCode.UnknownRoute, `There is no route "${type}/${action}".`);
+  }
+}
+
+export class RoomNameInvalidError extends PeerError {
+  constructor() {
+    super(ErrorCode.RoomNameInvalid, 'A room name has 1–128 characters of A–Z a–z 0–9 : _ . @ / -');
+  }
+}
+
+export class RoomForbiddenError extends PeerError {
+  constructor() {
+    super(ErrorCode.RoomForbidden, 'You may not join this room.');
+  }
+}
+
+export class RoomLimitError extends PeerError {
+  constructor(limit: number) {
+    super(ErrorCode.RoomLimit, `A client may be in ${limit} rooms at once. Leave one first.`);
+  }
+}
+
+export class TimeoutError extends PeerError {
+  constructor(what: string, timeoutMs: number) {
+    super(ErrorCode.Timeout, `${what} took longer than ${timeoutMs} ms.`);
+  }
+}
+
+/** `connectToServer()` could not connect, or the connection ended while somebody waited on it. */
+export class ConnectionError extends PxlWebSocketError {
+  readonly code = 'CONNECTION';
+  constructor(
+    message: string,
+    /** The close code, where the other side sent one. */
+    readonly closeCode?: number,
+  ) {
+    super(message);
+  }
+}
+
+/** The other side answered a request with an error frame; `code` and `details` are its own. */
+export class RemoteError extends PeerError {}

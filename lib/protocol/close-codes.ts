@@ -1,0 +1,56 @@
+/**
+ * Close codes this module sends. 1000–1015 are those of RFC 6455 section 7.4.1; the private ones tell the client what
+ * to do: 4000–4099 stop, 4100–4199 back off, 4200–4299 reconnect now.
+ */
+export const CloseCode = {
+  Normal: 1000,
+  GoingAway: 1001,
+  Unsupported: 1003,
+  InvalidUtf8: 1007,
+  Policy: 1008,
+  TooBig: 1009,
+  Internal: 1011,
+  Restarting: 1012,
+  TryLater: 1013,
+  Unauthenticated: 4001,
+  Forbidden: 4003,
+  BadFrames: 4004,
+  Replaced: 4009,
+  Kicked: 4010,
+  OverCapacity: 4100,
+  RateLimited: 4108,
+  SlowConsumer: 4113,
+  TokenExpired: 4200,
+  NoPong: 4201,
+  Idle: 4208,
+  StateLost: 4210,
+} as const;
+
+/** What a client does after a close: give up, wait longer than usual, or come back at once. */
+export type CloseAdvice = 'stop' | 'back-off' | 'reconnect-now' | 'reconnect';
+
+export function adviceOf(code: number): CloseAdvice {
+  if (code >= 4000 && code <= 4099) return 'stop';
+  if (code === 1003 || code === 1007 || code === 1008 || code === 1009) return 'back-off';
+  if (code === 1013 || (code >= 4100 && code <= 4199)) return 'back-off';
+  if (code >= 4200 && code <= 4299) return 'reconnect-now';
+  return 'reconnect';
+}
+
+/** True for a code that `close()` may send: 1000, 1001, 1003, 1007–1014 or 3000–4999 (RFC 6455 section 7.4). */
+export const isSendableCloseCode = (code: number): boolean =>
+  Number.isInteger(code) &&
+  ((code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999));
+
+/** A close reason holds at most 123 bytes (RFC 6455 section 5.5): cut at a character, never inside one. */
+export function fitReason(reason: string): string {
+  let bytes = 0;
+  let end = 0;
+  for (const character of reason) {
+    const point = character.codePointAt(0) ?? 0;
+    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    if (bytes > 123) return reason.slice(0, end);
+    end += character.length;
+  }
+  return reason;
+}

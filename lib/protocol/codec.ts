@@ -1,0 +1,86 @@
+import type { ErrorFrameData, RequestId } from './message.js';
+import { isRequestId, isRouteName } from './names.js';
+
+/** What one received frame turned out to be. */
+export type DecodedFrame =
+  | { kind: 'message'; type: string; action: string; data: unknown; id: RequestId | undefined }
+  | { kind: 'reply'; type: string; action: string; id: RequestId | undefined; response: unknown; more: boolean; done: boolean }
+  | { kind: 'error'; id: RequestId | undefined; data: ErrorFrameData }
+  | { kind: 'bad'; reason: string; id: RequestId | undefined };
+
+/** @default 32: deeper JSON is refused, so that no handler recurses over it. */
+export const MAX_DEPTH = 32;
+
+/** Reads one frame. Never throws: what is wrong is told in `reason`, without the peer's text. */
+export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): DecodedFrame {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return bad('The frame is not JSON.');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return bad('The frame is not a JSON object.');
+  }
+  const frame = value as Record<string, unknown>;
+  const id = frame['id'] as RequestId | undefined;
+  if (id !== undefined && !isRequestId(id)) return bad('"id" must be a string of 1–64 characters or a safe integer.');
+  const { type, action } = frame;
+  if (!isRouteName(type)) return bad('"type" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
+  if (!isRouteName(action)) return bad('"action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
+  const flaw = findFlaw(frame, maxDepth);
+  if (flaw) return bad(flaw, id);
+
+  if (type === 'error' && action === 'message') return { kind: 'error', id, data: readError(frame['data']) };
+  const done = frame['done'] === true;
+  if (done || Object.hasOwn(frame, 'response')) {
+    return { kind: 'reply', type, action, id, response: frame['response'], more: frame['more'] === true, done };
+  }
+  return { kind: 'message', type, action, data: frame['data'], id };
+}
+
+/**
+ * Writes one frame.
+ * @throws {TypeError} when the value has no JSON form (a cycle, a BigInt, a function, `undefined`).
+ */
+export function encodeFrame(frame: unknown): string {
+  const text = JSON.stringify(frame) as string | undefined;
+  if (text === undefined) throw new TypeError('The message has no JSON form.');
+  return text;
+}
+
+function bad(reason: string, id?: RequestId): DecodedFrame {
+  return { kind: 'bad', reason, id };
+}
+
+function readError(data: unknown): ErrorFrameData {
+  const given = (typeof data === 'object' && data !== null ? data : {}) as Partial<ErrorFrameData>;
+  return {
+    ...given,
+    error: typeof given.error === 'string' ? given.error : 'The peer reported an error.',
+    code: typeof given.code === 'string' ? given.code : 'INTERNAL',
+  };
+}
+
+/** `JSON.parse` makes `__proto__` an own property: harmless until somebody merges it, so it stops here. */
+function findFlaw(value: object, depthLeft: number): string | undefined {
+  if (depthLeft === 0) return 'The frame is nested too deeply.';
+  if (Array.isArray(value)) {
+    for (const item of value as unknown[]) {
+      if (typeof item === 'object' && item !== null) {
+        const flaw = findFlaw(item, depthLeft - 1);
+        if (flaw) return flaw;
+      }
+    }
+    return undefined;
+  }
+  for (const key in value) {
+    if (key === '__proto__') return 'The frame has a forbidden key.';
+    const item = (value as Record<string, unknown>)[key];
+    if (typeof item === 'object' && item !== null) {
+      const flaw = findFlaw(item, depthLeft - 1);
+      if (flaw) return flaw;
+    }
+  }
+  return undefined;
+}

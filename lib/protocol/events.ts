@@ -1,0 +1,14 @@
+/** Events that cross the bus. Every node's `subscriberEventHandler` and `@WsSubscribe()` methods receive them. */
+export enum WebSocketRedisSubscriberEvent {
+  ClientConnected = 'WebSocket:ClientConnected',
+  ClientDisconnected = 'WebSocket:ClientDisconnected',
+  ClientJoinedRoom = 'WebSocket:ClientJoinedRoom',
+  ClientLeftRoom = 'WebSocket:ClientLeftRoom',
+  DisconnectClient = 'WebSocket:DisconnectClient',
+  SendMessage = 'WebSocket:SendMessage',
+  SendMessageToAll = 'WebSocket:SendMessageToAll',
+  MessageError = 'WebSocket:MessageError',
+  QueueJobCompleted = 'WebSocket:QueueJobCompleted',
+  QueueJobError = 'WebSocket:QueueJobError',
+  Custom = 'WebSocket:Custom',
+}
