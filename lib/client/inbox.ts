@@ -1,0 +1,94 @@
+import { PeerError, UnknownRouteError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import type { ErrorFrame, ErrorFrameData } from '../protocol/message.js';
+import type { EventSink } from './client-events.js';
+import type { ServerMessage } from './greeting.js';
+import type { Link } from './link.js';
+import type { RouteHandlers } from './route-handlers.js';
+import type { SocketLike } from './socket-like.js';
+
+/** What a handler gets besides the data. */
+export interface HandlerContext<S extends SocketLike = SocketLike, C = unknown> {
+  client: C;
+  ws: S;
+  clientId: string;
+  /** The request's id, where the server waits for an answer. */
+  id?: string | number;
+}
+
+/** Handles one route. For a request the first value that is not `undefined` is the reply; a throw is an error frame. */
+export type RouteHandler<S extends SocketLike = SocketLike, C = unknown> = (
+  data: unknown,
+  context: HandlerContext<S, C>,
+) => unknown;
+
+type Outcome = { value: unknown } | { error: unknown };
+
+/** What becomes of the server's messages: `onMessage`, then each handler, then the answer where one is awaited. */
+export class Inbox<S extends SocketLike, C> {
+  readonly #client: C;
+  readonly #handlers: RouteHandlers<RouteHandler<S, C>>;
+  readonly #events: EventSink<S>;
+
+  constructor(client: C, handlers: RouteHandlers<RouteHandler<S, C>>, events: EventSink<S>) {
+    this.#client = client;
+    this.#handlers = handlers;
+    this.#events = events;
+  }
+
+  receive(message: ServerMessage, link: Link<S>): void {
+    const { type, action, data, id } = message;
+    const ws = link.socket;
+    const clientId = link.greeting?.clientId ?? '';
+    this.#events.emit('onMessage', { ws, clientId, data: { type, action, data } });
+
+    const context = { client: this.#client, ws, clientId, id };
+    const outcomes = this.#handlers.find(type, action).map((handler) => outcomeOf(() => handler(data, context)));
+    for (const outcome of outcomes) void this.#reportFailure(outcome, id !== undefined);
+    if (id !== undefined) void this.#answer(message, link, outcomes);
+  }
+
+  async #answer(message: ServerMessage, link: Link<S>, outcomes: Promise<Outcome>[]): Promise<void> {
+    const frame = await answerTo(message, outcomes);
+    try {
+      if (link.isOpen) link.send(frame);
+    } catch (error) {
+      this.#events.report(error);
+      if (link.isOpen) link.send(errorFrame(message, error));
+    }
+  }
+
+  /** A PeerError is how a handler answers a request with a refusal; everything else is a bug somebody must hear of. */
+  async #reportFailure(pending: Promise<Outcome>, isRequest: boolean): Promise<void> {
+    const outcome = await pending;
+    if ('error' in outcome && !(isRequest && outcome.error instanceof PeerError)) this.#events.report(outcome.error);
+  }
+}
+
+/** Async for its catch: `run` itself is called at once, so handlers are called in the order of the frames. */
+async function outcomeOf(run: () => unknown): Promise<Outcome> {
+  try {
+    return { value: await run() };
+  } catch (error) {
+    return { error };
+  }
+}
+
+async function answerTo(message: ServerMessage, outcomes: Promise<Outcome>[]): Promise<object> {
+  const { type, action, id } = message;
+  if (outcomes.length === 0) return errorFrame(message, new UnknownRouteError(type, action));
+  for (const pending of outcomes) {
+    const outcome = await pending;
+    if ('error' in outcome) return errorFrame(message, outcome.error);
+    if (outcome.value !== undefined) return { type, action, id, response: outcome.value };
+  }
+  return { type, action, id, response: null };
+}
+
+function errorFrame({ type, action, id }: ServerMessage, thrown: unknown): ErrorFrame {
+  const data: ErrorFrameData =
+    thrown instanceof PeerError
+      ? { error: thrown.message, code: thrown.code, type, action, details: thrown.details }
+      : { error: 'The client failed to handle this request.', code: ErrorCode.Internal, type, action };
+  return { type: 'error', action: 'message', id, data };
+}

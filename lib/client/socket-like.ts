@@ -1,0 +1,31 @@
+/**
+ * What the client needs of a socket: the W3C WebSocket, as browsers and the `ws` package have it.
+ * Each has its own event classes; the interfaces below say what is read of them.
+ */
+export interface SocketLike {
+  readonly readyState: number;
+  binaryType: string;
+  addEventListener(type: SocketEventName, listener: (event: object) => void): void;
+  removeEventListener(type: SocketEventName, listener: (event: object) => void): void;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
+  close(code?: number, reason?: string): void;
+}
+
+export type SocketEventName = 'message' | 'close' | 'error';
+
+export interface SocketMessageEvent {
+  data: unknown;
+}
+
+export interface SocketCloseEvent {
+  code: number;
+  reason: string;
+}
+
+/** Browsers tell nothing about a failure; `ws` gives the error. */
+export interface SocketErrorEvent {
+  error?: unknown;
+  message?: string;
+}
+
+export const SOCKET_OPEN = 1;

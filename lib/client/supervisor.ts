@@ -1,0 +1,203 @@
+import { ConnectionError } from '../errors.js';
+import { adviceOf } from '../protocol/close-codes.js';
+import type { CloseAdvice } from '../protocol/close-codes.js';
+import type { Backoff } from './backoff.js';
+import type { ClientState, EventSink } from './client-events.js';
+import { HandshakeRefusedError, toConnectionError } from './client-errors.js';
+import type { ReconnectOptions } from './client-options.js';
+import type { Link, LinkEnd } from './link.js';
+import type { SocketLike } from './socket-like.js';
+
+export interface SupervisorOptions {
+  connectTimeoutMs: number;
+  reconnect: false | Required<ReconnectOptions>;
+}
+
+/** What the client does at the turning points of a connection. */
+export interface SupervisorHooks<S extends SocketLike> {
+  /** Makes a link and waits for its greeting; leaves nothing open when the signal aborts. */
+  dial(signal: AbortSignal): Promise<Link<S>>;
+  /** Runs between the greeting and `open`; never rejects. */
+  restore(link: Link<S>): Promise<void>;
+  opened(link: Link<S>): void;
+  lost(link: Link<S>, end: LinkEnd, willReconnect: boolean): void;
+}
+
+interface Attempt {
+  controller: AbortController;
+  outcome: Promise<void>;
+}
+
+/**
+ * Decides when to connect, when to come back and when to stop. At most one attempt, one link and one timer at a time;
+ * state is always changed before anybody is told, so that a callback may call `connect()` or `disconnect()`.
+ */
+export class Supervisor<S extends SocketLike> {
+  #state: ClientState = 'idle';
+  #link: Link<S> | undefined;
+  #attempt: Attempt | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #options: SupervisorOptions;
+  readonly #backoff: Backoff;
+  readonly #hooks: SupervisorHooks<S>;
+  readonly #events: EventSink<S>;
+
+  constructor(options: SupervisorOptions, backoff: Backoff, hooks: SupervisorHooks<S>, events: EventSink<S>) {
+    this.#options = options;
+    this.#backoff = backoff;
+    this.#hooks = hooks;
+    this.#events = events;
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  /** The link while the state is `open`. */
+  get openLink(): Link<S> | undefined {
+    return this.#state === 'open' ? this.#link : undefined;
+  }
+
+  connect(): Promise<void> {
+    if (this.#attempt) return this.#attempt.outcome;
+    if (this.#state === 'open') return Promise.resolve();
+    // While reconnecting, the caller's wish shortens the wait.
+    this.#clearRetry();
+    if (this.#state === 'reconnecting') return this.#try();
+    this.#backoff.reset();
+    this.#state = 'connecting';
+    const outcome = this.#try();
+    this.#announceState('connecting');
+    return outcome;
+  }
+
+  disconnect(code: number, reason: string): void {
+    const [before, link, attempt] = [this.#state, this.#link, this.#attempt];
+    this.#clearRetry();
+    this.#link = undefined;
+    this.#attempt = undefined;
+    if (before === 'idle' || before === 'closed') return;
+    this.#state = 'closed';
+    const error = new ConnectionError('disconnect() was called.');
+    attempt?.controller.abort(error);
+    link?.close(code, reason, error);
+    this.#announceState('closed');
+    if (before === 'open' && link?.end) this.#hooks.lost(link, link.end, false);
+  }
+
+  /** To be called once for each link that ends. */
+  linkEnded(link: Link<S>, end: LinkEnd): void {
+    // Before `open` the attempt itself sees the end; after disconnect() nobody cares.
+    if (link !== this.#link || this.#state !== 'open') return;
+    this.#link = undefined;
+    this.#backoff.lost();
+    const advice = adviceOf(end.code);
+    const willReconnect = this.#mayRetry(advice);
+    this.#state = willReconnect ? 'reconnecting' : 'closed';
+    this.#announceState(this.#state);
+    this.#hooks.lost(link, end, willReconnect && this.#state !== 'closed');
+    this.#scheduleRetry(advice);
+  }
+
+  #try(): Promise<void> {
+    const controller = new AbortController();
+    const attempt: Attempt = { controller, outcome: Promise.resolve() };
+    this.#attempt = attempt;
+    attempt.outcome = this.#run(attempt);
+    // A background attempt has no other listener; #failed() has reported its error.
+    attempt.outcome.catch(() => undefined);
+    return attempt.outcome;
+  }
+
+  async #run(attempt: Attempt): Promise<void> {
+    const { signal } = attempt.controller;
+    try {
+      const link = await this.#establish(attempt);
+      // From here to `opened` nothing may wait: disconnect() or the link's end could come between.
+      signal.throwIfAborted();
+      if (link.end) throw link.end.error;
+      this.#attempt = undefined;
+      this.#state = 'open';
+      this.#backoff.connected();
+      this.#announceState('open');
+      this.#hooks.opened(link);
+    } catch (thrown) {
+      const error = toConnectionError(thrown);
+      if (this.#attempt === attempt) this.#failed(error);
+      throw error;
+    }
+  }
+
+  /** One time limit spans everything: first it ends the dialling, then it ends the wait for the rooms. */
+  async #establish({ controller }: Attempt): Promise<Link<S>> {
+    const { connectTimeoutMs } = this.#options;
+    let onTimeUp = (): void => controller.abort(new ConnectionError(timeoutSentence(connectTimeoutMs)));
+    const timer = setTimeout(() => onTimeUp(), connectTimeoutMs);
+    try {
+      const link = await this.#hooks.dial(controller.signal);
+      if (controller.signal.aborted) {
+        link.close(1000, '');
+        return link;
+      }
+      this.#link = link;
+      await new Promise<void>((resolve) => {
+        onTimeUp = resolve;
+        void link.ended.then(() => resolve());
+        void this.#hooks.restore(link).then(resolve);
+      });
+      return link;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #failed(error: ConnectionError): void {
+    const { reconnect } = this.#options;
+    const advice = adviceAfter(error);
+    const isFirst = this.#state === 'connecting';
+    this.#attempt = undefined;
+    this.#link = undefined;
+    const willRetry = this.#mayRetry(advice) && (!isFirst || (reconnect && reconnect.initial));
+    const before = this.#state;
+    this.#state = willRetry ? 'reconnecting' : 'closed';
+    if (this.#state !== before) this.#announceState(this.#state);
+    // Whoever called connectToServer() for the first time holds the rejection.
+    if (!isFirst) this.#events.report(error);
+    this.#scheduleRetry(advice);
+  }
+
+  #mayRetry(advice: CloseAdvice): boolean {
+    const { reconnect } = this.#options;
+    return reconnect !== false && advice !== 'stop' && this.#backoff.attempts < reconnect.maxAttempts;
+  }
+
+  /** Callbacks ran in between: they may have disconnected, or connected by themselves. */
+  #scheduleRetry(advice: CloseAdvice): void {
+    if (this.#state !== 'reconnecting' || this.#attempt || this.#retryTimer !== undefined) return;
+    const delayMs = this.#backoff.next(advice);
+    // It keeps a Node process alive: a service that lost its server has to wait for it, not to exit.
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      void this.#try();
+    }, delayMs);
+    this.#events.emit('onReconnecting', { attempt: this.#backoff.attempts, delayMs });
+  }
+
+  #clearRetry(): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = undefined;
+  }
+
+  #announceState(state: ClientState): void {
+    this.#events.emit('onStateChanged', { state });
+  }
+}
+
+function adviceAfter(error: ConnectionError): CloseAdvice {
+  if (error instanceof HandshakeRefusedError) return error.advice;
+  return error.closeCode === undefined ? 'reconnect' : adviceOf(error.closeCode);
+}
+
+function timeoutSentence(timeoutMs: number): string {
+  return `The server did not greet within ${timeoutMs} ms. Check the url and the server, or raise connectTimeoutMs.`;
+}
