@@ -54,7 +54,17 @@ export class ReservedKeyError extends PxlWebSocketError {
 export class NotSerializableError extends PxlWebSocketError {
   readonly code = 'NOT_SERIALIZABLE';
   constructor(cause: unknown) {
-    super('The message has no JSON form. Send plain objects, arrays, strings, finite numbers, booleans and null.', { cause });
+    super('The message has no JSON form. Send plain objects, arrays, strings, finite numbers, booleans and null.', {
+      cause,
+    });
+  }
+}
+
+/** A message whose `type` or `action` breaks the rules for names. */
+export class InvalidMessageError extends PxlWebSocketError {
+  readonly code = 'INVALID_MESSAGE';
+  constructor() {
+    super('A message needs a "type" and an "action" of 1–64 characters of A–Z a–z 0–9 _ . - each.');
   }
 }
 

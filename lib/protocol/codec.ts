@@ -4,7 +4,15 @@ import { isRequestId, isRouteName } from './names.js';
 /** What one received frame turned out to be. */
 export type DecodedFrame =
   | { kind: 'message'; type: string; action: string; data: unknown; id: RequestId | undefined }
-  | { kind: 'reply'; type: string; action: string; id: RequestId | undefined; response: unknown; more: boolean; done: boolean }
+  | {
+      kind: 'reply';
+      type: string;
+      action: string;
+      id: RequestId | undefined;
+      response: unknown;
+      more: boolean;
+      done: boolean;
+    }
   | { kind: 'error'; id: RequestId | undefined; data: ErrorFrameData }
   | { kind: 'bad'; reason: string; id: RequestId | undefined };
 
@@ -47,6 +55,27 @@ export function encodeFrame(frame: unknown): string {
   const text = JSON.stringify(frame) as string | undefined;
   if (text === undefined) throw new TypeError('The message has no JSON form.');
   return text;
+}
+
+/**
+ * Writes a reply. The names were checked when the request came, so they need no escaping.
+ * @throws {TypeError} when the response has no JSON form
+ */
+export function encodeReply(
+  to: { type: string; action: string; id?: RequestId | undefined },
+  response: unknown,
+  more = false,
+): string {
+  return `${replyHead(to)},"response":${encodeFrame(response ?? null)}${more ? ',"more":true}' : '}'}`;
+}
+
+/** Writes the end of a stream. */
+export function encodeStreamEnd(to: { type: string; action: string; id?: RequestId | undefined }): string {
+  return `${replyHead(to)},"done":true}`;
+}
+
+function replyHead({ type, action, id }: { type: string; action: string; id?: RequestId | undefined }): string {
+  return `{"type":"${type}","action":"${action}"${id === undefined ? '' : `,"id":${JSON.stringify(id)}`}`;
 }
 
 function bad(reason: string, id?: RequestId): DecodedFrame {

@@ -1,0 +1,47 @@
+import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
+import type { WebSocket } from 'ws';
+import type { WebSocketUser } from '../protocol/message.js';
+
+/** A connected client, as the managers and events hand it out. */
+export interface ConnectedClient {
+  readonly clientId: string;
+  /** Null for a client that is connected to another node. */
+  readonly ws: WebSocket | null;
+  /** Milliseconds since the epoch of the last message or pong. */
+  lastActivity: number;
+  /** Who it is: from the handshake, or from `joinRoom()` on a server without authentication. */
+  readonly user?: WebSocketUser | null;
+  /** The room it joined last and is still in. */
+  readonly roomName?: string | null;
+  /** Every room it is in. */
+  readonly rooms: string[];
+  /**
+   * Asks this client and resolves with its `response`.
+   * @param options.timeoutMs how long to wait. @default 10_000
+   * @throws {RemoteError} the client answered with an error frame
+   * @throws {TimeoutError} no answer in time
+   * @throws {ConnectionError} the client left first
+   */
+  request<T = unknown>(type: string, action: string, data?: unknown, options?: { timeoutMs?: number }): Promise<T>;
+  // Custom metadata, as updateClient() stores it: the application knows its types, this module doesn't.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  [key: string]: any;
+}
+
+/** What the parameter decorators read: the third argument of every routed call. */
+export interface RoutedCall {
+  readonly clientId: string;
+  readonly client: unknown;
+}
+
+const routedCall = (context: ExecutionContext): RoutedCall => context.getArgByIndex<RoutedCall>(2);
+
+/** Injects the `ConnectedClient` that sent the message; in a client's handler, the `WebSocketClient` that received it. */
+export const ConnectedClient: () => ParameterDecorator = createParamDecorator(
+  (_: unknown, context: ExecutionContext) => routedCall(context).client,
+);
+
+/** Injects the client id of the sender. */
+export const ClientId: () => ParameterDecorator = createParamDecorator(
+  (_: unknown, context: ExecutionContext) => routedCall(context).clientId,
+);

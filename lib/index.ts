@@ -1,0 +1,45 @@
+export {
+  WebSocketClientBaseController,
+  type WebSocketClientBaseControllerConstructorParams,
+  WebSocketServerBaseController,
+  type WebSocketServerBaseControllerConstructorParams,
+} from './base-controllers.js';
+export type { ClientState, WebSocketClientEvents } from './client/client-events.js';
+export type { ReconnectOptions, RequestOptions } from './client/client-options.js';
+export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
+export { BadFrameError, HandshakeRefusedError, StreamOverflowError } from './client/client-errors.js';
+export type { Bus, BusReceiver } from './cluster/bus.js';
+export { ClientId, ConnectedClient } from './decorators/connected-client.js';
+export { WsGateway, WsRoute, type WsRouteOptions } from './decorators/ws-route.js';
+export { type ChannelMatcher, WsSubscribe, type WsSubscribeOptions } from './decorators/ws-subscribe.js';
+export * from './errors.js';
+export { adviceOf, type CloseAdvice, CloseCode } from './protocol/close-codes.js';
+export type { Audience, Delivery } from './protocol/delivery.js';
+export { ErrorCode } from './protocol/error-codes.js';
+export { WebSocketRedisSubscriberEvent } from './protocol/events.js';
+export type { ErrorFrame, ErrorFrameData, RequestId, WebSocketMessage, WebSocketUser } from './protocol/message.js';
+export { PxlWebSocketModule } from './pxl-websocket.module.js';
+export type { WebSocketOptionsFactory } from './pxl-websocket.module-definition.js';
+export type { WebSocketClientModuleAsyncOptions, WebSocketClientModuleOptions } from './pxl-websocket-client.module.js';
+export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './resources.js';
+export { WebSocketRoomManager } from './rooms/room-manager.js';
+export { WebSocketClientManager } from './server/client-manager.js';
+export type { Disconnection } from './server/connections.js';
+export { WebSocketServer } from './server/websocket-server.js';
+export {
+  getWebSocketClientToken,
+  InjectWebSocketClient,
+  PXL_DATABASE,
+  PXL_QUEUE_MANAGER,
+  PXL_REDIS,
+} from './tokens.js';
+export type {
+  JoinRoom,
+  SubscriberEvent,
+  WebSocketEvents,
+  WebSocketOptions,
+  WebSocketRoute,
+  WebSocketType,
+} from './websocket-options.js';
+export { WebSocketService, type WebSocketServiceOptions, type SendOptions } from './websocket.service.js';
+export { PxlWsAdapter } from './ws-adapter.js';

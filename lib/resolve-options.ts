@@ -1,0 +1,238 @@
+import { InvalidOptionsError } from './errors.js';
+import type { WebSocketOptions } from './websocket-options.js';
+
+/** Every default, here alone. */
+export const DEFAULTS = {
+  path: '/ws',
+  maxConnections: 10_000,
+  rooms: {
+    clientCanJoinMultipleRooms: true,
+    maxPerClient: 100,
+    protectedPrefixes: ['private:', 'user:', 'system:'],
+  },
+  disconnectInactiveClients: { enabled: false, inactiveTime: 300_000, log: false },
+  auth: { required: true, timeoutMs: 5_000 },
+  messages: {
+    maxPayload: 65_536,
+    maxDepth: 32,
+    concurrency: 1,
+    maxQueued: 64,
+    handlerTimeoutMs: 10_000,
+    maxStreams: 32,
+    maxBadFrames: 10,
+  },
+  heartbeat: { pingIntervalMs: 25_000, pongTimeoutMs: 10_000 },
+  clientList: {
+    enabled: true,
+    publicFields: ['clientId', 'userId', 'username', 'userType', 'rooms'],
+    maxClients: 200,
+    minIntervalMs: 250,
+  },
+  drain: { spreadMs: 5_000, terminateAfterMs: 10_000 },
+};
+
+type Section = keyof WebSocketOptions;
+type Given<K extends Section> = Exclude<NonNullable<WebSocketOptions[K]>, false>;
+type Merged<K extends Section & keyof typeof DEFAULTS> = Omit<Given<K>, keyof (typeof DEFAULTS)[K]> &
+  (typeof DEFAULTS)[K];
+
+/** The options with every default filled in. */
+export interface ResolvedOptions {
+  enabled: boolean;
+  type: 'server' | 'client';
+  autoStart: boolean;
+  host: string | undefined;
+  path: string;
+  /** Only for `type: 'client'`. */
+  url: string;
+  printRoutes: boolean;
+  maxConnections: number;
+  rooms: Merged<'rooms'>;
+  disconnectInactiveClients: Merged<'disconnectInactiveClients'> & { intervalCheckTime: number };
+  auth: Merged<'auth'> | undefined;
+  origins: NonNullable<WebSocketOptions['origins']>;
+  messages: Merged<'messages'>;
+  heartbeat: Merged<'heartbeat'> | false;
+  clientList: Merged<'clientList'>;
+  drain: Merged<'drain'>;
+  events: NonNullable<WebSocketOptions['events']>;
+  subscriberEventHandler: WebSocketOptions['subscriberEventHandler'];
+  users: NonNullable<WebSocketOptions['users']>;
+  client: NonNullable<WebSocketOptions['client']>;
+}
+
+/**
+ * Fills in the defaults.
+ * @throws {InvalidOptionsError} naming every field that can't work and what to write instead
+ */
+export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
+  const flaws = findFlaws(given);
+  if (flaws.length > 0) throw new InvalidOptionsError(flaws);
+
+  const inactive = merge(DEFAULTS.disconnectInactiveClients, given.disconnectInactiveClients);
+  const path = given.path ?? pathOf(given.url) ?? DEFAULTS.path;
+  return {
+    enabled: given.enabled ?? true,
+    type: given.type ?? 'server',
+    autoStart: given.autoStart ?? true,
+    host: given.host,
+    path,
+    url: clientUrl(given, path),
+    printRoutes: given.debug?.printRoutes ?? false,
+    maxConnections: given.maxConnections ?? DEFAULTS.maxConnections,
+    rooms: merge(DEFAULTS.rooms, given.rooms),
+    disconnectInactiveClients: {
+      ...inactive,
+      intervalCheckTime:
+        given.disconnectInactiveClients?.intervalCheckTime ??
+        Math.min(15_000, Math.max(100, inactive.inactiveTime / 10)),
+    },
+    auth: given.auth && merge(DEFAULTS.auth, given.auth),
+    origins: given.origins ?? [],
+    messages: merge(DEFAULTS.messages, given.messages),
+    heartbeat: given.heartbeat === false ? false : merge(DEFAULTS.heartbeat, given.heartbeat),
+    clientList: merge(DEFAULTS.clientList, given.clientList),
+    drain: merge(DEFAULTS.drain, given.drain),
+    events: given.events ?? {},
+    subscriberEventHandler: given.subscriberEventHandler,
+    users: given.users ?? {},
+    client: given.client ?? {},
+  };
+}
+
+/** An option written as `undefined` takes its default, as if it had been left out. */
+function merge<D extends object, G extends object>(defaults: D, given: G | undefined): Omit<G, keyof D> & D {
+  const merged = { ...defaults } as Record<string, unknown>;
+  for (const [key, value] of Object.entries(given ?? {})) if (value !== undefined) merged[key] = value;
+  return merged as Omit<G, keyof D> & D;
+}
+
+function pathOf(url: string | undefined): string | undefined {
+  if (url === undefined) return undefined;
+  return url.startsWith('/') ? url : new URL(url).pathname;
+}
+
+function clientUrl(given: WebSocketOptions, path: string): string {
+  if (given.url && !given.url.startsWith('/')) return given.url;
+  return `ws://${given.host ?? 'localhost'}${given.url ?? path}`;
+}
+
+const positive = (value: unknown): boolean => Number.isInteger(value) && (value as number) > 0;
+const natural = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
+const isTextList = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+const isFlag = (value: unknown): boolean => typeof value === 'boolean';
+const isFunction = (value: unknown): boolean => typeof value === 'function';
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+const isHeartbeat = (value: unknown): boolean => value === false || isObject(value);
+const isUrl = (value: unknown): boolean =>
+  isText(value) && ((value as string).startsWith('/') || isWsUrl(value as string));
+const isPath = (value: unknown): boolean => isText(value) && /^\/[^?#\s]*$/.test(value as string);
+const isOrigins = (value: unknown): boolean => isFunction(value) || (Array.isArray(value) && value.every(isOrigin));
+
+const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> = {
+  enabled: [isFlag, 'true or false'],
+  type: [(value) => value === 'server' || value === 'client', "'server' or 'client'"],
+  autoStart: [isFlag, 'true or false'],
+  host: [
+    (value) => isText(value) && /^[^/\s]+$/.test(value as string),
+    "a host such as 'chat.example.com', without scheme or path",
+  ],
+  url: [isUrl, "a ws:// or wss:// URL, or a path such as '/ws'"],
+  path: [isPath, "a path that starts with '/', without '?' or '#', such as '/ws'"],
+  maxConnections: [positive, 'a whole number above 0'],
+  origins: [isOrigins, "a list of exact origins such as 'https://app.example.com' (no path), or a function"],
+  subscriberEventHandler: [isFunction, 'a function'],
+  debug: [isObject, 'an object'],
+  'debug.printRoutes': [isFlag, 'true or false'],
+  rooms: [isObject, 'an object'],
+  'rooms.clientCanJoinMultipleRooms': [isFlag, 'true or false'],
+  'rooms.maxPerClient': [positive, 'a whole number above 0'],
+  'rooms.protectedPrefixes': [isTextList, 'a list of texts'],
+  'rooms.authorizeJoin': [isFunction, 'a function'],
+  disconnectInactiveClients: [isObject, 'an object'],
+  'disconnectInactiveClients.enabled': [isFlag, 'true or false'],
+  'disconnectInactiveClients.inactiveTime': [positive, 'a whole number of milliseconds above 0'],
+  'disconnectInactiveClients.intervalCheckTime': [positive, 'a whole number of milliseconds above 0'],
+  'disconnectInactiveClients.log': [isFlag, 'true or false'],
+  events: [isObject, 'an object'],
+  'events.onServerStarted': [isFunction, 'a function'],
+  'events.onConnected': [isFunction, 'a function'],
+  'events.onDisconnected': [isFunction, 'a function'],
+  'events.onMessage': [isFunction, 'a function'],
+  'events.onError': [isFunction, 'a function'],
+  users: [isObject, 'an object'],
+  'users.load': [isFunction, 'a function'],
+  auth: [isObject, 'an object'],
+  'auth.authenticate': [isFunction, 'a function'],
+  'auth.required': [isFlag, 'true or false'],
+  'auth.timeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  messages: [isObject, 'an object'],
+  'messages.maxPayload': [positive, 'a whole number of bytes above 0'],
+  'messages.maxDepth': [positive, 'a whole number above 0'],
+  'messages.concurrency': [positive, 'a whole number above 0'],
+  'messages.maxQueued': [positive, 'a whole number above 0'],
+  'messages.handlerTimeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  'messages.maxStreams': [positive, 'a whole number above 0'],
+  'messages.maxBadFrames': [positive, 'a whole number above 0'],
+  heartbeat: [isHeartbeat, 'false or an object'],
+  'heartbeat.pingIntervalMs': [positive, 'a whole number of milliseconds above 0'],
+  'heartbeat.pongTimeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  clientList: [isObject, 'an object'],
+  'clientList.enabled': [isFlag, 'true or false'],
+  'clientList.publicFields': [isTextList, 'a list of field names'],
+  'clientList.maxClients': [natural, 'a whole number'],
+  'clientList.minIntervalMs': [natural, 'a whole number of milliseconds'],
+  drain: [isObject, 'an object'],
+  'drain.spreadMs': [natural, 'a whole number of milliseconds'],
+  'drain.terminateAfterMs': [natural, 'a whole number of milliseconds'],
+  client: [isObject, 'an object'],
+  'client.headers': [isObject, 'an object of header names and values'],
+  'client.connectTimeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  'client.reconnect': [isHeartbeat, 'false or an object'],
+};
+
+const REMEDIES: Record<string, string> = {
+  controllersDirectory: 'is gone: put @WsRoute(type, action) on a method of any provider',
+  routes: 'is gone: put @WsRoute(type, action) on a method of any provider',
+};
+
+function findFlaws(given: WebSocketOptions): string[] {
+  if (!isObject(given)) return ['the options must be an object'];
+  const flaws: string[] = [];
+  for (const [name, value] of Object.entries(given)) {
+    check(name, value, flaws);
+    const hasFields = Object.keys(RULES).some((rule) => rule.startsWith(`${name}.`));
+    if (hasFields && isObject(value)) {
+      for (const [field, inner] of Object.entries(value as object)) check(`${name}.${field}`, inner, flaws);
+    }
+  }
+  if (given.auth && !given.auth.authenticate)
+    flaws.push('"auth.authenticate" is missing: give a function that returns the user or null');
+  const { clientList } = given;
+  for (const secret of ['ws', 'user', 'payload', 'request']) {
+    if (clientList?.publicFields?.includes(secret))
+      flaws.push(`"clientList.publicFields" can't name "${secret}": it is not for others to see`);
+  }
+  if (given.type === 'client' && !given.url)
+    flaws.push('"url" is missing: a client needs it, e.g. \'ws://localhost:3000/ws\'');
+  return flaws;
+}
+
+function check(name: string, value: unknown, flaws: string[]): void {
+  if (value === undefined) return;
+  const rule = RULES[name];
+  if (rule) {
+    if (!rule[0](value)) flaws.push(`"${name}" must be ${rule[1]}`);
+    return;
+  }
+  flaws.push(`"${name}" ${REMEDIES[name] ?? 'is not an option: remove it or mend its spelling'}`);
+}
+
+function isWsUrl(text: string): boolean {
+  return URL.canParse(text) && /^wss?:$/.test(new URL(text).protocol);
+}
+
+function isOrigin(value: unknown): boolean {
+  return typeof value === 'string' && (value === '*' || (URL.canParse(value) && new URL(value).origin === value));
+}

@@ -1,0 +1,84 @@
+import { HttpException } from '@nestjs/common';
+import { WsException } from '@nestjs/websockets';
+import { PeerError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import type { ErrorFrame, ErrorFrameData, RequestId } from '../protocol/message.js';
+
+/** The only sentence a peer hears of an error that wasn't meant for it. */
+const INTERNAL_SENTENCE = 'Something went wrong on the server.';
+
+const CODE_OF_STATUS: Record<number, string> = {
+  400: ErrorCode.BadRequest,
+  401: ErrorCode.Unauthenticated,
+  403: ErrorCode.Forbidden,
+  404: ErrorCode.NotFound,
+  408: ErrorCode.Timeout,
+  409: ErrorCode.Conflict,
+  422: ErrorCode.ValidationFailed,
+  429: ErrorCode.RateLimited,
+  503: ErrorCode.Unavailable,
+};
+
+export interface ThrownError extends Pick<ErrorFrameData, 'error' | 'code' | 'details'> {
+  /** False: a bug of the application, to be logged once. */
+  isMeantForPeer: boolean;
+}
+
+/** The one place that turns anything thrown into what a peer may hear of it. */
+export function describeError(thrown: unknown): ThrownError {
+  if (thrown instanceof PeerError) {
+    return { error: thrown.message, code: thrown.code, details: thrown.details, isMeantForPeer: true };
+  }
+  if (thrown instanceof WsException) return describeWsException(thrown);
+  if (isHttpException(thrown)) return describeHttpException(thrown);
+  return { error: INTERNAL_SENTENCE, code: ErrorCode.Internal, isMeantForPeer: false };
+}
+
+/** The error frame for a call that failed. */
+export function errorFrame(
+  { error, code, details }: ThrownError,
+  to: { type?: string; action?: string; id?: RequestId | undefined } = {},
+): ErrorFrame {
+  const { id, ...route } = to;
+  return {
+    type: 'error',
+    action: 'message',
+    ...(id === undefined ? {} : { id }),
+    data: { error, code, ...route, ...(details === undefined ? {} : { details }) },
+  };
+}
+
+function describeWsException(thrown: WsException): ThrownError {
+  const given = thrown.getError();
+  const fields = (typeof given === 'object' ? given : {}) as Record<string, unknown>;
+  return {
+    error: thrown.message,
+    code: isCode(fields['code']) ? fields['code'] : ErrorCode.BadRequest,
+    details: fields['details'],
+    isMeantForPeer: true,
+  };
+}
+
+/** Nest's body is a text, or `{ message, error?, code?, details?, … }`; ValidationPipe's `message` is a list. */
+function describeHttpException(thrown: HttpException): ThrownError {
+  const status = thrown.getStatus();
+  const body = thrown.getResponse();
+  const fields = (typeof body === 'object' ? body : {}) as Record<string, unknown>;
+  const isValidation = Array.isArray(fields['message']);
+  const code = CODE_OF_STATUS[status] ?? (status >= 500 ? ErrorCode.Internal : ErrorCode.BadRequest);
+  return {
+    error: isValidation ? 'The data did not pass validation.' : thrown.message,
+    code: isCode(fields['code']) ? fields['code'] : isValidation ? ErrorCode.ValidationFailed : code,
+    details: isValidation ? fields['message'] : fields['details'],
+    isMeantForPeer: true,
+  };
+}
+
+const isCode = (value: unknown): value is string => typeof value === 'string' && /^[A-Z][A-Z0-9_]{0,63}$/.test(value);
+
+/** An application may carry a second copy of `@nestjs/common`, whose classes are not ours. */
+const isHttpException = (thrown: unknown): thrown is HttpException =>
+  thrown instanceof HttpException ||
+  (thrown instanceof Error &&
+    typeof (thrown as Partial<HttpException>).getStatus === 'function' &&
+    typeof (thrown as Partial<HttpException>).getResponse === 'function');

@@ -1,0 +1,156 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { ContextIdFactory, DiscoveryService, ExternalContextCreator, MetadataScanner, ModuleRef } from '@nestjs/core';
+import { WS_GATEWAY, WS_ROUTES, type WsRouteMetadata } from '../decorators/ws-route.js';
+import { WS_SUBSCRIPTIONS, type WsSubscribeMetadata } from '../decorators/ws-subscribe.js';
+import { InvalidRouteError } from '../errors.js';
+import { NestPipeline } from './nest-pipeline.js';
+import type { RouteCall } from './route-call.js';
+import type { Route, RouteHandler } from './router.js';
+import { readStockGateway, stockRoutes } from './stock-gateway.js';
+
+/** A method that wants bus events. */
+export interface Subscription extends WsSubscribeMetadata {
+  handler: (event: unknown) => unknown;
+  place: string;
+}
+
+/** The hooks of a class with routes: Nest's `OnGatewayInit`, `OnGatewayConnection`, `OnGatewayDisconnect`. */
+export interface GatewayHooks {
+  place: string;
+  afterInit?: (server: unknown) => unknown;
+  handleConnection?: (client: unknown, request: unknown) => unknown;
+  handleDisconnect?: (client: unknown, disconnection: unknown) => unknown;
+}
+
+export interface Explored {
+  routes: Route[];
+  /** Routes of outbound clients; `client` is the name given to `@WsRoute()`, or undefined. */
+  clientRoutes: (Route & { client: string | undefined })[];
+  subscriptions: Subscription[];
+  hooks: GatewayHooks[];
+}
+
+type InstanceWrapper = ReturnType<DiscoveryService['getProviders']>[number];
+
+/** Finds what the decorators marked, once at start-up, and wraps each method with Nest's pipeline. */
+@Injectable()
+export class RouteExplorer {
+  readonly #discovery: DiscoveryService;
+  readonly #scanner: MetadataScanner;
+  readonly #moduleRef: ModuleRef;
+  readonly #pipeline: NestPipeline;
+
+  constructor(
+    discovery: DiscoveryService,
+    scanner: MetadataScanner,
+    moduleRef: ModuleRef,
+    creator: ExternalContextCreator,
+  ) {
+    this.#discovery = discovery;
+    this.#scanner = scanner;
+    this.#moduleRef = moduleRef;
+    this.#pipeline = new NestPipeline(creator);
+  }
+
+  /**
+   * @param stockPath the server's path when the application uses `PxlWsAdapter`: Nest's own gateways on it are routes too
+   * @throws {InvalidRouteError}
+   */
+  explore(stockPath?: string): Explored {
+    const found: Explored = { routes: [], clientRoutes: [], subscriptions: [], hooks: [] };
+    for (const wrapper of [...this.#discovery.getProviders(), ...this.#discovery.getControllers()]) {
+      if (wrapper.isAlias || !isClassProvider(wrapper)) continue;
+      this.#exploreClass(wrapper, stockPath, found);
+    }
+    return found;
+  }
+
+  #exploreClass(wrapper: InstanceWrapper, stockPath: string | undefined, found: Explored): void {
+    const metatype = wrapper.metatype as { name: string; prototype: object };
+    const gateway = Reflect.getMetadata(WS_GATEWAY, metatype) as { type?: string } | undefined;
+    const stock = stockPath === undefined ? undefined : readStockGateway(metatype, stockPath);
+    let serves = gateway !== undefined || stock !== undefined;
+
+    for (const name of this.#scanner.getAllMethodNames(metatype.prototype)) {
+      const method = (metatype.prototype as Record<string, object>)[name] as object;
+      const place = `${metatype.name}.${name} (${wrapper.host?.name ?? 'unknown module'})`;
+      const declared = (Reflect.getMetadata(WS_ROUTES, method) as WsRouteMetadata[] | undefined) ?? [];
+      for (const { type = gateway?.type, action, client } of [
+        ...declared,
+        ...(stock ? stockRoutes(method, place) : []),
+      ]) {
+        if (type === undefined) throw new InvalidRouteError(missingType(place, action));
+        const route = { type, action, place, handler: this.#wrap(wrapper, name) };
+        if (client === undefined) {
+          found.routes.push(route);
+          serves = true;
+        }
+        found.clientRoutes.push({ ...route, client });
+      }
+      for (const subscription of (Reflect.getMetadata(WS_SUBSCRIPTIONS, method) as WsSubscribeMetadata[] | undefined) ??
+        []) {
+        found.subscriptions.push({ ...subscription, place, handler: this.#call(wrapper, name) });
+      }
+    }
+    if (serves) found.hooks.push(this.#hooksOf(wrapper, metatype, stock !== undefined));
+  }
+
+  /** A static instance is wrapped now; one whose dependencies are request-scoped is resolved and wrapped per message. */
+  #wrap(wrapper: InstanceWrapper, methodName: string): RouteHandler {
+    if (wrapper.isDependencyTreeStatic()) return this.#pipeline.wrap(wrapper.instance as object, methodName);
+    return async (call: RouteCall) => {
+      const request = {
+        client: call.ws,
+        clientId: call.clientId,
+        data: call.data,
+        pattern: `${call.type}/${call.action}`,
+      };
+      const contextId = ContextIdFactory.getByRequest(request);
+      this.#moduleRef.registerRequestByContextId(request, contextId);
+      const instance: object = await this.#moduleRef.resolve(wrapper.token as never, contextId, { strict: false });
+      return this.#pipeline.wrap(instance, methodName, contextId, wrapper.id)(call);
+    };
+  }
+
+  #call(wrapper: InstanceWrapper, methodName: string): (event: unknown) => unknown {
+    return async (event) => {
+      const instance = wrapper.isDependencyTreeStatic()
+        ? (wrapper.instance as object)
+        : await this.#moduleRef.resolve<object>(wrapper.token as never, undefined, { strict: false });
+      return (instance as Record<string, (event: unknown) => unknown>)[methodName]?.(event);
+    };
+  }
+
+  /** Nest itself calls `afterInit` of its own gateways. Request-scoped classes get no hooks: there is no request yet. */
+  #hooksOf(wrapper: InstanceWrapper, metatype: { name: string }, isStock: boolean): GatewayHooks {
+    const place = `${metatype.name} (${wrapper.host?.name ?? 'unknown module'})`;
+    if (!wrapper.isDependencyTreeStatic()) {
+      this.#warnOfScopedHooks(wrapper, place);
+      return { place };
+    }
+    const instance = wrapper.instance as Record<string, ((...args: unknown[]) => unknown) | undefined>;
+    return {
+      place,
+      ...(isStock ? {} : { afterInit: instance['afterInit']?.bind(instance) }),
+      handleConnection: instance['handleConnection']?.bind(instance),
+      handleDisconnect: instance['handleDisconnect']?.bind(instance),
+    };
+  }
+
+  #warnOfScopedHooks(wrapper: InstanceWrapper, place: string): void {
+    const prototype = (wrapper.metatype as { prototype: object }).prototype;
+    const hooks = ['afterInit', 'handleConnection', 'handleDisconnect'].filter((hook) => hook in prototype);
+    if (hooks.length === 0) return;
+    new Logger(RouteExplorer.name).warn(
+      `${place} is request-scoped: its ${hooks.join(', ')} will not be called. Move them to a provider of the default scope.`,
+    );
+  }
+}
+
+/** Factories and values have no methods that decorators could have marked. */
+function isClassProvider(wrapper: InstanceWrapper): boolean {
+  return typeof wrapper.metatype === 'function' && !wrapper.inject && Boolean(wrapper.metatype.prototype);
+}
+
+const missingType = (place: string, action: string): string =>
+  `${place} declares @WsRoute('${action}') without a type. Write @WsRoute('type', '${action}'), or @WsGateway('type') on the class.`;

@@ -1,0 +1,62 @@
+import { DuplicateRouteError, InvalidRouteError, UnknownRouteError } from '../errors.js';
+import { isRouteName, RESERVED_TYPES } from '../protocol/names.js';
+import type { RouteCall } from './route-call.js';
+
+/** Handles one call; what it returns, awaited, is the reply. */
+export type RouteHandler = (call: RouteCall) => unknown;
+
+export interface Route {
+  type: string;
+  action: string;
+  handler: RouteHandler;
+  /** Where it is declared, for people: `ChatGateway.send (ChatModule)`. */
+  place: string;
+}
+
+/** Finds the handler of a `type`/`action` pair. The pair is never joined into one key, so no two pairs can share one. */
+export class Router {
+  readonly #routes = new Map<string, Map<string, Route>>();
+
+  /** @throws {InvalidRouteError} on a name that breaks the rules @throws {DuplicateRouteError} */
+  add(route: Route): void {
+    for (const name of [route.type, route.action]) {
+      if (!isRouteName(name)) {
+        throw new InvalidRouteError(
+          `${route.place} declares the route "${String(route.type)}/${String(route.action)}". ` +
+            'A type and an action have 1–64 characters of A–Z a–z 0–9 _ . - each.',
+        );
+      }
+    }
+    if (RESERVED_TYPES.has(route.type) && !route.place.startsWith('SystemRoutes')) {
+      throw new InvalidRouteError(
+        `${route.place} declares the route "${route.type}/${route.action}", but "${route.type}" belongs to the protocol. Choose another type.`,
+      );
+    }
+    const actions = this.#routes.get(route.type) ?? new Map<string, Route>();
+    const known = actions.get(route.action);
+    if (known) throw new DuplicateRouteError(`${route.type}/${route.action}`, known.place, route.place);
+    actions.set(route.action, route);
+    this.#routes.set(route.type, actions);
+  }
+
+  /** @throws {UnknownRouteError} */
+  dispatch(call: RouteCall): unknown {
+    const route = this.#routes.get(call.type)?.get(call.action);
+    if (!route) throw new UnknownRouteError(call.type, call.action);
+    return route.handler(call);
+  }
+
+  has(type: string, action: string): boolean {
+    return this.#routes.get(type)?.has(action) ?? false;
+  }
+
+  clear(): void {
+    this.#routes.clear();
+  }
+
+  /** The route table, one line a route. */
+  print(): string[] {
+    const routes = [...this.#routes.values()].flatMap((actions) => [...actions.values()]);
+    return routes.map(({ type, action, place }) => `${type}/${action} → ${place}`).toSorted();
+  }
+}

@@ -1,0 +1,73 @@
+import { RoomForbiddenError, RoomNameInvalidError } from '../errors.js';
+import type { ConnectedClient } from '../decorators/connected-client.js';
+import { isRoomName } from '../protocol/names.js';
+import type { RouteCall } from './route-call.js';
+import type { Router } from './router.js';
+
+export interface JoinRequest {
+  roomName: string;
+  username?: string;
+  userType?: string;
+  userId?: string | number;
+}
+
+/** What the built-in routes need of the server. */
+export interface SystemServices {
+  protectedPrefixes: readonly string[];
+  authorizeJoin?: (params: { client: ConnectedClient; roomName: string; data: unknown }) => boolean | Promise<boolean>;
+  /** Resolves with what was taken of the request: an authenticated client keeps its own identity. */
+  join(client: ConnectedClient, request: JoinRequest): Promise<JoinRequest>;
+  leave(client: ConnectedClient, roomName: string): void;
+}
+
+/** Adds the routes of type `system` that wait their turn; `ping` and `cancel`, which don't, are in `connection.ts`. */
+export function addSystemRoutes(router: Router, services: SystemServices): void {
+  const add = (action: string, handler: (call: RouteCall) => unknown): void =>
+    router.add({ type: 'system', action, handler, place: `SystemRoutes.${action}` });
+
+  add('joinRoom', async (call) => {
+    const request = readJoin(call.data);
+    const client = call.client as ConnectedClient;
+    await authorize(services, client, request.roomName, call.data);
+    return { success: true, data: await services.join(client, request) };
+  });
+
+  add('leaveRoom', (call) => {
+    const { roomName } = readRoom(call.data);
+    services.leave(call.client as ConnectedClient, roomName);
+    return { success: true, data: { roomName } };
+  });
+}
+
+async function authorize(
+  { protectedPrefixes, authorizeJoin }: SystemServices,
+  client: ConnectedClient,
+  roomName: string,
+  data: unknown,
+): Promise<void> {
+  if (authorizeJoin) {
+    if ((await authorizeJoin({ client, roomName, data })) !== true) throw new RoomForbiddenError();
+  } else if (protectedPrefixes.some((prefix) => roomName.startsWith(prefix))) {
+    throw new RoomForbiddenError();
+  }
+}
+
+function readRoom(data: unknown): Record<string, unknown> & { roomName: string } {
+  const given = (typeof data === 'object' && data !== null ? data : {}) as Record<string, unknown>;
+  if (!isRoomName(given['roomName'])) throw new RoomNameInvalidError();
+  return given as Record<string, unknown> & { roomName: string };
+}
+
+/** Fields of the wrong type are left out, as if they had not been sent. */
+function readJoin(data: unknown): JoinRequest {
+  const { roomName, username, userType, userId } = readRoom(data);
+  return {
+    roomName,
+    ...(isShortText(username) ? { username } : {}),
+    ...(isShortText(userType) ? { userType } : {}),
+    ...(isShortText(userId) || Number.isSafeInteger(userId) ? { userId: userId as string | number } : {}),
+  };
+}
+
+const isShortText = (value: unknown): value is string =>
+  typeof value === 'string' && value.length >= 1 && value.length <= 128;

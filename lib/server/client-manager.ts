@@ -1,0 +1,161 @@
+import type { WebSocket } from 'ws';
+import type { ConnectedClient } from '../decorators/connected-client.js';
+import type { WebSocketUser } from '../protocol/message.js';
+import { CloseCode, fitReason, isSendableCloseCode } from '../protocol/close-codes.js';
+import { type ClientRecord, RegisteredClient } from './registered-client.js';
+
+export interface ClientManagerOptions {
+  roomsOf?: (clientId: string) => string[];
+  /** What `client.toJSON()` and the public client list show. */
+  publicFields?: readonly string[];
+  /** Called when the public client list may have changed. */
+  onListChanged?: (event?: string) => void;
+  /** Closes the socket and forgets the client. */
+  onDisconnect?: (client: ConnectedClient, code: number, reason: string) => void;
+}
+
+/** The connected clients and what is known of them. Every lookup is O(1) or O(its result). */
+export class WebSocketClientManager {
+  readonly #clients = new Map<string, RegisteredClient>();
+  readonly #idsOfUser = new Map<string, Set<string>>();
+  #idOfSocket = new WeakMap<WebSocket, string>();
+  readonly #options: ClientManagerOptions;
+
+  constructor(options: ClientManagerOptions = {}) {
+    this.#options = options;
+  }
+
+  /** How many clients are connected. */
+  get size(): number {
+    return this.#clients.size;
+  }
+
+  /**
+   * Adds a client; one with the same id is replaced.
+   * @param record.lastActivity milliseconds since the epoch
+   * @param record.ws null for a client of another node
+   */
+  addClient(record: ClientRecord): RegisteredClient {
+    this.removeClient(record.clientId);
+    const client = new RegisteredClient(
+      record,
+      this.#options.roomsOf ?? (() => []),
+      this.#options.publicFields ?? ['clientId'],
+    );
+    this.#clients.set(client.clientId, client);
+    if (client.ws) this.#idOfSocket.set(client.ws, client.clientId);
+    this.#indexUser(client);
+    this.#options.onListChanged?.('connected');
+    return client;
+  }
+
+  /** Forgets a client; its socket is left as it is. A no-op for an unknown id. */
+  removeClient(clientId: string): void {
+    const client = this.#clients.get(clientId);
+    if (!client) return;
+    this.#clients.delete(clientId);
+    if (client.ws) this.#idOfSocket.delete(client.ws);
+    this.#unindexUser(client);
+    this.#options.onListChanged?.('disconnected');
+  }
+
+  /** @param params.requireWs only a client whose socket is on this node. @default false */
+  getClient({ clientId, requireWs = false }: { clientId: string; requireWs?: boolean }): ConnectedClient | undefined {
+    const client = this.#clients.get(clientId);
+    return requireWs && !client?.ws ? undefined : client;
+  }
+
+  getClientId({ ws }: { ws: WebSocket }): string | undefined {
+    return this.#idOfSocket.get(ws);
+  }
+
+  /** @param params.userType only those whose `userType` (metadata, or else of the user's payload) is this */
+  getClients({ userType }: { userType?: string } = {}): ConnectedClient[] {
+    const clients = [...this.#clients.values()];
+    if (userType === undefined) return clients;
+    return clients.filter((client) => (client['userType'] ?? client.user?.payload?.['userType']) === userType);
+  }
+
+  /** The connections of a user. */
+  getUserClients({ userId }: { userId: string | number }): ConnectedClient[] {
+    return this.#pick(this.#idsOfUser.get(String(userId)) ?? []);
+  }
+
+  /**
+   * Stores metadata with a client, readable as `client[key]`. A no-op for an unknown id.
+   * @throws {ReservedKeyError} for a key that belongs to the module (`ws`, `clientId`, `user`, …) or to JavaScript
+   */
+  updateClient({ clientId, key, data }: { clientId: string; key: string; data: unknown }): void {
+    const client = this.#clients.get(clientId);
+    if (!client) return;
+    client.setMetadata(key, data);
+    if (this.#options.publicFields?.includes(key)) this.#options.onListChanged?.('updated');
+  }
+
+  /** Says who a client is. Not for what a client claims of itself: `joinRoom()` decides that. */
+  setUser({ clientId, user }: { clientId: string; user: WebSocketUser | null }): void {
+    const client = this.#clients.get(clientId);
+    if (!client) return;
+    this.#unindexUser(client);
+    client.user = user;
+    this.#indexUser(client);
+    this.#options.onListChanged?.('updated');
+  }
+
+  /**
+   * Closes a client's socket and forgets the client at once. A no-op for an unknown id.
+   * @param params.code a code that may be sent (1000–1014, 3000–4999), else 4010. @default 4010
+   * @param params.reason cut to the 123 bytes a close frame has room for
+   */
+  disconnectClient({ clientId, code, reason = '' }: { clientId: string; code?: number; reason?: string }): void {
+    const client = this.#clients.get(clientId);
+    if (!client) return;
+    const sendable = code !== undefined && isSendableCloseCode(code) ? code : CloseCode.Kicked;
+    if (this.#options.onDisconnect) {
+      this.#options.onDisconnect(client, sendable, fitReason(reason));
+      return;
+    }
+    client.ws?.close(sendable, fitReason(reason));
+    this.removeClient(clientId);
+  }
+
+  /**
+   * Pushes the public client list to every client, together with other changes of the same moment.
+   * @param event what happened, told to the clients. @default 'updated'
+   */
+  broadcastClientList(event = 'updated'): void {
+    this.#options.onListChanged?.(event);
+  }
+
+  /** Forgets every client without closing a socket. */
+  cleanup(): void {
+    this.#clients.clear();
+    this.#idsOfUser.clear();
+    this.#idOfSocket = new WeakMap();
+  }
+
+  #pick(clientIds: Iterable<string>): ConnectedClient[] {
+    const clients: ConnectedClient[] = [];
+    for (const clientId of clientIds) {
+      const client = this.#clients.get(clientId);
+      if (client) clients.push(client);
+    }
+    return clients;
+  }
+
+  #indexUser({ user, clientId }: RegisteredClient): void {
+    if (!user) return;
+    const key = String(user.userId);
+    const ids = this.#idsOfUser.get(key);
+    if (ids) ids.add(clientId);
+    else this.#idsOfUser.set(key, new Set([clientId]));
+  }
+
+  #unindexUser({ user, clientId }: RegisteredClient): void {
+    if (!user) return;
+    const key = String(user.userId);
+    const ids = this.#idsOfUser.get(key);
+    ids?.delete(clientId);
+    if (ids?.size === 0) this.#idsOfUser.delete(key);
+  }
+}

@@ -1,0 +1,243 @@
+import { isUtf8 } from 'node:buffer';
+import type { WebSocket } from 'ws';
+import { ConnectionError, NotSerializableError, PeerError, TimeoutError } from '../errors.js';
+import { CloseCode } from '../protocol/close-codes.js';
+import { decodeFrame, type DecodedFrame, encodeFrame, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import type { RequestId } from '../protocol/message.js';
+import type { ResolvedOptions } from '../resolve-options.js';
+import { describeError, errorFrame } from '../routing/error-frame.js';
+import { RouteCall, type RoutePeer, STREAMED } from '../routing/route-call.js';
+import type { Router } from '../routing/router.js';
+import { ClientRequests } from './client-requests.js';
+import type { RegisteredClient } from './registered-client.js';
+import type { TimeoutQueue } from './timeout-queue.js';
+
+/** A stream waits for the socket above this many bytes not yet sent. */
+const STREAM_HIGH_WATER_MARK = 65_536;
+const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
+
+/** What a connection needs of its server. */
+export interface ConnectionHost {
+  readonly router: Router;
+  readonly messages: ResolvedOptions['messages'];
+  readonly timeouts: TimeoutQueue<RouteCall>;
+  /** A well-formed message is about to be handled. */
+  received(connection: Connection, call: RouteCall): void;
+  /** A handler failed in a way that is the application's bug. */
+  failed(error: unknown, place: string): void;
+}
+
+/** One socket: frames come in here, wait their turn, go through their handler, and the answers leave here. */
+export class Connection implements RoutePeer {
+  isPaused = false;
+  /** 0 while no ping is under way. */
+  pingSentAt = 0;
+  pongSeenAt = Date.now();
+  /** Settles when the connection's hooks have finished. */
+  opened: Promise<void> = Promise.resolve();
+  readonly #waiting: RouteCall[] = [];
+  readonly #running = new Set<RouteCall>();
+  readonly #streams = new Set<RouteCall>();
+  readonly #requests = new ClientRequests();
+  #isReady = false;
+  #isGone = false;
+  #badFrames = 0;
+
+  constructor(
+    readonly ws: WebSocket,
+    readonly client: RegisteredClient,
+    private readonly host: ConnectionHost,
+  ) {
+    client.answerWith((type, action, data, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS) =>
+      this.#ask(type, action, data, timeoutMs),
+    );
+  }
+
+  get clientId(): string {
+    return this.client.clientId;
+  }
+
+  /** The connection's hooks have finished: what arrived meanwhile is handled now. */
+  ready(): void {
+    this.#isReady = true;
+    this.#next();
+  }
+
+  /** One frame of the peer. Answers to our own requests, pings and cancels don't wait for the handlers before them. */
+  receive(data: Buffer, isBinary: boolean): void {
+    if (this.#isGone) return;
+    this.client.lastActivity = Date.now();
+    if (isBinary && !isUtf8(data)) return this.ws.close(CloseCode.InvalidUtf8, 'not UTF-8');
+    const frame = decodeFrame(data.toString(), this.host.messages.maxDepth);
+    switch (frame.kind) {
+      case 'message':
+        this.#badFrames = 0;
+        return this.#accept(frame);
+      case 'reply':
+        return this.#requests.answered(frame.id, frame.response);
+      case 'error':
+        return this.#requests.refused(frame.id, frame.data);
+      case 'bad':
+        return this.#refuse(frame);
+      default:
+        return frame satisfies never;
+    }
+  }
+
+  pongReceived(): void {
+    this.pingSentAt = 0;
+    this.pongSeenAt = this.client.lastActivity = Date.now();
+  }
+
+  ping(now: number): void {
+    this.pingSentAt = now;
+    this.ws.ping();
+  }
+
+  /** @throws {NotSerializableError} */
+  send(frame: unknown): void {
+    let text: string;
+    try {
+      text = encodeFrame(frame);
+    } catch (error) {
+      throw new NotSerializableError(error);
+    }
+    this.#write(text);
+  }
+
+  /** The socket is gone, or no longer listened to: nothing waits, streams end, requests fail. */
+  end(): void {
+    this.#isGone = true;
+    this.#waiting.length = 0;
+    for (const call of [...this.#running, ...this.#streams]) {
+      call.settled = true;
+      this.#release(call);
+      call.cancel();
+    }
+    this.#streams.clear();
+    this.#requests.disconnected();
+  }
+
+  expire(call: RouteCall): void {
+    this.#fail(call, new TimeoutError('The handler', this.host.messages.handlerTimeoutMs));
+    this.#release(call);
+  }
+
+  streamStarted(call: RouteCall): void {
+    if (call.settled) throw new ConnectionError('The stream started after its request had ended.');
+    if (this.#streams.size >= this.host.messages.maxStreams) {
+      throw new PeerError(
+        ErrorCode.StreamLimit,
+        `A connection may have ${this.host.messages.maxStreams} streams open at once.`,
+      );
+    }
+    if (this.#findStream(call.id)) throw new PeerError(ErrorCode.DuplicateId, 'Another stream has this id.');
+    this.#streams.add(call);
+    this.#release(call);
+  }
+
+  async emit(call: RouteCall, value: unknown): Promise<void> {
+    if (call.settled) return;
+    const text = encodeReply(call, value, true);
+    if (this.ws.bufferedAmount < STREAM_HIGH_WATER_MARK) this.#write(text);
+    else await new Promise<void>((resolve) => this.ws.send(text, () => resolve()));
+  }
+
+  #accept({ type, action, data, id }: Extract<DecodedFrame, { kind: 'message' }>): void {
+    if (type === 'system' && action === 'ping') return this.#pong(id);
+    if (type === 'system' && action === 'cancel') return this.#findStream(id)?.cancel();
+    this.#waiting.push(new RouteCall(this, type, action, data, id));
+    this.#next();
+    if (this.#waiting.length >= this.host.messages.maxQueued && !this.isPaused) {
+      this.isPaused = true;
+      this.ws.pause();
+    }
+  }
+
+  #refuse({ reason, id }: Extract<DecodedFrame, { kind: 'bad' }>): void {
+    this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame, isMeantForPeer: true }, { id }));
+    if (++this.#badFrames >= this.host.messages.maxBadFrames) this.ws.close(CloseCode.BadFrames, 'too many bad frames');
+  }
+
+  #next(): void {
+    while (this.#isReady && this.#waiting.length > 0 && this.#running.size < this.host.messages.concurrency) {
+      const call = this.#waiting.shift() as RouteCall;
+      this.#running.add(call);
+      void this.#run(call);
+    }
+    if (this.isPaused && this.#waiting.length <= this.host.messages.maxQueued / 2) {
+      this.isPaused = false;
+      this.pongReceived(); // its pong may be among what we didn't read
+      this.ws.resume();
+    }
+  }
+
+  async #run(call: RouteCall): Promise<void> {
+    this.host.timeouts.add(call);
+    try {
+      this.host.received(this, call);
+      this.#reply(call, await this.host.router.dispatch(call));
+    } catch (error) {
+      this.#fail(call, error);
+    } finally {
+      this.#streams.delete(call);
+      this.#release(call);
+    }
+  }
+
+  #release(call: RouteCall): void {
+    this.host.timeouts.delete(call);
+    if (this.#running.delete(call)) this.#next();
+  }
+
+  #reply(call: RouteCall, result: unknown): void {
+    if (call.settled) return;
+    if (result === STREAMED) this.#write(encodeStreamEnd(call));
+    else if (result !== undefined || call.id !== undefined) this.#write(encodeReply(call, result));
+    call.settled = true;
+  }
+
+  #fail(call: RouteCall, error: unknown): void {
+    const described = describeError(error);
+    if (!described.isMeantForPeer && !(call.settled && error instanceof ConnectionError)) {
+      this.host.failed(error, `${call.type}/${call.action}`);
+    }
+    if (call.settled) return;
+    call.settled = true;
+    const { type, action, id } = call;
+    this.#write(encodeError(errorFrame(described, { type, action, id })));
+  }
+
+  #pong(id: RequestId | undefined): void {
+    if (id === undefined) this.send({ type: 'system', action: 'pong' });
+    else this.#write(encodeReply({ type: 'system', action: 'ping', id }, null));
+  }
+
+  #ask(type: string, action: string, data: unknown, timeoutMs: number): Promise<unknown> {
+    if (this.#isGone) return Promise.reject(new ConnectionError('The client is no longer connected.'));
+    return this.#requests.ask(`The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
+      this.send({ type, action, ...(data === undefined ? {} : { data }), id }),
+    );
+  }
+
+  #findStream(id: RequestId | undefined): RouteCall | undefined {
+    if (id === undefined) return undefined;
+    for (const call of this.#streams) if (call.id === id) return call;
+    return undefined;
+  }
+
+  #write(text: string): void {
+    if (this.ws.readyState === this.ws.OPEN) this.ws.send(text);
+  }
+}
+
+/** The details of a thrown error may have no JSON form; the error itself still must arrive. */
+function encodeError(frame: ReturnType<typeof errorFrame>): string {
+  try {
+    return encodeFrame(frame);
+  } catch {
+    const { details: _, ...data } = frame.data;
+    return encodeFrame({ ...frame, data });
+  }
+}

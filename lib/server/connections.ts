@@ -1,0 +1,196 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { WebSocket } from 'ws';
+import type { ConnectedClient } from '../decorators/connected-client.js';
+import { CloseCode, fitReason } from '../protocol/close-codes.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import type { WebSocketUser } from '../protocol/message.js';
+import type { ResolvedOptions } from '../resolve-options.js';
+import type { WebSocketRoomManager } from '../rooms/room-manager.js';
+import { describeError } from '../routing/error-frame.js';
+import type { GatewayHooks } from '../routing/route.explorer.js';
+import type { JoinRoom } from '../websocket-options.js';
+import type { WebSocketClientManager } from './client-manager.js';
+import { Connection, type ConnectionHost } from './connection.js';
+
+/** Milliseconds a socket has to answer our close frame before it is cut. */
+const CLOSE_GRACE_MS = 1_000;
+/** Milliseconds between two groups of closes while draining. */
+const DRAIN_STEP_MS = 50;
+
+/** How a client left: the second argument of `handleDisconnect(ws, disconnection)`. */
+export interface Disconnection {
+  clientId: string;
+  client: ConnectedClient;
+  /** The rooms it was in. */
+  rooms: string[];
+  code: number;
+  reason: string;
+}
+
+export interface ConnectionsHost extends ConnectionHost {
+  readonly options: Pick<ResolvedOptions, 'events' | 'heartbeat' | 'drain'>;
+  readonly clients: WebSocketClientManager;
+  readonly rooms: WebSocketRoomManager;
+  readonly hooks: readonly GatewayHooks[];
+  joinRoom(params: Parameters<JoinRoom>[0] & { ws: WebSocket }): Promise<boolean>;
+  publish(channel: string, data: unknown): void;
+}
+
+/** The sockets of this node, from their acceptance to the hooks that hear of their end. */
+export class Connections {
+  readonly open = new Set<Connection>();
+  readonly #connectionOf = new WeakMap<WebSocket, Connection>();
+  readonly #authenticated = new WeakSet<ConnectedClient>();
+  /** Ends of connections whose hooks are still running. */
+  readonly #leaving = new Set<Promise<void>>();
+
+  constructor(private readonly host: ConnectionsHost) {}
+
+  get(ws: WebSocket): Connection | undefined {
+    return this.#connectionOf.get(ws);
+  }
+
+  /** True for a client whose handshake said who it is. */
+  isAuthenticated(client: ConnectedClient): boolean {
+    return this.#authenticated.has(client);
+  }
+
+  accept(ws: WebSocket, request: IncomingMessage, user: WebSocketUser | null): void {
+    const client = this.host.clients.addClient({ clientId: randomUUID(), ws, lastActivity: Date.now(), user });
+    if (user) this.#authenticated.add(client);
+    const connection = new Connection(ws, client, this.host);
+    this.open.add(connection);
+    this.#connectionOf.set(ws, connection);
+    ws.on('message', (data, isBinary) => connection.receive(data as Buffer, isBinary));
+    ws.on('pong', () => connection.pongReceived());
+    ws.on('error', () => undefined); // a peer's broken frame: ws closes the socket with the code that says so
+    ws.on('close', (code, reason) => this.#end(connection, code, reason.toString()));
+    connection.opened = this.#welcome(connection, request);
+  }
+
+  /** Closes a socket and forgets its client at once, however long the peer takes to answer. */
+  disconnect(client: ConnectedClient, code: number, reason: string): void {
+    const connection = client.ws ? this.#connectionOf.get(client.ws) : undefined;
+    const ws = client.ws;
+    if (ws && (ws.readyState === ws.OPEN || ws.readyState === ws.CONNECTING)) {
+      ws.close(code, fitReason(reason));
+      const timer = setTimeout(() => ws.terminate(), CLOSE_GRACE_MS).unref();
+      ws.once('close', () => clearTimeout(timer));
+      if (connection?.isPaused) ws.resume(); // its answer to the close frame would never be read
+    }
+    if (connection) this.#end(connection, code, reason);
+    else this.#forget(client);
+  }
+
+  /** Closes every socket with 1012, spread out; resolves when all are gone and their hooks have run, or at the limit. */
+  async drain(): Promise<void> {
+    const { spreadMs, terminateAfterMs } = this.host.options.drain;
+    const sockets = [...this.open].map(({ ws }) => ws);
+    const steps = Math.max(1, Math.floor(spreadMs / DRAIN_STEP_MS));
+    const perStep = Math.max(1, Math.ceil(sockets.length / steps));
+    const limit = abortAfter(terminateAfterMs);
+    try {
+      for (let start = 0; start < sockets.length && !limit.isOver; start += perStep) {
+        for (const ws of sockets.slice(start, start + perStep)) {
+          ws.close(CloseCode.Restarting, 'server restarting');
+          ws.resume();
+        }
+        if (start + perStep < sockets.length) await Promise.race([pause(DRAIN_STEP_MS), limit.over]);
+      }
+      await Promise.race([Promise.all(sockets.map(closed)), limit.over]);
+      for (const ws of sockets) ws.terminate();
+      for (const connection of this.open) this.#end(connection, CloseCode.Restarting, 'server restarting');
+      await Promise.race([Promise.all(this.#leaving), limit.over]);
+    } finally {
+      limit.cancel();
+    }
+  }
+
+  /** Tells the new client its id, then runs the hooks; its messages wait until they have finished. */
+  async #welcome(connection: Connection, request: IncomingMessage): Promise<void> {
+    const { ws, clientId, client } = connection;
+    const { heartbeat, events } = this.host.options;
+    const user = client.user ? { userId: client.user.userId } : undefined;
+    connection.send({ type: 'system', action: 'connected', data: { clientId, ...(user && { user }), heartbeat } });
+    this.host.publish(Event.ClientConnected, { clientId, ...user, lastActivity: client.lastActivity });
+    try {
+      const joinRoom: JoinRoom = (params) => this.host.joinRoom({ ws, ...params });
+      await events.onConnected?.({ ws, clientId, request, joinRoom });
+      for (const hook of this.host.hooks) await hook.handleConnection?.(ws, request);
+      connection.ready();
+    } catch (error) {
+      const { isMeantForPeer, error: sentence, code } = describeError(error);
+      if (!isMeantForPeer) this.host.failed(error, 'a connection hook');
+      this.disconnect(client, CLOSE_CODE_OF[code] ?? CloseCode.Internal, sentence);
+    }
+  }
+
+  #end(connection: Connection, code: number, reason: string): void {
+    if (!this.open.delete(connection)) return;
+    const { client, clientId } = connection;
+    const rooms = client.rooms;
+    connection.end();
+    this.#forget(client);
+    const leaving = this.#farewell(connection, { clientId, client, rooms, code, reason });
+    this.#leaving.add(leaving);
+    void leaving.finally(() => this.#leaving.delete(leaving));
+  }
+
+  #forget({ clientId }: ConnectedClient): void {
+    this.host.clients.removeClient(clientId);
+    this.host.rooms.removeClientFromAllRooms({ clientId });
+    this.host.publish(Event.ClientDisconnected, { clientId });
+  }
+
+  /** Hooks hear of the end after those of the beginning have finished. Never rejects. */
+  async #farewell(connection: Connection, disconnection: Disconnection): Promise<void> {
+    await connection.opened;
+    const { clientId, code, reason } = disconnection;
+    for (const { handleDisconnect, place } of this.host.hooks) {
+      try {
+        await handleDisconnect?.(connection.ws, disconnection);
+      } catch (error) {
+        this.host.failed(error, `${place}.handleDisconnect`);
+      }
+    }
+    try {
+      this.host.options.events.onDisconnected?.({ clientId, code, reason });
+    } catch (error) {
+      this.host.failed(error, 'events.onDisconnected');
+    }
+  }
+}
+
+/** What a hook that refuses a connection by throwing tells the client to do. */
+const CLOSE_CODE_OF: Record<string, number> = {
+  [ErrorCode.Unauthenticated]: CloseCode.Unauthenticated,
+  [ErrorCode.Forbidden]: CloseCode.Forbidden,
+  [ErrorCode.RateLimited]: CloseCode.RateLimited,
+  [ErrorCode.Unavailable]: CloseCode.TryLater,
+  [ErrorCode.BadRequest]: CloseCode.Policy,
+};
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
+
+const closed = (ws: WebSocket): Promise<void> =>
+  ws.readyState === ws.CLOSED ? Promise.resolve() : new Promise((resolve) => ws.once('close', () => resolve()));
+
+function abortAfter(ms: number): { over: Promise<void>; readonly isOver: boolean; cancel: () => void } {
+  let isOver = false;
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      isOver = true;
+      resolve();
+    }, ms);
+  });
+  return {
+    over,
+    get isOver() {
+      return isOver;
+    },
+    cancel: () => clearTimeout(timer),
+  };
+}

@@ -1,0 +1,76 @@
+import type { WebSocket } from 'ws';
+import type { ConnectedClient } from '../decorators/connected-client.js';
+import { ClientNotFoundError, ReservedKeyError } from '../errors.js';
+import type { WebSocketUser } from '../protocol/message.js';
+
+/** Asks a client something over its socket. */
+export type Requester = (
+  type: string,
+  action: string,
+  data: unknown,
+  timeoutMs: number | undefined,
+) => Promise<unknown>;
+
+/** What a client is registered with. */
+export interface ClientRecord {
+  clientId: string;
+  ws: WebSocket | null;
+  lastActivity: number;
+  user?: WebSocketUser | null;
+}
+
+/** Names that `updateClient()` may not take: the module's own, and those every object has. */
+const RESERVED = new Set(['clientId', 'ws', 'lastActivity', 'user', 'roomName', 'rooms', 'request', 'toJSON']);
+
+/** A client as the registry keeps it. Its JSON is what others may see, so that nothing else can leak by accident. */
+export class RegisteredClient implements ConnectedClient {
+  readonly clientId: string;
+  readonly ws: WebSocket | null;
+  lastActivity: number;
+  user: WebSocketUser | null;
+  roomName: string | null = null;
+  // oxlint-disable-next-line typescript/no-explicit-any -- metadata of the application's own types
+  [key: string]: any;
+  readonly #roomsOf: (clientId: string) => string[];
+  readonly #publicFields: readonly string[];
+  #requester: Requester | undefined;
+
+  constructor(record: ClientRecord, roomsOf: (clientId: string) => string[], publicFields: readonly string[]) {
+    this.clientId = record.clientId;
+    this.ws = record.ws;
+    this.lastActivity = record.lastActivity;
+    this.user = record.user ?? null;
+    this.#roomsOf = roomsOf;
+    this.#publicFields = publicFields;
+  }
+
+  get rooms(): string[] {
+    return this.#roomsOf(this.clientId);
+  }
+
+  /** Set by the connection that owns the socket. */
+  answerWith(requester: Requester): void {
+    this.#requester = requester;
+  }
+
+  request<T>(type: string, action: string, data?: unknown, { timeoutMs }: { timeoutMs?: number } = {}): Promise<T> {
+    if (!this.#requester) return Promise.reject(new ClientNotFoundError(this.clientId));
+    return this.#requester(type, action, data, timeoutMs) as Promise<T>;
+  }
+
+  /** The public fields: what `clientList.publicFields` allows and this client has. */
+  toJSON(): Record<string, unknown> {
+    const shown: Record<string, unknown> = {};
+    for (const field of this.#publicFields) {
+      const value: unknown = field === 'userId' ? this.user?.userId : this[field];
+      if (value !== undefined && value !== null) shown[field] = value;
+    }
+    return shown;
+  }
+
+  /** @throws {ReservedKeyError} */
+  setMetadata(key: string, data: unknown): void {
+    if (RESERVED.has(key) || key in RegisteredClient.prototype) throw new ReservedKeyError(key);
+    this[key] = data;
+  }
+}

@@ -1,0 +1,197 @@
+import type { IncomingMessage } from 'node:http';
+import type { WebSocket, WebSocketServer as WS } from 'ws';
+import type { ReconnectOptions } from './client/client-options.js';
+import type { ConnectedClient } from './decorators/connected-client.js';
+import type { WebSocketMessage, WebSocketUser } from './protocol/message.js';
+import type { DatabaseInstance, QueueManager, RedisInstance } from './resources.js';
+import type { WebSocketServer } from './server/websocket-server.js';
+
+export type WebSocketType = 'server' | 'client';
+
+/** What `events.onConnected` may use to put the new client into a room. */
+export type JoinRoom = (params: {
+  userId?: string | number;
+  userType?: string;
+  username?: string;
+  roomName: string;
+}) => Promise<boolean>;
+
+/** What a subscriber of bus events is called with. */
+export interface SubscriberEvent {
+  /** e.g. `WebSocket:Custom`, see `WebSocketRedisSubscriberEvent`, or any channel of your own. */
+  channel: string;
+  // Whatever the publisher sent: JSON of its own shape.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  message: any;
+  webSocketServer: WebSocketServer;
+  redisInstance: RedisInstance;
+  queueManager: QueueManager;
+  databaseInstance: DatabaseInstance;
+}
+
+/** Callbacks. One that throws or rejects is reported through `onError` and breaks nothing. */
+export interface WebSocketEvents {
+  /** The server accepts connections from now on. `webSocketServer` is the `ws` library's own server. */
+  onServerStarted?: (params: { webSocketServer: WS }) => void;
+  /**
+   * A client connected. Awaited: no frame of this client is handled before the returned promise settles; a rejection
+   * closes the socket.
+   */
+  onConnected?: (params: {
+    ws: WebSocket;
+    clientId: string;
+    joinRoom: JoinRoom;
+    /** The HTTP upgrade request; only on the server. */
+    request?: IncomingMessage;
+  }) => void | Promise<void>;
+  onDisconnected?: (params: { clientId?: string; code?: number; reason?: string }) => void;
+  /** Every well-formed message, before its handler. Not awaited. */
+  onMessage?: (params: {
+    ws: WebSocket;
+    clientId: string;
+    data: { type: string; action: string; data: unknown };
+    redisInstance: RedisInstance;
+    queueManager: QueueManager;
+    databaseInstance: DatabaseInstance;
+  }) => void;
+  /** Something failed that no caller could be told of. Without it, errors are logged. */
+  onError?: (params: { error: Error }) => void;
+}
+
+/** Options of `PxlWebSocketModule.forRoot()`. Every default is in `DEFAULTS`; a bad set fails at start-up. */
+export interface WebSocketOptions {
+  /** False: everything can be injected, nothing is started, nothing is sent. @default true */
+  enabled?: boolean;
+  /** `client` connects to `url` instead of accepting connections. @default 'server' */
+  type?: WebSocketType;
+  /**
+   * The public host (`chat.example.com` or `chat.example.com:8443`). Server: a page from this host may connect, too,
+   * for servers behind a proxy that rewrites `Host`. Client: the server's host, when `url` is only a path.
+   */
+  host?: string;
+  /** Client: where to connect, e.g. `wss://example.com/ws`. Server: only its path is used. */
+  url?: string;
+  /** The upgrade path, matched exactly. Goes before the path of `url`. @default '/ws' */
+  path?: string;
+  debug?: {
+    /** Log the route table at start. @default false */
+    printRoutes?: boolean;
+  };
+  rooms?: {
+    /** False: joining a room leaves the one before. @default true */
+    clientCanJoinMultipleRooms?: boolean;
+    /** Rooms a client may be in at once. More: `ROOM_LIMIT`. @default 100 */
+    maxPerClient?: number;
+    /** Rooms that a client can't join by itself without `authorizeJoin`. @default ['private:', 'user:', 'system:'] */
+    protectedPrefixes?: string[];
+    /**
+     * Decides whether a client that asks may join. Asked for every room when given. False or a throw refuses
+     * (`ROOM_FORBIDDEN`, or the thrown exception's own code). Server code may always put a client in any room.
+     */
+    authorizeJoin?: (params: {
+      client: ConnectedClient;
+      roomName: string;
+      data: unknown;
+    }) => boolean | Promise<boolean>;
+  };
+  /** Closes sockets (4208) from which neither a message nor a pong came for a while. */
+  disconnectInactiveClients?: {
+    /** @default false */
+    enabled: boolean;
+    /** Milliseconds without activity. @default 300_000 */
+    inactiveTime?: number;
+    /** Milliseconds between two looks. @default a tenth of `inactiveTime`, between 100 and 15_000 */
+    intervalCheckTime?: number;
+    /** Log each one closed. @default false */
+    log?: boolean;
+  };
+  events?: WebSocketEvents;
+  /** Called for every bus event, after the `@WsSubscribe()` methods of priority 0 and above. */
+  subscriberEventHandler?: (params: SubscriberEvent) => void | Promise<void>;
+  users?: {
+    /** Finds the user whom `joinRoom({ userId })` names; its result becomes `client.user.payload`. Null: no such user. */
+    load?: (userId: string | number) => Promise<Record<string, unknown> | null> | Record<string, unknown> | null;
+  };
+  auth?: {
+    /**
+     * Says who asks for a connection, from its HTTP upgrade request. Null means nobody. A Nest `HttpException` is
+     * answered with its status; anything else thrown with 500 and no text.
+     */
+    authenticate: (request: IncomingMessage) => Promise<WebSocketUser | null> | WebSocketUser | null;
+    /** False lets a connection without a user in, as an anonymous one. @default true */
+    required?: boolean;
+    /** Milliseconds `authenticate` may take before the answer is 503. @default 5_000 */
+    timeoutMs?: number;
+  };
+  /**
+   * Origins that may connect besides the server's own host: exact (`https://app.example.com`), or a function. `'*'`
+   * allows all. A request without an `Origin` (no browser) passes. @default []
+   */
+  origins?: string[] | ((origin: string, request: IncomingMessage) => boolean);
+  /** Connections of this process; more get 503. @default 10_000 */
+  maxConnections?: number;
+  messages?: {
+    /** Bytes of one message; more closes with 1009. @default 65_536 */
+    maxPayload?: number;
+    /** Levels of nested JSON. @default 32 */
+    maxDepth?: number;
+    /** Messages of one socket handled at a time. 1 keeps their order. @default 1 */
+    concurrency?: number;
+    /** Messages of one socket that may wait; while more do, reading from it pauses. @default 64 */
+    maxQueued?: number;
+    /** Milliseconds a handler may take before the answer is `TIMEOUT`. @default 10_000 */
+    handlerTimeoutMs?: number;
+    /** Streams open at once on one socket; more: `STREAM_LIMIT`. @default 32 */
+    maxStreams?: number;
+    /** Bad frames in a row that close the socket with 4004. @default 10 */
+    maxBadFrames?: number;
+  };
+  /** Protocol pings that find dead peers (closed with 4201); false sends none. */
+  heartbeat?:
+    | false
+    | {
+        /** Milliseconds between pings. @default 25_000 */
+        pingIntervalMs?: number;
+        /** Milliseconds to wait for the pong. @default 10_000 */
+        pongTimeoutMs?: number;
+      };
+  /** The public list of clients, pushed as `system/clientList` when it changes. */
+  clientList?: {
+    /** @default true */
+    enabled?: boolean;
+    /** What others may see of a client. @default ['clientId', 'userId', 'username', 'userType', 'rooms'] */
+    publicFields?: string[];
+    /** Clients named in a push; with more only their count is sent. @default 200 */
+    maxClients?: number;
+    /** Milliseconds between two pushes at least; longer when they are large. @default 250 */
+    minIntervalMs?: number;
+  };
+  /** How `stop()` and the application's shutdown close sockets. */
+  drain?: {
+    /** Milliseconds over which the 1012 closes are spread, so that clients don't come back all at once. @default 5_000 */
+    spreadMs?: number;
+    /** Milliseconds after which sockets that didn't answer are cut. @default 10_000 */
+    terminateAfterMs?: number;
+  };
+  /** Load and start with the application. False: call `load()` and `start()` yourself. @default true */
+  autoStart?: boolean;
+  /** For `type: 'client'`: how it connects. */
+  client?: {
+    /** HTTP headers of the upgrade request, e.g. `authorization`. */
+    headers?: Record<string, string>;
+    /** Milliseconds for `connectToServer()`. @default 10_000 */
+    connectTimeoutMs?: number;
+    /** False: don't come back after a lost connection. */
+    reconnect?: false | ReconnectOptions;
+  };
+}
+
+/** A route as the reference describes it; `@WsRoute()` takes the place of a list of these. */
+export interface WebSocketRoute {
+  type: string;
+  action: string;
+  controllerName: string;
+  controller?: unknown;
+}
+
+export type { WebSocketMessage };

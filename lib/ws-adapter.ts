@@ -1,0 +1,74 @@
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { INestApplicationContext, WsMessageHandler } from '@nestjs/common';
+import { WsAdapter } from '@nestjs/platform-ws';
+import { isOurs } from './routing/stock-gateway.js';
+import { pathOf } from './server/upgrade.js';
+import { WebSocketServer } from './server/websocket-server.js';
+
+/** The port that stands for the application's own HTTP server. */
+const APPLICATION_PORT = 0;
+
+interface StockServer {
+  path?: string;
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, done: (ws: unknown) => void): void;
+  emit(event: string, ...args: unknown[]): boolean;
+}
+
+/**
+ * For applications that have Nest gateways already: a `@WebSocketGateway()` without a path (or with this module's) and
+ * its `@SubscribeMessage('chat/send')` methods run on this module's server, with the same connections, frames and rooms;
+ * gateways with other paths keep Nest's own way, on the same port. Without such gateways no adapter is needed.
+ * @example app.useWebSocketAdapter(new PxlWsAdapter(app));
+ */
+export class PxlWsAdapter extends WsAdapter {
+  readonly #server: WebSocketServer;
+  readonly #stockServers: StockServer[] = [];
+  #detach: (() => void) | undefined;
+
+  constructor(app: INestApplicationContext) {
+    super(app);
+    this.#server = app.get(WebSocketServer, { strict: false });
+    this.#server.shareWith(this.#onUpgrade, (path) => this.#stockServers.some((server) => server.path === path));
+  }
+
+  override create(port: number, options: Record<string, unknown> & { path?: string } = {}): unknown {
+    if (isOurs(port, options.path, this.#server.options.path)) return this.#server;
+    // oxlint-disable-next-line typescript/no-unsafe-argument -- WsAdapter's own parameter is `any`
+    const server = super.create(port, options as never) as StockServer;
+    if (port === APPLICATION_PORT) this.#stockServers.push(server);
+    return server;
+  }
+
+  override bindClientConnect(server: unknown, callback: (...args: unknown[]) => void): void {
+    // Our own server calls the hooks itself, and awaits them.
+    if (server !== this.#server) super.bindClientConnect(server as never, callback);
+  }
+
+  override async close(server: unknown): Promise<void> {
+    if (server !== this.#server) await super.close(server as never);
+  }
+
+  override async dispose(): Promise<void> {
+    this.#detach?.();
+    await super.dispose();
+  }
+
+  /** Nest's own listener destroys upgrades of paths it doesn't know, ours and everybody else's. This one leaves them. */
+  protected override ensureHttpServerExists(port: number, httpServer?: HttpServer): HttpServer | undefined {
+    if (port !== APPLICATION_PORT || !httpServer) {
+      return super.ensureHttpServerExists(port, httpServer as never) as HttpServer | undefined;
+    }
+    if (!this.#detach) {
+      httpServer.on('upgrade', this.#onUpgrade);
+      this.#detach = () => httpServer.off('upgrade', this.#onUpgrade);
+    }
+    return httpServer;
+  }
+
+  readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const path = pathOf(request);
+    const server = this.#stockServers.find((candidate) => candidate.path === path);
+    server?.handleUpgrade(request, socket, head, (ws) => server.emit('connection', ws, request));
+  };
+}
