@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { INestApplicationContext, WsMessageHandler } from '@nestjs/common';
+import type { INestApplicationContext } from '@nestjs/common';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { isOurs } from './routing/stock-gateway.js';
 import { pathOf } from './server/upgrade.js';
@@ -42,11 +42,11 @@ export class PxlWsAdapter extends WsAdapter {
 
   override bindClientConnect(server: unknown, callback: (...args: unknown[]) => void): void {
     // Our own server calls the hooks itself, and awaits them.
-    if (server !== this.#server) super.bindClientConnect(server as never, callback);
+    if (server !== this.#server) super.bindClientConnect(server, callback);
   }
 
   override async close(server: unknown): Promise<void> {
-    if (server !== this.#server) await super.close(server as never);
+    if (server !== this.#server) await super.close(server);
   }
 
   override async dispose(): Promise<void> {
@@ -57,7 +57,7 @@ export class PxlWsAdapter extends WsAdapter {
   /** Nest's own listener destroys upgrades of paths it doesn't know, ours and everybody else's. This one leaves them. */
   protected override ensureHttpServerExists(port: number, httpServer?: HttpServer): HttpServer | undefined {
     if (port !== APPLICATION_PORT || !httpServer) {
-      return super.ensureHttpServerExists(port, httpServer as never) as HttpServer | undefined;
+      return super.ensureHttpServerExists(port, httpServer);
     }
     if (!this.#detach) {
       httpServer.on('upgrade', this.#onUpgrade);

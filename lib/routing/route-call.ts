@@ -9,7 +9,7 @@ export interface RoutePeer {
   readonly clientId: string;
   /** The `ConnectedClient`, or in a client's handler the `WebSocketClient`. */
   readonly client: unknown;
-  /** Sends one value of a stream; a promise when there is no room for the next yet. Rejects, never throws. */
+  /** Sends one value of a stream; a promise when there is no room for the next yet. Throws what can't be encoded. */
   emit(call: RouteCall, value: unknown): Promise<void> | undefined;
   /** The call became a stream: it no longer holds up the messages behind it, nor runs out of time. */
   streamStarted(call: RouteCall): void;
@@ -81,8 +81,9 @@ export class RouteCall implements RoutedCall {
       let last: unknown;
       const observer = {
         next: (value: unknown) => {
+          if (subscription.closed) return; // a source that emits at once can't be stopped in the middle
           if (!this.isStream || isAsyncIterable(value)) last = value;
-          else this.peer.emit(this, value)?.catch(fail);
+          else this.#emit(value, fail);
         },
         error: fail,
         complete: () => resolve(this.isStream && !isAsyncIterable(last) ? STREAMED : this.consume(last)),
@@ -92,25 +93,38 @@ export class RouteCall implements RoutedCall {
     });
   }
 
+  /** Inside an observer a throw would surface as an uncaught exception. */
+  #emit(value: unknown, fail: (error: Error) => void): void {
+    try {
+      void this.peer.emit(this, value);
+    } catch (error) {
+      fail(error as Error);
+    }
+  }
+
   async #consumeIterable(source: AsyncIterable<unknown>): Promise<typeof STREAMED> {
     this.startStream();
     const iterator = source[Symbol.asyncIterator]();
-    let isStopped = false;
     const stopped = new Promise<IteratorResult<unknown>>((resolve) => {
-      this.#stop = () => {
-        isStopped = true;
-        resolve({ done: true, value: undefined });
-      };
+      this.#stop = () => resolve({ done: true, value: undefined });
     });
     if (this.settled) this.#stop?.();
-    for (;;) {
-      const { done, value } = await Promise.race([iterator.next(), stopped]);
-      if (isStopped || done) break;
-      await Promise.race([this.peer.emit(this, value), stopped]);
+    let isRunning = true;
+    const next = async (): Promise<IteratorResult<unknown>> => {
+      const result = await iterator.next();
+      if (result.done) isRunning = false;
+      return result;
+    };
+    try {
+      for (;;) {
+        const { done, value } = await Promise.race([next(), stopped]);
+        if (done) return STREAMED;
+        await Promise.race([this.peer.emit(this, value), stopped]);
+      }
+    } finally {
+      // Not awaited: a generator that waits for its next value only ends when that comes.
+      if (isRunning) void Promise.resolve(iterator.return?.()).catch(() => undefined);
     }
-    // Not awaited: a generator that waits for its next value only ends when that comes.
-    if (isStopped) iterator.return?.()?.then(undefined, () => undefined);
-    return STREAMED;
   }
 }
 

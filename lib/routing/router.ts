@@ -22,7 +22,7 @@ export class Router {
     for (const name of [route.type, route.action]) {
       if (!isRouteName(name)) {
         throw new InvalidRouteError(
-          `${route.place} declares the route "${String(route.type)}/${String(route.action)}". ` +
+          `${route.place} declares the route "${route.type}/${route.action}". ` +
             'A type and an action have 1–64 characters of A–Z a–z 0–9 _ . - each.',
         );
       }

@@ -46,7 +46,8 @@ async function authorize(
   data: unknown,
 ): Promise<void> {
   if (authorizeJoin) {
-    if ((await authorizeJoin({ client, roomName, data })) !== true) throw new RoomForbiddenError();
+    const isAllowed: unknown = await authorizeJoin({ client, roomName, data });
+    if (isAllowed !== true) throw new RoomForbiddenError();
   } else if (protectedPrefixes.some((prefix) => roomName.startsWith(prefix))) {
     throw new RoomForbiddenError();
   }

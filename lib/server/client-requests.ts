@@ -36,7 +36,7 @@ export class ClientRequests {
   }
 
   disconnected(): void {
-    for (const id of [...this.#pending.keys()]) {
+    for (const id of this.#pending.keys()) {
       this.#take(id)?.reject(new ConnectionError('The client disconnected before it answered.'));
     }
   }

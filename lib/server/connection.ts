@@ -137,11 +137,13 @@ export class Connection implements RoutePeer {
     this.#release(call);
   }
 
-  async emit(call: RouteCall, value: unknown): Promise<void> {
-    if (call.settled) return;
+  emit(call: RouteCall, value: unknown): Promise<void> | undefined {
+    if (call.settled) return undefined;
     const text = encodeReply(call, value, true);
-    if (this.ws.bufferedAmount < STREAM_HIGH_WATER_MARK) this.#write(text);
-    else await new Promise<void>((resolve) => this.ws.send(text, () => resolve()));
+    if (this.ws.bufferedAmount >= STREAM_HIGH_WATER_MARK)
+      return new Promise((resolve) => this.ws.send(text, () => resolve()));
+    this.#write(text);
+    return undefined;
   }
 
   #accept({ type, action, data, id }: Extract<DecodedFrame, { kind: 'message' }>): void {

@@ -381,7 +381,7 @@ export class WebSocketServer {
   #event(channel: string, message: unknown): void {
     const fields = (typeof message === 'object' && message !== null ? message : {}) as Record<string, unknown>;
     const clientId = fields['clientId'] ?? fields['webSocketClientId'];
-    switch (channel) {
+    switch (channel as Event) {
       case Event.SendMessageToAll:
         this.#deliverHere({ kind: 'all' }, message);
         break;

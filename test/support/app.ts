@@ -54,7 +54,7 @@ export async function startApp(given: AppOptions = {}): Promise<RunningApp> {
   };
   const module = appModule(options, given);
   const adapter = given.platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
-  const app = await NestFactory.create<INestApplication>(module, adapter as FastifyAdapter, {
+  const app = await NestFactory.create(module, adapter as FastifyAdapter, {
     logger: false,
     abortOnError: false,
   });

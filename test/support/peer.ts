@@ -27,7 +27,7 @@ export class Peer {
 
   private constructor(readonly ws: WebSocket) {
     ws.on('message', (data, isBinary) => {
-      const frame = JSON.parse(String(data)) as Frame;
+      const frame: Frame = JSON.parse((data as Buffer).toString());
       if (isBinary) Object.defineProperty(frame, 'isBinary', { value: true });
       this.received.push(frame);
       this.#wake?.();
