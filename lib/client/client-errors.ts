@@ -44,10 +44,17 @@ export function toConnectionError(thrown: unknown): ConnectionError {
   return error;
 }
 
+/** Looks at the shape as well: an error from another realm (a frame, a vm context) is no `instanceof Error`. */
+export function asError(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  const { name, message } = (thrown ?? {}) as { name?: unknown; message?: unknown };
+  return typeof name === 'string' && typeof message === 'string' ? (thrown as Error) : new Error(String(thrown));
+}
+
 /** Node's AggregateError (both addresses of "localhost" refused) has no message of its own, only a code. */
 export function messageOf(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return String(thrown);
-  return thrown.message || (thrown as { code?: string }).code || thrown.name;
+  const error: Error & { code?: string } = asError(thrown);
+  return error.message || error.code || error.name;
 }
 
 function remedy(status: number): string {

@@ -1,3 +1,4 @@
+import { asError } from './client-errors.js';
 import type { JoinRoomDetails } from './room-memory.js';
 import type { SocketLike } from './socket-like.js';
 
@@ -52,7 +53,7 @@ export class EventSink<S extends SocketLike> {
   }
 
   report(thrown: unknown): void {
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    const error = asError(thrown);
     if (!this.#events.onError) return lastResort(error);
     void this.#call('onError', { error }).catch(lastResort);
   }

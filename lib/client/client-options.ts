@@ -78,7 +78,7 @@ export function resolveClientOptions<S extends SocketLike>(
     protocols: options.protocols ?? [],
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
     requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
-    reconnect: options.reconnect === false ? false : resolveReconnect(options.reconnect),
+    reconnect: options.reconnect === false ? false : resolveReconnect(options.reconnect ?? {}),
     rejoinRooms: options.rejoinRooms ?? true,
     pingIntervalMs: options.pingIntervalMs ?? 25_000,
     pongTimeoutMs: options.pongTimeoutMs ?? 10_000,
@@ -86,6 +86,9 @@ export function resolveClientOptions<S extends SocketLike>(
     events: options.events ?? {},
   };
   const flaws = [...findFlaws(resolved, baseUrl)];
+  if (options.reconnect !== undefined && options.reconnect !== false && typeof options.reconnect !== 'object') {
+    flaws.push('reconnect is neither false nor an object. Leave it out for the defaults.');
+  }
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);
   return resolved;
 }
@@ -106,7 +109,7 @@ export function assertDuration(name: string, value: unknown): void {
   if (flaw) throw new InvalidOptionsError([flaw]);
 }
 
-function resolveReconnect(given: ReconnectOptions = {}): Required<ReconnectOptions> {
+function resolveReconnect(given: ReconnectOptions): Required<ReconnectOptions> {
   return {
     minDelayMs: given.minDelayMs ?? 500,
     maxDelayMs: given.maxDelayMs ?? 30_000,

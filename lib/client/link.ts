@@ -1,5 +1,5 @@
 import { ConnectionError, NotSerializableError, RemoteError } from '../errors.js';
-import { fitReason } from '../protocol/close-codes.js';
+import { CloseCode, fitReason } from '../protocol/close-codes.js';
 import { decodeFrame, encodeFrame } from '../protocol/codec.js';
 import { BadFrameError, messageOf } from './client-errors.js';
 import { readGreeting } from './greeting.js';
@@ -93,7 +93,7 @@ export class Link<S extends SocketLike> {
       this.socket.close(code, fitReason(reason));
     } catch {
       // Browsers may send only 1000 and 3000–4999.
-      this.socket.close();
+      this.socket.close(CloseCode.Normal, fitReason(reason));
     }
   }
 

@@ -1,6 +1,7 @@
 import { RemoteError, TimeoutError } from '../errors.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import type { MessageFrame, RequestId } from '../protocol/message.js';
+import { asError } from './client-errors.js';
 
 export type ReplyFrame = Extract<DecodedFrame, { kind: 'reply' }>;
 export type AnswerFrame = Extract<DecodedFrame, { kind: 'reply' | 'error' }>;
@@ -74,7 +75,7 @@ export class PendingRequests {
         request.forget();
         reject(error);
       };
-      const onAbort = (): void => give(abortError(signal));
+      const onAbort = (): void => give(asError(signal?.reason));
       const timer = setTimeout(
         () => give(new TimeoutError(`The reply to "${message.type}/${message.action}"`, timeoutMs)),
         timeoutMs,
@@ -101,10 +102,4 @@ export class PendingRequests {
     this.#sinks.clear();
     for (const sink of sinks) sink.onFail(error);
   }
-}
-
-/** What `fetch` rejects with as well: the reason given to `abort()`. */
-export function abortError(signal: AbortSignal | undefined): Error {
-  const reason: unknown = signal?.reason;
-  return reason instanceof Error ? reason : new DOMException('The operation was aborted.', 'AbortError');
 }

@@ -1,5 +1,4 @@
-import { StreamOverflowError } from './client-errors.js';
-import { abortError } from './pending-requests.js';
+import { asError, StreamOverflowError } from './client-errors.js';
 import type { OpenRequest, ReplyFrame, ReplySink } from './pending-requests.js';
 
 interface Reader<T> {
@@ -49,7 +48,7 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
 
   throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
     this.#abandon();
-    return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+    return Promise.reject(asError(error));
   }
 
   #start(): void {
@@ -63,13 +62,13 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
       });
       signal?.addEventListener('abort', this.#onAbort);
     } catch (error) {
-      this.#end(error instanceof Error ? error : new Error(String(error)));
+      this.#end(asError(error));
     }
   }
 
   readonly #onAbort = (): void => {
     this.#values.length = 0;
-    this.#cancel(abortError(this.#options.signal));
+    this.#cancel(asError(this.#options.signal?.reason));
   };
 
   #receive(reply: ReplyFrame): void {

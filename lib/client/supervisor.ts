@@ -104,8 +104,6 @@ export class Supervisor<S extends SocketLike> {
     const attempt: Attempt = { controller, outcome: Promise.resolve() };
     this.#attempt = attempt;
     attempt.outcome = this.#run(attempt);
-    // A background attempt has no other listener; #failed() has reported its error.
-    attempt.outcome.catch(() => undefined);
     return attempt.outcome;
   }
 
@@ -178,7 +176,8 @@ export class Supervisor<S extends SocketLike> {
     // It keeps a Node process alive: a service that lost its server has to wait for it, not to exit.
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined;
-      void this.#try();
+      // Nobody may be listening to this one, and #failed() has reported its error.
+      this.#try().catch(() => undefined);
     }, delayMs);
     this.#events.emit('onReconnecting', { attempt: this.#backoff.attempts, delayMs });
   }

@@ -1,0 +1,104 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { Backoff, backoffDelay } from '../../lib/client/backoff.js';
+
+const fraction = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+const attempt = fc.nat(5_000);
+
+function makeBackoff(options: { random?: () => number; now?: () => number } = {}): Backoff {
+  return new Backoff({ minDelayMs: 500, maxDelayMs: 30_000, random: () => 0.5, now: () => 0, ...options });
+}
+
+describe('L6: full-jitter backoff', () => {
+  it('L6: waits between nothing and a ceiling that doubles up to the longest delay', () => {
+    fc.assert(
+      fc.property(attempt, fraction, (count, random) => {
+        const options = { advice: 'reconnect', minDelayMs: 500, maxDelayMs: 30_000 } as const;
+        const delayMs = backoffDelay({ ...options, attempt: count, random: () => random });
+        expect(delayMs).toBe(random * Math.min(30_000, 500 * 2 ** count));
+      }),
+    );
+  });
+
+  it('L6: spreads clients that were lost together over the whole range', () => {
+    const delays = Array.from({ length: 1_000 }, (_, index) =>
+      backoffDelay({
+        advice: 'reconnect',
+        attempt: 6,
+        minDelayMs: 500,
+        maxDelayMs: 30_000,
+        random: () => index / 1_000,
+      }),
+    );
+    expect(Math.min(...delays)).toBe(0);
+    expect(Math.max(...delays)).toBeGreaterThan(29_900);
+    expect(new Set(delays).size).toBe(1_000);
+  });
+
+  it('L6: waits at least half of the longest delay when the server asks to back off', () => {
+    fc.assert(
+      fc.property(attempt, fraction, (count, random) => {
+        const options = { advice: 'back-off', minDelayMs: 500, maxDelayMs: 30_000 } as const;
+        const delayMs = backoffDelay({ ...options, attempt: count, random: () => random });
+        expect(delayMs).toBeGreaterThanOrEqual(15_000);
+        expect(delayMs).toBeLessThanOrEqual(30_000);
+      }),
+    );
+  });
+
+  it('L6: comes back within 500 ms when asked to, but not again and again', () => {
+    const backoff = new Backoff({ minDelayMs: 4_000, maxDelayMs: 30_000, random: () => 0.999, now: () => 0 });
+    expect(backoff.next('reconnect-now')).toBeLessThan(500);
+    expect(backoff.next('reconnect-now')).toBeGreaterThan(7_000);
+    expect(backoff.next('reconnect-now')).toBeGreaterThan(15_000);
+  });
+
+  it('L6: never waits longer than the longest delay, not even promptly', () => {
+    const delayMs = backoffDelay({
+      advice: 'reconnect-now',
+      attempt: 0,
+      minDelayMs: 5,
+      maxDelayMs: 20,
+      random: () => 0.9,
+    });
+    expect(delayMs).toBeLessThan(20);
+  });
+
+  it('L6: is unlimited', () => {
+    const backoff = makeBackoff();
+    for (let count = 0; count < 10_000; count += 1) backoff.next('reconnect');
+    expect(backoff.attempts).toBe(10_000);
+    expect(backoff.next('reconnect')).toBe(15_000);
+  });
+
+  it('starts anew after a connection that lasted', () => {
+    let now = 0;
+    const backoff = makeBackoff({ now: () => now });
+    for (let count = 0; count < 8; count += 1) backoff.next('reconnect');
+    backoff.connected();
+    now += 10_000;
+    backoff.lost();
+    expect(backoff.attempts).toBe(0);
+    expect(backoff.next('reconnect')).toBe(250);
+  });
+
+  it('goes on where it was after a server that accepts and drops at once', () => {
+    let now = 0;
+    const backoff = makeBackoff({ now: () => now });
+    for (let count = 0; count < 3; count += 1) {
+      backoff.next('reconnect');
+      backoff.connected();
+      now += 9_999;
+      backoff.lost();
+    }
+    expect(backoff.attempts).toBe(3);
+    expect(backoff.next('reconnect')).toBe(2_000);
+  });
+
+  it('starts anew when told to', () => {
+    const backoff = makeBackoff();
+    backoff.next('reconnect');
+    backoff.reset();
+    expect(backoff.attempts).toBe(0);
+  });
+});

@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+
+const LIB = fileURLToPath(new URL('../../lib', import.meta.url));
+
+/** Every module that `client/browser.ts` needs at run time, by its path below lib, with what it imports. */
+export function findBrowserModules(): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  const visit = (file: string): void => {
+    const path = relative(LIB, file);
+    if (found.has(path)) return;
+    const imports = importsOf(compile(path));
+    found.set(path, imports);
+    for (const specifier of imports) {
+      if (specifier.startsWith('.')) visit(resolve(dirname(file), specifier.replace(/\.js$/, '.ts')));
+    }
+  };
+  visit(resolve(LIB, 'client/browser.ts'));
+  return found;
+}
+
+/** Plain JavaScript of one file below lib: types, and imports of types alone, are gone. */
+export function compile(path: string): string {
+  const { outputText } = ts.transpileModule(readFileSync(resolve(LIB, path), 'utf8'), {
+    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ES2022, isolatedModules: true },
+  });
+  return outputText;
+}
+
+/** Static and dynamic imports, `export … from` and `require` alike. */
+function importsOf(code: string): string[] {
+  return ts.preProcessFile(code, true, true).importedFiles.map(({ fileName }) => fileName);
+}

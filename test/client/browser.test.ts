@@ -1,0 +1,156 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Browser, Page } from 'playwright-core';
+import type * as ClientModule from '../../lib/client/browser.js';
+import { findChromium, launchChromium } from '../support/chromium.js';
+import { compile, findBrowserModules } from './browser-modules.js';
+import { answerSystem, ScriptedServer } from './support.js';
+
+/** What the page keeps for the test's next call into it. */
+interface PageState {
+  module: typeof ClientModule;
+  client: ClientModule.WebSocketClient;
+  seen: unknown[];
+}
+
+declare const page: PageState;
+
+const hasChromium = findChromium() !== undefined;
+const suite = hasChromium ? describe : describe.skip;
+
+suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; install it or set CHROMIUM_PATH)'}`, () => {
+  let server: ScriptedServer;
+  let browser: Browser;
+  let tab: Page;
+  const complaints: string[] = [];
+
+  beforeAll(async () => {
+    const modules = new Set(findBrowserModules().keys());
+    server = await ScriptedServer.start((request, response) => serve(modules, request, response));
+    browser = await launchChromium();
+    tab = await browser.newPage();
+    tab.on('pageerror', (error) => complaints.push(error.message));
+    tab.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    await tab.goto(server.url.replace(/^ws(.*)\/ws$/, 'http$1/'));
+    await tab.evaluate(async () => {
+      const path = '/client/browser.js';
+      const module = (await import(path)) as typeof ClientModule;
+      const seen: unknown[] = [];
+      const client = new module.WebSocketClient({
+        url: '/ws',
+        pingIntervalMs: 200,
+        reconnect: { minDelayMs: 5, maxDelayMs: 20 },
+        events: {
+          onConnected: ({ clientId }) => seen.push(`connected ${clientId}`),
+          onDisconnected: ({ code, willReconnect }) => seen.push(`disconnected ${code} ${willReconnect}`),
+          onError: ({ error }) => seen.push(`error ${error.name}`),
+        },
+      });
+      Object.assign(globalThis, { page: { module, client, seen } });
+    });
+  }, 60_000);
+
+  afterEach(() => {
+    server.answer = answerSystem;
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+
+  it('connects to a path on the host of its page', async () => {
+    await tab.evaluate(() => page.client.connectToServer());
+    const state = await tab.evaluate(() => [page.client.state, page.client.clientId, page.client.isClientConnected()]);
+    expect(state).toEqual(['open', 'client-1', true]);
+    const peer = await server.peers.take();
+    expect(peer.request.url).toBe('/ws');
+    await peer.next('system', 'ping');
+  });
+
+  it('asks and is answered, with a response or an error', async () => {
+    server.answer = (frame, peer) => {
+      if (frame.action === 'echo') peer.reply(frame, frame.data);
+      else if (frame.action === 'fail') peer.refuse(frame, 'FORBIDDEN', 'Not you.');
+    };
+    const answers = await tab.evaluate(async () => [
+      await page.client.request('chat', 'echo', { text: 'Grüße 👋' }),
+      await page.client.request('chat', 'fail').catch((error: unknown) => {
+        const isRemote = error instanceof page.module.RemoteError;
+        return isRemote ? `${error.code}: ${error.message}` : 'something else';
+      }),
+    ]);
+    expect(answers).toEqual([{ text: 'Grüße 👋' }, 'FORBIDDEN: Not you.']);
+  });
+
+  it('answers requests of the server and reads binary frames', async () => {
+    const peer = server.peers.all[0];
+    await tab.evaluate(() => void page.client.on('quiz', 'ask', (data) => `re: ${String(data)}`));
+    peer?.socket.send(Buffer.from(JSON.stringify({ type: 'quiz', action: 'ask', id: 1, data: 'ü' })));
+    expect(await peer?.next('quiz', 'ask')).toEqual({ type: 'quiz', action: 'ask', id: 1, response: 're: ü' });
+  });
+
+  it('streams, and cancels when the loop is left', async () => {
+    server.answer = (frame, peer) => {
+      if (frame.action === 'ticks') for (const tick of [1, 2, 3]) peer.reply(frame, tick, { more: true });
+    };
+    const ticks = await tab.evaluate(async () => {
+      const taken: number[] = [];
+      for await (const tick of page.client.stream<number>('clock', 'ticks')) if (taken.push(tick) === 2) break;
+      return taken;
+    });
+    expect(ticks).toEqual([1, 2]);
+    await server.peers.all[0]?.next('system', 'cancel');
+  });
+
+  it('takes a bad frame for what it is and stays', async () => {
+    server.peers.all[0]?.socket.send(Buffer.from([0xff, 0xfe]));
+    await tab.waitForFunction(() => page.seen.includes('error BadFrameError'));
+    expect(await tab.evaluate(() => page.client.state)).toBe('open');
+  });
+
+  it('comes back after a restart of the server, and into its rooms', async () => {
+    await tab.evaluate(() => page.client.joinRoom('lobby', { username: 'Ada' }));
+    server.peers.all[0]?.socket.close(1012);
+    const second = await server.peers.take();
+    expect((await second.next('system', 'joinRoom')).data).toEqual({ roomName: 'lobby', username: 'Ada' });
+    await tab.waitForFunction(() => page.seen.includes('connected client-2'));
+    const seen = await tab.evaluate(() => page.seen);
+    expect(seen).toEqual(['connected client-1', 'error BadFrameError', 'disconnected 1012 true', 'connected client-2']);
+    expect(await tab.evaluate(() => [...page.client.rooms])).toEqual(['lobby']);
+  });
+
+  it('disconnects with 1000 instead of a code that browsers may not send', async () => {
+    await tab.evaluate(() => page.client.disconnect(1001, 'leaving'));
+    expect(await tab.evaluate(() => page.client.state)).toBe('closed');
+    expect(await server.peers.all[1]?.closed).toEqual({ code: 1000, reason: 'leaving' });
+  });
+
+  it('stops when the server says so', async () => {
+    await tab.evaluate(() => page.client.connectToServer());
+    const third = await server.peers.take();
+    third.socket.close(4010, 'kicked');
+    await tab.waitForFunction(() => page.seen.includes('disconnected 4010 false'));
+    expect(await tab.evaluate(() => page.client.state)).toBe('closed');
+  });
+
+  it('settles and throws nothing when it is refused', async () => {
+    server.refusal = { status: 401 };
+    const name = await tab.evaluate(() => page.client.connectToServer().catch((error: Error) => error.name));
+    expect(name).toBe('ConnectionError');
+    // Chromium writes a line of its own for the refused handshake.
+    expect(complaints.filter((text) => !/WebSocket connection to .* failed/.test(text))).toEqual([]);
+  });
+});
+
+function serve(modules: ReadonlySet<string>, request: IncomingMessage, response: ServerResponse): void {
+  const path = (request.url ?? '/').slice(1).replace(/\.js$/, '.ts');
+  if (modules.has(path)) {
+    response.writeHead(200, { 'content-type': 'text/javascript' }).end(compile(path));
+  } else if (path === '') {
+    const icon = '<link rel="icon" href="data:,">';
+    response.writeHead(200, { 'content-type': 'text/html' }).end(`<!doctype html><title>client</title>${icon}`);
+  } else {
+    response.writeHead(404).end();
+  }
+}

@@ -1,0 +1,73 @@
+import { describe, expect, it } from '@jest/globals';
+import { resolveClientOptions } from '../../lib/client/client-options.js';
+import type { WebSocketClientOptions } from '../../lib/client/client-options.js';
+import { toSocketUrl } from '../../lib/client/socket-url.js';
+import { WebSocketClient } from '../../lib/client/websocket-client.js';
+import { InvalidOptionsError } from '../../lib/errors.js';
+
+const url = 'ws://127.0.0.1:3000/ws';
+
+describe('client options', () => {
+  it('have the documented defaults', () => {
+    expect(resolveClientOptions({ url }, undefined)).toEqual({
+      url,
+      protocols: [],
+      connectTimeoutMs: 10_000,
+      requestTimeoutMs: 10_000,
+      reconnect: { minDelayMs: 500, maxDelayMs: 30_000, maxAttempts: Infinity, initial: false },
+      rejoinRooms: true,
+      pingIntervalMs: 25_000,
+      pongTimeoutMs: 10_000,
+      maxStreamBuffer: 1_024,
+      events: {},
+    });
+  });
+
+  const bad: [string, object, RegExp][] = [
+    ['no url', { url: undefined }, /url is not a string\. Write e\.g\./],
+    ['an empty url', { url: '' }, /url is not a string/],
+    ['a path without a page', { url: '/ws' }, /url is a path, .* Write it in full/],
+    ['a url that is none', { url: 'not a url' }, /url is not an address/],
+    ['a foreign protocol', { url: 'ftp://127.0.0.1/ws' }, /Begin it with ws:\/\/ or wss:\/\//],
+    ['a fragment', { url: `${url}#part` }, /"#" part/],
+    ['a connect timeout of 0', { connectTimeoutMs: 0 }, /connectTimeoutMs is not a number of milliseconds from 1/],
+    ['an endless connect timeout', { connectTimeoutMs: Infinity }, /connectTimeoutMs/],
+    ['a timeout no timer can wait', { requestTimeoutMs: 2 ** 31 }, /requestTimeoutMs/],
+    ['a text for a number', { requestTimeoutMs: '10' }, /requestTimeoutMs/],
+    ['a negative ping interval', { pingIntervalMs: -1 }, /pingIntervalMs is not a number of milliseconds from 0/],
+    ['no pong timeout', { pongTimeoutMs: NaN }, /pongTimeoutMs/],
+    ['exchanged delays', { reconnect: { minDelayMs: 10, maxDelayMs: 5 } }, /Exchange the two/],
+    ['no attempts', { reconnect: { maxAttempts: 0 } }, /Write reconnect: false/],
+    ['reconnect: true', { reconnect: true }, /reconnect is neither false nor an object/],
+    ['half a value of buffer', { maxStreamBuffer: 0.5 }, /maxStreamBuffer is not a whole number/],
+    ['a callback that is none', { events: { onMessage: 'log' } }, /events\.onMessage is not a function/],
+    ['no bytes', { maxPayload: 0 }, /maxPayload is not a whole number of bytes/],
+  ];
+
+  it.each(bad)('refuse %s with the fact and the remedy', (_name, flaw, sentence) => {
+    const make = (): WebSocketClient => new WebSocketClient({ url, ...flaw });
+    expect(make).toThrow(InvalidOptionsError);
+    expect(make).toThrow(sentence);
+  });
+
+  it('name every flaw at once', () => {
+    const options = { url: '/ws', connectTimeoutMs: 0, maxStreamBuffer: 0 } satisfies WebSocketClientOptions;
+    expect(() => new WebSocketClient(options)).toThrow(/url[^]*connectTimeoutMs[^]*maxStreamBuffer/);
+  });
+
+  it('never quote a url, which may hold a token', () => {
+    expect(() => new WebSocketClient({ url: 'ftp://host/?token=secret' })).toThrow(/^(?![^]*secret)/);
+  });
+});
+
+describe('the address of a socket', () => {
+  it.each([
+    ['/ws', 'https://example.org/chat?room=1#top', 'wss://example.org/ws'],
+    ['/ws?token=a', 'http://127.0.0.1:3000/', 'ws://127.0.0.1:3000/ws?token=a'],
+    ['ws', 'http://127.0.0.1:3000/app/index.html', 'ws://127.0.0.1:3000/app/ws'],
+    ['wss://other.example/ws', 'http://127.0.0.1:3000/', 'wss://other.example/ws'],
+    ['https://other.example/ws', undefined, 'wss://other.example/ws'],
+  ])('is %s on a page at %s as %s', (given, base, expected) => {
+    expect(toSocketUrl(given, base)).toBe(expected);
+  });
+});
