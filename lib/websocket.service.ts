@@ -1,8 +1,7 @@
-import { InvalidMessageError, InvalidStateError, NotSerializableError } from './errors.js';
-import { encodeFrame } from './protocol/codec.js';
+import { InvalidStateError } from './errors.js';
 import type { Audience } from './protocol/delivery.js';
 import type { WebSocketMessage } from './protocol/message.js';
-import { isRouteName } from './protocol/names.js';
+import { encodeMessage } from './server/outgoing.js';
 import type { WebSocketServer } from './server/websocket-server.js';
 
 export interface WebSocketServiceOptions {
@@ -67,16 +66,6 @@ export class WebSocketService {
   }
 
   async #send(audience: Audience, message: WebSocketMessage, { except }: SendOptions = {}): Promise<void> {
-    await this.#server.deliver({ audience, except, frame: encode(message) });
-  }
-}
-
-/** Only the fields of a message go out, whatever else the object carries. */
-function encode({ type, action, data }: WebSocketMessage): Uint8Array {
-  if (!isRouteName(type) || !isRouteName(action)) throw new InvalidMessageError();
-  try {
-    return Buffer.from(encodeFrame({ type, action, data }));
-  } catch (error) {
-    throw new NotSerializableError(error);
+    await this.#server.deliver({ audience, except, frame: encodeMessage(message) });
   }
 }

@@ -1,21 +1,19 @@
+import { Logger } from '@nestjs/common';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { CloseCode } from '../protocol/close-codes.js';
-import type { Connection } from './connection.js';
-
-type Close = (connection: Connection, code: number, reason: string) => void;
+import type { Connections } from './connections.js';
 
 /**
  * Pings every socket on one shared sweep, closes those that don't answer (4201) and, when asked to, those that have been
  * idle (4208). A socket whose reading is paused is left alone: its pong can't be seen.
  */
 export class Heartbeat {
+  readonly #logger = new Logger('WebSocketServer');
   readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(
     private readonly options: Pick<ResolvedOptions, 'heartbeat' | 'disconnectInactiveClients'>,
-    private readonly connections: ReadonlySet<Connection>,
-    private readonly close: Close,
-    private readonly logIdle: (clientId: string) => void,
+    private readonly connections: Pick<Connections, 'open' | 'disconnect'>,
   ) {}
 
   start(): void {
@@ -35,10 +33,11 @@ export class Heartbeat {
 
   #beat({ pingIntervalMs, pongTimeoutMs }: { pingIntervalMs: number; pongTimeoutMs: number }): void {
     const now = Date.now();
-    for (const connection of this.connections) {
+    for (const connection of this.connections.open) {
       if (connection.isPaused) continue;
       if (connection.pingSentAt > 0) {
-        if (now - connection.pingSentAt >= pongTimeoutMs) this.close(connection, CloseCode.NoPong, 'no pong');
+        if (now - connection.pingSentAt >= pongTimeoutMs)
+          this.connections.disconnect(connection.client, CloseCode.NoPong, 'no pong');
       } else if (now - connection.pongSeenAt >= pingIntervalMs) {
         connection.ping(now);
       }
@@ -47,10 +46,12 @@ export class Heartbeat {
 
   #closeIdle(inactiveTime: number): void {
     const now = Date.now();
-    for (const connection of this.connections) {
+    for (const connection of this.connections.open) {
       if (connection.isPaused || now - connection.client.lastActivity < inactiveTime) continue;
-      if (this.options.disconnectInactiveClients.log) this.logIdle(connection.clientId);
-      this.close(connection, CloseCode.Idle, 'idle');
+      if (this.options.disconnectInactiveClients.log) {
+        this.#logger.log(`Closing client ${connection.clientId}: idle for ${inactiveTime} ms.`);
+      }
+      this.connections.disconnect(connection.client, CloseCode.Idle, 'idle');
     }
   }
 }

@@ -1,35 +1,34 @@
-import type { IncomingMessage, Server as HttpServer } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Server as HttpServer } from 'node:http';
 import { Logger } from '@nestjs/common';
 import { type WebSocket, WebSocketServer as WS } from 'ws';
 import type { Bus } from '../cluster/bus.js';
 import { MemoryBus } from '../cluster/memory.bus.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { ClientNotFoundError, InvalidStateError, NotSerializableError } from '../errors.js';
-import { encodeFrame } from '../protocol/codec.js';
-import type { Audience, Delivery } from '../protocol/delivery.js';
-import { ErrorCode } from '../protocol/error-codes.js';
+import { ClientNotFoundError, InvalidStateError } from '../errors.js';
+import type { Delivery } from '../protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
-import { isRouteName } from '../protocol/names.js';
 import { type ResolvedOptions, resolveOptions } from '../resolve-options.js';
 import { NO_RESOURCES, type Resources } from '../resources.js';
 import { WebSocketRoomManager } from '../rooms/room-manager.js';
-import { errorFrame } from '../routing/error-frame.js';
 import type { RouteCall } from '../routing/route-call.js';
 import type { Explored, GatewayHooks } from '../routing/route.explorer.js';
 import { Router } from '../routing/router.js';
 import { addSystemRoutes, type JoinRequest } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
+import { obeyEvent } from './bus-events.js';
 import { ClientList } from './client-list.js';
 import { WebSocketClientManager } from './client-manager.js';
 import type { Connection } from './connection.js';
 import { Connections } from './connections.js';
 import { LocalDelivery } from './delivery.js';
+import { ErrorReport } from './error-report.js';
 import { Heartbeat } from './heartbeat.js';
 import { Membership } from './membership.js';
+import { encode, Outgoing, plainError } from './outgoing.js';
 import { Subscribers } from './subscribers.js';
 import { TimeoutQueue } from './timeout-queue.js';
-import { answerUnowned, pathOf, UpgradeGate } from './upgrade.js';
+import { UpgradeGate } from './upgrade.js';
+import { UpgradeListener } from './upgrade-listener.js';
 
 /** What the module gives a server inside a Nest application; all optional for a server made by hand. */
 export interface ServerDependencies {
@@ -55,69 +54,69 @@ export class WebSocketServer {
   readonly #dependencies: ServerDependencies;
   readonly #bus: Bus;
   readonly #router = new Router();
-  readonly #subscribers = new Subscribers((error, place) => this.#failed(error, place));
+  readonly #subscribers: Subscribers;
   readonly #membership: Membership;
   readonly #connections: Connections;
-  readonly #delivery: LocalDelivery;
+  readonly #report: ErrorReport;
+  readonly #outgoing: Outgoing;
   readonly #clientList: ClientList | undefined;
+  readonly #local: LocalDelivery;
   readonly #heartbeat: Heartbeat;
   readonly #timeouts: TimeoutQueue<RouteCall>;
-  readonly #upgradeOwners = new Map<unknown, (path: string) => boolean>();
+  readonly #listener: UpgradeListener;
   readonly #hooks: GatewayHooks[] = [];
   #isLoaded = false;
   #usesStockGateways = false;
-  #running: { wss: WS; detach: () => void } | undefined;
+  #running: WS | undefined;
   #stopping: Promise<void> | undefined;
 
   /** @throws {InvalidOptionsError} */
   constructor(options: WebSocketOptions = {}, dependencies: ServerDependencies = {}) {
     this.options = resolveOptions(options);
+    const { messages, rooms, clientList, path, events } = this.options;
     this.#dependencies = dependencies;
     this.#bus = dependencies.bus ?? new MemoryBus();
+    this.#report = new ErrorReport(events);
+    this.#listener = new UpgradeListener(path);
+    const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
+    const listChanged = (event?: string): void => this.#clientList?.changed(event);
+    this.#subscribers = new Subscribers(failed);
     this.#membership = new Membership(() => shared);
-    this.roomManager = new WebSocketRoomManager({ ...this.options.rooms, listener: this.#membership });
+    this.roomManager = new WebSocketRoomManager({ ...rooms, listener: this.#membership });
     this.clientManager = new WebSocketClientManager({
       roomsOf: (clientId) => this.roomManager.getClientRooms({ clientId }),
-      publicFields: this.options.clientList.publicFields,
-      onListChanged: (event) => this.#clientList?.changed(event),
+      publicFields: clientList.publicFields,
+      onListChanged: listChanged,
       onDisconnect: (client, code, reason) => this.#connections.disconnect(client, code, reason),
     });
-    this.#delivery = new LocalDelivery(this.clientManager, this.roomManager);
-    this.#timeouts = new TimeoutQueue(this.options.messages.handlerTimeoutMs, (call) =>
+    this.#local = new LocalDelivery(this.clientManager, this.roomManager);
+    this.#outgoing = new Outgoing(this.#local, this.#bus, failed);
+    this.#timeouts = new TimeoutQueue(messages.handlerTimeoutMs, (call) =>
       this.#connections.get(call.ws)?.expire(call),
     );
     const shared = {
       options: this.options,
-      messages: this.options.messages,
+      messages,
       clients: this.clientManager,
       rooms: this.roomManager,
       router: this.#router,
       timeouts: this.#timeouts,
       hooks: this.#hooks,
+      failed,
+      listChanged,
       received: (connection: Connection, call: RouteCall) => this.#received(connection, call),
-      failed: (error: unknown, place: string) => this.#failed(error, place),
       publish: (channel: string, data: unknown) => this.publish({ channel, data }),
       joinRoom: (params: JoinRequest & { ws: WebSocket }) => this.joinRoom(params),
       isAuthenticated: (client: ConnectedClient) => this.#connections.isAuthenticated(client),
       sendTo: (clientId: string, message: unknown) =>
-        this.#deliverHere({ kind: 'clients', clientIds: [clientId] }, message),
-      listChanged: (event: string) => this.#clientList?.changed(event),
+        this.#outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, message),
     };
     this.#connections = new Connections(shared);
-    this.#clientList = this.options.clientList.enabled
-      ? new ClientList(this.options.clientList, this.clientManager, (message) =>
-          this.#deliverHere({ kind: 'all' }, message),
-        )
-      : undefined;
-    this.#heartbeat = new Heartbeat(
-      this.options,
-      this.#connections.open,
-      ({ client }, code, reason) => this.#connections.disconnect(client, code, reason),
-      (clientId) =>
-        this.#logger.log(
-          `Closing client ${clientId}: idle for ${this.options.disconnectInactiveClients.inactiveTime} ms.`,
-        ),
-    );
+    this.#heartbeat = new Heartbeat(this.options, this.#connections);
+    if (clientList.enabled) {
+      const push = (message: unknown): number => this.#outgoing.toThisNode({ kind: 'all' }, message);
+      this.#clientList = new ClientList(clientList, this.clientManager, push);
+    }
   }
 
   get type(): WebSocketType {
@@ -182,7 +181,7 @@ export class WebSocketServer {
   async start(on: { fastifyServer?: { server: HttpServer }; httpServer?: HttpServer } = {}): Promise<{ server: WS }> {
     if (!this.#isLoaded)
       throw new InvalidStateError('start() was called before load(). Call "await server.load()" first.');
-    if (this.#running) return { server: this.#running.wss };
+    if (this.#running) return { server: this.#running };
     const httpServer = on.httpServer ?? on.fastifyServer?.server ?? this.#dependencies.httpServer?.();
     if (!httpServer) {
       throw new InvalidStateError(
@@ -196,11 +195,20 @@ export class WebSocketServer {
       maxFragments: 128,
       maxBufferedChunks: 4_096,
     });
-    wss.on('error', (error) => this.#failed(error, 'the WebSocket server'));
-    this.#running = { wss, detach: this.#attach(httpServer, wss) };
+    wss.on('error', (error) => this.#report.failed(error, 'the WebSocket server'));
+    this.#running = wss;
+    const gate = new UpgradeGate(wss, {
+      options: this.options,
+      connections: () => this.#connections.open.size,
+      accepted: (ws, request, user) => this.#connections.accept(ws, request, user),
+      failed: (error, place) => this.#report.failed(error, place),
+    });
     await this.#startBus();
+    this.#listener.attach(httpServer, gate);
     this.#heartbeat.start();
-    this.#safely(() => this.options.events.onServerStarted?.({ webSocketServer: wss }), 'events.onServerStarted');
+    this.#report.contain('events.onServerStarted', () =>
+      this.options.events.onServerStarted?.({ webSocketServer: wss }),
+    );
     return { server: wss };
   }
 
@@ -254,7 +262,7 @@ export class WebSocketServer {
 
   /** Sends to every client. Scope: cluster. @throws {NotSerializableError} */
   sendMessageToAll({ data }: { data: unknown }): void {
-    this.#deliver({ kind: 'all' }, data);
+    this.#outgoing.toCluster({ kind: 'all' }, data);
   }
 
   /** Raises the event `Custom` for the subscribers of every node. */
@@ -264,12 +272,12 @@ export class WebSocketServer {
 
   /** Raises an event of any channel for the subscribers of every node. */
   publish({ channel, data }: { channel: string; data: unknown }): void {
-    this.#bus.emit(channel, data).catch((error: unknown) => this.#failed(error, `publishing ${channel}`));
+    this.#bus.emit(channel, data).catch((error: unknown) => this.#report.failed(error, `publishing ${channel}`));
   }
 
   /** Sends to every client of this process. Scope: this node. @throws {NotSerializableError} */
   broadcastToAllClients({ data, excludeClientId }: { data: SentData; excludeClientId?: string }): void {
-    this.#deliverHere({ kind: 'all' }, data, excludeClientId);
+    this.#outgoing.toThisNode({ kind: 'all' }, data, excludeClientId);
   }
 
   /** Sends to the members of a room. Scope: cluster. @throws {NotSerializableError} */
@@ -282,22 +290,22 @@ export class WebSocketServer {
     data: SentData;
     excludeClientId?: string;
   }): void {
-    this.#deliver({ kind: 'rooms', roomNames: [roomName] }, data, excludeClientId);
+    this.#outgoing.toCluster({ kind: 'rooms', roomNames: [roomName] }, data, excludeClientId);
   }
 
   /** Sends to every connection of the users. Scope: cluster. @throws {NotSerializableError} */
   broadcastToUsers({ userIds, data }: { userIds: (string | number)[]; data: SentData }): void {
-    this.#deliver({ kind: 'users', userIds }, data);
+    this.#outgoing.toCluster({ kind: 'users', userIds }, data);
   }
 
   /** Sends to one client. Scope: cluster. @throws {NotSerializableError} */
   broadcastToClient({ clientId, data }: { clientId: string; data: SentData }): void {
-    this.#deliver({ kind: 'clients', clientIds: [clientId] }, data);
+    this.#outgoing.toCluster({ kind: 'clients', clientIds: [clientId] }, data);
   }
 
   /** Sends one client an error frame with the code `INTERNAL`. Scope: cluster. */
   sendMessageError({ webSocketClientId, error }: { webSocketClientId: string; error: string }): void {
-    this.#deliver({ kind: 'clients', clientIds: [webSocketClientId] }, plainError(error));
+    this.#outgoing.toCluster({ kind: 'clients', clientIds: [webSocketClientId] }, plainError(error));
   }
 
   /** @param params.userType only those of this `userType` */
@@ -310,54 +318,26 @@ export class WebSocketServer {
    * both have it; it says nothing about arrival.
    */
   async deliver(delivery: Delivery): Promise<void> {
-    this.#delivery.deliver(delivery);
-    await this.#bus.publish(delivery);
+    await this.#outgoing.deliver(delivery);
   }
 
   /** For `PxlWsAdapter`: Nest's own gateways on our path become routes, and another listener shares the upgrades. */
   shareWith(listener: unknown, ownsPath: (path: string) => boolean): void {
     this.#usesStockGateways = true;
-    this.#upgradeOwners.set(listener, ownsPath);
+    this.#listener.know(listener, ownsPath);
   }
 
   async #startBus(): Promise<void> {
     await this.#bus.start({
-      deliver: (delivery) => this.#delivery.deliver(delivery),
+      deliver: (delivery) => this.#local.deliver(delivery),
       event: (channel, message) => this.#event(channel, message),
     });
     const channels = new Set([...Object.values(Event), ...this.#subscribers.channels]);
     await Promise.all([...channels].map((channel) => this.#bus.subscribe(channel)));
   }
 
-  #attach(httpServer: HttpServer, wss: WS): () => void {
-    const gate = new UpgradeGate(wss, {
-      options: this.options,
-      connections: () => this.#connections.open.size,
-      accepted: (ws, request, user) => this.#connections.accept(ws, request, user),
-      failed: (error, place) => this.#failed(error, place),
-    });
-    const listener = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-      const path = pathOf(request);
-      if (path === this.options.path) gate.handle(request, socket, head);
-      else if (this.#isUnowned(path, httpServer, listener)) answerUnowned(socket);
-    };
-    httpServer.on('upgrade', listener);
-    return () => {
-      httpServer.off('upgrade', listener);
-      gate.stop();
-    };
-  }
-
-  #isUnowned(path: string, httpServer: HttpServer, own: unknown): boolean {
-    return httpServer.listeners('upgrade').every((listener) => {
-      if (listener === own) return true;
-      const owns = this.#upgradeOwners.get(listener);
-      return owns !== undefined && !owns(path);
-    });
-  }
-
-  async #shutDown({ wss, detach }: { wss: WS; detach: () => void }): Promise<void> {
-    detach();
+  async #shutDown(wss: WS): Promise<void> {
+    this.#listener.detach();
     this.#heartbeat.stop();
     await this.#connections.drain();
     this.#clientList?.stop();
@@ -370,85 +350,14 @@ export class WebSocketServer {
 
   #received({ ws, clientId }: Connection, { type, action, data }: RouteCall): void {
     const { onMessage } = this.options.events;
-    if (onMessage)
-      this.#safely(
-        () => onMessage({ ws, clientId, data: { type, action, data }, ...this.resources }),
-        'events.onMessage',
-      );
+    if (!onMessage) return;
+    const params = { ws, clientId, data: { type, action, data }, ...this.resources };
+    this.#report.contain('events.onMessage', () => onMessage(params));
   }
 
-  /** An event of the bus: some are orders to this module, all of them go to the subscribers. */
   #event(channel: string, message: unknown): void {
-    const fields = (typeof message === 'object' && message !== null ? message : {}) as Record<string, unknown>;
-    const clientId = fields['clientId'] ?? fields['webSocketClientId'];
-    switch (channel as Event) {
-      case Event.SendMessageToAll:
-        this.#deliverHere({ kind: 'all' }, message);
-        break;
-      case Event.MessageError:
-        if (typeof clientId === 'string')
-          this.#deliverHere({ kind: 'clients', clientIds: [clientId] }, plainError(String(fields['error'])));
-        break;
-      case Event.DisconnectClient:
-        if (typeof clientId === 'string') {
-          const { code, reason } = fields as { code?: number; reason?: string };
-          this.clientManager.disconnectClient({ clientId, code, reason });
-        }
-        break;
-    }
     const event: SubscriberEvent = { channel, message, webSocketServer: this, ...this.resources };
-    this.#safely(() => this.#subscribers.dispatch(event), `subscribers of ${channel}`);
+    obeyEvent(channel, message, this.#outgoing, this.clientManager);
+    this.#report.contain(`subscribers of ${channel}`, () => this.#subscribers.dispatch(event));
   }
-
-  #deliver(audience: Audience, data: unknown, excludeClientId?: string): void {
-    const frame = Buffer.from(encode(publicMessage(data)));
-    this.deliver({ audience, frame, except: excludeClientId === undefined ? undefined : [excludeClientId] }).catch(
-      (error: unknown) => this.#failed(error, 'a delivery to other nodes'),
-    );
-  }
-
-  /** @returns the bytes of one copy */
-  #deliverHere(audience: Audience, data: unknown, excludeClientId?: string): number {
-    const frame = Buffer.from(encode(publicMessage(data)));
-    this.#delivery.deliver({ audience, frame, except: excludeClientId === undefined ? undefined : [excludeClientId] });
-    return frame.byteLength;
-  }
-
-  /** Calls what belongs to the application: its failure is reported and goes no further. */
-  #safely(call: () => unknown, place: string): void {
-    void (async () => call())().catch((error: unknown) => this.#failed(error, place));
-  }
-
-  /** Reports what no caller can be told of: to `events.onError`, or else to the log. */
-  #failed(thrown: unknown, place: string): void {
-    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    const { onError } = this.options.events;
-    if (!onError) {
-      this.#logger.error(`In ${place}: ${error.message}`, error.stack);
-      return;
-    }
-    try {
-      onError({ error });
-    } catch (second) {
-      this.#logger.error(`events.onError itself failed: ${String(second)}`, error.stack);
-    }
-  }
-}
-
-function encode(data: unknown): string {
-  try {
-    return encodeFrame(data);
-  } catch (error) {
-    throw new NotSerializableError(error);
-  }
-}
-
-const plainError = (error: string): unknown => errorFrame({ error, code: ErrorCode.Internal, isMeantForPeer: true });
-
-/** A message goes out with its own fields alone; what a bus or a worker added for itself stays inside. */
-function publicMessage(data: unknown): unknown {
-  if (typeof data !== 'object' || data === null) return data;
-  const { type, action, data: inner } = data as Record<string, unknown>;
-  if (!isRouteName(type) || !isRouteName(action)) return data;
-  return { type, action, ...(inner === undefined ? {} : { data: inner }) };
 }

@@ -1,0 +1,45 @@
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { answerUnowned, pathOf, type UpgradeGate } from './upgrade.js';
+
+/** Listens for upgrades next to whoever else does on the same HTTP server. */
+export class UpgradeListener {
+  /** Listeners that told which paths are theirs. */
+  readonly #known = new Map<unknown, (path: string) => boolean>();
+  #attached: { httpServer: HttpServer; gate: UpgradeGate } | undefined;
+
+  constructor(private readonly path: string) {}
+
+  /** Another listener that can say whether a path is its own. */
+  know(listener: unknown, ownsPath: (path: string) => boolean): void {
+    this.#known.set(listener, ownsPath);
+  }
+
+  attach(httpServer: HttpServer, gate: UpgradeGate): void {
+    this.#attached = { httpServer, gate };
+    httpServer.on('upgrade', this.#onUpgrade);
+  }
+
+  /** Takes no more upgrades and ends the handshakes that are under way. */
+  detach(): void {
+    this.#attached?.httpServer.off('upgrade', this.#onUpgrade);
+    this.#attached?.gate.stop();
+    this.#attached = undefined;
+  }
+
+  readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const path = pathOf(request);
+    if (path === this.path) this.#attached?.gate.handle(request, socket, head);
+    else if (this.#isUnowned(path)) answerUnowned(socket);
+  };
+
+  /** True when every listener is known and none of them takes the path: nobody would ever answer. */
+  #isUnowned(path: string): boolean {
+    const listeners = this.#attached?.httpServer.listeners('upgrade') ?? [];
+    return listeners.every((listener) => {
+      if (listener === this.#onUpgrade) return true;
+      const owns = this.#known.get(listener);
+      return owns !== undefined && !owns(path);
+    });
+  }
+}
