@@ -35,6 +35,8 @@ interface Attempt {
 export class Supervisor<S extends SocketLike> {
   #state: ClientState = 'idle';
   #link: Link<S> | undefined;
+  /** The link that `opened` was told of: a callback before it may have disconnected already. */
+  #announced: Link<S> | undefined;
   #attempt: Attempt | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #options: SupervisorOptions;
@@ -82,7 +84,7 @@ export class Supervisor<S extends SocketLike> {
     attempt?.controller.abort(error);
     link?.close(code, reason, error);
     this.#announceState('closed');
-    if (before === 'open' && link?.end) this.#hooks.lost(link, link.end, false);
+    if (link?.end && link === this.#announced) this.#hooks.lost(link, link.end, false);
   }
 
   /** To be called once for each link that ends. */
@@ -118,6 +120,8 @@ export class Supervisor<S extends SocketLike> {
       this.#state = 'open';
       this.#backoff.connected();
       this.#announceState('open');
+      if (link.end) throw link.end.error;
+      this.#announced = link;
       this.#hooks.opened(link);
     } catch (thrown) {
       const error = toConnectionError(thrown);

@@ -334,6 +334,23 @@ describe('L6: disconnect() works in every state', () => {
     }
   });
 
+  it('L6: at the very moment it opens, of which nothing else is told then', async () => {
+    const server = await startServer();
+    const before = timers();
+    const client: TestClient = new TestClient({
+      url: server.url,
+      pingIntervalMs: 10,
+      events: { onStateChanged: ({ state }) => state === 'open' && client.disconnect() },
+    });
+    await expect(client.connectToServer()).rejects.toThrow('disconnect() was called.');
+    const peer = await server.peers.take();
+    await peer.closed;
+    await waitFor(() => timers() <= before);
+    expect(client.connected.all).toEqual([]);
+    expect(client.disconnected.all).toEqual([]);
+    expect(peer.frames.all).toEqual([]);
+  });
+
   it('L6: and lets a new connectToServer() begin at once, which the old attempt never disturbs', async () => {
     const server = await startServer();
     server.greet = () => undefined;
