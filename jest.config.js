@@ -23,6 +23,7 @@ export default {
     '^@scpxl/nestjs-websocket/client$': '<rootDir>/lib/client/browser.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
+  reporters: ['default', '<rootDir>/test/support/closing-line.reporter.js'],
   testTimeout: 20_000,
   maxWorkers: 2,
 };

@@ -13,15 +13,22 @@ const ARGUMENTS = [
   '--disable-sync',
 ];
 
-/** The path of an installed Chromium: `CHROMIUM_PATH`, else where Debian puts it. `undefined` when there is none. */
+const NOT_FOUND = 'No Chromium was found. Install it, or set CHROMIUM_PATH to its path.';
+
+/**
+ * The path of an installed Chromium: `CHROMIUM_PATH`, else where Debian puts it. `undefined` when there is none.
+ * @throws when there is none and `REQUIRE_CHROMIUM` is set, as in CI, where nothing may be skipped
+ */
 export function findChromium(): string | undefined {
-  return [process.env['CHROMIUM_PATH'], '/usr/bin/chromium'].find((path) => path && isExecutable(path));
+  const found = [process.env['CHROMIUM_PATH'], '/usr/bin/chromium'].find((path) => path && isExecutable(path));
+  if (!found && process.env['REQUIRE_CHROMIUM']) throw new Error(NOT_FOUND);
+  return found;
 }
 
 /** A headless Chromium; whoever launches it closes it. Ask `findChromium()` first whether there is one. */
 export function launchChromium(): Promise<Browser> {
   const executablePath = findChromium();
-  if (!executablePath) throw new Error('No Chromium was found. Install it, or set CHROMIUM_PATH to its path.');
+  if (!executablePath) throw new Error(NOT_FOUND);
   return chromium.launch({ executablePath, args: ARGUMENTS, headless: true });
 }
 
