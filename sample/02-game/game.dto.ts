@@ -1,0 +1,30 @@
+import { Transform } from 'class-transformer';
+import { IsInt, IsOptional, IsString, Length, Matches, Max, Min } from 'class-validator';
+import { COLUMNS } from './connect-four.js';
+
+export class CreateGame {
+  /** As the opponent sees it; spaces around it don't count. */
+  @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? value.trim() : value))
+  @IsString()
+  @Length(1, 24)
+  name!: string;
+}
+
+export class JoinGame extends CreateGame {
+  @Matches(/^[a-z0-9]{1,16}$/)
+  gameId!: string;
+
+  /** From an earlier `create` or `join`: gives the same seat back. */
+  @IsOptional()
+  @IsString()
+  @Length(1, 64)
+  token?: string;
+}
+
+export class Move {
+  /** Counted from the left, from 0. */
+  @IsInt()
+  @Min(0)
+  @Max(COLUMNS - 1)
+  column!: number;
+}
