@@ -57,8 +57,14 @@ export class RouteCall implements RoutedCall {
     this.isStream = true;
   }
 
+  /** What a handler itself returned: an Observable or an async iterable streams. */
+  take(result: unknown): unknown {
+    if (isObservable(result)) this.startStream();
+    return this.consume(result);
+  }
+
   /**
-   * Takes what a handler returned: a plain value passes through, an async iterable or an Observable is run to its end.
+   * Takes what came out of the interceptors: a plain value passes through, an async iterable or an Observable is run to its end.
    * An Observable that stands for a single value (interceptors wrap it so) yields that value.
    */
   consume(result: unknown): unknown {

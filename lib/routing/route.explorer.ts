@@ -19,7 +19,7 @@ export interface GatewayHooks {
   place: string;
   afterInit?: (server: unknown) => unknown;
   handleConnection?: (client: unknown, request: unknown) => unknown;
-  handleDisconnect?: (client: unknown, disconnection: unknown) => unknown;
+  handleDisconnect?: (client: unknown, reason: string, disconnection: unknown) => unknown;
 }
 
 export interface Explored {

@@ -19,7 +19,7 @@ const CLOSE_GRACE_MS = 1_000;
 /** Milliseconds between two groups of closes while draining. */
 const DRAIN_STEP_MS = 50;
 
-/** How a client left: the second argument of `handleDisconnect(ws, disconnection)`. */
+/** How a client left: the third argument of `handleDisconnect(ws, reason, disconnection)`. */
 export interface Disconnection {
   clientId: string;
   client: ConnectedClient;
@@ -150,7 +150,7 @@ export class Connections {
     const { clientId, code, reason } = disconnection;
     for (const { handleDisconnect, place } of this.host.hooks) {
       try {
-        await handleDisconnect?.(connection.ws, disconnection);
+        await handleDisconnect?.(connection.ws, reason, disconnection);
       } catch (error) {
         this.host.failed(error, `${place}.handleDisconnect`);
       }

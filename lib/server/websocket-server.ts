@@ -142,7 +142,7 @@ export class WebSocketServer {
       type,
       action,
       place: `route('${type}', '${action}')`,
-      handler: async (call) => call.consume(await handler(call.ws, call.clientId, call.data)),
+      handler: async (call) => call.take(await handler(call.ws, call.clientId, call.data)),
     });
   }
 

@@ -37,6 +37,8 @@ export interface RunningApp {
   errors: Error[];
   /** Connects and waits for `system/connected`. */
   connect(options?: PeerOptions): Promise<Peer>;
+  /** The same with an address of its own, e.g. with a query. */
+  connectTo(url: string, options?: PeerOptions): Promise<Peer>;
   close(): Promise<void>;
 }
 
@@ -69,6 +71,11 @@ export async function startApp(given: AppOptions = {}): Promise<RunningApp> {
   const { port } = (app.getHttpServer() as HttpServer).address() as AddressInfo;
   const server = app.get(WebSocketServer);
   const url = `ws://127.0.0.1:${port}${server.options.path}`;
+  const connectTo = async (address: string, peerOptions?: PeerOptions): Promise<Peer> => {
+    const peer = await Peer.open(address, peerOptions);
+    peers.push(peer);
+    return peer;
+  };
   return {
     app,
     port,
@@ -78,11 +85,8 @@ export async function startApp(given: AppOptions = {}): Promise<RunningApp> {
     clients: app.get(WebSocketClientManager),
     rooms: app.get(WebSocketRoomManager),
     errors,
-    async connect(peerOptions) {
-      const peer = await Peer.open(url, peerOptions);
-      peers.push(peer);
-      return peer;
-    },
+    connect: (peerOptions) => connectTo(url, peerOptions),
+    connectTo,
     async close() {
       for (const peer of peers) peer.terminate();
       await app.close();

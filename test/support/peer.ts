@@ -23,14 +23,14 @@ export class Peer {
   clientId = '';
   connected: Frame;
   #lastId = 0;
-  #wake: (() => void) | undefined;
+  readonly #waiting = new Set<() => void>();
 
   private constructor(readonly ws: WebSocket) {
     ws.on('message', (data, isBinary) => {
       const frame: Frame = JSON.parse((data as Buffer).toString());
       if (isBinary) Object.defineProperty(frame, 'isBinary', { value: true });
       this.received.push(frame);
-      this.#wake?.();
+      for (const wake of this.#waiting) wake();
     });
     ws.on('error', () => undefined);
     this.closed = new Promise((resolve) => {
@@ -69,11 +69,13 @@ export class Peer {
       const left = deadline - Date.now();
       if (left <= 0) throw new Error(`No such frame came. Received: ${JSON.stringify(this.received).slice(0, 2_000)}`);
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, left);
-        this.#wake = () => {
+        const wake = (): void => {
           clearTimeout(timer);
+          this.#waiting.delete(wake);
           resolve();
         };
+        const timer = setTimeout(wake, left);
+        this.#waiting.add(wake);
       });
     }
   }
