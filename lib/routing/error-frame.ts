@@ -24,13 +24,17 @@ export interface ThrownError extends Pick<ErrorFrameData, 'error' | 'code' | 'de
   isMeantForPeer: boolean;
 }
 
-/** The one place that turns anything thrown into what a peer may hear of it. */
+/** The one place that turns anything thrown into what a peer may hear of it. Never throws itself. */
 export function describeError(thrown: unknown): ThrownError {
-  if (thrown instanceof PeerError) {
-    return { error: thrown.message, code: thrown.code, details: thrown.details, isMeantForPeer: true };
+  try {
+    if (thrown instanceof PeerError) {
+      return { error: thrown.message, code: thrown.code, details: thrown.details, isMeantForPeer: true };
+    }
+    if (thrown instanceof WsException) return describeWsException(thrown);
+    if (isHttpException(thrown)) return describeHttpException(thrown);
+  } catch {
+    // An exception whose own methods throw: as good as one that says nothing.
   }
-  if (thrown instanceof WsException) return describeWsException(thrown);
-  if (isHttpException(thrown)) return describeHttpException(thrown);
   return { error: INTERNAL_SENTENCE, code: ErrorCode.Internal, isMeantForPeer: false };
 }
 
@@ -49,8 +53,7 @@ export function errorFrame(
 }
 
 function describeWsException(thrown: WsException): ThrownError {
-  const given = thrown.getError();
-  const fields = (typeof given === 'object' ? given : {}) as Record<string, unknown>;
+  const fields = fieldsOf(thrown.getError());
   return {
     error: thrown.message,
     code: isCode(fields['code']) ? fields['code'] : ErrorCode.BadRequest,
@@ -62,8 +65,7 @@ function describeWsException(thrown: WsException): ThrownError {
 /** Nest's body is a text, or `{ message, error?, code?, details?, … }`; ValidationPipe's `message` is a list. */
 function describeHttpException(thrown: HttpException): ThrownError {
   const status = thrown.getStatus();
-  const body = thrown.getResponse();
-  const fields = (typeof body === 'object' ? body : {}) as Record<string, unknown>;
+  const fields = fieldsOf(thrown.getResponse());
   const isValidation = Array.isArray(fields['message']);
   const code = CODE_OF_STATUS[status] ?? (status >= 500 ? ErrorCode.Internal : ErrorCode.BadRequest);
   return {
@@ -73,6 +75,9 @@ function describeHttpException(thrown: HttpException): ThrownError {
     isMeantForPeer: true,
   };
 }
+
+const fieldsOf = (value: unknown): Record<string, unknown> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 const isCode = (value: unknown): value is string => typeof value === 'string' && /^[A-Z][A-Z0-9_]{0,63}$/.test(value);
 
