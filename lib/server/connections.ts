@@ -42,6 +42,8 @@ export interface ConnectionsHost extends ConnectionHost {
 export class Connections {
   readonly open = new Set<Connection>();
   readonly #connectionOf = new WeakMap<WebSocket, Connection>();
+  /** Every socket that is not closed yet, those included whose client is forgotten already. */
+  readonly #sockets = new Set<WebSocket>();
   readonly #authenticated = new WeakSet<ConnectedClient>();
   /** Ends of connections whose hooks are still running. */
   readonly #leaving = new Set<Promise<void>>();
@@ -60,13 +62,18 @@ export class Connections {
   accept(ws: WebSocket, request: IncomingMessage, user: WebSocketUser | null): void {
     const client = this.host.clients.addClient({ clientId: randomUUID(), ws, lastActivity: Date.now(), user });
     if (user) this.#authenticated.add(client);
-    const connection = new Connection(ws, client, this.host);
+    const close = (code: number, reason: string): void => this.disconnect(client, code, reason);
+    const connection = new Connection(ws, client, this.host, close);
     this.open.add(connection);
+    this.#sockets.add(ws);
     this.#connectionOf.set(ws, connection);
     ws.on('message', (data, isBinary) => connection.receive(data as Buffer, isBinary));
     ws.on('pong', () => connection.pongReceived());
-    ws.on('error', () => undefined); // a peer's broken frame: ws closes the socket with the code that says so
-    ws.on('close', (code, reason) => this.#end(connection, code, reason.toString()));
+    ws.on('error', () => cutAfterGrace(ws)); // a peer's broken frame: ws has sent the close code that says so
+    ws.on('close', (code, reason) => {
+      this.#sockets.delete(ws);
+      this.#end(connection, code, reason.toString());
+    });
     connection.opened = this.#welcome(connection, request);
   }
 
@@ -76,8 +83,7 @@ export class Connections {
     const ws = client.ws;
     if (ws && (ws.readyState === ws.OPEN || ws.readyState === ws.CONNECTING)) {
       ws.close(code, fitReason(reason));
-      const timer = setTimeout(() => ws.terminate(), CLOSE_GRACE_MS).unref();
-      ws.once('close', () => clearTimeout(timer));
+      cutAfterGrace(ws);
       if (connection?.isPaused) ws.resume(); // its answer to the close frame would never be read
     }
     if (connection) this.#end(connection, code, reason);
@@ -87,7 +93,7 @@ export class Connections {
   /** Closes every socket with 1012, spread out; resolves when all are gone and their hooks have run, or at the limit. */
   async drain(): Promise<void> {
     const { spreadMs, terminateAfterMs } = this.host.options.drain;
-    const sockets = [...this.open].map(({ ws }) => ws);
+    const sockets = [...this.#sockets];
     const steps = Math.max(1, Math.floor(spreadMs / DRAIN_STEP_MS));
     const perStep = Math.max(1, Math.ceil(sockets.length / steps));
     const limit = abortAfter(terminateAfterMs);
@@ -113,9 +119,9 @@ export class Connections {
     const { ws, clientId, client } = connection;
     const { heartbeat, events } = this.host.options;
     const user = client.user ? { userId: client.user.userId } : undefined;
-    connection.send({ type: 'system', action: 'connected', data: { clientId, ...(user && { user }), heartbeat } });
-    this.host.publish(Event.ClientConnected, { clientId, ...user, lastActivity: client.lastActivity });
     try {
+      connection.send({ type: 'system', action: 'connected', data: { clientId, ...(user && { user }), heartbeat } });
+      this.host.publish(Event.ClientConnected, { clientId, ...user, lastActivity: client.lastActivity });
       const joinRoom: JoinRoom = (params) => this.host.joinRoom({ ws, ...params });
       await events.onConnected?.({ ws, clientId, request, joinRoom });
       for (const hook of this.host.hooks) await hook.handleConnection?.(ws, request);
@@ -156,7 +162,7 @@ export class Connections {
       }
     }
     try {
-      this.host.options.events.onDisconnected?.({ clientId, code, reason });
+      await this.host.options.events.onDisconnected?.({ clientId, code, reason });
     } catch (error) {
       this.host.failed(error, 'events.onDisconnected');
     }
@@ -171,6 +177,12 @@ const CLOSE_CODE_OF: Record<string, number> = {
   [ErrorCode.Unavailable]: CloseCode.TryLater,
   [ErrorCode.BadRequest]: CloseCode.Policy,
 };
+
+/** A peer that doesn't answer our close frame would keep its socket for as long as it likes. */
+function cutAfterGrace(ws: WebSocket): void {
+  const timer = setTimeout(() => ws.terminate(), CLOSE_GRACE_MS).unref();
+  ws.once('close', () => clearTimeout(timer));
+}
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
 

@@ -32,6 +32,8 @@ const start = async (...args: Parameters<typeof startApp>): Promise<RunningApp> 
   return running;
 };
 
+const decorateProperty = (): void => WsRoute('chat', 'send')({}, 'send', undefined as never) as void;
+
 describe('PxlWebSocketModule', () => {
   it('provides everything to every module of the application', async () => {
     @Injectable()
@@ -179,8 +181,7 @@ describe('PxlWebSocketModule', () => {
       send(): void {}
     }
     await expect(start({ providers: [NoType] })).rejects.toThrow("or @WsGateway('type') on the class");
-    const decorate = (): void => WsRoute('chat', 'send')({}, 'send', undefined as never) as void;
-    expect(decorate).toThrow('which is not a method');
+    expect(decorateProperty).toThrow('which is not a method');
   });
 
   it('finds routes on controllers and does not count an alias twice', async () => {

@@ -167,7 +167,7 @@ describe('subscribers of bus events', () => {
       providers: [Listeners, { provide: PXL_DATABASE, useValue: 'database' }],
       options: {
         subscriberEventHandler: ({ channel, webSocketServer, databaseInstance }) => {
-          if (channel !== String(WebSocketRedisSubscriberEvent.Custom)) return;
+          if (channel !== WebSocketRedisSubscriberEvent.Custom) return;
           heard.push(`option ${webSocketServer === running.server} ${databaseInstance}`);
           done();
         },
