@@ -48,6 +48,8 @@ export class Connection implements RoutePeer {
     readonly ws: WebSocket,
     readonly client: RegisteredClient,
     private readonly host: ConnectionHost,
+    /** Closes the socket and ends this connection at once. */
+    private readonly close: (code: number, reason: string) => void,
   ) {
     client.answerWith((type, action, data, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS) =>
       this.#ask(type, action, data, timeoutMs),
@@ -68,7 +70,7 @@ export class Connection implements RoutePeer {
   receive(data: Buffer, isBinary: boolean): void {
     if (this.#isGone) return;
     this.client.lastActivity = Date.now();
-    if (isBinary && !isUtf8(data)) return this.ws.close(CloseCode.InvalidUtf8, 'not UTF-8');
+    if (isBinary && !isUtf8(data)) return this.close(CloseCode.InvalidUtf8, 'not UTF-8');
     const frame = decodeFrame(data.toString(), this.host.messages.maxDepth);
     switch (frame.kind) {
       case 'message':
@@ -159,7 +161,7 @@ export class Connection implements RoutePeer {
 
   #refuse({ reason, id }: Extract<DecodedFrame, { kind: 'bad' }>): void {
     this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame, isMeantForPeer: true }, { id }));
-    if (++this.#badFrames >= this.host.messages.maxBadFrames) this.ws.close(CloseCode.BadFrames, 'too many bad frames');
+    if (++this.#badFrames >= this.host.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
   }
 
   #next(): void {

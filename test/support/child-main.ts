@@ -1,0 +1,172 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { INestApplication } from '@nestjs/common';
+import { WsException } from '@nestjs/websockets';
+import { NEVER, Observable } from 'rxjs';
+import type { WebSocket } from 'ws';
+import { WsGateway, WsRoute, type WebSocketOptions } from '../../lib/index.js';
+import { startApp } from './app.js';
+
+export type ChildQuestion = 'stats' | 'collect' | 'close' | 'leave';
+
+export interface Stats {
+  clients: number;
+  rooms: number;
+  errors: string[];
+  /** Requests whose authentication began, and of these those that memory still holds. */
+  authenticating: number;
+  held: number;
+  resources: Record<string, number>;
+}
+
+export interface ChildAnswer {
+  port: number;
+  stats?: Stats;
+}
+
+let running: Awaited<ReturnType<typeof startApp>>;
+let authenticating = 0;
+const requests: WeakRef<object>[] = [];
+/** Ends every authentication that waits. */
+const letIn: (() => void)[] = [];
+
+const scenarios = {
+  plain: {},
+  'strict-limits': { messages: { maxPayload: 4_096, handlerTimeoutMs: 500 } },
+  'slow-auth': {
+    auth: {
+      timeoutMs: 60_000,
+      authenticate: async (request) => {
+        authenticating++;
+        requests.push(new WeakRef(request));
+        await new Promise<void>((resolve) => letIn.push(resolve));
+        return { userId: 'somebody', payload: {} };
+      },
+    },
+  },
+  'endless-hooks': {},
+  'failing-callbacks': {
+    events: {
+      onConnected: () => undefined,
+      onDisconnected: (async () => Promise.reject(new Error('onDisconnected'))) as () => void,
+      onMessage: (async () => Promise.reject(new Error('onMessage'))) as () => void,
+    },
+  },
+  'failing-on-error': {
+    events: {
+      onMessage: () => {
+        throw new Error('onMessage');
+      },
+      onError: (async () => Promise.reject(new Error('onError'))) as () => void,
+    },
+  },
+} satisfies Record<string, WebSocketOptions>;
+
+export type Scenario = keyof typeof scenarios;
+
+const scenario = process.argv[2] as Scenario;
+
+/** What a `throw` can be that isn't an Error with a text. */
+const ODD_THROWS: Record<string, () => unknown> = {
+  error: () => new Error('secret text'),
+  null: () => null,
+  undefined: () => undefined,
+  text: () => 'secret text',
+  symbol: () => Symbol('secret text'),
+  bare: () => Object.create(null) as unknown,
+  'ws-null': () => new WsException(null as never),
+  'http-null': () =>
+    Object.assign(new Error('secret text'), { getStatus: () => 400, getResponse: () => null }) as unknown,
+  'http-broken': () =>
+    Object.assign(new Error('secret text'), {
+      getStatus: () => {
+        throw new Error('secret text');
+      },
+      getResponse: () => null,
+    }) as unknown,
+  cyclic: () => {
+    const details: Record<string, unknown> = {};
+    details['self'] = details;
+    return new WsException({ message: 'Odd.', code: 'ODD', details });
+  },
+};
+
+@WsGateway('test')
+class TestGateway {
+  @WsRoute('echo')
+  echo(_ws: WebSocket, _clientId: string, data: unknown) {
+    return data;
+  }
+
+  @WsRoute('throw')
+  async throw(_ws: WebSocket, _clientId: string, data: { what: string; isLate?: boolean }) {
+    if (data.isLate) await pause(1);
+    throw ODD_THROWS[data.what]?.();
+  }
+
+  /** Its own end throws: an application's bug that any peer can reach by leaving. */
+  @WsRoute('brittle-stream')
+  brittle() {
+    return new Observable<number>((subscriber) => {
+      subscriber.next(1);
+      return () => {
+        throw new Error('teardown');
+      };
+    });
+  }
+
+  @WsRoute('stream')
+  stream() {
+    return NEVER;
+  }
+
+  @WsRoute('never')
+  never() {
+    return new Promise(() => undefined);
+  }
+
+  handleDisconnect() {
+    return scenario === 'endless-hooks' ? new Promise(() => undefined) : undefined;
+  }
+}
+
+const count = (names: string[]): Record<string, number> =>
+  names.reduce<Record<string, number>>((counts, name) => ({ ...counts, [name]: (counts[name] ?? 0) + 1 }), {});
+
+const answers: Record<ChildQuestion, () => Promise<void> | void> = {
+  stats: () => undefined,
+  async collect() {
+    // WeakRefs hold their target until the end of the turn that made or read them.
+    await pause(10);
+    globalThis.gc?.();
+    await pause(10);
+  },
+  close: () => running.app.close(),
+  leave: () => running.app.close(),
+};
+
+function stats(): Stats {
+  return {
+    clients: running.clients.size,
+    rooms: running.rooms.rooms.size,
+    errors: running.errors.map(String),
+    authenticating,
+    held: requests.filter((request) => request.deref()).length,
+    resources: count(process.getActiveResourcesInfo()),
+  };
+}
+
+process.on('message', (question: ChildQuestion) => {
+  void (async () => {
+    await answers[question]();
+    process.send?.({ port: running.port, stats: stats() } satisfies ChildAnswer);
+    // From here on only what we left behind can keep the process alive.
+    if (question === 'leave') process.disconnect();
+  })();
+});
+
+running = await startApp({
+  providers: [TestGateway],
+  options: scenarios[scenario],
+  configure: (app: INestApplication) => app.enableShutdownHooks(),
+});
+process.send?.({ port: running.port } satisfies ChildAnswer);

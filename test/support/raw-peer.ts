@@ -1,0 +1,186 @@
+import { randomBytes } from 'node:crypto';
+import { connect, type Socket } from 'node:net';
+
+const WAIT_MS = 5_000;
+
+export interface FrameParts {
+  payload?: Buffer | string;
+  opcode?: number;
+  isFinal?: boolean;
+  /** The three reserved bits, 0–7. */
+  reserved?: number;
+  isMasked?: boolean;
+  /** What the header claims instead of the payload's real length. */
+  claimedLength?: bigint;
+}
+
+/** The bytes of one frame, legal or not. */
+export function frameBytes(parts: FrameParts = {}): Buffer {
+  const { payload = '', opcode = 1, isFinal = true, reserved = 0, isMasked = true, claimedLength } = parts;
+  const body = Buffer.from(payload);
+  const length = claimedLength ?? BigInt(body.length);
+  const form = length < 126n ? Number(length) : length < 65_536n ? 126 : 127;
+  const head = Buffer.alloc(2 + (form === 126 ? 2 : form === 127 ? 8 : 0));
+  head[0] = (isFinal ? 0x80 : 0) | (reserved << 4) | opcode;
+  head[1] = (isMasked ? 0x80 : 0) | form;
+  if (form === 126) head.writeUInt16BE(Number(length), 2);
+  if (form === 127) head.writeBigUInt64BE(length, 2);
+  if (!isMasked) return Buffer.concat([head, body]);
+  const mask = randomBytes(4);
+  return Buffer.concat([head, mask, body.map((byte, index) => byte ^ (mask[index & 3] as number))]);
+}
+
+export const textBytes = (value: unknown): Buffer =>
+  frameBytes({ payload: typeof value === 'string' ? value : JSON.stringify(value) });
+
+export interface HandshakeOptions {
+  path?: string;
+  /** Never ends its side: the server must do the cutting. */
+  allowHalfOpen?: boolean;
+  /** Added to, or with `undefined` taken from, the headers of a good handshake. */
+  headers?: Record<string, string | undefined>;
+}
+
+/** The bytes of an upgrade request. */
+export function handshakeBytes(port: number, { path = '/ws', headers = {} }: HandshakeOptions = {}): Buffer {
+  const all: Record<string, string | undefined> = {
+    Host: `127.0.0.1:${port}`,
+    Connection: 'Upgrade',
+    Upgrade: 'websocket',
+    'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+    ...headers,
+  };
+  const lines = Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
+  return Buffer.from(`GET ${path} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
+}
+
+/** A TCP socket that says what it is told to, and reads the server's frames without answering a single one. */
+export class RawPeer {
+  /** Everything that came, the HTTP answer included. */
+  bytes = Buffer.alloc(0);
+  readonly closed: Promise<void>;
+  isClosed = false;
+  #waiting: (() => void)[] = [];
+
+  private constructor(readonly socket: Socket) {
+    this.closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        this.isClosed = true;
+        this.#wake();
+        resolve();
+      });
+    });
+    socket.on('error', () => undefined);
+    socket.on('data', (data) => {
+      this.bytes = Buffer.concat([this.bytes, data]);
+      this.#wake();
+    });
+  }
+
+  /** A TCP connection, nothing said yet. */
+  static async connect(port: number, { allowHalfOpen = false }: HandshakeOptions = {}): Promise<RawPeer> {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen, noDelay: true });
+    const peer = new RawPeer(socket);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', reject);
+    });
+    return peer;
+  }
+
+  /** Asks for an upgrade and waits for the HTTP answer, whatever it is. */
+  static async handshake(port: number, options?: HandshakeOptions): Promise<RawPeer> {
+    const peer = await RawPeer.connect(port, options);
+    peer.write(handshakeBytes(port, options));
+    await peer.until(() => peer.answer !== undefined);
+    return peer;
+  }
+
+  /** A connection whose handshake succeeded. */
+  static async open(port: number, options?: HandshakeOptions): Promise<RawPeer> {
+    const peer = await RawPeer.handshake(port, options);
+    if (peer.answer?.status !== 101) throw new Error(`The upgrade was refused: ${peer.bytes.toString()}`);
+    await peer.until(() => peer.frames.length > 0);
+    return peer;
+  }
+
+  write(bytes: Buffer | string): void {
+    if (this.socket.writable) this.socket.write(bytes);
+  }
+
+  send(value: unknown): void {
+    this.write(textBytes(value));
+  }
+
+  /** Ends the connection with a TCP RST. */
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+
+  get answer(): { status: number; headers: string; body: string; length: number } | undefined {
+    const end = this.bytes.indexOf('\r\n\r\n');
+    if (end < 0) return undefined;
+    const headers = this.bytes.toString('latin1', 0, end);
+    const length = Number(/content-length: (\d+)/i.exec(headers)?.[1] ?? 0);
+    const body = this.bytes.subarray(end + 4, end + 4 + length).toString();
+    if (Buffer.byteLength(body) < length) return undefined;
+    return { status: Number(headers.slice(9, 12)), headers, body, length: end + 4 + length };
+  }
+
+  /** The server's whole frames so far. */
+  get frames(): { opcode: number; payload: Buffer }[] {
+    const frames = [];
+    let at = this.answer?.length ?? this.bytes.length;
+    while (at + 2 <= this.bytes.length) {
+      const form = (this.bytes[at + 1] as number) & 0x7f;
+      const wide = form === 126 ? 2 : form === 127 ? 8 : 0;
+      if (at + 2 + wide > this.bytes.length) break;
+      const length =
+        wide === 0 ? form : wide === 2 ? this.bytes.readUInt16BE(at + 2) : Number(this.bytes.readBigUInt64BE(at + 2));
+      const start = at + 2 + wide;
+      if (start + length > this.bytes.length) break;
+      frames.push({
+        opcode: (this.bytes[at] as number) & 0x0f,
+        payload: this.bytes.subarray(start, start + length),
+      });
+      at = start + length;
+    }
+    return frames;
+  }
+
+  /** The JSON messages so far. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- tests read fields of many shapes
+  get messages(): any[] {
+    return this.frames.filter(({ opcode }) => opcode === 1).map(({ payload }) => JSON.parse(payload.toString()));
+  }
+
+  /** The code of the server's close frame, once it came. */
+  get closeCode(): number | undefined {
+    const close = this.frames.find(({ opcode }) => opcode === 8);
+    return close && (close.payload.length >= 2 ? close.payload.readUInt16BE(0) : 1005);
+  }
+
+  async until(isTrue: () => boolean, waitMs = WAIT_MS): Promise<void> {
+    const deadline = Date.now() + waitMs;
+    while (!isTrue()) {
+      const left = deadline - Date.now();
+      if (left <= 0 || this.isClosed) {
+        throw new Error(
+          `${this.isClosed ? 'The socket closed' : 'Nothing came'} first. Close code ${this.closeCode}, ${this.frames.length} frames.`,
+        );
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#waiting.push(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    }
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+}
