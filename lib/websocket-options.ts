@@ -29,10 +29,10 @@ export interface SubscriberEvent {
   databaseInstance: DatabaseInstance;
 }
 
-/** Callbacks. One that throws or rejects is reported through `onError` and breaks nothing. */
+/** Callbacks. What they return is ignored; one that throws or rejects is reported through `onError` and breaks nothing. */
 export interface WebSocketEvents {
   /** The server accepts connections from now on. `webSocketServer` is the `ws` library's own server. */
-  onServerStarted?: (params: { webSocketServer: WS }) => void;
+  onServerStarted?: (params: { webSocketServer: WS }) => unknown;
   /**
    * A client connected. Awaited: no frame of this client is handled before the returned promise settles; a rejection
    * closes the socket.
@@ -43,8 +43,8 @@ export interface WebSocketEvents {
     joinRoom: JoinRoom;
     /** The HTTP upgrade request; only on the server. */
     request?: IncomingMessage;
-  }) => void | Promise<void>;
-  onDisconnected?: (params: { clientId?: string; code?: number; reason?: string }) => void;
+  }) => unknown;
+  onDisconnected?: (params: { clientId?: string; code?: number; reason?: string }) => unknown;
   /** Every well-formed message, before its handler. Not awaited. */
   onMessage?: (params: {
     ws: WebSocket;
@@ -53,9 +53,9 @@ export interface WebSocketEvents {
     redisInstance: RedisInstance;
     queueManager: QueueManager;
     databaseInstance: DatabaseInstance;
-  }) => void;
+  }) => unknown;
   /** Something failed that no caller could be told of. Without it, errors are logged. */
-  onError?: (params: { error: Error }) => void;
+  onError?: (params: { error: Error }) => unknown;
 }
 
 /** Options of `PxlWebSocketModule.forRoot()`. Every default is in `DEFAULTS`; a bad set fails at start-up. */
@@ -107,7 +107,7 @@ export interface WebSocketOptions {
   };
   events?: WebSocketEvents;
   /** Called for every bus event, after the `@WsSubscribe()` methods of priority 0 and above. */
-  subscriberEventHandler?: (params: SubscriberEvent) => void | Promise<void>;
+  subscriberEventHandler?: (params: SubscriberEvent) => unknown;
   users?: {
     /** Finds the user whom `joinRoom({ userId })` names; its result becomes `client.user.payload`. Null: no such user. */
     load?: (userId: string | number) => Promise<Record<string, unknown> | null> | Record<string, unknown> | null;
