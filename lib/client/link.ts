@@ -68,6 +68,11 @@ export class Link<S extends SocketLike> {
     return !this.end && this.socket.readyState === SOCKET_OPEN;
   }
 
+  /** @throws {ConnectionError} that says how the link ended, if it did. */
+  throwIfEnded(): void {
+    if (this.end) throw this.end.error;
+  }
+
   /** @throws {ConnectionError} when the socket isn't open. @throws {NotSerializableError} */
   send(frame: unknown, binary = false): void {
     const text = encode(frame);

@@ -115,12 +115,12 @@ export class Supervisor<S extends SocketLike> {
       const link = await this.#establish(attempt);
       // From here to `opened` nothing may wait: disconnect() or the link's end could come between.
       signal.throwIfAborted();
-      if (link.end) throw link.end.error;
+      link.throwIfEnded();
       this.#attempt = undefined;
       this.#state = 'open';
       this.#backoff.connected();
       this.#announceState('open');
-      if (link.end) throw link.end.error;
+      link.throwIfEnded();
       this.#announced = link;
       this.#hooks.opened(link);
     } catch (thrown) {

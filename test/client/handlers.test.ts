@@ -199,6 +199,7 @@ describe('L6: a bad frame never throws', () => {
     ['a prototype', '{"type":"chat","action":"said","data":{"__proto__":{"admin":true}}}'],
     ['deep nesting', `{"type":"chat","action":"said","data":${'['.repeat(500)}${']'.repeat(500)}}`],
     ['binary that is no UTF-8', Buffer.from([0xff, 0xfe, 0x00, 0xc3, 0x28])],
+    ['a string that is no UTF-8', Buffer.from('{"type":"chat","action":"said","data":"\xff"}', 'latin1')],
     ['binary that is no JSON', Buffer.from('hello')],
     ['no bytes', Buffer.alloc(0)],
   ];

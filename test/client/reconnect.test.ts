@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { ConnectionError, RemoteError } from '../../lib/errors.js';
 import { aMoment, answerSystem, cleanUp, connect, onCleanUp, startServer, TestClient } from './support.js';
 import type { Peer, ScriptedServer } from './support.js';
@@ -197,11 +197,18 @@ describe('L6: rooms', () => {
     const { client, peer } = await connect(server);
     const names = Array.from({ length: 60 }, (_, index) => `room-${index}`);
     await Promise.all(names.map((name) => client.joinRoom(name)));
+    const times: number[] = [];
+    server.answer = (frame, to) => {
+      times.push(performance.now());
+      answerSystem(frame, to);
+    };
     peer.socket.terminate();
     await client.until('reconnecting');
     await client.until('open');
     const again = server.peers.all[1] as Peer;
     expect(named(again.frames.all, 'joinRoom')).toEqual(names);
+    // 30 a second and 60 at once is what a server takes by default.
+    expect((times[30] as number) - (times[0] as number)).toBeGreaterThan(900);
   });
 
   it('L6: that refuse are forgotten and reported, and the connection stands', async () => {
@@ -291,16 +298,20 @@ describe('L6: rooms', () => {
     expect(client.rooms.size).toBe(0);
   });
 
-  it('are forgotten by disconnect(), and by a lost connection when rejoinRooms is off', async () => {
+  it('are forgotten by disconnect()', async () => {
+    const { client } = await connect(await startServer());
+    await client.joinRoom('lobby');
+    client.disconnect();
+    expect(client.rooms.size).toBe(0);
+  });
+
+  it('are forgotten by a lost connection when rejoinRooms is off', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server, { rejoinRooms: false });
     await client.joinRoom('lobby');
     peer.socket.terminate();
     await client.until('reconnecting');
     await client.until('open');
-    expect(client.rooms.size).toBe(0);
-    await client.joinRoom('lobby');
-    client.disconnect();
     expect(client.rooms.size).toBe(0);
   });
 
@@ -354,6 +365,25 @@ describe('signs of life', () => {
     await aMoment();
     expect(quiet.peer.frames.all).toEqual([]);
     expect(gone.peer.frames.all).toEqual([]);
+  });
+
+  it('leave no timer behind, however the connection ended', async () => {
+    const set = jest.spyOn(globalThis, 'setInterval');
+    const clear = jest.spyOn(globalThis, 'clearInterval');
+    try {
+      const server = await startServer();
+      const { client, peer } = await connect(server, eager);
+      peer.socket.terminate();
+      await client.until('reconnecting');
+      await client.until('open');
+      client.disconnect();
+      expect(set).toHaveBeenCalledTimes(2);
+      const cleared = clear.mock.calls.map(([timer]) => timer);
+      for (const { value } of set.mock.results) expect(cleared).toContain(value);
+    } finally {
+      set.mockRestore();
+      clear.mockRestore();
+    }
   });
 
   it('notice a server whose connection went silent altogether', async () => {
