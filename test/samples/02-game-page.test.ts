@@ -1,0 +1,166 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { findChromium, launchChromium } from '../support/chromium.js';
+import { startProxy } from './cuttable-proxy.js';
+import { type RunningSample, startSample } from './start-sample.js';
+
+const hasChromium = findChromium() !== undefined;
+if (!hasChromium) console.warn('No Chromium was found: the page of the game is not tested.');
+
+/** How a player drops a disc into a column, counted from 1. */
+type Hand = (page: Page, column: number) => Promise<void>;
+
+const byMouse: Hand = (page, column) => page.getByRole('button', { name: `Column ${column},` }).click();
+const byDigit: Hand = (page, column) => page.keyboard.press(String(column));
+const byArrows: Hand = async (page, column) => {
+  await page.keyboard.press('Home');
+  for (let step = 1; step < column; step++) await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('Enter');
+};
+
+(hasChromium ? describe : describe.skip)('the page of the game sample in Chromium', () => {
+  let sample: RunningSample;
+  let browser: Browser;
+  const contexts: BrowserContext[] = [];
+  const problems: string[] = [];
+
+  beforeAll(async () => {
+    sample = await startSample('02-game');
+    browser = await launchChromium();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await sample?.stop();
+  });
+  afterEach(async () => {
+    await Promise.all(contexts.splice(0).map((context) => context.close()));
+    expect(problems.splice(0)).toEqual([]);
+  });
+
+  async function open(url: string, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
+    const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
+    contexts.push(context);
+    context.setDefaultTimeout(8_000);
+    const page = await context.newPage();
+    page.on('pageerror', (error) => problems.push(error.message));
+    page.on('console', (message) => {
+      if (message.type() === 'error') problems.push(message.text());
+    });
+    await page.goto(url);
+    return page;
+  }
+
+  async function enter(page: Page, name: string, button: string): Promise<void> {
+    await page.getByLabel('Your name').fill(name);
+    await page.getByRole('button', { name: button }).click();
+  }
+
+  const headline = (page: Page, text: string): Promise<void> =>
+    page.getByRole('status').getByText(text, { exact: true }).waitFor();
+
+  /** @param given.url where Ada finds the server, if not where Bob does */
+  async function beginGame(given: { url?: string; bob?: object } = {}): Promise<{ ada: Page; bob: Page }> {
+    const ada = await open(given.url ?? sample.url);
+    await enter(ada, 'Ada', 'Start a game');
+    await headline(ada, 'Waiting for an opponent');
+    const { search } = new URL(await ada.getByLabel('Send this link').inputValue());
+    const bob = await open(`${sample.url}/${search}`, given.bob);
+    await enter(bob, 'Bob <b>', 'Join the game');
+    await headline(ada, 'Your turn');
+    await headline(bob, 'Ada’s turn');
+    return { ada, bob };
+  }
+
+  /** Each move as soon as it is the player's turn. */
+  async function play(moves: [Page, Hand, number][]): Promise<void> {
+    for (const [page, hand, column] of moves) {
+      await headline(page, 'Your turn');
+      await hand(page, column);
+    }
+  }
+
+  it('plays to a win, one with the mouse and the other with the keyboard, and once more', async () => {
+    const { ada, bob } = await beginGame({ bob: { viewport: { width: 360, height: 740 } } });
+    expect(await ada.getByRole('listitem').filter({ hasText: 'Bob <b>' }).count()).toBe(1);
+    await play([
+      [ada, byMouse, 4],
+      [bob, byDigit, 1],
+      [ada, byMouse, 4],
+      [bob, byArrows, 7],
+      [ada, byMouse, 4],
+      [bob, byArrows, 2],
+      [ada, byMouse, 4],
+    ]);
+    await headline(ada, 'You win!');
+    await headline(bob, 'Ada wins');
+    expect(await bob.locator('.is-winning').count()).toBe(4);
+    expect(await ada.getByRole('img', { name: '1 win' }).count()).toBe(1);
+
+    await ada.getByRole('button', { name: 'Play again' }).click();
+    await headline(bob, 'Ada wants to play again.');
+    await bob.getByRole('button', { name: 'Play again' }).press('Enter');
+    await play([
+      [bob, byArrows, 3],
+      [ada, byMouse, 5],
+    ]);
+    await headline(bob, 'Your turn');
+    await bob.getByRole('button', { name: 'Column 3, from the bottom: yours' }).waitFor();
+  });
+
+  it('ignores a click out of turn, and fits on a phone', async () => {
+    const { ada, bob } = await beginGame({ bob: { viewport: { width: 320, height: 568 }, hasTouch: true } });
+    await bob.getByRole('button', { name: 'Column 1,' }).click({ force: true });
+    await ada.getByRole('button', { name: 'Column 6,' }).focus();
+    await ada.keyboard.press('Space');
+    await headline(bob, 'Ada chose column 6.');
+    expect(await bob.locator('.played').count()).toBe(1);
+    await bob.getByRole('button', { name: 'Column 1,' }).tap();
+    await headline(ada, 'Bob <b> chose column 1.');
+    const isWider = await bob.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+    expect(isWider).toBe(false);
+  });
+
+  it('goes on after a reload, and tells of an opponent who leaves', async () => {
+    const { ada, bob } = await beginGame();
+    await byMouse(ada, 2);
+    await headline(bob, 'Your turn');
+    await ada.reload();
+    await headline(ada, 'Bob <b>’s turn');
+    expect(await ada.locator('.played').count()).toBe(1);
+
+    bob.once('dialog', (dialog) => void dialog.accept());
+    await bob.getByRole('button', { name: 'Leave' }).click();
+    await bob.getByRole('heading', { name: 'Play with a friend' }).waitFor();
+    await headline(ada, 'You win: your opponent left');
+    expect(await ada.getByLabel('Send this link').isVisible()).toBe(true);
+  });
+
+  it('tells a third that the game is full', async () => {
+    const { ada } = await beginGame();
+    const third = await open(ada.url());
+    await enter(third, 'Eve', 'Join the game');
+    await third.getByRole('alert').getByText('This game already has two players.').waitFor();
+  });
+
+  it('shows a lost connection to both, and goes on when it is back', async () => {
+    const proxy = await startProxy(sample.url);
+    try {
+      const { ada, bob } = await beginGame({ url: proxy.url });
+      proxy.cut();
+      await ada.getByText('Reconnecting…').waitFor();
+      await headline(bob, 'Ada is gone for a moment');
+      await byMouse(ada, 4);
+      await ada.getByRole('alert').getByText('The server is out of reach. Try again.').waitFor();
+
+      proxy.mend();
+      await headline(bob, 'Ada’s turn');
+      await ada.getByText('Connected', { exact: true }).waitFor();
+      await byMouse(ada, 4);
+      await headline(bob, 'Your turn');
+      // Chromium logs each refused attempt as an error of its own.
+      problems.splice(0, Infinity, ...problems.filter((problem) => !problem.startsWith('WebSocket connection to')));
+    } finally {
+      await proxy.close();
+    }
+  });
+});
