@@ -192,6 +192,9 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'client.reconnect': [isHeartbeat, 'false or an object'],
 };
 
+/** Every option there is, sections included. */
+export const OPTION_NAMES: readonly string[] = Object.keys(RULES);
+
 const REMEDIES: Record<string, string> = {
   controllersDirectory: 'is gone: put @WsRoute(type, action) on a method of any provider',
   routes: 'is gone: put @WsRoute(type, action) on a method of any provider',

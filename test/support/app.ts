@@ -21,6 +21,8 @@ export interface AppOptions {
   controllers?: Type[];
   imports?: (DynamicModule | Type)[];
   platform?: 'fastify' | 'express';
+  /** Don't switch the logger off. */
+  keepsLogger?: boolean;
   /** Called before the application listens: `useGlobalPipes()` and the like. */
   configure?: (app: INestApplication) => void;
 }
@@ -57,7 +59,7 @@ export async function startApp(given: AppOptions = {}): Promise<RunningApp> {
   const module = appModule(options, given);
   const adapter = given.platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
   const app = await NestFactory.create(module, adapter as FastifyAdapter, {
-    logger: false,
+    ...(given.keepsLogger ? {} : { logger: false as const }),
     abortOnError: false,
   });
   const peers: Peer[] = [];
