@@ -1,0 +1,270 @@
+import { ConnectionError, ErrorCode, RemoteError, WebSocketClient } from '@scpxl/nestjs-websocket/client';
+import { Room } from './room.js';
+
+export const DEFAULT_ROOMS = {
+  general: 'Everything and everyone',
+  random: 'Off topic, on purpose',
+  help: 'Questions and answers',
+};
+
+/**
+ * The chat without its looks: the connection, the rooms, who is here. Views read its fields; `change` is dispatched on
+ * every change, once for all changes of one moment.
+ */
+export class Chat extends EventTarget {
+  /** The rooms this window is in, by name. */
+  rooms = new Map();
+  activeName = null;
+  /** Everybody on the server as `{ clientId, username, rooms }`, or null when there are too many to list. */
+  people = [];
+  peopleCount = 0;
+  connection = { state: 'idle', retryAt: null, wasLost: false, reason: '' };
+  #identity;
+  #client;
+  #isChangeDue = false;
+
+  constructor(identity) {
+    super();
+    this.#identity = identity;
+    this.#client = new WebSocketClient({
+      url: '/ws',
+      reconnect: { initial: true, minDelayMs: 500, maxDelayMs: 15_000 },
+      events: {
+        onStateChanged: ({ state }) => this.#stateChanged(state),
+        onConnected: ({ clientId }) => this.#connected(clientId),
+        onDisconnected: ({ reason }) => (this.connection.reason = reason),
+        onReconnecting: ({ delayMs }) => this.#setConnection({ retryAt: Date.now() + delayMs }),
+        // The state says all there is to say about a lost connection.
+        onError: ({ error }) => error instanceof ConnectionError || console.warn(error),
+      },
+    });
+    this.#client.on('chat', 'message', (message) => this.#received(message));
+    this.#client.on('chat', 'typing', (data) => this.#typing(data));
+    this.#client.on('chat', 'left', ({ clientId }) => this.#left(clientId));
+    this.#client.on('system', 'clientList', (list) => this.#listed(list));
+    this.#client.on('system', 'leftRoom', ({ roomName }) => this.#forget(roomName));
+    setInterval(() => this.#forgetTypists(), 1_000);
+  }
+
+  get name() {
+    return this.#identity.name;
+  }
+
+  get clientId() {
+    return this.#client.clientId;
+  }
+
+  get active() {
+    return this.rooms.get(this.activeName);
+  }
+
+  /** Connects under the name of the identity, into its rooms. */
+  start() {
+    const { rooms, active, lastRead } = this.#identity;
+    for (const roomName of rooms.length > 0 ? rooms : ['general']) {
+      this.rooms.set(roomName, new Room(roomName, lastRead[roomName]));
+    }
+    this.activeName = this.rooms.has(active) ? active : [...this.rooms.keys()][0];
+    this.active.enter();
+    this.#save();
+    this.reconnect();
+  }
+
+  /** Tries at once instead of at the end of the wait. */
+  reconnect() {
+    // It goes on trying in the background; onStateChanged tells what comes of it.
+    this.#client.connectToServer().catch(() => undefined);
+    this.#setConnection({ retryAt: null });
+  }
+
+  /** @throws RemoteError when the server refuses the name @throws ConnectionError */
+  async rename(name) {
+    const before = this.#identity.name;
+    this.#identity.name = name;
+    try {
+      for (const roomName of this.rooms.keys()) await this.#client.joinRoom(roomName, { username: name });
+    } catch (error) {
+      this.#identity.name = before;
+      throw error;
+    }
+    this.#save();
+  }
+
+  /** @throws RemoteError when the server refuses @throws ConnectionError */
+  async join(roomName) {
+    if (!this.rooms.has(roomName)) {
+      await this.#client.joinRoom(roomName, { username: this.name });
+      this.rooms.set(roomName, new Room(roomName, this.#identity.lastRead[roomName]));
+      await this.#load(this.rooms.get(roomName));
+    }
+    this.show(roomName);
+  }
+
+  leave(roomName) {
+    this.#client.leaveRoom(roomName).catch(() => undefined); // without a connection we are in no room anyway
+    this.#forget(roomName);
+  }
+
+  /** Brings a room into view. */
+  show(roomName) {
+    if (!this.rooms.has(roomName) || roomName === this.activeName) return;
+    this.activeName = roomName;
+    this.active.enter();
+    this.#save();
+  }
+
+  /** What stands in the active room has been seen. */
+  read() {
+    if (this.active?.markRead()) this.#save();
+  }
+
+  send(text) {
+    const room = this.active;
+    void this.#deliver(room, room.addOwn(text, this.name, newKey()));
+  }
+
+  retry(message) {
+    void this.#deliver(this.active, message);
+  }
+
+  discard(message) {
+    this.active.remove(message);
+    this.#changed();
+  }
+
+  /** Best effort: nobody misses it while there is no connection. */
+  tellTyping(roomName, isTyping) {
+    if (!this.#client.isClientConnected() || !this.rooms.has(roomName)) return;
+    this.#client.sendMessage({ type: 'chat', action: 'typing', data: { roomName, isTyping } });
+  }
+
+  peopleIn(roomName) {
+    return (this.people ?? []).filter(({ rooms = [] }) => rooms.includes(roomName));
+  }
+
+  /** Rooms to join: the default ones, and those that others are in. */
+  get otherRooms() {
+    const names = [...Object.keys(DEFAULT_ROOMS), ...(this.people ?? []).flatMap(({ rooms = [] }) => rooms).toSorted()];
+    return [...new Set(names)].filter((roomName) => !this.rooms.has(roomName));
+  }
+
+  async #deliver(room, message) {
+    message.status = this.#client.isClientConnected() ? 'sending' : 'waiting';
+    this.#changed();
+    if (message.status === 'waiting') return;
+    try {
+      const { text, key } = message;
+      room.confirm(message, await this.#client.request('chat', 'send', { roomName: room.name, text, key }));
+    } catch (error) {
+      // The same key again: a message whose reply alone got lost is not stored twice.
+      const status = error instanceof ConnectionError ? 'waiting' : 'failed';
+      Object.assign(message, { status, error: sentenceOf(error), canRetry: error.code !== ErrorCode.ValidationFailed });
+    }
+    this.#changed();
+  }
+
+  #stateChanged(state) {
+    const wasLost = this.connection.wasLost || state === 'reconnecting' || state === 'closed';
+    this.#setConnection({ state, retryAt: null, wasLost });
+    if (state !== 'open') for (const room of this.rooms.values()) room.typing.clear();
+  }
+
+  /** After every connect. The client has joined again the rooms it had joined before; at the first time there are none. */
+  #connected(clientId) {
+    this.#identity.addClientId(clientId);
+    for (const room of this.rooms.values()) void this.#enter(room);
+  }
+
+  async #enter(room) {
+    try {
+      if (!this.#client.rooms.has(room.name)) await this.#client.joinRoom(room.name, { username: this.name });
+      await this.#load(room);
+    } catch (error) {
+      if (!(error instanceof RemoteError)) return; // lost again: the next connection begins anew
+      this.#forget(room.name);
+      this.dispatchEvent(new CustomEvent('refused', { detail: { roomName: room.name, sentence: sentenceOf(error) } }));
+    }
+  }
+
+  async #load(room) {
+    room.add(await this.#client.request('chat', 'history', { roomName: room.name }), this.#isOwn);
+    if (room.status === 'joining') {
+      room.loaded();
+      if (room === this.active) room.enter();
+    }
+    this.#changed();
+    for (const message of room.messages.filter(({ status }) => status === 'waiting'))
+      await this.#deliver(room, message);
+  }
+
+  #received(message) {
+    this.rooms.get(message.roomName)?.add([message], this.#isOwn);
+    this.#changed();
+  }
+
+  #isOwn = ({ clientId }) => this.#identity.clientIds.includes(clientId);
+
+  #typing(data) {
+    this.rooms.get(data.roomName)?.setTyping(data);
+    this.#changed();
+  }
+
+  #forgetTypists() {
+    const changes = [...this.rooms.values()].map((room) => room.forgetTypists());
+    if (changes.includes(true)) this.#changed();
+  }
+
+  #left(clientId) {
+    this.people = this.people?.filter((person) => person.clientId !== clientId) ?? null;
+    for (const room of this.rooms.values()) room.typing.delete(clientId);
+    this.#changed();
+  }
+
+  #listed({ clients, count }) {
+    this.people = clients ?? null;
+    this.peopleCount = count;
+    this.#changed();
+  }
+
+  #forget(roomName) {
+    if (!this.rooms.delete(roomName)) return;
+    if (this.activeName === roomName) {
+      this.activeName = [...this.rooms.keys()][0] ?? null;
+      this.active?.enter();
+    }
+    this.#save();
+  }
+
+  #setConnection(news) {
+    Object.assign(this.connection, news);
+    this.#changed();
+  }
+
+  #save() {
+    const rooms = [...this.rooms.values()];
+    const lastRead = Object.fromEntries(rooms.map(({ name, lastReadId }) => [name, lastReadId]));
+    Object.assign(this.#identity, { rooms: rooms.map(({ name }) => name), active: this.activeName, lastRead });
+    this.#identity.save();
+    this.#changed();
+  }
+
+  #changed() {
+    if (this.#isChangeDue) return;
+    this.#isChangeDue = true;
+    queueMicrotask(() => {
+      this.#isChangeDue = false;
+      this.dispatchEvent(new Event('change'));
+    });
+  }
+}
+
+/** What to tell people: of a failed validation its details, which are sentences themselves. */
+export function sentenceOf(error) {
+  if (error instanceof ConnectionError) return 'There is no connection at the moment.';
+  const details = error.code === ErrorCode.ValidationFailed && Array.isArray(error.details) ? error.details : [];
+  return details.length > 0 ? details.join(' ') : error.message;
+}
+
+/** `crypto.randomUUID()` is only there on HTTPS and localhost. */
+const newKey = () =>
+  [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
