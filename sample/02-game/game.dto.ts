@@ -2,11 +2,15 @@ import { Transform } from 'class-transformer';
 import { IsInt, IsOptional, IsString, Length, Matches, Max, Min } from 'class-validator';
 import { COLUMNS } from './connect-four.js';
 
+/** Nothing that breaks the line or turns the text around it. */
+const NAME = /^[^\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+$/u;
+
 export class CreateGame {
   /** As the opponent sees it; spaces around it don't count. */
   @Transform(({ value }: { value: unknown }) => (typeof value === 'string' ? value.trim() : value))
   @IsString()
   @Length(1, 24)
+  @Matches(NAME)
   name!: string;
 }
 

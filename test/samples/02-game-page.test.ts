@@ -18,6 +18,22 @@ const byArrows: Hand = async (page, column) => {
   await page.keyboard.press('Enter');
 };
 
+async function enter(page: Page, name: string, button: string): Promise<void> {
+  await page.getByLabel('Your name').fill(name);
+  await page.getByRole('button', { name: button }).click();
+}
+
+const headline = (page: Page, text: string): Promise<void> =>
+  page.getByRole('status').getByText(text, { exact: true }).waitFor();
+
+/** Each move as soon as it is the player's turn. */
+async function play(moves: [Page, Hand, number][]): Promise<void> {
+  for (const [page, hand, column] of moves) {
+    await headline(page, 'Your turn');
+    await hand(page, column);
+  }
+}
+
 (hasChromium ? describe : describe.skip)('the page of the game sample in Chromium', () => {
   let sample: RunningSample;
   let browser: Browser;
@@ -50,14 +66,6 @@ const byArrows: Hand = async (page, column) => {
     return page;
   }
 
-  async function enter(page: Page, name: string, button: string): Promise<void> {
-    await page.getByLabel('Your name').fill(name);
-    await page.getByRole('button', { name: button }).click();
-  }
-
-  const headline = (page: Page, text: string): Promise<void> =>
-    page.getByRole('status').getByText(text, { exact: true }).waitFor();
-
   /** @param given.url where Ada finds the server, if not where Bob does */
   async function beginGame(given: { url?: string; bob?: object } = {}): Promise<{ ada: Page; bob: Page }> {
     const ada = await open(given.url ?? sample.url);
@@ -69,14 +77,6 @@ const byArrows: Hand = async (page, column) => {
     await headline(ada, 'Your turn');
     await headline(bob, 'Ada’s turn');
     return { ada, bob };
-  }
-
-  /** Each move as soon as it is the player's turn. */
-  async function play(moves: [Page, Hand, number][]): Promise<void> {
-    for (const [page, hand, column] of moves) {
-      await headline(page, 'Your turn');
-      await hand(page, column);
-    }
   }
 
   it('plays to a win, one with the mouse and the other with the keyboard, and once more', async () => {

@@ -105,7 +105,7 @@ describe('the game sample over bare sockets', () => {
 
   it('refuses names that are none, and games that are none', async () => {
     const peer = await connect();
-    for (const name of ['', '   ', 'x'.repeat(25), 7, undefined]) {
+    for (const name of ['', '   ', 'x'.repeat(25), 'a\nb', '\u202eevil', 7, undefined]) {
       expect(codeOf(await peer.request('game', 'create', { name }))).toBe('VALIDATION_FAILED');
     }
     expect(codeOf(await peer.request('game', 'join', { gameId: 'nosuch99', name: 'A' }))).toBe('NO_SUCH_GAME');

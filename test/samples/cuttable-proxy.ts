@@ -15,7 +15,10 @@ export async function startProxy(target: string): Promise<CuttableProxy> {
   const sockets = new Set<Socket>();
   let isCut = false;
   const server = createServer((near) => {
-    if (isCut) return void near.destroy();
+    if (isCut) {
+      near.destroy();
+      return;
+    }
     const far = connect(Number(port), hostname);
     for (const [socket, other] of [
       [near, far],
