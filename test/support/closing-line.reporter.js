@@ -6,6 +6,7 @@ export default class ClosingLineReporter {
     const failed = numFailedTests + numRuntimeErrorTestSuites;
     const skipped = numPendingTests + numTodoTests;
     const line = `${numPassedTests} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
-    process.stdout.write(`${line}\n`);
+    // Jest prints its own summary after every other reporter is done.
+    process.once('exit', () => process.stdout.write(`${line}\n`));
   }
 }
