@@ -103,9 +103,12 @@ describe('request()', () => {
   });
 
   it('uses the timeout of the client by default', async () => {
-    const { client } = await connect(await startServer(), { requestTimeoutMs: 20 });
+    const server = await startServer();
+    server.answer = () => undefined;
+    const { client } = await connect(server, { requestTimeoutMs: 20 });
     await expect(client.request('chat', 'slow')).rejects.toThrow(/20 ms/);
-    await expect(client.joinRoom('lobby')).resolves.toMatchObject({ roomName: 'lobby' });
+    await expect(client.joinRoom('lobby')).rejects.toThrow(/20 ms/);
+    expect(client.rooms.size).toBe(0);
   });
 
   it('rejects when aborted, before or after it was sent', async () => {
