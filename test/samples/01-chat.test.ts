@@ -23,6 +23,9 @@ async function connect(sample: RunningSample): Promise<Peer> {
 const send = (peer: Peer, text: unknown, roomName = 'general', key?: string): Promise<Frame> =>
   peer.request('chat', 'send', { roomName, text, key });
 
+const peopleIn = (roomName: string, { data }: Frame): Frame[] =>
+  (data.clients ?? []).filter(({ rooms }: Frame) => rooms?.includes(roomName));
+
 const textsOf = ({ response }: Frame): string[] => (response as { text: string }[]).map(({ text }) => text);
 
 afterEach(() => {
@@ -66,7 +69,7 @@ describe('the chat sample over bare sockets', () => {
     const { type, action, data } = await send(ada, text);
     expect({ type, action }).toEqual({ type: 'error', action: 'message' });
     expect(data).toMatchObject({ code: 'VALIDATION_FAILED', type: 'chat', action: 'send' });
-    expect([...data.details].toSorted()).toEqual(details);
+    expect(new Set(data.details)).toEqual(new Set(details));
   });
 
   it.each(['send', 'history', 'typing'])('refuses %s to somebody who is not in the room', async (action) => {
@@ -141,10 +144,8 @@ describe('the chat sample over bare sockets', () => {
   it('lists who is in which room', async () => {
     const ada = await enter(sample, 'Ada', 'presence');
     const bob = await enter(sample, 'Bob', 'presence');
-    const people = ({ data }: Frame): Frame[] =>
-      (data.clients ?? []).filter(({ rooms }: Frame) => rooms?.includes('presence'));
-    const list = await ada.take((frame) => frame.action === 'clientList' && people(frame).length === 2);
-    expect(people(list)).toEqual([
+    const list = await ada.take((frame) => frame.action === 'clientList' && peopleIn('presence', frame).length === 2);
+    expect(peopleIn('presence', list)).toEqual([
       { clientId: ada.clientId, username: 'Ada', rooms: ['presence'] },
       { clientId: bob.clientId, username: 'Bob', rooms: ['presence'] },
     ]);

@@ -23,7 +23,7 @@ export function composerView(chat) {
   };
   const fit = () => {
     field.style.height = 'auto';
-    field.style.height = `${field.scrollHeight}px`;
+    field.style.height = `${field.scrollHeight + field.offsetHeight - field.clientHeight}px`;
     const { length } = field.value.trim();
     counter.hidden = length < COUNT_FROM;
     counter.classList.toggle('is-over', length > MAX_LENGTH);

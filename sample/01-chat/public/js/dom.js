@@ -62,8 +62,8 @@ export function paintAvatar(element, name) {
 }
 
 export function hueOf(name) {
-  let hash = 0;
-  for (const character of name) hash = (hash * 31 + character.codePointAt(0)) % 65_521;
-  // Steps of the golden angle: names that are alike get colours that aren't.
-  return Math.round((hash * 137.508) % 360);
+  // FNV-1a: names that are alike get colours that aren't.
+  let hash = 0x811c9dc5;
+  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193);
+  return (hash >>> 0) % 360;
 }

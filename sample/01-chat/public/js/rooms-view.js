@@ -72,7 +72,7 @@ export function roomsView(chat, { onChosen }) {
     find('.badge', node).hidden = unread === 0;
     setText(find('.badge', node), countOf(unread));
     find('.badge', node).setAttribute('aria-hidden', 'true');
-    setText(find('.unread-text', node), unread > 0 ? `, ${unread} unread` : '');
+    setText(find('.unread-text', node), unread > 0 ? ` ${unread} unread` : '');
   };
   const createOther = (roomName) =>
     h(

@@ -1,0 +1,289 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
+import { findChromium, launchChromium } from '../support/chromium.js';
+import { type Frame, Peer } from '../support/peer.js';
+import { type RunningSample, startSample } from './start-sample.js';
+
+const hasChromium = findChromium() !== undefined;
+const suite = hasChromium ? describe : describe.skip;
+const why = hasChromium ? '' : ' (skipped: none found; install it or set CHROMIUM_PATH)';
+
+const room = (page: Page, name: string | RegExp): Locator =>
+  page.getByRole('navigation', { name: 'Your rooms' }).getByRole('button', { name });
+const bubble = (page: Page, text: string): Locator => page.locator('.bubble').getByText(text, { exact: true });
+const ownBubble = (page: Page, text: string): Locator =>
+  page.locator('.is-own .bubble').getByText(text, { exact: true });
+const people = (page: Page): Locator => page.getByRole('complementary', { name: 'Who is here' }).getByRole('listitem');
+const box = (page: Page): Locator => page.getByRole('textbox', { name: /^Message/ });
+
+async function say(page: Page, text: string): Promise<void> {
+  await box(page).fill(text);
+  await box(page).press('Enter');
+}
+
+/** Says it, and waits until it is stored: `data-status` is what the style of a message hangs on. */
+async function sayAndStore(page: Page, text: string): Promise<void> {
+  await say(page, text);
+  await page
+    .locator('.message.is-own[data-status="sent"]')
+    .filter({ has: bubble(page, text) })
+    .waitFor();
+}
+
+const focused = (page: Page): Promise<string> => page.evaluate(() => document.activeElement?.id ?? '');
+
+suite(`the page of the chat sample in Chromium${why}`, () => {
+  jest.setTimeout(60_000);
+  let folder: string;
+  let sample: RunningSample;
+  let browser: Browser;
+  let isServerAway = false;
+  const contexts: BrowserContext[] = [];
+  const problems: string[] = [];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'pxl-chat-page-'));
+    sample = await startSample('01-chat', { CHAT_DB: join(folder, 'chat.db') });
+    browser = await launchChromium();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await sample?.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+  afterEach(async () => {
+    await Promise.all(contexts.splice(0).map((context) => context.close()));
+    expect(problems.splice(0)).toEqual([]);
+  });
+
+  async function newContext(options: BrowserContextOptions = {}): Promise<BrowserContext> {
+    const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
+    context.setDefaultTimeout(20_000);
+    contexts.push(context);
+    return context;
+  }
+
+  /** A window that nobody has entered yet. A broken policy (CSP) shows up as an error on the console. */
+  async function open(context: BrowserContext): Promise<Page> {
+    const page = await context.newPage();
+    page.on('pageerror', (error) => problems.push(error.message));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !isServerAway) problems.push(message.text());
+    });
+    await page.goto(sample.url);
+    return page;
+  }
+
+  async function enter(context: BrowserContext, name: string): Promise<Page> {
+    const page = await open(context);
+    await page.getByRole('textbox', { name: 'Your name' }).fill(name);
+    await page.getByRole('button', { name: 'Enter the chat' }).click();
+    await page.locator('#status').getByText('Connected').waitFor({ state: 'attached' });
+    return page;
+  }
+
+  it('lets two windows of one browser chat as two people', async () => {
+    const context = await newContext();
+    const ada = await enter(context, 'Ada Lovelace');
+    const bob = await enter(context, 'Bob');
+
+    await people(ada).filter({ hasText: 'Bob' }).waitFor();
+    await people(bob).filter({ hasText: 'Ada Lovelace' }).waitFor();
+    await people(bob).filter({ hasText: 'Bobyou' }).waitFor();
+
+    await box(ada).pressSequentially('Hel');
+    await bob.getByText('Ada Lovelace is typing…').waitFor();
+    await say(ada, 'Hello, Bob!');
+    await bubble(bob, 'Hello, Bob!').waitFor();
+    await bob.getByText('Ada Lovelace is typing…').waitFor({ state: 'detached' });
+    await ownBubble(ada, 'Hello, Bob!').waitFor();
+    await sayAndStore(bob, '<img src=x onerror=alert(1)> & hello');
+    await bubble(ada, '<img src=x onerror=alert(1)> & hello').waitFor();
+    expect(await ownBubble(ada, '<img src=x onerror=alert(1)> & hello').count()).toBe(0);
+    expect(await bubble(ada, 'Hello, Bob!').count()).toBe(1);
+
+    await bob.close();
+    await people(ada).filter({ hasText: 'Bob' }).waitFor({ state: 'detached' });
+  });
+
+  it('counts what is unread in rooms that are not in view', async () => {
+    const [ada, bob] = [await enter(await newContext(), 'Ada'), await enter(await newContext(), 'Bob')];
+    for (const page of [ada, bob]) await page.getByRole('button', { name: 'Join random' }).click();
+    await room(ada, 'general').click();
+    for (const text of ['One', 'Two']) await sayAndStore(bob, text);
+    await room(ada, 'random 2 unread').waitFor();
+    expect(await ada.title()).toBe('(2) general – Chat');
+
+    await room(ada, /^random/).click();
+    await bubble(ada, 'Two').waitFor();
+    await ada.getByText('New', { exact: true }).waitFor();
+    await room(ada, /unread/).waitFor({ state: 'detached' });
+    expect(await ada.title()).toBe('random – Chat');
+  });
+
+  it('opens a room by name, shows it to others, and leaves it', async () => {
+    const [ada, bob] = [await enter(await newContext(), 'Ada'), await enter(await newContext(), 'Bob')];
+    await ada.getByRole('textbox', { name: 'Open or join a room' }).fill('Blümchen & Bäume');
+    await ada.getByText('The room will be called “blumchen-baume”.').waitFor();
+    await ada.getByRole('button', { name: 'Join', exact: true }).click();
+    await ada.getByRole('heading', { level: 1, name: 'blumchen-baume' }).waitFor();
+    await bob.getByRole('button', { name: 'Join blumchen-baume' }).click();
+    await sayAndStore(bob, 'Nice room');
+    await bubble(ada, 'Nice room').waitFor();
+
+    await ada.getByRole('button', { name: 'Leave blumchen-baume' }).click();
+    await ada.getByRole('heading', { level: 1, name: 'general' }).waitFor();
+    await people(bob).filter({ hasText: 'Ada' }).waitFor({ state: 'detached' });
+    await ada.getByRole('button', { name: 'Join blumchen-baume' }).waitFor();
+  });
+
+  it('shows why a message was refused and gives it back to be mended', async () => {
+    const ada = await enter(await newContext(), 'Ada');
+    await say(ada, 'x'.repeat(1_001));
+    await ada.getByRole('alert').getByText('Not sent: A message has 1 to 1,000 characters.').waitFor();
+    await ada.getByRole('button', { name: 'Edit' }).click();
+    expect(await box(ada).inputValue()).toHaveLength(1_001);
+    await sayAndStore(ada, 'Shorter');
+    expect(await ada.locator('.bubble').getByText('xxx').count()).toBe(0);
+  });
+
+  it('knows after a reload who and where one was, and shows the last 50 messages', async () => {
+    const ada = await enter(await newContext(), 'Ada');
+    await ada.getByRole('button', { name: 'Join help' }).click();
+    const bob = await Peer.open(`${sample.url.replace('http', 'ws')}/ws`);
+    await bob.join('help', { username: 'Bob' });
+    const answer = (number: number): Promise<Frame> =>
+      bob.request('chat', 'send', { roomName: 'help', text: `Answer ${number}` });
+    for (let number = 1; number <= 25; number++) await answer(number);
+    await sayAndStore(ada, 'A question in between');
+    for (let number = 26; number <= 51; number++) await answer(number);
+    await bubble(ada, 'Answer 51').waitFor();
+    bob.terminate();
+
+    await ada.reload();
+    await bubble(ada, 'Answer 51').waitFor();
+    const answers = Array.from({ length: 49 }, (_, index) => `Answer ${index + 3}`);
+    expect(await ada.locator('.bubble').allInnerTexts()).toEqual(answers.toSpliced(23, 0, 'A question in between'));
+    expect(await ada.locator('.is-own .bubble').allInnerTexts()).toEqual(['A question in between']);
+    expect(await bubble(ada, 'Answer 51').isVisible()).toBe(true);
+    expect(await ada.title()).toBe('help – Chat');
+    await room(ada, 'general').waitFor();
+    expect(await ada.getByRole('dialog').count()).toBe(0);
+  });
+
+  it('comes back into its rooms when the server was killed and started again, and sends what waited', async () => {
+    const [ada, bob] = [await enter(await newContext(), 'Ada'), await enter(await newContext(), 'Bob')];
+    for (const page of [ada, bob]) await page.getByRole('button', { name: 'Join random' }).click();
+    await sayAndStore(ada, 'Before');
+    await bubble(bob, 'Before').waitFor();
+
+    isServerAway = true;
+    sample.child.kill('SIGKILL');
+    await sample.stop();
+    for (const page of [ada, bob]) {
+      await page.getByRole('status').getByText('The connection is lost.').waitFor();
+      await page
+        .getByText(/^Reconnecting( in \d+ s|…)$/)
+        .first()
+        .waitFor();
+    }
+    await say(ada, 'Meanwhile');
+    await ada.getByText('Waits for the connection').waitFor();
+
+    sample = await startSample('01-chat', { CHAT_DB: join(folder, 'chat.db'), PORT: new URL(sample.url).port });
+    await Promise.all([ada, bob].map((page) => page.getByRole('status').getByText('Connected again.').waitFor()));
+    isServerAway = false;
+    await bubble(bob, 'Meanwhile').waitFor();
+    await sayAndStore(bob, 'After');
+    await bubble(ada, 'After').waitFor();
+    expect((await ada.locator('.bubble').allInnerTexts()).slice(-3)).toEqual(['Before', 'Meanwhile', 'After']);
+    expect(await ada.locator('.message[data-status="waiting"]').count()).toBe(0);
+    for (const page of [ada, bob]) {
+      await people(page).filter({ hasText: 'Ada' }).waitFor();
+      await people(page).filter({ hasText: 'Bob' }).waitFor();
+    }
+    await room(bob, 'general').click();
+    await sayAndStore(bob, 'Here, too');
+    await room(ada, /^general \d+ unread/).waitFor();
+  });
+
+  it('works with the keyboard alone', async () => {
+    const page = await open(await newContext());
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('Escape');
+    expect(await focused(page)).toBe('name');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').getByText('Please enter a name.').waitFor();
+    await page.keyboard.type('Kay');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'general' }).waitFor();
+    expect(await focused(page)).toBe('text');
+
+    await page.keyboard.type('First line');
+    await page.keyboard.press('Shift+Enter');
+    await page.keyboard.type('second line');
+    await page.keyboard.press('Enter');
+    await page.locator('.is-own[data-status="sent"] .bubble').getByText('First line\nsecond line').waitFor();
+
+    const reached: string[] = [];
+    const nameOf = (): Promise<string> =>
+      page.evaluate(() => (document.activeElement as HTMLElement).innerText.replace(/\s+/g, ' ').trim());
+    await page.locator('.skip-link').focus();
+    for (let step = 0; step < 4; step++) {
+      reached.push(await nameOf());
+      await page.keyboard.press('Tab');
+    }
+    expect(reached).toEqual(['Skip to the message box', 'general', 'Join random', 'Join help']);
+    await page.keyboard.press('Shift+Tab');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { level: 1, name: 'help' }).waitFor();
+    expect(await focused(page)).toBe('text');
+
+    await page.keyboard.press('Alt+ArrowUp');
+    await page.getByRole('heading', { level: 1, name: 'general' }).waitFor();
+    await page.keyboard.press('Alt+ArrowDown');
+    await page.getByRole('heading', { level: 1, name: 'help' }).waitFor();
+  });
+
+  it('fits a phone: rooms and people are drawers that give the focus back', async () => {
+    const context = await newContext({ viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true });
+    const page = await enter(context, 'Zoë');
+    const isOverflowing = (): Promise<boolean> =>
+      page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+    expect(await room(page, 'general').isVisible()).toBe(false);
+
+    await page.getByRole('button', { name: 'Rooms' }).tap();
+    await page.getByRole('button', { name: 'Join random' }).tap();
+    await page.getByRole('heading', { level: 1, name: 'random' }).waitFor();
+    await room(page, 'random').waitFor({ state: 'hidden' });
+    expect(await focused(page)).toBe('open-rooms');
+
+    await page.getByRole('button', { name: /show who/ }).tap();
+    await people(page).filter({ hasText: 'Zoëyou' }).waitFor();
+    expect(await page.locator('main').evaluate((main: HTMLElement) => main.inert)).toBe(true);
+    await page.keyboard.press('Escape');
+    expect(await focused(page)).toBe('open-people');
+
+    await box(page).fill('w'.repeat(200));
+    await page.getByRole('button', { name: 'Send' }).tap();
+    await ownBubble(page, 'w'.repeat(200)).waitFor();
+    expect(await isOverflowing()).toBe(false);
+    expect(await page.getByRole('button', { name: 'Send' }).isVisible()).toBe(true);
+  });
+
+  it('is entered under another name later on', async () => {
+    const [ada, bob] = [await enter(await newContext(), 'Ada'), await enter(await newContext(), 'Bob')];
+    await ada.getByRole('button', { name: 'Change your name' }).click();
+    await ada.getByRole('textbox', { name: 'Your name' }).fill('Countess');
+    await ada.keyboard.press('Enter');
+    await people(bob).filter({ hasText: 'Countess' }).waitFor();
+    await sayAndStore(ada, 'Still me');
+    await bob
+      .locator('.message', { has: bubble(bob, 'Still me') })
+      .getByText('Countess')
+      .waitFor();
+  });
+});
