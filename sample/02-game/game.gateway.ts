@@ -1,5 +1,5 @@
 import { Injectable, UseGuards, UsePipes, ValidationPipe } from '@nestjs/common';
-import { ConnectedSocket, MessageBody, type OnGatewayInit } from '@nestjs/websockets';
+import { ConnectedSocket, MessageBody, type OnGatewayDisconnect, type OnGatewayInit } from '@nestjs/websockets';
 import {
   ClientId,
   type Disconnection,
@@ -21,7 +21,7 @@ export const GAME_ROOMS = 'game:';
 @Injectable()
 @WsGateway('game')
 @UsePipes(new ValidationPipe({ transform: true, whitelist: true }))
-export class GameGateway implements OnGatewayInit {
+export class GameGateway implements OnGatewayInit, OnGatewayDisconnect {
   constructor(
     private readonly games: Games,
     private readonly server: WebSocketServer,
@@ -75,10 +75,11 @@ export class GameGateway implements OnGatewayInit {
     await this.pushState(gameId);
   }
 
-  /** Called after the client is gone; the third parameter is this module's own. */
-  async handleDisconnect(_ws: WebSocket, _reason: string, { clientId }: Disconnection): Promise<void> {
-    const gameId = this.games.gameOf(clientId);
-    this.games.away(clientId);
+  /** Nest's hook; the third parameter is this module's own and says who it was. */
+  async handleDisconnect(_ws: WebSocket, _reason?: string, left?: Disconnection): Promise<void> {
+    if (!left) return;
+    const gameId = this.games.gameOf(left.clientId);
+    this.games.away(left.clientId);
     await this.pushState(gameId);
   }
 

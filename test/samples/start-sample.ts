@@ -41,7 +41,7 @@ export async function startSample(
   }
 }
 
-export const sampleMain = (name: string): string =>
+const sampleMain = (name: string): string =>
   fileURLToPath(new URL(`../../dist-sample/${name}/main.js`, import.meta.url));
 
 function watch(child: ChildProcess, name: string): Omit<RunningSample, 'url'> {
