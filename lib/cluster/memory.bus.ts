@@ -2,34 +2,44 @@ import type { Bus, BusReceiver } from './bus.js';
 
 /** The bus of a single process: there are no other nodes, and events come straight back. Nothing to install. */
 export class MemoryBus implements Bus {
-  readonly #channels = new Set<string>();
+  readonly counters = { unpublished: 0, missing: 0, stale: 0, junk: 0 };
+  #events = new Set<string>();
   #receiver: BusReceiver | undefined;
 
-  start(receiver: BusReceiver): Promise<void> {
+  start(receiver: BusReceiver, events: readonly string[]): Promise<void> {
     this.#receiver = receiver;
+    this.#events = new Set(events);
+    receiver.stateChanged('ready');
     return Promise.resolve();
   }
 
-  publish(): Promise<void> {
-    return Promise.resolve();
+  publish(): void {
+    // There is nobody else.
+  }
+
+  order(): void {
+    // There is nobody else.
   }
 
   /** The event arrives after the caller's turn, as it would from outside, and as JSON would carry it. */
-  emit(channel: string, message: unknown): Promise<void> {
-    if (!this.#channels.has(channel)) return Promise.resolve();
+  emit(channel: string, message: unknown): void {
+    const receiver = this.#receiver;
+    if (!receiver || !this.#events.has(channel)) return;
     const text = JSON.stringify(message) as string | undefined;
-    const copy: unknown = text === undefined ? undefined : JSON.parse(text);
-    return Promise.resolve().then(() => this.#receiver?.event(channel, copy));
+    queueMicrotask(() => receiver.event(channel, text === undefined ? undefined : JSON.parse(text)));
   }
 
-  subscribe(channel: string): Promise<void> {
-    this.#channels.add(channel);
+  follow(): Promise<void> {
     return Promise.resolve();
   }
 
+  unfollow(): void {
+    // Nothing was followed.
+  }
+
   stop(): Promise<void> {
+    this.#receiver?.stateChanged('stopped');
     this.#receiver = undefined;
-    this.#channels.clear();
     return Promise.resolve();
   }
 }

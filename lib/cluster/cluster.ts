@@ -1,0 +1,252 @@
+import { randomBytes } from 'node:crypto';
+import { ConnectionError, RemoteError, TimeoutError } from '../errors.js';
+import type { Delivery } from '../protocol/delivery.js';
+import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import type { Bus, BusCounters, BusState } from './bus.js';
+import { clientIdOf, type Interest, nodeIdOf } from './channels.js';
+import { MemoryBus } from './memory.bus.js';
+import { RedisBus } from './redis.bus.js';
+import type { RedisSource } from './redis-connections.js';
+import { BEAT_MS, Registry } from './registry.js';
+import { readRecord, RedisRegistryStore } from './registry-store.js';
+import type { ClientRecord, ReplicaView } from './replica.js';
+
+/** What one node may ask another to do for a client that lives there. */
+export type Order =
+  | { op: 'disconnect'; clientId: string; code: number; reason: string }
+  | { op: 'join'; clientId: string; request: { roomName: string; username?: string; userType?: string; userId?: string | number } }
+  | { op: 'leave'; clientId: string; roomName: string }
+  | { op: 'update'; clientId: string; key: string; data: unknown }
+  | { op: 'request'; clientId: string; type: string; action: string; data: unknown; timeoutMs: number | undefined };
+
+export interface ClusterHost extends ReplicaView {
+  ownRecords(): Iterable<ClientRecord>;
+  deliver(delivery: Delivery): void;
+  event(channel: string, message: Record<string, unknown>): void;
+  /** Does what another node asks, for a client of this one. */
+  obey(order: Order): Promise<unknown>;
+  stateChanged(state: BusState): void;
+  failed(error: Error): void;
+  /** What a peer may hear of an error, for the node that asked. */
+  describe(error: unknown): { code: string; error: string; details?: unknown };
+}
+
+export interface ClusterOptions {
+  redis: RedisSource | undefined;
+  prefix: string;
+}
+
+/** Between nodes only: a client's metadata or identity changed. */
+const UPDATED = 'WebSocket:$ClientUpdated';
+const ORDER_TIMEOUT_MS = 10_000;
+
+interface PendingOrder {
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+  timer: NodeJS.Timeout;
+}
+
+/** This process as one node among others: the bus, the registry, and orders between nodes. Alone, without Redis, too. */
+export class Cluster {
+  readonly #bus: Bus;
+  readonly #registry: Registry | undefined;
+  readonly #pending = new Map<number, PendingOrder>();
+  #nodeId = newNodeId();
+  #state: BusState = 'starting';
+  #lastOrder = 0;
+  #beat: NodeJS.Timeout | undefined;
+  #isLeaving = false;
+
+  constructor(
+    { redis, prefix }: ClusterOptions,
+    private readonly host: ClusterHost,
+  ) {
+    if (redis === undefined) {
+      this.#bus = new MemoryBus();
+      return;
+    }
+    const bus = new RedisBus(redis, prefix, this.#nodeId);
+    this.#bus = bus;
+    this.#registry = new Registry(this.#nodeId, {
+      store: new RedisRegistryStore(() => bus.connection, prefix),
+      view: host,
+      now: () => performance.now(),
+      newNodeId,
+      ownRecords: () => host.ownRecords(),
+      renamed: async (nodeId) => {
+        this.#nodeId = nodeId;
+        await bus.renameTo(nodeId);
+      },
+      reaped: (nodeId, records) => this.#announceLoss(nodeId, records, 'node-lost'),
+      nodeGone: (nodeId) => bus.forgetNode(nodeId),
+      failed: (error) => host.failed(error),
+    });
+  }
+
+  get nodeId(): string {
+    return this.#nodeId;
+  }
+
+  get state(): BusState {
+    return this.#state;
+  }
+
+  get counters(): Readonly<BusCounters> {
+    return this.#bus.counters;
+  }
+
+  /** This node and those it knows of. */
+  get nodeIds(): string[] {
+    return [this.#nodeId, ...(this.#registry?.others ?? [])];
+  }
+
+  newClientId(): string {
+    return clientIdOf(this.#nodeId, randomBytes(16).toString('base64url'));
+  }
+
+  /** Resolves when this node is subscribed, registered, and knows the clients of the others. */
+  async start(events: readonly string[]): Promise<void> {
+    this.#isLeaving = false;
+    const receiver = {
+      deliver: (delivery: Delivery) => this.host.deliver(delivery),
+      event: (channel: string, message: unknown) => this.#heard(channel, message),
+      order: (from: string, order: unknown) => this.#ordered(from, order),
+      stateChanged: (state: BusState) => this.#changedState(state),
+      failed: (error: Error) => this.host.failed(error),
+    };
+    await this.#bus.start(receiver, [...events, UPDATED]);
+    await this.#registry?.connected();
+    this.#beat = this.#registry && setInterval(() => this.#tick(), BEAT_MS).unref();
+  }
+
+  /** Tells the others at once that this node's clients are leaving; deliveries for them still arrive until `stop()`. */
+  async leave(): Promise<void> {
+    if (!this.#registry || this.#isLeaving) return;
+    this.#isLeaving = true;
+    clearInterval(this.#beat);
+    this.#announceLoss(this.#nodeId, [...this.host.ownRecords()], 'node-stopping');
+    if (this.#state === 'ready') await this.#registry.leave().catch((error: unknown) => this.host.failed(error as Error));
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#beat);
+    await this.#bus.stop();
+    for (const id of this.#pending.keys()) this.#settle(id)?.reject(new ConnectionError('This node is stopping.'));
+  }
+
+  publish(delivery: Delivery): void {
+    this.#bus.publish(delivery);
+  }
+
+  emit(channel: string, message: unknown): void {
+    this.#bus.emit(channel, message);
+  }
+
+  follow(interest: Interest): Promise<void> {
+    return this.#bus.follow(interest);
+  }
+
+  unfollow(interest: Interest): void {
+    this.#bus.unfollow(interest);
+  }
+
+  /** A client of this node is new, changed or (record undefined) gone: the registry and every node hear of it. */
+  changed(clientId: string, record: ClientRecord | undefined, event: string = UPDATED, facts: object = {}): void {
+    if (!this.#registry) {
+      if (event !== UPDATED) this.#bus.emit(event, { clientId, ...facts });
+      return;
+    }
+    if (this.#isLeaving) return; // all of them were announced
+    const version = this.#registry.changed(clientId, record);
+    this.#bus.emit(event, { clientId, ...facts, nodeId: this.#nodeId, version, client: record ?? null });
+  }
+
+  /**
+   * Asks the node of a client to do something for it.
+   * @throws {ConnectionError} the node is unknown @throws {TimeoutError} {RemoteError}
+   */
+  order(order: Order, timeoutMs = ORDER_TIMEOUT_MS): Promise<unknown> {
+    const nodeId = nodeIdOf(order.clientId);
+    if (nodeId === undefined || !this.#registry) return Promise.reject(new ConnectionError('No node has this client.'));
+    const id = ++this.#lastOrder;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#settle(id)?.reject(new TimeoutError(`The answer of node ${nodeId}`, timeoutMs));
+      }, timeoutMs).unref();
+      this.#pending.set(id, { resolve, reject, timer });
+      this.#bus.order(nodeId, { id, ...order });
+    });
+  }
+
+  #tick(): void {
+    if (this.#state === 'ready') this.#registry?.beat().catch(() => undefined); // reported there; the next beat tries again
+  }
+
+  #changedState(state: BusState): void {
+    const isBack = state === 'ready' && this.#state === 'down';
+    this.#state = state;
+    this.host.stateChanged(state);
+    if (isBack) this.#registry?.connected().catch(() => undefined); // reported there; the next beat tries again
+  }
+
+  /** What was raised on the bus: presence goes into the copy of the registry, everything goes on to the subscribers. */
+  #heard(channel: string, message: unknown): void {
+    const fields = (typeof message === 'object' && message !== null ? message : {}) as Record<string, unknown>;
+    const { client, version, ...facts } = fields;
+    const { nodeId, clientId, reason } = facts;
+    if (PRESENCE.has(channel) && typeof nodeId === 'string') {
+      if (reason === 'node-lost' || reason === 'node-stopping') this.#registry?.heardOfEnd(nodeId);
+      else if (typeof clientId === 'string' && Number.isSafeInteger(version)) {
+        this.#registry?.heard(nodeId, version as number, clientId, readRecord(client)[0]);
+      }
+      if (channel !== UPDATED) this.host.event(channel, facts);
+      return;
+    }
+    this.host.event(channel, message as Record<string, unknown>);
+  }
+
+  /** Another node's order, or its answer to one of ours. */
+  #ordered(from: string, message: unknown): void {
+    const { id, ...order } = (message ?? {}) as Record<string, unknown>;
+    if (typeof id !== 'number') return;
+    if (order['op'] === 'answer') {
+      const { error, result } = order as { error?: { code: string; error: string; details?: unknown }; result?: unknown };
+      const pending = this.#settle(id);
+      if (error) pending?.reject(new RemoteError(error.code, error.error, error.details));
+      else pending?.resolve(result);
+      return;
+    }
+    this.host.obey(order as Order).then(
+      (result) => this.#bus.order(from, { op: 'answer', id, result }),
+      (error: unknown) => this.#bus.order(from, { op: 'answer', id, error: this.host.describe(error) }),
+    );
+  }
+
+  #announceLoss(nodeId: string, records: ClientRecord[], reason: string): void {
+    for (const { clientId, rooms, user } of records) {
+      const facts = { clientId, ...(user ? { userId: user.userId } : {}), nodeId, reason };
+      for (const roomName of rooms) this.#bus.emit(Event.ClientLeftRoom, { ...facts, roomName });
+      this.#bus.emit(Event.ClientDisconnected, facts);
+    }
+  }
+
+  #settle(id: number): PendingOrder | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    clearTimeout(pending?.timer);
+    return pending;
+  }
+}
+
+const PRESENCE: ReadonlySet<string> = new Set([
+  Event.ClientConnected,
+  Event.ClientDisconnected,
+  Event.ClientJoinedRoom,
+  Event.ClientLeftRoom,
+  UPDATED,
+]);
+
+/** 128 bits, new at each boot: never a pid or a worker number, which two hosts share. */
+function newNodeId(): string {
+  return randomBytes(16).toString('base64url');
+}

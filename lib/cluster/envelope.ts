@@ -1,0 +1,67 @@
+import type { Audience } from '../protocol/delivery.js';
+
+/** What stands before the frame of a delivery on the bus. */
+export interface Header {
+  /** The node that published. */
+  nodeId: string;
+  /** Counts the publications of this node on this channel, from 1. */
+  sequence: number;
+  /** Milliseconds since the epoch, by the publisher's clock. */
+  sentAt: number;
+  /** Whom it is for, where the channel alone doesn't say it. */
+  audience?: Audience | undefined;
+  except?: readonly string[] | undefined;
+  /** The same in every envelope of a delivery that goes out on several channels. */
+  copyId?: number | undefined;
+}
+
+/** The layout of the header. A node drops and counts what it doesn't know. */
+const VERSION = 1;
+const NEWLINE = 10;
+const MAX_HEADER_BYTES = 65_536;
+
+/** One JSON line, then the bytes that go to the sockets, untouched. */
+export function seal({ nodeId, sequence, sentAt, audience, except, copyId }: Header, frame: Uint8Array): Buffer {
+  const line = JSON.stringify([VERSION, nodeId, sequence, sentAt, audience ?? 0, except ?? 0, copyId ?? 0]);
+  return Buffer.concat([Buffer.from(`${line}\n`), frame]);
+}
+
+/** Undefined for anything that isn't an envelope of this version. */
+export function open(payload: Buffer): { header: Header; frame: Buffer } | undefined {
+  const end = payload.indexOf(NEWLINE);
+  if (end < 0 || end > MAX_HEADER_BYTES) return undefined;
+  const header = readHeader(payload.toString('utf8', 0, end));
+  return header && { header, frame: payload.subarray(end + 1) };
+}
+
+function readHeader(line: string): Header | undefined {
+  let fields: unknown;
+  try {
+    fields = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(fields)) return undefined;
+  const [version, nodeId, sequence, sentAt, audience, except, copyId] = fields as unknown[];
+  if (version !== VERSION || typeof nodeId !== 'string' || !Number.isSafeInteger(sequence)) return undefined;
+  if (typeof sentAt !== 'number' || !isAudience(audience) || !isExcept(except) || typeof copyId !== 'number') return undefined;
+  return {
+    nodeId,
+    sequence: sequence as number,
+    sentAt,
+    audience: audience === 0 ? undefined : audience,
+    except: except === 0 ? undefined : except,
+    copyId: copyId === 0 ? undefined : copyId,
+  };
+}
+
+const isTexts = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string');
+
+const isExcept = (value: unknown): value is readonly string[] | 0 => value === 0 || isTexts(value);
+
+function isAudience(value: unknown): value is Audience | 0 {
+  if (value === 0) return true;
+  const { kind, clientIds, roomNames } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+  return (kind === 'clients' && isTexts(clientIds)) || (kind === 'rooms' && isTexts(roomNames));
+}

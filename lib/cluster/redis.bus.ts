@@ -1,0 +1,257 @@
+import type { Audience, Delivery } from '../protocol/delivery.js';
+import type { Bus, BusReceiver, BusState } from './bus.js';
+import { Channels, type Interest, nodeIdOf } from './channels.js';
+import { open, seal } from './envelope.js';
+import { keepTalking, openConnection, type RedisConnection, type RedisSource } from './redis-connections.js';
+import { IncomingSequences, OutgoingSequences } from './sequences.js';
+import { Subscriptions } from './subscriptions.js';
+
+/** Publications that may be under way to Redis at once; more are dropped and counted, so that a frozen Redis costs no memory. */
+const MAX_IN_FLIGHT = 10_000;
+/** A failing bus is reported once in this time, with what it lost. */
+const REPORT_EVERY_MS = 1_000;
+
+/** A Redis, or a Redis Cluster, between the nodes. While it is away: see `BusState`. */
+export class RedisBus implements Bus {
+  readonly counters = { unpublished: 0, missing: 0, stale: 0, junk: 0 };
+  readonly #channels: Channels;
+  readonly #outgoing = new OutgoingSequences();
+  readonly #incoming = new IncomingSequences();
+  /** Ours, and those we had before we were taken for dead: deliveries to the clients of then still find us. */
+  readonly #nodeIds = new Set<string>();
+  #nodeId: string;
+  #publisher: RedisConnection | undefined;
+  #subscriber: RedisConnection | undefined;
+  #subscriptions: Subscriptions | undefined;
+  #receiver: BusReceiver | undefined;
+  #state: BusState = 'starting';
+  #inFlight = 0;
+  #lastCopyId = 0;
+  #lastReport = 0;
+  #stopPings: (() => void)[] = [];
+
+  constructor(
+    private readonly source: RedisSource,
+    prefix: string,
+    nodeId: string,
+  ) {
+    this.#channels = new Channels(prefix);
+    this.#nodeId = nodeId;
+    this.#nodeIds.add(nodeId);
+  }
+
+  /** The publishing connection, for the registry: what it writes and what is published keep one order. */
+  get connection(): RedisConnection {
+    if (!this.#publisher) throw new Error('The bus has not been started.');
+    return this.#publisher;
+  }
+
+  async start(receiver: BusReceiver, events: readonly string[]): Promise<void> {
+    this.#receiver = receiver;
+    const publisher = (this.#publisher = await openConnection(this.source, 'publisher'));
+    const subscriber = (this.#subscriber = await openConnection(this.source, 'subscriber'));
+    this.#subscriptions = new Subscriptions(subscriber, (channel) => this.#isSharded(channel));
+    this.#subscriptions.want(this.#channels.all, this.#channels.node(this.#nodeId));
+    this.#subscriptions.want(...events.map((event) => this.#channels.event(event)));
+    const receive = (channel: Buffer, payload: Buffer): void => this.#receive(channel.toString(), payload);
+    subscriber.on('messageBuffer', receive);
+    subscriber.on('smessageBuffer', receive);
+    for (const connection of [publisher, subscriber]) {
+      connection.on('error', (error: Error) => this.#report(error));
+      connection.on('ready', () => void this.#refresh());
+      connection.on('close', () => this.#setState('down'));
+      this.#stopPings.push(keepTalking(connection));
+    }
+    const isReady = new Promise<void>((resolve) => (this.#becameReady = resolve));
+    for (const connection of [publisher, subscriber]) connection.connect().catch((error: unknown) => this.#report(error as Error));
+    await isReady;
+  }
+
+  publish({ audience, except, frame }: Delivery): void {
+    const routes = [...this.#routes(audience)];
+    const shared = { nodeId: this.#nodeId, sentAt: Date.now(), except, copyId: routes.length > 1 ? ++this.#lastCopyId : undefined };
+    for (const [channel, forWhom] of routes) {
+      const header = { ...shared, sequence: this.#outgoing.next(channel), audience: forWhom };
+      this.#send(channel, seal(header, frame));
+    }
+  }
+
+  order(nodeId: string, order: unknown): void {
+    const channel = this.#channels.node(nodeId);
+    const header = { nodeId: this.#nodeId, sentAt: Date.now(), sequence: this.#outgoing.next(channel) };
+    this.#send(channel, seal(header, Buffer.from(JSON.stringify(order))));
+  }
+
+  emit(event: string, message: unknown): void {
+    this.#send(this.#channels.event(event), Buffer.from(JSON.stringify(message) ?? 'null'));
+  }
+
+  async follow(interest: Interest): Promise<void> {
+    await this.#subscriptions?.add(this.#channels.interest(interest));
+  }
+
+  unfollow(interest: Interest): void {
+    const channel = this.#channels.interest(interest);
+    this.#incoming.forgetChannel(channel);
+    this.#subscriptions?.remove(channel);
+  }
+
+  /** From now on this node is another one: the old one was taken for dead. */
+  async renameTo(nodeId: string): Promise<void> {
+    this.#nodeId = nodeId;
+    this.#nodeIds.add(nodeId);
+    await this.#subscriptions?.add(this.#channels.node(nodeId));
+  }
+
+  forgetNode(nodeId: string): void {
+    this.#incoming.forgetNode(nodeId);
+  }
+
+  async stop(): Promise<void> {
+    this.#setState('stopped');
+    for (const stop of this.#stopPings.splice(0)) stop();
+    const connections = [this.#publisher, this.#subscriber];
+    this.#publisher = this.#subscriber = undefined;
+    await Promise.all(connections.map((connection) => closeQuietly(connection)));
+  }
+
+  /** Each channel a delivery goes out on, and what its header must add where the channel doesn't say whom it is for. */
+  *#routes(audience: Audience): Iterable<[channel: string, forWhom: Audience | undefined]> {
+    switch (audience.kind) {
+      case 'all':
+        return yield [this.#channels.all, undefined];
+      case 'rooms': {
+        const names = [...new Set(audience.roomNames)];
+        // A member of two rooms must get one copy: each envelope names all rooms, the first to arrive serves them.
+        const forWhom: Audience | undefined = names.length > 1 ? { kind: 'rooms', roomNames: names } : undefined;
+        for (const name of names) yield [this.#channels.interest({ kind: 'room', name }), forWhom];
+        return;
+      }
+      case 'users':
+        for (const userId of new Set(audience.userIds.map(String))) {
+          yield [this.#channels.interest({ kind: 'user', name: userId }), undefined];
+        }
+        return;
+      case 'clients':
+        for (const [nodeId, clientIds] of groupByNode(audience.clientIds)) {
+          if (!this.#nodeIds.has(nodeId)) yield [this.#channels.node(nodeId), { kind: 'clients', clientIds }];
+        }
+        return;
+      default:
+        return audience satisfies never;
+    }
+  }
+
+  #send(channel: string, payload: Buffer): void {
+    const publisher = this.#publisher;
+    if (publisher?.status !== 'ready' || this.#inFlight >= MAX_IN_FLIGHT) return this.#lost();
+    this.#inFlight++;
+    const sent = this.#isSharded(channel) ? publisher.spublish(channel, payload) : publisher.publish(channel, payload);
+    sent.then(
+      () => this.#inFlight--,
+      () => {
+        this.#inFlight--;
+        this.#lost();
+      },
+    );
+  }
+
+  #receive(channel: string, payload: Buffer): void {
+    const receiver = this.#receiver;
+    const meaning = this.#channels.meaningOf(channel);
+    if (!receiver || this.#state === 'stopped' || meaning.kind === 'foreign') return;
+    if (meaning.kind === 'event') {
+      return this.#receiveJson(payload, (message) => receiver.event(meaning.name, message));
+    }
+    const envelope = open(payload);
+    if (!envelope) {
+      this.counters.junk++;
+      return;
+    }
+    const audience = envelope.header.audience ?? meaning.audience;
+    const { nodeId, sequence, sentAt, except, copyId } = envelope.header;
+    if (this.#nodeIds.has(nodeId)) return; // our own echo: our sockets had it first
+    const publisher = this.#incoming.of(nodeId);
+    const missing = publisher.gapBefore(channel, sequence);
+    if (missing > 0) {
+      this.counters.missing += missing;
+      this.#report(new Error(`${missing} messages of node ${nodeId} never came.`));
+    }
+    if (publisher.isStale(sentAt, Date.now())) {
+      this.counters.stale++;
+      return;
+    }
+    if (copyId !== undefined && audience?.kind === 'rooms' && publisher.isSecondCopy(copyId)) return;
+    if (audience) receiver.deliver({ audience, except, frame: envelope.frame });
+    else this.#receiveJson(envelope.frame, (order) => receiver.order(nodeId, order));
+  }
+
+  #receiveJson(payload: Buffer, receive: (value: unknown) => void): void {
+    let value: unknown;
+    try {
+      value = JSON.parse(payload.toString());
+    } catch {
+      this.counters.junk++;
+      return;
+    }
+    receive(value);
+  }
+
+  /** Both connections are up: subscribe to everything wanted, and only then call it ready. */
+  async #refresh(): Promise<void> {
+    if (this.#publisher?.status !== 'ready' || this.#subscriber?.status !== 'ready') return;
+    const isComplete = await this.#subscriptions?.restore();
+    if (!isComplete) return; // the connection broke again: its next `ready` comes here
+    if (this.#publisher?.status !== 'ready' || this.#subscriber?.status !== 'ready') return;
+    this.#setState('ready');
+    this.#becameReady();
+  }
+
+  #setState(state: BusState): void {
+    if (state === this.#state || this.#state === 'stopped' || (state === 'down' && this.#state === 'starting')) return;
+    this.#state = state;
+    this.#receiver?.stateChanged(state);
+  }
+
+  #lost(): void {
+    this.counters.unpublished++;
+    this.#report(new Error(`The bus is ${this.#state}: ${this.counters.unpublished} publications were lost so far.`));
+  }
+
+  #report(error: Error): void {
+    const now = Date.now();
+    if (this.#state === 'stopped' || now - this.#lastReport < REPORT_EVERY_MS) return;
+    this.#lastReport = now;
+    this.#receiver?.failed(error);
+  }
+
+  /** Interests are spread over the shards of a Redis Cluster; what everybody hears of is ordinary pub/sub. */
+  #isSharded(channel: string): boolean {
+    const { kind } = this.#channels.meaningOf(channel);
+    return this.#publisher?.isCluster === true && kind === 'delivery' && channel !== this.#channels.all;
+  }
+
+  #becameReady: () => void = () => undefined;
+}
+
+function groupByNode(clientIds: readonly string[]): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const clientId of new Set(clientIds)) {
+    const nodeId = nodeIdOf(clientId);
+    if (nodeId === undefined) continue;
+    const group = groups.get(nodeId);
+    if (group) group.push(clientId);
+    else groups.set(nodeId, [clientId]);
+  }
+  return groups;
+}
+
+async function closeQuietly(connection: RedisConnection | undefined): Promise<void> {
+  if (!connection) return;
+  try {
+    if (connection.status === 'ready') await connection.quit();
+  } catch {
+    // It is closed all the same, below.
+  }
+  connection.disconnect();
+}

@@ -1,0 +1,150 @@
+import { type ClientRecord, type LossReason, Replica, type ReplicaView } from './replica.js';
+import type { RegistryStore } from './registry-store.js';
+
+/** How often a node renews its lease and looks at the others', in ms. */
+export const BEAT_MS = 2_000;
+/** After a (re)connection the others may not have registered anew yet: none is taken for dead that soon, in ms. */
+const GRACE_MS = 3_000;
+
+export interface RegistryHost {
+  readonly store: RegistryStore;
+  readonly view: ReplicaView;
+  now(): number;
+  newNodeId(): string;
+  /** The clients of this node, as they are now. */
+  ownRecords(): Iterable<ClientRecord>;
+  /** This node goes on under a new id: the old one was taken for dead. */
+  renamed(nodeId: string): Promise<void>;
+  /** This node removed a dead one: it tells the cluster of its clients, once. */
+  reaped(nodeId: string, records: ClientRecord[], reason: LossReason): void;
+  nodeGone(nodeId: string): void;
+  failed(error: Error): void;
+}
+
+/** Who lives where: writes down this node's clients, keeps a copy of the others', and buries nodes that died. */
+export class Registry {
+  readonly #replica: Replica;
+  #nodeId: string;
+  #version = 0;
+  #graceUntil = 0;
+  /** Nodes whose copy was behind at the last beat; behind twice, and a change was missed. */
+  #suspects = new Set<string>();
+  /** A change couldn't be written: the whole is, at the next beat. */
+  #isUnwritten = false;
+  /** One thing at a time: a beat and a re-registration must not interleave. */
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(
+    nodeId: string,
+    private readonly host: RegistryHost,
+  ) {
+    this.#nodeId = nodeId;
+    this.#replica = new Replica(host.view);
+  }
+
+  get nodeId(): string {
+    return this.#nodeId;
+  }
+
+  /** The other nodes that are known, this one left out. */
+  get others(): string[] {
+    return this.#replica.nodeIds;
+  }
+
+  /** Connected, or connected again: registers this node, then reads all the others. */
+  connected(): Promise<void> {
+    this.#graceUntil = this.host.now() + GRACE_MS;
+    return this.#enqueue(async () => {
+      if (this.#version > 0 && !(await this.host.store.renew(this.#nodeId, this.#version))) await this.#takeNewId();
+      await this.#register();
+      await this.#readOthers(true);
+    });
+  }
+
+  /** Renews the lease, repairs what was missed, buries the dead. */
+  beat(): Promise<void> {
+    return this.#enqueue(async () => {
+      const isAlive = await this.host.store.renew(this.#nodeId, this.#version);
+      if (!isAlive) await this.#takeNewId();
+      if (!isAlive || this.#isUnwritten) await this.#register();
+      await this.#readOthers(false);
+    });
+  }
+
+  /** A client of this node is new, changed or (undefined) gone. @returns the number of this change */
+  changed(clientId: string, record: ClientRecord | undefined): number {
+    const version = ++this.#version;
+    this.host.store.write(this.#nodeId, version, clientId, record).catch((error: unknown) => {
+      this.#isUnwritten = true;
+      this.host.failed(error as Error);
+    });
+    return version;
+  }
+
+  /** A node told of a change of one of its clients. */
+  heard(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): void {
+    if (nodeId !== this.#nodeId) this.#replica.apply(nodeId, version, clientId, record);
+  }
+
+  /** A node said goodbye, or another one buried it. */
+  heardOfEnd(nodeId: string): void {
+    if (nodeId === this.#nodeId) return;
+    this.#forget(nodeId);
+  }
+
+  /** Leaves the cluster: nobody has to wait for the lease to run out. */
+  leave(): Promise<void> {
+    return this.#enqueue(async () => {
+      await this.host.store.reap(this.#nodeId);
+      this.#replica.clear();
+    });
+  }
+
+  async #register(): Promise<void> {
+    this.#isUnwritten = false;
+    await this.host.store.register(this.#nodeId, ++this.#version, this.host.ownRecords());
+  }
+
+  async #takeNewId(): Promise<void> {
+    this.#nodeId = this.host.newNodeId();
+    this.#version = 0;
+    await this.host.renamed(this.#nodeId);
+  }
+
+  async #readOthers(readsAll: boolean): Promise<void> {
+    const leases = await this.host.store.leases();
+    leases.delete(this.#nodeId);
+    for (const nodeId of this.#replica.nodeIds) if (!leases.has(nodeId)) leases.set(nodeId, undefined);
+    const suspects = new Set<string>();
+    for (const [nodeId, version] of leases) {
+      if (version === undefined) await this.#bury(nodeId);
+      else if (readsAll || (!this.#replica.isCurrent(nodeId, version) && this.#suspects.has(nodeId))) await this.#read(nodeId);
+      else if (!this.#replica.isCurrent(nodeId, version)) suspects.add(nodeId);
+    }
+    this.#suspects = suspects;
+  }
+
+  async #read(nodeId: string): Promise<void> {
+    const snapshot = await this.host.store.read(nodeId);
+    if (snapshot) this.#replica.replace(nodeId, snapshot.version, snapshot.records);
+  }
+
+  async #bury(nodeId: string): Promise<void> {
+    if (this.host.now() < this.#graceUntil) return;
+    const lost = await this.host.store.read(nodeId);
+    if (await this.host.store.reap(nodeId)) this.host.reaped(nodeId, lost?.records ?? [], 'node-lost');
+    this.#forget(nodeId);
+  }
+
+  #forget(nodeId: string): void {
+    this.#replica.drop(nodeId);
+    this.host.nodeGone(nodeId);
+  }
+
+  /** What fails, fails for this time: the next beat tries again. */
+  #enqueue(task: () => Promise<void>): Promise<void> {
+    const done = this.#work.then(task);
+    this.#work = done.catch((error: unknown) => this.host.failed(error as Error));
+    return done;
+  }
+}

@@ -1,0 +1,77 @@
+/** Counts what this node publishes on each channel. Bounded: a forgotten channel begins again at 1. */
+export class OutgoingSequences {
+  readonly #last = new Map<string, number>();
+
+  constructor(private readonly maxChannels = 100_000) {}
+
+  next(channel: string): number {
+    const sequence = (this.#last.get(channel) ?? 0) + 1;
+    if (sequence === 1 && this.#last.size >= this.maxChannels) this.#forgetOldest();
+    this.#last.set(channel, sequence);
+    return sequence;
+  }
+
+  #forgetOldest(): void {
+    for (const channel of this.#last.keys()) {
+      this.#last.delete(channel);
+      return;
+    }
+  }
+}
+
+/** How much later than usual a message may come before it counts as stale, in ms. */
+const STALE_AFTER_MS = 5_000;
+/** Messages to several rooms that a publisher may have under way at once before a copy could slip through. */
+const REMEMBERED = 1_024;
+
+/** What arrives from one publisher: finds gaps, stale messages and second copies. */
+class Publisher {
+  readonly #lastOn = new Map<string, number>();
+  readonly #seen = new Set<number>();
+  /** The shortest way a message took, by two clocks that needn't agree: what is much longer was held up somewhere. */
+  #usualDelay = Infinity;
+
+  /** @returns how many are missing before this one */
+  gapBefore(channel: string, sequence: number): number {
+    const last = this.#lastOn.get(channel);
+    this.#lastOn.set(channel, sequence);
+    return last === undefined || sequence <= last ? 0 : sequence - last - 1;
+  }
+
+  isStale(sentAt: number, now: number): boolean {
+    const delay = now - sentAt;
+    this.#usualDelay = Math.min(this.#usualDelay, delay);
+    return delay - this.#usualDelay > STALE_AFTER_MS;
+  }
+
+  isSecondCopy(copyId: number): boolean {
+    if (this.#seen.has(copyId)) return true;
+    this.#seen.add(copyId);
+    if (this.#seen.size > REMEMBERED) for (const oldest of this.#seen) return !this.#seen.delete(oldest);
+    return false;
+  }
+
+  forget(channel: string): void {
+    this.#lastOn.delete(channel);
+  }
+}
+
+/** What arrives from all publishers. A publisher is forgotten with its node. */
+export class IncomingSequences {
+  readonly #publishers = new Map<string, Publisher>();
+
+  of(nodeId: string): Publisher {
+    let publisher = this.#publishers.get(nodeId);
+    if (!publisher) this.#publishers.set(nodeId, (publisher = new Publisher()));
+    return publisher;
+  }
+
+  /** Called when this node stops listening on a channel: what comes after is no gap. */
+  forgetChannel(channel: string): void {
+    for (const publisher of this.#publishers.values()) publisher.forget(channel);
+  }
+
+  forgetNode(nodeId: string): void {
+    this.#publishers.delete(nodeId);
+  }
+}
