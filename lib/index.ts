@@ -17,7 +17,14 @@ export { adviceOf, type CloseAdvice, CloseCode } from './protocol/close-codes.js
 export type { Audience, Delivery } from './protocol/delivery.js';
 export { ErrorCode } from './protocol/error-codes.js';
 export { WebSocketRedisSubscriberEvent } from './protocol/events.js';
-export type { ErrorFrame, ErrorFrameData, RequestId, WebSocketMessage, WebSocketUser } from './protocol/message.js';
+export type {
+  ErrorFrame,
+  ErrorFrameData,
+  ReplyFrame,
+  RequestId,
+  WebSocketMessage,
+  WebSocketUser,
+} from './protocol/message.js';
 export { PxlWebSocketModule } from './pxl-websocket.module.js';
 export type { WebSocketOptionsFactory } from './pxl-websocket.module-definition.js';
 export type { WebSocketClientModuleAsyncOptions, WebSocketClientModuleOptions } from './pxl-websocket-client.module.js';

@@ -193,5 +193,3 @@ export interface WebSocketRoute {
   controllerName: string;
   controller?: unknown;
 }
-
-export type { WebSocketMessage };

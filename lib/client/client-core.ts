@@ -178,7 +178,7 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
   }
 
   /**
-   * Calls `handler` for every message and request of this route; several handlers are called in the order they were
+   * Calls `handler` for every message and request of this route, `system/connected` after each connect among them; several handlers are called in the order they were
    * added. A request is answered with the first value that is not `undefined`.
    * @returns a function that removes the handler. @throws {InvalidRouteError}
    */
@@ -234,6 +234,10 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
         this.joinRoom(roomName, details).catch((error: unknown) => this.#events.report(error));
       },
     });
+    if (link.greeting && link.isOpen) {
+      const { greeting } = link;
+      this.#inbox.handle({ type: 'system', action: 'connected', data: greeting, id: undefined }, link);
+    }
     link.release();
   }
 

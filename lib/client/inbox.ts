@@ -37,11 +37,20 @@ export class Inbox<S extends SocketLike, C> {
   }
 
   receive(message: ServerMessage, link: Link<S>): void {
+    const { type, action, data } = message;
+    this.#events.emit('onMessage', {
+      ws: link.socket,
+      clientId: link.greeting?.clientId ?? '',
+      data: { type, action, data },
+    });
+    this.handle(message, link);
+  }
+
+  /** The handlers alone: for the greeting, which `onConnected` tells of already. */
+  handle(message: ServerMessage, link: Link<S>): void {
     const { type, action, data, id } = message;
     const ws = link.socket;
     const clientId = link.greeting?.clientId ?? '';
-    this.#events.emit('onMessage', { ws, clientId, data: { type, action, data } });
-
     const context = { client: this.#client, ws, clientId, id };
     const outcomes = this.#handlers.find(type, action).map((handler) => outcomeOf(() => handler(data, context)));
     for (const outcome of outcomes) void this.#reportFailure(outcome, id !== undefined);

@@ -18,7 +18,7 @@ export class NestWebSocketClient extends WebSocketClient {
 
   /** @throws {InvalidRouteError} @throws {DuplicateRouteError} */
   protected override loadHandlers(): Promise<void> {
-    const router = new Router();
+    const router = new Router({ side: 'client' });
     for (const { client, ...route } of this.explore().clientRoutes) {
       if (client !== this.name) continue;
       router.add(route);

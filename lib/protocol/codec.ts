@@ -17,7 +17,7 @@ export type DecodedFrame =
   | { kind: 'bad'; reason: string; id: RequestId | undefined };
 
 /** @default 32: deeper JSON is refused, so that no handler recurses over it. */
-export const MAX_DEPTH = 32;
+const MAX_DEPTH = 32;
 
 /** Reads one frame. Never throws: what is wrong is told in `reason`, without the peer's text. */
 export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): DecodedFrame {

@@ -11,11 +11,19 @@ export interface Route {
   handler: RouteHandler;
   /** Where it is declared, for people: `ChatGateway.send (ChatModule)`. */
   place: string;
+  /** Of the protocol itself. */
+  isBuiltIn?: boolean;
 }
 
 /** Finds the handler of a `type`/`action` pair. The pair is never joined into one key, so no two pairs can share one. */
 export class Router {
   readonly #routes = new Map<string, Map<string, Route>>();
+  readonly #isReserved: (type: string) => boolean;
+
+  /** @param options.side a client may listen to the server's pushes of type `system`; a server may not declare any */
+  constructor({ side = 'server' }: { side?: 'server' | 'client' } = {}) {
+    this.#isReserved = side === 'server' ? (type) => RESERVED_TYPES.has(type) : (type) => type === 'error';
+  }
 
   /** @throws {InvalidRouteError} on a name that breaks the rules @throws {DuplicateRouteError} */
   add(route: Route): void {
@@ -27,7 +35,7 @@ export class Router {
         );
       }
     }
-    if (RESERVED_TYPES.has(route.type) && !route.place.startsWith('SystemRoutes')) {
+    if (this.#isReserved(route.type) && !route.isBuiltIn) {
       throw new InvalidRouteError(
         `${route.place} declares the route "${route.type}/${route.action}", but "${route.type}" belongs to the protocol. Choose another type.`,
       );

@@ -23,7 +23,7 @@ export interface SystemServices {
 /** Adds the routes of type `system` that wait their turn; `ping` and `cancel`, which don't, are in `connection.ts`. */
 export function addSystemRoutes(router: Router, services: SystemServices): void {
   const add = (action: string, handler: (call: RouteCall) => unknown): void =>
-    router.add({ type: 'system', action, handler, place: `SystemRoutes.${action}` });
+    router.add({ type: 'system', action, handler, place: 'the protocol itself', isBuiltIn: true });
 
   add('joinRoom', async (call) => {
     const request = readJoin(call.data);

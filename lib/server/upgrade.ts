@@ -16,6 +16,12 @@ class Refusal {
   ) {}
 }
 
+const NOBODY = new Refusal(
+  401,
+  ErrorCode.Unauthenticated,
+  'Say who you are: no valid credentials came with the request.',
+);
+
 export interface UpgradeHost {
   readonly options: Pick<ResolvedOptions, 'path' | 'host' | 'origins' | 'auth' | 'maxConnections'>;
   connections(): number;
@@ -57,7 +63,7 @@ export class UpgradeGate {
   async #decide(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const refusal = this.#checkHeaders(request) ?? this.#checkCapacity();
     if (refusal) return this.#refuse(socket, refusal);
-    const user = await this.#authenticate(request);
+    const user = await this.#authenticate(request, socket);
     if (socket.destroyed || socket.writableEnded) return;
     const late = user instanceof Refusal ? user : this.#checkCapacity();
     if (late) return this.#refuse(socket, late);
@@ -82,26 +88,27 @@ export class UpgradeGate {
     return new Refusal(503, ErrorCode.OverCapacity, 'The server is full. Try again later.');
   }
 
-  async #authenticate(request: IncomingMessage): Promise<WebSocketUser | Refusal | null> {
+  /** Waits no longer than the peer does: a socket that closes leaves no timer and nothing in memory. */
+  async #authenticate(request: IncomingMessage, socket: Duplex): Promise<WebSocketUser | Refusal | null> {
     const { auth } = this.host.options;
     if (!auth) return null;
     const unavailable = new Refusal(503, ErrorCode.Unavailable, 'Authentication took too long. Try again.');
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<Refusal>((resolve) => {
-      timer = setTimeout(() => resolve(unavailable), auth.timeoutMs);
-    });
+    let giveUp = (): void => undefined;
+    const ended = new Promise<Refusal>((resolve) => (giveUp = () => resolve(unavailable)));
+    const timer = setTimeout(giveUp, auth.timeoutMs);
+    socket.once('close', giveUp);
+    const stopWatching = destroyAtEnd(socket);
     try {
-      const user = await Promise.race([auth.authenticate(request), timeout]);
-      if (user || !auth.required) return user ?? null;
-      return new Refusal(
-        401,
-        ErrorCode.Unauthenticated,
-        'Say who you are: no valid credentials came with the request.',
-      );
+      const user = await Promise.race([auth.authenticate(request), ended]);
+      if (user instanceof Refusal) return user;
+      if (user) return checkUser(user);
+      return auth.required ? NOBODY : null;
     } catch (error) {
       return this.#describe(error);
     } finally {
       clearTimeout(timer);
+      socket.off('close', giveUp);
+      stopWatching();
     }
   }
 
@@ -141,11 +148,26 @@ export function answerUnowned(socket: Duplex): void {
   socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 }
 
+/** Nobody reads from the socket yet: unwatched, a peer that leaves would go unnoticed until we answer. */
+function destroyAtEnd(socket: Duplex): () => void {
+  const look = (): unknown => socket.read(0); // takes nothing; raises 'end' when nothing lies before it
+  const leave = (): unknown => socket.destroy();
+  socket.on('readable', look).once('end', leave);
+  return () => socket.off('readable', look).off('end', leave);
+}
+
+/** A user without an id would count as authenticated and be nobody: better no connection than that. */
+function checkUser(user: WebSocketUser): WebSocketUser {
+  const { userId } = user;
+  if ((typeof userId === 'string' && userId !== '') || Number.isFinite(userId)) return user;
+  throw new TypeError('auth.authenticate must return { userId, payload } with a text or a number for userId, or null.');
+}
+
 /** RFC 6455 section 10.2: a browser always sends `Origin`, so an absent one is no browser's. */
 function isOriginAllowed(request: IncomingMessage, { origins, host }: UpgradeHost['options']): boolean {
   const { origin } = request.headers;
   if (origin === undefined) return true;
-  if (typeof origins === 'function') return origins(origin, request);
+  if (typeof origins === 'function') return origins(origin, request) === true; // a promise is no permission
   if (origins.includes('*') || origins.includes(origin)) return true;
   if (!URL.canParse(origin)) return false;
   const from = new URL(origin).host;

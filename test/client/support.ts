@@ -57,7 +57,7 @@ export class Mailbox<T> {
   }
 }
 
-export const route =
+const route =
   (type: string, action: string) =>
   (frame: Frame): boolean =>
     frame.type === type && frame.action === action;

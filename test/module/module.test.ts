@@ -246,6 +246,38 @@ describe('outbound clients of a Nest application', () => {
     expect(client.state).toBe('closed');
   });
 
+  it('hands the pushes of the protocol to decorated handlers, too', async () => {
+    const server = await start();
+    let tell!: (joined: unknown) => void;
+    const isJoined = new Promise<unknown>((resolve) => (tell = resolve));
+    let left!: (data: unknown) => void;
+    const hasLeft = new Promise<unknown>((resolve) => (left = resolve));
+    @Injectable()
+    class Greeter {
+      constructor(@InjectWebSocketClient('game') readonly client: WebSocketClient) {}
+
+      @WsRoute('system', 'connected', { client: 'game' })
+      async connected(_ws: unknown, _clientId: string, data: { clientId: string }): Promise<void> {
+        await this.client.joinRoom('lobby', { username: 'Bot' });
+        tell(data.clientId);
+      }
+
+      @WsRoute('system', 'leftRoom', { client: 'game' })
+      put(_ws: unknown, _clientId: string, data: unknown): void {
+        left(data);
+      }
+    }
+    const bot = await start({
+      imports: [PxlWebSocketModule.forClient({ name: 'game', url: server.url })],
+      providers: [Greeter],
+    });
+    const clientId = await isJoined;
+    expect(clientId).toBe(bot.app.get(Greeter).client.clientId);
+    expect(server.rooms.getRoomClients({ roomName: 'lobby' })).toEqual([clientId]);
+    server.rooms.removeClientFromRoom({ clientId: clientId as string, roomName: 'lobby' });
+    expect(await hasLeft).toEqual({ roomName: 'lobby', reason: 'removed' });
+  });
+
   it('connects by itself as type client, with the same decorators', async () => {
     const server = await start({ providers: [ChatGateway] });
     class Handlers {

@@ -22,9 +22,12 @@ export class ChildApp {
   exit: Exit | undefined;
   port = 0;
   readonly #peers: Peer[] = [];
+  /** Of the questions under way, the one asked first at the front: the child answers in this order. */
+  readonly #askers: ((answer: ChildAnswer) => void)[] = [];
 
   private constructor(readonly process: ChildProcess) {
     let stderr = '';
+    process.on('message', (message) => this.#askers.shift()?.(message as ChildAnswer));
     process.stderr?.on('data', (data: Buffer) => (stderr += data.toString()));
     this.exited = new Promise((resolve) => {
       process.once('close', (code, signal) => resolve((this.exit = { code, signal, stderr })));
@@ -86,7 +89,7 @@ export class ChildApp {
         reject(new Error(`The application is gone (${code ?? signal}): ${stderr}`));
       if (this.exit) return failed(this.exit);
       void this.exited.then(failed);
-      this.process.once('message', (message) => resolve(message as ChildAnswer));
+      this.#askers.push(resolve);
     });
   }
 }
