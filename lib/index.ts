@@ -8,7 +8,8 @@ export type { ClientState, WebSocketClientEvents } from './client/client-events.
 export type { ReconnectOptions, RequestOptions } from './client/client-options.js';
 export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
 export { BadFrameError, HandshakeRefusedError, StreamOverflowError } from './client/client-errors.js';
-export type { Bus, BusReceiver } from './cluster/bus.js';
+export type { BusCounters, BusState } from './cluster/bus.js';
+export type { RedisSource } from './cluster/redis-connections.js';
 export { ClientId, ConnectedClient } from './decorators/connected-client.js';
 export { WsGateway, WsRoute, type WsRouteOptions } from './decorators/ws-route.js';
 export { type ChannelMatcher, WsSubscribe, type WsSubscribeOptions } from './decorators/ws-subscribe.js';
@@ -32,7 +33,7 @@ export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from '.
 export { WebSocketRoomManager } from './rooms/room-manager.js';
 export { WebSocketClientManager } from './server/client-manager.js';
 export type { Disconnection } from './server/connections.js';
-export { WebSocketServer } from './server/websocket-server.js';
+export { type ServerStatus, WebSocketServer } from './server/websocket-server.js';
 export {
   getWebSocketClientToken,
   InjectWebSocketClient,

@@ -4,6 +4,7 @@ import type { WebSocketOptions } from './websocket-options.js';
 /** Every default, here alone. */
 export const DEFAULTS = {
   path: '/ws',
+  prefix: 'pxl',
   maxConnections: 10_000,
   rooms: {
     clientCanJoinMultipleRooms: true,
@@ -46,6 +47,8 @@ export interface ResolvedOptions {
   /** Only for `type: 'client'`. */
   url: string;
   printRoutes: boolean;
+  redis: WebSocketOptions['redis'];
+  prefix: string;
   maxConnections: number;
   rooms: Merged<'rooms'>;
   disconnectInactiveClients: Merged<'disconnectInactiveClients'> & { intervalCheckTime: number };
@@ -79,6 +82,8 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     path,
     url: clientUrl(given, path),
     printRoutes: given.debug?.printRoutes ?? false,
+    redis: given.redis,
+    prefix: given.prefix ?? DEFAULTS.prefix,
     maxConnections: given.maxConnections ?? DEFAULTS.maxConnections,
     rooms: merge(DEFAULTS.rooms, given.rooms),
     disconnectInactiveClients: {
@@ -140,6 +145,11 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   ],
   url: [isUrl, "a ws:// or wss:// URL, or a path such as '/ws'"],
   path: [isPath, "a path that starts with '/', without '?' or '#', such as '/ws'"],
+  redis: [(value) => isText(value) || isObject(value), 'a redis:// URL, ioredis options, or an ioredis connection'],
+  prefix: [
+    (value) => isText(value) && /^[A-Za-z0-9:_.-]{1,64}$/.test(value as string),
+    'a text of 1–64 characters of A–Z a–z 0–9 : _ . -',
+  ],
   maxConnections: [positive, 'a whole number above 0'],
   origins: [isOrigins, "a list of exact origins such as 'https://app.example.com' (no path), or a function"],
   subscriberEventHandler: [isFunction, 'a function'],

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { WebSocket, WebSocketServer as WS } from 'ws';
+import type { RedisSource } from './cluster/redis-connections.js';
 import type { ReconnectOptions } from './client/client-options.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
 import type { WebSocketMessage, WebSocketUser } from './protocol/message.js';
@@ -73,6 +74,13 @@ export interface WebSocketOptions {
   url?: string;
   /** The upgrade path, matched exactly. Goes before the path of `url`. @default '/ws' */
   path?: string;
+  /**
+   * Joins this process to the others that use the same Redis and `prefix`: a URL, ioredis options, or a connection of your
+   * own, a `Cluster` too, which is duplicated. Left out: this process is alone.
+   */
+  redis?: RedisSource;
+  /** Begins every channel and key, so that two applications share one Redis unseen. @default 'pxl' */
+  prefix?: string;
   debug?: {
     /** Log the route table at start. @default false */
     printRoutes?: boolean;

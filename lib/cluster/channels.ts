@@ -5,9 +5,7 @@ export type Interest = { kind: 'room'; name: string } | { kind: 'user'; name: st
 
 /** What a channel turned out to be. */
 export type ChannelMeaning =
-  | { kind: 'delivery'; audience: Audience | undefined }
-  | { kind: 'event'; name: string }
-  | { kind: 'foreign' };
+  { kind: 'delivery'; audience: Audience | undefined } | { kind: 'event'; name: string } | { kind: 'foreign' };
 
 const ID_END = '.';
 
@@ -58,6 +56,8 @@ export class Channels {
       return { kind: 'delivery', audience: { kind: 'users', userIds: [channel.slice(this.#user.length)] } };
     }
     if (channel.startsWith(this.#node)) return { kind: 'delivery', audience: undefined };
-    return channel.startsWith(this.#event) ? { kind: 'event', name: channel.slice(this.#event.length) } : { kind: 'foreign' };
+    return channel.startsWith(this.#event)
+      ? { kind: 'event', name: channel.slice(this.#event.length) }
+      : { kind: 'foreign' };
   }
 }

@@ -14,7 +14,11 @@ import type { ClientRecord, ReplicaView } from './replica.js';
 /** What one node may ask another to do for a client that lives there. */
 export type Order =
   | { op: 'disconnect'; clientId: string; code: number; reason: string }
-  | { op: 'join'; clientId: string; request: { roomName: string; username?: string; userType?: string; userId?: string | number } }
+  | {
+      op: 'join';
+      clientId: string;
+      request: { roomName: string; username?: string; userType?: string; userId?: string | number };
+    }
   | { op: 'leave'; clientId: string; roomName: string }
   | { op: 'update'; clientId: string; key: string; data: unknown }
   | { op: 'request'; clientId: string; type: string; action: string; data: unknown; timeoutMs: number | undefined };
@@ -125,7 +129,8 @@ export class Cluster {
     this.#isLeaving = true;
     clearInterval(this.#beat);
     this.#announceLoss(this.#nodeId, [...this.host.ownRecords()], 'node-stopping');
-    if (this.#state === 'ready') await this.#registry.leave().catch((error: unknown) => this.host.failed(error as Error));
+    if (this.#state === 'ready')
+      await this.#registry.leave().catch((error: unknown) => this.host.failed(error as Error));
   }
 
   async stop(): Promise<void> {
@@ -159,6 +164,12 @@ export class Cluster {
     if (this.#isLeaving) return; // all of them were announced
     const version = this.#registry.changed(clientId, record);
     this.#bus.emit(event, { clientId, ...facts, nodeId: this.#nodeId, version, client: record ?? null });
+  }
+
+  /** An event of a client of this node that changes nothing in the registry. */
+  tell(clientId: string, event: string, facts: object): void {
+    if (!this.#isLeaving)
+      this.#bus.emit(event, { clientId, ...facts, ...(this.#registry && { nodeId: this.#nodeId }) });
   }
 
   /**
@@ -210,7 +221,10 @@ export class Cluster {
     const { id, ...order } = (message ?? {}) as Record<string, unknown>;
     if (typeof id !== 'number') return;
     if (order['op'] === 'answer') {
-      const { error, result } = order as { error?: { code: string; error: string; details?: unknown }; result?: unknown };
+      const { error, result } = order as {
+        error?: { code: string; error: string; details?: unknown };
+        result?: unknown;
+      };
       const pending = this.#settle(id);
       if (error) pending?.reject(new RemoteError(error.code, error.error, error.details));
       else pending?.resolve(result);

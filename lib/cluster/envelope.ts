@@ -44,7 +44,8 @@ function readHeader(line: string): Header | undefined {
   if (!Array.isArray(fields)) return undefined;
   const [version, nodeId, sequence, sentAt, audience, except, copyId] = fields as unknown[];
   if (version !== VERSION || typeof nodeId !== 'string' || !Number.isSafeInteger(sequence)) return undefined;
-  if (typeof sentAt !== 'number' || !isAudience(audience) || !isExcept(except) || typeof copyId !== 'number') return undefined;
+  if (typeof sentAt !== 'number' || !isAudience(audience) || !isExcept(except) || typeof copyId !== 'number')
+    return undefined;
   return {
     nodeId,
     sequence: sequence as number,
@@ -62,6 +63,9 @@ const isExcept = (value: unknown): value is readonly string[] | 0 => value === 0
 
 function isAudience(value: unknown): value is Audience | 0 {
   if (value === 0) return true;
-  const { kind, clientIds, roomNames } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>;
+  const { kind, clientIds, roomNames } = (typeof value === 'object' && value !== null ? value : {}) as Record<
+    string,
+    unknown
+  >;
   return (kind === 'clients' && isTexts(clientIds)) || (kind === 'rooms' && isTexts(roomNames));
 }

@@ -63,13 +63,19 @@ export class RedisBus implements Bus {
       this.#stopPings.push(keepTalking(connection));
     }
     const isReady = new Promise<void>((resolve) => (this.#becameReady = resolve));
-    for (const connection of [publisher, subscriber]) connection.connect().catch((error: unknown) => this.#report(error as Error));
+    for (const connection of [publisher, subscriber])
+      connection.connect().catch((error: unknown) => this.#report(error as Error));
     await isReady;
   }
 
   publish({ audience, except, frame }: Delivery): void {
     const routes = [...this.#routes(audience)];
-    const shared = { nodeId: this.#nodeId, sentAt: Date.now(), except, copyId: routes.length > 1 ? ++this.#lastCopyId : undefined };
+    const shared = {
+      nodeId: this.#nodeId,
+      sentAt: Date.now(),
+      except,
+      copyId: routes.length > 1 ? ++this.#lastCopyId : undefined,
+    };
     for (const [channel, forWhom] of routes) {
       const header = { ...shared, sequence: this.#outgoing.next(channel), audience: forWhom };
       this.#send(channel, seal(header, frame));

@@ -118,7 +118,8 @@ export class Registry {
     const suspects = new Set<string>();
     for (const [nodeId, version] of leases) {
       if (version === undefined) await this.#bury(nodeId);
-      else if (readsAll || (!this.#replica.isCurrent(nodeId, version) && this.#suspects.has(nodeId))) await this.#read(nodeId);
+      else if (readsAll || (!this.#replica.isCurrent(nodeId, version) && this.#suspects.has(nodeId)))
+        await this.#read(nodeId);
       else if (!this.#replica.isCurrent(nodeId, version)) suspects.add(nodeId);
     }
     this.#suspects = suspects;

@@ -17,6 +17,7 @@ export function obeyEvent(
     const error = typeof order['error'] === 'string' ? order['error'] : 'An error occurred.';
     outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, plainError(error));
   } else if (channel === Event.DisconnectClient && typeof clientId === 'string') {
+    if (!clients.getClient({ clientId, requireWs: true })) return; // its own node hears this, too
     const { code, reason } = order;
     clients.disconnectClient({
       clientId,

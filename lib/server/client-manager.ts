@@ -4,14 +4,23 @@ import type { WebSocketUser } from '../protocol/message.js';
 import { CloseCode, fitReason, isSendableCloseCode } from '../protocol/close-codes.js';
 import { type ClientRecord, RegisteredClient } from './registered-client.js';
 
+/** Told of every change, after it happened. */
+export interface ClientListener {
+  added?(client: RegisteredClient): void;
+  removed?(client: RegisteredClient): void;
+  identified?(client: RegisteredClient, before: WebSocketUser | null): void;
+  updated?(client: RegisteredClient, key: string, data: unknown): void;
+  /** Closes the socket and forgets the client. */
+  disconnect?(client: RegisteredClient, code: number, reason: string): void;
+  /** The public client list may have changed. */
+  listChanged?(event?: string): void;
+}
+
 export interface ClientManagerOptions {
   roomsOf?: (clientId: string) => string[];
   /** What `client.toJSON()` and the public client list show. */
   publicFields?: readonly string[];
-  /** Called when the public client list may have changed. */
-  onListChanged?: (event?: string) => void;
-  /** Closes the socket and forgets the client. */
-  onDisconnect?: (client: ConnectedClient, code: number, reason: string) => void;
+  listener?: ClientListener;
 }
 
 /** The connected clients and what is known of them. Every lookup is O(1) or O(its result). */
@@ -20,9 +29,11 @@ export class WebSocketClientManager {
   readonly #idsOfUser = new Map<string, Set<string>>();
   #idOfSocket = new WeakMap<WebSocket, string>();
   readonly #options: ClientManagerOptions;
+  readonly #listener: ClientListener;
 
   constructor(options: ClientManagerOptions = {}) {
     this.#options = options;
+    this.#listener = options.listener ?? {};
   }
 
   /** How many clients are connected. */
@@ -45,7 +56,8 @@ export class WebSocketClientManager {
     this.#clients.set(client.clientId, client);
     if (client.ws) this.#idOfSocket.set(client.ws, client.clientId);
     this.#indexUser(client);
-    this.#options.onListChanged?.('connected');
+    this.#listener.added?.(client);
+    this.#listener.listChanged?.('connected');
     return client;
   }
 
@@ -56,7 +68,8 @@ export class WebSocketClientManager {
     this.#clients.delete(clientId);
     if (client.ws) this.#idOfSocket.delete(client.ws);
     this.#unindexUser(client);
-    this.#options.onListChanged?.('disconnected');
+    this.#listener.removed?.(client);
+    this.#listener.listChanged?.('disconnected');
   }
 
   /** @param params.requireWs only a client whose socket is on this node. @default false */
@@ -89,17 +102,20 @@ export class WebSocketClientManager {
     const client = this.#clients.get(clientId);
     if (!client) return;
     client.setMetadata(key, data);
-    if (this.#options.publicFields?.includes(key)) this.#options.onListChanged?.('updated');
+    this.#listener.updated?.(client, key, data);
+    if (this.#options.publicFields?.includes(key)) this.#listener.listChanged?.('updated');
   }
 
   /** Says who a client is. Not for what a client claims of itself: `joinRoom()` decides that. */
   setUser({ clientId, user }: { clientId: string; user: WebSocketUser | null }): void {
     const client = this.#clients.get(clientId);
     if (!client) return;
+    const before = client.user;
     this.#unindexUser(client);
     client.user = user;
     this.#indexUser(client);
-    this.#options.onListChanged?.('updated');
+    this.#listener.identified?.(client, before);
+    this.#listener.listChanged?.('updated');
   }
 
   /**
@@ -111,8 +127,8 @@ export class WebSocketClientManager {
     const client = this.#clients.get(clientId);
     if (!client) return;
     const sendable = code !== undefined && isSendableCloseCode(code) ? code : CloseCode.Kicked;
-    if (this.#options.onDisconnect) {
-      this.#options.onDisconnect(client, sendable, fitReason(reason));
+    if (this.#listener.disconnect) {
+      this.#listener.disconnect(client, sendable, fitReason(reason));
       return;
     }
     client.ws?.close(sendable, fitReason(reason));
@@ -124,7 +140,7 @@ export class WebSocketClientManager {
    * @param event what happened, told to the clients. @default 'updated'
    */
   broadcastClientList(event = 'updated'): void {
-    this.#options.onListChanged?.(event);
+    this.#listener.listChanged?.(event);
   }
 
   /** Forgets every client without closing a socket. */

@@ -1,10 +1,8 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { WebSocket } from 'ws';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { CloseCode, fitReason } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { WebSocketRoomManager } from '../rooms/room-manager.js';
@@ -13,6 +11,7 @@ import type { GatewayHooks } from '../routing/route.explorer.js';
 import type { JoinRoom } from '../websocket-options.js';
 import type { WebSocketClientManager } from './client-manager.js';
 import { Connection, type ConnectionHost } from './connection.js';
+import type { RegisteredClient } from './registered-client.js';
 
 /** Milliseconds a socket has to answer our close frame before it is cut. */
 const CLOSE_GRACE_MS = 1_000;
@@ -35,7 +34,11 @@ export interface ConnectionsHost extends ConnectionHost {
   readonly rooms: WebSocketRoomManager;
   readonly hooks: readonly GatewayHooks[];
   joinRoom(params: Parameters<JoinRoom>[0] & { ws: WebSocket }): Promise<boolean>;
-  publish(channel: string, data: unknown): void;
+  newClientId(): string;
+  /** The cluster may know of the client. Resolves when messages for its user arrive here. */
+  connected(client: RegisteredClient): Promise<void>;
+  /** The cluster must forget the client. */
+  disconnected(client: RegisteredClient): void;
 }
 
 /** The sockets of this node, from their acceptance to the hooks that hear of their end. */
@@ -60,7 +63,12 @@ export class Connections {
   }
 
   accept(ws: WebSocket, request: IncomingMessage, user: WebSocketUser | null): void {
-    const client = this.host.clients.addClient({ clientId: randomUUID(), ws, lastActivity: Date.now(), user });
+    const client = this.host.clients.addClient({
+      clientId: this.host.newClientId(),
+      ws,
+      lastActivity: Date.now(),
+      user,
+    });
     if (user) this.#authenticated.add(client);
     const close = (code: number, reason: string): void => this.disconnect(client, code, reason);
     const connection = new Connection(ws, client, this.host, close);
@@ -78,7 +86,7 @@ export class Connections {
   }
 
   /** Closes a socket and forgets its client at once, however long the peer takes to answer. */
-  disconnect(client: ConnectedClient, code: number, reason: string): void {
+  disconnect(client: RegisteredClient, code: number, reason: string): void {
     const connection = client.ws ? this.#connectionOf.get(client.ws) : undefined;
     const ws = client.ws;
     if (ws && (ws.readyState === ws.OPEN || ws.readyState === ws.CONNECTING)) {
@@ -87,7 +95,7 @@ export class Connections {
       if (connection?.isPaused) ws.resume(); // its answer to the close frame would never be read
     }
     if (connection) this.#end(connection, code, reason);
-    else this.#forget(client);
+    else this.host.disconnected(client);
   }
 
   /** Closes every socket with 1012, spread out; resolves when all are gone and their hooks have run, or at the limit. */
@@ -121,7 +129,7 @@ export class Connections {
     const user = client.user ? { userId: client.user.userId } : undefined;
     try {
       connection.send({ type: 'system', action: 'connected', data: { clientId, ...(user && { user }), heartbeat } });
-      this.host.publish(Event.ClientConnected, { clientId, ...user, lastActivity: client.lastActivity });
+      await this.host.connected(client);
       const joinRoom: JoinRoom = (params) => this.host.joinRoom({ ws, ...params });
       await events.onConnected?.({ ws, clientId, request, joinRoom });
       for (const hook of this.host.hooks) await hook.handleConnection?.(ws, request);
@@ -138,16 +146,10 @@ export class Connections {
     const { client, clientId } = connection;
     const rooms = client.rooms;
     connection.end();
-    this.#forget(client);
+    this.host.disconnected(client);
     const leaving = this.#farewell(connection, { clientId, client, rooms, code, reason });
     this.#leaving.add(leaving);
     void leaving.finally(() => this.#leaving.delete(leaving));
-  }
-
-  #forget({ clientId }: ConnectedClient): void {
-    this.host.clients.removeClient(clientId);
-    this.host.rooms.removeClientFromAllRooms({ clientId });
-    this.host.publish(Event.ClientDisconnected, { clientId });
   }
 
   /** Hooks hear of the end after those of the beginning have finished. Never rejects. */

@@ -1,4 +1,3 @@
-import type { Bus } from '../cluster/bus.js';
 import { InvalidMessageError, NotSerializableError } from '../errors.js';
 import { encodeFrame } from '../protocol/codec.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
@@ -12,20 +11,17 @@ import type { LocalDelivery } from './delivery.js';
 export class Outgoing {
   constructor(
     private readonly local: LocalDelivery,
-    private readonly bus: Bus,
-    private readonly failed: (error: unknown, place: string) => void,
+    private readonly others: { publish(delivery: Delivery): void },
   ) {}
 
-  async deliver(delivery: Delivery): Promise<void> {
+  deliver(delivery: Delivery): void {
     this.local.deliver(delivery);
-    await this.bus.publish(delivery);
+    this.others.publish(delivery);
   }
 
   /** @throws {NotSerializableError} */
   toCluster(audience: Audience, data: unknown, exceptId?: string): void {
-    this.deliver(toDelivery(audience, data, exceptId)).catch((error: unknown) =>
-      this.failed(error, 'a delivery to other nodes'),
-    );
+    this.deliver(toDelivery(audience, data, exceptId));
   }
 
   /** @returns the bytes of one copy @throws {NotSerializableError} */

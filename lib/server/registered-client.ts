@@ -20,7 +20,17 @@ export interface ClientRecord {
 }
 
 /** Names that `updateClient()` may not take: the module's own, and those every object has. */
-const RESERVED = new Set(['clientId', 'ws', 'lastActivity', 'user', 'roomName', 'rooms', 'request', 'toJSON']);
+const RESERVED = new Set([
+  'clientId',
+  'ws',
+  'lastActivity',
+  'user',
+  'roomName',
+  'rooms',
+  'request',
+  'toJSON',
+  'metadata',
+]);
 
 /** A client as the registry keeps it. Its JSON is what others may see, so that nothing else can leak by accident. */
 export class RegisteredClient implements ConnectedClient {
@@ -56,6 +66,11 @@ export class RegisteredClient implements ConnectedClient {
   request<T>(type: string, action: string, data?: unknown, { timeoutMs }: { timeoutMs?: number } = {}): Promise<T> {
     if (!this.#requester) return Promise.reject(new ClientNotFoundError(this.clientId));
     return this.#requester(type, action, data, timeoutMs) as Promise<T>;
+  }
+
+  /** What the application stored with `updateClient()`, and what `joinRoom()` did. */
+  get metadata(): Record<string, unknown> {
+    return Object.fromEntries(Object.entries(this).filter(([key]) => !RESERVED.has(key)));
   }
 
   /** The public fields: what `clientList.publicFields` allows and this client has. */

@@ -1,10 +1,12 @@
 import type { Server as HttpServer } from 'node:http';
 import { Logger } from '@nestjs/common';
 import { type WebSocket, WebSocketServer as WS } from 'ws';
-import type { Bus } from '../cluster/bus.js';
-import { MemoryBus } from '../cluster/memory.bus.js';
+import type { BusCounters, BusState } from '../cluster/bus.js';
+import { Cluster, type Order } from '../cluster/cluster.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { ClientNotFoundError, InvalidStateError } from '../errors.js';
+import { ClientNotFoundError, InvalidStateError, PeerError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { describeError } from '../routing/error-frame.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { type ResolvedOptions, resolveOptions } from '../resolve-options.js';
@@ -25,6 +27,8 @@ import { ErrorReport } from './error-report.js';
 import { Heartbeat } from './heartbeat.js';
 import { Membership } from './membership.js';
 import { encode, Outgoing, plainError } from './outgoing.js';
+import { Presence } from './presence.js';
+import type { RegisteredClient } from './registered-client.js';
 import { Subscribers } from './subscribers.js';
 import { TimeoutQueue } from './timeout-queue.js';
 import { UpgradeGate } from './upgrade.js';
@@ -35,10 +39,28 @@ export interface ServerDependencies {
   explore?: (stockPath: string | undefined) => Explored;
   resources?: () => Resources;
   httpServer?: () => HttpServer | undefined;
-  bus?: Bus;
 }
 
 type SentData = Record<string, unknown>;
+
+/** A client, by its socket on this node or by its id anywhere. */
+interface ClientReference {
+  ws?: WebSocket;
+  clientId?: string;
+}
+
+/** How this node stands in the cluster. */
+export interface ServerStatus {
+  /** `ready`: other nodes are reached. `down`: this node's own clients are served. */
+  state: BusState;
+  nodeId: string;
+  /** Every node that is known, this one included. */
+  nodeIds: string[];
+  /** Connections of this node. */
+  connections: number;
+  /** What was lost or passed over on the bus since the start. */
+  counters: Readonly<BusCounters>;
+}
 
 /**
  * Accepts connections, routes their messages and sends to them. Inside a Nest application it loads and starts with the
@@ -52,7 +74,8 @@ export class WebSocketServer {
   resources: Resources = NO_RESOURCES;
   readonly #logger = new Logger(WebSocketServer.name);
   readonly #dependencies: ServerDependencies;
-  readonly #bus: Bus;
+  readonly #cluster: Cluster;
+  readonly #presence: Presence;
   readonly #router = new Router();
   readonly #subscribers: Subscribers;
   readonly #membership: Membership;
@@ -75,22 +98,34 @@ export class WebSocketServer {
     this.options = resolveOptions(options);
     const { messages, rooms, clientList, path, events } = this.options;
     this.#dependencies = dependencies;
-    this.#bus = dependencies.bus ?? new MemoryBus();
     this.#report = new ErrorReport(events);
     this.#listener = new UpgradeListener(path);
     const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
     const listChanged = (event?: string): void => this.#clientList?.changed(event);
     this.#subscribers = new Subscribers(failed);
-    this.#membership = new Membership(() => shared);
-    this.roomManager = new WebSocketRoomManager({ ...rooms, listener: this.#membership });
+    this.#presence = new Presence(() => shared);
+    this.roomManager = new WebSocketRoomManager({ ...rooms, listener: this.#presence });
     this.clientManager = new WebSocketClientManager({
       roomsOf: (clientId) => this.roomManager.getClientRooms({ clientId }),
       publicFields: clientList.publicFields,
-      onListChanged: listChanged,
-      onDisconnect: (client, code, reason) => this.#connections.disconnect(client, code, reason),
+      listener: this.#presence,
     });
-    this.#local = new LocalDelivery(this.clientManager, this.roomManager);
-    this.#outgoing = new Outgoing(this.#local, this.#bus, failed);
+    this.#local = new LocalDelivery({
+      wanted: (interest) => void this.#cluster.follow(interest),
+      unwanted: (interest) => this.#cluster.unfollow(interest),
+    });
+    this.#cluster = new Cluster(this.options, {
+      put: (record) => this.#presence.put(record),
+      remove: (clientId) => this.#presence.remove(clientId),
+      ownRecords: () => this.#presence.ownRecords(),
+      deliver: (delivery) => this.#local.deliver(delivery),
+      event: (channel, message) => this.#event(channel, message),
+      obey: (order) => this.#obey(order),
+      stateChanged: () => undefined,
+      failed: (error) => failed(error, 'the cluster'),
+      describe: (error) => describeError(error),
+    });
+    this.#outgoing = new Outgoing(this.#local, this.#cluster);
     this.#timeouts = new TimeoutQueue(messages.handlerTimeoutMs, (call) =>
       this.#connections.get(call.ws)?.expire(call),
     );
@@ -105,12 +140,20 @@ export class WebSocketServer {
       failed,
       listChanged,
       received: (connection: Connection, call: RouteCall) => this.#received(connection, call),
-      publish: (channel: string, data: unknown) => this.publish({ channel, data }),
+      local: this.#local,
+      cluster: this.#cluster,
+      newClientId: () => this.#cluster.newClientId(),
+      connected: (client: RegisteredClient) => this.#connected(client),
+      disconnected: (client: RegisteredClient) => this.#presence.disconnected(client),
+      closeHere: (client: RegisteredClient, code: number, reason: string) =>
+        this.#connections.disconnect(client, code, reason),
+      follow: (name: string) => this.#cluster.follow({ kind: 'room', name }),
       joinRoom: (params: JoinRequest & { ws: WebSocket }) => this.joinRoom(params),
       isAuthenticated: (client: ConnectedClient) => this.#connections.isAuthenticated(client),
       sendTo: (clientId: string, message: unknown) =>
         this.#outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, message),
     };
+    this.#membership = new Membership(shared);
     this.#connections = new Connections(shared);
     this.#heartbeat = new Heartbeat(this.options, this.#connections);
     if (clientList.enabled) {
@@ -131,6 +174,11 @@ export class WebSocketServer {
   /** True from `start()` until `stop()` is called. */
   get isRunning(): boolean {
     return this.#running !== undefined && this.#stopping === undefined;
+  }
+
+  get status(): ServerStatus {
+    const { state, nodeId, nodeIds, counters } = this.#cluster;
+    return { state, nodeId, nodeIds, connections: this.#connections.open.size, counters };
   }
 
   /**
@@ -159,7 +207,7 @@ export class WebSocketServer {
     addSystemRoutes(this.#router, {
       ...rooms,
       join: (client, request) => this.#membership.joinByItself(client, request),
-      leave: (client, roomName) => this.#membership.leaveByItself(client, roomName),
+      leave: (client, roomName) => this.#presence.leaveByItself(client, roomName),
     });
     const found = this.#dependencies.explore?.(this.#usesStockGateways ? path : undefined);
     for (const route of found?.routes ?? []) this.#router.add(route);
@@ -203,7 +251,7 @@ export class WebSocketServer {
       accepted: (ws, request, user) => this.#connections.accept(ws, request, user),
       failed: (error, place) => this.#report.failed(error, place),
     });
-    await this.#startBus();
+    await this.#cluster.start([...new Set([...Object.values(Event), ...this.#subscribers.channels])]);
     this.#listener.attach(httpServer, gate);
     this.#heartbeat.start();
     this.#report.contain('events.onServerStarted', () =>
@@ -226,23 +274,23 @@ export class WebSocketServer {
   }
 
   /**
-   * Puts a client into a room.
+   * Puts a client into a room, named by its socket or by its id; the client may be on another node.
    * @param params.userId who it is, looked up with `users.load`; ignored for a client that authenticated
-   * @returns true
+   * @returns true, once messages for the room reach the client
    * @throws {ClientNotFoundError} @throws {RoomNameInvalidError} @throws {RoomLimitError}
    */
-  async joinRoom({ ws, ...request }: JoinRequest & { ws: WebSocket }): Promise<boolean> {
-    const clientId = this.clientManager.getClientId({ ws });
-    const client = clientId === undefined ? undefined : this.clientManager.getClient({ clientId });
-    if (!client) throw new ClientNotFoundError(clientId ?? 'unknown');
-    await this.#membership.join(client, request);
+  async joinRoom({ ws, clientId, ...request }: JoinRequest & ClientReference): Promise<boolean> {
+    const client = this.#find({ ws, clientId });
+    if (!client) throw new ClientNotFoundError(clientId ?? 'of this socket');
+    if (client.ws) await this.#membership.join(client, request);
+    else await this.#cluster.order({ op: 'join', clientId: client.clientId, request });
     return true;
   }
 
   /** Takes a client out of a room and tells it (`system/leftRoom`). A no-op when it isn't in. */
-  leaveRoom({ ws, roomName }: { ws: WebSocket; roomName: string }): void {
-    const clientId = this.clientManager.getClientId({ ws });
-    if (clientId !== undefined) this.roomManager.removeClientFromRoom({ clientId, roomName });
+  leaveRoom({ ws, clientId, roomName }: ClientReference & { roomName: string }): void {
+    const client = this.#find({ ws, clientId });
+    if (client) this.roomManager.removeClientFromRoom({ clientId: client.clientId, roomName });
   }
 
   /**
@@ -272,7 +320,7 @@ export class WebSocketServer {
 
   /** Raises an event of any channel for the subscribers of every node. */
   publish({ channel, data }: { channel: string; data: unknown }): void {
-    this.#bus.emit(channel, data).catch((error: unknown) => this.#report.failed(error, `publishing ${channel}`));
+    this.#cluster.emit(channel, data);
   }
 
   /** Sends to every client of this process. Scope: this node. @throws {NotSerializableError} */
@@ -317,8 +365,9 @@ export class WebSocketServer {
    * Sends an encoded frame: to this node's sockets at once, then to the other nodes by way of the bus. Resolves when
    * both have it; it says nothing about arrival.
    */
-  async deliver(delivery: Delivery): Promise<void> {
-    await this.#outgoing.deliver(delivery);
+  deliver(delivery: Delivery): Promise<void> {
+    this.#outgoing.deliver(delivery);
+    return Promise.resolve();
   }
 
   /** For `PxlWsAdapter`: Nest's own gateways on our path become routes, and another listener shares the upgrades. */
@@ -327,23 +376,46 @@ export class WebSocketServer {
     this.#listener.know(listener, ownsPath);
   }
 
-  async #startBus(): Promise<void> {
-    await this.#bus.start({
-      deliver: (delivery) => this.#local.deliver(delivery),
-      event: (channel, message) => this.#event(channel, message),
-    });
-    const channels = new Set([...Object.values(Event), ...this.#subscribers.channels]);
-    await Promise.all([...channels].map((channel) => this.#bus.subscribe(channel)));
+  #find({ ws, clientId = ws && this.clientManager.getClientId({ ws }) }: ClientReference): ConnectedClient | undefined {
+    return clientId === undefined ? undefined : this.clientManager.getClient({ clientId });
+  }
+
+  async #connected(client: RegisteredClient): Promise<void> {
+    this.#presence.connected(client);
+    if (client.user) await this.#cluster.follow({ kind: 'user', name: String(client.user.userId) });
+  }
+
+  /** Another node wants something done for a client of this one. */
+  async #obey(order: Order): Promise<unknown> {
+    const client = this.clientManager.getClient({ clientId: String(order.clientId), requireWs: true });
+    if (!client) throw new PeerError(ErrorCode.NotFound, 'The client is not connected any more.');
+    const { clientId } = client;
+    switch (order.op) {
+      case 'disconnect':
+        return this.clientManager.disconnectClient({ clientId, code: order.code, reason: order.reason });
+      case 'join':
+        await this.#membership.join(client, order.request);
+        return true;
+      case 'leave':
+        return this.roomManager.removeClientFromRoom({ clientId, roomName: order.roomName });
+      case 'update':
+        return this.clientManager.updateClient({ clientId, key: order.key, data: order.data });
+      case 'request':
+        return client.request(order.type, order.action, order.data, { timeoutMs: order.timeoutMs });
+      default:
+        return order satisfies never;
+    }
   }
 
   async #shutDown(wss: WS): Promise<void> {
     this.#listener.detach();
     this.#heartbeat.stop();
+    await this.#cluster.leave();
     await this.#connections.drain();
     this.#clientList?.stop();
     this.#timeouts.stop();
     wss.close();
-    await this.#bus.stop();
+    await this.#cluster.stop();
     this.clientManager.cleanup();
     this.roomManager.cleanup();
   }
