@@ -12,7 +12,7 @@ export abstract class PxlWebSocketError extends Error {
 export class InvalidOptionsError extends PxlWebSocketError {
   readonly code = 'INVALID_OPTIONS';
   constructor(flaws: readonly string[]) {
-    super(`PxlWebSocketModule can't start with these options:\n${flaws.map((flaw) => `  - ${flaw}`).join('\n')}`);
+    super(`These options can't work:\n${flaws.map((flaw) => `  - ${flaw}`).join('\n')}`);
   }
 }
 
@@ -121,5 +121,16 @@ export class ConnectionError extends PxlWebSocketError {
   }
 }
 
-/** The other side answered a request with an error frame; `code` and `details` are its own. */
-export class RemoteError extends PeerError {}
+/**
+ * The other side answered a request with an error frame; `code` and `details` are its own. No PeerError: what one peer
+ * said is not passed on to another by letting it escape from a handler.
+ */
+export class RemoteError extends PxlWebSocketError {
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly details?: unknown,
+  ) {
+    super(message);
+  }
+}

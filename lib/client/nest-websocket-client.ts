@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import { InvalidStateError, PeerError } from '../errors.js';
 import { describeError } from '../routing/error-frame.js';
 import type { Explored } from '../routing/route.explorer.js';
@@ -13,7 +14,7 @@ export class NestWebSocketClient extends WebSocketClient {
     private readonly name: string | undefined,
     private readonly explore: () => Explored,
   ) {
-    super(options);
+    super({ ...options, events: { onError: logError, ...options.events } });
   }
 
   /** @throws {InvalidRouteError} @throws {DuplicateRouteError} */
@@ -38,6 +39,10 @@ export class NestWebSocketClient extends WebSocketClient {
     return { ws, clientId, client: this, emit: cannotStream, streamStarted: cannotStream };
   }
 }
+
+const logger = new Logger('WebSocketClient');
+
+const logError = ({ error }: { error: Error }): void => logger.error(error.message, error.stack);
 
 /** The client core knows no Nest: an exception that is meant for the peer is put into its words. */
 function forServer(thrown: unknown): unknown {

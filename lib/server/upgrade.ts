@@ -9,6 +9,9 @@ import { describeError } from '../routing/error-frame.js';
 
 /** Why an upgrade isn't taken: an HTTP status and what its JSON body says. */
 class Refusal {
+  /** Only an instance is a Refusal for the compiler, too: a look-alike would pass for a user. */
+  protected readonly isRefusal = true;
+
   constructor(
     readonly status: number,
     readonly code: string,
@@ -116,7 +119,7 @@ export class UpgradeGate {
     const { error: text, code, isMeantForPeer } = describeError(error);
     if (!isMeantForPeer) this.host.failed(error, 'auth.authenticate');
     const status = error instanceof HttpException ? error.getStatus() : 500;
-    return { status, code, error: text };
+    return new Refusal(status, code, text);
   }
 
   #refuse(socket: Duplex, { status, code, error }: Refusal): void {

@@ -18,6 +18,7 @@ import { Router } from '../routing/router.js';
 import { addSystemRoutes, type JoinRequest } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
 import { obeyEvent } from './bus-events.js';
+import { ClosedBookSocket } from './closed-book-socket.js';
 import { ClientList } from './client-list.js';
 import { WebSocketClientManager } from './client-manager.js';
 import type { Connection } from './connection.js';
@@ -238,6 +239,7 @@ export class WebSocketServer {
     }
     const wss = new WS({
       noServer: true,
+      WebSocket: ClosedBookSocket,
       maxPayload: this.options.messages.maxPayload,
       perMessageDeflate: false,
       maxFragments: 128,
