@@ -25,6 +25,7 @@ const FAIL_FAST = {
   commandTimeout: COMMAND_TIMEOUT_MS,
   socketTimeout: DEAD_AFTER_MS,
   connectTimeout: 3_000,
+  disconnectTimeout: 500,
   retryStrategy: (attempt: number) => Math.random() * Math.min(1_000, 50 * 2 ** Math.min(attempt, 6)),
 } satisfies RedisOptions;
 

@@ -1,0 +1,84 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { type RunningApp, startApp } from '../support/app.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
+
+const describeWithRedis = hasRedis() ? describe : describe.skip;
+
+describeWithRedis('two nodes on one Redis', () => {
+  let redis: TestRedis;
+  const apps: RunningApp[] = [];
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+  });
+  afterAll(() => redis.stop());
+  afterEach(async () => {
+    await Promise.all(apps.splice(0).map((app) => app.close()));
+  });
+  const start = async (options: object = {}): Promise<RunningApp> => {
+    const app = await startApp({ options: { redis: redis.url, ...options } });
+    apps.push(app);
+    return app;
+  };
+  const message = { type: 'news', action: 'flash', data: { n: 1 } };
+
+  it('deliver a room message once to members on both', async () => {
+    const [one, two] = [await start(), await start()];
+    const [ada, bob, cyd] = [await one.connect(), await two.connect(), await two.connect()];
+    await Promise.all([ada.join('red'), bob.join('red'), cyd.join('blue')]);
+    await one.service.sendToRooms(['red'], message);
+    expect(await bob.next('news', 'flash')).toEqual(message);
+    expect(await ada.next('news', 'flash')).toEqual(message);
+    await two.service.sendToRooms(['red', 'blue'], message);
+    await Promise.all([ada, bob, cyd].map((peer) => peer.next('news', 'flash')));
+    await Promise.all([ada, bob, cyd].map((peer) => peer.settle()));
+    expect([ada, bob, cyd].map((peer) => peer.received.filter(({ type }) => type === 'news'))).toEqual([[], [], []]);
+  });
+
+  it("know each other's clients and rooms, and act on them", async () => {
+    const [one, two] = [await start(), await start()];
+    const ada = await one.connect();
+    await ada.join('red', { username: 'Ada' });
+    const until = async (isTrue: () => boolean): Promise<void> => {
+      const deadline = Date.now() + 5_000;
+      while (!isTrue()) {
+        if (Date.now() > deadline) throw new Error('Still not true.');
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    };
+    await until(() => two.rooms.isClientInRoom({ clientId: ada.clientId, roomName: 'red' }));
+    const client = two.clients.getClient({ clientId: ada.clientId });
+    expect(client).toMatchObject({ ws: null, username: 'Ada', roomName: 'red' });
+    expect(two.server.status).toMatchObject({
+      state: 'ready',
+      nodeIds: [expect.any(String), one.server.status.nodeId],
+    });
+
+    expect(await two.server.joinRoom({ clientId: ada.clientId, roomName: 'blue' })).toBe(true);
+    expect(one.rooms.getClientRooms({ clientId: ada.clientId })).toEqual(['red', 'blue']);
+    const asked = client?.request('quiz', 'question', 1);
+    const { id } = await ada.next('quiz', 'question');
+    ada.sendRaw(JSON.stringify({ type: 'quiz', action: 'question', id, response: 'yes' }));
+    expect(await asked).toBe('yes');
+    two.clients.updateClient({ clientId: ada.clientId, key: 'mood', data: 'good' });
+    await until(() => one.clients.getClient({ clientId: ada.clientId })?.['mood'] === 'good');
+    two.server.leaveRoom({ clientId: ada.clientId, roomName: 'red' });
+    expect((await ada.next('system', 'leftRoom')).data.roomName).toBe('red');
+    await two.service.sendToClients([ada.clientId], message);
+    await ada.next('news', 'flash');
+    two.clients.disconnectClient({ clientId: ada.clientId, code: 4321, reason: 'kicked' });
+    expect(await ada.closed).toEqual({ code: 4321, reason: 'kicked' });
+    await until(() => one.clients.size + two.clients.size === 0);
+  });
+
+  it('give a late node the whole registry before it is ready', async () => {
+    const one = await start();
+    const ada = await one.connect();
+    await ada.join('red', { username: 'Ada' });
+    const late = await start();
+    expect(late.rooms.getRoomClients({ roomName: 'red' })).toEqual([ada.clientId]);
+    await one.close();
+    const until = Date.now() + 2_000;
+    while (late.clients.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(late.clients.size).toBe(0);
+  });
+});

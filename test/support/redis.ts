@@ -1,0 +1,145 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+
+/** True when there is a redis-server to test with; REQUIRE_REDIS makes its absence a failure. */
+export function hasRedis(): boolean {
+  try {
+    execFileSync('redis-server', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    if (process.env['REQUIRE_REDIS']) throw new Error('There is no redis-server: run "apt-get install redis-server".');
+    return false;
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A real redis-server of a test's own, in a folder of its own. */
+export class TestRedis {
+  #process: ChildProcess | undefined;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'pxl-redis-'));
+
+  private constructor(
+    readonly port: number,
+    private readonly settings: string[],
+  ) {}
+
+  static async start(settings: string[] = []): Promise<TestRedis> {
+    const redis = new TestRedis(await freePort(), settings);
+    await redis.start();
+    return redis;
+  }
+
+  /** A port on which nothing listens yet: `start()` makes it listen. */
+  static async reserve(settings: string[] = []): Promise<TestRedis> {
+    return new TestRedis(await freePort(), settings);
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  async start(): Promise<void> {
+    const { port, settings } = this;
+    const always = ['--port', String(port), '--bind', '127.0.0.1', '--dir', this.#folder, '--daemonize', 'no'];
+    const child = spawn('redis-server', [...always, '--save', '', ...settings], { stdio: 'ignore' });
+    this.#process = child;
+    await this.#ready();
+  }
+
+  /** Ends without a word; `forgets` removes what it had written to disk. */
+  async kill({ forgets = true } = {}): Promise<void> {
+    const child = this.#process;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    if (forgets) rmSync(join(this.#folder, 'appendonlydir'), { recursive: true, force: true });
+  }
+
+  freeze(): void {
+    this.#process?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#process?.kill('SIGCONT');
+  }
+
+  /** Runs one command on a connection of its own. */
+  async run(command: string, ...args: (string | number)[]): Promise<unknown> {
+    const client = new Redis(this.port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      const reply = await client.call(command, ...args);
+      await client.quit();
+      return reply;
+    } finally {
+      client.disconnect();
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.thaw();
+    await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #ready(): Promise<void> {
+    const deadline = Date.now() + 10_000;
+    for (;;) {
+      try {
+        await this.run('PING');
+        return;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+}
+
+/** Three masters that share the slots of a Redis Cluster. */
+export async function startRedisCluster(): Promise<{ nodes: TestRedis[]; stop(): Promise<void> }> {
+  const settings = [
+    '--cluster-enabled',
+    'yes',
+    '--cluster-node-timeout',
+    '2000',
+    '--cluster-require-full-coverage',
+    'no',
+  ];
+  const nodes = await Promise.all([1, 2, 3].map(() => TestRedis.start(settings)));
+  const [first] = nodes as [TestRedis];
+  const ranges = [
+    [0, 5460],
+    [5461, 10922],
+    [10923, 16383],
+  ] as const;
+  for (const [index, node] of nodes.entries()) {
+    const [from, to] = ranges[index] as readonly [number, number];
+    await node.run('CLUSTER', 'ADDSLOTSRANGE', from, to);
+    if (node !== first) await node.run('CLUSTER', 'MEET', '127.0.0.1', first.port);
+  }
+  const deadline = Date.now() + 15_000;
+  for (const node of nodes) {
+    for (;;) {
+      const info = String(await node.run('CLUSTER', 'INFO'));
+      if (info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3')) break;
+      if (Date.now() > deadline) throw new Error(`The Redis Cluster did not form: ${info}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  return { nodes, stop: async () => void (await Promise.all(nodes.map((node) => node.stop()))) };
+}
