@@ -83,7 +83,11 @@ export class WebSocketServer {
     const listChanged = (event?: string): void => this.#clientList?.changed(event);
     this.#subscribers = new Subscribers(failed);
     this.#membership = new Membership(() => shared);
-    this.roomManager = new WebSocketRoomManager({ ...rooms, listener: this.#membership });
+    this.roomManager = new WebSocketRoomManager({
+      ...rooms,
+      isConnected: (clientId) => this.clientManager.getClient({ clientId }) !== undefined,
+      listener: this.#membership,
+    });
     this.clientManager = new WebSocketClientManager({
       roomsOf: (clientId) => this.roomManager.getClientRooms({ clientId }),
       publicFields: clientList.publicFields,
