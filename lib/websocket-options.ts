@@ -3,7 +3,7 @@ import type { WebSocket, WebSocketServer as WS } from 'ws';
 import type { RedisSource } from './cluster/redis-connections.js';
 import type { ReconnectOptions } from './client/client-options.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
-import type { WebSocketMessage, WebSocketUser } from './protocol/message.js';
+import type { WebSocketUser } from './protocol/message.js';
 import type { DatabaseInstance, QueueManager, RedisInstance } from './resources.js';
 import type { WebSocketServer } from './server/websocket-server.js';
 

@@ -11,6 +11,11 @@ const MAX_IN_FLIGHT = 10_000;
 /** A failing bus is reported once in this time, with what it lost. */
 const REPORT_EVERY_MS = 1_000;
 
+interface Route {
+  channel: string;
+  forWhom?: Audience;
+}
+
 /** A Redis, or a Redis Cluster, between the nodes. While it is away: see `BusState`. */
 export class RedisBus implements Bus {
   readonly counters = { unpublished: 0, missing: 0, stale: 0, junk: 0 };
@@ -69,14 +74,14 @@ export class RedisBus implements Bus {
   }
 
   publish({ audience, except, frame }: Delivery): void {
-    const routes = [...this.#routes(audience)];
+    const routes = this.#routes(audience);
     const shared = {
       nodeId: this.#nodeId,
       sentAt: Date.now(),
       except,
       copyId: routes.length > 1 ? ++this.#lastCopyId : undefined,
     };
-    for (const [channel, forWhom] of routes) {
+    for (const { channel, forWhom } of routes) {
       const header = { ...shared, sequence: this.#outgoing.next(channel), audience: forWhom };
       this.#send(channel, seal(header, frame));
     }
@@ -122,27 +127,27 @@ export class RedisBus implements Bus {
   }
 
   /** Each channel a delivery goes out on, and what its header must add where the channel doesn't say whom it is for. */
-  *#routes(audience: Audience): Iterable<[channel: string, forWhom: Audience | undefined]> {
+  #routes(audience: Audience): Route[] {
     switch (audience.kind) {
       case 'all':
-        return yield [this.#channels.all, undefined];
+        return [{ channel: this.#channels.all }];
       case 'rooms': {
-        const names = [...new Set(audience.roomNames)];
+        const roomNames = [...new Set(audience.roomNames)];
         // A member of two rooms must get one copy: each envelope names all rooms, the first to arrive serves them.
-        const forWhom: Audience | undefined = names.length > 1 ? { kind: 'rooms', roomNames: names } : undefined;
-        for (const name of names) yield [this.#channels.interest({ kind: 'room', name }), forWhom];
-        return;
+        const forWhom: Audience | undefined = roomNames.length > 1 ? { kind: 'rooms', roomNames } : undefined;
+        return roomNames.map((name) => ({ channel: this.#channels.interest({ kind: 'room', name }), forWhom }));
       }
-      case 'users':
-        for (const userId of new Set(audience.userIds.map(String))) {
-          yield [this.#channels.interest({ kind: 'user', name: userId }), undefined];
-        }
-        return;
-      case 'clients':
-        for (const [nodeId, clientIds] of groupByNode(audience.clientIds)) {
-          if (!this.#nodeIds.has(nodeId)) yield [this.#channels.node(nodeId), { kind: 'clients', clientIds }];
-        }
-        return;
+      case 'users': {
+        const names = [...new Set(audience.userIds.map(String))];
+        return names.map((name) => ({ channel: this.#channels.interest({ kind: 'user', name }) }));
+      }
+      case 'clients': {
+        const groups = [...groupByNode(audience.clientIds)].filter(([nodeId]) => !this.#nodeIds.has(nodeId));
+        return groups.map(([nodeId, clientIds]) => ({
+          channel: this.#channels.node(nodeId),
+          forWhom: { kind: 'clients', clientIds },
+        }));
+      }
       default:
         return audience satisfies never;
     }

@@ -14,6 +14,8 @@ export interface RoomListener {
 export interface RoomManagerOptions {
   clientCanJoinMultipleRooms?: boolean;
   maxPerClient?: number;
+  /** Who may be in a room at all: a client that left is gone for good. @default everybody */
+  isConnected?: (clientId: string) => boolean;
   listener?: RoomListener;
 }
 
@@ -29,16 +31,23 @@ export class WebSocketRoomManager {
   readonly #roomsOf = new Map<string, Set<string>>();
   readonly #single: boolean;
   readonly #maxPerClient: number;
+  readonly #isConnected: (clientId: string) => boolean;
   readonly #listener: RoomListener;
 
-  constructor({ clientCanJoinMultipleRooms = true, maxPerClient = Infinity, listener = {} }: RoomManagerOptions = {}) {
+  constructor({
+    clientCanJoinMultipleRooms = true,
+    maxPerClient = Infinity,
+    isConnected = () => true,
+    listener = {},
+  }: RoomManagerOptions = {}) {
     this.#single = !clientCanJoinMultipleRooms;
     this.#maxPerClient = maxPerClient;
+    this.#isConnected = isConnected;
     this.#listener = listener;
   }
 
   /**
-   * Puts a client into a room; a no-op when it is in already.
+   * Puts a client into a room; a no-op when it is in already, or when it is no longer connected.
    * @param params.user data of the user, kept with the client unless it authenticated
    * @param params.broadcast whether to push the client list. @default true
    * @throws {RoomNameInvalidError} @throws {RoomLimitError}
@@ -56,7 +65,7 @@ export class WebSocketRoomManager {
   }): void {
     if (!isRoomName(roomName)) throw new RoomNameInvalidError();
     const joined = this.#roomsOf.get(clientId);
-    if (joined?.has(roomName)) return;
+    if (joined?.has(roomName) || !this.#isConnected(clientId)) return;
     if (this.#single) this.#leaveAll(clientId, 'moved');
     else if (joined && joined.size >= this.#maxPerClient) throw new RoomLimitError(this.#maxPerClient);
 

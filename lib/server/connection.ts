@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { WebSocket } from 'ws';
-import { ConnectionError, NotSerializableError, PeerError, TimeoutError } from '../errors.js';
+import { ClientNotFoundError, ConnectionError, NotSerializableError, PeerError, TimeoutError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, encodeFrame, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
@@ -204,7 +204,9 @@ export class Connection implements RoutePeer {
 
   #fail(call: RouteCall, error: unknown): void {
     const described = describeError(error);
-    if (!described.isMeantForPeer && !(call.settled && error instanceof ConnectionError)) {
+    // Of a client that left meanwhile, these say only that it left.
+    const isOver = call.settled && (error instanceof ConnectionError || error instanceof ClientNotFoundError);
+    if (!described.isMeantForPeer && !isOver) {
       this.host.failed(error, `${call.type}/${call.action}`);
     }
     if (call.settled) return;

@@ -96,7 +96,7 @@ export class UpgradeGate {
     const { auth } = this.host.options;
     if (!auth) return null;
     const unavailable = new Refusal(503, ErrorCode.Unavailable, 'Authentication took too long. Try again.');
-    let giveUp = (): void => undefined;
+    let giveUp!: () => void;
     const ended = new Promise<Refusal>((resolve) => (giveUp = () => resolve(unavailable)));
     const timer = setTimeout(giveUp, auth.timeoutMs);
     socket.once('close', giveUp);

@@ -105,7 +105,11 @@ export class WebSocketServer {
     const listChanged = (event?: string): void => this.#clientList?.changed(event);
     this.#subscribers = new Subscribers(failed);
     this.#presence = new Presence(() => shared);
-    this.roomManager = new WebSocketRoomManager({ ...rooms, listener: this.#presence });
+    this.roomManager = new WebSocketRoomManager({
+      ...rooms,
+      isConnected: (clientId) => this.clientManager.getClient({ clientId }) !== undefined,
+      listener: this.#presence,
+    });
     this.clientManager = new WebSocketClientManager({
       roomsOf: (clientId) => this.roomManager.getClientRooms({ clientId }),
       publicFields: clientList.publicFields,
@@ -389,7 +393,7 @@ export class WebSocketServer {
 
   /** Another node wants something done for a client of this one. */
   async #obey(order: Order): Promise<unknown> {
-    const client = this.clientManager.getClient({ clientId: String(order.clientId), requireWs: true });
+    const client = this.clientManager.getClient({ clientId: order.clientId, requireWs: true });
     if (!client) throw new PeerError(ErrorCode.NotFound, 'The client is not connected any more.');
     const { clientId } = client;
     switch (order.op) {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RunningApp, startApp } from '../support/app.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
 
 const describeWithRedis = hasRedis() ? describe : describe.skip;
 
@@ -38,13 +39,6 @@ describeWithRedis('two nodes on one Redis', () => {
     const [one, two] = [await start(), await start()];
     const ada = await one.connect();
     await ada.join('red', { username: 'Ada' });
-    const until = async (isTrue: () => boolean): Promise<void> => {
-      const deadline = Date.now() + 5_000;
-      while (!isTrue()) {
-        if (Date.now() > deadline) throw new Error('Still not true.');
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-    };
     await until(() => two.rooms.isClientInRoom({ clientId: ada.clientId, roomName: 'red' }));
     const client = two.clients.getClient({ clientId: ada.clientId });
     expect(client).toMatchObject({ ws: null, username: 'Ada', roomName: 'red' });
@@ -77,8 +71,6 @@ describeWithRedis('two nodes on one Redis', () => {
     const late = await start();
     expect(late.rooms.getRoomClients({ roomName: 'red' })).toEqual([ada.clientId]);
     await one.close();
-    const until = Date.now() + 2_000;
-    while (late.clients.size > 0 && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(late.clients.size).toBe(0);
+    await until(() => late.clients.size === 0, 2_000);
   });
 });

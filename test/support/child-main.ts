@@ -47,8 +47,8 @@ const scenarios = {
   'failing-callbacks': {
     events: {
       onConnected: () => undefined,
-      onDisconnected: (async () => Promise.reject(new Error('onDisconnected'))) as () => void,
-      onMessage: (async () => Promise.reject(new Error('onMessage'))) as () => void,
+      onDisconnected: async () => Promise.reject(new Error('onDisconnected')),
+      onMessage: async () => Promise.reject(new Error('onMessage')),
     },
   },
   'failing-on-error': {
@@ -56,7 +56,7 @@ const scenarios = {
       onMessage: () => {
         throw new Error('onMessage');
       },
-      onError: (async () => Promise.reject(new Error('onError'))) as () => void,
+      onError: async () => Promise.reject(new Error('onError')),
     },
   },
 } satisfies Record<string, WebSocketOptions>;
