@@ -19,8 +19,14 @@ export interface ClientRecord {
   user?: WebSocketUser | null;
 }
 
-/** Names that `updateClient()` may not take: the module's own, and those every object has. */
-const RESERVED = new Set(['clientId', 'ws', 'lastActivity', 'user', 'roomName', 'rooms', 'request', 'toJSON']);
+/**
+ * Names that `updateClient()` may not take: the module's own, and those that mean something to JavaScript (with a `then`
+ * a client could not be awaited).
+ */
+const RESERVED = new Set([
+  ...['clientId', 'ws', 'lastActivity', 'user', 'roomName', 'rooms', 'request', 'toJSON'],
+  ...['prototype', 'then'],
+]);
 
 /** A client as the registry keeps it. Its JSON is what others may see, so that nothing else can leak by accident. */
 export class RegisteredClient implements ConnectedClient {
