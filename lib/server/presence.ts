@@ -5,7 +5,7 @@ import type { WebSocketUser } from '../protocol/message.js';
 import type { RoomListener, WebSocketRoomManager } from '../rooms/room-manager.js';
 import type { ClientListener, WebSocketClientManager } from './client-manager.js';
 import type { LocalDelivery } from './delivery.js';
-import type { RegisteredClient } from './registered-client.js';
+import { metadataOf, type RegisteredClient } from './registered-client.js';
 
 export interface PresenceHost {
   readonly clients: WebSocketClientManager;
@@ -197,8 +197,9 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
   }
 }
 
-function recordOf({ clientId, user, metadata, rooms, lastActivity }: RegisteredClient): ClientRecord {
-  return { clientId, user, metadata, rooms, lastActivity };
+function recordOf(client: RegisteredClient): ClientRecord {
+  const { clientId, user, rooms, lastActivity } = client;
+  return { clientId, user, metadata: metadataOf(client), rooms, lastActivity };
 }
 
 const userOf = ({ user }: RegisteredClient): { userId?: string | number } => (user ? { userId: user.userId } : {});

@@ -19,17 +19,13 @@ export interface ClientRecord {
   user?: WebSocketUser | null;
 }
 
-/** Names that `updateClient()` may not take: the module's own, and those every object has. */
+/**
+ * Names that `updateClient()` may not take: the module's own, and those that mean something to JavaScript (with a `then`
+ * a client could not be awaited).
+ */
 const RESERVED = new Set([
-  'clientId',
-  'ws',
-  'lastActivity',
-  'user',
-  'roomName',
-  'rooms',
-  'request',
-  'toJSON',
-  'metadata',
+  ...['clientId', 'ws', 'lastActivity', 'user', 'roomName', 'rooms', 'request', 'toJSON'],
+  ...['prototype', 'then'],
 ]);
 
 /** A client as the registry keeps it. Its JSON is what others may see, so that nothing else can leak by accident. */
@@ -68,11 +64,6 @@ export class RegisteredClient implements ConnectedClient {
     return this.#requester(type, action, data, timeoutMs) as Promise<T>;
   }
 
-  /** What the application stored with `updateClient()`, and what `joinRoom()` did. */
-  get metadata(): Record<string, unknown> {
-    return Object.fromEntries(Object.entries(this).filter(([key]) => !RESERVED.has(key)));
-  }
-
   /** The public fields: what `clientList.publicFields` allows and this client has. */
   toJSON(): Record<string, unknown> {
     const shown: Record<string, unknown> = {};
@@ -88,4 +79,9 @@ export class RegisteredClient implements ConnectedClient {
     if (RESERVED.has(key) || key in RegisteredClient.prototype) throw new ReservedKeyError(key);
     this[key] = data;
   }
+}
+
+/** What was stored with `updateClient()`, by the application or by `joinRoom()`. */
+export function metadataOf(client: RegisteredClient): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(client).filter(([key]) => !RESERVED.has(key)));
 }
