@@ -1,3 +1,4 @@
+import { ConnectionError } from '../errors.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
 import type { Bus, BusReceiver, BusState } from './bus.js';
 import { Channels, type Interest, nodeIdOf } from './channels.js';
@@ -67,7 +68,10 @@ export class RedisBus implements Bus {
       connection.on('close', () => this.#setState('down'));
       this.#stopPings.push(keepTalking(connection));
     }
-    const isReady = new Promise<void>((resolve) => (this.#becameReady = resolve));
+    const isReady = new Promise<void>((resolve, reject) => {
+      this.#becameReady = resolve;
+      this.#gaveUp = () => reject(new ConnectionError('The bus was stopped before it could connect to Redis.'));
+    });
     for (const connection of [publisher, subscriber])
       connection.connect().catch((error: unknown) => this.#report(error as Error));
     await isReady;
@@ -120,6 +124,7 @@ export class RedisBus implements Bus {
 
   async stop(): Promise<void> {
     this.#setState('stopped');
+    this.#gaveUp();
     for (const stop of this.#stopPings.splice(0)) stop();
     const connections = [this.#publisher, this.#subscriber];
     this.#publisher = this.#subscriber = undefined;
@@ -243,6 +248,7 @@ export class RedisBus implements Bus {
   }
 
   #becameReady: () => void = () => undefined;
+  #gaveUp: () => void = () => undefined;
 }
 
 function groupByNode(clientIds: readonly string[]): Map<string, string[]> {

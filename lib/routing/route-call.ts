@@ -76,14 +76,20 @@ export class RouteCall implements RoutedCall {
   #consumeObservable(source: Observable<unknown>): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const subscription = new Subscription();
+      // A teardown may throw. It runs because of what the peer did, so nobody above could catch it: it fails the call.
+      const end = (settle: () => void): void => {
+        try {
+          subscription.unsubscribe();
+          settle();
+        } catch (error) {
+          reject(error);
+        }
+      };
       const fail = (error: Error): void => {
         reject(error);
-        subscription.unsubscribe();
+        end(() => undefined);
       };
-      this.#stop = () => {
-        resolve(STREAMED);
-        subscription.unsubscribe();
-      };
+      this.#stop = () => end(() => resolve(STREAMED));
       let last: unknown;
       const observer = {
         next: (value: unknown) => {

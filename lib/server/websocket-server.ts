@@ -92,6 +92,7 @@ export class WebSocketServer {
   #isLoaded = false;
   #usesStockGateways = false;
   #running: WS | undefined;
+  #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
   /** @throws {InvalidOptionsError} */
@@ -234,7 +235,11 @@ export class WebSocketServer {
   async start(on: { fastifyServer?: { server: HttpServer }; httpServer?: HttpServer } = {}): Promise<{ server: WS }> {
     if (!this.#isLoaded)
       throw new InvalidStateError('start() was called before load(). Call "await server.load()" first.');
-    if (this.#running) return { server: this.#running };
+    if (this.#stopping) await this.#stopping;
+    if (this.#running) {
+      await this.#starting;
+      return { server: this.#running };
+    }
     const httpServer = on.httpServer ?? on.fastifyServer?.server ?? this.#dependencies.httpServer?.();
     if (!httpServer) {
       throw new InvalidStateError(
@@ -251,18 +256,8 @@ export class WebSocketServer {
     });
     wss.on('error', (error) => this.#report.failed(error, 'the WebSocket server'));
     this.#running = wss;
-    const gate = new UpgradeGate(wss, {
-      options: this.options,
-      connections: () => this.#connections.open.size,
-      accepted: (ws, request, user) => this.#connections.accept(ws, request, user),
-      failed: (error, place) => this.#report.failed(error, place),
-    });
-    await this.#cluster.start([...new Set([...Object.values(Event), ...this.#subscribers.channels])]);
-    this.#listener.attach(httpServer, gate);
-    this.#heartbeat.start();
-    this.#report.contain('events.onServerStarted', () =>
-      this.options.events.onServerStarted?.({ webSocketServer: wss }),
-    );
+    this.#starting = this.#listen(httpServer, wss);
+    await this.#starting;
     return { server: wss };
   }
 
@@ -382,6 +377,26 @@ export class WebSocketServer {
     this.#listener.know(listener, ownsPath);
   }
 
+  async #listen(httpServer: HttpServer, wss: WS): Promise<void> {
+    const gate = new UpgradeGate(wss, {
+      options: this.options,
+      connections: () => this.#connections.open.size,
+      accepted: (ws, request, user) => this.#connections.accept(ws, request, user),
+      failed: (error, place) => this.#report.failed(error, place),
+    });
+    try {
+      await this.#cluster.start([...new Set([...Object.values(Event), ...this.#subscribers.channels])]);
+    } catch (error) {
+      this.#running = undefined;
+      throw error;
+    }
+    this.#listener.attach(httpServer, gate);
+    this.#heartbeat.start();
+    this.#report.contain('events.onServerStarted', () =>
+      this.options.events.onServerStarted?.({ webSocketServer: wss }),
+    );
+  }
+
   #find({ ws, clientId = ws && this.clientManager.getClientId({ ws }) }: ClientReference): ConnectedClient | undefined {
     return clientId === undefined ? undefined : this.clientManager.getClient({ clientId });
   }
@@ -414,6 +429,8 @@ export class WebSocketServer {
   }
 
   async #shutDown(wss: WS): Promise<void> {
+    if (this.#cluster.state === 'starting') await this.#cluster.stop(); // it may be waiting for a Redis that never comes
+    await Promise.allSettled([this.#starting]); // what comes into being meanwhile would never be taken down
     this.#listener.detach();
     this.#heartbeat.stop();
     await this.#cluster.leave();
