@@ -1,0 +1,24 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { ChildApp } from '../support/child.js';
+
+describe('R1: a stream whose teardown throws', () => {
+  let app: ChildApp;
+  afterEach(() => app.stop());
+
+  it.each(['cancels it', 'leaves', 'is kicked by its own bad frames'])('survives a peer that %s', async (how) => {
+    app = await ChildApp.start();
+    const [peer, bystander] = [await app.connect(), await app.connect()];
+    peer.send('test', 'brittle-stream', undefined, 's');
+    await peer.take(({ id, more }) => id === 's' && more === true);
+    if (how === 'leaves') peer.terminate();
+    else if (how === 'cancels it') peer.send('system', 'cancel', undefined, 's');
+    else for (let count = 0; count < 10; count++) peer.sendRaw('{');
+    if (how === 'cancels it') {
+      // The stream ended, in one way or the other: its asker must not wait for ever.
+      await peer.take(({ id, done, type }) => id === 's' && (done === true || type === 'error'));
+    }
+    const { errors } = await app.untilStats((stats) => stats.errors.length > 0);
+    expect(errors).toEqual([expect.stringContaining('teardown')]);
+    expect((await bystander.request('test', 'echo', 1)).response).toBe(1);
+  });
+});

@@ -1,0 +1,88 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { ChildApp } from '../support/child.js';
+import type { Scenario } from '../support/child-main.js';
+import { handshakeBytes, RawPeer } from '../support/raw-peer.js';
+
+/** As `startApp()` sets it. */
+const DRAIN_MS = 1_000;
+const GRACE_MS = 2_000;
+
+type Crowd = { peers: Awaited<ReturnType<ChildApp['connect']>>[]; raws: RawPeer[] };
+
+describe('L4: the end', () => {
+  let app: ChildApp;
+  const raws: RawPeer[] = [];
+  afterEach(async () => {
+    for (const raw of raws.splice(0)) raw.reset();
+    await app.stop();
+  });
+
+  async function exitWithin(ms: number): Promise<{ code: number | null; signal: string | null; took: number }> {
+    const begin = Date.now();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`Still running after ${ms} ms.`)), ms);
+    });
+    const { code, signal } = await Promise.race([app.exited, late]).finally(() => clearTimeout(timer));
+    return { code, signal, took: Date.now() - begin };
+  }
+
+  /** One of every kind that could hold the process back. */
+  async function gather(scenario: Scenario): Promise<Crowd> {
+    app = await ChildApp.start(scenario);
+    const options = { headers: { authorization: 'yes' } };
+    const peers = await Promise.all([1, 2, 3, 4].map(() => app.connect(options)));
+    const [, never, stream] = peers;
+    never!.send('test', 'never', undefined, 'n');
+    stream!.send('test', 'stream', undefined, 's');
+    await stream!.settle();
+    raws.push(await RawPeer.open(app.port, { allowHalfOpen: true, headers: { Authorization: 'yes' } }));
+    const waiting = await RawPeer.connect(app.port);
+    raws.push(waiting);
+    waiting.write(handshakeBytes(app.port));
+    if (scenario === 'slow-auth') await app.untilStats(({ authenticating }) => authenticating === 6);
+    else await waiting.until(() => waiting.answer !== undefined);
+    return { peers, raws };
+  }
+
+  it.each(['plain', 'slow-auth', 'endless-hooks'] as const)(
+    'SIGTERM exits within the drain time plus 2 s, and every client saw 1012 (%s)',
+    async (scenario) => {
+      const { peers } = await gather(scenario);
+      const silent = raws[0] as RawPeer;
+      app.process.kill('SIGTERM');
+      const { code, signal } = await exitWithin(DRAIN_MS + GRACE_MS);
+      expect(code === 0 || signal === 'SIGTERM').toBe(true);
+      for (const peer of peers) expect(await peer.closed).toEqual({ code: 1012, reason: 'server restarting' });
+      expect(silent.closeCode).toBe(1012);
+      expect((await app.exited).stderr).toBe('');
+    },
+  );
+
+  it('app.close() leaves no timer and no socket, and the process ends by itself', async () => {
+    await gather('slow-auth');
+    await app.ask('close');
+    // The pipes are those of stderr and of this conversation. A closed handle is listed until the loop has turned.
+    const { errors } = await app.untilStats(({ resources }) => Object.keys(resources).join() === 'PipeWrap', 500);
+    expect(errors).toEqual([]);
+    await app.ask('leave');
+    expect(await exitWithin(GRACE_MS)).toMatchObject({ code: 0 });
+  });
+
+  it('a handshake under way is answered 503', async () => {
+    await gather('slow-auth');
+    const waiting = raws[1] as RawPeer;
+    await Promise.all([app.ask('close'), waiting.closed]);
+    expect(waiting.answer).toMatchObject({ status: 503, headers: expect.stringContaining('Retry-After') });
+  });
+
+  it('without clients it is immediate', async () => {
+    app = await ChildApp.start();
+    const peer = await app.connect();
+    peer.terminate();
+    await app.untilStats(({ clients }) => clients === 0);
+    app.process.kill('SIGTERM');
+    const { took } = await exitWithin(DRAIN_MS);
+    expect(took).toBeLessThan(DRAIN_MS);
+  });
+});
