@@ -24,8 +24,16 @@ export interface ClientRecord {
  * a client could not be awaited).
  */
 const RESERVED = new Set([
-  ...['clientId', 'ws', 'lastActivity', 'user', 'roomName', 'rooms', 'request', 'toJSON'],
-  ...['prototype', 'then'],
+  'clientId',
+  'ws',
+  'lastActivity',
+  'user',
+  'roomName',
+  'rooms',
+  'request',
+  'toJSON',
+  'prototype',
+  'then',
 ]);
 
 /** A client as the registry keeps it. Its JSON is what others may see, so that nothing else can leak by accident. */

@@ -50,7 +50,7 @@ describe('delivery on one node', () => {
     const { server, service } = running;
     const data = { ...INTERNAL_FIELDS, ...MESSAGE };
     const ways: [string, () => unknown][] = [
-      ['service.broadcast', () => service.broadcast(data as never)],
+      ['service.broadcast', () => service.broadcast(data)],
       ['server.sendMessageToAll', () => server.sendMessageToAll({ data })],
       ['server.broadcastToAllClients', () => server.broadcastToAllClients({ data })],
       ['the event SendMessageToAll', () => server.publish({ channel: Event.SendMessageToAll, data })],

@@ -3,10 +3,8 @@ import { ReservedKeyError } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
 
-const RESERVED = [
-  ...['ws', 'clientId', 'user', 'lastActivity', 'roomName', 'rooms', 'request', 'toJSON', 'setMetadata', 'answerWith'],
-  ...['__proto__', 'constructor', 'prototype', 'toString', 'valueOf', 'hasOwnProperty', '__defineGetter__', 'then'],
-];
+const RESERVED =
+  'ws clientId user lastActivity roomName rooms request toJSON setMetadata answerWith __proto__ constructor prototype toString valueOf hasOwnProperty __defineGetter__ then';
 
 describe('D10: updateClient()', () => {
   let running: RunningApp;
@@ -34,7 +32,7 @@ describe('D10: updateClient()', () => {
     expect(running.clients.getClients()[0]?.[key]).toBe(data);
   });
 
-  it.each(RESERVED)('refuses %s and leaves everything as it was', (key) => {
+  it.each(RESERVED.split(' '))('refuses %s and leaves everything as it was', (key) => {
     const { clientId } = peer;
     const client = running.clients.getClient({ clientId });
     const before = client?.[key] as unknown;
