@@ -9,7 +9,7 @@ export type { ReconnectOptions, RequestOptions } from './client/client-options.j
 export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
 export { BadFrameError, HandshakeRefusedError, StreamOverflowError } from './client/client-errors.js';
 export type { BusCounters, BusState } from './cluster/bus.js';
-export type { RedisSource } from './cluster/redis-connections.js';
+export type { RedisInstanceLike, RedisSettings, RedisSource } from './cluster/redis-source.js';
 export { ClientId, ConnectedClient } from './decorators/connected-client.js';
 export { WsGateway, WsRoute, type WsRouteOptions } from './decorators/ws-route.js';
 export { type ChannelMatcher, WsSubscribe, type WsSubscribeOptions } from './decorators/ws-subscribe.js';

@@ -25,6 +25,8 @@ import {
   type WebSocketClientModuleOptions,
   withRetry,
 } from './pxl-websocket-client.module.js';
+import { Emitter } from './cluster/emitter.js';
+import { ErrorReport } from './server/error-report.js';
 import { findResources } from './resources.js';
 import { resolveOptions } from './resolve-options.js';
 import { WebSocketRoomManager } from './rooms/room-manager.js';
@@ -35,7 +37,19 @@ import { getWebSocketClientToken } from './tokens.js';
 import type { WebSocketOptions } from './websocket-options.js';
 import { WebSocketService } from './websocket.service.js';
 
+const EMITTER = Symbol('pxl:emitter');
+
 const provided: Provider[] = [
+  {
+    provide: EMITTER,
+    inject: [MODULE_OPTIONS_TOKEN],
+    useFactory: (given: WebSocketOptions) => {
+      const { type, enabled, redis, prefix, events } = resolveOptions(given);
+      if (type !== 'emitter' || !enabled || !redis) return undefined;
+      const report = new ErrorReport(events);
+      return Emitter.connect(redis, prefix, (error) => report.failed(error, 'the emitter'));
+    },
+  },
   {
     provide: WebSocketServer,
     inject: [MODULE_OPTIONS_TOKEN, RouteExplorer, ModuleRef, HttpAdapterHost],
@@ -58,8 +72,9 @@ const provided: Provider[] = [
   },
   {
     provide: WebSocketService,
-    inject: [WebSocketServer],
-    useFactory: (webSocketServer: WebSocketServer) => new WebSocketService({ webSocketServer }),
+    inject: [WebSocketServer, EMITTER],
+    useFactory: (webSocketServer: WebSocketServer, emitter?: Emitter) =>
+      new WebSocketService(emitter ? { emitter } : { webSocketServer }),
   },
   {
     provide: WebSocketClient,
@@ -86,6 +101,7 @@ export class PxlWebSocketModule
     private readonly moduleRef: ModuleRef,
     private readonly explorer: RouteExplorer,
     @Optional() @Inject(WebSocketClient) private readonly client?: NestWebSocketClient,
+    @Optional() @Inject(EMITTER) private readonly emitter?: Emitter,
   ) {
     super();
   }
@@ -118,7 +134,7 @@ export class PxlWebSocketModule
     if (type === 'server') {
       await this.server.load();
       await this.server.start();
-    } else if (this.client) {
+    } else if (type === 'client' && this.client) {
       await this.client.load();
       connectInBackground(this.client);
     }
@@ -127,6 +143,7 @@ export class PxlWebSocketModule
   async beforeApplicationShutdown(): Promise<void> {
     this.client?.disconnect();
     await this.server.stop();
+    await this.emitter?.close();
   }
 
   /** A handler of a client that nobody makes would never be called. */

@@ -40,7 +40,7 @@ type Merged<K extends Section & keyof typeof DEFAULTS> = Omit<Given<K>, keyof (t
 /** The options with every default filled in. */
 export interface ResolvedOptions {
   enabled: boolean;
-  type: 'server' | 'client';
+  type: 'server' | 'client' | 'emitter';
   autoStart: boolean;
   host: string | undefined;
   path: string;
@@ -137,7 +137,7 @@ const isOrigins = (value: unknown): boolean => isFunction(value) || (Array.isArr
 
 const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> = {
   enabled: [isFlag, 'true or false'],
-  type: [(value) => value === 'server' || value === 'client', "'server' or 'client'"],
+  type: [(value) => ['server', 'client', 'emitter'].includes(value as string), "'server', 'client' or 'emitter'"],
   autoStart: [isFlag, 'true or false'],
   host: [
     (value) => isText(value) && /^[^/\s]+$/.test(value as string),
@@ -229,6 +229,8 @@ function findFlaws(given: WebSocketOptions): string[] {
   }
   if (given.type === 'client' && !given.url)
     flaws.push('"url" is missing: a client needs it, e.g. \'ws://localhost:3000/ws\'');
+  if (given.type === 'emitter' && !given.redis)
+    flaws.push('"redis" is missing: an emitter needs the Redis of the nodes');
   return flaws;
 }
 

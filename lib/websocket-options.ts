@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { WebSocket, WebSocketServer as WS } from 'ws';
-import type { RedisSource } from './cluster/redis-connections.js';
+import type { RedisSource } from './cluster/redis-source.js';
 import type { ReconnectOptions } from './client/client-options.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
 import type { WebSocketUser } from './protocol/message.js';
@@ -63,8 +63,11 @@ export interface WebSocketEvents {
 export interface WebSocketOptions {
   /** False: everything can be injected, nothing is started, nothing is sent. @default true */
   enabled?: boolean;
-  /** `client` connects to `url` instead of accepting connections. @default 'server' */
-  type?: WebSocketType;
+  /**
+   * `client` connects to `url` instead of accepting connections; `emitter` does neither, it only sends to the clients of the
+   * nodes on the same `redis`. @default 'server'
+   */
+  type?: WebSocketType | 'emitter';
   /**
    * The public host (`chat.example.com` or `chat.example.com:8443`). Server: a page from this host may connect, too,
    * for servers behind a proxy that rewrites `Host`. Client: the server's host, when `url` is only a path.

@@ -46,6 +46,11 @@ export class Channels {
     return (kind === 'room' ? this.#room : this.#user) + name;
   }
 
+  /** A channel that only some nodes want: spread over the shards of a Redis Cluster. */
+  isInterest(channel: string): boolean {
+    return [this.#room, this.#user, this.#node].some((beginning) => channel.startsWith(beginning));
+  }
+
   /** What arrives on this channel. A node's own channel says in its header whom a delivery is for. */
   meaningOf(channel: string): ChannelMeaning {
     if (channel === this.all) return { kind: 'delivery', audience: { kind: 'all' } };

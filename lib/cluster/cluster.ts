@@ -6,9 +6,9 @@ import type { Bus, BusCounters, BusState } from './bus.js';
 import { clientIdOf, type Interest, nodeIdOf } from './channels.js';
 import { MemoryBus } from './memory.bus.js';
 import { RedisBus } from './redis.bus.js';
-import type { RedisSource } from './redis-connections.js';
+import type { RedisSource } from './redis-source.js';
 import { BEAT_MS, Registry } from './registry.js';
-import { readRecord, RedisRegistryStore } from './registry-store.js';
+import { readRecord, RedisRegistryStore, type RegistryStore } from './registry-store.js';
 import type { ClientRecord, ReplicaView } from './replica.js';
 
 /** What one node may ask another to do for a client that lives there. */
@@ -40,6 +40,15 @@ export interface ClusterOptions {
   prefix: string;
 }
 
+/** What a node stands on: its own process and a Redis, unless a test gives others. */
+export interface ClusterParts {
+  bus: Bus & Pick<RedisBus, 'renameTo' | 'forgetNode'>;
+  store: RegistryStore;
+  now(): number;
+  /** Calls again and again; stops with the returned function. */
+  every(ms: number, task: () => void): () => void;
+}
+
 /** Between nodes only: a client's metadata or identity changed. */
 const UPDATED = 'WebSocket:$ClientUpdated';
 const ORDER_TIMEOUT_MS = 10_000;
@@ -58,23 +67,27 @@ export class Cluster {
   #nodeId = newNodeId();
   #state: BusState = 'starting';
   #lastOrder = 0;
-  #beat: NodeJS.Timeout | undefined;
+  readonly #every: ClusterParts['every'];
+  #stopBeating: () => void = () => undefined;
   #isLeaving = false;
 
   constructor(
     { redis, prefix }: ClusterOptions,
     private readonly host: ClusterHost,
+    partsOf: (nodeId: string) => ClusterParts | undefined = (nodeId) => redisParts(redis, prefix, nodeId),
   ) {
-    if (redis === undefined) {
+    const parts = partsOf(this.#nodeId);
+    this.#every = parts?.every ?? every;
+    if (!parts) {
       this.#bus = new MemoryBus();
       return;
     }
-    const bus = new RedisBus(redis, prefix, this.#nodeId);
+    const { bus, store, now } = parts;
     this.#bus = bus;
     this.#registry = new Registry(this.#nodeId, {
-      store: new RedisRegistryStore(() => bus.connection, prefix),
+      store,
       view: host,
-      now: () => performance.now(),
+      now,
       newNodeId,
       ownRecords: () => host.ownRecords(),
       renamed: async (nodeId) => {
@@ -120,21 +133,21 @@ export class Cluster {
     };
     await this.#bus.start(receiver, [...events, UPDATED]);
     await this.#registry?.connected();
-    this.#beat = this.#registry && setInterval(() => this.#tick(), BEAT_MS).unref();
+    if (this.#registry) this.#stopBeating = this.#every(BEAT_MS, () => this.#tick());
   }
 
   /** Tells the others at once that this node's clients are leaving; deliveries for them still arrive until `stop()`. */
   async leave(): Promise<void> {
     if (!this.#registry || this.#isLeaving) return;
     this.#isLeaving = true;
-    clearInterval(this.#beat);
+    this.#stopBeating();
     this.#announceLoss(this.#nodeId, [...this.host.ownRecords()], 'node-stopping');
     if (this.#state === 'ready')
       await this.#registry.leave().catch((error: unknown) => this.host.failed(error as Error));
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#beat);
+    this.#stopBeating();
     await this.#bus.stop();
     for (const id of this.#pending.keys()) this.#settle(id)?.reject(new ConnectionError('This node is stopping.'));
   }
@@ -259,6 +272,17 @@ const PRESENCE: ReadonlySet<string> = new Set([
   Event.ClientLeftRoom,
   UPDATED,
 ]);
+
+function redisParts(source: RedisSource | undefined, prefix: string, nodeId: string): ClusterParts | undefined {
+  if (source === undefined) return undefined;
+  const bus = new RedisBus(source, prefix, nodeId);
+  return { bus, store: new RedisRegistryStore(() => bus.connection, prefix), now: () => performance.now(), every };
+}
+
+function every(ms: number, task: () => void): () => void {
+  const timer = setInterval(task, ms).unref();
+  return () => clearInterval(timer);
+}
 
 /** 128 bits, new at each boot: never a pid or a worker number, which two hosts share. */
 function newNodeId(): string {

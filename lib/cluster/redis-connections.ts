@@ -1,8 +1,6 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { InvalidOptionsError } from '../errors.js';
-
-/** A URL, ioredis options, or a connection of the application's own: it is duplicated, never used itself. */
-export type RedisSource = string | RedisOptions | Redis | Cluster;
+import type { RedisSource } from './redis-source.js';
 
 export type RedisConnection = Redis | Cluster;
 
@@ -48,10 +46,10 @@ const CLUSTER = {
   clusterRetryStrategy: FAIL_FAST.retryStrategy,
 };
 
-export const isCluster = (connection: RedisConnection): connection is Cluster => connection.isCluster;
+const isCluster = (connection: RedisConnection): connection is Cluster => connection.isCluster;
 
-function isConnection(source: RedisSource): source is RedisConnection {
-  return typeof source === 'object' && typeof (source as Partial<Redis>).duplicate === 'function';
+function isConnection(source: RedisSource): source is RedisSource & RedisConnection {
+  return typeof source === 'object' && typeof source.duplicate === 'function';
 }
 
 /** Pings, so that a connection that died without a word is noticed by its silence. Stops with the returned function. */

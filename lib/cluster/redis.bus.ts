@@ -1,10 +1,12 @@
 import { ConnectionError } from '../errors.js';
-import type { Audience, Delivery } from '../protocol/delivery.js';
+import type { Delivery } from '../protocol/delivery.js';
 import type { Bus, BusReceiver, BusState } from './bus.js';
-import { Channels, type Interest, nodeIdOf } from './channels.js';
-import { open, seal } from './envelope.js';
-import { keepTalking, openConnection, type RedisConnection, type RedisSource } from './redis-connections.js';
-import { IncomingSequences, OutgoingSequences } from './sequences.js';
+import { Channels, type Interest } from './channels.js';
+import { open } from './envelope.js';
+import { keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
+import type { RedisSource } from './redis-source.js';
+import { RedisPublisher } from './redis-publisher.js';
+import { IncomingSequences } from './sequences.js';
 import { Subscriptions } from './subscriptions.js';
 
 /** Publications that may be under way to Redis at once; more are dropped and counted, so that a frozen Redis costs no memory. */
@@ -12,16 +14,11 @@ const MAX_IN_FLIGHT = 10_000;
 /** A failing bus is reported once in this time, with what it lost. */
 const REPORT_EVERY_MS = 1_000;
 
-interface Route {
-  channel: string;
-  forWhom?: Audience;
-}
-
 /** A Redis, or a Redis Cluster, between the nodes. While it is away: see `BusState`. */
 export class RedisBus implements Bus {
   readonly counters = { unpublished: 0, missing: 0, stale: 0, junk: 0 };
   readonly #channels: Channels;
-  readonly #outgoing = new OutgoingSequences();
+  readonly #outgoing: RedisPublisher;
   readonly #incoming = new IncomingSequences();
   /** Ours, and those we had before we were taken for dead: deliveries to the clients of then still find us. */
   readonly #nodeIds = new Set<string>();
@@ -32,7 +29,6 @@ export class RedisBus implements Bus {
   #receiver: BusReceiver | undefined;
   #state: BusState = 'starting';
   #inFlight = 0;
-  #lastCopyId = 0;
   #lastReport = 0;
   #stopPings: (() => void)[] = [];
 
@@ -42,6 +38,7 @@ export class RedisBus implements Bus {
     nodeId: string,
   ) {
     this.#channels = new Channels(prefix);
+    this.#outgoing = new RedisPublisher(this.#channels, (id) => this.#nodeIds.has(id));
     this.#nodeId = nodeId;
     this.#nodeIds.add(nodeId);
   }
@@ -77,28 +74,16 @@ export class RedisBus implements Bus {
     await isReady;
   }
 
-  publish({ audience, except, frame }: Delivery): void {
-    const routes = this.#routes(audience);
-    const shared = {
-      nodeId: this.#nodeId,
-      sentAt: Date.now(),
-      except,
-      copyId: routes.length > 1 ? ++this.#lastCopyId : undefined,
-    };
-    for (const { channel, forWhom } of routes) {
-      const header = { ...shared, sequence: this.#outgoing.next(channel), audience: forWhom };
-      this.#send(channel, seal(header, frame));
-    }
+  publish(delivery: Delivery): void {
+    this.#send((connection) => this.#outgoing.publish(delivery, this.#nodeId, connection));
   }
 
   order(nodeId: string, order: unknown): void {
-    const channel = this.#channels.node(nodeId);
-    const header = { nodeId: this.#nodeId, sentAt: Date.now(), sequence: this.#outgoing.next(channel) };
-    this.#send(channel, seal(header, Buffer.from(JSON.stringify(order))));
+    this.#send((connection) => this.#outgoing.order(nodeId, order, this.#nodeId, connection));
   }
 
   emit(event: string, message: unknown): void {
-    this.#send(this.#channels.event(event), Buffer.from(JSON.stringify(message) ?? 'null'));
+    this.#send((connection) => this.#outgoing.emit(event, message, connection));
   }
 
   async follow(interest: Interest): Promise<void> {
@@ -131,39 +116,12 @@ export class RedisBus implements Bus {
     await Promise.all(connections.map((connection) => closeQuietly(connection)));
   }
 
-  /** Each channel a delivery goes out on, and what its header must add where the channel doesn't say whom it is for. */
-  #routes(audience: Audience): Route[] {
-    switch (audience.kind) {
-      case 'all':
-        return [{ channel: this.#channels.all }];
-      case 'rooms': {
-        const roomNames = [...new Set(audience.roomNames)];
-        // A member of two rooms must get one copy: each envelope names all rooms, the first to arrive serves them.
-        const forWhom: Audience | undefined = roomNames.length > 1 ? { kind: 'rooms', roomNames } : undefined;
-        return roomNames.map((name) => ({ channel: this.#channels.interest({ kind: 'room', name }), forWhom }));
-      }
-      case 'users': {
-        const names = [...new Set(audience.userIds.map(String))];
-        return names.map((name) => ({ channel: this.#channels.interest({ kind: 'user', name }) }));
-      }
-      case 'clients': {
-        const groups = [...groupByNode(audience.clientIds)].filter(([nodeId]) => !this.#nodeIds.has(nodeId));
-        return groups.map(([nodeId, clientIds]) => ({
-          channel: this.#channels.node(nodeId),
-          forWhom: { kind: 'clients', clientIds },
-        }));
-      }
-      default:
-        return audience satisfies never;
-    }
-  }
-
-  #send(channel: string, payload: Buffer): void {
-    const publisher = this.#publisher;
-    if (publisher?.status !== 'ready' || this.#inFlight >= MAX_IN_FLIGHT) return this.#lost();
+  /** Nothing waits: what can't go out now is counted. */
+  #send(publish: (connection: RedisConnection) => Promise<void>): void {
+    const connection = this.#publisher;
+    if (connection?.status !== 'ready' || this.#inFlight >= MAX_IN_FLIGHT) return this.#lost();
     this.#inFlight++;
-    const sent = this.#isSharded(channel) ? publisher.spublish(channel, payload) : publisher.publish(channel, payload);
-    sent.then(
+    publish(connection).then(
       () => this.#inFlight--,
       () => {
         this.#inFlight--;
@@ -243,24 +201,11 @@ export class RedisBus implements Bus {
 
   /** Interests are spread over the shards of a Redis Cluster; what everybody hears of is ordinary pub/sub. */
   #isSharded(channel: string): boolean {
-    const { kind } = this.#channels.meaningOf(channel);
-    return this.#publisher?.isCluster === true && kind === 'delivery' && channel !== this.#channels.all;
+    return this.#publisher?.isCluster === true && this.#channels.isInterest(channel);
   }
 
   #becameReady: () => void = () => undefined;
   #gaveUp: () => void = () => undefined;
-}
-
-function groupByNode(clientIds: readonly string[]): Map<string, string[]> {
-  const groups = new Map<string, string[]>();
-  for (const clientId of new Set(clientIds)) {
-    const nodeId = nodeIdOf(clientId);
-    if (nodeId === undefined) continue;
-    const group = groups.get(nodeId);
-    if (group) group.push(clientId);
-    else groups.set(nodeId, [clientId]);
-  }
-  return groups;
 }
 
 async function closeQuietly(connection: RedisConnection | undefined): Promise<void> {

@@ -18,7 +18,7 @@ export interface RegistryStore {
 }
 
 /** How long a node counts as alive without renewing its lease, in ms. */
-export const LEASE_MS = 6_000;
+const LEASE_MS = 6_000;
 /** A hash outlives its lease so that the reaper can still tell whose clients were lost; then it goes by itself. */
 const HASH_MS = 60_000;
 /** The field of the hash that holds the version; no client id begins so. */

@@ -128,7 +128,7 @@ describe('PxlWebSocketModule', () => {
     expect(error).toMatchObject({ code: 'INVALID_OPTIONS' });
     for (const flaw of [
       `"path" must be a path that starts with '/'`,
-      `"type" must be 'server' or 'client'`,
+      `"type" must be 'server', 'client' or 'emitter'`,
       '"controllersDirectory" is gone: put @WsRoute(type, action) on a method',
       '"rooms.maxPerClient" must be a whole number above 0',
       '"rooms.colour" is not an option',

@@ -73,7 +73,7 @@ describe('sending', () => {
     const service = new WebSocketService({ webSocketServer: running.server });
     await service.broadcast(message);
     expect(await received()).toEqual([[message], [message], [message]]);
-    expect(() => new WebSocketService({})).toThrow('Pass { webSocketServer }');
+    expect(() => new WebSocketService({})).toThrow('Pass { webSocketServer }, or { redisInstance }');
   });
 
   it('refuses a message that is none, before anything is sent', async () => {

@@ -1,0 +1,61 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import type { Delivery } from '../protocol/delivery.js';
+import { Channels, nodeIdOf } from './channels.js';
+import { keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
+import { RedisPublisher } from './redis-publisher.js';
+import type { RedisSource } from './redis-source.js';
+
+/**
+ * Publishes to the nodes from a process that serves no sockets: a worker, a cron job. Unlike a node it has nobody to serve
+ * when Redis is away, so a publication that can't be handed over rejects.
+ */
+export class Emitter {
+  readonly #publisher: RedisPublisher;
+  readonly #id = randomBytes(16).toString('base64url');
+  #stop: (() => Promise<void>) | undefined;
+
+  /** @param connection stays the caller's: it is used, never closed */
+  constructor(
+    private readonly connection: RedisConnection,
+    prefix: string,
+  ) {
+    this.#publisher = new RedisPublisher(new Channels(prefix));
+  }
+
+  /** With a connection of its own, up when this resolves; `report` hears of its troubles. Retries until then. */
+  static async connect(source: RedisSource, prefix: string, report: (error: Error) => void): Promise<Emitter> {
+    const connection = await openConnection(source, 'emitter');
+    connection.on('error', report);
+    const isReady = once(connection as never, 'ready');
+    connection.connect().catch(() => undefined); // its error is reported above, and it tries again
+    await isReady;
+    const stopPings = keepTalking(connection);
+    const emitter = new Emitter(connection, prefix);
+    emitter.#stop = async () => {
+      stopPings();
+      await connection.quit().catch(() => connection.disconnect());
+    };
+    return emitter;
+  }
+
+  async deliver(delivery: Delivery): Promise<void> {
+    await this.#publisher.publish(delivery, this.#id, this.connection);
+  }
+
+  /** Raises an event on every node. */
+  async emit(channel: string, message: unknown): Promise<void> {
+    await this.#publisher.emit(channel, message, this.connection);
+  }
+
+  /** Asks the node of a client to close its socket. */
+  async disconnect(clientId: string, code: number | undefined, reason: string | undefined): Promise<void> {
+    const nodeId = nodeIdOf(clientId);
+    if (nodeId === undefined) return;
+    await this.#publisher.order(nodeId, { id: 0, op: 'disconnect', clientId, code, reason }, this.#id, this.connection);
+  }
+
+  async close(): Promise<void> {
+    await this.#stop?.();
+  }
+}

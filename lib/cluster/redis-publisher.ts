@@ -1,0 +1,91 @@
+import type { Audience, Delivery } from '../protocol/delivery.js';
+import { type Channels, nodeIdOf } from './channels.js';
+import { seal } from './envelope.js';
+import type { RedisConnection } from './redis-connections.js';
+import { OutgoingSequences } from './sequences.js';
+
+interface Route {
+  channel: string;
+  forWhom?: Audience;
+}
+
+/** Puts deliveries, orders and events into words, for a node as for a process without sockets. Rejects when Redis does. */
+export class RedisPublisher {
+  readonly #sequences = new OutgoingSequences();
+  #lastCopyId = 0;
+
+  constructor(
+    private readonly channels: Channels,
+    /** Whose clients are here, and not to be reached by way of the bus. */
+    private readonly isOwn: (nodeId: string) => boolean = () => false,
+  ) {}
+
+  async publish({ audience, except, frame }: Delivery, nodeId: string, connection: RedisConnection): Promise<void> {
+    const routes = this.#routes(audience);
+    const copyId = routes.length > 1 ? ++this.#lastCopyId : undefined;
+    const sentAt = Date.now();
+    const sent = routes.map(({ channel, forWhom }) => {
+      const sequence = this.#sequences.next(channel);
+      return this.#send(
+        channel,
+        seal({ nodeId, sequence, sentAt, audience: forWhom, except, copyId }, frame),
+        connection,
+      );
+    });
+    await Promise.all(sent);
+  }
+
+  async order(to: string, order: unknown, nodeId: string, connection: RedisConnection): Promise<void> {
+    const channel = this.channels.node(to);
+    const header = { nodeId, sentAt: Date.now(), sequence: this.#sequences.next(channel) };
+    await this.#send(channel, seal(header, Buffer.from(JSON.stringify(order))), connection);
+  }
+
+  async emit(event: string, message: unknown, connection: RedisConnection): Promise<void> {
+    await this.#send(this.channels.event(event), Buffer.from(JSON.stringify(message) ?? 'null'), connection);
+  }
+
+  /** Each channel a delivery goes out on, and what its header must add where the channel doesn't say whom it is for. */
+  #routes(audience: Audience): Route[] {
+    switch (audience.kind) {
+      case 'all':
+        return [{ channel: this.channels.all }];
+      case 'rooms': {
+        const roomNames = [...new Set(audience.roomNames)];
+        // A member of two rooms must get one copy: each envelope names all rooms, the first to arrive serves them.
+        const forWhom: Audience | undefined = roomNames.length > 1 ? { kind: 'rooms', roomNames } : undefined;
+        return roomNames.map((name) => ({ channel: this.channels.interest({ kind: 'room', name }), forWhom }));
+      }
+      case 'users': {
+        const names = [...new Set(audience.userIds.map(String))];
+        return names.map((name) => ({ channel: this.channels.interest({ kind: 'user', name }) }));
+      }
+      case 'clients': {
+        const groups = [...groupByNode(audience.clientIds)].filter(([nodeId]) => !this.isOwn(nodeId));
+        return groups.map(([nodeId, clientIds]) => ({
+          channel: this.channels.node(nodeId),
+          forWhom: { kind: 'clients', clientIds },
+        }));
+      }
+      default:
+        return audience satisfies never;
+    }
+  }
+
+  #send(channel: string, payload: Buffer, connection: RedisConnection): Promise<unknown> {
+    const isSharded = connection.isCluster && this.channels.isInterest(channel);
+    return isSharded ? connection.spublish(channel, payload) : connection.publish(channel, payload);
+  }
+}
+
+function groupByNode(clientIds: readonly string[]): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const clientId of new Set(clientIds)) {
+    const nodeId = nodeIdOf(clientId);
+    if (nodeId === undefined) continue;
+    const group = groups.get(nodeId);
+    if (group) group.push(clientId);
+    else groups.set(nodeId, [clientId]);
+  }
+  return groups;
+}
