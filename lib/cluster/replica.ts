@@ -74,7 +74,7 @@ export class Replica {
     const node = this.#nodes.get(nodeId);
     if (!node) return;
     this.#nodes.delete(nodeId);
-    for (const clientId of node.records.keys()) this.view.remove(clientId);
+    for (const clientId of node.records.keys()) this.#remove(clientId);
   }
 
   clear(): void {
@@ -92,7 +92,16 @@ export class Replica {
       node.records.set(clientId, record);
       this.view.put(record);
     } else if (node.records.delete(clientId)) {
-      this.view.remove(clientId);
+      this.#remove(clientId);
     }
+  }
+
+  /** A node that was taken for dead has its clients under its new id, perhaps before the old one is dropped. */
+  #remove(clientId: string): void {
+    for (const { records } of this.#nodes.values()) {
+      const record = records.get(clientId);
+      if (record) return this.view.put(record);
+    }
+    this.view.remove(clientId);
   }
 }
