@@ -33,7 +33,7 @@ export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from '.
 export { WebSocketRoomManager } from './rooms/room-manager.js';
 export { WebSocketClientManager } from './server/client-manager.js';
 export type { Disconnection } from './server/connections.js';
-export { type ServerStatus, WebSocketServer } from './server/websocket-server.js';
+export { type RemoteClient, type ServerStatus, WebSocketServer } from './server/websocket-server.js';
 export {
   getWebSocketClientToken,
   InjectWebSocketClient,

@@ -5,6 +5,7 @@ import type { WebSocketOptions } from './websocket-options.js';
 export const DEFAULTS = {
   path: '/ws',
   prefix: 'pxl',
+  registry: 'replicated' as 'replicated' | 'local',
   maxConnections: 10_000,
   rooms: {
     clientCanJoinMultipleRooms: true,
@@ -49,6 +50,7 @@ export interface ResolvedOptions {
   printRoutes: boolean;
   redis: WebSocketOptions['redis'];
   prefix: string;
+  registry: 'replicated' | 'local';
   maxConnections: number;
   rooms: Merged<'rooms'>;
   disconnectInactiveClients: Merged<'disconnectInactiveClients'> & { intervalCheckTime: number };
@@ -84,6 +86,7 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     printRoutes: given.debug?.printRoutes ?? false,
     redis: given.redis,
     prefix: given.prefix ?? DEFAULTS.prefix,
+    registry: given.registry ?? DEFAULTS.registry,
     maxConnections: given.maxConnections ?? DEFAULTS.maxConnections,
     rooms: merge(DEFAULTS.rooms, given.rooms),
     disconnectInactiveClients: {
@@ -150,6 +153,7 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
     (value) => isText(value) && /^[A-Za-z0-9:_.-]{1,64}$/.test(value as string),
     'a text of 1–64 characters of A–Z a–z 0–9 : _ . -',
   ],
+  registry: [(value) => value === 'replicated' || value === 'local', "'replicated' or 'local'"],
   maxConnections: [positive, 'a whole number above 0'],
   origins: [isOrigins, "a list of exact origins such as 'https://app.example.com' (no path), or a function"],
   subscriberEventHandler: [isFunction, 'a function'],

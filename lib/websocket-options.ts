@@ -84,6 +84,12 @@ export interface WebSocketOptions {
   redis?: RedisSource;
   /** Begins every channel and key, so that two applications share one Redis unseen. @default 'pxl' */
   prefix?: string;
+  /**
+   * `replicated`: the managers answer for the whole cluster, each node keeps a copy of what the others know. `local`: they
+   * answer for this node alone, and `fetchClients()`, `fetchRoom()` and `fetchNodes()` ask Redis; for very large fleets.
+   * @default 'replicated'
+   */
+  registry?: 'replicated' | 'local';
   debug?: {
     /** Log the route table at start. @default false */
     printRoutes?: boolean;

@@ -35,9 +35,19 @@ export interface ClusterHost extends ReplicaView {
   describe(error: unknown): { code: string; error: string; details?: unknown };
 }
 
+/** What is known of the cluster at one moment, asked of Redis. */
+export interface ClusterSnapshot {
+  records: ClientRecord[];
+  nodeIds: string[];
+  /** Nodes whose clients couldn't be asked for: dead and not yet buried, or Redis is away. */
+  missing: string[];
+}
+
 export interface ClusterOptions {
   redis: RedisSource | undefined;
   prefix: string;
+  /** @default 'replicated' */
+  registry?: 'replicated' | 'local';
 }
 
 /** What a node stands on: its own process and a Redis, unless a test gives others. */
@@ -61,6 +71,7 @@ interface PendingOrder {
 
 /** This process as one node among others: the bus, the registry, and orders between nodes. Alone, without Redis, too. */
 export class Cluster {
+  readonly isReplicated: boolean;
   readonly #bus: Bus;
   readonly #registry: Registry | undefined;
   readonly #pending = new Map<number, PendingOrder>();
@@ -72,10 +83,11 @@ export class Cluster {
   #isLeaving = false;
 
   constructor(
-    { redis, prefix }: ClusterOptions,
+    { redis, prefix, registry = 'replicated' }: ClusterOptions,
     private readonly host: ClusterHost,
     partsOf: (nodeId: string) => ClusterParts | undefined = (nodeId) => redisParts(redis, prefix, nodeId),
   ) {
+    this.isReplicated = registry === 'replicated';
     const parts = partsOf(this.#nodeId);
     this.#every = parts?.every ?? every;
     if (!parts) {
@@ -87,6 +99,7 @@ export class Cluster {
     this.#registry = new Registry(this.#nodeId, {
       store,
       view: host,
+      isReplicated: this.isReplicated,
       now,
       newNodeId,
       ownRecords: () => host.ownRecords(),
@@ -102,6 +115,11 @@ export class Cluster {
 
   get nodeId(): string {
     return this.#nodeId;
+  }
+
+  /** True for this node, under this id or one it had before. */
+  isOwn(nodeId: string | undefined): boolean {
+    return nodeId === undefined || nodeId === this.#nodeId;
   }
 
   get state(): BusState {
@@ -131,9 +149,21 @@ export class Cluster {
       stateChanged: (state: BusState) => this.#changedState(state),
       failed: (error: Error) => this.host.failed(error),
     };
-    await this.#bus.start(receiver, [...events, UPDATED]);
+    await this.#bus.start(receiver, this.isReplicated ? [...events, UPDATED] : events);
     await this.#registry?.connected();
     if (this.#registry) this.#stopBeating = this.#every(BEAT_MS, () => this.#tick());
+  }
+
+  /** Asks Redis who is connected anywhere; what can't be told is named in `missing`. Never hangs, never rejects. */
+  async fetch(): Promise<ClusterSnapshot> {
+    const own = { records: [...this.host.ownRecords()], nodeIds: [this.#nodeId] };
+    if (!this.#registry) return { ...own, missing: [] };
+    try {
+      return await this.#registry.fetch();
+    } catch (error) {
+      this.host.failed(error as Error);
+      return { ...own, missing: this.#registry.others };
+    }
   }
 
   /** Tells the others at once that this node's clients are leaving; deliveries for them still arrive until `stop()`. */
@@ -265,7 +295,8 @@ export class Cluster {
   }
 }
 
-const PRESENCE: ReadonlySet<string> = new Set([
+/** Events that tell who is where. */
+export const PRESENCE: ReadonlySet<string> = new Set([
   Event.ClientConnected,
   Event.ClientDisconnected,
   Event.ClientJoinedRoom,

@@ -18,7 +18,7 @@ export interface RegistryStore {
 }
 
 /** How long a node counts as alive without renewing its lease, in ms. */
-const LEASE_MS = 6_000;
+export const LEASE_MS = 6_000;
 /** A hash outlives its lease so that the reaper can still tell whose clients were lost; then it goes by itself. */
 const HASH_MS = 60_000;
 /** The field of the hash that holds the version; no client id begins so. */
@@ -48,9 +48,10 @@ export class RedisRegistryStore implements RegistryStore {
   async write(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): Promise<void> {
     const clients = this.#clients(nodeId);
     const connection = this.connection();
-    await (record
-      ? connection.hset(clients, VERSION, version, clientId, JSON.stringify(record))
-      : run(connection.multi().hdel(clients, clientId).hset(clients, VERSION, version)));
+    const transaction = record
+      ? connection.multi().hset(clients, VERSION, version, clientId, JSON.stringify(record))
+      : connection.multi().hdel(clients, clientId).hset(clients, VERSION, version);
+    await run(transaction.pexpire(clients, HASH_MS)); // written after a burial, it must not stay for ever
   }
 
   async renew(nodeId: string, version: number): Promise<boolean> {

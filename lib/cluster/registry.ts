@@ -9,6 +9,8 @@ const GRACE_MS = 3_000;
 export interface RegistryHost {
   readonly store: RegistryStore;
   readonly view: ReplicaView;
+  /** False: this node keeps no copy of the others, it asks when it wants to know. */
+  readonly isReplicated: boolean;
   now(): number;
   newNodeId(): string;
   /** The clients of this node, as they are now. */
@@ -83,13 +85,32 @@ export class Registry {
 
   /** A node told of a change of one of its clients. */
   heard(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): void {
-    if (nodeId !== this.#nodeId) this.#replica.apply(nodeId, version, clientId, record);
+    if (nodeId !== this.#nodeId && this.host.isReplicated) this.#replica.apply(nodeId, version, clientId, record);
   }
 
   /** A node said goodbye, or another one buried it. */
   heardOfEnd(nodeId: string): void {
     if (nodeId === this.#nodeId) return;
     this.#forget(nodeId);
+  }
+
+  /**
+   * Asks Redis for the clients of every node; those of this one come from itself. A node that doesn't answer is named.
+   * Never waits longer than a command may take.
+   */
+  async fetch(): Promise<{ records: ClientRecord[]; nodeIds: string[]; missing: string[] }> {
+    const records = [...this.host.ownRecords()];
+    const nodeIds = [this.#nodeId];
+    const missing: string[] = [];
+    const leases = await this.host.store.leases();
+    leases.delete(this.#nodeId);
+    const answers = [...leases].map(async ([nodeId, version]) => {
+      const snapshot = version === undefined ? undefined : await this.host.store.read(nodeId).catch(() => undefined);
+      if (snapshot) records.push(...snapshot.records);
+      (snapshot ? nodeIds : missing).push(nodeId);
+    });
+    await Promise.all(answers);
+    return { records, nodeIds, missing };
   }
 
   /** Leaves the cluster: nobody has to wait for the lease to run out. */
@@ -118,6 +139,7 @@ export class Registry {
     const suspects = new Set<string>();
     for (const [nodeId, version] of leases) {
       if (version === undefined) await this.#bury(nodeId);
+      else if (!this.host.isReplicated) continue;
       else if (readsAll || (!this.#replica.isCurrent(nodeId, version) && this.#suspects.has(nodeId)))
         await this.#read(nodeId);
       else if (!this.#replica.isCurrent(nodeId, version)) suspects.add(nodeId);

@@ -12,6 +12,8 @@ export interface ClientListener {
   updated?(client: RegisteredClient, key: string, data: unknown): void;
   /** Closes the socket and forgets the client. */
   disconnect?(client: RegisteredClient, code: number, reason: string): void;
+  /** The same for a client that isn't known here. */
+  disconnectUnknown?(clientId: string, code: number, reason: string): void;
   /** The public client list may have changed. */
   listChanged?(event?: string): void;
 }
@@ -125,8 +127,11 @@ export class WebSocketClientManager {
    */
   disconnectClient({ clientId, code, reason = '' }: { clientId: string; code?: number; reason?: string }): void {
     const client = this.#clients.get(clientId);
-    if (!client) return;
     const sendable = code !== undefined && isSendableCloseCode(code) ? code : CloseCode.Kicked;
+    if (!client) {
+      this.#listener.disconnectUnknown?.(clientId, sendable, fitReason(reason));
+      return;
+    }
     if (this.#listener.disconnect) {
       this.#listener.disconnect(client, sendable, fitReason(reason));
       return;

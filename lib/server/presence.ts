@@ -14,6 +14,8 @@ export interface PresenceHost {
   readonly cluster: Cluster;
   /** Closes a socket of this node and forgets its client. */
   closeHere(client: RegisteredClient, code: number, reason: string): void;
+  /** A client of another node. */
+  isElsewhere(clientId: string): boolean;
   sendTo(clientId: string, message: { type: string; action: string; data: unknown }): void;
   listChanged(event?: string): void;
   failed(error: unknown, place: string): void;
@@ -106,6 +108,12 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
     if (local.has(clientId)) return closeHere(client, code, reason);
     this.remove(clientId);
     this.#order(cluster.order({ op: 'disconnect', clientId, code, reason }), 'disconnectClient');
+  }
+
+  disconnectUnknown(clientId: string, code: number, reason: string): void {
+    const { cluster, isElsewhere } = this.host();
+    if (isElsewhere(clientId))
+      this.#order(cluster.order({ op: 'disconnect', clientId, code, reason }), 'disconnectClient');
   }
 
   listChanged(event?: string): void {

@@ -24,6 +24,11 @@ export class Subscribers {
     );
   }
 
+  /** True when somebody wants events that aren't named: all that there are must be heard. */
+  get wantsAll(): boolean {
+    return this.#subscribers.some(({ matcher }) => typeof matcher !== 'string' || matcher === '*');
+  }
+
   /** Highest priority first, one after the other; one that fails doesn't keep the next from running. */
   async dispatch<E extends { channel: string; message: unknown }>(event: E): Promise<void> {
     for (const { matcher, handler, place } of this.#subscribers) {

@@ -2,12 +2,15 @@ import type { Server as HttpServer } from 'node:http';
 import { Logger } from '@nestjs/common';
 import { type WebSocket, WebSocketServer as WS } from 'ws';
 import type { BusCounters, BusState } from '../cluster/bus.js';
-import { Cluster, type Order } from '../cluster/cluster.js';
+import { Cluster, type Order, PRESENCE } from '../cluster/cluster.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { ClientNotFoundError, InvalidStateError, PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { describeError } from '../routing/error-frame.js';
+import type { ClientRecord } from '../cluster/replica.js';
+import { nodeIdOf } from '../cluster/channels.js';
 import type { Delivery } from '../protocol/delivery.js';
+import type { WebSocketUser } from '../protocol/message.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { type ResolvedOptions, resolveOptions } from '../resolve-options.js';
 import { NO_RESOURCES, type Resources } from '../resources.js';
@@ -48,6 +51,16 @@ type SentData = Record<string, unknown>;
 interface ClientReference {
   ws?: WebSocket;
   clientId?: string;
+}
+
+/** A client of any node, as `fetchClients()` finds it in Redis. */
+export interface RemoteClient {
+  clientId: string;
+  lastActivity: number;
+  user: WebSocketUser | null;
+  rooms: string[];
+  /** What `updateClient()` and `joinRoom()` stored. */
+  metadata: Record<string, unknown>;
 }
 
 /** How this node stands in the cluster. */
@@ -153,6 +166,7 @@ export class WebSocketServer {
       disconnected: (client: RegisteredClient) => this.#presence.disconnected(client),
       closeHere: (client: RegisteredClient, code: number, reason: string) =>
         this.#connections.disconnect(client, code, reason),
+      isElsewhere: (clientId: string) => this.#isElsewhere(clientId),
       follow: (name: string) => this.#cluster.follow({ kind: 'room', name }),
       joinRoom: (params: JoinRequest & { ws: WebSocket }) => this.joinRoom(params),
       isAuthenticated: (client: ConnectedClient) => this.#connections.isAuthenticated(client),
@@ -282,9 +296,11 @@ export class WebSocketServer {
    */
   async joinRoom({ ws, clientId, ...request }: JoinRequest & ClientReference): Promise<boolean> {
     const client = this.#find({ ws, clientId });
-    if (!client) throw new ClientNotFoundError(clientId ?? 'of this socket');
-    if (client.ws) await this.#membership.join(client, request);
-    else await this.#cluster.order({ op: 'join', clientId: client.clientId, request });
+    const id = client?.clientId ?? clientId;
+    if (client?.ws) await this.#membership.join(client, request);
+    else if (id !== undefined && this.#isElsewhere(id))
+      await this.#cluster.order({ op: 'join', clientId: id, request });
+    else throw new ClientNotFoundError(id ?? 'of this socket');
     return true;
   }
 
@@ -292,6 +308,11 @@ export class WebSocketServer {
   leaveRoom({ ws, clientId, roomName }: ClientReference & { roomName: string }): void {
     const client = this.#find({ ws, clientId });
     if (client) this.roomManager.removeClientFromRoom({ clientId: client.clientId, roomName });
+    else if (clientId !== undefined && this.#isElsewhere(clientId)) {
+      this.#cluster
+        .order({ op: 'leave', clientId, roomName })
+        .catch((error: unknown) => this.#report.failed(error, 'leaveRoom on another node'));
+    }
   }
 
   /**
@@ -363,6 +384,27 @@ export class WebSocketServer {
   }
 
   /**
+   * Asks Redis for the clients of all nodes, whatever the `registry` option. Never hangs: nodes that couldn't be asked are
+   * named in `missing`.
+   */
+  async fetchClients(): Promise<{ clients: RemoteClient[]; missing: string[] }> {
+    const { records, missing } = await this.#cluster.fetch();
+    return { clients: records.map(toRemoteClient), missing };
+  }
+
+  /** The members of a room on all nodes, as `fetchClients()` finds them. */
+  async fetchRoom({ roomName }: { roomName: string }): Promise<{ clients: RemoteClient[]; missing: string[] }> {
+    const { clients, missing } = await this.fetchClients();
+    return { clients: clients.filter(({ rooms }) => rooms.includes(roomName)), missing };
+  }
+
+  /** The nodes that answer, this one first, and those that don't. */
+  async fetchNodes(): Promise<{ nodeIds: string[]; missing: string[] }> {
+    const { nodeIds, missing } = await this.#cluster.fetch();
+    return { nodeIds, missing };
+  }
+
+  /**
    * Sends an encoded frame: to this node's sockets at once, then to the other nodes by way of the bus. Resolves when
    * both have it; it says nothing about arrival.
    */
@@ -385,7 +427,7 @@ export class WebSocketServer {
       failed: (error, place) => this.#report.failed(error, place),
     });
     try {
-      await this.#cluster.start([...new Set([...Object.values(Event), ...this.#subscribers.channels])]);
+      await this.#cluster.start(this.#wantedEvents());
     } catch (error) {
       this.#running = undefined;
       throw error;
@@ -394,6 +436,22 @@ export class WebSocketServer {
     this.#heartbeat.start();
     this.#report.contain('events.onServerStarted', () =>
       this.options.events.onServerStarted?.({ webSocketServer: wss }),
+    );
+  }
+
+  /** Without a copy of the others, their presence is only heard where a subscriber asks for it. */
+  #wantedEvents(): string[] {
+    const events = Object.values(Event);
+    const needsPresence = this.options.registry === 'replicated' || this.#subscribers.wantsAll;
+    const own = needsPresence ? events : events.filter((event) => !PRESENCE.has(event));
+    return [...new Set([...own, ...this.#subscribers.channels])];
+  }
+
+  /** A client of another node: one that is known, or whose id says so where no copy of the others is kept. */
+  #isElsewhere(clientId: string): boolean {
+    if (this.clientManager.getClient({ clientId })) return true;
+    return (
+      this.options.registry === 'local' && this.options.redis !== undefined && !this.#cluster.isOwn(nodeIdOf(clientId))
     );
   }
 
@@ -456,3 +514,11 @@ export class WebSocketServer {
     this.#report.contain(`subscribers of ${channel}`, () => this.#subscribers.dispatch(event));
   }
 }
+
+const toRemoteClient = ({ clientId, lastActivity, user, rooms, metadata }: ClientRecord): RemoteClient => ({
+  clientId,
+  lastActivity,
+  user,
+  rooms,
+  metadata,
+});

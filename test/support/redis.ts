@@ -78,7 +78,11 @@ export class TestRedis {
 
   /** Runs one command on a connection of its own. */
   async run(command: string, ...args: (string | number)[]): Promise<unknown> {
-    const client = new Redis(this.port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null });
+    const client = new Redis(this.port, '127.0.0.1', {
+      lazyConnect: true,
+      retryStrategy: () => null,
+      disconnectTimeout: 10,
+    });
     client.on('error', () => undefined);
     try {
       await client.connect();
