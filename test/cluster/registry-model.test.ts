@@ -1,0 +1,114 @@
+import { expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
+import { type ModelNode, ModelWorld } from '../support/model-cluster.js';
+
+type Act = (world: ModelWorld, node: ModelNode, pick: number) => void | Promise<void>;
+
+const ROOMS = ['red', 'green', 'blue'] as const;
+const roomOf = (pick: number): string => ROOMS[pick % ROOMS.length] as string;
+const indexOf = (pick: number): number => Math.floor(pick / ROOMS.length);
+
+/** Everything that can happen, with its weight among the rest. */
+const ACTS: Record<string, [weight: number, act: Act]> = {
+  connect: [8, (_, node) => node.socket(() => node.connect())],
+  join: [
+    6,
+    (_, node, pick) =>
+      node.socket(() =>
+        node.change(
+          indexOf(pick),
+          (record) => (record.rooms = [...new Set([...record.rooms, roomOf(pick)])]),
+          Event.ClientJoinedRoom,
+        ),
+      ),
+  ],
+  leaveRoom: [
+    3,
+    (_, node, pick) =>
+      node.socket(() =>
+        node.change(
+          indexOf(pick),
+          (record) => (record.rooms = record.rooms.filter((room) => room !== roomOf(pick))),
+          Event.ClientLeftRoom,
+        ),
+      ),
+  ],
+  update: [3, (_, node, pick) => node.socket(() => node.change(pick, (record) => (record.metadata = { mood: pick })))],
+  kick: [4, (_, node, pick) => node.socket(() => node.disconnect(pick))],
+  startNode: [2, (world) => void (world.running.length < 5 && world.addNode())],
+  kill: [2, (_, node) => node.kill()],
+  stop: [1, (_, node) => node.leave()],
+  freeze: [3, (_, node) => node.freeze()],
+  thaw: [3, (_, node) => node.thaw()],
+  cut: [3, (_, node) => node.cut()],
+  heal: [3, (_, node) => node.heal()],
+  miss: [2, (_, node) => node.missDeliveries()],
+  redisGoes: [1, (world) => world.stopRedis()],
+  redisComes: [1, (world) => world.startRedis(false)],
+  redisComesEmpty: [1, (world) => world.startRedis(true)],
+  pass: [10, (world, _, pick) => world.advance(pick % 6)],
+  passLong: [3, (world) => world.advance(16)],
+  work: [8, (world, _, pick) => world.work(pick)],
+};
+
+const names = fc.oneof(...Object.entries(ACTS).map(([name, [weight]]) => ({ weight, arbitrary: fc.constant(name) })));
+const happenings = fc.array(fc.tuple(names, fc.nat(4), fc.nat(30)), { maxLength: 60, size: 'max' });
+
+/** How long after the last trouble everything must agree again, in half seconds. */
+const QUIET_STEPS = 28;
+
+it('agrees on every node about who is where, once quiet, whatever happened before', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 5 }), happenings, fc.integer(), async (count, acts, seed) => {
+      const world = new ModelWorld(seed);
+      for (let index = 0; index < count; index++) world.addNode();
+      await world.advance(2);
+      for (const [name, at, pick] of acts) {
+        const { running } = world;
+        const node = running[at % Math.max(1, running.length)];
+        if (node) await (ACTS[name] as [number, Act])[1](world, node, pick);
+        else world.addNode();
+      }
+      await comeToRest(world);
+      check(world);
+    }),
+    { numRuns: Number(process.env['MODEL_RUNS'] ?? 300), endOnFailure: false },
+  );
+});
+
+async function comeToRest(world: ModelWorld): Promise<void> {
+  world.startRedis(false);
+  for (const node of world.nodes) {
+    node.heal();
+    node.thaw();
+  }
+  await world.work(Infinity);
+  await world.advance(QUIET_STEPS);
+}
+
+function check(world: ModelWorld): void {
+  const { running, redis } = world;
+  const roster = (nodes: ModelNode[]): object[] =>
+    nodes.flatMap(({ own }) => [...own.values()]).toSorted((a, b) => (a.clientId < b.clientId ? -1 : 1));
+  for (const node of running) {
+    const view = [...node.view.values()].toSorted((a, b) => (a.clientId < b.clientId ? -1 : 1));
+    expect(view).toEqual(roster(running.filter((other) => other !== node)));
+    expect(new Set(node.cluster.nodeIds)).toEqual(new Set(running.map(({ cluster }) => cluster.nodeId)));
+    // Who was taken for dead goes on as somebody else; who had no trouble never was.
+    expect(world.reaped).not.toContain(node.cluster.nodeId);
+    if (!node.hadTrouble && !world.hadRedisTrouble) expect(node.cluster.nodeId).toBe(node.firstId);
+  }
+  if (running.length === 0) return;
+  expect(redis.nodes).toEqual(new Set(running.map(({ cluster }) => cluster.nodeId)));
+  const stored = running.flatMap(({ cluster }) => redis.read(cluster.nodeId)?.records ?? []);
+  expect(stored.toSorted((a, b) => (a.clientId < b.clientId ? -1 : 1))).toEqual(roster(running));
+  for (const [nodeId, { hasExpiry }] of redis.clients)
+    expect({ nodeId, hasExpiry }).toEqual({ nodeId, hasExpiry: true });
+  for (const [who, times] of world.losses) expect({ who, times }).toEqual({ who, times: 1 });
+  for (const { isDead, isLeaving, cluster, deathRecords, wipesAtDeath } of world.nodes) {
+    if (!isDead || isLeaving || wipesAtDeath !== world.wipes || !world.reaped.has(cluster.nodeId)) continue;
+    const told = deathRecords.filter((clientId) => world.losses.has(`${cluster.nodeId} ${clientId}`));
+    expect(told).toEqual(deathRecords);
+  }
+}

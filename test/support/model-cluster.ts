@@ -1,0 +1,366 @@
+import type { BusReceiver } from '../../lib/cluster/bus.js';
+import { Cluster, type ClusterParts } from '../../lib/cluster/cluster.js';
+import type { RegistryStore } from '../../lib/cluster/registry-store.js';
+import type { ClientRecord } from '../../lib/cluster/replica.js';
+import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
+import { ModelRedis } from './model-store.js';
+
+/** One command on its way to Redis. */
+interface Command {
+  apply(): unknown;
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+const STEP_MS = 500;
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Several nodes, each a real `Cluster`, on one simulated Redis, network and clock. One thing happens at a time. */
+export class ModelWorld {
+  now = 1_000;
+  readonly redis = new ModelRedis(() => this.now);
+  readonly nodes: ModelNode[] = [];
+  /** How often each loss was raised, by `<node id> <client id>`. */
+  readonly losses = new Map<string, number>();
+  /** Node ids that another node buried. */
+  readonly reaped = new Set<string>();
+  isRedisUp = true;
+  hadRedisTrouble = false;
+  /** How often Redis lost its memory. */
+  wipes = 0;
+  #random: number;
+
+  constructor(seed: number) {
+    this.#random = seed | 0;
+  }
+
+  get running(): ModelNode[] {
+    return this.nodes.filter(({ isDead, isLeaving }) => !isDead && !isLeaving);
+  }
+
+  addNode(): void {
+    this.nodes.push(new ModelNode(this, this.nodes.length));
+  }
+
+  stopRedis(): void {
+    this.isRedisUp = false;
+    this.hadRedisTrouble = true;
+    for (const node of this.nodes) node.loseConnection();
+  }
+
+  /** The nodes find it again one by one: each reconnects as one of the things that may happen next. */
+  startRedis(forgets: boolean): void {
+    if (this.isRedisUp) return;
+    if (forgets) {
+      this.redis.wipe();
+      this.wipes++;
+    }
+    this.isRedisUp = true;
+  }
+
+  /** Time passes, and most of what is under way happens; every second step all of it. */
+  async advance(steps: number): Promise<void> {
+    for (let step = 1; step <= steps; step++) {
+      this.now += STEP_MS;
+      for (const node of this.nodes) node.tick();
+      await this.work(step % 2 === 0 ? Infinity : this.below(20));
+    }
+  }
+
+  async work(most: number): Promise<void> {
+    for (let count = 0; count < most; count++) {
+      const possible = this.nodes.flatMap((node) => node.possible());
+      const next = possible[this.below(possible.length)];
+      if (!next) return;
+      next();
+      await turn();
+    }
+  }
+
+  below(limit: number): number {
+    this.#random = (this.#random + 0x6d2b79f5) | 0;
+    let bits = Math.imul(this.#random ^ (this.#random >>> 15), 1 | this.#random);
+    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
+    return limit > 0 ? ((bits ^ (bits >>> 14)) >>> 0) % limit : 0;
+  }
+
+  publish(channel: string, text: string): void {
+    for (const node of this.nodes) node.hear(channel, text);
+  }
+}
+
+export class ModelNode {
+  readonly cluster: Cluster;
+  readonly firstId: string;
+  /** The clients connected here: the truth. */
+  readonly own = new Map<string, ClientRecord>();
+  /** What this node believes of the clients elsewhere. */
+  readonly view = new Map<string, ClientRecord>();
+  isFrozen = false;
+  isDead = false;
+  isLeaving = false;
+  isStarted = false;
+  /** Frozen, cut off or made to miss something at any time. */
+  hadTrouble = false;
+  /** The clients that Redis held of it when it was killed, unless others had taken it for dead already. */
+  deathRecords: string[] = [];
+  wipesAtDeath = 0;
+  #isReachable = true;
+  #isConnected = false;
+  #receiver: BusReceiver | undefined;
+  #lastClient = 0;
+  #outbox: Command[] = [];
+  #unanswered: Command[] = [];
+  #replies: (() => void)[] = [];
+  #deliveries: (() => void)[] = [];
+  #sockets: (() => void)[] = [];
+  #beat: { every: number; due: number; task: () => void } | undefined;
+
+  constructor(
+    private readonly world: ModelWorld,
+    private readonly number: number,
+  ) {
+    this.cluster = new Cluster({ redis: undefined, prefix: 'model', registry: 'replicated' }, this.#host(), () =>
+      this.#parts(),
+    );
+    this.firstId = this.cluster.nodeId;
+    this.cluster.start([Event.ClientDisconnected, Event.ClientConnected]).then(
+      () => (this.isStarted = true),
+      () => this.kill(), // an application whose start-up failed exits
+    );
+  }
+
+  /** Something happens at a socket: now, or when the process gets round to it. */
+  socket(act: () => void): void {
+    this.#sockets.push(() => {
+      if (this.isStarted && !this.isLeaving) act();
+    });
+  }
+
+  connect(): void {
+    const clientId = `c${this.number}-${++this.#lastClient}`;
+    const record = { clientId, user: null, metadata: {}, rooms: [], lastActivity: 0 };
+    this.own.set(clientId, record);
+    this.cluster.changed(clientId, record, Event.ClientConnected);
+  }
+
+  change(index: number, edit: (record: ClientRecord) => void, event?: Event): void {
+    const record = [...this.own.values()][index % Math.max(1, this.own.size)];
+    if (!record) return;
+    edit(record);
+    this.cluster.changed(record.clientId, structuredClone(record), event);
+  }
+
+  disconnect(index: number): void {
+    const clientId = [...this.own.keys()][index % Math.max(1, this.own.size)];
+    if (clientId === undefined) return;
+    this.own.delete(clientId);
+    this.cluster.changed(clientId, undefined, Event.ClientDisconnected);
+  }
+
+  kill(): void {
+    if (this.isDead) return;
+    // Some of what it sent still arrives.
+    for (const command of this.#outbox.splice(0, this.world.below(this.#outbox.length + 1))) command.apply();
+    this.isDead = true;
+    this.#isConnected = false;
+    this.#outbox = [];
+    const { redis, reaped } = this.world;
+    if (!reaped.has(this.cluster.nodeId)) {
+      this.deathRecords = [...(redis.clients.get(this.cluster.nodeId)?.records.keys() ?? [])];
+    }
+    this.wipesAtDeath = this.world.wipes;
+  }
+
+  /** Leaves as on SIGTERM. */
+  leave(): void {
+    this.socket(() => {
+      this.isLeaving = true;
+      void this.cluster.leave().then(() => {
+        for (const command of this.#outbox.splice(0)) command.apply(); // the connection is ended, not cut
+        this.isDead = true;
+        this.#isConnected = false;
+      });
+    });
+  }
+
+  freeze(): void {
+    this.isFrozen = this.hadTrouble = true;
+  }
+
+  thaw(): void {
+    this.isFrozen = false;
+  }
+
+  cut(): void {
+    this.#isReachable = false;
+    this.loseConnection();
+  }
+
+  heal(): void {
+    this.#isReachable = true;
+  }
+
+  loseConnection(): void {
+    this.hadTrouble = true;
+    if (!this.#isConnected) return;
+    this.#isConnected = false;
+    // Some commands are still carried out, though nobody hears of it.
+    for (const command of this.#outbox.splice(0, this.world.below(this.#outbox.length + 1))) {
+      command.apply();
+      this.#unanswered.push(command);
+    }
+    const lost = [...this.#unanswered, ...this.#outbox];
+    this.#unanswered = [];
+    this.#outbox = [];
+    this.#deliveries = [];
+    this.#replies = lost.map((command) => () => command.reject(new Error('The connection broke.')));
+    this.#replies.push(() => this.#receiver?.stateChanged('down'));
+  }
+
+  /** What was delivered to it just now gets lost on the way. */
+  missDeliveries(): void {
+    this.hadTrouble = true;
+    this.#deliveries = [];
+  }
+
+  hear(channel: string, text: string): void {
+    if (this.#isConnected) this.#deliveries.push(() => this.#receiver?.event(channel, JSON.parse(text)));
+  }
+
+  tick(): void {
+    if (!this.#beat || this.isFrozen || this.isDead || this.#beat.due > this.world.now) return;
+    this.#beat.due = this.world.now + this.#beat.every;
+    this.#beat.task();
+  }
+
+  /** What may happen next at this node: the head of each of its queues. */
+  possible(): (() => void)[] {
+    if (this.isDead) return [];
+    const steps: (() => void)[] = [];
+    if (this.#outbox.length > 0) steps.push(() => this.#carryOut(this.#outbox.shift() as Command));
+    if (this.isFrozen) return steps;
+    if (!this.#isConnected && this.#isReachable && this.world.isRedisUp && this.#replies.length === 0) {
+      steps.push(() => this.#reconnect());
+    }
+    for (const queue of [this.#replies, this.#deliveries, this.#sockets]) {
+      if (queue.length > 0) steps.push(() => (queue.shift() as () => void)());
+    }
+    return steps;
+  }
+
+  #carryOut(command: Command): void {
+    const result = command.apply();
+    this.#unanswered.push(command);
+    this.#replies.push(() => {
+      this.#unanswered.shift();
+      command.resolve(result);
+    });
+  }
+
+  #reconnect(): void {
+    this.#isConnected = true;
+    this.#replies.push(() => this.#receiver?.stateChanged('ready'));
+  }
+
+  #command<T>(apply: () => T): Promise<T> {
+    if (!this.#isConnected || this.isDead) return Promise.reject(new Error('The connection is down.'));
+    return new Promise<T>((resolve, reject) => {
+      this.#outbox.push({ apply, resolve: resolve as (result: unknown) => void, reject });
+    });
+  }
+
+  #host(): ConstructorParameters<typeof Cluster>[1] {
+    return {
+      // As Presence does: what is here is never believed to be elsewhere.
+      put: (record) => void (this.own.has(record.clientId) || this.view.set(record.clientId, record)),
+      remove: (clientId) => void this.view.delete(clientId),
+      ownRecords: () => [...this.own.values()],
+      deliver: () => undefined,
+      event: () => undefined,
+      obey: () => Promise.resolve(undefined),
+      stateChanged: () => undefined,
+      failed: () => undefined,
+      describe: () => ({ code: 'X', error: 'x' }),
+    };
+  }
+
+  #parts(): ClusterParts {
+    return {
+      store: this.#store(),
+      now: () => this.world.now,
+      every: (every, task) => {
+        this.#beat = { every, task, due: this.world.now + every };
+        return () => (this.#beat = undefined);
+      },
+      bus: {
+        counters: { unpublished: 0, missing: 0, stale: 0, junk: 0 },
+        start: (receiver) =>
+          new Promise((resolve) => {
+            this.#receiver = {
+              ...receiver,
+              stateChanged: (state) => {
+                receiver.stateChanged(state);
+                if (state === 'ready') resolve();
+              },
+            };
+          }),
+        emit: (channel, message) => this.#emit(channel, message),
+        publish: () => undefined,
+        order: () => undefined,
+        follow: () => Promise.resolve(),
+        unfollow: () => undefined,
+        renameTo: () => this.#command(() => undefined),
+        forgetNode: () => undefined,
+        stop: () => Promise.resolve(),
+      },
+    };
+  }
+
+  #emit(channel: string, message: unknown): void {
+    const { nodeId, clientId, reason } = message as Record<string, string>;
+    if (channel === Event.ClientDisconnected && reason === 'node-lost') {
+      const key = `${nodeId} ${clientId}`;
+      this.world.losses.set(key, (this.world.losses.get(key) ?? 0) + 1);
+    }
+    const text = JSON.stringify(message);
+    this.#command(() => this.world.publish(channel, text)).catch(() => undefined);
+  }
+
+  /** The commands of RedisRegistryStore, in its order. */
+  #store(): RegistryStore {
+    const { redis } = this.world;
+    return {
+      register: async (nodeId, version, records) => {
+        const all = structuredClone([...records]);
+        await this.#command(() => redis.replace(nodeId, version, all));
+        await this.#command(() => redis.nodes.add(nodeId));
+      },
+      write: (nodeId, version, clientId, record) => {
+        const copy = structuredClone(record);
+        return this.#command(() => redis.write(nodeId, version, clientId, copy));
+      },
+      renew: (nodeId, version) => this.#command(() => redis.renew(nodeId, version)),
+      leases: async () => {
+        const nodeIds = await this.#command(() => this.#shuffled([...redis.nodes]));
+        const versions = await Promise.all(nodeIds.map((nodeId) => this.#command(() => redis.leaseOf(nodeId))));
+        return new Map(nodeIds.map((nodeId, index) => [nodeId, versions[index]]));
+      },
+      read: (nodeId) => this.#command(() => redis.read(nodeId)),
+      reap: async (nodeId) => {
+        const isFirst = await this.#command(() => redis.nodes.delete(nodeId));
+        if (isFirst) await this.#command(() => redis.remove(nodeId));
+        if (isFirst && !this.isLeaving) this.world.reaped.add(nodeId);
+        return isFirst;
+      },
+    };
+  }
+
+  /** A set of Redis has no order. */
+  #shuffled<T>(items: T[]): T[] {
+    return items
+      .map((item) => ({ item, at: this.world.below(1_000_000) }))
+      .toSorted((one, other) => one.at - other.at)
+      .map(({ item }) => item);
+  }
+}
