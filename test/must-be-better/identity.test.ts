@@ -67,6 +67,8 @@ describe('identity comes from the handshake', () => {
     for (const [index, userId] of ids.entries()) {
       const only = ids.map((_, other) => other === index);
       expect(await reached(peers, encodeURIComponent(userId))).toEqual(only);
+      const found = running.clients.getUserClients({ userId: encodeURIComponent(userId) });
+      expect(found.map(({ clientId }) => clientId)).toEqual([peers[index]!.clientId]);
     }
     expect(await reached(peers, 7)).toEqual(ids.map((_, index) => index === 0));
     expect(await reached(peers, Number.NaN)).toEqual(ids.map(() => false));

@@ -57,7 +57,7 @@ export class ChildApp {
 
   async ask(question: ChildQuestion): Promise<ChildAnswer> {
     const answer = this.#answer();
-    this.process.send(question);
+    this.process.send(question, () => undefined); // to an application that is gone: the answer says so
     return answer;
   }
 
