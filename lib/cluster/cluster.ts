@@ -8,6 +8,7 @@ import { MemoryBus } from './memory.bus.js';
 import { RedisBus } from './redis.bus.js';
 import type { RedisSource } from './redis-source.js';
 import { BEAT_MS, Registry } from './registry.js';
+import { withinMs } from './within.js';
 import { readRecord, RedisRegistryStore, type RegistryStore } from './registry-store.js';
 import type { ClientRecord, ReplicaView } from './replica.js';
 
@@ -62,6 +63,8 @@ export interface ClusterParts {
 /** Between nodes only: a client's metadata or identity changed. */
 const UPDATED = 'WebSocket:$ClientUpdated';
 const ORDER_TIMEOUT_MS = 10_000;
+/** How long the goodbye to the registry may hold up the end of this process. */
+const LEAVE_MS = 1_000;
 
 interface PendingOrder {
   resolve(result: unknown): void;
@@ -172,8 +175,7 @@ export class Cluster {
     this.#isLeaving = true;
     this.#stopBeating();
     this.#announceLoss(this.#nodeId, [...this.host.ownRecords()], 'node-stopping');
-    if (this.#state === 'ready')
-      await this.#registry.leave().catch((error: unknown) => this.host.failed(error as Error));
+    if (this.#state === 'ready') await withinMs(LEAVE_MS, this.#registry.leave()); // else its lease runs out
   }
 
   async stop(): Promise<void> {

@@ -1,4 +1,5 @@
 import { ConnectionError } from '../errors.js';
+import { withinMs } from './within.js';
 import type { Delivery } from '../protocol/delivery.js';
 import type { Bus, BusReceiver, BusState } from './bus.js';
 import { Channels, type Interest } from './channels.js';
@@ -11,6 +12,8 @@ import { Subscriptions } from './subscriptions.js';
 
 /** Publications that may be under way to Redis at once; more are dropped and counted, so that a frozen Redis costs no memory. */
 const MAX_IN_FLIGHT = 10_000;
+/** How long a connection may take to say goodbye. */
+const QUIT_MS = 500;
 /** A failing bus is reported once in this time, with what it lost. */
 const REPORT_EVERY_MS = 1_000;
 
@@ -210,10 +213,7 @@ export class RedisBus implements Bus {
 
 async function closeQuietly(connection: RedisConnection | undefined): Promise<void> {
   if (!connection) return;
-  try {
-    if (connection.status === 'ready') await connection.quit();
-  } catch {
-    // It is closed all the same, below.
-  }
+  // A frozen Redis doesn't say goodbye; a refused one can't. It is closed all the same.
+  if (connection.status === 'ready') await withinMs(QUIT_MS, connection.quit());
   connection.disconnect();
 }

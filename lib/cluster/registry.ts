@@ -140,9 +140,10 @@ export class Registry {
     for (const [nodeId, version] of leases) {
       if (version === undefined) await this.#bury(nodeId);
       else if (!this.host.isReplicated) continue;
-      else if (readsAll || (!this.#replica.isCurrent(nodeId, version) && this.#suspects.has(nodeId)))
-        await this.#read(nodeId);
-      else if (!this.#replica.isCurrent(nodeId, version)) suspects.add(nodeId);
+      else if (readsAll || !this.#replica.has(nodeId)) await this.#read(nodeId);
+      else if (this.#replica.isCurrent(nodeId, version)) continue;
+      else if (this.#suspects.has(nodeId)) await this.#read(nodeId);
+      else suspects.add(nodeId); // a change may be on its way
     }
     this.#suspects = suspects;
   }

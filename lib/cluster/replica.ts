@@ -39,6 +39,10 @@ export class Replica {
     return [...this.#nodes.keys()];
   }
 
+  has(nodeId: string): boolean {
+    return this.#nodes.has(nodeId);
+  }
+
   clientIdsOf(nodeId: string): string[] {
     return [...(this.#nodes.get(nodeId)?.records.keys() ?? [])];
   }
