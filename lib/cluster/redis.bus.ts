@@ -54,6 +54,7 @@ export class RedisBus implements Bus {
 
   async start(receiver: BusReceiver, events: readonly string[]): Promise<void> {
     this.#receiver = receiver;
+    this.#state = 'starting';
     const publisher = (this.#publisher = await openConnection(this.source, 'publisher'));
     const subscriber = (this.#subscriber = await openConnection(this.source, 'subscriber'));
     this.#subscriptions = new Subscriptions(subscriber, (channel) => this.#isSharded(channel));

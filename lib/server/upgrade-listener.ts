@@ -20,10 +20,16 @@ export class UpgradeListener {
     httpServer.on('upgrade', this.#onUpgrade);
   }
 
-  /** Takes no more upgrades and ends the handshakes that are under way. */
+  /**
+   * Takes no more upgrades. They are answered with 503 until `detach()`: with nobody listening, Node would hand them to
+   * the application as requests, and its 404 tells a client never to come back.
+   */
+  close(): void {
+    this.#attached?.gate.stop();
+  }
+
   detach(): void {
     this.#attached?.httpServer.off('upgrade', this.#onUpgrade);
-    this.#attached?.gate.stop();
     this.#attached = undefined;
   }
 

@@ -19,6 +19,8 @@ class Refusal {
   ) {}
 }
 
+const STOPPING = new Refusal(503, ErrorCode.Unavailable, 'The server is stopping. Try again soon.');
+
 const NOBODY = new Refusal(
   401,
   ErrorCode.Unauthenticated,
@@ -35,6 +37,7 @@ export interface UpgradeHost {
 /** Decides about upgrade requests of our path, and leaves every other to its owner. */
 export class UpgradeGate {
   readonly #pending = new Set<Duplex>();
+  #isStopping = false;
 
   constructor(
     private readonly wss: WS,
@@ -56,15 +59,14 @@ export class UpgradeGate {
     });
   };
 
-  /** Ends every handshake that is still under way. */
+  /** Ends every handshake that is still under way, and refuses those to come. */
   stop(): void {
-    for (const socket of this.#pending) {
-      this.#refuse(socket, new Refusal(503, ErrorCode.Unavailable, 'The server is stopping.'));
-    }
+    this.#isStopping = true;
+    for (const socket of this.#pending) this.#refuse(socket, STOPPING);
   }
 
   async #decide(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const refusal = this.#checkHeaders(request) ?? this.#checkCapacity();
+    const refusal = this.#isStopping ? STOPPING : (this.#checkHeaders(request) ?? this.#checkCapacity());
     if (refusal) return this.#refuse(socket, refusal);
     const user = await this.#authenticate(request, socket);
     if (socket.destroyed || socket.writableEnded) return;

@@ -489,10 +489,11 @@ export class WebSocketServer {
   async #shutDown(wss: WS): Promise<void> {
     if (this.#cluster.state === 'starting') await this.#cluster.stop(); // it may be waiting for a Redis that never comes
     await Promise.allSettled([this.#starting]); // what comes into being meanwhile would never be taken down
-    this.#listener.detach();
+    this.#listener.close();
     this.#heartbeat.stop();
     await this.#cluster.leave();
     await this.#connections.drain();
+    this.#listener.detach();
     this.#clientList?.stop();
     this.#timeouts.stop();
     wss.close();

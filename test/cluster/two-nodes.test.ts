@@ -64,6 +64,21 @@ describeWithRedis('two nodes on one Redis', () => {
     await until(() => one.clients.size + two.clients.size === 0);
   });
 
+  it('start and stop again and again', async () => {
+    const one = await start();
+    for (let round = 0; round < 3; round++) {
+      await one.server.stop();
+      expect(one.server.status.state).toBe('stopped');
+      await one.server.start();
+      const ada = await one.connect();
+      await ada.join('red');
+      await one.service.sendToRooms(['red'], message);
+      await ada.next('news', 'flash');
+    }
+    const late = await start();
+    expect(late.rooms.getRoomClients({ roomName: 'red' })).toHaveLength(1);
+  });
+
   it('give a late node the whole registry before it is ready', async () => {
     const one = await start();
     const ada = await one.connect();
