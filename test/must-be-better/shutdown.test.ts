@@ -76,6 +76,16 @@ describe('L4: the end', () => {
     expect(waiting.answer).toMatchObject({ status: 503, headers: expect.stringContaining('Retry-After') });
   });
 
+  it('who comes while the others leave is told to come back later', async () => {
+    await gather('plain');
+    const [peer] = await Promise.all([app.connect(), app.stats()]);
+    const closing = app.ask('close');
+    await peer.closed;
+    const late = await RawPeer.handshake(app.port);
+    expect(late.answer).toMatchObject({ status: 503, headers: expect.stringContaining('Retry-After') });
+    await Promise.all([late.closed, closing]);
+  });
+
   it('without clients it is immediate', async () => {
     app = await ChildApp.start();
     const peer = await app.connect();
