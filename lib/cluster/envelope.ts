@@ -18,7 +18,8 @@ export interface Header {
 /** The layout of the header. A node drops and counts what it doesn't know. */
 const VERSION = 1;
 const NEWLINE = 10;
-const MAX_HEADER_BYTES = 65_536;
+/** A delivery names each client it is for, or isn't: those of the largest node fit many times over. */
+const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 
 /** One JSON line, then the bytes that go to the sockets, untouched. */
 export function seal({ nodeId, sequence, sentAt, audience, except, copyId }: Header, frame: Uint8Array): Buffer {
@@ -44,12 +45,12 @@ function readHeader(line: string): Header | undefined {
   if (!Array.isArray(fields)) return undefined;
   const [version, nodeId, sequence, sentAt, audience, except, copyId] = fields as unknown[];
   if (version !== VERSION || typeof nodeId !== 'string' || !Number.isSafeInteger(sequence)) return undefined;
-  if (typeof sentAt !== 'number' || !isAudience(audience) || !isExcept(except) || typeof copyId !== 'number')
+  if (!Number.isFinite(sentAt) || !isAudience(audience) || !isExcept(except) || typeof copyId !== 'number')
     return undefined;
   return {
     nodeId,
     sequence: sequence as number,
-    sentAt,
+    sentAt: sentAt as number,
     audience: audience === 0 ? undefined : audience,
     except: except === 0 ? undefined : except,
     copyId: copyId === 0 ? undefined : copyId,
