@@ -1,0 +1,140 @@
+import { Injectable, type OnApplicationShutdown, type OnModuleInit, UsePipes, ValidationPipe } from '@nestjs/common';
+import { MessageBody } from '@nestjs/websockets';
+import {
+  ClientId,
+  type SubscriberEvent,
+  WebSocketClientManager,
+  WebSocketRedisSubscriberEvent as Event,
+  WebSocketServer,
+  WebSocketService,
+  WsGateway,
+  WsRoute,
+  WsSubscribe,
+} from '@scpxl/nestjs-websocket';
+import { IsIn } from 'class-validator';
+import type { Subscription } from 'rxjs';
+import { SendDto } from '../01-chat/chat.dto.js';
+import { type ChatMessage, MessageStore } from '../01-chat/message.store.js';
+import { ChatNodes } from './chat-nodes.js';
+import { LoadBalancer } from './load-balancer.js';
+
+export const NODE_NAMES = ['A', 'B', 'C'];
+
+class NodeDto {
+  @IsIn(NODE_NAMES)
+  name!: string;
+}
+
+interface SeenClient {
+  clientId: string;
+  node: string;
+  username: string;
+  rooms: string[];
+}
+
+/** Changes of one moment are one push. */
+const GATHER_MS = 60;
+
+/**
+ * Behind the page. It is a node of the cluster itself: nobody chats here, but the managers answer for all nodes, the
+ * events of all arrive, and what is sent to a room reaches its members everywhere.
+ */
+@Injectable()
+@WsGateway('cluster')
+@UsePipes(new ValidationPipe({ whitelist: true, transform: true }))
+export class ClusterGateway implements OnModuleInit, OnApplicationShutdown {
+  /** As they were before the event that is told just now: who is gone has no name any more. */
+  #seen = new Map<string, SeenClient>();
+  #pushDue: NodeJS.Timeout | undefined;
+  #changes: Subscription | undefined;
+
+  constructor(
+    private readonly nodes: ChatNodes,
+    private readonly balancer: LoadBalancer,
+    private readonly clients: WebSocketClientManager,
+    private readonly messages: MessageStore,
+    private readonly webSocketService: WebSocketService,
+    private readonly server: WebSocketServer,
+  ) {}
+
+  onModuleInit(): void {
+    this.#changes = this.nodes.changes.subscribe(({ name, state }) => {
+      this.#tell({ kind: `node-${state}`, node: name });
+      this.#pushSoon();
+    });
+  }
+
+  onApplicationShutdown(): void {
+    this.#changes?.unsubscribe();
+    clearTimeout(this.#pushDue);
+  }
+
+  @WsRoute('state')
+  state(): { nodes: unknown; clients: SeenClient[]; balancerPort: number } {
+    const clients = this.clients.getClients().flatMap((client) => {
+      const { clientId, rooms } = client;
+      const node: unknown = client['node'];
+      // The pages that watch have none.
+      if (typeof node !== 'string') return [];
+      return [{ clientId, node, username: String(client['username'] ?? ''), rooms: rooms.toSorted() }];
+    });
+    this.#seen = new Map(clients.map((client) => [client.clientId, client]));
+    return { nodes: this.nodes.list(), clients, balancerPort: this.balancer.port };
+  }
+
+  @WsRoute('start')
+  async start(@MessageBody() { name }: NodeDto): Promise<void> {
+    await this.nodes.start(name);
+  }
+
+  @WsRoute('stop')
+  async stop(@MessageBody() { name }: NodeDto): Promise<void> {
+    await this.nodes.stop(name);
+  }
+
+  @WsRoute('kill')
+  kill(@MessageBody() { name }: NodeDto): void {
+    this.nodes.kill(name);
+  }
+
+  /** From here, where no member of the room is connected, to all of them. */
+  @WsRoute('say')
+  async say(@MessageBody() { roomName, text, key }: SendDto, @ClientId() clientId: string): Promise<ChatMessage> {
+    const { message } = await this.messages.add({ roomName, clientId, username: 'The cluster page', text, key });
+    await this.webSocketService.sendToRooms([roomName], { type: 'chat', action: 'message', data: message });
+    return message;
+  }
+
+  /** What happens to clients, on whichever node. */
+  @WsSubscribe(/^WebSocket:Client/)
+  heard({ channel, message }: SubscriberEvent): void {
+    const { clientId, roomName, reason } = message as { clientId: string; roomName?: string; reason?: string };
+    const client = this.clients.getClient({ clientId });
+    const seen = this.#seen.get(clientId);
+    const node = (client?.['node'] as string | undefined) ?? seen?.node;
+    const username = (client?.['username'] as string | undefined) ?? seen?.username;
+    if (node && channel !== Event.ClientConnected) {
+      const kind = KINDS[channel];
+      this.#tell({ kind, node, username, roomName, reason });
+    }
+    this.#pushSoon();
+  }
+
+  #pushSoon(): void {
+    this.#pushDue ??= setTimeout(() => {
+      this.#pushDue = undefined;
+      this.server.broadcastToAllClients({ data: { type: 'cluster', action: 'state', data: this.state() } });
+    }, GATHER_MS).unref();
+  }
+
+  #tell(event: Record<string, unknown>): void {
+    const data = { type: 'cluster', action: 'event', data: { ...event, at: Date.now() } };
+    this.server.broadcastToAllClients({ data });
+  }
+}
+
+const KINDS: Record<string, string> = {
+  [Event.ClientDisconnected]: 'client-left',
+  [Event.ClientJoinedRoom]: 'room-joined',
+  [Event.ClientLeftRoom]: 'room-left',
+};

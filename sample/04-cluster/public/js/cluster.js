@@ -1,0 +1,128 @@
+import { WebSocketClient } from '@scpxl/nestjs-websocket/client';
+import { Guest } from './guest.js';
+
+const NAMES = [
+  'Ada',
+  'Grace',
+  'Alan',
+  'Edsger',
+  'Barbara',
+  'Donald',
+  'Radia',
+  'Ken',
+  'Frances',
+  'Dennis',
+  'Joan',
+  'Tim',
+];
+const KEPT_EVENTS = 60;
+
+/** What the page shows, without its looks. `change` is dispatched once for all changes of one moment. */
+export class Cluster extends EventTarget {
+  /** `{ name, state, port, pid }` of each node. */
+  nodes = [];
+  /** Everybody who chats, on whichever node: `{ clientId, node, username, rooms }`. */
+  clients = [];
+  /** The newest first. */
+  events = [];
+  /** The clients that live in this page. */
+  guests = [];
+  isConnected = false;
+  balancerPort = 0;
+  /** The message said last, and on which nodes guests of this page got it. */
+  lastSaid = null;
+  #client;
+  #lastEvent = 0;
+  #isChangeDue = false;
+
+  constructor() {
+    super();
+    this.#client = new WebSocketClient({
+      url: '/ws',
+      reconnect: { initial: true, minDelayMs: 200, maxDelayMs: 2_000 },
+      events: {
+        onConnected: () => void this.#connected(),
+        onDisconnected: () => this.#changed(() => (this.isConnected = false)),
+        onError: () => undefined, // the status line says it
+      },
+    });
+    this.#client.on('cluster', 'state', (state) => this.#changed(() => Object.assign(this, state)));
+    this.#client.on('cluster', 'event', (event) => this.note(event));
+  }
+
+  start() {
+    this.#client.connectToServer().catch(() => undefined); // it goes on trying
+  }
+
+  /** Starts, stops or kills a node. */
+  command(action, name) {
+    return this.#client.request('cluster', action, { name }, { timeoutMs: 15_000 });
+  }
+
+  async say(roomName, text) {
+    const key = crypto.randomUUID();
+    const said = { key, text, roomName, nodes: new Map() };
+    this.#changed(() => (this.lastSaid = said));
+    await this.#client.request('cluster', 'say', { roomName, text, key });
+  }
+
+  async addGuest(roomName) {
+    const taken = new Set(this.guests.map(({ name }) => name));
+    const name = NAMES.find((one) => !taken.has(one));
+    if (!name) throw new Error('Twelve guests are enough for one page.');
+    const guest = new Guest({
+      name,
+      roomName,
+      url: `ws://${location.hostname}:${this.balancerPort}/ws`,
+      onChange: () => this.#changed(),
+      onClosed: ({ code, willReconnect }) =>
+        this.note({ kind: 'guest-closed', username: name, code, willReconnect, at: Date.now() }),
+      onMessage: (message) => this.#arrived(guest, message),
+    });
+    this.#changed(() => this.guests.push(guest));
+    try {
+      await guest.enter();
+    } catch (error) {
+      this.removeGuest(guest);
+      throw error;
+    }
+  }
+
+  removeGuest(guest) {
+    guest.leave();
+    this.#changed(() => (this.guests = this.guests.filter((one) => one !== guest)));
+  }
+
+  /** The guest of this page behind a client, if it is one. */
+  guestOf(clientId) {
+    return this.guests.find((guest) => guest.clientId === clientId);
+  }
+
+  note(event) {
+    this.#changed(() => {
+      this.events = [{ ...event, id: ++this.#lastEvent }, ...this.events].slice(0, KEPT_EVENTS);
+    });
+  }
+
+  async #connected() {
+    const state = await this.#client.request('cluster', 'state');
+    this.#changed(() => Object.assign(this, state, { isConnected: true }));
+  }
+
+  #arrived(guest, message) {
+    if (!this.lastSaid || message.key !== this.lastSaid.key) return;
+    const node = this.clients.find(({ clientId }) => clientId === guest.clientId)?.node;
+    const { nodes } = this.lastSaid;
+    if (node) nodes.set(node, (nodes.get(node) ?? 0) + 1);
+  }
+
+  #changed(change = () => undefined) {
+    change();
+    if (this.#isChangeDue) return;
+    this.#isChangeDue = true;
+    queueMicrotask(() => {
+      this.#isChangeDue = false;
+      this.dispatchEvent(new Event('change'));
+    });
+  }
+}

@@ -1,0 +1,149 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
+import { findChromium, launchChromium } from '../support/chromium.js';
+import { hasRedis } from '../support/redis.js';
+import { type RunningSample, startSample } from './start-sample.js';
+
+const hasChromium = findChromium() !== undefined;
+const isReady = hasChromium && hasRedis();
+const suite = isReady ? describe : describe.skip;
+const why = isReady ? '' : ` (skipped: there is no ${hasChromium ? 'redis-server' : 'Chromium'})`;
+
+const node = (page: Page, name: string): Locator => page.getByRole('article', { name: `Node ${name}` });
+const clients = (page: Page, name: string): Locator => node(page, name).getByRole('listitem');
+const someone = (page: Page, name: string): Locator =>
+  page.getByRole('article').getByRole('listitem').filter({ hasText: name });
+const press = (page: Page, name: string): Promise<void> => page.getByRole('button', { name, exact: true }).click();
+const happened = (page: Page, text: string): Locator => page.getByRole('log').getByText(text, { exact: true });
+
+suite(`the page of the cluster sample in Chromium${why}`, () => {
+  jest.setTimeout(60_000);
+  let sample: RunningSample;
+  let browser: Browser;
+  const contexts: BrowserContext[] = [];
+  const problems: string[] = [];
+
+  beforeAll(async () => {
+    sample = await startSample('04-cluster');
+    browser = await launchChromium();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await sample?.stop();
+  });
+  afterEach(async () => {
+    await Promise.all(contexts.splice(0).map((context) => context.close()));
+    expect(problems.splice(0)).toEqual([]);
+  });
+
+  /** A broken policy (CSP) shows up as an error on the console; a node that was ended does, too. */
+  async function open(options: BrowserContextOptions = {}): Promise<Page> {
+    const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
+    context.setDefaultTimeout(15_000);
+    contexts.push(context);
+    const page = await context.newPage();
+    page.on('pageerror', (error) => problems.push(error.message));
+    page.on('console', (message) => {
+      const text = message.text();
+      if (message.type() === 'error' && !text.startsWith('WebSocket connection to')) problems.push(text);
+    });
+    await page.goto(sample.url);
+    await page.getByText(/^3 of 3 nodes run/).waitFor();
+    return page;
+  }
+
+  async function addGuests(page: Page, names: string[]): Promise<void> {
+    for (const name of names) {
+      await press(page, 'Add a guest');
+      await someone(page, name).filter({ hasText: '#general' }).waitFor();
+    }
+  }
+
+  it('shows a message arrive on all nodes', async () => {
+    const page = await open();
+    await addGuests(page, ['Ada', 'Grace', 'Alan']);
+    for (const name of ['A', 'B', 'C']) expect(await clients(page, name).count()).toBe(1);
+
+    const text = '<img src=x onerror=alert(1)> & hello';
+    await page.getByRole('textbox', { name: 'Message' }).fill(text);
+    await page.keyboard.press('Enter');
+    await page
+      .getByRole('status')
+      .getByText(`“${text}” reached the guests in #general: 1 on node A, 1 on node B, 1 on node C.`)
+      .waitFor();
+    for (const name of ['A', 'B', 'C']) await clients(page, name).getByText(text).waitFor();
+  });
+
+  it('shows whom a window of the chat is connected to, and its messages', async () => {
+    const page = await open();
+    await addGuests(page, ['Ada']);
+    const link = node(page, 'C').getByRole('link', { name: 'Open a chat on node C' });
+    const [chat] = await Promise.all([page.waitForEvent('popup'), link.click()]);
+    await chat.getByRole('textbox', { name: 'Your name' }).fill('Zoë');
+    await chat.getByRole('button', { name: 'Enter the chat' }).click();
+    await clients(page, 'C').filter({ hasText: 'Zoë' }).filter({ hasText: '#general' }).waitFor();
+
+    await chat.getByRole('textbox', { name: /^Message/ }).fill('Hello from a window');
+    await chat.keyboard.press('Enter');
+    await someone(page, 'Ada').getByText('Hello from a window').waitFor();
+    await chat.close();
+    await clients(page, 'C').filter({ hasText: 'Zoë' }).waitFor({ state: 'detached' });
+  });
+
+  it('kills a node: its guests move, and their ghosts are gone from it within ten seconds', async () => {
+    const page = await open();
+    await addGuests(page, ['Ada', 'Grace', 'Alan']);
+    const name = (await clients(page, 'B').locator('.client-name').innerText()).trim();
+    const elsewhere = page.locator(`.node:not([aria-labelledby="node-B"])`).getByText(name, { exact: true });
+
+    await press(page, 'Kill node B');
+    await node(page, 'B').getByText('Killed', { exact: true }).waitFor();
+    await elsewhere.waitFor();
+    await clients(page, 'B').waitFor({ state: 'detached', timeout: 10_000 });
+    await happened(page, `${name} is gone from node B: its node is lost.`).waitFor();
+    await page.getByText('2 of 3 nodes run, 3 clients').waitFor();
+
+    await press(page, 'Start node B');
+    await node(page, 'B').getByText('Running', { exact: true }).waitFor();
+    await node(page, 'B').getByText('Nobody is connected.').waitFor();
+  });
+
+  it('stops a node: its guests are told to come back and do, on another one', async () => {
+    const page = await open();
+    await addGuests(page, ['Ada', 'Grace', 'Alan']);
+    const name = (await clients(page, 'A').locator('.client-name').innerText()).trim();
+
+    await press(page, 'Stop node A');
+    await happened(page, `${name}’s connection ended with 1012: coming back.`).waitFor();
+    await happened(page, 'Node A has ended.').waitFor();
+    await page.locator(`.node:not([aria-labelledby="node-A"])`).getByText(name, { exact: true }).waitFor();
+    await page.getByText('2 of 3 nodes run, 3 clients').waitFor();
+    await press(page, 'Start node A');
+    await node(page, 'A').getByText('Running', { exact: true }).waitFor();
+  });
+
+  it('says why a guest or a message was refused', async () => {
+    const page = await open();
+    await page.getByRole('textbox', { name: 'Room' }).first().fill('Upper-Case');
+    await press(page, 'Add a guest');
+    await page.getByText('A room name has 1 to 32 characters of a–z, 0–9 and -.').waitFor();
+    await press(page, 'Send');
+    await page.getByText('A message has 1 to 1,000 characters.').waitFor();
+  });
+
+  it('works on a phone and with the keyboard', async () => {
+    const page = await open({ viewport: { width: 360, height: 700 }, colorScheme: 'dark' });
+    await page.getByRole('textbox', { name: 'Room' }).first().focus();
+    await page.keyboard.press('Enter');
+    await someone(page, 'Ada').waitFor();
+    await page.getByRole('textbox', { name: 'Message' }).focus();
+    await page.keyboard.type('w'.repeat(300));
+    await page.keyboard.press('Enter');
+    await page.locator('.heard').waitFor();
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+
+    await page.getByRole('button', { name: 'Remove Ada' }).focus();
+    await page.keyboard.press('Enter');
+    await someone(page, 'Ada').waitFor({ state: 'detached' });
+  });
+});
