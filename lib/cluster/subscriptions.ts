@@ -15,10 +15,12 @@ interface Waiting {
 export class Subscriptions {
   readonly #wanted = new Set<string>();
   readonly #held = new Set<string>();
+  /** Unwanted, and perhaps still held: UNSUBSCRIBE failed, and it isn't known whether this connection is a new one. */
+  readonly #stray = new Set<string>();
   /** Where the two may differ: a change costs no look at the others. */
   readonly #dirty = new Set<string>();
   #waiting: Waiting[] = [];
-  #working: Promise<void> | undefined;
+  #working: Promise<boolean> | undefined;
 
   constructor(
     private readonly connection: RedisConnection,
@@ -50,36 +52,38 @@ export class Subscriptions {
   /** A new connection holds nothing. Resolves when it holds everything wanted; false when it broke before that. */
   async restore(): Promise<boolean> {
     await this.#working;
+    for (const channel of this.#held) if (!this.#wanted.has(channel)) this.#stray.add(channel);
     this.#held.clear();
-    for (const channel of this.#wanted) this.#dirty.add(channel);
-    await this.#reconcile();
-    return this.#dirty.size === 0;
+    for (const channel of [...this.#wanted, ...this.#stray]) this.#dirty.add(channel);
+    return this.#reconcile();
   }
 
-  #reconcile(): Promise<void> {
-    this.#working ??= this.#work().finally(() => {
-      this.#working = undefined;
-      this.#release(() => true);
-    });
+  /** @returns false when the connection broke */
+  #reconcile(): Promise<boolean> {
+    this.#working ??= this.#work();
     return this.#working;
   }
 
-  async #work(): Promise<void> {
+  async #work(): Promise<boolean> {
     await Promise.resolve(); // the rest of this turn's changes
-    for (;;) {
+    let isComplete = true;
+    while (isComplete) {
       const changes = take(this.#dirty, BATCH);
-      if (changes.length === 0) return;
+      if (changes.length === 0) break;
       try {
         await this.#change(
           changes.filter((channel) => this.#wanted.has(channel) && !this.#held.has(channel)),
-          changes.filter((channel) => !this.#wanted.has(channel) && this.#held.has(channel)),
+          changes.filter((channel) => !this.#wanted.has(channel) && this.#mayHold(channel)),
         );
+        this.#release(({ channel }) => this.#held.has(channel));
       } catch {
         for (const channel of changes) this.#dirty.add(channel);
-        return; // the connection broke: restore() begins anew
+        isComplete = false; // the connection broke: restore() begins anew
       }
-      this.#release(({ channel }) => this.#held.has(channel));
     }
+    this.#working = undefined; // in the turn of the last look: a change from here on begins anew
+    this.#release(() => true);
+    return isComplete;
   }
 
   async #change(missing: string[], extra: string[]): Promise<void> {
@@ -93,7 +97,12 @@ export class Subscriptions {
       ...shardedExtra.map((channel) => this.connection.sunsubscribe(channel)),
     ]);
     for (const channel of missing) this.#held.add(channel);
+    for (const channel of [...missing, ...extra]) this.#stray.delete(channel);
     for (const channel of extra) this.#held.delete(channel);
+  }
+
+  #mayHold(channel: string): boolean {
+    return this.#held.has(channel) || this.#stray.has(channel);
   }
 
   #release(isDone: (waiting: Waiting) => boolean): void {
