@@ -123,7 +123,12 @@ export class Registry {
 
   async #register(): Promise<void> {
     this.#isUnwritten = false;
-    await this.host.store.register(this.#nodeId, ++this.#version, this.host.ownRecords());
+    try {
+      await this.host.store.register(this.#nodeId, ++this.#version, this.host.ownRecords());
+    } catch (error) {
+      this.#isUnwritten = true;
+      throw error;
+    }
   }
 
   async #takeNewId(): Promise<void> {
@@ -133,9 +138,10 @@ export class Registry {
   }
 
   async #readOthers(readsAll: boolean): Promise<void> {
+    const known = this.#replica.nodeIds; // before: a node heard of meanwhile may have come too late for the leases
     const leases = await this.host.store.leases();
     leases.delete(this.#nodeId);
-    for (const nodeId of this.#replica.nodeIds) if (!leases.has(nodeId)) leases.set(nodeId, undefined);
+    if (!this.#isTooSoon()) for (const nodeId of known) if (!leases.has(nodeId)) this.#forget(nodeId);
     const suspects = new Set<string>();
     for (const [nodeId, version] of leases) {
       if (version === undefined) await this.#bury(nodeId);
@@ -154,10 +160,14 @@ export class Registry {
   }
 
   async #bury(nodeId: string): Promise<void> {
-    if (this.host.now() < this.#graceUntil) return;
+    if (this.#isTooSoon()) return;
     const lost = await this.host.store.read(nodeId);
     if (await this.host.store.reap(nodeId)) this.host.reaped(nodeId, lost?.records ?? [], 'node-lost');
     this.#forget(nodeId);
+  }
+
+  #isTooSoon(): boolean {
+    return this.host.now() < this.#graceUntil;
   }
 
   #forget(nodeId: string): void {
