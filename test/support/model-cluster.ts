@@ -266,7 +266,7 @@ export class ModelNode {
   #command<T>(apply: () => T): Promise<T> {
     if (!this.#isConnected || this.isDead) return Promise.reject(new Error('The connection is down.'));
     return new Promise<T>((resolve, reject) => {
-      this.#outbox.push({ apply, resolve: resolve as (result: unknown) => void, reject });
+      this.#outbox.push({ apply, resolve, reject });
     });
   }
 

@@ -1,0 +1,223 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { RedisConnection } from '../../lib/cluster/redis-connections.js';
+import { Subscriptions } from '../../lib/cluster/subscriptions.js';
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+interface Pending {
+  carryOut(): void;
+  fail(): void;
+}
+
+/** A connection to a Redis that answers when it is told to. */
+class FakeConnection {
+  status = 'ready';
+  readonly subscribed = new Set<string>();
+  readonly commands: string[][] = [];
+  pending: Pending[] = [];
+  answersAtOnce = false;
+
+  subscribe = (...channels: string[]): Promise<void> =>
+    this.#command('subscribe', channels, (channel) => this.subscribed.add(channel));
+  unsubscribe = (...channels: string[]): Promise<void> =>
+    this.#command('unsubscribe', channels, (channel) => this.subscribed.delete(channel));
+  ssubscribe = (...channels: string[]): Promise<void> =>
+    this.#command('ssubscribe', channels, (channel) => this.subscribed.add(channel));
+  sunsubscribe = (...channels: string[]): Promise<void> =>
+    this.#command('sunsubscribe', channels, (channel) => this.subscribed.delete(channel));
+
+  answer(): void {
+    this.pending.shift()?.carryOut();
+  }
+
+  /** Breaks: what is under way fails, and the server forgets. */
+  break(): void {
+    this.status = 'reconnecting';
+    this.subscribed.clear();
+    for (const { fail } of this.pending.splice(0)) fail();
+  }
+
+  #command(name: string, channels: string[], act: (channel: string) => void): Promise<void> {
+    if (this.status !== 'ready') return Promise.reject(new Error('not ready'));
+    this.commands.push([name, ...channels]);
+    return new Promise((resolve, reject) => {
+      const carryOut = (): void => {
+        channels.forEach(act);
+        resolve();
+      };
+      if (this.answersAtOnce) carryOut();
+      else this.pending.push({ carryOut, fail: () => reject(new Error('broke')) });
+    });
+  }
+}
+
+const subscriptionsOn = (connection: FakeConnection, isSharded = (_: string): boolean => false): Subscriptions =>
+  new Subscriptions(connection as unknown as RedisConnection, isSharded);
+
+const isShardedName = (channel: string): boolean => channel >= 'c';
+
+describe('subscriptions', () => {
+  it('are what was asked for, once quiet, and add() resolves only when they are, in any order of events', async () => {
+    const channel = fc.constantFrom('a', 'b', 'c', 'd');
+    const act = fc.oneof(
+      { weight: 4, arbitrary: fc.tuple(fc.constant('add'), channel) },
+      { weight: 3, arbitrary: fc.tuple(fc.constant('remove'), channel) },
+      { weight: 4, arbitrary: fc.tuple(fc.constant('answer'), channel) },
+      { weight: 3, arbitrary: fc.tuple(fc.constant('turn'), channel) },
+      { weight: 3, arbitrary: fc.tuple(fc.constant('microtask'), channel) },
+      { weight: 1, arbitrary: fc.tuple(fc.constant('break'), channel) },
+      { weight: 1, arbitrary: fc.tuple(fc.constant('back'), channel) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(act, { maxLength: 40, size: 'max' }), async (acts) => {
+        const connection = new FakeConnection();
+        const subscriptions = subscriptionsOn(connection, isShardedName);
+        const wanted = new Set<string>();
+        let breaks = 0;
+        let removals = 0;
+        let isUp = true;
+        const restore = async (): Promise<boolean> => {
+          connection.status = 'ready';
+          const isComplete = await subscriptions.restore();
+          if (isComplete && connection.status === 'ready') isUp = true;
+          return isComplete;
+        };
+        const restores: Promise<boolean>[] = [];
+        const tooEarly: string[] = [];
+        for (const [what, name] of acts) {
+          if (what === 'add') {
+            wanted.add(name);
+            const before = [breaks, removals];
+            const wasUp = isUp;
+            void subscriptions.add(name).then(() => {
+              const isUndisturbed = wasUp && breaks === before[0] && removals === before[1];
+              if (isUndisturbed && !connection.subscribed.has(name)) tooEarly.push(name);
+            });
+          } else if (what === 'remove') {
+            removals++;
+            wanted.delete(name);
+            subscriptions.remove(name);
+          } else if (what === 'answer') connection.answer();
+          else if (what === 'turn') await turn();
+          else if (what === 'microtask') await Promise.resolve();
+          else if (what === 'break' && connection.status === 'ready') {
+            connection.break();
+            isUp = false;
+            breaks++;
+          } else if (what === 'back' && connection.status !== 'ready') {
+            restores.push(restore());
+          }
+        }
+        if (connection.status !== 'ready') {
+          restores.push(restore());
+        }
+        connection.answersAtOnce = true;
+        do {
+          connection.answer();
+          await turn();
+        } while (connection.pending.length > 0);
+        expect(connection.subscribed).toEqual(wanted);
+        expect(tooEarly).toEqual([]);
+        if (restores.length > 0) expect(await restores.at(-1)).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('hold what is asked for in the very moment the last work ends', async () => {
+    const connection = new FakeConnection();
+    connection.answersAtOnce = true;
+    const subscriptions = subscriptionsOn(connection);
+    await subscriptions.add('a');
+    await subscriptions.add('b'); // its caller runs on before the work on "a" has ended
+    expect(connection.subscribed).toEqual(new Set(['a', 'b']));
+  });
+
+  it('are restored, and say so, while more and more is asked for', async () => {
+    const connection = new FakeConnection();
+    connection.answersAtOnce = true;
+    const subscriptions = subscriptionsOn(connection);
+    subscriptions.want('all');
+    const restored = subscriptions.restore();
+    const joining = (async () => {
+      for (let room = 0; room < 20; room++) await subscriptions.add(`room ${room}`);
+    })();
+    expect(await restored).toBe(true);
+    await joining;
+    expect(connection.subscribed.size).toBe(21);
+  });
+
+  it('are not restored when the connection breaks meanwhile', async () => {
+    const connection = new FakeConnection();
+    const subscriptions = subscriptionsOn(connection);
+    subscriptions.want('all');
+    const restored = subscriptions.restore();
+    await turn();
+    connection.break();
+    expect(await restored).toBe(false);
+    connection.status = 'ready';
+    connection.answersAtOnce = true;
+    expect(await subscriptions.restore()).toBe(true);
+    expect(connection.subscribed).toEqual(new Set(['all']));
+  });
+
+  it('give up one that was to be given up when the command failed, though the connection held', async () => {
+    const connection = new FakeConnection();
+    const subscriptions = subscriptionsOn(connection);
+    const added = subscriptions.add('a');
+    await turn();
+    connection.answer();
+    await added;
+    subscriptions.remove('a');
+    await turn();
+    connection.pending.shift()?.fail();
+    await turn();
+    connection.answersAtOnce = true;
+    expect(await subscriptions.restore()).toBe(true);
+    expect(connection.subscribed).toEqual(new Set());
+  });
+
+  it('take one command for the changes of a turn, none for a join and a leave of it, and never repeat the others', async () => {
+    const connection = new FakeConnection();
+    connection.answersAtOnce = true;
+    const subscriptions = subscriptionsOn(connection);
+    const rooms = Array.from({ length: 500 }, (_, index) => `room ${index}`);
+    await Promise.all(rooms.map((room) => subscriptions.add(room)));
+    await turn();
+    expect(connection.commands).toEqual([['subscribe', ...rooms]]);
+    void subscriptions.add('new');
+    subscriptions.remove('new');
+    subscriptions.remove('room 0');
+    await subscriptions.add('other');
+    await turn();
+    expect(connection.commands.slice(1)).toEqual([
+      ['subscribe', 'other'],
+      ['unsubscribe', 'room 0'],
+    ]);
+  });
+
+  it('cost a change, not a look at all of them', async () => {
+    const connection = new FakeConnection();
+    connection.answersAtOnce = true;
+    const subscriptions = subscriptionsOn(connection);
+    const timeOf = async (prefix: string): Promise<number> => {
+      const start = performance.now();
+      for (let index = 0; index < 300; index++) await subscriptions.add(`${prefix}${index}`);
+      return performance.now() - start;
+    };
+    await timeOf('warm-up');
+    const few = await timeOf('few');
+    await Promise.all(Array.from({ length: 100_000 }, (_, index) => subscriptions.add(`room ${index}`)));
+    expect(await timeOf('many')).toBeLessThan(10 * few + 50); // a look at all would take seconds
+  });
+
+  it('are restored in commands of a thousand', async () => {
+    const connection = new FakeConnection();
+    connection.answersAtOnce = true;
+    const subscriptions = subscriptionsOn(connection);
+    subscriptions.want(...Array.from({ length: 2_500 }, (_, index) => `room ${index}`));
+    expect(await subscriptions.restore()).toBe(true);
+    expect(connection.commands.map(({ length }) => length - 1)).toEqual([1_000, 1_000, 500]);
+  });
+});

@@ -1,0 +1,316 @@
+import { describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { Channels, clientIdOf, nodeIdOf } from '../../lib/cluster/channels.js';
+import { type Header, open, seal } from '../../lib/cluster/envelope.js';
+import { type ClientRecord, Replica } from '../../lib/cluster/replica.js';
+import { IncomingSequences, OutgoingSequences } from '../../lib/cluster/sequences.js';
+
+const text = fc.string({ unit: 'binary' });
+const id = fc.string({ minLength: 1 });
+const headers: fc.Arbitrary<Header> = fc.record({
+  nodeId: text,
+  sequence: fc.maxSafeNat(),
+  sentAt: fc.maxSafeInteger(),
+  audience: fc.option(
+    fc.oneof(
+      fc.record({ kind: fc.constant('clients' as const), clientIds: fc.array(text) }),
+      fc.record({ kind: fc.constant('rooms' as const), roomNames: fc.array(text) }),
+    ),
+    { nil: undefined },
+  ),
+  except: fc.option(fc.array(text), { nil: undefined }),
+  copyId: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
+});
+
+describe('an envelope', () => {
+  it('opens to what was sealed, the frame untouched byte for byte', () => {
+    fc.assert(
+      fc.property(headers, fc.uint8Array(), (header, frame) => {
+        expect(open(seal(header, frame))).toEqual({ header, frame: Buffer.from(frame) });
+      }),
+    );
+  });
+
+  it('opens for 5,000 clients of one node as for one', () => {
+    const clientIds = Array.from({ length: 5_000 }, (_, index) => clientIdOf('n'.repeat(22), `${index}`.padStart(22)));
+    const header = { nodeId: 'n', sequence: 1, sentAt: 1, audience: { kind: 'clients' as const, clientIds } };
+    expect(open(seal({ ...header, except: clientIds }, Buffer.from('{}')))?.header).toMatchObject(header);
+  });
+
+  it('is undefined for bytes that are none, and never throws', () => {
+    fc.assert(fc.property(fc.uint8Array(), (bytes) => expect(open(Buffer.from(bytes))).toBeUndefined()));
+    fc.assert(
+      fc.property(fc.json(), fc.uint8Array(), (line, rest) => {
+        expect(open(Buffer.concat([Buffer.from(`${line}\n`), rest]))).toBeUndefined();
+      }),
+    );
+  });
+
+  it('is undefined when it is cut anywhere in its header', () => {
+    fc.assert(
+      fc.property(headers, fc.nat(), (header, at) => {
+        const sealed = seal(header, Buffer.alloc(0));
+        expect(open(sealed.subarray(0, at % sealed.length))).toBeUndefined();
+      }),
+    );
+  });
+
+  const good = [1, 'node', 7, 1_000, 0, 0, 0];
+  it.each<[string, unknown[]]>([
+    ['an older version', [0, ...good.slice(1)]],
+    ['a newer version', [2, ...good.slice(1)]],
+    ['a version that is text', ['1', ...good.slice(1)]],
+    ['nothing but a version', [1]],
+    ['a node id that is a number', good.with(1, 5)],
+    ['a sequence that is a fraction', good.with(2, 1.5)],
+    ['a sequence beyond what is safe', good.with(2, 2 ** 60)],
+    ['a time that is text', good.with(3, '1000')],
+    ['an audience of everybody', good.with(4, { kind: 'all' })],
+    ['an audience of numbers', good.with(4, { kind: 'clients', clientIds: [1] })],
+    ['an audience of null', good.with(4, null)],
+    ['an audience without names', good.with(4, { kind: 'rooms' })],
+    ['exclusions that are text', good.with(5, 'ada')],
+    ['exclusions that are numbers', good.with(5, [1])],
+    ['a copy id that is text', good.with(6, '1')],
+  ])('is undefined for %s', (_, fields) => {
+    expect(open(Buffer.from(`${JSON.stringify(good)}\n`))).toBeDefined();
+    expect(open(Buffer.from(`${JSON.stringify(fields)}\n`))).toBeUndefined();
+  });
+
+  it('is undefined for a time that is infinite', () => {
+    expect(open(Buffer.from('[1,"node",7,-1e999,0,0,0]\n'))).toBeUndefined();
+  });
+
+  it('is undefined for a header of many megabytes', () => {
+    expect(open(Buffer.from(`[1,"${'n'.repeat(20_000_000)}",7,1000,0,0,0]\n`))).toBeUndefined();
+  });
+});
+
+describe('channels', () => {
+  const channels = new Channels('app:one');
+
+  it('mean what they were made for', () => {
+    fc.assert(
+      fc.property(fc.constantFrom('room' as const, 'user' as const), id, (kind, name) => {
+        expect(channels.meaningOf(channels.interest({ kind, name }))).toEqual({
+          kind: 'delivery',
+          audience: kind === 'room' ? { kind: 'rooms', roomNames: [name] } : { kind: 'users', userIds: [name] },
+        });
+      }),
+    );
+    fc.assert(
+      fc.property(id, (name) => {
+        expect(channels.meaningOf(channels.node(name))).toEqual({ kind: 'delivery', audience: undefined });
+      }),
+    );
+    fc.assert(
+      fc.property(
+        id.filter((name) => !name.startsWith('$')),
+        (name) => expect(channels.meaningOf(channels.event(name))).toEqual({ kind: 'event', name }),
+      ),
+    );
+    expect(channels.meaningOf(channels.all)).toEqual({ kind: 'delivery', audience: { kind: 'all' } });
+  });
+
+  it('are never shared by two interests', () => {
+    const interest = fc.record({ kind: fc.constantFrom('room' as const, 'user' as const), name: id });
+    fc.assert(
+      fc.property(interest, interest, (one, other) => {
+        const isSame = one.kind === other.kind && one.name === other.name;
+        expect(channels.interest(one) === channels.interest(other)).toBe(isSame);
+      }),
+    );
+  });
+
+  it('of another prefix are foreign', () => {
+    const other = new Channels('two');
+    for (const channel of [other.all, other.node('n'), other.event('WebSocket:Custom'), 'app:on', '']) {
+      expect(channels.meaningOf(channel)).toEqual({ kind: 'foreign' });
+    }
+  });
+
+  it('tell the node of a client id, and of no other text', () => {
+    const nodeId = fc.base64String({ minLength: 4 }).filter((made) => made.length > 0);
+    fc.assert(fc.property(nodeId, text, (node, unique) => expect(nodeIdOf(clientIdOf(node, unique))).toBe(node)));
+    for (const foreign of ['', '.', '.x', 'ada', 'c0ffee-1']) expect(nodeIdOf(foreign)).toBeUndefined();
+  });
+});
+
+describe('sequences', () => {
+  it('count each channel from 1, without a hole', () => {
+    const outgoing = new OutgoingSequences();
+    fc.assert(
+      fc.property(fc.uniqueArray(id, { minLength: 1, maxLength: 5 }), fc.array(fc.nat(4)), (names, order) => {
+        const sequences = new OutgoingSequences();
+        const counted = new Map<string, number>();
+        for (const index of order) {
+          const name = names[index % names.length] as string;
+          counted.set(name, (counted.get(name) ?? 0) + 1);
+          expect(sequences.next(name)).toBe(counted.get(name));
+        }
+      }),
+    );
+    expect(outgoing.next('a')).toBe(1);
+  });
+
+  it('remember no more channels than they may, and begin a forgotten one again', () => {
+    const outgoing = new OutgoingSequences(2);
+    expect(['a', 'a', 'b', 'c', 'c', 'b', 'a'].map((channel) => outgoing.next(channel))).toEqual([1, 2, 1, 1, 2, 2, 1]);
+  });
+
+  it('find exactly what is missing between the first and the last', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 200 }), (arrives) => {
+        const publisher = new IncomingSequences().of('n');
+        const arrived = arrives.flatMap((does, index) => (does ? [index + 1] : []));
+        const missing = arrived.reduce((sum, sequence) => sum + publisher.gapBefore('c', sequence), 0);
+        const [first = 1] = arrived;
+        const last = arrived.at(-1) ?? 0;
+        expect(missing).toBe(Math.max(0, last - first + 1 - arrived.length));
+      }),
+    );
+  });
+
+  it('find no gap where a publisher began again, where listening began, or on another channel', () => {
+    const incoming = new IncomingSequences();
+    const gap = (nodeId: string, channel: string, sequence: number): number =>
+      incoming.of(nodeId).gapBefore(channel, sequence);
+    expect([gap('n', 'a', 10), gap('n', 'b', 5), gap('m', 'a', 90), gap('n', 'a', 1), gap('n', 'a', 3)]).toEqual([
+      0, 0, 0, 0, 1,
+    ]);
+    incoming.forgetChannel('a');
+    expect([gap('n', 'a', 50), gap('n', 'b', 7)]).toEqual([0, 1]);
+    incoming.forgetNode('n');
+    expect(gap('n', 'b', 70)).toBe(0);
+  });
+
+  it('call stale what took 5 s longer than usual, whatever the two clocks say', () => {
+    const delays = fc.array(fc.integer({ min: 0, max: 20_000 }), { minLength: 1, maxLength: 50 });
+    fc.assert(
+      fc.property(fc.integer({ min: -1e9, max: 1e9 }), delays, (skew, waits) => {
+        const publisher = new IncomingSequences().of('n');
+        const usual = publisher.isStale(1_000_000 + skew, 1_000_000);
+        expect(usual).toBe(false);
+        let shortest = 0;
+        for (const [index, wait] of waits.entries()) {
+          const sent = 2_000_000 + index;
+          shortest = Math.min(shortest, wait);
+          expect(publisher.isStale(sent + skew, sent + wait)).toBe(wait - shortest > 5_000);
+        }
+      }),
+    );
+  });
+
+  it('find a second copy among the last thousand, and nothing else', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 100 }), (copies) => {
+        const publisher = new IncomingSequences().of('n');
+        const seen = new Set<number>();
+        for (const copyId of copies) {
+          expect(publisher.isSecondCopy(copyId)).toBe(seen.has(copyId));
+          seen.add(copyId);
+        }
+      }),
+    );
+    const publisher = new IncomingSequences().of('n');
+    for (let copyId = 1; copyId <= 5_000; copyId++) expect(publisher.isSecondCopy(copyId)).toBe(false);
+    expect(publisher.isSecondCopy(4_000)).toBe(true);
+  });
+});
+
+/** What one node did, in order: its n-th change has version n. */
+interface History {
+  nodeId: string;
+  changes: { clientId: string; record: ClientRecord | undefined }[];
+}
+
+const recordOf = (clientId: string, rooms: string[]): ClientRecord => ({
+  clientId,
+  user: null,
+  metadata: {},
+  rooms,
+  lastActivity: 0,
+});
+
+const histories: fc.Arbitrary<History[]> = fc
+  .array(
+    fc.array(fc.tuple(fc.constantFrom('a', 'b', 'c'), fc.option(fc.subarray(['red', 'blue']), { nil: undefined })), {
+      minLength: 1,
+      maxLength: 12,
+    }),
+    { minLength: 1, maxLength: 3 },
+  )
+  .map((nodes) =>
+    nodes.map((changes, index) => ({
+      nodeId: `n${index}`,
+      changes: changes.map(([name, rooms]) => ({
+        clientId: `n${index}.${name}`,
+        record: rooms && recordOf(`n${index}.${name}`, rooms),
+      })),
+    })),
+  );
+
+const stateAt = ({ changes }: History, version: number): ClientRecord[] => {
+  const records = new Map<string, ClientRecord>();
+  for (const { clientId, record } of changes.slice(0, version)) {
+    if (record) records.set(clientId, record);
+    else records.delete(clientId);
+  }
+  return [...records.values()];
+};
+
+const byId = (one: ClientRecord, other: ClientRecord): number => (one.clientId < other.clientId ? -1 : 1);
+
+describe('a replica', () => {
+  const followed = (): { replica: Replica; view: Map<string, ClientRecord> } => {
+    const view = new Map<string, ClientRecord>();
+    const replica = new Replica({
+      put: (record) => void view.set(record.clientId, record),
+      remove: (clientId) => void view.delete(clientId),
+    });
+    return { replica, view };
+  };
+
+  it('is the same after any mixture of changes, snapshots and losses, once it is current', () => {
+    const step = fc.tuple(fc.nat(2), fc.constantFrom('change', 'change', 'snapshot', 'drop'), fc.nat(12));
+    fc.assert(
+      fc.property(histories, fc.array(step, { maxLength: 40 }), (nodes, steps) => {
+        const { replica, view } = followed();
+        for (const [at, what, pick] of steps) {
+          const history = nodes[at % nodes.length] as History;
+          const { nodeId, changes } = history;
+          const version = 1 + (pick % changes.length);
+          const { clientId, record } = changes[version - 1] as History['changes'][number];
+          if (what === 'change') replica.apply(nodeId, version, clientId, record);
+          else if (what === 'snapshot') replica.replace(nodeId, version, stateAt(history, version));
+          else replica.drop(nodeId);
+          // Never current without being right.
+          for (const other of nodes) {
+            if (!replica.isCurrent(other.nodeId, other.changes.length)) continue;
+            const shown = [...view.values()].filter((seen) => seen.clientId.startsWith(other.nodeId));
+            expect(shown.toSorted(byId)).toEqual(stateAt(other, other.changes.length).toSorted(byId));
+          }
+        }
+        for (const history of nodes) {
+          const { nodeId, changes } = history;
+          if (!replica.isCurrent(nodeId, changes.length))
+            replica.replace(nodeId, changes.length, stateAt(history, changes.length));
+          expect(replica.isCurrent(nodeId, changes.length)).toBe(true);
+        }
+        const everyone = nodes.flatMap((history) => stateAt(history, history.changes.length));
+        expect([...view.values()].toSorted(byId)).toEqual(everyone.toSorted(byId));
+        replica.clear();
+        expect(view.size).toBe(0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('keeps a client that came back under the new id of its node when the old id is dropped', () => {
+    const { replica, view } = followed();
+    replica.replace('old', 1, [recordOf('a', ['red']), recordOf('b', [])]);
+    replica.replace('new', 1, [recordOf('a', ['blue'])]);
+    replica.drop('old');
+    expect([...view.values()]).toEqual([recordOf('a', ['blue'])]);
+  });
+});
