@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { type RunningApp, startApp } from '../support/app.js';
+import { freePort, hasRedis, TestRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+const MASTER = 'pxl-test';
+
+/** A redis-server as Sentinel, which moves the name of the master to the replica when the master dies. */
+class Sentinel {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'pxl-sentinel-'));
+  #process: ChildProcess | undefined;
+
+  constructor(readonly port: number) {}
+
+  start(masterPort: number): void {
+    const file = join(this.#folder, 'sentinel.conf');
+    const lines = [
+      `port ${this.port}`,
+      'bind 127.0.0.1',
+      `dir ${this.#folder}`,
+      `sentinel monitor ${MASTER} 127.0.0.1 ${masterPort} 1`,
+      `sentinel down-after-milliseconds ${MASTER} 1000`,
+      `sentinel failover-timeout ${MASTER} 5000`,
+    ];
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    this.#process = spawn('redis-server', [file, '--sentinel'], { stdio: 'ignore' });
+  }
+
+  /** What the Sentinel itself answers, on a connection of its own. */
+  async ask(...words: string[]): Promise<unknown> {
+    const client = new Redis(this.port, '127.0.0.1', {
+      lazyConnect: true,
+      retryStrategy: () => null,
+      disconnectTimeout: 10,
+    });
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      return await client.call('SENTINEL', ...words);
+    } catch {
+      return undefined;
+    } finally {
+      client.disconnect();
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#process?.kill('SIGKILL');
+    if (this.#process?.exitCode === null && this.#process.signalCode === null) await once(this.#process, 'exit');
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+(hasRedis() ? describe : describe.skip)('a failover by Redis Sentinel', () => {
+  const ending: (() => Promise<unknown>)[] = [];
+  afterEach(async () => {
+    for (const end of ending.splice(0).toReversed()) await end();
+  });
+
+  it('is survived: sockets stay, and the nodes find each other on the new master', async () => {
+    const master = await TestRedis.start();
+    const replica = await TestRedis.start(['--replicaof', '127.0.0.1', String(master.port)]);
+    const sentinel = new Sentinel(await freePort());
+    sentinel.start(master.port);
+    ending.push(
+      () => sentinel.stop(),
+      () => replica.stop(),
+      () => master.stop(),
+    );
+    await until(async () => String(await sentinel.ask('replicas', MASTER)).includes(String(replica.port)), 15_000);
+
+    const redis = {
+      sentinels: [{ host: '127.0.0.1', port: sentinel.port }],
+      name: MASTER,
+      sentinelRetryStrategy: () => 200,
+    };
+    const start = async (): Promise<RunningApp> => {
+      const app = await startApp({ options: { redis } });
+      ending.push(() => app.close());
+      return app;
+    };
+    const [one, two] = [await start(), await start()];
+    const [ada, bob] = [await one.connect(), await two.connect()];
+    await Promise.all([ada.join('red'), bob.join('red')]);
+
+    await master.kill();
+    await until(() => one.server.status.state === 'down' && two.server.status.state === 'down', 10_000);
+    await one.service.sendToRooms(['red'], { type: 'news', action: 'local' });
+    expect((await ada.next('news', 'local')).type).toBe('news');
+    await until(() => one.server.status.state === 'ready' && two.server.status.state === 'ready', 25_000);
+    expect(one.server.status.counters.unpublished).toBeGreaterThan(0);
+
+    const everybody = [ada.clientId, bob.clientId].toSorted();
+    const members = (app: RunningApp): string[] => app.rooms.getRoomClients({ roomName: 'red' }).toSorted();
+    await until(() => [one, two].every((app) => JSON.stringify(members(app)) === JSON.stringify(everybody)), 6_000);
+    await two.service.sendToRooms(['red'], { type: 'news', action: 'after' });
+    await Promise.all([ada.next('news', 'after'), bob.next('news', 'after')]);
+    await Promise.all([ada.settle(), bob.settle()]);
+    expect([...ada.received, ...bob.received].filter(({ type }) => type === 'news')).toEqual([]);
+  }, 90_000);
+});
