@@ -12,6 +12,10 @@ export class Stage {
     }
   }
 
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
+  }
+
   add(close: () => unknown): void {
     this.#closers.push(close);
   }

@@ -48,7 +48,7 @@ suite(`the page of the cluster sample in Chromium${why}`, () => {
       if (message.type() === 'error' && !text.startsWith('WebSocket connection to')) problems.push(text);
     });
     await page.goto(sample.url);
-    await page.getByText(/^3 of 3 nodes run/).waitFor();
+    await page.getByText('3 of 3 nodes run, 0 clients').waitFor();
     return page;
   }
 

@@ -1,0 +1,72 @@
+import { setImmediate } from 'node:timers/promises';
+import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
+import type { OnModuleDestroy } from '@nestjs/common';
+import { WebSocketRedisSubscriberEvent as Event, WebSocketService } from '@scpxl/nestjs-websocket';
+import { DelayedError, type Job } from 'bullmq';
+import { countPrimes, type Step } from './primes.js';
+import { type JobNews, type JobView, type PrimesJob, QUEUE } from './queue.js';
+
+type CountJob = Job<PrimesJob, number>;
+
+/** Works in a process without sockets; `WebSocketService` reaches the users all the same. */
+@Processor(QUEUE, { concurrency: 2 })
+export class PrimesProcessor extends WorkerHost implements OnModuleDestroy {
+  #isLeaving = false;
+
+  constructor(private readonly webSocketService: WebSocketService) {
+    super();
+  }
+
+  /** Before the connections close: the worker still has to say what became of its jobs. */
+  async onModuleDestroy(): Promise<void> {
+    this.#isLeaving = true;
+    await this.worker.close();
+  }
+
+  override async process(job: CountJob, token?: string): Promise<number> {
+    const { limit, userId, mustFail } = job.data;
+    let found = 0;
+    for (const step of countPrimes(limit)) {
+      ({ found } = step);
+      await job.updateProgress(step);
+      const data = viewOf(job, 'active', step);
+      await this.webSocketService.sendToUsers([userId], { type: 'primes', action: 'progress', data });
+      if (mustFail && step.percent >= 50) throw new Error('It was told to fail halfway, and did.');
+      if (this.#isLeaving && step.percent < 100) await giveBack(job, token);
+      await setImmediate(); // other jobs, and the lock of this one
+    }
+    return found;
+  }
+
+  @OnWorkerEvent('completed')
+  async completed(job: CountJob, found: number): Promise<void> {
+    await this.#publish(Event.QueueJobCompleted, job, viewOf(job, 'completed', { percent: 100, found }));
+  }
+
+  @OnWorkerEvent('failed')
+  async failed(job: CountJob | undefined, { message }: Error): Promise<void> {
+    if (!job) return; // its record is gone, and with it the user to tell
+    await this.#publish(Event.QueueJobError, job, { ...viewOf(job, 'failed', stepOf(job)), error: message });
+  }
+
+  #publish(channel: Event, { data: { userId } }: CountJob, view: JobView): Promise<void> {
+    return this.webSocketService.publish(channel, { userId, job: view } satisfies JobNews);
+  }
+}
+
+/** Leaves a job to another worker, or to this one after its restart. */
+async function giveBack(job: CountJob, token: string | undefined): Promise<never> {
+  await job.moveToDelayed(Date.now(), token);
+  throw new DelayedError();
+}
+
+const viewOf = ({ id, data }: CountJob, state: JobView['state'], { percent, found }: Step): JobView => ({
+  jobId: String(id),
+  limit: data.limit,
+  state,
+  percent,
+  found,
+});
+
+const stepOf = ({ progress }: CountJob): Step =>
+  typeof progress === 'object' ? (progress as Step) : { percent: 0, found: 0 };
