@@ -25,8 +25,16 @@ export class MemoryBus implements Bus {
   emit(channel: string, message: unknown): void {
     const receiver = this.#receiver;
     if (!receiver || !this.#events.has(channel)) return;
-    const text = JSON.stringify(message) as string | undefined;
-    queueMicrotask(() => receiver.event(channel, text === undefined ? undefined : JSON.parse(text)));
+    let text: string;
+    try {
+      text = JSON.stringify(message) ?? 'null';
+    } catch {
+      this.counters.unpublished++;
+      return;
+    }
+    queueMicrotask(() => {
+      if (this.#receiver === receiver) receiver.event(channel, JSON.parse(text));
+    });
   }
 
   follow(): Promise<void> {

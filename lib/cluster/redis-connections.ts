@@ -46,10 +46,18 @@ const CLUSTER = {
   clusterRetryStrategy: FAIL_FAST.retryStrategy,
 };
 
-const isCluster = (connection: RedisConnection): connection is Cluster => connection.isCluster;
+export const isCluster = (connection: RedisConnection): connection is Cluster => connection.isCluster;
 
 function isConnection(source: RedisSource): source is RedisSource & RedisConnection {
   return typeof source === 'object' && typeof source.duplicate === 'function';
+}
+
+/**
+ * Resolves when every master of a Redis Cluster is connected: what is for one that is just connecting, ioredis sends to
+ * another, which sends it back, and it comes out of order.
+ */
+export async function reachAll(connection: RedisConnection): Promise<void> {
+  if (isCluster(connection)) await Promise.allSettled(connection.nodes('master').map((node) => node.ping()));
 }
 
 /** Pings, so that a connection that died without a word is noticed by its silence. Stops with the returned function. */

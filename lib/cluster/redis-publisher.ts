@@ -1,7 +1,7 @@
 import type { Audience, Delivery } from '../protocol/delivery.js';
 import { type Channels, nodeIdOf } from './channels.js';
 import { seal } from './envelope.js';
-import type { RedisConnection } from './redis-connections.js';
+import { isCluster, type RedisConnection } from './redis-connections.js';
 import { OutgoingSequences } from './sequences.js';
 
 interface Route {
@@ -73,8 +73,11 @@ export class RedisPublisher {
   }
 
   #send(channel: string, payload: Buffer, connection: RedisConnection): Promise<unknown> {
-    const isSharded = connection.isCluster && this.channels.isInterest(channel);
-    return isSharded ? connection.spublish(channel, payload) : connection.publish(channel, payload);
+    if (!isCluster(connection)) return connection.publish(channel, payload);
+    if (this.channels.isInterest(channel)) return connection.spublish(channel, payload);
+    // A PUBLISH may go to any master and ioredis takes turns: what one is told, and then another, changes places.
+    const master = connection.nodes('master').find(({ status }) => status === 'ready');
+    return (master ?? connection).publish(channel, payload);
   }
 }
 

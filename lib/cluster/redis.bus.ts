@@ -4,7 +4,7 @@ import type { Delivery } from '../protocol/delivery.js';
 import type { Bus, BusReceiver, BusState } from './bus.js';
 import { Channels, type Interest } from './channels.js';
 import { open } from './envelope.js';
-import { keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
+import { keepTalking, openConnection, reachAll, type RedisConnection } from './redis-connections.js';
 import type { RedisSource } from './redis-source.js';
 import { RedisPublisher } from './redis-publisher.js';
 import { IncomingSequences } from './sequences.js';
@@ -138,6 +138,7 @@ export class RedisBus implements Bus {
     const receiver = this.#receiver;
     const meaning = this.#channels.meaningOf(channel);
     if (!receiver || this.#state === 'stopped' || meaning.kind === 'foreign') return;
+    if (!this.#subscriptions?.wants(channel)) return; // on its way when it was given up: no gap after it counts
     if (meaning.kind === 'event') {
       return this.#receiveJson(payload, (message) => receiver.event(meaning.name, message));
     }
@@ -178,6 +179,7 @@ export class RedisBus implements Bus {
   /** Both connections are up: subscribe to everything wanted, and only then call it ready. */
   async #refresh(): Promise<void> {
     if (this.#publisher?.status !== 'ready' || this.#subscriber?.status !== 'ready') return;
+    await reachAll(this.#publisher);
     const isComplete = await this.#subscriptions?.restore();
     if (!isComplete) return; // the connection broke again: its next `ready` comes here
     if (this.#publisher?.status !== 'ready' || this.#subscriber?.status !== 'ready') return;

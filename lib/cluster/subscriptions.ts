@@ -44,6 +44,10 @@ export class Subscriptions {
     void this.#reconcile();
   }
 
+  wants(channel: string): boolean {
+    return this.#wanted.has(channel);
+  }
+
   /** Wants them without asking: before the first connection. */
   want(...channels: string[]): void {
     for (const channel of channels) this.#wanted.add(channel);

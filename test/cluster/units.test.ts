@@ -55,7 +55,7 @@ describe('an envelope', () => {
     );
   });
 
-  const good = [1, 'node', 7, 1_000, 0, 0, 0];
+  const good: unknown[] = [1, 'node', 7, 1_000, 0, 0, 0];
   it.each<[string, unknown[]]>([
     ['an older version', [0, ...good.slice(1)]],
     ['a newer version', [2, ...good.slice(1)]],

@@ -1,0 +1,384 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
+import { Cluster, Redis } from 'ioredis';
+import type { Bus } from '../../lib/cluster/bus.js';
+import type { Interest } from '../../lib/cluster/channels.js';
+import { MemoryBus } from '../../lib/cluster/memory.bus.js';
+import { RedisBus } from '../../lib/cluster/redis.bus.js';
+import { RedisRegistryStore } from '../../lib/cluster/registry-store.js';
+import { BusRecorder, type RecordedBus, settle } from '../support/bus-recorder.js';
+import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+const EVENT = 'WebSocket:Custom';
+const EVENTS = [EVENT, 'WebSocket:SendMessage'];
+const room = (name: string): Interest => ({ kind: 'room', name });
+const user = (name: string): Interest => ({ kind: 'user', name });
+const frameOf = (text: string): Buffer => Buffer.from(text);
+
+interface Underground {
+  /** Are there other nodes at all? */
+  isShared: boolean;
+  isSharded: boolean;
+  open(): Promise<void>;
+  close(): Promise<void>;
+  make(prefix: string, nodeId: string): Bus;
+  /** The names of the connections that buses still hold. */
+  connections(): Promise<string[]>;
+}
+
+const namesOf = (list: unknown): string[] => String(list).match(/name=\S*pxl-\S+/g) ?? [];
+
+function inMemory(): Underground {
+  const nothing = (): Promise<void> => Promise.resolve();
+  return {
+    isShared: false,
+    isSharded: false,
+    open: nothing,
+    close: nothing,
+    make: () => new MemoryBus(),
+    connections: () => Promise.resolve([]),
+  };
+}
+
+function onRedis(): Underground {
+  let redis: TestRedis;
+  return {
+    isShared: true,
+    isSharded: false,
+    open: async () => void (redis = await TestRedis.start()),
+    close: () => redis.stop(),
+    make: (prefix, nodeId) => new RedisBus(redis.url, prefix, nodeId),
+    connections: async () => namesOf(await redis.run('CLIENT', 'LIST')),
+  };
+}
+
+function onRedisCluster(): Underground {
+  let servers: Awaited<ReturnType<typeof startRedisCluster>>;
+  let source: Cluster;
+  return {
+    isShared: true,
+    isSharded: true,
+    open: async () => {
+      servers = await startRedisCluster();
+      source = new Cluster(
+        servers.nodes.map(({ port }) => ({ host: '127.0.0.1', port })),
+        { lazyConnect: true },
+      );
+    },
+    close: async () => {
+      source.disconnect();
+      await servers.stop();
+    },
+    make: (prefix, nodeId) => new RedisBus(source, prefix, nodeId),
+    connections: async () => {
+      const lists = await Promise.all(servers.nodes.map((node) => node.run('CLIENT', 'LIST')));
+      return lists.flatMap(namesOf);
+    },
+  };
+}
+
+contract('MemoryBus', inMemory(), describe);
+contract('RedisBus on one Redis', onRedis(), hasRedis() ? describe : describe.skip);
+contract('RedisBus on a Redis Cluster of three masters', onRedisCluster(), hasRedis() ? describe : describe.skip);
+
+function contract(name: string, underground: Underground, describeIt: typeof describe.skip): void {
+  const { isShared, isSharded } = underground;
+  const started: RecordedBus[] = [];
+  let prefix = '';
+  let count = 0;
+
+  const start = async (nodeId = `n${started.length + 1}`): Promise<RecordedBus> => {
+    const bus = underground.make(prefix, nodeId);
+    const recorder = Object.assign(new BusRecorder(), { nodeId, bus });
+    started.push(recorder);
+    await bus.start(recorder, EVENTS);
+    return recorder;
+  };
+  const quiet = (): Promise<void> => settle(started, EVENT, isSharded);
+
+  describeIt(name, () => {
+    beforeAll(() => underground.open(), 30_000);
+    afterAll(() => underground.close(), 30_000);
+    beforeEach(() => void (prefix = `app${++count}`));
+    afterEach(async () => {
+      await Promise.all(started.splice(0).map(({ bus }) => bus.stop()));
+    });
+
+    it('is ready when start() has resolved, and tells it once', async () => {
+      const { states } = await start();
+      expect(states).toEqual(['ready']);
+    });
+
+    it('brings an event to its own node, after the turn of the caller, as JSON carries it', async () => {
+      const { bus, events } = await start();
+      bus.emit(EVENT, { at: new Date(0), gone: undefined, list: [1, undefined], deep: { text: 'ü\n' } });
+      expect(events).toEqual([]);
+      await until(() => events.length > 0);
+      expect(events).toEqual([[EVENT, { at: '1970-01-01T00:00:00.000Z', list: [1, null], deep: { text: 'ü\n' } }]]);
+    });
+
+    it('brings events in their order, those without content as null, and none that nobody asked for', async () => {
+      const { bus, events } = await start();
+      for (const message of [1, 'two', null, undefined, [5]]) bus.emit(EVENT, message);
+      bus.emit('WebSocket:Other', 'unasked');
+      await until(() => events.length >= 5);
+      await quiet();
+      expect(events.map(([, message]) => message)).toEqual([1, 'two', null, null, [5]]);
+    });
+
+    it('counts an event that has no JSON form, and throws nothing', async () => {
+      const { bus, events } = await start();
+      const circular: { self?: unknown } = {};
+      circular.self = circular;
+      bus.emit(EVENT, circular);
+      bus.emit(EVENT, 1n);
+      await until(() => bus.counters.unpublished === 2);
+      await quiet();
+      expect(events).toEqual([]);
+    });
+
+    it('never brings a delivery back to its own node', async () => {
+      const { bus, deliveries } = await start();
+      await Promise.all([bus.follow(room('red')), bus.follow(user('7'))]);
+      bus.publish({ audience: { kind: 'all' }, frame: frameOf('1') });
+      bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf('2') });
+      bus.publish({ audience: { kind: 'users', userIds: [7] }, frame: frameOf('3') });
+      bus.publish({ audience: { kind: 'clients', clientIds: ['n1.x'] }, frame: frameOf('4') });
+      await quiet();
+      expect(deliveries).toEqual([]);
+    });
+
+    it('brings nothing after stop(), and ends every connection', async () => {
+      const { bus, events, deliveries, states } = await start();
+      bus.emit(EVENT, 'late');
+      await bus.stop();
+      const seen = events.length;
+      bus.emit(EVENT, 'later');
+      bus.publish({ audience: { kind: 'all' }, frame: frameOf('later') });
+      await bus.follow(room('red'));
+      bus.unfollow(room('red'));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(events.length).toBe(seen);
+      expect(deliveries).toEqual([]);
+      expect(states).toEqual(['ready', 'stopped']);
+      await until(async () => (await underground.connections()).length === 0);
+      await bus.stop();
+    });
+
+    it('can be started again', async () => {
+      const one = await start();
+      const two = isShared ? await start() : undefined;
+      await one.bus.stop();
+      await one.bus.start(one, EVENTS);
+      expect(one.states).toEqual(['ready', 'stopped', 'ready']);
+      one.bus.emit(EVENT, 'again');
+      await until(() => started.every(({ events }) => events.length === 1));
+      await one.bus.follow(room('red'));
+      two?.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf('red') });
+      if (two) await until(() => one.deliveries.length === 1);
+    });
+
+    if (isShared) betweenNodes();
+  });
+
+  function betweenNodes(): void {
+    it('brings an event to every node once, the one that raised it too', async () => {
+      const [one, two, three] = [await start(), await start(), await start()];
+      for (const { bus, nodeId } of started) bus.emit(EVENT, nodeId);
+      await quiet();
+      for (const { events } of [one, two, three]) {
+        expect(new Set(events.map(([, message]) => message))).toEqual(new Set(['n1', 'n2', 'n3']));
+        expect(events).toHaveLength(3);
+      }
+    });
+
+    it('brings a delivery for everybody to every other node once', async () => {
+      const [one, two, three] = [await start(), await start(), await start()];
+      one.bus.publish({ audience: { kind: 'all' }, except: ['n2.a', 'n3.b'], frame: frameOf('hello') });
+      await quiet();
+      expect(one.deliveries).toEqual([]);
+      const delivery = { audience: { kind: 'all' }, except: ['n2.a', 'n3.b'], frame: frameOf('hello') };
+      expect([two.deliveries, three.deliveries]).toEqual([[delivery], [delivery]]);
+    });
+
+    it('brings the bytes of a frame untouched', async () => {
+      const [one, two] = [await start(), await start()];
+      await two.bus.follow(room('red'));
+      await fc.assert(
+        fc.asyncProperty(fc.uint8Array({ maxLength: 2_000 }), async (frame) => {
+          two.deliveries.length = 0;
+          one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame });
+          await until(() => two.deliveries.length > 0);
+          expect(Buffer.compare(Buffer.from(two.deliveries[0]?.frame ?? []), Buffer.from(frame))).toBe(0);
+        }),
+        { numRuns: 40 },
+      );
+      const large = Buffer.alloc(3_000_000, 10);
+      one.bus.publish({ audience: { kind: 'all' }, frame: large });
+      await until(() => two.deliveries.some(({ frame }) => large.equals(frame)));
+    });
+
+    it('brings a delivery for rooms only where one is followed, from the moment follow() has resolved', async () => {
+      const [one, two, three] = [await start(), await start(), await start()];
+      for (let index = 0; index < 30; index++) {
+        const name = `room-${index}`;
+        await two.bus.follow(room(name));
+        one.bus.publish({ audience: { kind: 'rooms', roomNames: [name] }, frame: frameOf(name) });
+      }
+      await quiet();
+      expect(two.frames.toSorted()).toEqual(Array.from({ length: 30 }, (_, index) => `room-${index}`).toSorted());
+      expect(three.deliveries).toEqual([]);
+      expect(two.deliveries[0]?.audience.kind).toBe('rooms');
+    });
+
+    it('brings one copy for two rooms, with both, and to whoever follows just one', async () => {
+      const [one, two, three] = [await start(), await start(), await start()];
+      await Promise.all([two.bus.follow(room('red')), two.bus.follow(room('blue')), three.bus.follow(room('blue'))]);
+      const roomNames = ['red', 'blue', 'red'];
+      for (let index = 0; index < 20; index++) {
+        one.bus.publish({ audience: { kind: 'rooms', roomNames }, except: ['x'], frame: frameOf(`${index}`) });
+      }
+      await quiet();
+      for (const { deliveries, frames } of [two, three]) {
+        expect(frames.toSorted()).toEqual(Array.from({ length: 20 }, (_, index) => `${index}`).toSorted());
+        const audience = { kind: 'rooms', roomNames: ['red', 'blue'] };
+        expect(deliveries.every((delivery) => JSON.stringify(delivery.audience) === JSON.stringify(audience))).toBe(
+          true,
+        );
+        expect(deliveries[0]?.except).toEqual(['x']);
+      }
+    });
+
+    it('brings a delivery for users only where such a user is followed, numbers and texts alike', async () => {
+      const [one, two, three] = [await start(), await start(), await start()];
+      await Promise.all([two.bus.follow(user('7')), three.bus.follow(user('ada'))]);
+      await three.bus.follow(room('7')); // another thing than the user 7
+      one.bus.publish({ audience: { kind: 'users', userIds: [7, '7', 'bob'] }, frame: frameOf('seven') });
+      one.bus.publish({ audience: { kind: 'users', userIds: ['ada'] }, frame: frameOf('ada') });
+      await quiet();
+      expect([one.frames, two.frames, three.frames]).toEqual([[], ['seven'], ['ada']]);
+      expect(two.deliveries[0]?.audience).toEqual({ kind: 'users', userIds: ['7'] });
+    });
+
+    it('brings a delivery for clients to their nodes alone, once each, with those that are there', async () => {
+      const [one, two, three] = [await start(), await start(), await start()];
+      const clientIds = ['n2.a', 'n1.own', 'n2.b', 'n2.a', 'nobody', 'n9.gone'];
+      one.bus.publish({ audience: { kind: 'clients', clientIds }, frame: frameOf('you') });
+      await quiet();
+      expect([one.deliveries, three.deliveries]).toEqual([[], []]);
+      expect(two.deliveries).toEqual([
+        { audience: { kind: 'clients', clientIds: ['n2.a', 'n2.b'] }, except: undefined, frame: frameOf('you') },
+      ]);
+    });
+
+    it('reaches 4,000 clients of one node', async () => {
+      const [one, two] = [await start(), await start('n'.repeat(22))];
+      const clientIds = Array.from({ length: 4_000 }, (_, index) => `${two.nodeId}.${String(index).padStart(22, 'x')}`);
+      one.bus.publish({ audience: { kind: 'clients', clientIds }, frame: frameOf('you') });
+      await quiet();
+      expect(two.deliveries.map(({ audience }) => audience)).toEqual([{ kind: 'clients', clientIds }]);
+      expect(two.bus.counters.junk).toBe(0);
+    });
+
+    it('keeps the order of one publisher in a room', async () => {
+      const [one, two] = [await start(), await start()];
+      await two.bus.follow(room('red'));
+      for (let index = 0; index < 500; index++) {
+        one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf(`${index}`) });
+      }
+      await until(() => two.deliveries.length >= 500);
+      expect(two.frames).toEqual(Array.from({ length: 500 }, (_, index) => `${index}`));
+      expect(two.bus.counters).toEqual({ unpublished: 0, missing: 0, stale: 0, junk: 0 });
+    });
+
+    it('brings nothing of a room after unfollow(), and counts no gap when it is followed again', async () => {
+      const [one, two] = [await start(), await start()];
+      const say = (text: string): void =>
+        one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf(text) });
+      await two.bus.follow(room('red'));
+      for (let round = 0; round < 10; round++) {
+        const before = two.deliveries.length;
+        say(`heard ${round}`);
+        await until(() => two.deliveries.length === before + 1);
+        say('on its way');
+        two.bus.unfollow(room('red'));
+        await two.bus.follow(room(`other ${round}`)); // after it in the same queue of commands
+        await quiet();
+        for (let index = 0; index < 3; index++) say('unheard');
+        await quiet();
+        await two.bus.follow(room('red'));
+      }
+      expect(two.frames).not.toContain('unheard');
+      expect(two.bus.counters.missing).toBe(0);
+    });
+
+    it('carries an order to one node, which learns who asks', async () => {
+      const [one, two, three] = [await start(), await start(), await start()];
+      one.bus.order('n2', { id: 1, op: 'disconnect', text: 'ü\n' });
+      two.bus.order('n1', { id: 1, op: 'answer' });
+      one.bus.order('n9', { nobody: true });
+      await quiet();
+      expect(two.orders).toEqual([['n1', { id: 1, op: 'disconnect', text: 'ü\n' }]]);
+      expect(one.orders).toEqual([['n2', { id: 1, op: 'answer' }]]);
+      expect(three.orders).toEqual([]);
+      expect([one, two, three].flatMap(({ deliveries }) => deliveries)).toEqual([]);
+    });
+
+    it('goes on under a new id, and is found under the old one, too', async () => {
+      const [one, two] = [await start(), await start()];
+      await (two.bus as RedisBus).renameTo('n2-new');
+      one.bus.publish({ audience: { kind: 'clients', clientIds: ['n2.a', 'n2-new.b'] }, frame: frameOf('you') });
+      two.bus.publish({ audience: { kind: 'clients', clientIds: ['n2.a', 'n2-new.b'] }, frame: frameOf('own') });
+      two.bus.order('n1', { id: 2 });
+      await quiet();
+      expect(two.deliveries.map(({ audience }) => JSON.stringify(audience)).toSorted()).toEqual(
+        ['n2-new.b', 'n2.a'].map((clientId) => JSON.stringify({ kind: 'clients', clientIds: [clientId] })),
+      );
+      expect(one.orders).toEqual([['n2-new', { id: 2 }]]);
+    });
+
+    it('hears nothing of another prefix', async () => {
+      const one = await start();
+      prefix += '-other';
+      const other = await start();
+      one.bus.publish({ audience: { kind: 'all' }, frame: frameOf('mine') });
+      one.bus.emit('WebSocket:SendMessage', 'mine');
+      await settle([one], EVENT, isSharded);
+      await settle([other], EVENT, isSharded);
+      expect([other.deliveries, other.events]).toEqual([[], []]);
+    });
+
+    it('lets a record written after its node was buried go by itself', async () => {
+      const { bus } = await start();
+      const { connection } = bus as RedisBus;
+      const store = new RedisRegistryStore(() => connection, prefix);
+      const record = { clientId: 'n1.a', user: null, metadata: {}, rooms: [], lastActivity: 0 };
+      await store.register('n1', 1, []);
+      expect([await store.reap('n1'), await store.reap('n1')]).toEqual([true, false]);
+      await store.write('n1', 2, 'n1.a', record);
+      expect(await connection.pttl(`${prefix}:{n1}:clients`)).toBeGreaterThan(0);
+      await store.write('n1', 3, 'n1.a', undefined);
+      expect(await connection.pttl(`${prefix}:{n1}:clients`)).toBeGreaterThan(0);
+      expect(await store.renew('n1', 3)).toBe(false);
+    });
+
+    it('drops and counts junk from any other process', async () => {
+      const one = await start();
+      const { connection } = one.bus as RedisBus;
+      const junk = ['', '\n', 'hello', '{}\n', '[2,"n",1,1,0,0,0]\n{}', Buffer.from([0xff, 0xfe, 10])];
+      for (const payload of junk) await connection.publish(`${prefix}:$all`, payload);
+      await connection.publish(`${prefix}:${EVENT}`, '{not json');
+      const nodeChannel = `${prefix}:$node:n1`;
+      const order = `[1,"other",1,${Date.now()},0,0,0]\nnot json`;
+      await (connection instanceof Redis
+        ? connection.publish(nodeChannel, order)
+        : connection.spublish(nodeChannel, order));
+      await connection.publish(`${prefix}:${EVENT}`, '{"plain":"JSON"}');
+      await until(() => one.events.length === 1);
+      await quiet();
+      expect(one.bus.counters.junk).toBe(junk.length + 2);
+      expect([one.events, one.deliveries, one.orders]).toEqual([[[EVENT, { plain: 'JSON' }]], [], []]);
+    });
+  }
+}

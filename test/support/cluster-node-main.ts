@@ -1,0 +1,198 @@
+import { type INestApplication, Injectable } from '@nestjs/common';
+import type { ConnectedClient, ServerStatus, WebSocketOptions } from '../../lib/index.js';
+import { WebSocketServer, WebSocketService, WsSubscribe } from '../../lib/index.js';
+import { startApp } from './app.js';
+import type { Publication } from './ledger.js';
+
+/** What a test says of a node; the rest is as in `startApp`. */
+export interface NodeSettings {
+  options: WebSocketOptions;
+  /** Ioredis options of a Redis Cluster whose masters listen on these ports. */
+  clusterPorts?: number[];
+}
+
+export interface KnownClient {
+  clientId: string;
+  isHere: boolean;
+  userId: string | number | null;
+  rooms: string[];
+  metadata: Record<string, unknown>;
+}
+
+export interface HeardEvent {
+  channel: string;
+  message: unknown;
+  at: number;
+  /** By `subscriberEventHandler`, or by a `@WsSubscribe` method. */
+  by: 'option' | 'method';
+}
+
+export interface NodeStatus extends ServerStatus {
+  isListening: boolean;
+  errors: string[];
+  /** What the process takes of the machine's memory, in bytes. */
+  rss: number;
+}
+
+export interface PublishOrder {
+  publisher: string;
+  rooms: string[];
+  /** Left out: until `halt`. */
+  count?: number;
+  /** The first number. @default 1 */
+  from?: number;
+  /** Milliseconds between two; 0: as fast as it goes. */
+  gapMs?: number;
+  padding?: number;
+}
+
+export interface Commands {
+  status(): NodeStatus;
+  clients(): KnownClient[];
+  members(roomName: string): string[];
+  heard(): HeardEvent[];
+  /** Publishes numbered messages for each room; the answer is its ledger. */
+  publish(order: PublishOrder): Promise<Publication[]>;
+  /** Ends every `publish` that is under way. */
+  halt(): void;
+  send(kind: 'all' | 'rooms' | 'clients' | 'users', names: string[], data: unknown, except?: string[]): Promise<void>;
+  raise(channel: string, data: unknown): void;
+  join(clientId: string, roomName: string): Promise<boolean>;
+  leave(clientId: string, roomName: string): void;
+  kick(clientId: string, code: number, reason: string): void;
+  update(clientId: string, key: string, data: unknown): void;
+  ask(clientId: string, data: unknown): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export type ToNode = { id: number; command: keyof Commands; args: unknown[] };
+export type FromNode =
+  { created: true } | { port: number } | { failed: string } | { id: number; result?: unknown; error?: string };
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as NodeSettings;
+const heard: HeardEvent[] = [];
+const errors: Error[] = [];
+let app: INestApplication | undefined;
+let isListening = false;
+let halts = 0;
+
+const server = (): WebSocketServer => (app as INestApplication).get(WebSocketServer);
+const service = (): WebSocketService => (app as INestApplication).get(WebSocketService);
+const tell = (message: FromNode): void => void process.send?.(message);
+
+@Injectable()
+class Listener {
+  @WsSubscribe('shop:sale')
+  onSale({ channel, message }: { channel: string; message: unknown }): void {
+    heard.push({ channel, message, at: Date.now(), by: 'method' });
+  }
+}
+
+const commands: Commands = {
+  status: () => ({
+    ...server().status,
+    isListening,
+    errors: errors.map(String),
+    rss: process.memoryUsage().rss,
+  }),
+  clients: () => server().getClients().map(known),
+  members: (roomName) => server().roomManager.getRoomClients({ roomName }),
+  heard: () => heard,
+  publish,
+  halt: () => void halts++,
+  send: (kind, names, data, except) => {
+    const message = { type: 'news', action: 'flash', data };
+    if (kind === 'all') return service().broadcast(message, { except });
+    if (kind === 'rooms') return service().sendToRooms(names, message, { except });
+    if (kind === 'users') return service().sendToUsers(names, message, { except });
+    return service().sendToClients(names, message, { except });
+  },
+  raise: (channel, data) => server().publish({ channel, data }),
+  join: (clientId, roomName) => server().joinRoom({ clientId, roomName }),
+  leave: (clientId, roomName) => server().leaveRoom({ clientId, roomName }),
+  kick: (clientId, code, reason) => server().clientManager.disconnectClient({ clientId, code, reason }),
+  update: (clientId, key, data) => server().clientManager.updateClient({ clientId, key, data }),
+  ask: (clientId, data) => {
+    const client = server().clientManager.getClient({ clientId });
+    return client
+      ? client.request('quiz', 'question', data, { timeoutMs: 2_000 })
+      : Promise.reject(new Error('unknown'));
+  },
+  close: () => (app as INestApplication).close(),
+};
+
+function known(client: ConnectedClient): KnownClient {
+  const { clientId, ws, user, rooms } = client;
+  const metadata = { username: client['username'], mood: client['mood'] };
+  return { clientId, isHere: ws !== null, userId: user?.userId ?? null, rooms: [...rooms], metadata };
+}
+
+async function publish({ publisher, rooms, count = Infinity, from = 1, gapMs = 0, padding = 0 }: PublishOrder) {
+  const published: Publication[] = [];
+  const pad = 'x'.repeat(padding);
+  const haltsBefore = halts;
+  for (let n = from; n < from + count && halts === haltsBefore; n++) {
+    for (const room of rooms) {
+      published.push({ publisher, room, n, at: Date.now() });
+      void service().sendToRooms([room], {
+        type: 'ledger',
+        action: 'entry',
+        data: { publisher, room, n, ...(pad && { pad }) },
+      });
+    }
+    if (gapMs > 0) await new Promise((resolve) => setTimeout(resolve, gapMs));
+    else if (n % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return published;
+}
+
+process.on('message', ({ id, command, args }: ToNode) => {
+  const run = commands[command] as (...given: unknown[]) => unknown;
+  void Promise.resolve()
+    .then(() => run(...args))
+    .then(
+      (result) => tell({ id, result }),
+      (error: unknown) => tell({ id, error: String(error) }),
+    );
+});
+process.on('disconnect', () => process.exit(1)); // the test is gone
+
+async function redisCluster(ports: number[]): Promise<WebSocketOptions> {
+  const { Cluster } = await import('ioredis');
+  const redis = new Cluster(
+    ports.map((port) => ({ host: '127.0.0.1', port })),
+    { lazyConnect: true },
+  );
+  redis.on('error', () => undefined);
+  return { redis };
+}
+
+try {
+  await startApp({
+    providers: [Listener],
+    options: {
+      ...settings.options,
+      ...(settings.clusterPorts && (await redisCluster(settings.clusterPorts))),
+      auth: {
+        required: false,
+        authenticate: ({ url = '' }) => {
+          const userId = new URL(url, 'ws://here').searchParams.get('userId');
+          return userId === null ? null : { userId, payload: {} };
+        },
+      },
+      subscriberEventHandler: ({ channel, message }) =>
+        void heard.push({ channel, message, at: Date.now(), by: 'option' }),
+      events: { onError: ({ error }) => void errors.push(error) },
+    },
+    configure: (created) => {
+      app = created;
+      created.enableShutdownHooks();
+      tell({ created: true });
+    },
+  }).then(({ port }) => {
+    isListening = true;
+    tell({ port });
+  });
+} catch (error) {
+  tell({ failed: String(error) });
+}
