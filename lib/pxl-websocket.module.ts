@@ -142,7 +142,7 @@ export class PxlWebSocketModule
 
   async beforeApplicationShutdown(): Promise<void> {
     this.client?.disconnect();
-    await this.server.stop();
+    await this.server.stop({ endsApplication: true });
     await this.emitter?.close();
   }
 

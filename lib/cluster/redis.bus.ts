@@ -14,6 +14,7 @@ import { Subscriptions } from './subscriptions.js';
 const MAX_IN_FLIGHT = 10_000;
 /** How long a connection may take to say goodbye. */
 const QUIT_MS = 500;
+const MAX_BYTES_IN_FLIGHT = 32 * 1_024 * 1_024;
 /** A failing bus is reported once in this time, with what it lost. */
 const REPORT_EVERY_MS = 1_000;
 
@@ -32,6 +33,7 @@ export class RedisBus implements Bus {
   #receiver: BusReceiver | undefined;
   #state: BusState = 'starting';
   #inFlight = 0;
+  #bytesInFlight = 0;
   #lastReport = 0;
   #stopPings: (() => void)[] = [];
 
@@ -66,7 +68,10 @@ export class RedisBus implements Bus {
     for (const connection of [publisher, subscriber]) {
       connection.on('error', (error: Error) => this.#report(error));
       connection.on('ready', () => void this.#refresh());
-      connection.on('close', () => this.#setState('down'));
+      connection.on('close', () => {
+        this.#setState('down');
+        this.#report(new ConnectionError('The connection to Redis was closed.')); // when Redis hangs up, no error says so
+      });
       this.#stopPings.push(keepTalking(connection));
     }
     const isReady = new Promise<void>((resolve, reject) => {
@@ -79,7 +84,8 @@ export class RedisBus implements Bus {
   }
 
   publish(delivery: Delivery): void {
-    this.#send((connection) => this.#outgoing.publish(delivery, this.#nodeId, connection));
+    const publish = (connection: RedisConnection) => this.#outgoing.publish(delivery, this.#nodeId, connection);
+    this.#send(publish, delivery.frame.byteLength);
   }
 
   order(nodeId: string, order: unknown): void {
@@ -121,17 +127,18 @@ export class RedisBus implements Bus {
   }
 
   /** Nothing waits: what can't go out now is counted. */
-  #send(publish: (connection: RedisConnection) => Promise<void>): void {
+  #send(publish: (connection: RedisConnection) => Promise<void>, bytes = 0): void {
     const connection = this.#publisher;
-    if (connection?.status !== 'ready' || this.#inFlight >= MAX_IN_FLIGHT) return this.#lost();
+    const isFull = this.#inFlight >= MAX_IN_FLIGHT || this.#bytesInFlight >= MAX_BYTES_IN_FLIGHT;
+    if (connection?.status !== 'ready' || isFull) return this.#lost();
     this.#inFlight++;
-    publish(connection).then(
-      () => this.#inFlight--,
-      () => {
+    this.#bytesInFlight += bytes;
+    publish(connection)
+      .catch(() => this.#lost())
+      .finally(() => {
         this.#inFlight--;
-        this.#lost();
-      },
-    );
+        this.#bytesInFlight -= bytes;
+      });
   }
 
   #receive(channel: string, payload: Buffer): void {

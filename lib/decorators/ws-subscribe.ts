@@ -1,7 +1,10 @@
 /** Where `@WsSubscribe()` keeps its subscriptions, on the method. */
 export const WS_SUBSCRIPTIONS = 'pxl:ws-subscriptions';
 
-/** A channel name, `'*'` for all, a pattern of channel names, or a test on channel and message. */
+/**
+ * A channel name, `'*'` for all, a pattern of channel names, or a test on channel and message. All but the first choose among
+ * what is heard: the events of `WebSocketRedisSubscriberEvent`, and the channels that some subscriber names.
+ */
 export type ChannelMatcher = string | RegExp | ((event: { channel: string; message: unknown }) => boolean);
 
 export interface WsSubscribeOptions {

@@ -111,8 +111,7 @@ export class Connection implements RoutePeer {
   /** The socket is gone, or no longer listened to: nothing waits, streams end, requests fail. */
   end(): void {
     this.#isGone = true;
-    this.#waiting.length = 0;
-    for (const call of [...this.#running, ...this.#streams]) {
+    for (const call of [...this.#waiting.splice(0), ...this.#running, ...this.#streams]) {
       call.settled = true;
       this.#release(call);
       call.cancel();
@@ -151,7 +150,9 @@ export class Connection implements RoutePeer {
   #accept({ type, action, data, id }: Extract<DecodedFrame, { kind: 'message' }>): void {
     if (type === 'system' && action === 'ping') return this.#pong(id);
     if (type === 'system' && action === 'cancel') return this.#findStream(id)?.cancel();
-    this.#waiting.push(new RouteCall(this, type, action, data, id));
+    const call = new RouteCall(this, type, action, data, id);
+    this.#waiting.push(call);
+    if (id !== undefined) this.host.timeouts.add(call); // the asker's time runs from here, not from its turn
     this.#next();
     if (this.#waiting.length >= this.host.messages.maxQueued && !this.isPaused) {
       this.isPaused = true;
@@ -167,6 +168,7 @@ export class Connection implements RoutePeer {
   #next(): void {
     while (this.#isReady && this.#waiting.length > 0 && this.#running.size < this.host.messages.concurrency) {
       const call = this.#waiting.shift() as RouteCall;
+      if (call.settled) continue; // its time ran out while it waited
       this.#running.add(call);
       void this.#run(call);
     }
@@ -178,7 +180,7 @@ export class Connection implements RoutePeer {
   }
 
   async #run(call: RouteCall): Promise<void> {
-    this.host.timeouts.add(call);
+    if (call.id === undefined) this.host.timeouts.add(call);
     try {
       this.host.received(this, call);
       this.#reply(call, await this.host.router.dispatch(call));

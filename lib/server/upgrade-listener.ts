@@ -1,12 +1,13 @@
 import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { IdleSockets } from './idle-sockets.js';
 import { answerUnowned, pathOf, type UpgradeGate } from './upgrade.js';
 
 /** Listens for upgrades next to whoever else does on the same HTTP server. */
 export class UpgradeListener {
   /** Listeners that told which paths are theirs. */
   readonly #known = new Map<unknown, (path: string) => boolean>();
-  #attached: { httpServer: HttpServer; gate: UpgradeGate } | undefined;
+  #attached: { httpServer: HttpServer; gate: UpgradeGate; idle: IdleSockets } | undefined;
 
   constructor(private readonly path: string) {}
 
@@ -15,8 +16,8 @@ export class UpgradeListener {
     this.#known.set(listener, ownsPath);
   }
 
-  attach(httpServer: HttpServer, gate: UpgradeGate): void {
-    this.#attached = { httpServer, gate };
+  attach(httpServer: HttpServer, gate: UpgradeGate, idle: IdleSockets): void {
+    this.#attached = { httpServer, gate, idle };
     httpServer.on('upgrade', this.#onUpgrade);
   }
 
@@ -34,6 +35,7 @@ export class UpgradeListener {
   }
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    this.#attached?.idle.upgraded(request);
     const path = pathOf(request);
     if (path === this.path) this.#attached?.gate.handle(request, socket, head);
     else if (this.#isUnowned(path)) answerUnowned(socket);

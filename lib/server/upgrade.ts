@@ -89,7 +89,8 @@ export class UpgradeGate {
   }
 
   #checkCapacity(): Refusal | undefined {
-    if (this.host.connections() < this.host.options.maxConnections) return undefined;
+    // Those under way count, this one among them: a flood of handshakes must not pass before the first is through.
+    if (this.host.connections() + this.#pending.size <= this.host.options.maxConnections) return undefined;
     return new Refusal(503, ErrorCode.OverCapacity, 'The server is full. Try again later.');
   }
 

@@ -29,6 +29,7 @@ import { Connections } from './connections.js';
 import { LocalDelivery } from './delivery.js';
 import { ErrorReport } from './error-report.js';
 import { Heartbeat } from './heartbeat.js';
+import { IdleSockets } from './idle-sockets.js';
 import { Membership } from './membership.js';
 import { encode, Outgoing, plainError } from './outgoing.js';
 import { Presence } from './presence.js';
@@ -105,6 +106,7 @@ export class WebSocketServer {
   #isLoaded = false;
   #usesStockGateways = false;
   #running: WS | undefined;
+  #idleSockets: IdleSockets | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -278,14 +280,18 @@ export class WebSocketServer {
   /**
    * Takes no new connection, closes the open ones with 1012 spread over `drain.spreadMs`, waits for the hooks of those
    * that left, and cuts what is still open after `drain.terminateAfterMs`. Then it can be started again.
+   * @param options.endsApplication also ends HTTP sockets on which no request is being handled, for which the HTTP server
+   *   would wait. @default false
    */
-  async stop(): Promise<void> {
+  async stop({ endsApplication = false }: { endsApplication?: boolean } = {}): Promise<void> {
     if (!this.#running) return;
     this.#stopping ??= this.#shutDown(this.#running).finally(() => {
       this.#running = undefined;
       this.#stopping = undefined;
     });
     await this.#stopping;
+    if (endsApplication) this.#idleSockets?.destroy();
+    else this.#idleSockets?.release();
   }
 
   /**
@@ -340,8 +346,9 @@ export class WebSocketServer {
     this.publish({ channel: Event.Custom, data });
   }
 
-  /** Raises an event of any channel for the subscribers of every node. */
+  /** Raises an event of any channel for the subscribers of every node. @throws {NotSerializableError} */
   publish({ channel, data }: { channel: string; data: unknown }): void {
+    encode(data); // before anything is raised, and whoever listens
     this.#cluster.emit(channel, data);
   }
 
@@ -432,7 +439,8 @@ export class WebSocketServer {
       this.#running = undefined;
       throw error;
     }
-    this.#listener.attach(httpServer, gate);
+    this.#idleSockets = new IdleSockets(httpServer);
+    this.#listener.attach(httpServer, gate, this.#idleSockets);
     this.#heartbeat.start();
     this.#report.contain('events.onServerStarted', () =>
       this.options.events.onServerStarted?.({ webSocketServer: wss }),

@@ -76,6 +76,21 @@ describe('L4: the end', () => {
     expect(waiting.answer).toMatchObject({ status: 503, headers: expect.stringContaining('Retry-After') });
   });
 
+  it.each([
+    ['says nothing', ''],
+    ['began a request', 'GET /ws HT'],
+    ['began its headers', 'GET /ws HTTP/1.1\r\nHost: x\r\n'],
+  ])('nor does a peer hold it back that connected and %s', async (_name, text) => {
+    app = await ChildApp.start('plain');
+    const raw = await RawPeer.connect(app.port);
+    raws.push(raw);
+    raw.write(text);
+    const other = await app.connect({ headers: { authorization: 'yes' } });
+    await other.settle(); // by now the server has seen the raw peer, too
+    app.process.kill('SIGTERM');
+    await exitWithin(DRAIN_MS + GRACE_MS);
+  });
+
   it('who comes while the others leave is told to come back later', async () => {
     await gather('plain');
     const [peer] = await Promise.all([app.connect(), app.stats()]);

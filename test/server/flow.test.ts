@@ -37,6 +37,24 @@ describe('messages that wait', () => {
     expect(isPaused()).toBe(false);
   });
 
+  it('and ask for an answer get TIMEOUT when their turn does not come in time, and are not handled after that', async () => {
+    const seen: number[] = [];
+    @WsGateway('work')
+    class Work {
+      @WsRoute('do')
+      async do(_ws: unknown, _clientId: string, n: number): Promise<void> {
+        seen.push(n);
+        if (n === 1) await new Promise((resolve) => setTimeout(resolve, 600));
+      }
+    }
+    running = await startApp({ providers: [Work], options: { messages: { handlerTimeoutMs: 200 } } });
+    const peer = await running.connect();
+    const answers = await Promise.all([peer.request('work', 'do', 1), peer.request('work', 'do', 2)]);
+    expect(answers.map(({ data }) => data?.code)).toEqual(['TIMEOUT', 'TIMEOUT']);
+    expect((await peer.request('work', 'do', 3)).response).toBeNull();
+    expect(seen.filter((n) => n !== 2)).toEqual([1, 3]);
+  });
+
   it('are handled several at a time where concurrency says so', async () => {
     let release!: () => void;
     const isReleased = new Promise<void>((resolve) => (release = resolve));

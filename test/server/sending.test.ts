@@ -109,6 +109,11 @@ describe('sending', () => {
     expect(await received()).toEqual([[message], [message], [message]]);
   });
 
+  it('raises no event that has no JSON form', () => {
+    expect(() => running.server.publish({ channel: 'nobody', data: 1n })).toThrow(NotSerializableError);
+    expect(() => running.server.sendCustomMessage({ data: undefined })).toThrow(NotSerializableError);
+  });
+
   it('sends one client an error', async () => {
     running.server.sendMessageError({ webSocketClientId: bob.clientId, error: 'Too late.' });
     const error = { type: 'error', action: 'message', data: { error: 'Too late.', code: 'INTERNAL' } };

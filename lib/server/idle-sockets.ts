@@ -1,0 +1,54 @@
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+/**
+ * HTTP sockets on which no request is being handled: `server.close()` waits for those that never sent one, or only half of
+ * it (`closeIdleConnections()` passes over them), and so would the end of the application.
+ */
+export class IdleSockets {
+  readonly #idle = new Set<Socket>();
+  readonly #forget = forgetting(this.#idle);
+
+  constructor(private readonly httpServer: HttpServer) {
+    httpServer.on('connection', this.#connected);
+    httpServer.on('request', this.#requested);
+  }
+
+  /** Ends them, and stops looking. */
+  destroy(): void {
+    this.release();
+    for (const socket of this.#idle) socket.destroy();
+    this.#idle.clear();
+  }
+
+  /** Stops looking. */
+  release(): void {
+    this.httpServer.off('connection', this.#connected);
+    this.httpServer.off('request', this.#requested);
+  }
+
+  readonly #connected = (socket: Socket): void => {
+    this.#idle.add(socket);
+    socket.once('close', this.#forget);
+  };
+
+  readonly #requested = ({ socket }: IncomingMessage, response: ServerResponse): void => {
+    this.#idle.delete(socket);
+    response.once('close', () => {
+      if (!socket.destroyed) this.#idle.add(socket);
+    });
+  };
+
+  /** An upgrade: from here on the socket belongs to whoever takes it. */
+  upgraded({ socket }: IncomingMessage): void {
+    this.#idle.delete(socket);
+    socket.off('close', this.#forget);
+  }
+}
+
+/** One function for all sockets, told apart by `this`: none is kept for each. */
+function forgetting(idle: Set<Socket>): (this: Socket) => void {
+  return function forget(this: Socket) {
+    idle.delete(this);
+  };
+}
