@@ -4,8 +4,16 @@ import type { ClientRecord } from './replica.js';
 
 /** Where the truth lies: per node a lease and a hash of its clients. */
 export interface RegistryStore {
-  /** Makes the node known with these clients, in place of whatever was written of it before. */
-  register(nodeId: string, version: number, records: Iterable<ClientRecord>): Promise<void>;
+  /**
+   * Makes the node known with these clients, in place of whatever was written of it before. False for one that isn't new
+   * and has no lease any more: others take it for dead.
+   */
+  register(
+    nodeId: string,
+    version: number,
+    records: Iterable<ClientRecord>,
+    options: { isNew: boolean },
+  ): Promise<boolean>;
   /** One client's record; undefined: it is gone. */
   write(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): Promise<void>;
   /** Renews the lease. False when there is none any more: others take this node for dead. */
@@ -32,7 +40,12 @@ export class RedisRegistryStore implements RegistryStore {
     private readonly prefix: string,
   ) {}
 
-  async register(nodeId: string, version: number, records: Iterable<ClientRecord>): Promise<void> {
+  async register(
+    nodeId: string,
+    version: number,
+    records: Iterable<ClientRecord>,
+    { isNew }: { isNew: boolean },
+  ): Promise<boolean> {
     const connection = this.connection();
     const clients = this.#clients(nodeId);
     const fields = [...records].flatMap((record) => [record.clientId, JSON.stringify(record)]);
@@ -40,9 +53,12 @@ export class RedisRegistryStore implements RegistryStore {
     for (let start = 0; start < fields.length; start += 2 * BATCH) {
       transaction.hset(clients, ...fields.slice(start, start + 2 * BATCH));
     }
-    transaction.set(this.#lease(nodeId), version, 'PX', LEASE_MS);
-    await run(transaction);
-    await connection.sadd(this.#nodes, nodeId);
+    const lease = this.#lease(nodeId);
+    if (isNew) transaction.set(lease, version, 'PX', LEASE_MS);
+    else transaction.set(lease, version, 'PX', LEASE_MS, 'XX'); // between two commands it may have been buried
+    const results = await run(transaction);
+    if (isNew) await connection.sadd(this.#nodes, nodeId);
+    return results.at(-1) === 'OK';
   }
 
   async write(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): Promise<void> {
@@ -97,9 +113,10 @@ export class RedisRegistryStore implements RegistryStore {
 }
 
 /** A transaction resolves even when a command in it failed. */
-async function run(transaction: ChainableCommander): Promise<void> {
+async function run(transaction: ChainableCommander): Promise<unknown[]> {
   const results = (await transaction.exec()) ?? [];
   for (const [error] of results) if (error) throw error;
+  return results.map(([, result]) => result);
 }
 
 const toVersion = (value: string | null | undefined): number | undefined => (value ? Number(value) : undefined);

@@ -29,6 +29,8 @@ export class Registry {
   #nodeId: string;
   #version = 0;
   #graceUntil = 0;
+  /** Under this id: from then on, no lease means that the others took this node for dead. */
+  #isRegistered = false;
   /** Nodes whose copy was behind at the last beat; behind twice, and a change was missed. */
   #suspects = new Set<string>();
   /** A change couldn't be written: the whole is, at the next beat. */
@@ -57,7 +59,6 @@ export class Registry {
   connected(): Promise<void> {
     this.#graceUntil = this.host.now() + GRACE_MS;
     return this.#enqueue(async () => {
-      if (this.#version > 0 && !(await this.host.store.renew(this.#nodeId, this.#version))) await this.#takeNewId();
       await this.#register();
       await this.#readOthers(true);
     });
@@ -66,9 +67,9 @@ export class Registry {
   /** Renews the lease, repairs what was missed, buries the dead. */
   beat(): Promise<void> {
     return this.#enqueue(async () => {
-      const isAlive = await this.host.store.renew(this.#nodeId, this.#version);
-      if (!isAlive) await this.#takeNewId();
-      if (!isAlive || this.#isUnwritten) await this.#register();
+      const { store } = this.host;
+      if (this.#isRegistered && !(await store.renew(this.#nodeId, this.#version))) await this.#takeNewId();
+      if (!this.#isRegistered || this.#isUnwritten) await this.#register();
       await this.#readOthers(false);
     });
   }
@@ -124,7 +125,11 @@ export class Registry {
   async #register(): Promise<void> {
     this.#isUnwritten = false;
     try {
-      await this.host.store.register(this.#nodeId, ++this.#version, this.host.ownRecords());
+      const { store } = this.host;
+      const register = () =>
+        store.register(this.#nodeId, ++this.#version, this.host.ownRecords(), { isNew: !this.#isRegistered });
+      while (!(await register())) await this.#takeNewId();
+      this.#isRegistered = true;
     } catch (error) {
       this.#isUnwritten = true;
       throw error;
@@ -134,6 +139,7 @@ export class Registry {
   async #takeNewId(): Promise<void> {
     this.#nodeId = this.host.newNodeId();
     this.#version = 0;
+    this.#isRegistered = false;
     await this.host.renamed(this.#nodeId);
   }
 

@@ -354,13 +354,16 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       const { connection } = bus as RedisBus;
       const store = new RedisRegistryStore(() => connection, prefix);
       const record = { clientId: 'n1.a', user: null, metadata: {}, rooms: [], lastActivity: 0 };
-      await store.register('n1', 1, []);
+      expect(await store.register('n1', 1, [], { isNew: true })).toBe(true);
+      expect(await store.register('n1', 1, [], { isNew: false })).toBe(true);
       expect([await store.reap('n1'), await store.reap('n1')]).toEqual([true, false]);
       await store.write('n1', 2, 'n1.a', record);
       expect(await connection.pttl(`${prefix}:{n1}:clients`)).toBeGreaterThan(0);
       await store.write('n1', 3, 'n1.a', undefined);
       expect(await connection.pttl(`${prefix}:{n1}:clients`)).toBeGreaterThan(0);
       expect(await store.renew('n1', 3)).toBe(false);
+      expect(await store.register('n1', 4, [record], { isNew: false })).toBe(false);
+      expect(await store.leases()).toEqual(new Map());
     });
 
     it('drops and counts junk from any other process', async () => {

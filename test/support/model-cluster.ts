@@ -331,10 +331,11 @@ export class ModelNode {
   #store(): RegistryStore {
     const { redis } = this.world;
     return {
-      register: async (nodeId, version, records) => {
+      register: async (nodeId, version, records, { isNew }) => {
         const all = structuredClone([...records]);
-        await this.#command(() => redis.replace(nodeId, version, all));
-        await this.#command(() => redis.nodes.add(nodeId));
+        const isAlive = await this.#command(() => redis.replace(nodeId, version, all, isNew));
+        if (isNew) await this.#command(() => redis.nodes.add(nodeId));
+        return isAlive;
       },
       write: (nodeId, version, clientId, record) => {
         const copy = structuredClone(record);

@@ -16,13 +16,16 @@ export class ModelRedis {
 
   constructor(private readonly now: () => number) {}
 
-  replace(nodeId: string, version: number, records: ClientRecord[]): void {
+  /** @returns whether the node has a lease now; one that isn't new gets none where it had none */
+  replace(nodeId: string, version: number, records: ClientRecord[], isNew: boolean): boolean {
     this.clients.set(nodeId, {
       version,
       records: new Map(records.map((record) => [record.clientId, structuredClone(record)])),
       hasExpiry: true,
     });
+    if (!isNew && this.leaseOf(nodeId) === undefined) return false;
     this.leases.set(nodeId, { version, until: this.now() + LEASE_MS });
+    return true;
   }
 
   write(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): void {
