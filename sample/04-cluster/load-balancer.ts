@@ -8,13 +8,13 @@ export class LoadBalancer {
   #port = 0;
 
   constructor(host: string, nextPort: () => number | undefined) {
-    this.#server = createServer((near) => {
+    this.#server = createServer({ noDelay: true }, (near) => {
       const port = nextPort();
       if (port === undefined) {
         near.destroy();
         return;
       }
-      const far = connect(port, host);
+      const far = connect({ port, host, noDelay: true });
       this.#join(near, far);
       this.#join(far, near);
     });

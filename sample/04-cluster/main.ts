@@ -13,17 +13,16 @@ const { PORT = '3002', HOST = '127.0.0.1' } = process.env;
 
 const stage = new Stage();
 await stage.run(async () => {
-  const redis = await findOrStartRedis();
-  stage.add(() => redis.stop());
+  const redisUrl = await findOrStartRedis(stage);
 
-  const nodes = new ChatNodes(NODE_NAMES, { HOST, REDIS_URL: redis.url });
+  const nodes = new ChatNodes(NODE_NAMES, { HOST, REDIS_URL: redisUrl });
   stage.add(() => nodes.stopAll());
   const balancer = new LoadBalancer(HOST, () => nodes.nextPort());
   await balancer.listen(HOST);
   stage.add(() => balancer.close());
 
   const app = await NestFactory.create<NestFastifyApplication>(
-    ClusterModule.register({ redisUrl: redis.url, nodes, balancer }),
+    ClusterModule.register({ redisUrl, nodes, balancer }),
     new FastifyAdapter(),
     { logger: ['warn', 'error', 'fatal'], abortOnError: false },
   );

@@ -5,39 +5,27 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { StartError } from './stage.js';
+import { type Stage, StartError } from './stage.js';
 
-export interface RunningRedis {
-  url: string;
-  /** Ends it, if it was started here. */
-  stop(): Promise<void>;
-}
-
-/** The Redis at `REDIS_URL`, else one of our own for as long as the sample runs, which keeps nothing. */
-export async function findOrStartRedis(given = process.env['REDIS_URL']): Promise<RunningRedis> {
-  if (!given) return startRedis();
+/** The URL of the Redis at `REDIS_URL`, else of one of our own for as long as the stage stands, which keeps nothing. */
+export async function findOrStartRedis(stage: Stage): Promise<string> {
+  const given = process.env['REDIS_URL'];
+  if (!given) return startRedis(stage);
   const flaw = await flawOf(given);
   if (flaw) throw new StartError(`There is no Redis at REDIS_URL (${flaw}). Start it, or leave REDIS_URL out.`);
-  return { url: given, stop: () => Promise.resolve() };
+  return given;
 }
 
-async function startRedis(): Promise<RunningRedis> {
+async function startRedis(stage: Stage): Promise<string> {
   const [port, folder] = await Promise.all([freePort(), mkdtemp(join(tmpdir(), 'pxl-sample-redis-'))]);
+  stage.add(() => rm(folder, { recursive: true, force: true }));
   const settings = { port, bind: '127.0.0.1', dir: folder, save: '', appendonly: 'no' };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
   // A process group of its own: Ctrl+C is for the sample, which stops Redis last.
   const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'ignore'], detached: true });
-  const stop = async (): Promise<void> => {
-    await end(child);
-    await rm(folder, { recursive: true, force: true });
-  };
-  try {
-    await ready(child);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return { url: `redis://127.0.0.1:${port}`, stop };
+  stage.add(() => end(child));
+  await ready(child);
+  return `redis://127.0.0.1:${port}`;
 }
 
 function ready(child: ChildProcess): Promise<void> {

@@ -16,6 +16,7 @@ export class Stage {
     return this.#closing !== undefined;
   }
 
+  /** Add each thing as soon as it stands, before waiting for anything: a signal may come at any time. */
   add(close: () => unknown): void {
     this.#closers.push(close);
   }

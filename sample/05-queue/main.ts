@@ -12,10 +12,9 @@ const { PORT = '3003', HOST = '127.0.0.1' } = process.env;
 
 const stage = new Stage();
 await stage.run(async () => {
-  const redis = await findOrStartRedis();
-  stage.add(() => redis.stop());
+  const redisUrl = await findOrStartRedis(stage);
 
-  const worker = startChild(new URL('./worker.js', import.meta.url), { REDIS_URL: redis.url });
+  const worker = startChild(new URL('./worker.js', import.meta.url), { REDIS_URL: redisUrl });
   stage.add(() => endChild(worker, 3_000));
   await firstMessage(worker);
   worker.once('exit', (code, signal) => {
@@ -23,7 +22,7 @@ await stage.run(async () => {
       console.error(`The worker ended (${signal ?? code}): jobs wait until the sample is restarted.`);
   });
 
-  const app = await NestFactory.create<NestFastifyApplication>(WebModule.register(redis.url), new FastifyAdapter(), {
+  const app = await NestFactory.create<NestFastifyApplication>(WebModule.register(redisUrl), new FastifyAdapter(), {
     logger: ['warn', 'error', 'fatal'],
     abortOnError: false,
   });

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { OnWorkerEvent, Processor, WorkerHost } from '@nestjs/bullmq';
-import type { OnModuleDestroy } from '@nestjs/common';
+import { Logger, type OnModuleDestroy } from '@nestjs/common';
 import { WebSocketRedisSubscriberEvent as Event, WebSocketService } from '@scpxl/nestjs-websocket';
 import { DelayedError, type Job } from 'bullmq';
 import { countPrimes, type Step } from './primes.js';
@@ -11,6 +11,7 @@ type CountJob = Job<PrimesJob, number>;
 /** Works in a process without sockets; `WebSocketService` reaches the users all the same. */
 @Processor(QUEUE, { concurrency: 2 })
 export class PrimesProcessor extends WorkerHost implements OnModuleDestroy {
+  readonly #logger = new Logger(PrimesProcessor.name);
   #isLeaving = false;
 
   constructor(private readonly webSocketService: WebSocketService) {
@@ -30,7 +31,7 @@ export class PrimesProcessor extends WorkerHost implements OnModuleDestroy {
       ({ found } = step);
       await job.updateProgress(step);
       const data = viewOf(job, 'active', step);
-      await this.webSocketService.sendToUsers([userId], { type: 'primes', action: 'progress', data });
+      await this.#tell(this.webSocketService.sendToUsers([userId], { type: 'primes', action: 'progress', data }));
       if (mustFail && step.percent >= 50) throw new Error('It was told to fail halfway, and did.');
       if (this.#isLeaving && step.percent < 100) await giveBack(job, token);
       await setImmediate(); // other jobs, and the lock of this one
@@ -50,7 +51,16 @@ export class PrimesProcessor extends WorkerHost implements OnModuleDestroy {
   }
 
   #publish(channel: Event, { data: { userId } }: CountJob, view: JobView): Promise<void> {
-    return this.webSocketService.publish(channel, { userId, job: view } satisfies JobNews);
+    return this.#tell(this.webSocketService.publish(channel, { userId, job: view } satisfies JobNews));
+  }
+
+  /** A job doesn't fail because nobody could be told of it: its record is in the queue, for pages that ask. */
+  async #tell(sent: Promise<void>): Promise<void> {
+    try {
+      await sent;
+    } catch (error) {
+      this.#logger.warn(`Nobody could be told: ${(error as Error).message}`);
+    }
   }
 }
 

@@ -97,6 +97,16 @@ suite(`the queue sample${why}`, () => {
     for (let count = 0; count < 5; count++) await ada.next('primes', 'completed');
   });
 
+  it('finishes a job, and says so, although all connections to Redis were cut meanwhile', async () => {
+    const ada = await connect(await newUser());
+    const { jobId } = await start(ada, 200_000_000);
+    await ada.take(({ action, data }) => action === 'progress' && data.percent >= 10);
+    for (const type of ['normal', 'pubsub']) await redis.run('CLIENT', 'KILL', 'TYPE', type);
+    const { data } = await ada.take(({ action }) => action === 'completed', 20_000);
+    expect(data).toMatchObject({ jobId, found: 11_078_937 });
+    expect(about(ada, 'failed')).toEqual([]);
+  });
+
   it('gives an unfinished job back when it is stopped, and finishes it after its restart', async () => {
     const cookie = await newUser();
     const ada = await connect(cookie);
