@@ -4,7 +4,7 @@ import type { RegistryStore } from './registry-store.js';
 /** How often a node renews its lease and looks at the others', in ms. */
 export const BEAT_MS = 2_000;
 /** After a (re)connection the others may not have registered anew yet: none is taken for dead that soon, in ms. */
-const GRACE_MS = 3_000;
+export const GRACE_MS = 3_000;
 
 export interface RegistryHost {
   readonly store: RegistryStore;
@@ -137,6 +137,7 @@ export class Registry {
   }
 
   async #takeNewId(): Promise<void> {
+    await this.host.store.reap(this.#nodeId); // if nobody did it yet, nobody need tell of clients that are still here
     this.#nodeId = this.host.newNodeId();
     this.#version = 0;
     this.#isRegistered = false;

@@ -44,6 +44,7 @@ const ACTS: Record<string, [weight: number, act: Act]> = {
   cut: [3, (_, node) => node.cut()],
   heal: [3, (_, node) => node.heal()],
   miss: [2, (_, node) => node.missDeliveries()],
+  timeOut: [3, (_, node) => node.timeOut()],
   redisGoes: [1, (world) => world.stopRedis()],
   redisComes: [1, (world) => world.startRedis(false)],
   redisComesEmpty: [1, (world) => world.startRedis(true)],
@@ -76,6 +77,67 @@ it('agrees on every node about who is where, once quiet, whatever happened befor
     { numRuns: Number(process.env['MODEL_RUNS'] ?? 600) },
   );
 }, 600_000);
+
+async function threeNodesWithClients(seed: number): Promise<ModelWorld> {
+  const world = new ModelWorld(seed);
+  for (let index = 0; index < 3; index++) world.addNode();
+  await world.advance(2);
+  for (const node of world.nodes) node.socket(() => node.connect());
+  await world.advance(10);
+  check(world);
+  return world;
+}
+
+it('hears of a node that leaves at once, without waiting for a beat', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer(), async (seed) => {
+      const world = await threeNodesWithClients(seed);
+      world.nodes[0]?.leave();
+      await world.work(Infinity);
+      expect(world.running).toHaveLength(2);
+      check(world);
+      expect(world.losses.size).toBe(0);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+it('hears at once when another node buries a dead one', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer(), async (seed) => {
+      const world = await threeNodesWithClients(seed);
+      const [dead, one, other] = world.nodes as [ModelNode, ModelNode, ModelNode];
+      dead.kill();
+      while (world.losses.size === 0) await world.advance(1);
+      await world.work(Infinity);
+      expect([one.view.size, other.view.size]).toEqual([1, 1]);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+it.each([
+  ['with its data', false],
+  ['without its data', true],
+])('calls no client lost that is still there when Redis comes back %s after a long time', async (_, forgets) => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer(), async (seed) => {
+      const world = await threeNodesWithClients(seed);
+      world.stopRedis();
+      await world.advance(30);
+      for (const { view } of world.nodes) expect(view.size).toBe(2);
+      world.startRedis(forgets);
+      for (let step = 0; step < 28; step++) {
+        await world.advance(1);
+        await world.work(Infinity);
+        for (const { view } of world.nodes) expect(view.size).toBe(2);
+      }
+      check(world);
+      expect(world.losses.size).toBe(0);
+    }),
+    { numRuns: 20 },
+  );
+});
 
 async function comeToRest(world: ModelWorld): Promise<void> {
   world.startRedis(false);

@@ -224,6 +224,19 @@ export class ModelNode {
     this.#deliveries = [];
   }
 
+  /** Redis is slow: the command at the head isn't answered in time, whether or not it is carried out. */
+  timeOut(): void {
+    const command = this.#outbox.shift();
+    if (!command) return;
+    this.hadTrouble = true;
+    if (this.world.below(2) === 0) command.apply();
+    this.#unanswered.push(command);
+    this.#replies.push(() => {
+      this.#unanswered.shift();
+      command.reject(new Error('The command timed out.'));
+    });
+  }
+
   hear(channel: string, text: string): void {
     if (this.#isConnected) this.#deliveries.push(() => this.#receiver?.event(channel, JSON.parse(text)));
   }
@@ -351,7 +364,7 @@ export class ModelNode {
       reap: async (nodeId) => {
         const isFirst = await this.#command(() => redis.nodes.delete(nodeId));
         if (isFirst) await this.#command(() => redis.remove(nodeId));
-        if (isFirst && !this.isLeaving) this.world.reaped.add(nodeId);
+        if (isFirst && nodeId !== this.cluster.nodeId) this.world.reaped.add(nodeId);
         return isFirst;
       },
     };
