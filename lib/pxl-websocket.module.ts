@@ -4,6 +4,7 @@ import {
   Inject,
   Module,
   type OnApplicationBootstrap,
+  type OnApplicationShutdown,
   Optional,
   type Provider,
 } from '@nestjs/common';
@@ -94,7 +95,7 @@ const provided: Provider[] = [
 })
 export class PxlWebSocketModule
   extends ConfigurableModuleClass
-  implements OnApplicationBootstrap, BeforeApplicationShutdown
+  implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
 {
   constructor(
     private readonly server: WebSocketServer,
@@ -143,6 +144,10 @@ export class PxlWebSocketModule
   async beforeApplicationShutdown(): Promise<void> {
     this.client?.disconnect();
     await this.server.stop({ endsApplication: true });
+  }
+
+  /** Later than everything that may still have something to tell: a worker ends its jobs while the application shuts down. */
+  async onApplicationShutdown(): Promise<void> {
     await this.emitter?.close();
   }
 

@@ -7,7 +7,7 @@ import { clientIdOf, type Interest, nodeIdOf } from './channels.js';
 import { MemoryBus } from './memory.bus.js';
 import { RedisBus } from './redis.bus.js';
 import type { RedisSource } from './redis-source.js';
-import { BEAT_MS, Registry } from './registry.js';
+import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
 import { withinMs } from './within.js';
 import { readRecord, RedisRegistryStore, type RegistryStore } from './registry-store.js';
 import type { ClientRecord, ReplicaView } from './replica.js';
@@ -154,7 +154,7 @@ export class Cluster {
     };
     await this.#bus.start(receiver, this.isReplicated ? [...events, UPDATED] : events);
     await this.#registry?.connected();
-    if (this.#registry) this.#stopBeating = this.#every(BEAT_MS, () => this.#tick());
+    if (this.#registry) this.#beatFrom(BEAT_MS);
   }
 
   /** Asks Redis who is connected anywhere; what can't be told is named in `missing`. Never hangs, never rejects. */
@@ -238,11 +238,22 @@ export class Cluster {
     if (this.#state === 'ready') this.#registry?.beat().catch(() => undefined); // reported there; the next beat tries again
   }
 
+  /** The first beat after `ms`, the others at their usual distance. */
+  #beatFrom(ms: number): void {
+    this.#stopBeating();
+    this.#stopBeating = this.#every(ms, () => {
+      if (ms !== BEAT_MS) this.#beatFrom(BEAT_MS);
+      this.#tick();
+    });
+  }
+
   #changedState(state: BusState): void {
     const isBack = state === 'ready' && this.#state === 'down';
     this.#state = state;
     this.host.stateChanged(state);
-    if (isBack) this.#registry?.connected().catch(() => undefined); // reported there; the next beat tries again
+    if (!isBack || this.#isLeaving) return;
+    this.#registry?.connected().catch(() => undefined); // reported there; the next beat tries again
+    this.#beatFrom(GRACE_MS); // who hasn't come back by then is dead: the beat after it would be up to 2 s later
   }
 
   /** What was raised on the bus: presence goes into the copy of the registry, everything goes on to the subscribers. */

@@ -97,7 +97,8 @@ export class RedisBus implements Bus {
   }
 
   async follow(interest: Interest): Promise<void> {
-    await this.#subscriptions?.add(this.#channels.interest(interest));
+    const added = this.#subscriptions?.add(this.#channels.interest(interest));
+    if (this.#state !== 'down') await added;
   }
 
   unfollow(interest: Interest): void {
@@ -197,6 +198,8 @@ export class RedisBus implements Bus {
   #setState(state: BusState): void {
     if (state === this.#state || this.#state === 'stopped' || (state === 'down' && this.#state === 'starting')) return;
     this.#state = state;
+    // Of two connections to a frozen Redis one is given up first: who waits for the other's answer may wait for long.
+    if (state === 'down') this.#subscriptions?.waitNoLonger();
     this.#receiver?.stateChanged(state);
   }
 

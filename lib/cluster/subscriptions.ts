@@ -38,6 +38,11 @@ export class Subscriptions {
     });
   }
 
+  /** Everybody who waits for a channel goes on: `restore()` will see to it. */
+  waitNoLonger(): void {
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
+  }
+
   remove(channel: string): void {
     if (!this.#wanted.delete(channel)) return;
     this.#dirty.add(channel);

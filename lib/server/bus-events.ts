@@ -12,7 +12,7 @@ export function obeyEvent(
   const order = (typeof message === 'object' && message !== null ? message : {}) as Record<string, unknown>;
   const clientId = order['clientId'] ?? order['webSocketClientId'];
   if (channel === Event.SendMessageToAll) {
-    outgoing.toThisNode({ kind: 'all' }, message);
+    if (message === order && !Array.isArray(message)) outgoing.toThisNode({ kind: 'all' }, message);
   } else if (channel === Event.MessageError && typeof clientId === 'string') {
     const error = typeof order['error'] === 'string' ? order['error'] : 'An error occurred.';
     outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, plainError(error));
