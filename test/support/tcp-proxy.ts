@@ -12,6 +12,8 @@ export class TcpProxy {
   #state: 'open' | 'cut' | 'blackhole' = 'open';
   /** Connections that were accepted, those included that were ended at once. */
   accepted = 0;
+  /** Bytes from Redis. */
+  received = 0;
 
   private constructor(
     private readonly server: Server,
@@ -78,7 +80,10 @@ export class TcpProxy {
     far.on('error', () => far.destroy());
     far.on('close', () => this.#end(pair));
     near.on('data', (data) => far.write(data));
-    far.on('data', (data) => near.write(data));
+    far.on('data', (data) => {
+      this.received += data.length;
+      near.write(data);
+    });
     if (this.#state === 'open') near.resume();
     else far.pause();
   }
