@@ -306,6 +306,19 @@ describe('a replica', () => {
     );
   });
 
+  it('never goes back to what is older, and is never current with something skipped', () => {
+    const { replica, view } = followed();
+    replica.apply('n', 3, 'a', undefined);
+    expect(replica.isCurrent('n', 3)).toBe(false);
+    replica.apply('n', 2, 'a', recordOf('a', []));
+    replica.replace('n', 2, [recordOf('a', [])]);
+    expect([...view.keys()]).toEqual([]);
+    replica.replace('n', 3, [recordOf('b', [])]);
+    expect([replica.isCurrent('n', 3), replica.isCurrent('n', 4)]).toEqual([true, false]);
+    replica.apply('n', 4, 'b', recordOf('b', ['red']));
+    expect([replica.isCurrent('n', 4), [...view.values()]]).toEqual([true, [recordOf('b', ['red'])]]);
+  });
+
   it('keeps a client that came back under the new id of its node when the old id is dropped', () => {
     const { replica, view } = followed();
     replica.replace('old', 1, [recordOf('a', ['red']), recordOf('b', [])]);
