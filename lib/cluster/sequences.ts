@@ -24,6 +24,9 @@ const STALE_AFTER_MS = 5_000;
 /** Messages to several rooms that a publisher may have under way at once before a copy could slip through. */
 const REMEMBERED = 1_024;
 
+/** Nodes that left and whose last messages may still be on their way. */
+const MAX_GONE = 1_000;
+
 /** What arrives from one publisher: finds gaps, stale messages and second copies. */
 class Publisher {
   readonly #lastOn = new Map<string, number>();
@@ -54,11 +57,18 @@ class Publisher {
   forget(channel: string): void {
     this.#lastOn.delete(channel);
   }
+
+  /** Gone, as it seems: only how long its messages take is kept. */
+  rest(): void {
+    this.#lastOn.clear();
+    this.#seen.clear();
+  }
 }
 
-/** What arrives from all publishers. A publisher is forgotten with its node. */
+/** What arrives from all publishers. */
 export class IncomingSequences {
   readonly #publishers = new Map<string, Publisher>();
+  readonly #gone = new Set<string>();
 
   of(nodeId: string): Publisher {
     let publisher = this.#publishers.get(nodeId);
@@ -71,7 +81,18 @@ export class IncomingSequences {
     for (const publisher of this.#publishers.values()) publisher.forget(channel);
   }
 
+  /** What a network held back arrives after its node was buried, and must still be known to be late. */
   forgetNode(nodeId: string): void {
-    this.#publishers.delete(nodeId);
+    const publisher = this.#publishers.get(nodeId);
+    if (!publisher) return;
+    publisher.rest();
+    this.#gone.delete(nodeId);
+    this.#gone.add(nodeId);
+    if (this.#gone.size <= MAX_GONE) return;
+    for (const oldest of this.#gone) {
+      this.#gone.delete(oldest);
+      this.#publishers.delete(oldest);
+      return;
+    }
   }
 }

@@ -109,6 +109,8 @@ describeWithRedis('a node that goes away', () => {
     const bob = await two.join('red');
     await Promise.all([one, two, three].map((node) => node.knows([ada, bob])));
     const before = await one.nodeId();
+    await two.call('send', 'rooms', ['red'], 'before'); // how long messages of `two` take is known to `one`
+    await ada.take(({ data }) => data === 'before');
     one.freeze();
     await Promise.all([two, three].map((node) => node.knows([bob], 10_000)));
     await two.call('send', 'rooms', ['red'], 'while it slept');

@@ -115,7 +115,8 @@ describeWithRedis('trouble with Redis', () => {
       `noticed after ${noticed - began} ms, recovered ${recovered - ended} ms after its end; of ${report.expected} ` +
         `copies ${report.excused} were not delivered; node one counted ${JSON.stringify(counters)}`,
     );
-    expect(complaints(report)).toEqual({});
+    const found = Object.entries(complaints(report)).map(([what, which]) => `${which.length} ${what}: ${which[0]}`);
+    expect(found).toEqual([]);
     for (const [publisher, client] of [
       ['one', ada.clientId],
       ['two', bob.clientId],
