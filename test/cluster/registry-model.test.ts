@@ -74,7 +74,7 @@ it('agrees on every node about who is where, once quiet, whatever happened befor
       await comeToRest(world);
       check(world);
     }),
-    { numRuns: Number(process.env['MODEL_RUNS'] ?? 600) },
+    { numRuns: Number(process.env['MODEL_RUNS'] ?? 1_500) },
   );
 }, 600_000);
 

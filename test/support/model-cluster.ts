@@ -114,7 +114,7 @@ export class ModelNode {
   #replies: (() => void)[] = [];
   #deliveries: (() => void)[] = [];
   #sockets: (() => void)[] = [];
-  #beat: { every: number; due: number; task: () => void } | undefined;
+  readonly #timers = new Set<{ every: number; due: number; task: () => void }>();
 
   constructor(
     private readonly world: ModelWorld,
@@ -242,9 +242,12 @@ export class ModelNode {
   }
 
   tick(): void {
-    if (!this.#beat || this.isFrozen || this.isDead || this.#beat.due > this.world.now) return;
-    this.#beat.due = this.world.now + this.#beat.every;
-    this.#beat.task();
+    if (this.isFrozen || this.isDead) return;
+    for (const timer of [...this.#timers]) {
+      if (timer.due > this.world.now || !this.#timers.has(timer)) continue;
+      timer.due = this.world.now + timer.every;
+      timer.task();
+    }
   }
 
   /** What may happen next at this node: the head of each of its queues. */
@@ -303,8 +306,9 @@ export class ModelNode {
       store: this.#store(),
       now: () => this.world.now,
       every: (every, task) => {
-        this.#beat = { every, task, due: this.world.now + every };
-        return () => (this.#beat = undefined);
+        const timer = { every, task, due: this.world.now + every };
+        this.#timers.add(timer);
+        return () => this.#timers.delete(timer);
       },
       bus: {
         counters: { unpublished: 0, missing: 0, stale: 0, junk: 0 },
