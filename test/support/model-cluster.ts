@@ -243,8 +243,8 @@ export class ModelNode {
 
   tick(): void {
     if (this.isFrozen || this.isDead) return;
-    for (const timer of [...this.#timers]) {
-      if (timer.due > this.world.now || !this.#timers.has(timer)) continue;
+    for (const timer of this.#timers) {
+      if (timer.due > this.world.now) continue;
       timer.due = this.world.now + timer.every;
       timer.task();
     }
