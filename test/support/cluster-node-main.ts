@@ -131,7 +131,8 @@ async function publish({ publisher, rooms, count = Infinity, from = 1, gapMs = 0
   const published: Publication[] = [];
   const pad = 'x'.repeat(padding);
   const haltsBefore = halts;
-  for (let n = from; n < from + count && halts === haltsBefore; n++) {
+  const isHalted = (): boolean => halts !== haltsBefore;
+  for (let n = from; n < from + count && !isHalted(); n++) {
     for (const room of rooms) {
       published.push({ publisher, room, n, at: Date.now() });
       void service().sendToRooms([room], {

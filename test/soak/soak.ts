@@ -1,0 +1,143 @@
+// `npm run test:soak -- --minutes 5 --seed 1`: three nodes, clients that come and go, random faults, one checker.
+import { parseArgs } from 'node:util';
+import { type ClusterNode, Fleet } from '../support/cluster-node.js';
+import { complaints, Ledger } from '../support/ledger.js';
+import type { Peer } from '../support/peer.js';
+import { TestRedis } from '../support/redis.js';
+import { join, leave, listenTo, publishing } from '../support/scribe.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { until } from '../support/until.js';
+
+const ROOMS = ['red', 'green', 'blue'];
+const CLIENTS_PER_NODE = 5;
+const { values } = parseArgs({ options: { minutes: { type: 'string' }, seed: { type: 'string' } } });
+const minutes = Number(values.minutes ?? 2);
+const seed = Number(values.seed ?? Date.now() % 100_000);
+console.info(`${minutes} minutes with seed ${seed}`);
+
+/** The same numbers for the same seed (mulberry32). */
+let state = seed;
+function random(): number {
+  state = (state + 0x6d2b79f5) | 0;
+  let t = Math.imul(state ^ (state >>> 15), 1 | state);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+}
+const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+interface Member {
+  peer: Peer;
+  node: ClusterNode;
+  rooms: Set<string>;
+}
+
+const redis = await TestRedis.start();
+const proxies = await Promise.all([0, 1, 2].map(() => TcpProxy.start(redis.port)));
+const fleet = new Fleet(() => ({}));
+const nodes = await Promise.all(proxies.map(({ url }) => fleet.start({ redis: url })));
+const ledger = new Ledger();
+const members: Member[] = [];
+const faults: Record<string, number> = {};
+let slowest = 0;
+
+async function connect(node: ClusterNode): Promise<void> {
+  const peer = await node.connect();
+  listenTo(peer, ledger);
+  members.push({ peer, node, rooms: new Set() });
+}
+
+/** One client comes, goes, joins or leaves. */
+async function churn(): Promise<void> {
+  const member = pick(members);
+  const room = pick(ROOMS);
+  if (random() < 0.1) {
+    members.splice(members.indexOf(member), 1);
+    for (const joined of member.rooms) ledger.left(member.peer.clientId, joined, Date.now(), Infinity);
+    member.peer.terminate();
+    await connect(member.node);
+  } else if (member.rooms.delete(room)) await leave(member.peer, ledger, room);
+  else {
+    member.rooms.add(room);
+    await join(member.peer, ledger, room);
+  }
+}
+
+async function fault(): Promise<void> {
+  const proxy = pick(proxies);
+  const kinds: Record<string, () => Promise<void>> = {
+    cut: async () => {
+      proxy.cut();
+      await pause(random() * 3_000);
+      proxy.heal();
+    },
+    blackhole: async () => {
+      proxy.blackhole();
+      await pause(random() * 12_000);
+      proxy.heal();
+    },
+    restart: async () => {
+      await redis.kill();
+      await pause(random() * 3_000);
+      await redis.start();
+    },
+    freezeRedis: async () => {
+      redis.freeze();
+      await pause(random() * 12_000);
+      redis.thaw();
+    },
+    clientKill: async () => void (await redis.run('CLIENT', 'KILL', 'TYPE', pick(['normal', 'pubsub']))),
+  };
+  const kind = pick(Object.keys(kinds));
+  faults[kind] = (faults[kind] ?? 0) + 1;
+  const from = Date.now();
+  await (kinds[kind] as () => Promise<void>)();
+  const healed = Date.now();
+  const peers = members.map(({ peer }) => peer);
+  await Promise.all(
+    nodes.map(async (node) => {
+      await until(async () => (await node.state()) === 'ready', 10_000);
+      await node.knows(peers, 10_000);
+    }),
+  );
+  slowest = Math.max(slowest, Date.now() - healed);
+  ledger.fault(from - 100, Date.now() + 100);
+}
+
+let failed = false;
+try {
+  for (const node of nodes) for (let n = 0; n < CLIENTS_PER_NODE; n++) await connect(node);
+  const halts = nodes.map((node, index) =>
+    publishing(node, ledger, { publisher: `node${index}`, rooms: ROOMS, gapMs: 10 }),
+  );
+  const end = Date.now() + minutes * 60_000;
+  while (Date.now() < end) {
+    for (let n = 0; n < 30; n++) await churn();
+    await fault();
+    await pause(random() * 1_000);
+  }
+  await Promise.all(halts.map((halt) => halt()));
+  await pause(1_000);
+  const report = ledger.check({ staleAfterMs: 8_000 });
+  const found = complaints(report);
+  failed = Object.keys(found).length > 0;
+  console.info({
+    seed,
+    expected: report.expected,
+    received: report.received,
+    excused: report.excused,
+    faults,
+    slowest,
+  });
+  for (const [what, which] of Object.entries(found)) console.error(what, which.length, which.slice(0, 10));
+  for (const node of nodes) console.info((await node.call('status')).counters);
+} catch (error) {
+  failed = true;
+  console.error(`seed ${seed}:`, error);
+} finally {
+  redis.thaw();
+  await fleet.stop();
+  await Promise.all(proxies.map((proxy) => proxy.stop()));
+  await redis.stop();
+}
+process.exit(failed ? 1 : 0);
