@@ -29,6 +29,8 @@ export class Registry {
   #nodeId: string;
   #version = 0;
   #graceUntil = 0;
+  /** Others may have come back after this node and registered what it didn't read: all are read once more. */
+  #isJustBack = false;
   /** Under this id: from then on, no lease means that the others took this node for dead. */
   #isRegistered = false;
   /** Nodes whose copy was behind at the last beat; behind twice, and a change was missed. */
@@ -58,6 +60,7 @@ export class Registry {
   /** Connected, or connected again: registers this node, then reads all the others. */
   connected(): Promise<void> {
     this.#graceUntil = this.host.now() + GRACE_MS;
+    this.#isJustBack = true;
     return this.#enqueue(async () => {
       await this.#register();
       await this.#readOthers(true);
@@ -70,7 +73,9 @@ export class Registry {
       const { store } = this.host;
       if (this.#isRegistered && !(await store.renew(this.#nodeId, this.#version))) await this.#takeNewId();
       if (!this.#isRegistered || this.#isUnwritten) await this.#register();
-      await this.#readOthers(false);
+      const readsAll = this.#isJustBack && this.host.now() >= this.#graceUntil;
+      if (readsAll) this.#isJustBack = false;
+      await this.#readOthers(readsAll);
     });
   }
 
