@@ -59,7 +59,11 @@ export class RedisBus implements Bus {
     this.#state = 'starting';
     const publisher = (this.#publisher = await openConnection(this.source, 'publisher'));
     const subscriber = (this.#subscriber = await openConnection(this.source, 'subscriber'));
-    this.#subscriptions = new Subscriptions(subscriber, (channel) => this.#isSharded(channel));
+    this.#subscriptions = new Subscriptions(
+      subscriber,
+      (channel) => this.#isSharded(channel),
+      (error) => this.#report(error),
+    );
     this.#subscriptions.want(this.#channels.all, this.#channels.node(this.#nodeId));
     this.#subscriptions.want(...events.map((event) => this.#channels.event(event)));
     const receive = (channel: Buffer, payload: Buffer): void => this.#receive(channel.toString(), payload);

@@ -21,6 +21,10 @@ export class OutgoingSequences {
 
 /** How much later than usual a message may come before it counts as stale, in ms. */
 const STALE_AFTER_MS = 5_000;
+/** When every message of a publisher has been late for this long, one of the two clocks was set, in ms. */
+const CLOCK_MOVED_AFTER_MS = 10_000;
+/** Publishers that are remembered: nodes are forgotten when they go, emitters never say so. */
+const MAX_PUBLISHERS = 10_000;
 /** Messages to several rooms that a publisher may have under way at once before a copy could slip through. */
 const REMEMBERED = 1_024;
 
@@ -33,6 +37,8 @@ class Publisher {
   readonly #seen = new Set<number>();
   /** The shortest way a message took, by two clocks that needn't agree: what is much longer was held up somewhere. */
   #usualDelay = Infinity;
+  /** Since when every message has seemed late, and the shortest way one of them took. */
+  #late: { since: number; shortest: number } | undefined;
 
   /** @returns how many are missing before this one */
   gapBefore(channel: string, sequence: number): number {
@@ -44,6 +50,16 @@ class Publisher {
   isStale(sentAt: number, now: number): boolean {
     const delay = now - sentAt;
     this.#usualDelay = Math.min(this.#usualDelay, delay);
+    if (delay - this.#usualDelay <= STALE_AFTER_MS) {
+      this.#late = undefined;
+      return false;
+    }
+    this.#late ??= { since: now, shortest: delay };
+    this.#late.shortest = Math.min(this.#late.shortest, delay);
+    if (now - this.#late.since < CLOCK_MOVED_AFTER_MS) return true;
+    // What was held up comes in one go; what has been late for so long has a clock that was set.
+    this.#usualDelay = this.#late.shortest;
+    this.#late = undefined;
     return delay - this.#usualDelay > STALE_AFTER_MS;
   }
 
@@ -72,8 +88,18 @@ export class IncomingSequences {
 
   of(nodeId: string): Publisher {
     let publisher = this.#publishers.get(nodeId);
-    if (!publisher) this.#publishers.set(nodeId, (publisher = new Publisher()));
+    if (!publisher) {
+      if (this.#publishers.size >= MAX_PUBLISHERS) this.#forgetOldest();
+      this.#publishers.set(nodeId, (publisher = new Publisher()));
+    }
     return publisher;
+  }
+
+  #forgetOldest(): void {
+    for (const nodeId of this.#publishers.keys()) {
+      this.#publishers.delete(nodeId);
+      return;
+    }
   }
 
   /** Called when this node stops listening on a channel: what comes after is no gap. */

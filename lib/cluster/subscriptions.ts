@@ -25,6 +25,8 @@ export class Subscriptions {
   constructor(
     private readonly connection: RedisConnection,
     private readonly isSharded: (channel: string) => boolean,
+    /** Told of what could not be subscribed; mostly the connection broke. */
+    private readonly failed: (error: Error) => void = () => undefined,
   ) {}
 
   /** Resolves when the channel is subscribed, or at once while there is no connection: `restore()` will see to it. */
@@ -85,7 +87,8 @@ export class Subscriptions {
           changes.filter((channel) => !this.#wanted.has(channel) && this.#mayHold(channel)),
         );
         this.#release(({ channel }) => this.#held.has(channel));
-      } catch {
+      } catch (error) {
+        this.failed(error as Error);
         for (const channel of changes) this.#dirty.add(channel);
         isComplete = false; // the connection broke: restore() begins anew
       }

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -17,13 +17,26 @@ export function hasRedis(): boolean {
   }
 }
 
+const handedOut = new Set<number>();
+
+/** A port below those the kernel gives to outgoing connections, which could take it before the server does. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    if (handedOut.has(port) || !(await isFree(port))) continue;
+    handedOut.add(port);
+    return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1');
+  const isListening = await Promise.race([
+    once(server, 'listening').then(() => true),
+    new Promise<boolean>((resolve) => server.once('error', () => resolve(false))),
+  ]);
+  if (isListening) await new Promise((resolve) => server.close(resolve));
+  return isListening;
 }
 
 /** A real redis-server of a test's own, in a folder of its own. */
@@ -124,7 +137,11 @@ export async function startRedisCluster(): Promise<{ nodes: TestRedis[]; stop():
     '--cluster-require-full-coverage',
     'no',
   ];
-  const nodes = await Promise.all([1, 2, 3].map(() => TestRedis.start(settings)));
+  // Their bus port would be the port plus 10,000, free or not.
+  const busPorts = [await freePort(), await freePort(), await freePort()];
+  const nodes = await Promise.all(
+    busPorts.map((busPort) => TestRedis.start([...settings, '--cluster-port', String(busPort)])),
+  );
   const [first] = nodes as [TestRedis];
   const ranges = [
     [0, 5460],
@@ -134,7 +151,7 @@ export async function startRedisCluster(): Promise<{ nodes: TestRedis[]; stop():
   for (const [index, node] of nodes.entries()) {
     const [from, to] = ranges[index] as readonly [number, number];
     await node.run('CLUSTER', 'ADDSLOTSRANGE', from, to);
-    if (node !== first) await node.run('CLUSTER', 'MEET', '127.0.0.1', first.port);
+    if (node !== first) await node.run('CLUSTER', 'MEET', '127.0.0.1', first.port, busPorts[0] as number);
   }
   const deadline = Date.now() + 15_000;
   for (const node of nodes) {
