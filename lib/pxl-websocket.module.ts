@@ -75,7 +75,7 @@ const provided: Provider[] = [
     provide: WebSocketService,
     inject: [WebSocketServer, EMITTER],
     useFactory: (webSocketServer: WebSocketServer, emitter?: Emitter) =>
-      new WebSocketService(emitter ? { emitter } : { webSocketServer }),
+      new WebSocketService(emitter ? { sender: emitter } : { webSocketServer }),
   },
   {
     provide: WebSocketClient,
@@ -102,7 +102,7 @@ export class PxlWebSocketModule
     private readonly moduleRef: ModuleRef,
     private readonly explorer: RouteExplorer,
     @Optional() @Inject(WebSocketClient) private readonly client?: NestWebSocketClient,
-    @Optional() @Inject(EMITTER) private readonly emitter?: Emitter,
+    @Optional() @Inject(EMITTER) private readonly emitter?: { close(): Promise<void> },
   ) {
     super();
   }

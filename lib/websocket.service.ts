@@ -26,7 +26,7 @@ export interface SendOptions {
   except?: readonly string[];
 }
 
-/** What a service sends with. */
+/** What a service sends with: a server, or an emitter. */
 interface Sender {
   deliver(delivery: Delivery): Promise<void>;
   emit(channel: string, data: unknown): Promise<void>;
@@ -45,8 +45,8 @@ export class WebSocketService {
   readonly #sender: Sender;
 
   /** Inside a Nest application, inject it. @throws {InvalidStateError} with nothing to send with */
-  constructor(options: WebSocketServiceOptions | { emitter: Emitter }) {
-    this.#sender = 'emitter' in options ? options.emitter : senderOf(options);
+  constructor(options: WebSocketServiceOptions | { sender: Sender }) {
+    this.#sender = 'sender' in options ? options.sender : senderOf(options);
   }
 
   /** Sends to every connected client. */

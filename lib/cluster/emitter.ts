@@ -3,15 +3,21 @@ import { once } from 'node:events';
 import type { Delivery } from '../protocol/delivery.js';
 import { Channels, nodeIdOf } from './channels.js';
 import { keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
+import { SharedClock } from './shared-clock.js';
 import { RedisPublisher } from './redis-publisher.js';
 import type { RedisSource } from './redis-source.js';
+
+/** How long a reading of the shared clock is good for, in ms. */
+const CLOCK_MS = 30_000;
 
 /**
  * Publishes to the nodes from a process that serves no sockets: a worker, a cron job. Unlike a node it has nobody to serve
  * when Redis is away, so a publication that can't be handed over rejects.
  */
 export class Emitter {
+  readonly #clock = new SharedClock();
   readonly #publisher: RedisPublisher;
+  #measuredAt = -Infinity;
   readonly #id = randomBytes(16).toString('base64url');
   #stop: (() => Promise<void>) | undefined;
 
@@ -20,7 +26,7 @@ export class Emitter {
     private readonly connection: RedisConnection,
     prefix: string,
   ) {
-    this.#publisher = new RedisPublisher(new Channels(prefix));
+    this.#publisher = new RedisPublisher(new Channels(prefix), this.#clock);
   }
 
   /** With a connection of its own, up when this resolves; `report` hears of its troubles. Retries until then. */
@@ -40,6 +46,7 @@ export class Emitter {
   }
 
   async deliver(delivery: Delivery): Promise<void> {
+    await this.#readClock();
     await this.#publisher.publish(delivery, this.#id, this.connection);
   }
 
@@ -53,6 +60,13 @@ export class Emitter {
     const nodeId = nodeIdOf(clientId);
     if (nodeId === undefined) return;
     await this.#publisher.order(nodeId, { id: 0, op: 'disconnect', clientId, code, reason }, this.#id, this.connection);
+  }
+
+  /** Now and then, with something to send: nobody asks a connection that isn't ours on a timer. */
+  async #readClock(): Promise<void> {
+    if (performance.now() - this.#measuredAt < CLOCK_MS) return;
+    this.#measuredAt = performance.now();
+    await this.#clock.measure(this.connection).catch(() => undefined); // the publication itself will say what is wrong
   }
 
   async close(): Promise<void> {

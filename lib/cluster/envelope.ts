@@ -6,7 +6,7 @@ export interface Header {
   nodeId: string;
   /** Counts the publications of this node on this channel, from 1. */
   sequence: number;
-  /** Milliseconds since the epoch, by the publisher's clock. */
+  /** Milliseconds since the epoch, by the clock of Redis; 0 where the publisher doesn't know it. */
   sentAt: number;
   /** Whom it is for, where the channel alone doesn't say it. */
   audience?: Audience | undefined;

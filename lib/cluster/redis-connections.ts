@@ -60,10 +60,16 @@ export async function reachAll(connection: RedisConnection): Promise<void> {
   if (isCluster(connection)) await Promise.allSettled(connection.nodes('master').map((node) => node.ping()));
 }
 
-/** Pings, so that a connection that died without a word is noticed by its silence. Stops with the returned function. */
-export function keepTalking(connection: RedisConnection): () => void {
+/**
+ * Says something now and then, so that a connection that died without a word is noticed by its silence. Stops with the
+ * returned function.
+ */
+export function keepTalking(
+  connection: RedisConnection,
+  talk: () => Promise<unknown> = () => connection.ping(),
+): () => void {
   const timer = setInterval(() => {
-    if (connection.status === 'ready') connection.ping().catch(() => undefined); // its silence is what counts
+    if (connection.status === 'ready') talk().catch(() => undefined); // its silence is what counts
   }, PING_EVERY_MS).unref();
   return () => clearInterval(timer);
 }

@@ -2,6 +2,7 @@ import type { Audience, Delivery } from '../protocol/delivery.js';
 import { type Channels, nodeIdOf } from './channels.js';
 import { seal } from './envelope.js';
 import { isCluster, type RedisConnection } from './redis-connections.js';
+import type { SharedClock } from './shared-clock.js';
 import { OutgoingSequences } from './sequences.js';
 
 interface Route {
@@ -16,6 +17,7 @@ export class RedisPublisher {
 
   constructor(
     private readonly channels: Channels,
+    private readonly clock: SharedClock,
     /** Whose clients are here, and not to be reached by way of the bus. */
     private readonly isOwn: (nodeId: string) => boolean = () => false,
   ) {}
@@ -23,7 +25,7 @@ export class RedisPublisher {
   async publish({ audience, except, frame }: Delivery, nodeId: string, connection: RedisConnection): Promise<void> {
     const routes = this.#routes(audience);
     const copyId = routes.length > 1 ? ++this.#lastCopyId : undefined;
-    const sentAt = Date.now();
+    const sentAt = this.clock.now();
     const sent = routes.map(({ channel, forWhom }) => {
       const sequence = this.#sequences.next(channel);
       return this.#send(
@@ -37,7 +39,7 @@ export class RedisPublisher {
 
   async order(to: string, order: unknown, nodeId: string, connection: RedisConnection): Promise<void> {
     const channel = this.channels.node(to);
-    const header = { nodeId, sentAt: Date.now(), sequence: this.#sequences.next(channel) };
+    const header = { nodeId, sentAt: this.clock.now(), sequence: this.#sequences.next(channel) };
     await this.#send(channel, seal(header, Buffer.from(JSON.stringify(order))), connection);
   }
 

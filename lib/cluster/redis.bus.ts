@@ -8,6 +8,7 @@ import { keepTalking, openConnection, reachAll, type RedisConnection } from './r
 import type { RedisSource } from './redis-source.js';
 import { RedisPublisher } from './redis-publisher.js';
 import { IncomingSequences } from './sequences.js';
+import { isStale, SharedClock } from './shared-clock.js';
 import { Subscriptions } from './subscriptions.js';
 
 /** Publications that may be under way to Redis at once; more are dropped and counted, so that a frozen Redis costs no memory. */
@@ -22,6 +23,7 @@ const REPORT_EVERY_MS = 1_000;
 export class RedisBus implements Bus {
   readonly counters = { unpublished: 0, missing: 0, stale: 0, junk: 0 };
   readonly #channels: Channels;
+  readonly #clock = new SharedClock();
   readonly #outgoing: RedisPublisher;
   readonly #incoming = new IncomingSequences();
   /** Ours, and those we had before we were taken for dead: deliveries to the clients of then still find us. */
@@ -43,7 +45,7 @@ export class RedisBus implements Bus {
     nodeId: string,
   ) {
     this.#channels = new Channels(prefix);
-    this.#outgoing = new RedisPublisher(this.#channels, (id) => this.#nodeIds.has(id));
+    this.#outgoing = new RedisPublisher(this.#channels, this.#clock, (id) => this.#nodeIds.has(id));
     this.#nodeId = nodeId;
     this.#nodeIds.add(nodeId);
   }
@@ -76,7 +78,8 @@ export class RedisBus implements Bus {
         this.#setState('down');
         this.#report(new ConnectionError('The connection to Redis was closed.')); // when Redis hangs up, no error says so
       });
-      this.#stopPings.push(keepTalking(connection));
+      const talk = connection === publisher ? () => this.#clock.measure(publisher) : undefined;
+      this.#stopPings.push(keepTalking(connection, talk));
     }
     const isReady = new Promise<void>((resolve, reject) => {
       this.#becameReady = resolve;
@@ -168,7 +171,7 @@ export class RedisBus implements Bus {
       this.counters.missing += missing;
       this.#report(new Error(`${missing} messages of node ${nodeId} never came.`));
     }
-    if (publisher.isStale(sentAt, Date.now())) {
+    if (isStale(sentAt, this.#clock.now())) {
       this.counters.stale++;
       return;
     }
@@ -192,6 +195,7 @@ export class RedisBus implements Bus {
   async #refresh(): Promise<void> {
     if (this.#publisher?.status !== 'ready' || this.#subscriber?.status !== 'ready') return;
     await reachAll(this.#publisher);
+    await this.#clock.measure(this.#publisher).catch((error: unknown) => this.#report(error as Error));
     const isComplete = await this.#subscriptions?.restore();
     if (!isComplete) return; // the connection broke again: its next `ready` comes here
     if (this.#publisher?.status !== 'ready' || this.#subscriber?.status !== 'ready') return;

@@ -1,21 +1,67 @@
-import { describe, expect, it } from '@jest/globals';
-import { IncomingSequences } from '../../lib/cluster/sequences.js';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { Channels } from '../../lib/cluster/channels.js';
+import { seal } from '../../lib/cluster/envelope.js';
+import { isStale, SharedClock } from '../../lib/cluster/shared-clock.js';
+import { type RunningApp, startApp } from '../support/app.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
 
-describe('messages that come late', () => {
-  it('are stale when they were held up, whatever the clocks say', () => {
-    const publisher = new IncomingSequences().of('node');
-    const skew = -3_600_000;
-    expect(publisher.isStale(1_000 + skew, 1_002)).toBe(false);
-    expect(publisher.isStale(2_000 + skew, 20_000)).toBe(true);
-    expect(publisher.isStale(19_999 + skew, 20_001)).toBe(false);
+/** A Redis whose clock is this much ahead of ours. */
+const redisAhead = (ms: number, took = 0): { time: () => Promise<string[]> } => ({
+  time: async () => {
+    await new Promise((resolve) => setTimeout(resolve, took));
+    const now = Date.now() + ms;
+    return [String(Math.floor(now / 1_000)), String((now % 1_000) * 1_000)];
+  },
+});
+
+describe('the shared clock', () => {
+  it('is that of Redis, however far ours is off', async () => {
+    for (const ahead of [0, 3_600_000, -86_400_000]) {
+      const clock = new SharedClock();
+      expect(clock.now()).toBe(0);
+      await clock.measure(redisAhead(ahead) as never);
+      expect(Math.abs(clock.now() - Date.now() - ahead)).toBeLessThan(500);
+    }
   });
 
-  it('are taken again once a clock that was set has been late for ten seconds', () => {
-    const publisher = new IncomingSequences().of('node');
-    expect(publisher.isStale(0, 5)).toBe(false);
-    const results = [];
-    for (let now = 1_000; now <= 15_000; now += 1_000) results.push(publisher.isStale(now - 60_000, now + 5));
-    expect(results.indexOf(false)).toBe(10);
-    expect(results.slice(10)).toEqual([false, false, false, false, false]);
+  it('takes no reading that took too long to say much', async () => {
+    const clock = new SharedClock();
+    await clock.measure(redisAhead(0, 1_100) as never);
+    expect(clock.now()).toBe(0);
+  });
+
+  it('finds stale what was sent more than five seconds ago, and nothing where a time is not known', () => {
+    expect([isStale(1_000, 6_000), isStale(1_000, 6_001), isStale(9_000, 1_000)]).toEqual([false, true, false]);
+    expect([isStale(0, 1e12), isStale(1_000, 0)]).toEqual([false, false]);
+  });
+});
+
+(hasRedis() ? describe : describe.skip)('a message that was held up', () => {
+  let redis: TestRedis;
+  let app: RunningApp;
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+    app = await startApp({ options: { redis: redis.url } });
+  });
+  afterAll(async () => {
+    await app.close();
+    await redis.stop();
+  });
+
+  it('is dropped and counted, even when it is the first that ever came from its node', async () => {
+    const peer = await app.connect();
+    const publisher = new Redis(redis.url);
+    const { all } = new Channels('pxl');
+    const publish = (nodeId: string, ageMs: number): Promise<number> => {
+      const header = { nodeId, sequence: 1, sentAt: Date.now() - ageMs };
+      return publisher.publish(all, seal(header, Buffer.from(JSON.stringify({ type: 'news', action: nodeId }))));
+    };
+    await publish('late', 6_000);
+    await publish('timely', 10);
+    await peer.next('news', 'timely');
+    expect(peer.received.filter(({ type }) => type === 'news')).toEqual([]);
+    expect(app.server.status.counters.stale).toBe(1);
+    await publisher.quit();
   });
 });

@@ -1,0 +1,27 @@
+import type { RedisConnection } from './redis-connections.js';
+
+/** A message that took longer than this was held up somewhere, by a frozen Redis or a network that came back, in ms. */
+const STALE_AFTER_MS = 5_000;
+/** A reading that took longer says too little about the time, in ms. */
+const MAX_ROUND_TRIP_MS = 1_000;
+
+/** The clock of Redis, the one that all nodes and emitters can read: those of two hosts needn't agree. */
+export class SharedClock {
+  #ahead: number | undefined;
+
+  /** Milliseconds since the epoch, by Redis; 0 while it isn't known. */
+  now(): number {
+    return this.#ahead === undefined ? 0 : Date.now() + this.#ahead;
+  }
+
+  async measure(connection: Pick<RedisConnection, 'time'>): Promise<void> {
+    const before = Date.now();
+    const [seconds, microseconds] = (await connection.time()).map(Number) as [number, number];
+    const after = Date.now();
+    if (after - before > MAX_ROUND_TRIP_MS) return;
+    this.#ahead = seconds * 1_000 + microseconds / 1_000 - (before + after) / 2;
+  }
+}
+
+/** True for what was sent too long ago to be delivered; false where one of the two times isn't known. */
+export const isStale = (sentAt: number, now: number): boolean => sentAt > 0 && now > 0 && now - sentAt > STALE_AFTER_MS;
