@@ -80,6 +80,8 @@ export interface ServerStatus {
 /**
  * Accepts connections, routes their messages and sends to them. Inside a Nest application it loads and starts with the
  * application, on the application's own HTTP server; by hand it is `new WebSocketServer(options)`, `load()`, `start()`.
+ *
+ * Long because it is the whole public surface and its wiring; each method hands on to the file that does the work.
  */
 export class WebSocketServer {
   readonly clientManager: WebSocketClientManager;
