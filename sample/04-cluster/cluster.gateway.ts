@@ -44,7 +44,8 @@ const GATHER_MS = 60;
 @UsePipes(new ValidationPipe({ whitelist: true, transform: true }))
 export class ClusterGateway implements OnModuleInit, OnApplicationShutdown {
   /** As they were before the event that is told just now: who is gone has no name any more. */
-  #seen = new Map<string, SeenClient>();
+  /** Until the end of each is heard of: this process may have dropped a dead node's clients before. */
+  readonly #seen = new Map<string, SeenClient>();
   #pushDue: NodeJS.Timeout | undefined;
   #changes: Subscription | undefined;
 
@@ -78,7 +79,7 @@ export class ClusterGateway implements OnModuleInit, OnApplicationShutdown {
       if (typeof node !== 'string') return [];
       return [{ clientId, node, username: String(client['username'] ?? ''), rooms: rooms.toSorted() }];
     });
-    this.#seen = new Map(clients.map((client) => [client.clientId, client]));
+    for (const client of clients) this.#seen.set(client.clientId, client);
     return { nodes: this.nodes.list(), clients, balancerPort: this.balancer.port };
   }
 
@@ -117,6 +118,7 @@ export class ClusterGateway implements OnModuleInit, OnApplicationShutdown {
       const kind = KINDS[channel];
       this.#tell({ kind, node, username, roomName, reason });
     }
+    if (channel === Event.ClientDisconnected) this.#seen.delete(clientId);
     this.#pushSoon();
   }
 
