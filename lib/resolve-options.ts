@@ -1,4 +1,8 @@
 import { InvalidOptionsError } from './errors.js';
+import { type TrustProxy, trustOf } from './limits/client-address.js';
+import type { MessageLimitsOptions } from './limits/message-limits.js';
+import type { ConnectionLimitsOptions } from './limits/connection-limits.js';
+import type { Rate } from './limits/rate.js';
 import type { WebSocketOptions } from './websocket-options.js';
 
 /** Every default, here alone. */
@@ -7,6 +11,16 @@ export const DEFAULTS = {
   prefix: 'pxl',
   registry: 'replicated' as 'replicated' | 'local',
   maxConnections: 10_000,
+  trustProxy: false as TrustProxy,
+  limits: {
+    messages: { perSecond: 30, burst: 60, bytesPerSecond: 262_144, strikes: 3, strikeWindowMs: 10_000 },
+    perUser: false as false | Rate,
+    perIp: false as false | Rate,
+    connectionsPerUser: 20 as false | number,
+    connectionsPerIp: false as false | number,
+    handshakesPerIp: false as false | Rate,
+    firstMessageTimeoutMs: false as false | number,
+  },
   rooms: {
     clientCanJoinMultipleRooms: true,
     maxPerClient: 100,
@@ -16,6 +30,9 @@ export const DEFAULTS = {
   auth: { required: true, timeoutMs: 5_000 },
   messages: {
     maxPayload: 65_536,
+    maxFragments: 128,
+    maxBufferedChunks: 4_096,
+    perMessageDeflate: false as NonNullable<NonNullable<WebSocketOptions['messages']>['perMessageDeflate']>,
     maxDepth: 32,
     concurrency: 1,
     maxQueued: 64,
@@ -52,6 +69,8 @@ export interface ResolvedOptions {
   prefix: string;
   registry: 'replicated' | 'local';
   maxConnections: number;
+  trustProxy: TrustProxy;
+  limits: MessageLimitsOptions & ConnectionLimitsOptions & { firstMessageTimeoutMs: false | number };
   rooms: Merged<'rooms'>;
   disconnectInactiveClients: Merged<'disconnectInactiveClients'> & { intervalCheckTime: number };
   auth: Merged<'auth'> | undefined;
@@ -88,6 +107,8 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     prefix: given.prefix ?? DEFAULTS.prefix,
     registry: given.registry ?? DEFAULTS.registry,
     maxConnections: given.maxConnections ?? DEFAULTS.maxConnections,
+    trustProxy: given.trustProxy ?? DEFAULTS.trustProxy,
+    limits: resolveLimits(given.limits),
     rooms: merge(DEFAULTS.rooms, given.rooms),
     disconnectInactiveClients: {
       ...inactive,
@@ -106,6 +127,11 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     users: given.users ?? {},
     client: given.client ?? {},
   };
+}
+
+function resolveLimits(given: WebSocketOptions['limits']): ResolvedOptions['limits'] {
+  const messages = given?.messages === false ? false : merge(DEFAULTS.limits.messages, given?.messages);
+  return { ...merge(DEFAULTS.limits, { ...given, messages: undefined }), messages };
 }
 
 /** An option written as `undefined` takes its default, as if it had been left out. */
@@ -138,6 +164,24 @@ const isUrl = (value: unknown): boolean =>
 const isPath = (value: unknown): boolean => isText(value) && /^\/[^?#\s]*$/.test(value as string);
 const isOrigins = (value: unknown): boolean => isFunction(value) || (Array.isArray(value) && value.every(isOrigin));
 
+const above = (value: unknown): boolean => Number.isFinite(value) && (value as number) > 0;
+const isLimit = (value: unknown): boolean => value === false || positive(value);
+const isRate = (value: unknown): boolean => {
+  if (value === false) return true;
+  if (!isObject(value)) return false;
+  const { perSecond, burst, ...rest } = value as Partial<Rate>;
+  return above(perSecond) && (burst === undefined || positive(burst)) && Object.keys(rest).length === 0;
+};
+const isTrustProxy = (value: unknown): boolean => {
+  if (typeof value === 'number') return natural(value);
+  if (typeof value !== 'boolean' && !isText(value) && !isTextList(value)) return false;
+  try {
+    return Boolean(trustOf(value as TrustProxy));
+  } catch {
+    return false; // what is no address is what we wanted to know
+  }
+};
+
 const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> = {
   enabled: [isFlag, 'true or false'],
   type: [(value) => ['server', 'client', 'emitter'].includes(value as string), "'server', 'client' or 'emitter'"],
@@ -155,6 +199,20 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   ],
   registry: [(value) => value === 'replicated' || value === 'local', "'replicated' or 'local'"],
   maxConnections: [positive, 'a whole number above 0'],
+  trustProxy: [isTrustProxy, "true, false, a number of proxies, or addresses and ranges such as '10.0.0.0/8'"],
+  limits: [isObject, 'an object'],
+  'limits.messages': [isHeartbeat, 'false or an object'],
+  'limits.messages.perSecond': [above, 'a number above 0'],
+  'limits.messages.burst': [positive, 'a whole number above 0'],
+  'limits.messages.bytesPerSecond': [positive, 'a whole number of bytes above 0'],
+  'limits.messages.strikes': [positive, 'a whole number above 0'],
+  'limits.messages.strikeWindowMs': [positive, 'a whole number of milliseconds above 0'],
+  'limits.perUser': [isRate, 'false or { perSecond, burst? } with numbers above 0'],
+  'limits.perIp': [isRate, 'false or { perSecond, burst? } with numbers above 0'],
+  'limits.connectionsPerUser': [isLimit, 'false or a whole number above 0'],
+  'limits.connectionsPerIp': [isLimit, 'false or a whole number above 0'],
+  'limits.handshakesPerIp': [isRate, 'false or { perSecond, burst? } with numbers above 0'],
+  'limits.firstMessageTimeoutMs': [isLimit, 'false or a whole number of milliseconds above 0'],
   origins: [isOrigins, "a list of exact origins such as 'https://app.example.com' (no path), or a function"],
   subscriberEventHandler: [isFunction, 'a function'],
   debug: [isObject, 'an object'],
@@ -183,6 +241,9 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'auth.timeoutMs': [positive, 'a whole number of milliseconds above 0'],
   messages: [isObject, 'an object'],
   'messages.maxPayload': [positive, 'a whole number of bytes above 0'],
+  'messages.maxFragments': [positive, 'a whole number above 0'],
+  'messages.maxBufferedChunks': [positive, 'a whole number above 0'],
+  'messages.perMessageDeflate': [(value) => isFlag(value) || isObject(value), 'true, false or the options of ws'],
   'messages.maxDepth': [positive, 'a whole number above 0'],
   'messages.concurrency': [positive, 'a whole number above 0'],
   'messages.maxQueued': [positive, 'a whole number above 0'],
@@ -217,17 +278,11 @@ const REMEDIES: Record<string, string> = {
 function findFlaws(given: WebSocketOptions): string[] {
   if (!isObject(given)) return ['the options must be an object'];
   const flaws: string[] = [];
-  for (const [name, value] of Object.entries(given)) {
-    check(name, value, flaws);
-    const hasFields = Object.keys(RULES).some((rule) => rule.startsWith(`${name}.`));
-    if (hasFields && isObject(value)) {
-      for (const [field, inner] of Object.entries(value as object)) check(`${name}.${field}`, inner, flaws);
-    }
-  }
+  checkFields('', given, flaws);
   if (given.auth && !given.auth.authenticate)
     flaws.push('"auth.authenticate" is missing: give a function that returns the user or null');
   const { clientList } = given;
-  for (const secret of ['ws', 'user', 'payload', 'request']) {
+  for (const secret of ['ws', 'user', 'payload', 'request', 'ip', 'roundTripMs']) {
     if (clientList?.publicFields?.includes(secret))
       flaws.push(`"clientList.publicFields" can't name "${secret}": it is not for others to see`);
   }
@@ -236,6 +291,15 @@ function findFlaws(given: WebSocketOptions): string[] {
   if (given.type === 'emitter' && !given.redis)
     flaws.push('"redis" is missing: an emitter needs the Redis of the nodes');
   return flaws;
+}
+
+function checkFields(prefix: string, section: object, flaws: string[]): void {
+  for (const [field, value] of Object.entries(section)) {
+    const name = prefix + field;
+    check(name, value, flaws);
+    const hasFields = Object.keys(RULES).some((rule) => rule.startsWith(`${name}.`));
+    if (hasFields && isObject(value)) checkFields(`${name}.`, value as object, flaws);
+  }
 }
 
 function check(name: string, value: unknown, flaws: string[]): void {

@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import type { WebSocket, WebSocketServer as WS } from 'ws';
+import type { PerMessageDeflateOptions, WebSocket, WebSocketServer as WS } from 'ws';
 import type { RedisSource } from './cluster/redis-source.js';
 import type { ReconnectOptions } from './client/client-options.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
+import type { TrustProxy } from './limits/client-address.js';
+import type { Rate } from './limits/rate.js';
 import type { WebSocketUser } from './protocol/message.js';
 import type { DatabaseInstance, QueueManager, RedisInstance } from './resources.js';
 import type { WebSocketServer } from './server/websocket-server.js';
@@ -147,9 +149,66 @@ export interface WebSocketOptions {
   origins?: string[] | ((origin: string, request: IncomingMessage) => boolean);
   /** Connections of this process; more get 503. @default 10_000 */
   maxConnections?: number;
+  /**
+   * Whose `X-Forwarded-For` says where a client is: `true` everybody's, a number that of so many proxies before this process,
+   * or their addresses, ranges (`10.0.0.0/8`) and names of ranges (`loopback`, `linklocal`, `uniquelocal`). False: nobody's,
+   * the socket's own address counts. With `true` a client that can reach this process can name any address. @default false
+   */
+  trustProxy?: TrustProxy;
+  /**
+   * How much may come from one client, user or address, counted by this process. Addresses are those of `trustProxy`; of IPv6
+   * a whole /64 counts as one.
+   */
+  limits?: {
+    /**
+     * Messages of one connection, of every kind. Over the rate: an error frame `RATE_LIMITED` with `details.retryAfterMs`
+     * instead of the handler; over it again and again: closed with 4108. False: no limit.
+     */
+    messages?:
+      | false
+      | {
+          /** In the long run. @default 30 */
+          perSecond?: number;
+          /** At once. @default 60 */
+          burst?: number;
+          /** Bytes in the long run; at once as many, or one message of `messages.maxPayload`. @default 262_144 */
+          bytesPerSecond?: number;
+          /**
+           * Strikes that close with 4108. A strike is a second with messages over the rate, or `burst` of them within it.
+           * @default 3
+           */
+          strikes?: number;
+          /** Milliseconds until a strike is forgotten. @default 10_000 */
+          strikeWindowMs?: number;
+        };
+    /** Messages over all connections of an authenticated user to this process; over it `RATE_LIMITED`. @default false */
+    perUser?: false | Rate;
+    /** Messages over all connections of an address to this process; over it `RATE_LIMITED`. @default false */
+    perIp?: false | Rate;
+    /**
+     * Connections of an authenticated user; more get 429, or 4100 when a first message says who it is. With
+     * `registry: 'replicated'` those of other nodes count, as far as this one knows of them. @default 20
+     */
+    connectionsPerUser?: false | number;
+    /** Connections of an address to this process, those under way included; more get 429. @default false */
+    connectionsPerIp?: false | number;
+    /** Upgrade requests of an address to this process, refused ones included; over it 429 with `Retry-After`. @default false */
+    handshakesPerIp?: false | Rate;
+    /** Milliseconds in which a new connection must say something; else 1008. @default false */
+    firstMessageTimeoutMs?: false | number;
+  };
   messages?: {
     /** Bytes of one message; more closes with 1009. @default 65_536 */
     maxPayload?: number;
+    /** Fragments of one message; more close with 1008. @default 128 */
+    maxFragments?: number;
+    /** Pieces in which a frame that isn't whole yet may have arrived; more close with 1008. @default 4096 */
+    maxBufferedChunks?: number;
+    /**
+     * Compression of messages, with the options of `ws`: costs memory and time of every connection, and the frame of a
+     * broadcast is compressed for each one. @default false
+     */
+    perMessageDeflate?: boolean | PerMessageDeflateOptions;
     /** Levels of nested JSON. @default 32 */
     maxDepth?: number;
     /** Messages of one socket handled at a time. 1 keeps their order. @default 1 */

@@ -9,6 +9,10 @@ export interface ConnectedClient {
   readonly ws: WebSocket | null;
   /** Milliseconds since the epoch of the last message or pong. */
   lastActivity: number;
+  /** Where it is, as `trustProxy` believes it; undefined for a client of another node. Never shown to other clients. */
+  readonly ip?: string | undefined;
+  /** Milliseconds from the last ping to its pong; undefined until the first one. Never shown to other clients. */
+  readonly roundTripMs?: number | undefined;
   /** Who it is: from the handshake, or from `joinRoom()` on a server without authentication. */
   readonly user?: WebSocketUser | null;
   /** The room it joined last and is still in. */

@@ -1,0 +1,51 @@
+import type { IncomingMessage } from 'node:http';
+import { isIP, isIPv6 } from 'node:net';
+import proxyAddr from '@fastify/proxy-addr';
+
+/** Whose `X-Forwarded-For` is believed: nobody's, everybody's, that of so many proxies, or of those with these addresses. */
+export type TrustProxy = boolean | number | string | string[];
+
+type Trust = (address: string, hop: number) => boolean;
+
+/** @throws {TypeError} for what is no address, range or name of ranges */
+export function trustOf(trustProxy: TrustProxy): Trust {
+  if (typeof trustProxy === 'boolean') return () => trustProxy;
+  if (typeof trustProxy === 'number') return (_address, hop) => hop < trustProxy;
+  const list = typeof trustProxy === 'string' ? trustProxy.split(',').map((entry) => entry.trim()) : trustProxy;
+  return proxyAddr.compile(list);
+}
+
+/** Reads the address of whoever is behind a request: the socket's own, or the one that trusted proxies vouch for. */
+export function addressReader(trustProxy: TrustProxy): (request: IncomingMessage) => string {
+  if (trustProxy === false || trustProxy === 0) return ownAddress;
+  const trust = trustOf(trustProxy);
+  return (request) => {
+    const found = plain(proxyAddr(request, trust));
+    return isIP(found) ? found : ownAddress(request); // 'unknown', or anything else that a proxy passed on unread
+  };
+}
+
+/** Who counts as one for limits: an IPv4 address, or the /64 that an IPv6 subscriber has for itself alone. */
+export function addressGroup(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [hostname = ''] = address.split('%'); // a zone says nothing of the peer
+  const short = new URL(`http://[${hostname}]`).hostname.slice(1, -1);
+  const [head = '', tail] = short.split('::');
+  const first = head === '' ? [] : head.split(':');
+  const last = tail ? tail.split(':') : [];
+  const groups = [
+    ...first,
+    ...Array<string>(tail === undefined ? 0 : 8 - first.length - last.length).fill('0'),
+    ...last,
+  ];
+  return `${groups.slice(0, 4).join(':')}::/64`;
+}
+
+const ownAddress = ({ socket }: IncomingMessage): string => plain(socket.remoteAddress ?? '');
+
+/** A dual-stack socket writes IPv4 as `::ffff:192.0.2.1`; some proxies add the port. */
+function plain(address: string): string {
+  const bare = /^\[(.*)\](?::\d+)?$/.exec(address)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(address)?.[1] ?? address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1];
+  return mapped ?? bare;
+}

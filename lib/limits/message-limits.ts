@@ -1,0 +1,96 @@
+import { CloseCode } from '../protocol/close-codes.js';
+import { decodeFrame } from '../protocol/codec.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import type { ErrorFrame, RequestId } from '../protocol/message.js';
+import { addressGroup } from './client-address.js';
+import { KeyedRate } from './keyed-rate.js';
+import { type MessageRate, Meter } from './meter.js';
+import type { Rate } from './rate.js';
+
+/** A connection, as its limits see it. */
+export interface Sender {
+  readonly client: { readonly ip?: string | undefined };
+  /** Belongs to the limits: made at the first message, so that an idle connection costs nothing. */
+  meter: Meter | undefined;
+  send(frame: unknown): void;
+}
+
+export interface MessageLimitsOptions {
+  readonly messages: MessageRate | false;
+  readonly perUser: Rate | false;
+  readonly perIp: Rate | false;
+}
+
+export interface MessageLimitsHost<S extends Sender> {
+  readonly maxPayload: number;
+  /** Who the sender proved to be. What it claims doesn't count: it could use up somebody else's rate. */
+  userKeyOf(sender: S): string | undefined;
+  close(sender: S, code: number, reason: string): void;
+}
+
+/**
+ * How much may come from one connection, from one user and from one address. Asked before a frame is even decoded, and
+ * for every kind of frame, pings and answers included: one that cost nothing would be the way round.
+ */
+export class MessageLimits<S extends Sender> {
+  readonly #own: MessageRate | false;
+  readonly #ofUsers: KeyedRate | undefined;
+  readonly #ofAddresses: KeyedRate | undefined;
+
+  constructor(
+    { messages, perUser, perIp }: MessageLimitsOptions,
+    private readonly host: MessageLimitsHost<S>,
+  ) {
+    this.#own = messages;
+    this.#ofUsers = perUser ? new KeyedRate(perUser) : undefined;
+    this.#ofAddresses = perIp ? new KeyedRate(perIp) : undefined;
+  }
+
+  /** True for a message that is not to be handled: its sender has been told, or its socket is closed. */
+  refuses(sender: S, data: Buffer): boolean {
+    return this.#isOverOwn(sender, data, true) || this.#isOverShared(sender, data);
+  }
+
+  /** A ping or a pong, which nobody answers with an error. */
+  countControl(sender: S, data: Buffer): void {
+    this.#isOverOwn(sender, data, false);
+  }
+
+  #isOverOwn(sender: S, data: Buffer, isAnswered: boolean): boolean {
+    if (this.#own === false) return false;
+    const meter = (sender.meter ??= new Meter(this.#own, this.host.maxPayload));
+    if (meter.takes(data.length)) return false;
+    if (meter.isOut(performance.now())) this.host.close(sender, CloseCode.RateLimited, 'too many messages');
+    else if (isAnswered) answer(sender, data, meter.waitMs(data.length));
+    return true;
+  }
+
+  /** No strikes here: a connection is not closed for what others of its user or address do. */
+  #isOverShared(sender: S, data: Buffer): boolean {
+    const user = this.#ofUsers && this.host.userKeyOf(sender);
+    const waitMs =
+      (user === undefined ? 0 : this.#ofUsers?.take(user)) ||
+      (sender.client.ip === undefined ? 0 : this.#ofAddresses?.take(addressGroup(sender.client.ip)));
+    if (!waitMs) return false;
+    answer(sender, data, waitMs);
+    return true;
+  }
+}
+
+/** Decoded for its id alone: whoever asks gets an answer, the one that it came too early. */
+function answer(sender: Sender, data: Buffer, retryAfterMs: number): void {
+  const frame = decodeFrame(data.toString());
+  // The id of an answer is ours: with it the sender would take this for the end of a request of its own.
+  const id: RequestId | undefined = frame.kind === 'message' || frame.kind === 'bad' ? frame.id : undefined;
+  sender.send({
+    type: 'error',
+    action: 'message',
+    ...(id === undefined ? {} : { id }),
+    data: {
+      error: 'Too many messages. Send fewer, or later.',
+      code: ErrorCode.RateLimited,
+      ...(frame.kind === 'message' ? { type: frame.type, action: frame.action } : {}),
+      details: { retryAfterMs },
+    },
+  } satisfies ErrorFrame);
+}
