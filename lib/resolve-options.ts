@@ -1,3 +1,5 @@
+import { authFlaws, originFlaws } from './auth/auth-flaws.js';
+import { DEFAULT_COOKIE, DEFAULT_SOURCES, type TokenSource } from './auth/tokens.js';
 import { InvalidOptionsError } from './errors.js';
 import { type TrustProxy, trustOf } from './limits/client-address.js';
 import type { MessageLimitsOptions } from './limits/message-limits.js';
@@ -27,7 +29,13 @@ export const DEFAULTS = {
     protectedPrefixes: ['private:', 'user:', 'system:'],
   },
   disconnectInactiveClients: { enabled: false, inactiveTime: 300_000, log: false },
-  auth: { required: true, timeoutMs: 5_000 },
+  auth: {
+    required: true,
+    timeoutMs: 5_000,
+    tokenFrom: [...DEFAULT_SOURCES],
+    cookieName: DEFAULT_COOKIE,
+    usesCookies: false,
+  },
   messages: {
     maxPayload: 65_536,
     maxFragments: 128,
@@ -151,6 +159,8 @@ function clientUrl(given: WebSocketOptions, path: string): string {
   return `ws://${given.host ?? 'localhost'}${given.url ?? path}`;
 }
 
+const SOURCES: ReadonlySet<string> = new Set<TokenSource>(['header', 'protocol', 'cookie', 'message', 'query']);
+
 const positive = (value: unknown): boolean => Number.isInteger(value) && (value as number) > 0;
 const natural = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
 const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
@@ -162,6 +172,8 @@ const isHeartbeat = (value: unknown): boolean => value === false || isObject(val
 const isUrl = (value: unknown): boolean =>
   isText(value) && ((value as string).startsWith('/') || isWsUrl(value as string));
 const isPath = (value: unknown): boolean => isText(value) && /^\/[^?#\s]*$/.test(value as string);
+const isSources = (value: unknown): boolean =>
+  Array.isArray(value) && value.length > 0 && value.every((source) => SOURCES.has(source as string));
 const isOrigins = (value: unknown): boolean => isFunction(value) || (Array.isArray(value) && value.every(isOrigin));
 
 const above = (value: unknown): boolean => Number.isFinite(value) && (value as number) > 0;
@@ -213,7 +225,10 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'limits.connectionsPerIp': [isLimit, 'false or a whole number above 0'],
   'limits.handshakesPerIp': [isRate, 'false or { perSecond, burst? } with numbers above 0'],
   'limits.firstMessageTimeoutMs': [isLimit, 'false or a whole number of milliseconds above 0'],
-  origins: [isOrigins, "a list of exact origins such as 'https://app.example.com' (no path), or a function"],
+  origins: [
+    isOrigins,
+    "a list of exact origins such as 'https://app.example.com' (no path) and patterns, or a function",
+  ],
   subscriberEventHandler: [isFunction, 'a function'],
   debug: [isObject, 'an object'],
   'debug.printRoutes': [isFlag, 'true or false'],
@@ -237,6 +252,16 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'users.load': [isFunction, 'a function'],
   auth: [isObject, 'an object'],
   'auth.authenticate': [isFunction, 'a function'],
+  'auth.refresh': [isFunction, 'a function'],
+  'auth.useClass': [isFunction, 'a class with a method authenticate(request)'],
+  'auth.useExisting': [
+    (value) => isFunction(value) || isText(value) || typeof value === 'symbol',
+    'the token of a provider',
+  ],
+  'auth.usesCookies': [isFlag, 'true or false'],
+  'auth.jwt': [isObject, 'an object'],
+  'auth.tokenFrom': [isSources, "a list of 'header', 'protocol', 'cookie', 'message' and 'query'"],
+  'auth.cookieName': [isText, 'the name of a cookie'],
   'auth.required': [isFlag, 'true or false'],
   'auth.timeoutMs': [positive, 'a whole number of milliseconds above 0'],
   messages: [isObject, 'an object'],
@@ -262,6 +287,7 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'drain.spreadMs': [natural, 'a whole number of milliseconds'],
   'drain.terminateAfterMs': [natural, 'a whole number of milliseconds'],
   client: [isObject, 'an object'],
+  'client.token': [(value) => isText(value) || isFunction(value), 'a token, or a function that gives one'],
   'client.headers': [isObject, 'an object of header names and values'],
   'client.connectTimeoutMs': [positive, 'a whole number of milliseconds above 0'],
   'client.reconnect': [isHeartbeat, 'false or an object'],
@@ -279,8 +305,8 @@ function findFlaws(given: WebSocketOptions): string[] {
   if (!isObject(given)) return ['the options must be an object'];
   const flaws: string[] = [];
   checkFields('', given, flaws);
-  if (given.auth && !given.auth.authenticate)
-    flaws.push('"auth.authenticate" is missing: give a function that returns the user or null');
+  if (isObject(given.auth)) flaws.push(...authFlaws(given.auth ?? {}, given.origins));
+  flaws.push(...originFlaws(given.origins));
   const { clientList } = given;
   for (const secret of ['ws', 'user', 'payload', 'request', 'ip', 'roundTripMs']) {
     if (clientList?.publicFields?.includes(secret))
@@ -317,5 +343,6 @@ function isWsUrl(text: string): boolean {
 }
 
 function isOrigin(value: unknown): boolean {
+  if (value instanceof RegExp) return true;
   return typeof value === 'string' && (value === '*' || (URL.canParse(value) && new URL(value).origin === value));
 }

@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { PerMessageDeflateOptions, WebSocket, WebSocketServer as WS } from 'ws';
+import type { AuthOptions } from './auth/auth-options.js';
+import type { Origins } from './auth/origins.js';
 import type { RedisSource } from './cluster/redis-source.js';
-import type { ReconnectOptions } from './client/client-options.js';
+import type { ReconnectOptions, Source } from './client/client-options.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
 import type { TrustProxy } from './limits/client-address.js';
 import type { Rate } from './limits/rate.js';
-import type { WebSocketUser } from './protocol/message.js';
 import type { DatabaseInstance, QueueManager, RedisInstance } from './resources.js';
 import type { WebSocketServer } from './server/websocket-server.js';
 
@@ -131,22 +132,14 @@ export interface WebSocketOptions {
     /** Finds the user whom `joinRoom({ userId })` names; its result becomes `client.user.payload`. Null: no such user. */
     load?: (userId: string | number) => Promise<Record<string, unknown> | null> | Record<string, unknown> | null;
   };
-  auth?: {
-    /**
-     * Says who asks for a connection, from its HTTP upgrade request. Null means nobody. A Nest `HttpException` is
-     * answered with its status; anything else thrown with 500 and no text.
-     */
-    authenticate: (request: IncomingMessage) => Promise<WebSocketUser | null> | WebSocketUser | null;
-    /** False lets a connection without a user in, as an anonymous one. @default true */
-    required?: boolean;
-    /** Milliseconds `authenticate` may take before the answer is 503. @default 5_000 */
-    timeoutMs?: number;
-  };
+  /** Who may connect. Left out: everybody, anonymously. */
+  auth?: AuthOptions;
   /**
-   * Origins that may connect besides the server's own host: exact (`https://app.example.com`), or a function. `'*'`
-   * allows all. A request without an `Origin` (no browser) passes. @default []
+   * Origins that may connect besides the server's own host: exact (`https://app.example.com`), patterns that begin with ^ and
+   * end with $, or a function. `'*'` allows all, and is refused where cookies authenticate. A request without an `Origin` (no
+   * browser) passes, unless cookies authenticate it. @default []
    */
-  origins?: string[] | ((origin: string, request: IncomingMessage) => boolean);
+  origins?: Origins;
   /** Connections of this process; more get 503. @default 10_000 */
   maxConnections?: number;
   /**
@@ -255,6 +248,8 @@ export interface WebSocketOptions {
   client?: {
     /** HTTP headers of the upgrade request, e.g. `authorization`. */
     headers?: Record<string, string>;
+    /** Says who this application is, as `Authorization: Bearer`; a function is asked at every connect. */
+    token?: Source<string | undefined>;
     /** Milliseconds for `connectToServer()`. @default 10_000 */
     connectTimeoutMs?: number;
     /** False: don't come back after a lost connection. */

@@ -5,6 +5,7 @@ export enum WebSocketRedisSubscriberEvent {
   ClientJoinedRoom = 'WebSocket:ClientJoinedRoom',
   ClientLeftRoom = 'WebSocket:ClientLeftRoom',
   DisconnectClient = 'WebSocket:DisconnectClient',
+  DisconnectUser = 'WebSocket:DisconnectUser',
   SendMessage = 'WebSocket:SendMessage',
   SendMessageToAll = 'WebSocket:SendMessageToAll',
   MessageError = 'WebSocket:MessageError',

@@ -18,6 +18,8 @@ export interface SystemServices {
   /** Resolves with what was taken of the request: an authenticated client keeps its own identity. */
   join(client: ConnectedClient, request: JoinRequest): Promise<JoinRequest>;
   leave(client: ConnectedClient, roomName: string): void;
+  /** Left out where a token can't be renewed. */
+  refresh?: (client: ConnectedClient, data: unknown) => Promise<object>;
 }
 
 /** Adds the routes of type `system` that wait their turn; `ping` and `cancel`, which don't, are in `connection.ts`. */
@@ -37,6 +39,10 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
     services.leave(call.client as ConnectedClient, roomName);
     return { success: true, data: { roomName } };
   });
+
+  const { refresh } = services;
+  if (refresh)
+    add('refresh', async (call) => ({ success: true, data: await refresh(call.client as ConnectedClient, call.data) }));
 }
 
 async function authorize(

@@ -18,11 +18,26 @@ export function obeyEvent(
     outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, plainError(error));
   } else if (channel === Event.DisconnectClient && typeof clientId === 'string') {
     if (!clients.getClient({ clientId, requireWs: true })) return; // its own node hears this, too
-    const { code, reason } = order;
-    clients.disconnectClient({
-      clientId,
-      ...(typeof code === 'number' ? { code } : {}),
-      ...(typeof reason === 'string' ? { reason } : {}),
-    });
+    clients.disconnectClient({ clientId, ...farewellOf(order) });
+  } else if (channel === Event.DisconnectUser) {
+    const { userId } = order;
+    if (typeof userId === 'string' || typeof userId === 'number')
+      disconnectUserHere(clients, userId, farewellOf(order));
   }
 }
+
+/** Closes the connections that a user has on this node. */
+export function disconnectUserHere(
+  clients: WebSocketClientManager,
+  userId: string | number,
+  farewell: { code?: number; reason?: string },
+): void {
+  for (const { clientId, ws } of clients.getUserClients({ userId })) {
+    if (ws) clients.disconnectClient({ clientId, ...farewell });
+  }
+}
+
+const farewellOf = ({ code, reason }: Record<string, unknown>): { code?: number; reason?: string } => ({
+  ...(typeof code === 'number' ? { code } : {}),
+  ...(typeof reason === 'string' ? { reason } : {}),
+});

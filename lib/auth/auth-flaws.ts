@@ -1,0 +1,82 @@
+import type { AuthOptions, JwtOptions } from './auth-options.js';
+import { isAnchored, type Origins } from './origins.js';
+
+const WAYS = ['jwt', 'useClass', 'useExisting', 'authenticate'] as const;
+const KEY_SOURCES = ['secret', 'publicKey', 'jwksUri', 'keyFile'] as const;
+const JWT_FIELDS: ReadonlySet<string> = new Set([
+  ...KEY_SOURCES,
+  'algorithms',
+  'issuer',
+  'audience',
+  'clockToleranceSeconds',
+  'requireExpiry',
+]);
+
+/** What can't work about who may connect; the keys themselves are looked at when they are read. */
+export function* authFlaws(auth: AuthOptions, origins: Origins | undefined): Generator<string> {
+  const given = WAYS.filter((way) => auth[way] !== undefined);
+  if (given.length === 0) {
+    yield '"auth.authenticate" is missing: give a function that returns the user or null, or "auth.jwt", "auth.useClass" or "auth.useExisting"';
+  }
+  if (given.length > 1) yield `"auth" names ${listed(given)}: keep one of them`;
+  if (typeof auth.jwt === 'object' && auth.jwt !== null) yield* jwtFlaws(auth.jwt);
+  for (const field of ['tokenFrom', 'cookieName'] as const) {
+    if (auth[field] !== undefined && given.length > 0 && !auth.jwt)
+      yield `"auth.${field}" goes with "auth.jwt": an authenticator of your own can use tokenOf(request)`;
+  }
+  if (auth.refresh && !auth.authenticate)
+    yield '"auth.refresh" goes with "auth.authenticate": give your class a method refresh(token, user)';
+  if (auth.jwt && auth.usesCookies !== undefined)
+    yield '"auth.usesCookies" is for an authenticator of your own: with "auth.jwt", name \'cookie\' in "auth.tokenFrom"';
+  if (Array.isArray(auth.tokenFrom) && auth.tokenFrom.includes('message') && auth.required === false)
+    yield '"auth.tokenFrom" can\'t name \'message\' with "auth.required: false": a client that says nothing would be both. Remove one';
+  const usesCookies = auth.usesCookies === true || (Array.isArray(auth.tokenFrom) && auth.tokenFrom.includes('cookie'));
+  if (usesCookies && Array.isArray(origins) && origins.includes('*'))
+    yield '"origins" is \'*\' and cookies authenticate: any page on the web could act as its visitor. Name the origins of your own pages';
+}
+
+/** What is wrong with a pattern of `origins`, if anything. */
+export function* originFlaws(origins: unknown): Generator<string> {
+  for (const origin of Array.isArray(origins) ? (origins as unknown[]) : []) {
+    if (origin instanceof RegExp && !isAnchored(origin)) {
+      yield (
+        `"origins" has ${String(origin)}, which isn't anchored: a page of "https://your.host.evil.example" could match. ` +
+        'Begin it with ^ and end it with $, e.g. /^https:\\/\\/[a-z]+\\.example\\.com$/, without the flag m'
+      );
+    }
+  }
+}
+
+function* jwtFlaws(jwt: JwtOptions): Generator<string> {
+  const sources = KEY_SOURCES.filter((source) => jwt[source] !== undefined);
+  if (sources.length === 0) yield '"auth.jwt" has no key: give one of "secret", "publicKey", "jwksUri" and "keyFile"';
+  if (sources.length > 1) yield `"auth.jwt" has ${listed(sources)}: keep one of them`;
+  for (const field of Object.keys(jwt)) {
+    if (!JWT_FIELDS.has(field)) yield `"auth.jwt.${field}" is not an option: remove it or mend its spelling`;
+  }
+  for (const field of ['issuer', 'audience'] as const) {
+    if (jwt[field] !== undefined && !isTexts([jwt[field]].flat()))
+      yield `"auth.jwt.${field}" must be a text or a list of texts`;
+  }
+  if (jwt.algorithms !== undefined && !(Array.isArray(jwt.algorithms) && isTexts(jwt.algorithms)))
+    yield '"auth.jwt.algorithms" must be a list of names such as \'RS256\'';
+  if (jwt.requireExpiry !== undefined && typeof jwt.requireExpiry !== 'boolean')
+    yield '"auth.jwt.requireExpiry" must be true or false';
+  const { clockToleranceSeconds = 0, jwksUri, keyFile } = jwt;
+  if (!(Number.isFinite(clockToleranceSeconds) && clockToleranceSeconds >= 0))
+    yield '"auth.jwt.clockToleranceSeconds" must be a number of seconds, 0 or more';
+  if (jwksUri !== undefined && !isHttp(jwksUri)) yield '"auth.jwt.jwksUri" must be an https:// or http:// URL';
+  if (keyFile !== undefined && !isTexts([keyFile])) yield '"auth.jwt.keyFile" must be the path of a file';
+}
+
+const isTexts = (values: unknown[]): boolean =>
+  values.length > 0 && values.every((value) => typeof value === 'string' && value !== '');
+
+const isHttp = (value: unknown): boolean =>
+  typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
+
+const listed = (names: readonly string[]): string =>
+  `${names
+    .slice(0, -1)
+    .map((name) => `"${name}"`)
+    .join(', ')} and "${names.at(-1)}"`;

@@ -1,0 +1,99 @@
+import type { IncomingMessage } from 'node:http';
+import { PeerError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import type { WebSocketUser } from '../protocol/message.js';
+import type { AuthOptions } from './auth-options.js';
+import { AuthenticationError, type Identity, identityOf, type WebSocketAuthenticator } from './identity.js';
+import { JwtAuthenticator } from './jwt-authenticator.js';
+import { loadKeys } from './jwt-keys.js';
+import { DEFAULT_COOKIE, DEFAULT_SOURCES, redactError, tokensIn } from './tokens.js';
+
+/** What authentication needs of its surroundings. */
+export interface AuthenticationHost {
+  /** Finds or makes what `useClass` and `useExisting` name. @throws when it can't */
+  find(options: Pick<AuthOptions, 'useClass' | 'useExisting'>): Promise<WebSocketAuthenticator>;
+  failed(error: unknown, place: string): void;
+}
+
+/** Who somebody is, by the configured authenticator; the one place that decides it. */
+export class Authentication {
+  private constructor(
+    private readonly authenticator: WebSocketAuthenticator,
+    private readonly place: string,
+    private readonly options: AuthOptions,
+  ) {}
+
+  /** @throws {InvalidOptionsError} for keys or a class that can't work */
+  static async of(options: AuthOptions & { timeoutMs: number }, host: AuthenticationHost): Promise<Authentication> {
+    const { jwt, authenticate, refresh, timeoutMs } = options;
+    if (jwt) {
+      const keys = loadKeys(jwt, timeoutMs, (error) => host.failed(error, 'auth.jwt'));
+      const places = { from: options.tokenFrom ?? DEFAULT_SOURCES, cookieName: options.cookieName ?? DEFAULT_COOKIE };
+      return new Authentication(new JwtAuthenticator(jwt, keys, places), 'auth.jwt', options);
+    }
+    if (authenticate)
+      return new Authentication({ authenticate, ...(refresh && { refresh }) }, 'auth.authenticate', options);
+    const found = await host.find(options);
+    return new Authentication(found, `${found.constructor.name}.authenticate`, options);
+  }
+
+  /** True when a connection without a token may still say who it is in its first message. */
+  get takesFirstMessage(): boolean {
+    return this.options.jwt !== undefined && this.options.tokenFrom?.includes('message') === true;
+  }
+
+  get canRefresh(): boolean {
+    return this.authenticator.refresh !== undefined;
+  }
+
+  /** True for credentials that a browser adds by itself, whichever page asks. */
+  reliesOnCookies({ headers: { cookie } }: IncomingMessage): boolean {
+    const { usesCookies, tokenFrom } = this.options;
+    return cookie !== undefined && (usesCookies === true || tokenFrom?.includes('cookie') === true);
+  }
+
+  /**
+   * @returns null for nobody
+   * @throws {AuthenticationError} for credentials that don't do; whatever else the application threw, without the token
+   */
+  async authenticate(request: IncomingMessage): Promise<Identity | null> {
+    try {
+      const user = await this.authenticator.authenticate(request);
+      return user ? identityOf(user, this.place) : null;
+    } catch (error) {
+      throw redactError(error, tokensIn(request, this.options.cookieName));
+    }
+  }
+
+  /** Takes the token of a first message. @throws as `authenticate()` */
+  async identify(token: string): Promise<Identity> {
+    return this.#refresh(token, { userId: '', payload: {} });
+  }
+
+  /**
+   * Takes a new token of a user.
+   * @throws {PeerError} FORBIDDEN for another user's @throws {AuthenticationError} 401 for one that doesn't do
+   */
+  async refresh(token: string, user: WebSocketUser): Promise<Identity> {
+    const identity = await this.#refresh(token, user);
+    if (String(identity.user.userId) === String(user.userId)) return identity;
+    throw new PeerError(ErrorCode.Forbidden, 'The token is of another user. Connect anew with it.');
+  }
+
+  async #refresh(token: string, user: WebSocketUser): Promise<Identity> {
+    try {
+      const found = await this.authenticator.refresh?.(token, user);
+      if (found) return identityOf(found, this.place);
+    } catch (error) {
+      throw redactError(error, [token]);
+    }
+    throw new AuthenticationError(401, 'The token is not valid.');
+  }
+}
+
+/** The token of a `system/authenticate` or `system/refresh`. @throws {PeerError} BAD_REQUEST */
+export function readToken(data: unknown): string {
+  const { token } = (typeof data === 'object' && data !== null ? data : {}) as { token?: unknown };
+  if (typeof token === 'string' && token !== '') return token;
+  throw new PeerError(ErrorCode.BadRequest, 'Give a token: { token: "…" }.');
+}

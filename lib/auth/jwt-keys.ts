@@ -1,0 +1,164 @@
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createLocalJWKSet, createRemoteJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { InvalidOptionsError } from '../errors.js';
+import type { JwtOptions } from './auth-options.js';
+import { AuthenticationError } from './identity.js';
+
+/** With what tokens are checked. */
+export interface JwtKeys {
+  readonly algorithms: string[];
+  /** @throws {AuthenticationError} 503 while the keys can't be had */
+  readonly find: JWTVerifyGetKey;
+}
+
+/** A fetch that takes longer is given up. */
+const MAX_FETCH_MS = 3_000;
+const MIN_RSA_BITS = 2_048;
+const HMAC_BYTES: Record<string, number> = { HS256: 32, HS384: 48, HS512: 64 };
+const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
+const ED25519 = ['EdDSA', 'Ed25519'];
+const ALGORITHM_OF_CURVE: Record<string, string> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' };
+const ASYMMETRIC = [...RSA, 'ES256', 'ES384', 'ES512', ...ED25519];
+/** Of a set, each key still takes only what fits it. */
+const OF_A_SET = ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', ...ED25519];
+
+/**
+ * Reads the one key source that is given.
+ * @param report hears once of a key server that can't be reached, and again after it could
+ * @throws {InvalidOptionsError} for a key that can't work, without quoting it
+ */
+export function loadKeys(jwt: JwtOptions, timeoutMs: number, report: (error: Error) => void): JwtKeys {
+  if (jwt.secret !== undefined) return ofSecret(jwt.secret, jwt.algorithms);
+  if (jwt.jwksUri !== undefined) {
+    const algorithms = chosen(jwt.algorithms, OF_A_SET, ASYMMETRIC, 'a key set');
+    return { algorithms, find: remoteKeys(new URL(jwt.jwksUri), Math.min(timeoutMs, MAX_FETCH_MS), report) };
+  }
+  if (jwt.keyFile !== undefined) return ofText(readText(jwt.keyFile), jwt.algorithms, 'auth.jwt.keyFile');
+  return typeof jwt.publicKey === 'string'
+    ? ofText(jwt.publicKey, jwt.algorithms, 'auth.jwt.publicKey')
+    : ofJwk(jwt.publicKey ?? {}, jwt.algorithms, 'auth.jwt.publicKey');
+}
+
+function ofSecret(secret: string | Uint8Array, given: string[] | undefined): JwtKeys {
+  const key = typeof secret === 'string' ? new TextEncoder().encode(secret) : secret;
+  if (!(key instanceof Uint8Array)) fail('"auth.jwt.secret" must be a text or a Uint8Array');
+  const algorithms = chosen(given, ['HS256'], Object.keys(HMAC_BYTES), 'a secret');
+  const least = Math.max(...algorithms.map((algorithm) => HMAC_BYTES[algorithm] ?? 0));
+  if (key.byteLength < least) {
+    fail(`"auth.jwt.secret" has ${key.byteLength} bytes, and could be guessed: give at least ${least} random bytes`);
+  }
+  return { algorithms, find: () => key };
+}
+
+/** A PEM, or the JSON of a JWK or a JWK Set. */
+function ofText(text: string, given: string[] | undefined, option: string): JwtKeys {
+  if (!text.trimStart().startsWith('{')) {
+    if (text.includes('PRIVATE KEY')) failPrivate(option);
+    return ofKey(() => createPublicKey(text), given, option);
+  }
+  let json: JsonWebKey & Partial<JSONWebKeySet>;
+  try {
+    json = JSON.parse(text) as typeof json;
+  } catch {
+    fail(`"${option}" begins like JSON and is none: give a PEM, a JWK or a JWK Set`);
+  }
+  return Array.isArray(json.keys) ? ofSet(json as JSONWebKeySet, given, option) : ofJwk(json, given, option);
+}
+
+function ofJwk(jwk: JsonWebKey & { alg?: string }, given: string[] | undefined, option: string): JwtKeys {
+  checkJwk(jwk, option);
+  const fits = given ?? (jwk.alg === undefined ? undefined : [jwk.alg]);
+  return ofKey(() => createPublicKey({ key: jwk, format: 'jwk' }), fits, option);
+}
+
+function ofSet(set: JSONWebKeySet, given: string[] | undefined, option: string): JwtKeys {
+  if (set.keys.length === 0) fail(`"${option}" is a JWK Set without a key: put the signer's public keys there`);
+  for (const jwk of set.keys) checkJwk(jwk, option);
+  return { algorithms: chosen(given, OF_A_SET, ASYMMETRIC, 'a key set'), find: createLocalJWKSet(set) };
+}
+
+function ofKey(read: () => KeyObject, given: string[] | undefined, option: string): JwtKeys {
+  let key: KeyObject;
+  try {
+    key = read();
+  } catch {
+    fail(`"${option}" holds no public key: give a PEM (BEGIN PUBLIC KEY or BEGIN CERTIFICATE) or a JWK`);
+  }
+  const fitting = algorithmsOf(key);
+  if (!fitting)
+    fail(`"${option}" is a key that signs no tokens (${key.asymmetricKeyType}): give an RSA, EC or Ed25519 key`);
+  const { modulusLength } = key.asymmetricKeyDetails ?? {};
+  if (modulusLength !== undefined && modulusLength < MIN_RSA_BITS)
+    fail(`"${option}" is an RSA key of ${modulusLength} bits: give one of at least ${MIN_RSA_BITS}`);
+  const usual = fitting === ED25519 ? ED25519 : fitting.slice(0, 1);
+  return { algorithms: chosen(given, usual, fitting, `this key (${key.asymmetricKeyType})`), find: () => key };
+}
+
+function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails }: KeyObject): string[] | undefined {
+  if (type === 'rsa') return RSA;
+  if (type === 'ed25519') return ED25519;
+  const algorithm = type === 'ec' ? ALGORITHM_OF_CURVE[asymmetricKeyDetails?.namedCurve ?? ''] : undefined;
+  return algorithm === undefined ? undefined : [algorithm];
+}
+
+/** The wrong kind of signature must not pass: with `HS256` a public key, which everybody has, would be the secret. */
+function chosen(given: string[] | undefined, usual: string[], fitting: string[], of: string): string[] {
+  for (const algorithm of given ?? []) {
+    if (algorithm.toLowerCase() === 'none')
+      fail('"auth.jwt.algorithms" can\'t have "none": anybody could write such a token. Remove it');
+    if (!fitting.includes(algorithm))
+      fail(`"auth.jwt.algorithms" has "${algorithm}", which doesn't go with ${of}: it takes ${fitting.join(', ')}`);
+  }
+  return given ?? usual;
+}
+
+function checkJwk(jwk: JsonWebKey, option: string): void {
+  if (jwk.kty === 'oct') fail(`"${option}" holds a shared secret: give it as "auth.jwt.secret"`);
+  if (jwk.d !== undefined) failPrivate(option);
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code = 'unknown' } = error as NodeJS.ErrnoException;
+    return fail(`"auth.jwt.keyFile" can't be read (${code}): give the path of a file that this process may read`);
+  }
+}
+
+function remoteKeys(url: URL, timeoutDuration: number, report: (error: Error) => void): JWTVerifyGetKey {
+  const fetched = createRemoteJWKSet(url, { timeoutDuration });
+  let isKnownToFail = false;
+  return async (header, token) => {
+    try {
+      const key = await fetched(header, token);
+      isKnownToFail = false;
+      return key;
+    } catch (error) {
+      if (isOfToken(error)) throw error;
+      if (!isKnownToFail) report(new Error(`The keys of ${url.host} can't be fetched: ${reasonOf(error)}`));
+      isKnownToFail = true;
+      throw new AuthenticationError(503, 'The keys to check a token with are out of reach. Try again soon.');
+    }
+  };
+}
+
+/** The set is there, and the token doesn't go with it. */
+const isOfToken = (error: unknown): boolean =>
+  error instanceof errors.JWKSNoMatchingKey ||
+  error instanceof errors.JWKSMultipleMatchingKeys ||
+  error instanceof errors.JOSENotSupported;
+
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as Error;
+  return cause instanceof Error && cause.message !== '' ? cause.message : message;
+}
+
+function failPrivate(option: string): never {
+  return fail(`"${option}" holds a private key, which has no business here: give its public half`);
+}
+
+function fail(flaw: string): never {
+  throw new InvalidOptionsError([flaw]);
+}

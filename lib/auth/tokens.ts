@@ -1,0 +1,100 @@
+import type { IncomingMessage } from 'node:http';
+import { parseCookie } from 'cookie';
+import { AuthenticationError } from './identity.js';
+
+/** Where a token may be: see `auth.tokenFrom`. */
+export type TokenSource = 'header' | 'protocol' | 'cookie' | 'message' | 'query';
+
+export interface TokenPlaces {
+  /** @default ['header', 'protocol', 'query'] */
+  from?: readonly TokenSource[];
+  /** @default 'token' */
+  cookieName?: string;
+}
+
+export const DEFAULT_SOURCES: readonly TokenSource[] = ['header', 'protocol', 'query'];
+export const DEFAULT_COOKIE = 'token';
+
+const REDACTED = '[redacted]';
+/** A subprotocol entry that is a token: offered, and never chosen, so that it isn't sent back. */
+const BEARER_ENTRY = 'bearer.';
+/** Query parameters that hold a token. */
+const SECRET_PARAMETERS: ReadonlySet<string> = new Set(['token', 'access_token']);
+
+/**
+ * The token of an upgrade request, for an authenticator of your own.
+ * @throws {AuthenticationError} 400 when there are several that differ: whose connection it is must not be guessed
+ */
+export function tokenOf(
+  request: IncomingMessage,
+  { from = DEFAULT_SOURCES, cookieName = DEFAULT_COOKIE }: TokenPlaces = {},
+): string | undefined {
+  const found = new Set(from.flatMap((source) => READERS[source](request, cookieName)));
+  if (found.size > 1) throw new AuthenticationError(400, 'The request has several tokens that differ. Send one.');
+  const [token] = found;
+  return token;
+}
+
+/** Every token of a request, wherever it is, so that none gets into a log. */
+export function tokensIn(request: IncomingMessage, cookieName = DEFAULT_COOKIE): string[] {
+  return Object.values(READERS).flatMap((read) => read(request, cookieName));
+}
+
+/** The address with every token in its query replaced: for logs. */
+export function redactUrl(url: string): string {
+  const start = url.indexOf('?');
+  if (start === -1) return url;
+  const pairs = url.slice(start + 1).split('&');
+  return `${url.slice(0, start)}?${pairs.map((pair) => (isSecret(pair) ? `${keyOf(pair)}=${REDACTED}` : pair)).join('&')}`;
+}
+
+/** An error that may be logged: its text no longer has any of the tokens. It keeps its class, which says how to answer. */
+export function redactError(error: unknown, tokens: readonly string[]): unknown {
+  if (typeof error === 'string') return redactText(error, tokens);
+  if (!(error instanceof Error)) return error;
+  const { message, stack = '', cause } = error;
+  if (cause !== undefined && cause !== error) error.cause = redactError(cause, tokens);
+  if (tokens.some((token) => message.includes(token) || stack.includes(token))) {
+    error.message = redactText(message, tokens);
+    error.stack = redactText(stack, tokens);
+  }
+  return error;
+}
+
+/** What the data of `system/authenticate` and `system/refresh` shows to others. */
+export const REDACTED_DATA = { token: REDACTED };
+
+/** The protocol to answer with: the first that is offered and isn't a token (RFC 6455 section 4.2.2). */
+export function chooseProtocol(offered: ReadonlySet<string>): string | false {
+  for (const protocol of offered) if (!protocol.startsWith(BEARER_ENTRY)) return protocol;
+  return false;
+}
+
+const READERS: Record<TokenSource, (request: IncomingMessage, cookieName: string) => string[]> = {
+  header: ({ headers: { authorization = '' } }) => present(/^bearer +(\S+) *$/i.exec(authorization)?.[1]),
+  protocol: ({ headers }) =>
+    (headers['sec-websocket-protocol'] ?? '')
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry.startsWith(BEARER_ENTRY))
+      .flatMap((entry) => present(entry.slice(BEARER_ENTRY.length))),
+  cookie: ({ headers: { cookie } }, cookieName) => (cookie ? present(parseCookie(cookie)[cookieName]) : []),
+  message: () => [], // comes after the upgrade
+  query: ({ url = '' }) => {
+    const start = url.indexOf('?');
+    return start === -1 ? [] : new URLSearchParams(url.slice(start + 1)).getAll('token').flatMap(present);
+  },
+};
+
+const present = (token: string | undefined): string[] => (token ? [token] : []);
+
+const keyOf = (pair: string): string => pair.split('=', 1)[0] ?? '';
+
+function isSecret(pair: string): boolean {
+  const [key] = [...new URLSearchParams(pair).keys()]; // as the receiver decodes it
+  return key !== undefined && SECRET_PARAMETERS.has(key);
+}
+
+function redactText(text: string, tokens: readonly string[]): string {
+  return tokens.reduce((cleaned, token) => cleaned.replaceAll(token, REDACTED), text);
+}
