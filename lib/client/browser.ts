@@ -1,3 +1,4 @@
+import { InvalidOptionsError } from '../errors.js';
 import { WebSocketClientCore } from './client-core.js';
 import type { ConnectTarget } from './client-options.js';
 
@@ -15,9 +16,19 @@ export class WebSocketClient extends WebSocketClientCore<WebSocket> {
     return (globalThis as { location?: Location }).location?.href;
   }
 
-  protected override createSocket({ url, protocols }: ConnectTarget): WebSocket {
-    return new WebSocket(url, protocols);
+  protected override createSocket({ url, protocols, token }: ConnectTarget): WebSocket {
+    return new WebSocket(url, token === undefined ? protocols : withToken(protocols, token));
   }
+}
+
+/** A page can't set headers; what the server must choose among these is the one that isn't the token. */
+function withToken(protocols: string[], token: string): string[] {
+  if (!/^[\w.~!#$%&'*+^`|-]+$/.test(token)) {
+    throw new InvalidOptionsError([
+      "token has characters that a subprotocol can't hold. Give a JSON Web Token, or one of A–Z a–z 0–9 . _ ~ -",
+    ]);
+  }
+  return [...(protocols.length > 0 ? protocols : ['pxl']), `bearer.${token}`];
 }
 
 export { WebSocketClientCore } from './client-core.js';
@@ -38,6 +49,7 @@ export {
   ConnectionError,
   InvalidOptionsError,
   InvalidRouteError,
+  InvalidStateError,
   NotSerializableError,
   PeerError,
   PxlWebSocketError,

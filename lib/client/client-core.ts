@@ -1,4 +1,4 @@
-import { ConnectionError } from '../errors.js';
+import { ConnectionError, InvalidStateError } from '../errors.js';
 import { CloseCode, isSendableCloseCode } from '../protocol/close-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import { abortable } from './abortable.js';
@@ -178,6 +178,19 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
   }
 
   /**
+   * Gets a new token from `token` and gives it to the server, so that the connection stays open past the expiry of the one
+   * before. Without it, an expired connection is closed with 4200 and comes back with a new token.
+   * @returns when the new one expires, in ms since the epoch; null for never
+   * @throws {InvalidStateError} without a `token` @throws {RemoteError} {TimeoutError} {ConnectionError}
+   */
+  async refresh(): Promise<{ expiresAt: number | null }> {
+    const token = await valueOf(this.options.token);
+    if (!token) throw new InvalidStateError('There is no token to refresh with. Give the client the option "token".');
+    const { data } = await this.request<{ data: { expiresAt: number | null } }>('system', 'refresh', { token });
+    return { expiresAt: data.expiresAt };
+  }
+
+  /**
    * Calls `handler` for every message and request of this route, `system/connected` after each connect among them; several handlers are called in the order they were
    * added. A request is answered with the first value that is not `undefined`.
    * @returns a function that removes the handler. @throws {InvalidRouteError}
@@ -197,10 +210,15 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
     return undefined;
   }
 
-  /** Asks the sources of url and protocols, before every attempt. */
+  /** Asks the sources of url, protocols and token, before every attempt. */
   protected async findTarget(): Promise<ConnectTarget> {
-    const [url, protocols] = await Promise.all([valueOf(this.options.url), valueOf(this.options.protocols)]);
-    return { url: toSocketUrl(url, this.baseUrl), protocols: [protocols].flat() };
+    const { url, protocols, token } = this.options;
+    const found = await Promise.all([valueOf(url), valueOf(protocols), valueOf(token)]);
+    return {
+      url: toSocketUrl(found[0], this.baseUrl),
+      protocols: [found[1]].flat(),
+      ...(found[2] && { token: found[2] }),
+    };
   }
 
   /** A better explanation for a socket that never opened, where the platform has one. */

@@ -15,6 +15,12 @@ export interface WebSocketClientOptions<S extends SocketLike = SocketLike> {
   url: Source<string>;
   /** Subprotocols to offer. @default none */
   protocols?: Source<string | string[]>;
+  /**
+   * Says who this client is; a function is asked before every attempt, so that it can get a fresh one. Goes as
+   * `Authorization: Bearer` in Node; in a browser, which can't send headers, as the protocol `bearer.<token>` next to your
+   * `protocols` (or next to `pxl`). Undefined: nothing is sent. @default none
+   */
+  token?: Source<string | undefined>;
   /** `connectToServer()` settles within this time, whatever the server does. @default 10_000 */
   connectTimeoutMs?: number;
   /** How long `request()`, `joinRoom()` and `leaveRoom()` wait for their reply. @default 10_000 */
@@ -55,13 +61,15 @@ export interface ConnectTarget {
   /** Absolute `ws:` or `wss:` address. */
   url: string;
   protocols: string[];
+  token?: string;
   /** Node only: HTTP headers of the handshake. */
   headers?: Record<string, string>;
 }
 
 export interface ResolvedClientOptions<S extends SocketLike> extends Required<
-  Omit<WebSocketClientOptions<S>, 'reconnect'>
+  Omit<WebSocketClientOptions<S>, 'reconnect' | 'token'>
 > {
+  token: Source<string | undefined>;
   reconnect: false | Required<ReconnectOptions>;
 }
 
@@ -76,6 +84,7 @@ export function resolveClientOptions<S extends SocketLike>(
   const resolved: ResolvedClientOptions<S> = {
     url: options.url,
     protocols: options.protocols ?? [],
+    token: options.token,
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
     requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
     reconnect: options.reconnect === false ? false : resolveReconnect(options.reconnect ?? {}),
@@ -134,6 +143,9 @@ function* findFlaws<S extends SocketLike>(
   if (typeof options.url !== 'function') {
     const flaw = urlFlaw(options.url, baseUrl);
     if (flaw) yield flaw;
+  }
+  if (options.token !== undefined && typeof options.token !== 'string' && typeof options.token !== 'function') {
+    yield 'token is neither a text nor a function that gives one. Leave it out for none.';
   }
   for (const flaw of durations) if (flaw) yield flaw;
   if (reconnect && reconnect.minDelayMs > reconnect.maxDelayMs) {

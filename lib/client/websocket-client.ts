@@ -45,7 +45,8 @@ export class WebSocketClient extends WebSocketClientCore<WebSocket> {
 
   protected override async findTarget(): Promise<ConnectTarget> {
     const [target, headers] = await Promise.all([super.findTarget(), valueOf(this.#headers)]);
-    return { ...target, headers };
+    const { token } = target;
+    return { ...target, headers: { ...(token && { authorization: `Bearer ${token}` }), ...headers } };
   }
 
   protected override createSocket({ url, protocols, headers }: ConnectTarget): WebSocket {
