@@ -26,10 +26,10 @@ export class ConnectionLimits {
   }
 
   /**
-   * A handshake came. What is let in counts until `released()`; those under way count, or a flood of them would pass
+   * A handshake came. What is let in counts until its socket closes; those under way count, or a flood of them would pass
    * before the first is through.
    */
-  admit(address: string): OverLimit | undefined {
+  admit(address: string, socket: { once(event: 'close', listener: () => void): unknown }): OverLimit | undefined {
     const { connectionsPerIp } = this.options;
     if (!this.#handshakes && connectionsPerIp === false) return undefined;
     const group = addressGroup(address);
@@ -38,20 +38,13 @@ export class ConnectionLimits {
     if (connectionsPerIp === false) return undefined;
     if (this.#ofAddress.of(group) >= connectionsPerIp) return { kind: 'connections' };
     this.#ofAddress.add(group);
+    socket.once('close', () => this.#ofAddress.remove(group));
     return undefined;
   }
 
-  /** The socket of a handshake that was let in is closed. */
-  released(address: string): void {
-    if (this.options.connectionsPerIp !== false) this.#ofAddress.remove(addressGroup(address));
-  }
-
-  /**
-   * True when the user has as many connections as it may have.
-   * @param own how many of those that are known are the one that asks: 1 for a user who was identified after connecting
-   */
-  isUserFull(userId: string | number, own = 0): boolean {
+  /** True when the user has as many connections as it may have. */
+  isUserFull(userId: string | number): boolean {
     const { connectionsPerUser } = this.options;
-    return connectionsPerUser !== false && this.connectionsOfUser(userId) - own >= connectionsPerUser;
+    return connectionsPerUser !== false && this.connectionsOfUser(userId) >= connectionsPerUser;
   }
 }

@@ -12,6 +12,8 @@ export interface Sender {
   readonly client: { readonly ip?: string | undefined };
   /** Belongs to the limits: made at the first message, so that an idle connection costs nothing. */
   meter: Meter | undefined;
+  /** Belongs to the limits: a message came, of whatever kind. */
+  hasSpoken: boolean;
   send(frame: unknown): void;
 }
 
@@ -48,6 +50,7 @@ export class MessageLimits<S extends Sender> {
 
   /** True for a message that is not to be handled: its sender has been told, or its socket is closed. */
   refuses(sender: S, data: Buffer): boolean {
+    sender.hasSpoken = true;
     return this.#isOverOwn(sender, data, true) || this.#isOverShared(sender, data);
   }
 
