@@ -47,12 +47,16 @@ export interface RunningApp {
 /** Drains at once: a test has no herd of clients to spread. */
 const FAST_DRAIN = { spreadMs: 50, terminateAfterMs: 1_000 };
 
+/** A test writes as fast as it can, unless the limits are what it is about: then it names them. */
+const NO_LIMITS = { messages: false, connectionsPerUser: false } as const;
+
 /** A real Nest application on a free port of 127.0.0.1. Only what a test says about it differs from the default. */
 export async function startApp(given: AppOptions = {}): Promise<RunningApp> {
   const errors: Error[] = [];
   const options: WebSocketOptions = {
     drain: FAST_DRAIN,
     clientList: { enabled: false },
+    limits: NO_LIMITS,
     ...given.options,
     events: { onError: ({ error }) => errors.push(error), ...given.options?.events },
   };
