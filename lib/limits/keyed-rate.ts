@@ -5,19 +5,21 @@ import { burstOf, fullBucket, type Rate } from './rate.js';
 const MAX_KEYS = 100_000;
 
 /**
- * One rate for each key, such as an address. Memory is bounded and needs no timer: each new key looks at the two oldest and
- * forgets those that have been quiet long enough for their bucket to be full again, which is as good as new. With
- * `maxKeys` of them busy the oldest goes all the same.
+ * One rate for each key, such as an address. Memory is bounded and needs no timer: each new key looks at two others, in
+ * turn, and forgets those that have been quiet long enough for their bucket to be full again, which is as good as new. With
+ * `maxKeys` of them busy one goes all the same.
  */
 export class KeyedRate {
   readonly #buckets = new Map<string, TokenBucket>();
   readonly #burst: number;
+  #hand: MapIterator<[string, TokenBucket]>;
 
   constructor(
     private readonly rate: Rate,
     private readonly maxKeys = MAX_KEYS,
   ) {
     this.#burst = burstOf(rate);
+    this.#hand = this.#buckets.entries();
   }
 
   /** How many keys are remembered. */
@@ -40,11 +42,11 @@ export class KeyedRate {
   }
 
   #age(): void {
-    const [oldest] = this.#buckets;
-    if (!oldest) return;
-    const [key, bucket] = oldest;
+    let next = this.#hand.next();
+    if (next.done) next = (this.#hand = this.#buckets.entries()).next();
+    if (next.done) return;
+    const [key, bucket] = next.value;
     bucket.drip();
-    this.#buckets.delete(key);
-    if (bucket.content < this.#burst && this.#buckets.size < this.maxKeys - 1) this.#buckets.set(key, bucket);
+    if (bucket.content >= this.#burst || this.#buckets.size >= this.maxKeys) this.#buckets.delete(key);
   }
 }

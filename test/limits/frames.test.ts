@@ -1,0 +1,151 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
+import { type RunningApp, startApp } from '../support/app.js';
+import type { Peer } from '../support/peer.js';
+import { frameBytes, RawPeer } from '../support/raw-peer.js';
+
+let running: RunningApp;
+let bystander: Peer;
+afterEach(async () => {
+  // Whatever became of the others, whoever behaves has noticed nothing.
+  expect((await bystander.request('echo', 'back', 'still here')).response).toBe('still here');
+  await running.close();
+});
+
+@WsGateway('echo')
+class Echo {
+  @WsRoute('back')
+  back(_ws: unknown, _clientId: string, data: unknown): unknown {
+    return data;
+  }
+}
+
+async function start(options: WebSocketOptions = {}): Promise<void> {
+  running = await startApp({ providers: [Echo], options });
+  bystander = await running.connect();
+  bystander.send('echo', 'back');
+}
+
+/** One message in so many fragments. */
+function fragments(count: number): Buffer {
+  const text = JSON.stringify({ type: 'echo', action: 'back', data: 'x'.repeat(count), id: 1 });
+  const step = Math.floor(text.length / count);
+  return Buffer.concat(
+    Array.from({ length: count }, (_, n) => {
+      const isFinal = n === count - 1;
+      const payload = text.slice(n * step, isFinal ? undefined : (n + 1) * step);
+      return frameBytes({ opcode: n === 0 ? 1 : 0, isFinal, payload });
+    }),
+  );
+}
+
+describe('fragments of a message', () => {
+  it.each<[options: WebSocketOptions, limit: number]>([
+    [{}, 128],
+    [{ messages: { maxFragments: 3 } }, 3],
+  ])('%j are at most %i, then 1008', async (options, limit) => {
+    await start(options);
+    const peer = await RawPeer.open(running.port);
+    peer.write(fragments(limit));
+    await peer.until(() => peer.messages.some(({ id }) => id === 1));
+    peer.write(fragments(limit + 1));
+    await peer.until(() => peer.closeCode !== undefined);
+    expect(peer.closeCode).toBe(1008);
+    peer.reset();
+  });
+});
+
+describe('pieces of a frame', () => {
+  it('are at most maxBufferedChunks, then 1008', async () => {
+    await start({ messages: { maxBufferedChunks: 4 } });
+    const peer = await RawPeer.open(running.port);
+    const frame = frameBytes({ payload: 'x'.repeat(1_000) });
+    let at = 0;
+    while (peer.closeCode === undefined && at < 500) {
+      peer.write(frame.subarray(at, ++at));
+      await new Promise((resolve) => setTimeout(resolve, 2)); // one by one, or they arrive as one
+    }
+    await peer.until(() => peer.closeCode !== undefined);
+    expect(peer.closeCode).toBe(1008);
+    peer.reset();
+  });
+});
+
+describe('the size of a message', () => {
+  it('is at most maxPayload, then 1009', async () => {
+    await start();
+    const peer = await running.connect();
+    const room = 65_536 - JSON.stringify({ type: 'echo', action: 'back', data: '', id: 'r1' }).length;
+    expect((await peer.request('echo', 'back', 'x'.repeat(room))).response).toHaveLength(room);
+    peer.send('echo', 'back', 'x'.repeat(65_536));
+    expect((await peer.closed).code).toBe(1009);
+  });
+
+  it('counts unpacked: a small frame that swells closes with 1009', async () => {
+    await start({ messages: { perMessageDeflate: true } });
+    const peer = await running.connect();
+    expect(peer.ws.extensions).toContain('permessage-deflate');
+    expect((await peer.request('echo', 'back', 'x'.repeat(60_000))).response).toHaveLength(60_000);
+    peer.send('echo', 'back', 'x'.repeat(1_000_000));
+    expect((await peer.closed).code).toBe(1009);
+  });
+});
+
+describe('compression', () => {
+  it('is off unless asked for', async () => {
+    await start();
+    expect((await running.connect()).ws.extensions).toBe('');
+  });
+
+  it('takes the options of ws, and what is broadcast arrives', async () => {
+    await start({ messages: { perMessageDeflate: { threshold: 10, serverNoContextTakeover: true } } });
+    const headers = { 'Sec-WebSocket-Extensions': 'permessage-deflate' };
+    const raw = await RawPeer.open(running.port, { headers });
+    expect(raw.answer?.headers).toContain('permessage-deflate; server_no_context_takeover');
+    raw.reset();
+    const peer = await running.connect();
+    expect(peer.ws.extensions).toBe('permessage-deflate');
+    const data = 'y'.repeat(5_000);
+    await running.service.broadcast({ type: 'news', action: 'flash', data });
+    expect((await peer.next('news', 'flash')).data).toBe(data);
+    const plain = await running.connect({ perMessageDeflate: false });
+    await running.service.broadcast({ type: 'news', action: 'flash', data });
+    for (const each of [peer, plain]) expect((await each.next('news', 'flash')).data).toBe(data);
+  });
+});
+
+describe('the nesting of a message', () => {
+  it('is at most maxDepth, then BAD_FRAME', async () => {
+    await start();
+    const peer = await running.connect();
+    const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
+    const send = (depth: number): void =>
+      peer.sendRaw(`{"type":"echo","action":"back","id":${depth},"data":${nested(depth)}}`);
+    send(31);
+    expect((await peer.take(({ id }) => id === 31)).response).toBeDefined();
+    send(32);
+    expect((await peer.take(({ id }) => id === 32)).data.code).toBe('BAD_FRAME');
+  });
+});
+
+describe('the first message', () => {
+  it('must come within firstMessageTimeoutMs, else 1008', async () => {
+    await start({ limits: { messages: false, firstMessageTimeoutMs: 300 } });
+    const talking = await running.connect();
+    const silent = await running.connect();
+    const mute = await running.connect();
+    const pongs = setInterval(() => mute.ws.pong(), 50);
+    talking.send('no', 'route');
+    expect(await silent.closed).toEqual({ code: 1008, reason: 'no message in time' });
+    expect((await mute.closed).code).toBe(1008);
+    clearInterval(pongs);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    await talking.settle();
+  });
+
+  it('may come when it likes by default', async () => {
+    await start();
+    const { firstMessageTimeoutMs } = running.server.options.limits;
+    expect(firstMessageTimeoutMs).toBe(false);
+  });
+});

@@ -1,0 +1,157 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
+import { type RunningApp, startApp } from '../support/app.js';
+import { frameBytes, RawPeer } from '../support/raw-peer.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { until } from '../support/until.js';
+
+let running: RunningApp;
+let release: () => void = () => undefined;
+afterEach(async () => {
+  release();
+  await running.close();
+});
+
+@WsGateway('work')
+class Work {
+  @WsRoute('wait')
+  wait(): Promise<void> {
+    return new Promise((resolve) => {
+      const before = release;
+      release = () => {
+        before();
+        resolve();
+      };
+    });
+  }
+}
+
+async function start(pingIntervalMs: number, pongTimeoutMs: number, more: WebSocketOptions = {}): Promise<void> {
+  running = await startApp({ providers: [Work], options: { heartbeat: { pingIntervalMs, pongTimeoutMs }, ...more } });
+}
+
+const roundTripOf = (clientId: string): number | undefined => running.clients.getClient({ clientId })?.roundTripMs;
+const isThere = (clientId: string): boolean => running.clients.getClient({ clientId }) !== undefined;
+
+/** The pings that came, as frames of a peer that answers none. */
+const pingsOf = (peer: RawPeer): Buffer[] =>
+  peer.frames.filter(({ opcode }) => opcode === 9).map(({ payload }) => payload);
+
+const pong = (payload: Buffer): Buffer => frameBytes({ opcode: 10, payload });
+
+describe('client.roundTripMs', () => {
+  it('is the time from the last ping to its pong', async () => {
+    await start(100, 5_000);
+    const peer = await running.connect({ autoPong: false });
+    expect(roundTripOf(peer.clientId)).toBeUndefined();
+    peer.ws.once('ping', (payload) => setTimeout(() => peer.ws.pong(payload), 80));
+    await until(() => roundTripOf(peer.clientId) !== undefined);
+    expect(roundTripOf(peer.clientId)).toBeGreaterThanOrEqual(79);
+    expect(roundTripOf(peer.clientId)).toBeLessThan(1_000);
+    peer.ws.on('ping', (payload) => peer.ws.pong(payload));
+    await until(() => (roundTripOf(peer.clientId) as number) < 79);
+  });
+
+  it('is not what a pong makes it that nobody asked for, and such a pong is a sign of life all the same', async () => {
+    await start(50, 300);
+    const [peer, silent] = [await RawPeer.open(running.port), await RawPeer.open(running.port)];
+    const [id, silentId] = [peer, silent].map(({ messages }) => messages[0].data.clientId as string) as [
+      string,
+      string,
+    ];
+    const unasked = setInterval(() => {
+      peer.write(pong(Buffer.alloc(0)));
+      peer.write(pong(Buffer.alloc(8)));
+    }, 20);
+    await silent.until(() => silent.closeCode === 4201);
+    await pause(300);
+    clearInterval(unasked);
+    expect([isThere(id), isThere(silentId), roundTripOf(id)]).toEqual([true, false, undefined]);
+    // The answer to the ping that has been under way all the time counts still; a second one doesn't.
+    const [ping] = pingsOf(peer) as [Buffer];
+    peer.write(pong(ping));
+    await until(() => roundTripOf(id) !== undefined);
+    const first = roundTripOf(id);
+    expect(first).toBeGreaterThan(300);
+    peer.write(Buffer.concat([pong(ping), pong(ping)]));
+    await pause(30);
+    expect(roundTripOf(id)).toBe(first);
+    peer.reset();
+    silent.reset();
+  });
+
+  it('is not shown to other clients', async () => {
+    await start(20, 5_000);
+    const peer = await running.connect();
+    await until(() => roundTripOf(peer.clientId) !== undefined);
+    expect(JSON.stringify(running.clients.getClient(peer))).not.toContain('roundTrip');
+  });
+});
+
+describe('pings', () => {
+  it('of clients that came at once are spread over the interval', async () => {
+    await start(1_000, 5_000);
+    const times: number[] = [];
+    const peers = await Promise.all(Array.from({ length: 50 }, () => running.connect()));
+    const since = performance.now();
+    for (const peer of peers) peer.ws.once('ping', () => times.push(performance.now() - since));
+    await until(() => times.length === 50);
+    const inTenth = (tenth: number): number =>
+      times.filter((time) => time >= tenth * 100 && time < (tenth + 1) * 100).length;
+    // Of 50 in ten tenths at random, 20 in one of them would be a wonder.
+    expect(Math.max(...Array.from({ length: 12 }, (_, tenth) => inTenth(tenth)))).toBeLessThan(20);
+    expect(Math.max(...times)).toBeLessThan(2_000);
+  });
+
+  it('that were answered while this process stood still close nobody', async () => {
+    await start(50, 200);
+    const peers = await Promise.all(Array.from({ length: 20 }, () => RawPeer.open(running.port)));
+    await Promise.all(peers.map((peer) => peer.until(() => pingsOf(peer).length > 0)));
+    // The answers lie before the process, which reads none of them for longer than it would wait.
+    for (const peer of peers) peer.write(pong(pingsOf(peer)[0] as Buffer));
+    const end = performance.now() + 600;
+    while (performance.now() < end);
+    await Promise.all(peers.map((peer) => peer.until(() => pingsOf(peer).length > 1)));
+    expect(peers.map(({ closeCode }) => closeCode)).toEqual(peers.map(() => undefined));
+    for (const peer of peers) peer.reset();
+  });
+});
+
+describe('a socket that is paused because its handlers are behind', () => {
+  const PONG_MS = 200;
+  const flood = (send: (text: string) => void): void => {
+    for (let n = 0; n < 20; n++) send(JSON.stringify({ type: 'work', action: 'wait' }));
+  };
+
+  it('is closed with 4201, later than others, when its peer is dead', async () => {
+    await start(100, PONG_MS, { messages: { maxQueued: 2, handlerTimeoutMs: 60_000 } });
+    const dead = await TcpProxy.start(running.port);
+    const peer = await running.connectTo(`${dead.url.replace('redis', 'ws')}/ws`);
+    const alive = await running.connect();
+    flood((text) => peer.sendRaw(text));
+    const ws = running.clients.getClient(peer)?.ws;
+    await until(() => ws?.isPaused === true);
+    dead.blackhole();
+    const since = performance.now();
+    await until(() => !isThere(peer.clientId));
+    expect(performance.now() - since).toBeGreaterThan(PONG_MS * 2);
+    expect(performance.now() - since).toBeLessThan(100 + PONG_MS * 6 + 1_000);
+    await alive.settle();
+    await dead.stop();
+  });
+
+  it('is left alone when its peer answers, once its answer is read', async () => {
+    await start(100, PONG_MS, { messages: { maxQueued: 2, handlerTimeoutMs: 60_000 } });
+    const peer = await running.connect();
+    flood((text) => peer.sendRaw(text));
+    const ws = running.clients.getClient(peer)?.ws;
+    await until(() => ws?.isPaused === true);
+    await pause(PONG_MS * 3);
+    const releasing = setInterval(() => release(), 5);
+    await until(() => ws?.isPaused === false);
+    await pause(PONG_MS * 3);
+    clearInterval(releasing);
+    expect(isThere(peer.clientId)).toBe(true);
+  });
+});
