@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { WebSocketOptions } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
+import type { Peer } from '../support/peer.js';
 import { type HandshakeOptions, RawPeer } from '../support/raw-peer.js';
+import { SECRET, tokenFor } from '../support/tokens.js';
 import { until } from '../support/until.js';
 
 let running: RunningApp;
@@ -67,6 +69,26 @@ describe('connections of a user', () => {
     const liar = await running.connect();
     await liar.join('lobby', { userId: 'ada' });
     expect(await statusOf(as('ada'))).toBe(101);
+  });
+});
+
+describe('connections of a user whom a first message names', () => {
+  it('are counted when it is known: one too many is closed with 4100', async () => {
+    await start({ connectionsPerUser: 1 }, { auth: { jwt: { secret: SECRET }, tokenFrom: ['message'] } });
+    const first = await running.connect({ isRaw: true });
+    const second = await running.connect({ isRaw: true });
+    const other = await running.connect({ isRaw: true });
+    const authenticate = async (peer: Peer, sub: string): Promise<void> =>
+      peer.send('system', 'authenticate', { token: await tokenFor(sub) }, 'auth');
+    await authenticate(first, 'ada');
+    await first.next('system', 'authenticate');
+    await authenticate(second, 'ada');
+    expect(await second.closed).toEqual({ code: 4100, reason: 'too many connections of this user' });
+    expect(second.received).toEqual([]);
+    await authenticate(other, 'bob');
+    await other.next('system', 'authenticate');
+    expect(running.clients.size).toBe(2);
+    await first.settle();
   });
 });
 
