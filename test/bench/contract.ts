@@ -1,0 +1,92 @@
+// What every measured server does besides serving: it takes commands as lines of JSON on stdin and answers on stdout.
+import { answerLines } from './lines.js';
+
+/** The room of the workloads that need only one. */
+export const ROOM = 'bench';
+/** Sequence numbers have ten digits from the first on, so that every frame of a server has the same length. */
+export const FIRST_SEQ = 1_000_000_000;
+/** Makes a frame of about 200 bytes. */
+export const TEXT = 'x'.repeat(110);
+
+export interface News {
+  seq: number;
+  /** When it was published: microseconds since 1970, sixteen digits. */
+  at: number;
+  text: string;
+}
+
+/** Written on the command line of the server's process as JSON. */
+export interface ServerSettings {
+  /** Be a node of a cluster on this Redis. */
+  redis?: string;
+}
+
+export interface MeasuredServer {
+  port: number;
+  /** One message to everybody in the room. */
+  publish(room: string, news: News): unknown;
+  /** Commands that only this server has. */
+  commands?: Record<string, () => unknown>;
+}
+
+export interface Publishing {
+  /** Messages go to these in turn. @default the one room */
+  rooms?: string[];
+  /** Messages published in one go. @default 1 */
+  burst?: number;
+  /** Milliseconds of rest after each burst. */
+  pauseMs: number;
+  /** Goes on until this many milliseconds have passed, for one burst at least. */
+  forMs: number;
+  /** Bytes of text in each message. @default 110 */
+  textBytes?: number;
+}
+
+export interface Cpu {
+  /** Milliseconds, user and system time, all threads. */
+  cpuMs: number;
+  /** Milliseconds on the wall. */
+  at: number;
+}
+
+export const now = (): number => performance.timeOrigin + performance.now();
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+export function cpu(): Cpu {
+  const { user, system } = process.cpuUsage();
+  return { cpuMs: (user + system) / 1_000, at: now() };
+}
+
+/** Runs a server's process: everything but the way its library is used. */
+export async function serve(start: (settings: ServerSettings) => Promise<MeasuredServer>): Promise<void> {
+  const server = await start(JSON.parse(process.argv[2] ?? '{}') as ServerSettings);
+  let seq = FIRST_SEQ;
+  const publish = async (given: unknown): Promise<{ published: number }> => {
+    const { rooms = [ROOM], burst = 1, pauseMs, forMs, textBytes } = given as Publishing;
+    const text = textBytes === undefined ? TEXT : 'x'.repeat(textBytes);
+    const end = now() + forMs;
+    const first = seq;
+    do {
+      const sent: unknown[] = [];
+      for (let n = 0; n < burst; n++) {
+        const room = rooms[seq % rooms.length] as string;
+        sent.push(server.publish(room, { seq: seq++, at: Math.round(now() * 1_000), text }));
+      }
+      await Promise.all(sent);
+      await pause(pauseMs);
+    } while (now() < end);
+    return { published: seq - first };
+  };
+  answerLines({ ...server.commands, publish, cpu, memory }, { port: server.port, pid: process.pid });
+}
+
+/** After a full collection, in bytes. */
+async function memory(): Promise<{ rss: number }> {
+  const bun = (globalThis as { Bun?: { gc(force: boolean): void } }).Bun;
+  for (let n = 0; n < 3; n++) {
+    if (bun) bun.gc(true);
+    else globalThis.gc?.();
+    await pause(50);
+  }
+  return { rss: process.memoryUsage().rss };
+}

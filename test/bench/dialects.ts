@@ -1,0 +1,57 @@
+import { FIRST_SEQ, TEXT } from './contract.js';
+
+/** How a client of a server talks. A text with `FIRST_SEQ` in it is a template: the load puts its own numbers there. */
+export interface Dialect {
+  path: string;
+  /**
+   * What to do with a frame before the connection is ready: it is ready now, or something has to be said. Absent where a
+   * connection is ready with its upgrade.
+   */
+  greeted?: (text: string) => 'ready' | { say: string } | undefined;
+  /** The answer contains `"join`. */
+  join: (room: string) => string;
+  request: string;
+  /** The same to a handler with a guard, a pipe and an interceptor. */
+  guardedRequest: string;
+  /** Has the server publish to the room. */
+  say: string;
+}
+
+const data = { seq: FIRST_SEQ, at: 1_700_000_000_000_000, text: TEXT };
+const plain = (type: string): string => JSON.stringify({ type: 'bench', action: type, data, id: FIRST_SEQ });
+
+const PLAIN: Dialect = {
+  path: '/',
+  join: (room) => JSON.stringify({ type: 'bench', action: 'join', data: { room } }),
+  request: plain('echo'),
+  guardedRequest: plain('guarded'),
+  say: JSON.stringify({ type: 'bench', action: 'say', data }),
+};
+
+export const DIALECTS = {
+  plain: PLAIN,
+  ours: {
+    ...PLAIN,
+    path: '/ws',
+    greeted: (text) => (text.includes('"connected"') ? 'ready' : undefined),
+    join: (roomName) => JSON.stringify({ type: 'system', action: 'joinRoom', data: { roomName }, id: 1 }),
+  },
+  nest: {
+    path: '/',
+    join: (room) => JSON.stringify({ event: 'join', data: { room } }),
+    request: JSON.stringify({ event: 'echo', data }),
+    guardedRequest: JSON.stringify({ event: 'guarded', data }),
+    say: JSON.stringify({ event: 'say', data }),
+  },
+  socketio: {
+    path: '/socket.io/?EIO=4&transport=websocket',
+    greeted: (text) => {
+      if (text.startsWith('0{')) return { say: '40' };
+      return text.startsWith('40{') ? 'ready' : undefined;
+    },
+    join: (room) => `420${JSON.stringify(['join', room])}`,
+    request: `42${FIRST_SEQ}${JSON.stringify(['echo', data])}`,
+    guardedRequest: '',
+    say: `42${JSON.stringify(['say', data])}`,
+  },
+} satisfies Record<string, Dialect>;

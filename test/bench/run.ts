@@ -1,0 +1,108 @@
+// `npm run bench -- --only fanout,burst --against ours,ws,net --rounds 3 --quick`: see README.md here.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { findBun, hasPeers, PEER_NAMES, type PeerName } from './peers.js';
+import { machine, markdownTable, resultsOf, short } from './report.js';
+import { selfTest } from './self-test.js';
+import { type Sample, type Setting, Stage } from './stage.js';
+import { WORKLOADS } from './workloads.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const OUT = `${ROOT}node_modules/.cache/bench`;
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    against: { type: 'string' },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    dist: { type: 'string' },
+    'self-test': { type: 'boolean', default: false },
+  },
+});
+
+if (values['self-test']) {
+  for (const line of await selfTest()) console.info(line);
+  process.exit(process.exitCode);
+}
+
+const only = list(values.only, Object.keys(WORKLOADS));
+const against = list(values.against, PEER_NAMES) as PeerName[];
+const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
+
+installPeers();
+const setting: Setting = { dist: values.dist ?? build(), bun: findBun(), isQuick: values.quick };
+if (against.includes('bun') && !setting.bun) console.info('Bun has no binary for this machine: left out.');
+
+const samples: Sample[] = [];
+const flaws: string[] = [];
+const began = Date.now();
+for (let round = 1; round <= rounds; round++) {
+  for (const name of only) await playRound(name, round);
+}
+report();
+process.exit(flaws.length > 0 ? 1 : 0);
+
+/** Every peer once: rounds are interleaved, so that a slow minute of the machine meets all of them. */
+async function playRound(name: string, round: number): Promise<void> {
+  const { peers, run } = WORKLOADS[name] as (typeof WORKLOADS)[string];
+  for (const peer of peers) {
+    if (!against.includes(peer) || (peer === 'bun' && !setting.bun)) continue;
+    const stage = new Stage(peer, setting);
+    try {
+      await run(stage);
+    } catch (error) {
+      stage.flawed(error instanceof Error ? error.message : String(error));
+    } finally {
+      await stage.stop();
+    }
+    samples.push(...stage.samples);
+    flaws.push(...stage.flaws.map((flaw) => `${name}, round ${round}, ${flaw}`));
+    const figures = stage.samples.map(({ figure, value, loadShare }) => {
+      return `${figure} ${short(value)} (load ${Math.round(loadShare * 100)} %)`;
+    });
+    console.info(`round ${round} ${peer}: ${[...figures, ...stage.flaws].join(', ')}`);
+  }
+}
+
+function report(): void {
+  const results = resultsOf(samples);
+  const table = markdownTable(results);
+  const minutes = ((Date.now() - began) / 60_000).toFixed(1);
+  const date = new Date().toISOString().slice(0, 10);
+  const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '');
+  const text = `${date}, ${machine()}. \`${command}\`, ${rounds} rounds, ${minutes} minutes.\n\n${table}\n`;
+  mkdirSync(OUT, { recursive: true });
+  writeFileSync(`${OUT}/results.md`, text);
+  writeFileSync(
+    `${OUT}/results.json`,
+    `${JSON.stringify({ date, machine: machine(), command, results, samples, flaws }, null, 1)}\n`,
+  );
+  console.info(`\n${text}`);
+  if (flaws.length > 0) console.info(`What came wrong:\n${flaws.join('\n')}`);
+  console.info(`Also in ${OUT}: results.md, results.json`);
+}
+
+/** The module as it would be published, in a folder of the benchmark's own: others may be at work with dist. */
+function build(): string {
+  const outDir = `${OUT}/dist`;
+  execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json', '--outDir', outDir], { cwd: ROOT, stdio: 'inherit' });
+  writeFileSync(`${OUT}/package.json`, '{ "type": "module" }\n');
+  return `${outDir}/index.js`;
+}
+
+function installPeers(): void {
+  if (hasPeers()) return;
+  const folder = fileURLToPath(new URL('.', import.meta.url));
+  execFileSync('npm', ['ci', '--ignore-scripts', '--prefix', folder], { stdio: 'inherit' });
+}
+
+function list(given: string | undefined, all: string[]): string[] {
+  if (given === undefined) return all;
+  const names = given.split(',');
+  const unknown = names.filter((name) => !all.includes(name));
+  if (unknown.length > 0) throw new Error(`There is no ${unknown.join(', ')}. Choose from: ${all.join(', ')}.`);
+  return names;
+}

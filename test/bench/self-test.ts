@@ -1,0 +1,38 @@
+// Proof that the load counts right: servers that drop, repeat or swap one frame of many must be found out.
+import type { Count } from './load.js';
+import { Worker } from './worker.js';
+
+const MEMBERS = 20;
+const FAULTS = ['none', 'drop', 'repeat', 'swap'] as const;
+
+export interface Verdict {
+  fault: (typeof FAULTS)[number];
+  /** Frames too many, or too few. */
+  surplus: number;
+  disordered: number;
+}
+
+export async function verdictOn(fault: Verdict['fault']): Promise<Verdict> {
+  const load = await Worker.start({ file: 'load.ts', core: 1 });
+  const server = await Worker.start({ file: 'servers/faulty.ts', core: 0, env: { BENCH_FAULT: fault } });
+  try {
+    await load.ask('connect', { port: server.port, dialect: 'plain', count: MEMBERS });
+    await load.ask('count', { isConsecutive: true });
+    const { published } = await server.ask<{ published: number }>('publish', { burst: 20, pauseMs: 1, forMs: 100 });
+    const { received, disordered } = await load.ask<Count>('received', { total: published * MEMBERS });
+    return { fault, surplus: received - published * MEMBERS, disordered };
+  } finally {
+    await Promise.all([load.stop(), server.stop()]);
+  }
+}
+
+/** One line for each fault; a fault that stays unseen sets the exit code. */
+export async function selfTest(): Promise<string[]> {
+  const verdicts = await Promise.all(FAULTS.map(verdictOn));
+  return verdicts.map(({ fault, surplus, disordered }) => {
+    const isSeen = surplus !== 0 || disordered > 0;
+    const isRight = isSeen === (fault !== 'none');
+    if (!isRight) process.exitCode = 1;
+    return `${isRight ? 'right' : 'WRONG'}: ${fault}, ${surplus} frames more than expected, ${disordered} out of order`;
+  });
+}

@@ -1,0 +1,26 @@
+// Servers that get one frame wrong: the load must see it.
+import type { Socket } from 'node:net';
+import { FIRST_SEQ, serve } from '../contract.js';
+import { startNetServer, type WriteTo } from './net-server.js';
+
+const FAULTY_MEMBER = 3;
+const FAULTY_SEQ = FIRST_SEQ + 7;
+
+let held: Buffer | undefined;
+const faults: Record<string, (socket: Socket, frame: Buffer) => void> = {
+  drop: () => undefined,
+  repeat: (socket, frame) => void socket.write(Buffer.concat([frame, frame])),
+  swap: (_socket, frame) => (held = frame),
+};
+
+const writeTo: WriteTo = (socket, frame, member, { seq }) => {
+  const fault = faults[process.env['BENCH_FAULT'] ?? ''];
+  if (fault && member === FAULTY_MEMBER && seq === FAULTY_SEQ) return fault(socket, frame);
+  socket.write(frame);
+  if (held && member === FAULTY_MEMBER) {
+    socket.write(held);
+    held = undefined;
+  }
+};
+
+await serve(() => startNetServer(writeTo));

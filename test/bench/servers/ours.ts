@@ -1,0 +1,96 @@
+// This module, by its public API alone: a Nest application on Fastify.
+import 'reflect-metadata';
+import {
+  type CallHandler,
+  type CanActivate,
+  type ExecutionContext,
+  Injectable,
+  Module,
+  type NestInterceptor,
+  type PipeTransform,
+  UseGuards,
+  UseInterceptors,
+} from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { MessageBody } from '@nestjs/websockets';
+import type { AddressInfo } from 'node:net';
+import { map, type Observable } from 'rxjs';
+import { type News, now, ROOM, serve, type ServerSettings } from '../contract.js';
+
+// The compiled package of this run: the published one would be @scpxl/nestjs-websocket.
+const { PxlWebSocketModule, WebSocketService, WsGateway, WsRoute } = (await import(
+  process.env['BENCH_DIST'] as string
+)) as typeof import('../../../lib/index.js');
+
+@Injectable()
+class Guard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    return context.getType() === 'ws';
+  }
+}
+
+@Injectable()
+class Pipe implements PipeTransform {
+  transform(news: News): News {
+    if (typeof news.seq !== 'number') throw new TypeError('no number');
+    return news;
+  }
+}
+
+@Injectable()
+class Interceptor implements NestInterceptor {
+  intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
+    return next.handle().pipe(map((value: unknown) => value));
+  }
+}
+
+const closed: { code: number | undefined; at: number }[] = [];
+
+async function start({ redis }: ServerSettings) {
+  @WsGateway('bench')
+  class BenchGateway {
+    @WsRoute('echo')
+    echo(@MessageBody() news: News): News {
+      return news;
+    }
+
+    @UseGuards(Guard)
+    @UseInterceptors(Interceptor)
+    @WsRoute('guarded')
+    guarded(@MessageBody(Pipe) news: News): News {
+      return news;
+    }
+
+    @WsRoute('say')
+    async say(@MessageBody() news: News): Promise<void> {
+      await publish(ROOM, news);
+    }
+  }
+
+  @Module({
+    imports: [
+      PxlWebSocketModule.forRoot({
+        redis,
+        maxConnections: 20_000,
+        rooms: { maxPerClient: 1_000 },
+        // The peers have nothing like these two.
+        limits: { messages: false },
+        clientList: { enabled: false },
+        events: { onDisconnected: ({ code }) => closed.push({ code, at: now() }) },
+      }),
+    ],
+    providers: [BenchGateway],
+  })
+  class AppModule {}
+
+  const app = await NestFactory.create<NestFastifyApplication>(AppModule, new FastifyAdapter(), { logger: false });
+  const service = app.get(WebSocketService);
+  const publish = (room: string, news: News): Promise<void> =>
+    service.sendToRooms([room], { type: 'bench', action: 'news', data: news });
+  await app.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 });
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  return { port, publish, commands: { closed: () => closed } };
+}
+
+await serve(start);
