@@ -134,6 +134,25 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
     expect(await tab.evaluate(() => page.client.state)).toBe('closed');
   });
 
+  it('shows its token as a protocol that is not chosen, a new one at every connect', async () => {
+    const protocols = await tab.evaluate(async () => {
+      let asked = 0;
+      const client = new page.module.WebSocketClient({ url: '/ws', token: () => `t.o.${++asked}` });
+      for (let round = 0; round < 2; round++) {
+        await client.connectToServer();
+        client.disconnect();
+      }
+      const unfit = new page.module.WebSocketClient({ url: '/ws', token: 'a b' });
+      return [await unfit.connectToServer().catch(({ message }: Error) => message), asked];
+    });
+    expect(protocols).toEqual([expect.stringContaining('characters that a subprotocol can'), 2]);
+    for (const token of ['t.o.1', 't.o.2']) {
+      const peer = await server.peers.take();
+      expect(peer.request.headers['sec-websocket-protocol']).toBe(`pxl, bearer.${token}`);
+      expect(peer.socket.protocol).toBe('pxl');
+    }
+  });
+
   it('settles and throws nothing when it is refused', async () => {
     server.refusal = { status: 401 };
     const name = await tab.evaluate(() => page.client.connectToServer().catch((error: Error) => error.name));

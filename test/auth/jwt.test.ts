@@ -1,0 +1,208 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { base64url, type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK } from 'jose';
+import type { JwtOptions } from '../../lib/index.js';
+import { type RunningApp, startApp } from '../support/app.js';
+import { bearer, SECRET, tokenFor } from '../support/tokens.js';
+
+interface Pair {
+  privateKey: CryptoKey;
+  pem: string;
+  jwk: JWK;
+}
+
+async function pairOf(algorithm: string): Promise<Pair> {
+  const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
+  return { privateKey, pem: await exportSPKI(publicKey), jwk: await exportJWK(publicKey) };
+}
+
+describe('a JSON Web Token', () => {
+  let running: RunningApp;
+  let rsa: Pair;
+  let ec: Pair;
+  let other: Pair;
+  const folder = mkdtempSync(join(tmpdir(), 'pxl-keys-'));
+  beforeAll(async () => {
+    [rsa, ec, other] = await Promise.all([pairOf('RS256'), pairOf('ES256'), pairOf('RS256')]);
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+  afterEach(() => running.close());
+
+  const start = async (jwt: JwtOptions, more: object = {}): Promise<void> => {
+    running = await startApp({ options: { auth: { jwt, ...more } } });
+  };
+  const userOf = async (token: string): Promise<unknown> =>
+    (await running.connect(bearer(token))).connected.data.user.userId;
+  const refusal = (token: string): Promise<unknown> => expect(running.connect(bearer(token))).rejects.toThrow('401');
+
+  it('signed with the shared secret names the user, and its claims are the payload', async () => {
+    await start({ secret: SECRET });
+    const peer = await running.connect(bearer(await tokenFor('ada', { role: 'admin' })));
+    expect(peer.connected.data.user).toEqual({ userId: 'ada' });
+    expect(running.clients.getClient(peer)?.user).toEqual({
+      userId: 'ada',
+      payload: { sub: 'ada', role: 'admin', exp: expect.any(Number) },
+    });
+    await refusal(await tokenFor('ada', {}, { key: new TextEncoder().encode(`${SECRET}!`) }));
+    await refusal(await tokenFor('ada', {}, { algorithm: 'HS512' }));
+    await refusal('not.a.token');
+    await refusal('x');
+    await expect(running.connect()).rejects.toThrow('401');
+    expect(running.errors).toEqual([]);
+  });
+
+  it('R7: has a sub that stays the text it is, whatever it looks like', async () => {
+    await start({ secret: SECRET });
+    for (const sub of ['7f3e2a10-0000-4000-8000-000000000000', '7', '007', '1e3', '__proto__', 'ü ☃']) {
+      expect(await userOf(await tokenFor(sub))).toBe(sub);
+    }
+    expect(running.clients.getUserClients({ userId: '7' })).toHaveLength(1);
+  });
+
+  it('without a sub, or with one that is no text, is nobody', async () => {
+    await start({ secret: SECRET });
+    await refusal(await tokenFor(undefined));
+    await refusal(await tokenFor(''));
+    for (const sub of [7, null, {}, ['ada']]) await refusal(await tokenFor(undefined, { sub: sub as never }));
+    expect(running.errors).toEqual([]);
+  });
+
+  it('signed by the owner of the public key is taken: RSA as PEM, EC as JWK', async () => {
+    await start({ publicKey: rsa.pem });
+    expect(await userOf(await tokenFor('ada', {}, { key: rsa.privateKey, algorithm: 'RS256' }))).toBe('ada');
+    await refusal(await tokenFor('ada', {}, { key: other.privateKey, algorithm: 'RS256' }));
+    await running.close();
+    await start({ publicKey: ec.jwk });
+    expect(await userOf(await tokenFor('ada', {}, { key: ec.privateKey, algorithm: 'ES256' }))).toBe('ada');
+    await refusal(await tokenFor('ada', {}, { key: rsa.privateKey, algorithm: 'RS256' }));
+  });
+
+  it("can't be signed with the public key as if it were a secret", async () => {
+    await start({ publicKey: rsa.pem });
+    for (const text of [rsa.pem, rsa.pem.trim(), JSON.stringify(rsa.jwk), rsa.jwk.n ?? '']) {
+      for (const algorithm of ['HS256', 'HS384', 'HS512']) {
+        await refusal(await tokenFor('ada', {}, { key: new TextEncoder().encode(text), algorithm }));
+      }
+    }
+    expect(running.errors).toEqual([]);
+  });
+
+  it.each([{ secret: SECRET }, { publicKey: 'rsa' }])("can't be unsigned, however that is spelt: %p", async (jwt) => {
+    await start('publicKey' in jwt ? { publicKey: rsa.pem } : jwt);
+    const [, body, signature] = (await tokenFor('ada')).split('.');
+    for (const alg of ['none', 'None', 'NONE', 'nOnE', '', null]) {
+      const head = base64url.encode(JSON.stringify({ alg }));
+      for (const end of ['', signature]) await refusal(`${head}.${body}.${end}`);
+    }
+    expect(running.errors).toEqual([]);
+  });
+
+  it('must be of the issuer and for the audience', async () => {
+    await start({ secret: SECRET, issuer: ['https://id.example', 'https://old.example'], audience: 'chat' });
+    expect(await userOf(await tokenFor('ada', { iss: 'https://old.example', aud: ['mail', 'chat'] }))).toBe('ada');
+    await refusal(await tokenFor('ada', { iss: 'https://evil.example', aud: 'chat' }));
+    await refusal(await tokenFor('ada', { iss: 'https://id.example', aud: 'mail' }));
+    await refusal(await tokenFor('ada', { aud: 'chat' }));
+    await refusal(await tokenFor('ada', { iss: 'https://id.example' }));
+  });
+
+  it('must be of its time, give or take the tolerance', async () => {
+    await start({ secret: SECRET });
+    const now = Math.floor(Date.now() / 1_000);
+    await refusal(await tokenFor('ada', {}, { expiresIn: -10 }));
+    await refusal(await tokenFor('ada', { nbf: now + 60 }));
+    expect(await userOf(await tokenFor('ada', {}, { expiresIn: undefined }))).toBe('ada');
+    await running.close();
+    await start({ secret: SECRET, clockToleranceSeconds: 120, requireExpiry: true });
+    expect(await userOf(await tokenFor('ada', {}, { expiresIn: -10 }))).toBe('ada');
+    expect(await userOf(await tokenFor('ada', { nbf: now + 60 }))).toBe('ada');
+    await refusal(await tokenFor('ada', {}, { expiresIn: undefined }));
+  });
+
+  it.each([
+    ['a PEM', () => rsa.pem],
+    ['a JWK', () => JSON.stringify(rsa.jwk)],
+    [
+      'a JWK Set',
+      () =>
+        JSON.stringify({
+          keys: [
+            { ...other.jwk, kid: 'old' },
+            { ...rsa.jwk, kid: 'new' },
+          ],
+        }),
+    ],
+    ['a JWK Set without key ids', () => JSON.stringify({ keys: [other.jwk, rsa.jwk, ec.jwk] })],
+  ])('is checked with a key file that is %s', async (_, text) => {
+    const keyFile = join(folder, 'key');
+    writeFileSync(keyFile, text());
+    await start({ keyFile });
+    expect(await userOf(await tokenFor('ada', {}, { key: rsa.privateKey, algorithm: 'RS256' }))).toBe('ada');
+    await refusal(await tokenFor('ada', {}, { key: (await pairOf('RS256')).privateKey, algorithm: 'RS256' }));
+    await refusal(await tokenFor('ada'));
+    expect(running.errors).toEqual([]);
+  });
+
+  describe('of an identity provider', () => {
+    let provider: Server;
+    let answer: { status: number; body: string };
+    let fetches = 0;
+    beforeAll(async () => {
+      provider = createServer((_request, response) => {
+        fetches++;
+        if (answer.status === 0) return; // says nothing
+        response.writeHead(answer.status, { 'content-type': 'application/json' }).end(answer.body);
+      });
+      await new Promise<void>((resolve) => provider.listen(0, '127.0.0.1', resolve));
+    });
+    afterAll(() => provider.close().closeAllConnections());
+    const jwksUri = (): string => `http://127.0.0.1:${(provider.address() as AddressInfo).port}/jwks`;
+    const signed = (pair: Pair, algorithm: string, kid: string): Promise<string> =>
+      tokenFor('ada', {}, { key: pair.privateKey, algorithm, kid });
+    const publish = (...keys: JWK[]): void => {
+      answer = { status: 200, body: JSON.stringify({ keys }) };
+    };
+
+    it('is checked with the keys that it publishes, which are fetched once', async () => {
+      publish({ ...rsa.jwk, kid: 'r' }, { ...ec.jwk, kid: 'e' });
+      fetches = 0;
+      await start({ jwksUri: jwksUri() });
+      expect(await userOf(await signed(rsa, 'RS256', 'r'))).toBe('ada');
+      expect(await userOf(await signed(ec, 'ES256', 'e'))).toBe('ada');
+      await refusal(await signed(other, 'RS256', 'r'));
+      await refusal(await signed(rsa, 'RS256', 'unknown'));
+      await refusal(await tokenFor('ada', {}, { kid: 'r' }));
+      expect(fetches).toBe(1);
+      expect(running.errors).toEqual([]);
+    });
+
+    it('is answered with 503 while they are out of reach: nobody is told to give up, and it is reported once', async () => {
+      answer = { status: 500, body: '' };
+      await start({ jwksUri: jwksUri() }, { timeoutMs: 500 });
+      const token = await signed(rsa, 'RS256', 'r');
+      await expect(running.connect(bearer(token))).rejects.toThrow('503');
+      answer = { status: 200, body: 'no JSON' };
+      await expect(running.connect(bearer(token))).rejects.toThrow('503');
+      answer = { status: 0, body: '' };
+      await expect(running.connect(bearer(token))).rejects.toThrow('503');
+      expect(running.errors.map(({ message }) => message)).toEqual([expect.stringContaining("can't be fetched")]);
+      publish({ ...rsa.jwk, kid: 'r' });
+      expect(await userOf(token)).toBe('ada');
+    });
+
+    it('is answered with 503 when nothing listens there', async () => {
+      publish();
+      const gone = createServer().listen(0, '127.0.0.1');
+      await new Promise((resolve) => gone.once('listening', resolve));
+      const { port } = gone.address() as AddressInfo;
+      await new Promise((resolve) => gone.close(resolve));
+      await start({ jwksUri: `http://127.0.0.1:${port}/jwks` });
+      await expect(running.connect(bearer(await signed(rsa, 'RS256', 'r')))).rejects.toThrow('503');
+      expect(running.errors).toHaveLength(1);
+    });
+  });
+});
