@@ -4,6 +4,10 @@ export {
   WebSocketServerBaseController,
   type WebSocketServerBaseControllerConstructorParams,
 } from './base-controllers.js';
+export type { AuthOptions, JwtOptions } from './auth/auth-options.js';
+export { type AuthenticatedUser, AuthenticationError, type WebSocketAuthenticator } from './auth/identity.js';
+export type { Origins } from './auth/origins.js';
+export { redactUrl, tokenOf, type TokenPlaces, type TokenSource } from './auth/tokens.js';
 export type { ClientState, WebSocketClientEvents } from './client/client-events.js';
 export type { ReconnectOptions, RequestOptions } from './client/client-options.js';
 export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';

@@ -26,6 +26,7 @@ import {
   type WebSocketClientModuleOptions,
   withRetry,
 } from './pxl-websocket-client.module.js';
+import { findAuthenticator } from './auth/find-authenticator.js';
 import { Emitter } from './cluster/emitter.js';
 import { ErrorReport } from './server/error-report.js';
 import { findResources } from './resources.js';
@@ -58,6 +59,7 @@ const provided: Provider[] = [
       new WebSocketServer(options, {
         explore: (stockPath) => explorer.explore(stockPath),
         resources: () => findResources(moduleRef),
+        authenticator: (auth) => findAuthenticator(moduleRef, auth),
         httpServer: () => host.httpAdapter?.getHttpServer() as HttpServer | undefined,
       }),
   },

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Delivery } from '../protocol/delivery.js';
+import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { Channels, nodeIdOf } from './channels.js';
 import { keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
 import { SharedClock } from './shared-clock.js';
@@ -60,6 +61,11 @@ export class Emitter {
     const nodeId = nodeIdOf(clientId);
     if (nodeId === undefined) return;
     await this.#publisher.order(nodeId, { id: 0, op: 'disconnect', clientId, code, reason }, this.#id, this.connection);
+  }
+
+  /** Asks every node to close the sockets of a user. */
+  async disconnectUser(userId: string | number, code: number, reason: string): Promise<void> {
+    await this.emit(Event.DisconnectUser, { userId, code, reason });
   }
 
   /** Now and then, with something to send: nobody asks a connection that isn't ours on a timer. */
