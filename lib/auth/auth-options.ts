@@ -13,7 +13,7 @@ export interface JwtOptions {
   publicKey?: string | JsonWebKey;
   /** Where the identity provider publishes its keys. Fetched when needed; while it can't be, the answer is 503. */
   jwksUri?: string;
-  /** The path of a file with a PEM, a JWK or a JWK Set; read at start. */
+  /** The path of a file with a PEM, a JWK or a JWK Set; read at start, and again within a second of a change. */
   keyFile?: string;
   /**
    * Signatures that are taken; never `none`, and `HS…` only with `secret`. @default what fits the key: HS256 for a secret,

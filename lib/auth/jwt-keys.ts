@@ -1,5 +1,5 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { InvalidOptionsError } from '../errors.js';
 import type { JwtOptions } from './auth-options.js';
@@ -14,6 +14,8 @@ export interface JwtKeys {
 
 /** A fetch that takes longer is given up. */
 const MAX_FETCH_MS = 3_000;
+/** Between two looks at the key file. */
+const FILE_LOOK_MS = 1_000;
 const MIN_RSA_BITS = 2_048;
 const HMAC_BYTES: Record<string, number> = { HS256: 32, HS384: 48, HS512: 64 };
 const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
@@ -32,9 +34,9 @@ export function loadKeys(jwt: JwtOptions, timeoutMs: number, report: (error: Err
   if (jwt.secret !== undefined) return ofSecret(jwt.secret, jwt.algorithms);
   if (jwt.jwksUri !== undefined) {
     const algorithms = chosen(jwt.algorithms, OF_A_SET, ASYMMETRIC, 'a key set');
-    return { algorithms, find: remoteKeys(new URL(jwt.jwksUri), Math.min(timeoutMs, MAX_FETCH_MS), report) };
+    return { algorithms, find: remoteKeys(new URL(jwt.jwksUri), fetchMsOf(timeoutMs), report) };
   }
-  if (jwt.keyFile !== undefined) return ofText(readText(jwt.keyFile), jwt.algorithms, 'auth.jwt.keyFile');
+  if (jwt.keyFile !== undefined) return ofFile(jwt.keyFile, jwt.algorithms, report);
   return typeof jwt.publicKey === 'string'
     ? ofText(jwt.publicKey, jwt.algorithms, 'auth.jwt.publicKey')
     : ofJwk(jwt.publicKey ?? {}, jwt.algorithms, 'auth.jwt.publicKey');
@@ -49,6 +51,40 @@ function ofSecret(secret: string | Uint8Array, given: string[] | undefined): Jwt
     fail(`"auth.jwt.secret" has ${key.byteLength} bytes, and could be guessed: give at least ${least} random bytes`);
   }
   return { algorithms, find: () => key };
+}
+
+/** Read at start, and again when it has changed: keys are replaced without a restart. */
+function ofFile(path: string, given: string[] | undefined, report: (error: Error) => void): JwtKeys {
+  let version = versionOf(path);
+  let lookedAt = performance.now();
+  const first = ofText(readText(path), given, 'auth.jwt.keyFile');
+  let current = first;
+  const look = (): void => {
+    lookedAt = performance.now();
+    const found = versionOf(path);
+    if (found === version || found === undefined) return;
+    version = found;
+    try {
+      const next = ofText(readText(path), given, 'auth.jwt.keyFile');
+      if (String(next.algorithms) !== String(first.algorithms))
+        fail('"auth.jwt.keyFile" holds another kind of key now: start the application again');
+      current = next;
+    } catch (error) {
+      report(error as Error); // the keys from before stay
+    }
+  };
+  return {
+    algorithms: first.algorithms,
+    find: (header, token) => {
+      if (performance.now() - lookedAt >= FILE_LOOK_MS) look();
+      return current.find(header, token);
+    },
+  };
+}
+
+function versionOf(path: string): string | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  return stats && `${stats.ino}:${stats.mtimeMs}:${stats.size}`;
 }
 
 /** A PEM, or the JSON of a JWK or a JWK Set. */
@@ -117,6 +153,9 @@ function checkJwk(jwk: JsonWebKey, option: string): void {
   if (jwk.kty === 'oct') fail(`"${option}" holds a shared secret: give it as "auth.jwt.secret"`);
   if (jwk.d !== undefined) failPrivate(option);
 }
+
+/** Shorter than authentication itself may take, so that it is the fetch that is seen to fail. */
+const fetchMsOf = (timeoutMs: number): number => Math.min(Math.ceil(timeoutMs * 0.6), MAX_FETCH_MS);
 
 function readText(path: string): string {
   try {

@@ -8,6 +8,7 @@ import { base64url, type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type
 import type { JwtOptions } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { bearer, SECRET, tokenFor } from '../support/tokens.js';
+import { until } from '../support/until.js';
 
 interface Pair {
   privateKey: CryptoKey;
@@ -145,6 +146,33 @@ describe('a JSON Web Token', () => {
     await refusal(await tokenFor('ada', {}, { key: (await pairOf('RS256')).privateKey, algorithm: 'RS256' }));
     await refusal(await tokenFor('ada'));
     expect(running.errors).toEqual([]);
+  });
+
+  it('is checked with the new keys when the key file is replaced, and with the old ones when that fails', async () => {
+    const keyFile = join(folder, 'replaced');
+    writeFileSync(keyFile, rsa.pem);
+    await start({ keyFile });
+    const [old, fresh] = await Promise.all(
+      [rsa, other].map(({ privateKey }) => tokenFor('ada', {}, { key: privateKey, algorithm: 'RS256' })),
+    );
+    const isTaken = (token = ''): Promise<boolean> =>
+      running.connect(bearer(token)).then(
+        () => true,
+        () => false,
+      );
+    expect([await isTaken(old), await isTaken(fresh)]).toEqual([true, false]);
+    writeFileSync(keyFile, other.pem);
+    await until(() => isTaken(fresh));
+    expect(await isTaken(old)).toBe(false);
+    for (const text of ['nonsense', ec.pem]) {
+      const before = running.errors.length;
+      writeFileSync(keyFile, text);
+      await until(async () => (await isTaken(fresh)) && running.errors.length > before);
+    }
+    expect(running.errors.map(({ message }) => message)).toEqual([
+      expect.stringContaining('holds no public key'),
+      expect.stringContaining('another kind of key'),
+    ]);
   });
 
   describe('of an identity provider', () => {
