@@ -15,13 +15,16 @@ export function trustOf(trustProxy: TrustProxy): Trust {
   return proxyAddr.compile(list);
 }
 
-/** Reads the address of whoever is behind a request: the socket's own, or the one that trusted proxies vouch for. */
-export function addressReader(trustProxy: TrustProxy): (request: IncomingMessage) => string {
+/**
+ * Reads the address of whoever is behind a request: the socket's own, or the one that trusted proxies vouch for. Undefined
+ * for a socket that has none (a Unix one, or one that is closed already).
+ */
+export function addressReader(trustProxy: TrustProxy): (request: IncomingMessage) => string | undefined {
   if (trustProxy === false || trustProxy === 0) return ownAddress;
   const trust = trustOf(trustProxy);
   return (request) => {
     const found = plain(proxyAddr(request, trust));
-    return isIP(found) ? found : ownAddress(request); // 'unknown', or anything else that a proxy passed on unread
+    return found !== undefined && isIP(found) ? found : ownAddress(request); // 'unknown', or anything else that a proxy passed on unread
   };
 }
 
@@ -41,10 +44,11 @@ export function addressGroup(address: string): string {
   return `${groups.slice(0, 4).join(':')}::/64`;
 }
 
-const ownAddress = ({ socket }: IncomingMessage): string => plain(socket.remoteAddress ?? '');
+const ownAddress = ({ socket }: IncomingMessage): string | undefined => plain(socket.remoteAddress);
 
 /** A dual-stack socket writes IPv4 as `::ffff:192.0.2.1`; some proxies add the port. */
-function plain(address: string): string {
+function plain(address: string | undefined): string | undefined {
+  if (address === undefined) return undefined;
   const bare = /^\[(.*)\](?::\d+)?$/.exec(address)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(address)?.[1] ?? address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1];
   return mapped ?? bare;

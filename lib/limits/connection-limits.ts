@@ -29,9 +29,12 @@ export class ConnectionLimits {
    * A handshake came. What is let in counts until its socket closes; those under way count, or a flood of them would pass
    * before the first is through.
    */
-  admit(address: string, socket: { once(event: 'close', listener: () => void): unknown }): OverLimit | undefined {
+  admit(
+    address: string | undefined,
+    socket: { once(event: 'close', listener: () => void): unknown },
+  ): OverLimit | undefined {
     const { connectionsPerIp } = this.options;
-    if (!this.#handshakes && connectionsPerIp === false) return undefined;
+    if (address === undefined || (!this.#handshakes && connectionsPerIp === false)) return undefined;
     const group = addressGroup(address);
     const retryAfterMs = this.#handshakes?.take(group) ?? 0;
     if (retryAfterMs > 0) return { kind: 'rate', retryAfterMs };

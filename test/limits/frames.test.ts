@@ -3,6 +3,7 @@ import { type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
 import { frameBytes, RawPeer } from '../support/raw-peer.js';
+import { SECRET, tokenFor } from '../support/tokens.js';
 
 let running: RunningApp;
 let bystander: Peer;
@@ -141,6 +142,20 @@ describe('the first message', () => {
     clearInterval(pongs);
     await new Promise((resolve) => setTimeout(resolve, 400));
     await talking.settle();
+  });
+
+  it('may be the one that says who it is', async () => {
+    const auth = { jwt: { secret: SECRET }, tokenFrom: ['header' as const, 'message' as const] };
+    const headers = { authorization: `Bearer ${await tokenFor('ada')}` };
+    running = await startApp({ providers: [Echo], options: { auth, limits: { firstMessageTimeoutMs: 200 } } });
+    bystander = await running.connect({ headers });
+    bystander.send('echo', 'back');
+    const silent = await running.connect({ headers });
+    const peer = await running.connect({ isRaw: true });
+    peer.send('system', 'authenticate', { token: await tokenFor('bob') });
+    expect((await silent.closed).code).toBe(1008);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(running.clients.getUserClients({ userId: 'bob' })).toHaveLength(1);
   });
 
   it('may come when it likes by default', async () => {
