@@ -78,7 +78,9 @@ const READERS: Record<TokenSource, (request: IncomingMessage, cookieName: string
       .map((entry) => entry.trim())
       .filter((entry) => entry.startsWith(BEARER_ENTRY))
       .flatMap((entry) => present(entry.slice(BEARER_ENTRY.length))),
-  cookie: ({ headers: { cookie } }, cookieName) => (cookie ? present(parseCookie(cookie)[cookieName]) : []),
+  // One by one: a neighbouring host can add a cookie of the same name, and the first is not always the page's own.
+  cookie: ({ headers: { cookie = '' } }, cookieName) =>
+    cookie.split(';').flatMap((part) => present(parseCookie(part)[cookieName])),
   message: () => [], // comes after the upgrade
   query: ({ url = '' }) => {
     const start = url.indexOf('?');

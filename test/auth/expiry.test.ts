@@ -89,6 +89,7 @@ describe('R8: an expired token', () => {
     const reply = await peer.request('system', 'refresh', { token: await tokenFor('ada') });
     expect(reply.data.code).toBe('FORBIDDEN');
     expect(running.clients.getClient(peer)?.user).toBeNull();
+    await expect(running.connect(bearer('not.a.token'))).rejects.toThrow('401');
   });
 
   it('is renewed by an authenticator of your own when it can', async () => {

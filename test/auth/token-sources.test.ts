@@ -91,6 +91,8 @@ describe('where a token may be', () => {
     expect(await answerTo({ headers: { Cookie, Origin: 'null' } })).toEqual([403, 'ORIGIN_FORBIDDEN']);
     expect(await answerTo({ headers: { Cookie: 'token=x', Origin } })).toEqual([401, 'UNAUTHENTICATED']);
     expect(await answerTo({ headers: { Authorization: `Bearer ${token}` } })).toEqual([101, '']);
+    const tossed = `session=${await tokenFor('mallory')}; session=${token}`;
+    expect(await answerTo({ headers: { Cookie: tossed, Origin } })).toEqual([400, 'BAD_REQUEST']);
   });
 
   it('may be in two places when it is the same, and is refused when it is not', async () => {

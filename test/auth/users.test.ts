@@ -38,7 +38,7 @@ describe('disconnectUser()', () => {
   });
 });
 
-(hasRedis() ? describe : describe.skip)('disconnectUser() on two nodes', () => {
+(hasRedis() ? describe : describe.skip)('users on two nodes', () => {
   let redis: TestRedis;
   const apps: RunningApp[] = [];
   beforeAll(async () => {
@@ -55,7 +55,7 @@ describe('disconnectUser()', () => {
   };
 
   it.each(['replicated', 'local'] as const)(
-    'D4: closes the connections on both within a second (%s)',
+    'D4: disconnectUser() closes the connections on both within a second (%s)',
     async (registry) => {
       const [one, two] = [await start({ registry }), await start({ registry })];
       const [here, there, bob] = [
@@ -76,7 +76,18 @@ describe('disconnectUser()', () => {
     },
   );
 
-  it('works from a process without sockets, and from any that can publish JSON', async () => {
+  it('a renewed token is known on both, and its user is still reached', async () => {
+    const [one, two] = [await start(), await start()];
+    const ada = await one.connect(bearer(await tokenFor('ada', { role: 'guest' })));
+    const roleThere = (): unknown => two.clients.getClient(ada)?.user?.payload['role'];
+    await until(() => roleThere() === 'guest');
+    await ada.request('system', 'refresh', { token: await tokenFor('ada', { role: 'member' }) });
+    await until(() => roleThere() === 'member');
+    await two.service.sendToUsers(['ada'], { type: 'to', action: 'ada' });
+    await ada.next('to', 'ada');
+  });
+
+  it('disconnectUser() works from a process without sockets, and from any that can publish JSON', async () => {
     const node = await start();
     const connection = new Redis(redis.url);
     try {
