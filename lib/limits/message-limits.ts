@@ -1,7 +1,7 @@
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import type { ErrorFrame, RequestId } from '../protocol/message.js';
+import type { ErrorFrame } from '../protocol/message.js';
 import { addressGroup } from './client-address.js';
 import { KeyedRate } from './keyed-rate.js';
 import { type MessageRate, Meter } from './meter.js';
@@ -63,9 +63,11 @@ export class MessageLimits<S extends Sender> {
     if (this.#own === false) return false;
     const meter = (sender.meter ??= new Meter(this.#own, this.host.maxPayload));
     if (meter.takes(data.length)) return false;
-    if (meter.isOut(performance.now())) this.host.close(sender, CloseCode.RateLimited, 'too many messages');
-    else if (isAnswered) answer(sender, data, meter.waitMs(data.length));
-    return true;
+    if (meter.isOut(performance.now())) {
+      this.host.close(sender, CloseCode.RateLimited, 'too many messages');
+      return true;
+    }
+    return isAnswered && refuse(sender, data, meter.waitMs(data.length));
   }
 
   /** No strikes here: a connection is not closed for what others of its user or address do. */
@@ -74,17 +76,21 @@ export class MessageLimits<S extends Sender> {
     const waitMs =
       (user === undefined ? 0 : this.#ofUsers?.take(user)) ||
       (sender.client.ip === undefined ? 0 : this.#ofAddresses?.take(addressGroup(sender.client.ip)));
-    if (!waitMs) return false;
-    answer(sender, data, waitMs);
-    return true;
+    return Boolean(waitMs) && refuse(sender, data, waitMs as number);
   }
 }
 
-/** Decoded for its id alone: whoever asks gets an answer, the one that it came too early. */
-function answer(sender: Sender, data: Buffer, retryAfterMs: number): void {
+/**
+ * Tells the sender. Decoded for its id: whoever asks gets an answer, the one that it came too early.
+ * @returns false for a message that is taken all the same: an answer, for which we wait, or the end of a stream. Each costs
+ *   next to nothing, and strikes end a flood of them, too.
+ */
+function refuse(sender: Sender, data: Buffer, retryAfterMs: number): boolean {
   const frame = decodeFrame(data.toString());
-  // The id of an answer is ours: with it the sender would take this for the end of a request of its own.
-  const id: RequestId | undefined = frame.kind === 'message' || frame.kind === 'bad' ? frame.id : undefined;
+  const isMessage = frame.kind === 'message';
+  const isTaken = isMessage ? frame.type === 'system' && frame.action === 'cancel' : frame.kind !== 'bad';
+  // The id of an answer is ours, that of a cancel another request's: neither is to be ended by this.
+  const id = isTaken ? undefined : frame.id;
   sender.send({
     type: 'error',
     action: 'message',
@@ -92,8 +98,9 @@ function answer(sender: Sender, data: Buffer, retryAfterMs: number): void {
     data: {
       error: 'Too many messages. Send fewer, or later.',
       code: ErrorCode.RateLimited,
-      ...(frame.kind === 'message' ? { type: frame.type, action: frame.action } : {}),
+      ...(isMessage ? { type: frame.type, action: frame.action } : {}),
       details: { retryAfterMs },
     },
   } satisfies ErrorFrame);
+  return !isTaken;
 }

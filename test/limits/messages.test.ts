@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
+import { concat, NEVER, type Observable, of } from 'rxjs';
 import { type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Frame, Peer } from '../support/peer.js';
@@ -14,6 +15,11 @@ class Work {
   do(): string {
     handled++;
     return 'done';
+  }
+
+  @WsRoute('count')
+  count(): Observable<number> {
+    return concat(of(1), NEVER);
   }
 }
 
@@ -136,13 +142,19 @@ describe('messages over the rate', () => {
     expect((await bystander.request('work', 'do')).response).toBe('done');
   });
 
-  it('that are answers are refused without their id: it is of our own counting', async () => {
+  it('that are answers or cancels are taken, and told of without an id: somebody waits for them', async () => {
     await start({ messages: { perSecond: 0.1, burst: 1 } });
     const peer = await running.connect();
-    await peer.request('work', 'do');
-    peer.sendRaw('{"type":"a","action":"b","id":7,"response":1}');
-    const refusal = await peer.error();
-    expect([refusal.id, refusal.data.code]).toEqual([undefined, 'RATE_LIMITED']);
+    peer.send('work', 'count', null, 7);
+    await peer.take((frame) => frame.id === 7 && frame.response === 1);
+    const asked = running.clients.getClient(peer)?.request('quiz', 'question');
+    const { id } = await peer.next('quiz', 'question');
+    peer.sendRaw(JSON.stringify({ type: 'quiz', action: 'question', id, response: 'yes' }));
+    expect(await asked).toBe('yes');
+    peer.send('system', 'cancel', undefined, 7);
+    expect((await peer.take((frame) => frame.id === 7 && frame.response === undefined)).done).toBe(true);
+    for (let n = 0; n < 2; n++) expect(await peer.error()).toMatchObject({ data: { code: 'RATE_LIMITED' } });
+    expect(peer.received.filter(isRefusal)).toEqual([]);
   });
 
   it('are not counted for who says nothing', async () => {
