@@ -8,6 +8,8 @@ export interface Goal {
   atLeast?: number;
   /** Ours at most theirs and so much more, in the row's unit. */
   atMostPlus?: number;
+  /** Compared with another figure than the row's own. */
+  figure?: string;
 }
 
 export interface Row {
@@ -15,6 +17,8 @@ export interface Row {
   title: string;
   unit: 'µs' | 'ms' | 'KB' | 'deliveries/s';
   goals: Goal[];
+  /** Ours in these rows stays so near to their mean. */
+  flat?: { figures: string[]; within: number };
 }
 
 const fanOut = (size: number, goals: Goal[]): Row => ({
@@ -34,6 +38,8 @@ const burst = (size: number): Row => ({
     { against: 'bun', atMost: 1.3 },
   ],
 });
+
+export const GROWTH = [100, 1_000, 10_000];
 
 /** The table, and what is to be reached. */
 export const ROWS: Row[] = [
@@ -60,5 +66,76 @@ export const ROWS: Row[] = [
       { against: 'ws', atMost: 0.6 },
       { against: 'nest-ws', atMost: 0.35 },
     ],
+  },
+  ...[1, 16].map((depth): Row => ({
+    figure: `enhancers${depth}`,
+    title: `With a guard, a pipe and an interceptor, ${depth} at a time each`,
+    unit: 'µs',
+    goals: [{ against: 'nest-ws', atMost: 0.9 }],
+  })),
+  {
+    figure: 'chat',
+    title: '1,000 members publish over their own sockets, 20 at a time',
+    unit: 'deliveries/s',
+    goals: [
+      { against: 'socket.io', atLeast: 12 },
+      { against: 'bun', atLeast: 0.8 },
+    ],
+  },
+  {
+    figure: 'latency',
+    title: 'A message to 1,000 from an idle server: p99 latency',
+    unit: 'ms',
+    goals: [{ against: 'ws', atMost: 1.05 }],
+  },
+  ...(
+    [
+      ['paced', 'one message per 10 ms', 0.65],
+      ['burst', 'bursts of 20', 0.12],
+      ['flat out', 'flat out', 0.06],
+    ] as const
+  ).map(([name, title, atMost]): Row => ({
+    figure: `cluster ${name}`,
+    title: `Two nodes over Redis, 500 members on the other, ${title}: per delivery there`,
+    unit: 'µs',
+    goals: [{ against: 'socket.io', atMost }],
+  })),
+  {
+    figure: 'publisher',
+    title: 'Four nodes, 1,000 rooms of 5 on one of them: per message on the publisher',
+    unit: 'µs',
+    goals: [{ against: 'socket.io', atMost: 0.6 }],
+  },
+  {
+    figure: 'bystander',
+    title: 'The same: per message on a node without members',
+    unit: 'µs',
+    goals: [{ against: 'socket.io', atMost: 0.005 }],
+  },
+  {
+    figure: 'accept',
+    title: 'Accepting a connection',
+    unit: 'µs',
+    goals: [{ against: 'ws', atMost: 1.25 }],
+  },
+  {
+    figure: 'memory',
+    title: 'Memory of an idle connection (RSS)',
+    unit: 'KB',
+    goals: [{ against: 'ws', atMostPlus: 2 }],
+  },
+  ...GROWTH.map((size, index): Row => ({
+    figure: `growth ${size}`,
+    title: `Growth: one message at a time to a room of ${size.toLocaleString('en')}, per delivery`,
+    unit: 'µs',
+    goals: [],
+    flat: index === GROWTH.length - 1 ? { figures: GROWTH.map((each) => `growth ${each}`), within: 0.2 } : undefined,
+  })),
+  { figure: 'join 1000', title: 'Growth: a join among 1,000 rooms', unit: 'µs', goals: [] },
+  {
+    figure: 'join 50000',
+    title: 'Growth: a join among 50,000 rooms',
+    unit: 'µs',
+    goals: [{ against: 'ours', figure: 'join 1000', atMost: 1 }],
   },
 ];

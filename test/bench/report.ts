@@ -43,7 +43,7 @@ export function markdownTable(results: Results): string {
 function lineOf(row: Row, results: Results, peers: PeerName[]): string[][] {
   const cells = results[row.figure];
   if (!cells) return [];
-  const verdicts = row.goals.flatMap((goal) => verdictOf(goal, cells));
+  const verdicts = [...row.goals.flatMap((goal) => verdictOf(goal, row, results)), ...flatness(row, results)];
   const isReached = verdicts.every(({ isReached }) => isReached);
   return [
     [
@@ -55,10 +55,16 @@ function lineOf(row: Row, results: Results, peers: PeerName[]): string[][] {
   ];
 }
 
-function verdictOf(goal: Goal, cells: Results[string]): { text: string; isReached: boolean }[] {
-  const [ours, theirs] = [cells.ours?.value, cells[goal.against]?.value];
+interface Verdict {
+  text: string;
+  isReached: boolean;
+}
+
+function verdictOf(goal: Goal, row: Row, results: Results): Verdict[] {
+  const ours = results[row.figure]?.ours?.value;
+  const theirs = results[goal.figure ?? row.figure]?.[goal.against]?.value;
   if (ours === undefined || theirs === undefined) return [];
-  const name = PEERS[goal.against].title;
+  const name = goal.figure ?? PEERS[goal.against].title;
   const { atMost, atLeast, atMostPlus } = goal;
   if (atMostPlus !== undefined) {
     const more = ours - theirs;
@@ -69,6 +75,17 @@ function verdictOf(goal: Goal, cells: Results[string]): { text: string; isReache
   const isReached = atMost === undefined ? ratio >= (atLeast as number) : ratio <= atMost;
   return [{ text: `${short(ratio)} × ${name} (${bound})`, isReached }];
 }
+
+function flatness({ flat }: Row, results: Results): Verdict[] {
+  const values = flat?.figures.flatMap((figure) => results[figure]?.ours?.value ?? []) ?? [];
+  if (!flat || values.length < flat.figures.length) return [];
+  const mean = values.reduce((sum, value) => sum + value) / values.length;
+  const [least, most] = [Math.min(...values) / mean - 1, Math.max(...values) / mean - 1];
+  const text = `${percent(least)} to +${percent(most)} of their mean (±${percent(flat.within)})`;
+  return [{ text, isReached: Math.max(-least, most) <= flat.within }];
+}
+
+const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 const cellText = (cell: Cell | undefined): string =>
   cell ? `${short(cell.value)}${cell.loadShare > BUSY ? ' !' : ''}` : '–';

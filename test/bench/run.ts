@@ -7,6 +7,7 @@ import { findBun, hasPeers, PEER_NAMES, type PeerName } from './peers.js';
 import { machine, markdownTable, resultsOf, short } from './report.js';
 import { selfTest } from './self-test.js';
 import { type Sample, type Setting, Stage } from './stage.js';
+import { pinToOthers } from './worker.js';
 import { WORKLOADS } from './workloads.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -36,6 +37,7 @@ installPeers();
 const setting: Setting = { dist: values.dist ?? build(), bun: findBun(), isQuick: values.quick };
 if (against.includes('bun') && !setting.bun) console.info('Bun has no binary for this machine: left out.');
 
+pinToOthers();
 const samples: Sample[] = [];
 const flaws: string[] = [];
 const began = Date.now();

@@ -1,6 +1,6 @@
 // Proof that the load counts right: servers that drop, repeat or swap one frame of many must be found out.
 import type { Count } from './load.js';
-import { Worker } from './worker.js';
+import { MEASURED, OTHERS, Worker } from './worker.js';
 
 const MEMBERS = 20;
 const FAULTS = ['none', 'drop', 'repeat', 'swap'] as const;
@@ -13,8 +13,8 @@ export interface Verdict {
 }
 
 export async function verdictOn(fault: Verdict['fault']): Promise<Verdict> {
-  const load = await Worker.start({ file: 'load.ts', core: 1 });
-  const server = await Worker.start({ file: 'servers/faulty.ts', core: 0, env: { BENCH_FAULT: fault } });
+  const load = await Worker.start({ file: 'load.ts', core: OTHERS });
+  const server = await Worker.start({ file: 'servers/faulty.ts', core: MEASURED, env: { BENCH_FAULT: fault } });
   try {
     await load.ask('connect', { port: server.port, dialect: 'plain', count: MEMBERS });
     await load.ask('count', { isConsecutive: true });

@@ -1,7 +1,7 @@
 import type { Cpu, Publishing, ServerSettings } from './contract.js';
 import type { Connecting, Count, Counting } from './load.js';
 import { PEERS, type PeerName } from './peers.js';
-import { Worker } from './worker.js';
+import { MEASURED, OTHERS, Worker } from './worker.js';
 
 /** One figure of one peer in one round. */
 export interface Sample {
@@ -18,10 +18,6 @@ export interface Setting {
   bun: string | undefined;
   isQuick: boolean;
 }
-
-/** Cores: what is measured has the first to itself. */
-export const MEASURED = 0;
-export const OTHERS = 1;
 
 /** The processes of one workload for one peer, and what they are asked. */
 export class Stage {

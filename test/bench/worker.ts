@@ -19,6 +19,15 @@ export interface WorkerOptions {
   runtime?: string;
 }
 
+/** Cores: what is measured has the first to itself. */
+export const MEASURED = 0;
+export const OTHERS = 1;
+
+/** This process too, and a Redis that it starts, keep off the core of what is measured. */
+export function pinToOthers(): void {
+  if (canPin) execFileSync('taskset', ['-cp', String(OTHERS), String(process.pid)], { stdio: 'ignore' });
+}
+
 /** A process of the benchmark, asked by lines of JSON. It ends with the process that started it. */
 export class Worker {
   port = 0;

@@ -1,49 +1,17 @@
 // This module, by its public API alone: a Nest application on Fastify.
 import 'reflect-metadata';
-import {
-  type CallHandler,
-  type CanActivate,
-  type ExecutionContext,
-  Injectable,
-  Module,
-  type NestInterceptor,
-  type PipeTransform,
-  UseGuards,
-  UseInterceptors,
-} from '@nestjs/common';
+import { Module, UseGuards, UseInterceptors } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { MessageBody } from '@nestjs/websockets';
 import type { AddressInfo } from 'node:net';
-import { map, type Observable } from 'rxjs';
 import { type News, now, ROOM, serve, type ServerSettings } from '../contract.js';
+import { BenchGuard, BenchInterceptor, BenchPipe } from './enhancers.js';
 
 // The compiled package of this run: the published one would be @scpxl/nestjs-websocket.
 const { PxlWebSocketModule, WebSocketService, WsGateway, WsRoute } = (await import(
   process.env['BENCH_DIST'] as string
 )) as typeof import('../../../lib/index.js');
-
-@Injectable()
-class Guard implements CanActivate {
-  canActivate(context: ExecutionContext): boolean {
-    return context.getType() === 'ws';
-  }
-}
-
-@Injectable()
-class Pipe implements PipeTransform {
-  transform(news: News): News {
-    if (typeof news.seq !== 'number') throw new TypeError('no number');
-    return news;
-  }
-}
-
-@Injectable()
-class Interceptor implements NestInterceptor {
-  intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    return next.handle().pipe(map((value: unknown) => value));
-  }
-}
 
 const closed: { code: number | undefined; at: number }[] = [];
 
@@ -55,10 +23,10 @@ async function start({ redis }: ServerSettings) {
       return news;
     }
 
-    @UseGuards(Guard)
-    @UseInterceptors(Interceptor)
+    @UseGuards(BenchGuard)
+    @UseInterceptors(BenchInterceptor)
     @WsRoute('guarded')
-    guarded(@MessageBody(Pipe) news: News): News {
+    guarded(@MessageBody(BenchPipe) news: News): News {
       return news;
     }
 
