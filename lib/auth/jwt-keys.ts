@@ -2,6 +2,7 @@ import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { InvalidOptionsError } from '../errors.js';
+import { algorithmsOfKey, algorithmsOfSecret, algorithmsOfSet, HMAC_BYTES } from './algorithms.js';
 import type { JwtOptions } from './auth-options.js';
 import { AuthenticationError } from './identity.js';
 
@@ -17,13 +18,6 @@ const MAX_FETCH_MS = 3_000;
 /** Between two looks at the key file. */
 const FILE_LOOK_MS = 1_000;
 const MIN_RSA_BITS = 2_048;
-const HMAC_BYTES: Record<string, number> = { HS256: 32, HS384: 48, HS512: 64 };
-const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
-const ED25519 = ['EdDSA', 'Ed25519'];
-const ALGORITHM_OF_CURVE: Record<string, string> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' };
-const ASYMMETRIC = [...RSA, 'ES256', 'ES384', 'ES512', ...ED25519];
-/** Of a set, each key still takes only what fits it. */
-const OF_A_SET = ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', ...ED25519];
 
 /**
  * Reads the one key source that is given.
@@ -33,7 +27,7 @@ const OF_A_SET = ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', ...ED25519];
 export function loadKeys(jwt: JwtOptions, timeoutMs: number, report: (error: Error) => void): JwtKeys {
   if (jwt.secret !== undefined) return ofSecret(jwt.secret, jwt.algorithms);
   if (jwt.jwksUri !== undefined) {
-    const algorithms = chosen(jwt.algorithms, OF_A_SET, ASYMMETRIC, 'a key set');
+    const algorithms = algorithmsOfSet(jwt.algorithms);
     return { algorithms, find: remoteKeys(new URL(jwt.jwksUri), fetchMsOf(timeoutMs), report) };
   }
   if (jwt.keyFile !== undefined) return ofFile(jwt.keyFile, jwt.algorithms, report);
@@ -45,7 +39,7 @@ export function loadKeys(jwt: JwtOptions, timeoutMs: number, report: (error: Err
 function ofSecret(secret: string | Uint8Array, given: string[] | undefined): JwtKeys {
   const key = typeof secret === 'string' ? new TextEncoder().encode(secret) : secret;
   if (!(key instanceof Uint8Array)) fail('"auth.jwt.secret" must be a text or a Uint8Array');
-  const algorithms = chosen(given, ['HS256'], Object.keys(HMAC_BYTES), 'a secret');
+  const algorithms = algorithmsOfSecret(given);
   const least = Math.max(...algorithms.map((algorithm) => HMAC_BYTES[algorithm] ?? 0));
   if (key.byteLength < least) {
     fail(`"auth.jwt.secret" has ${key.byteLength} bytes, and could be guessed: give at least ${least} random bytes`);
@@ -111,7 +105,7 @@ function ofJwk(jwk: JsonWebKey & { alg?: string }, given: string[] | undefined, 
 function ofSet(set: JSONWebKeySet, given: string[] | undefined, option: string): JwtKeys {
   if (set.keys.length === 0) fail(`"${option}" is a JWK Set without a key: put the signer's public keys there`);
   for (const jwk of set.keys) checkJwk(jwk, option);
-  return { algorithms: chosen(given, OF_A_SET, ASYMMETRIC, 'a key set'), find: createLocalJWKSet(set) };
+  return { algorithms: algorithmsOfSet(given), find: createLocalJWKSet(set) };
 }
 
 function ofKey(read: () => KeyObject, given: string[] | undefined, option: string): JwtKeys {
@@ -121,32 +115,13 @@ function ofKey(read: () => KeyObject, given: string[] | undefined, option: strin
   } catch {
     fail(`"${option}" holds no public key: give a PEM (BEGIN PUBLIC KEY or BEGIN CERTIFICATE) or a JWK`);
   }
-  const fitting = algorithmsOf(key);
-  if (!fitting)
+  const algorithms = algorithmsOfKey(key, given);
+  if (!algorithms)
     fail(`"${option}" is a key that signs no tokens (${key.asymmetricKeyType}): give an RSA, EC or Ed25519 key`);
   const { modulusLength } = key.asymmetricKeyDetails ?? {};
   if (modulusLength !== undefined && modulusLength < MIN_RSA_BITS)
     fail(`"${option}" is an RSA key of ${modulusLength} bits: give one of at least ${MIN_RSA_BITS}`);
-  const usual = fitting === ED25519 ? ED25519 : fitting.slice(0, 1);
-  return { algorithms: chosen(given, usual, fitting, `this key (${key.asymmetricKeyType})`), find: () => key };
-}
-
-function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails }: KeyObject): string[] | undefined {
-  if (type === 'rsa') return RSA;
-  if (type === 'ed25519') return ED25519;
-  const algorithm = type === 'ec' ? ALGORITHM_OF_CURVE[asymmetricKeyDetails?.namedCurve ?? ''] : undefined;
-  return algorithm === undefined ? undefined : [algorithm];
-}
-
-/** The wrong kind of signature must not pass: with `HS256` a public key, which everybody has, would be the secret. */
-function chosen(given: string[] | undefined, usual: string[], fitting: string[], of: string): string[] {
-  for (const algorithm of given ?? []) {
-    if (algorithm.toLowerCase() === 'none')
-      fail('"auth.jwt.algorithms" can\'t have "none": anybody could write such a token. Remove it');
-    if (!fitting.includes(algorithm))
-      fail(`"auth.jwt.algorithms" has "${algorithm}", which doesn't go with ${of}: it takes ${fitting.join(', ')}`);
-  }
-  return given ?? usual;
+  return { algorithms, find: () => key };
 }
 
 function checkJwk(jwk: JsonWebKey, option: string): void {
