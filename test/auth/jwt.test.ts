@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { base64url, type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK } from 'jose';
+import { base64url, type CryptoKey, importJWK, exportJWK, exportSPKI, generateKeyPair, type JWK } from 'jose';
 import type { JwtOptions } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { bearer, SECRET, tokenFor } from '../support/tokens.js';
@@ -20,6 +20,25 @@ async function pairOf(algorithm: string): Promise<Pair> {
   const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
   return { privateKey, pem: await exportSPKI(publicKey), jwk: await exportJWK(publicKey) };
 }
+
+/** A key of this test alone, and a certificate for it. */
+const CERTIFIED = {
+  kty: 'EC',
+  crv: 'P-256',
+  x: '_sSU0MNbQzFcLpCcfCTKKPIfhPSa0WKoFNsY0O5DXU4',
+  y: 'A3e4PLYLfwugwr2ZEo16JqIwr7w8gbZ87yggoH9MkLw',
+  d: 'Ng4tIs14n1nmg7LqcG4T4hDdiY4ypVxoGlnIRFFcVBI',
+};
+const CERTIFICATE = `-----BEGIN CERTIFICATE-----
+MIIBcjCCARmgAwIBAgIUDnpMKS7e6JVn/QwanINLGvT3U5YwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAeFw0yNjExMjQwMzU4NDJaFw0zNjExMjEwMzU4NDJa
+MA8xDTALBgNVBAMMBHRlc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAT+xJTQ
+w1tDMVwukJx8JMoo8h+E9JrRYqgU2xjQ7kNdTgN3uDy2C38LoMK9mRKNeiaiMK+8
+PIG2fO8oIKB/TJC8o1MwUTAdBgNVHQ4EFgQU+y4JtRc7wgNHo3SQfMdFgRnQJv8w
+HwYDVR0jBBgwFoAU+y4JtRc7wgNHo3SQfMdFgRnQJv8wDwYDVR0TAQH/BAUwAwEB
+/zAKBggqhkjOPQQDAgNHADBEAiAIYa+iwWQ4g0y5NnI5QGmt2LJNT7aMFZiOtK1+
+6IDTWQIgXEvw1o0BrfWDl7nT6kDXVRzMIur9EErvZhE6QEd7TSw=
+-----END CERTIFICATE-----`;
 
 describe('a JSON Web Token', () => {
   let running: RunningApp;
@@ -80,6 +99,26 @@ describe('a JSON Web Token', () => {
     await start({ publicKey: ec.jwk });
     expect(await userOf(await tokenFor('ada', {}, { key: ec.privateKey, algorithm: 'ES256' }))).toBe('ada');
     await refusal(await tokenFor('ada', {}, { key: rsa.privateKey, algorithm: 'RS256' }));
+  });
+
+  it.each([
+    [
+      'the owner of a certificate',
+      'ES256',
+      () => ({ privateKey: importJWK(CERTIFIED, 'ES256'), publicKey: CERTIFICATE }),
+    ],
+    ['an Ed25519 key', 'EdDSA', () => pairOf('EdDSA').then(({ privateKey, jwk }) => ({ privateKey, publicKey: jwk }))],
+    [
+      'an EC key of 521 bits',
+      'ES512',
+      () => pairOf('ES512').then(({ privateKey, pem }) => ({ privateKey, publicKey: pem })),
+    ],
+  ])('signed by %s is taken', async (_, algorithm, make) => {
+    const { privateKey, publicKey } = await make();
+    await start({ publicKey });
+    const key = (await privateKey) as CryptoKey;
+    expect(await userOf(await tokenFor('ada', {}, { key, algorithm }))).toBe('ada');
+    await refusal(await tokenFor('ada', {}, { key: ec.privateKey, algorithm: 'ES256' }));
   });
 
   it("can't be signed with the public key as if it were a secret", async () => {
