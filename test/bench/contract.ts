@@ -34,8 +34,10 @@ export interface Publishing {
   rooms?: string[];
   /** Messages published in one go. @default 1 */
   burst?: number;
-  /** Milliseconds of rest after each burst. */
-  pauseMs: number;
+  /** Milliseconds of rest after each burst. @default 1 */
+  pauseMs?: number;
+  /** As many messages as are due at this rate go in one burst. */
+  perSecond?: number;
   /** Goes on until this many milliseconds have passed, for one burst at least. */
   forMs: number;
   /** Bytes of text in each message. @default 110 */
@@ -62,22 +64,25 @@ export async function serve(start: (settings: ServerSettings) => Promise<Measure
   const server = await start(JSON.parse(process.argv[2] ?? '{}') as ServerSettings);
   let seq = FIRST_SEQ;
   const publish = async (given: unknown): Promise<{ published: number }> => {
-    const { rooms = [ROOM], burst = 1, pauseMs, forMs, textBytes } = given as Publishing;
+    const { rooms = [ROOM], burst = 1, pauseMs = 1, perSecond, forMs, textBytes } = given as Publishing;
     const text = textBytes === undefined ? TEXT : 'x'.repeat(textBytes);
-    const end = now() + forMs;
+    const began = now();
     const first = seq;
     do {
       const sent: unknown[] = [];
-      for (let n = 0; n < burst; n++) {
+      const due = perSecond ? first + ((now() - began) * perSecond) / 1_000 - seq : burst;
+      for (let n = 0; n < due; n++) {
         const room = rooms[seq % rooms.length] as string;
-        sent.push(server.publish(room, { seq: seq++, at: Math.round(now() * 1_000), text }));
+        // A server that falls behind its pace is late from when the message was due.
+        const at = perSecond ? began + ((seq - first) * 1_000) / perSecond : now();
+        sent.push(server.publish(room, { seq: seq++, at: Math.round(at * 1_000), text }));
       }
       await Promise.all(sent);
       await pause(pauseMs);
-    } while (now() < end);
+    } while (now() < began + forMs);
     return { published: seq - first };
   };
-  answerLines({ ...server.commands, publish, cpu, memory }, { port: server.port, pid: process.pid });
+  answerLines({ ...server.commands, publish, cpu, memory, resident }, { port: server.port, pid: process.pid });
 }
 
 /** After a full collection, in bytes. */
@@ -88,5 +93,7 @@ async function memory(): Promise<{ rss: number }> {
     else globalThis.gc?.();
     await pause(50);
   }
-  return { rss: process.memoryUsage().rss };
+  return resident();
 }
+
+const resident = (): { rss: number } => ({ rss: process.memoryUsage.rss() });

@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { buildOurs, OUT } from './build.js';
+import { chart } from './chart.js';
 import { findBun, hasPeers, PEER_NAMES, type PeerName } from './peers.js';
 import { machine, markdownTable, resultsOf, short } from './report.js';
 import { selfTest } from './self-test.js';
@@ -10,8 +12,8 @@ import { type Sample, type Setting, Stage } from './stage.js';
 import { pinToOthers } from './worker.js';
 import { WORKLOADS } from './workloads.js';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const OUT = `${ROOT}node_modules/.cache/bench`;
+const NOTES = `Processor time of the server where nothing else is said. "!": the load generator had more than 85 % of its core.
+This module ran with \`limits: { messages: false }\` and \`clientList: { enabled: false }\`: the peers have neither.`;
 
 const { values } = parseArgs({
   options: {
@@ -34,7 +36,7 @@ const against = list(values.against, PEER_NAMES) as PeerName[];
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
 
 installPeers();
-const setting: Setting = { dist: values.dist ?? build(), bun: findBun(), isQuick: values.quick };
+const setting: Setting = { dist: values.dist ?? buildOurs(), bun: findBun(), isQuick: values.quick };
 if (against.includes('bun') && !setting.bun) console.info('Bun has no binary for this machine: left out.');
 
 pinToOthers();
@@ -75,8 +77,8 @@ function report(): void {
   const minutes = ((Date.now() - began) / 60_000).toFixed(1);
   const date = new Date().toISOString().slice(0, 10);
   const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '');
-  const text = `${date}, ${machine()}. \`${command}\`, ${rounds} rounds, ${minutes} minutes.\n\n${table}\n`;
-  mkdirSync(OUT, { recursive: true });
+  const text = `${date}, ${machine()}, ${minutes} minutes, median of ${rounds}: \`${command}\`\n\n${table}\n\n${NOTES}\n`;
+  mkdirSync(OUT, { recursive: true }); // with --dist nothing was built
   writeFileSync(`${OUT}/results.md`, text);
   writeFileSync(
     `${OUT}/results.json`,
@@ -84,15 +86,8 @@ function report(): void {
   );
   console.info(`\n${text}`);
   if (flaws.length > 0) console.info(`What came wrong:\n${flaws.join('\n')}`);
-  console.info(`Also in ${OUT}: results.md, results.json`);
-}
-
-/** The module as it would be published, in a folder of the benchmark's own: others may be at work with dist. */
-function build(): string {
-  const outDir = `${OUT}/dist`;
-  execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json', '--outDir', outDir], { cwd: ROOT, stdio: 'inherit' });
-  writeFileSync(`${OUT}/package.json`, '{ "type": "module" }\n');
-  return `${outDir}/index.js`;
+  writeFileSync(`${OUT}/results.svg`, chart(results, `${date}, ${machine()}`));
+  console.info(`Also in ${OUT}: results.md, results.svg, results.json`);
 }
 
 function installPeers(): void {

@@ -138,7 +138,7 @@ async function cluster(stage: Stage): Promise<void> {
       'cluster paced': { burst: 1, pauseMs: 10, forMs: stage.ms(3_000, 1_000), times: 1 },
       // So long a rest that the slowest has delivered a burst before the next one.
       'cluster burst': { burst: BURST, pauseMs: 150, forMs: stage.ms(3_000, 1_000), times: 1 },
-      'cluster flat out': { burst: 400, pauseMs: 0, forMs: 0, times: stage.ms(4, 2) },
+      'cluster flat out': { burst: 200, pauseMs: 0, forMs: 0, times: stage.ms(8, 3) },
     };
     for (const [figure, { times, ...publishing }] of Object.entries(paces)) {
       await stage.publish(load, near, members, { ...publishing, forMs: publishing.forMs / 4 }, { measured: far });
