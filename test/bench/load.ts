@@ -76,7 +76,7 @@ class Counter implements Traffic {
   }
 
   /** Resolves once so many have come, or when none has come for a while. */
-  async until(goal: number): Promise<void> {
+  async until(goal: number, stalledMs = STALLED_MS): Promise<void> {
     if (this.received >= goal) return;
     const reached = new Promise<true>((resolve) => {
       this.#goal = goal;
@@ -85,7 +85,7 @@ class Counter implements Traffic {
     for (;;) {
       const before = this.received;
       const timer = new AbortController();
-      const isReached = await Promise.race([reached, stalled(timer.signal)]);
+      const isReached = await Promise.race([reached, stalled(stalledMs, timer.signal)]);
       timer.abort();
       if (isReached || this.received === before) return;
     }
@@ -198,8 +198,8 @@ function count(given: unknown): null {
 }
 
 async function received(given: unknown): Promise<Count> {
-  const { total } = given as { total: number };
-  await counter.until(total);
+  const { total, stalledMs } = given as { total: number; stalledMs?: number };
+  await counter.until(total, stalledMs);
   const ended = cpu();
   await pause(30); // what came twice would come now
   const { disordered, sum, latencies } = counter;
@@ -283,9 +283,9 @@ function close(): null {
 }
 
 /** Resolves when nothing came for too long. */
-function stalled(signal: AbortSignal): Promise<void> {
+function stalled(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, STALLED_MS);
+    const timer = setTimeout(resolve, ms);
     signal.addEventListener('abort', () => clearTimeout(timer));
   });
 }

@@ -35,6 +35,7 @@ const only = list(values.only, Object.keys(WORKLOADS));
 const against = list(values.against, PEER_NAMES) as PeerName[];
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
 
+checkFileLimit();
 installPeers();
 const setting: Setting = { dist: values.dist ?? buildOurs(), bun: findBun(), isQuick: values.quick };
 if (against.includes('bun') && !setting.bun) console.info('Bun has no binary for this machine: left out.');
@@ -88,6 +89,12 @@ function report(): void {
   if (flaws.length > 0) console.info(`What came wrong:\n${flaws.join('\n')}`);
   writeFileSync(`${OUT}/results.svg`, chart(results, `${date}, ${machine()}`));
   console.info(`Also in ${OUT}: results.md, results.svg, results.json`);
+}
+
+/** Growth opens 10,000 sockets from one process to another. */
+function checkFileLimit(): void {
+  const limit = Number(execFileSync('sh', ['-c', 'ulimit -n']).toString());
+  if (limit < 11_000) console.info(`Only ${limit} files may be open: run "ulimit -n 20000" first, or rooms will fail.`);
 }
 
 function installPeers(): void {

@@ -19,7 +19,10 @@ export async function verdictOn(fault: Verdict['fault']): Promise<Verdict> {
     await load.ask('connect', { port: server.port, dialect: 'plain', count: MEMBERS });
     await load.ask('count', { isConsecutive: true });
     const { published } = await server.ask<{ published: number }>('publish', { burst: 20, pauseMs: 1, forMs: 100 });
-    const { received, disordered } = await load.ask<Count>('received', { total: published * MEMBERS });
+    const { received, disordered } = await load.ask<Count>('received', {
+      total: published * MEMBERS,
+      stalledMs: 2_000,
+    });
     return { fault, surplus: received - published * MEMBERS, disordered };
   } finally {
     await Promise.all([load.stop(), server.stop()]);
