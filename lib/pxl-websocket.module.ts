@@ -37,7 +37,7 @@ import { WebSocketClientManager } from './server/client-manager.js';
 import { WebSocketServer } from './server/websocket-server.js';
 import { getWebSocketClientToken } from './tokens.js';
 import type { WebSocketOptions } from './websocket-options.js';
-import { WebSocketService } from './websocket.service.js';
+import { emitterSender, WebSocketService } from './websocket.service.js';
 
 const EMITTER = Symbol('pxl:emitter');
 
@@ -77,7 +77,7 @@ const provided: Provider[] = [
     provide: WebSocketService,
     inject: [WebSocketServer, EMITTER],
     useFactory: (webSocketServer: WebSocketServer, emitter?: Emitter) =>
-      new WebSocketService(emitter ? { sender: emitter } : { webSocketServer }),
+      new WebSocketService(emitter ? { sender: emitterSender(emitter) } : { webSocketServer }),
   },
   {
     provide: WebSocketClient,

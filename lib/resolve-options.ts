@@ -5,6 +5,7 @@ import { type TrustProxy, trustOf } from './limits/client-address.js';
 import type { MessageLimitsOptions } from './limits/message-limits.js';
 import type { ConnectionLimitsOptions } from './limits/connection-limits.js';
 import type { Rate } from './limits/rate.js';
+import type { BackpressurePolicy } from './protocol/delivery.js';
 import type { WebSocketOptions } from './websocket-options.js';
 
 /** Every default, here alone. */
@@ -55,6 +56,14 @@ export const DEFAULTS = {
     maxClients: 200,
     minIntervalMs: 250,
   },
+  backpressure: {
+    policy: 'close' as BackpressurePolicy,
+    volatileBytes: 262_144,
+    maxBufferedBytes: 1_048_576,
+    drainTimeoutMs: 10_000,
+    processMaxBufferedBytes: 268_435_456,
+  },
+  delivery: { flushGapMs: 0 },
   drain: { spreadMs: 5_000, terminateAfterMs: 10_000 },
 };
 
@@ -86,6 +95,8 @@ export interface ResolvedOptions {
   messages: Merged<'messages'>;
   heartbeat: Merged<'heartbeat'> | false;
   clientList: Merged<'clientList'>;
+  backpressure: Merged<'backpressure'>;
+  delivery: Merged<'delivery'>;
   drain: Merged<'drain'>;
   events: NonNullable<WebSocketOptions['events']>;
   subscriberEventHandler: WebSocketOptions['subscriberEventHandler'];
@@ -129,6 +140,8 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     messages: merge(DEFAULTS.messages, given.messages),
     heartbeat: given.heartbeat === false ? false : merge(DEFAULTS.heartbeat, given.heartbeat),
     clientList: merge(DEFAULTS.clientList, given.clientList),
+    backpressure: merge(DEFAULTS.backpressure, given.backpressure),
+    delivery: merge(DEFAULTS.delivery, given.delivery),
     drain: merge(DEFAULTS.drain, given.drain),
     events: given.events ?? {},
     subscriberEventHandler: given.subscriberEventHandler,
@@ -230,6 +243,20 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
     "a list of exact origins such as 'https://app.example.com' (no path) and patterns, or a function",
   ],
   subscriberEventHandler: [isFunction, 'a function'],
+  backpressure: [isObject, 'an object'],
+  'backpressure.policy': [
+    (value) => ['close', 'drop-volatile', 'conflate'].includes(value as string),
+    "'close', 'drop-volatile' or 'conflate'",
+  ],
+  'backpressure.volatileBytes': [natural, 'a whole number of bytes'],
+  'backpressure.maxBufferedBytes': [positive, 'a whole number of bytes above 0'],
+  'backpressure.drainTimeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  'backpressure.processMaxBufferedBytes': [positive, 'a whole number of bytes above 0'],
+  delivery: [isObject, 'an object'],
+  'delivery.flushGapMs': [
+    (value) => Number.isFinite(value) && (value as number) >= 0 && (value as number) <= 1_000,
+    'a number of milliseconds from 0 to 1000',
+  ],
   debug: [isObject, 'an object'],
   'debug.printRoutes': [isFlag, 'true or false'],
   rooms: [isObject, 'an object'],

@@ -7,6 +7,7 @@ import type { ReconnectOptions, Source } from './client/client-options.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
 import type { TrustProxy } from './limits/client-address.js';
 import type { Rate } from './limits/rate.js';
+import type { BackpressurePolicy } from './protocol/delivery.js';
 import type { DatabaseInstance, QueueManager, RedisInstance } from './resources.js';
 import type { WebSocketServer } from './server/websocket-server.js';
 
@@ -234,6 +235,37 @@ export interface WebSocketOptions {
     maxClients?: number;
     /** Milliseconds between two pushes at least; longer when they are large. @default 250 */
     minIntervalMs?: number;
+  };
+  /**
+   * What may wait for a client that doesn't read as fast as it is written to. Nobody else ever waits for it. Messages
+   * say by `volatile` and `conflateKey` what may be left out for it, see `SendOptions`.
+   */
+  backpressure?: {
+    /**
+     * What a broadcast counts as that says nothing itself. `close`: it waits, and a client with too much waiting is closed.
+     * `drop-volatile`: as `volatile: true`. `conflate`: as `conflateKey: type/action`. Replies, errors and the pushes of
+     * the protocol always wait. @default 'close'
+     */
+    policy?: BackpressurePolicy;
+    /** Bytes waiting above which volatile messages are dropped, and conflated ones kept back. @default 262_144 */
+    volatileBytes?: number;
+    /**
+     * Bytes waiting above which the socket is closed with 4113. What is sent in one turn to a socket that had nothing
+     * waiting doesn't count until the next. @default 1_048_576
+     */
+    maxBufferedBytes?: number;
+    /** Milliseconds in which what waits must have been taken, all of it; else 4113. @default 10_000 */
+    drainTimeoutMs?: number;
+    /** Bytes waiting in all sockets of the process above which the largest are closed with 4113. @default 268_435_456 */
+    processMaxBufferedBytes?: number;
+  };
+  delivery?: {
+    /**
+     * Milliseconds at least between two writes to one socket; what comes meanwhile is written together. The first message
+     * after a pause goes at once, so a message is late by no more than this (and what a timer is late). Saves most of the
+     * work where single messages come fast. 0 writes at the end of each turn of the event loop. @default 0
+     */
+    flushGapMs?: number;
   };
   /** How `stop()` and the application's shutdown close sockets. */
   drain?: {

@@ -1,10 +1,11 @@
 import { Emitter } from './cluster/emitter.js';
 import type { RedisInstanceLike } from './cluster/redis-source.js';
 import { InvalidStateError } from './errors.js';
-import type { Audience, Delivery } from './protocol/delivery.js';
+import { CloseCode } from './protocol/close-codes.js';
+import type { Audience } from './protocol/delivery.js';
 import type { WebSocketMessage } from './protocol/message.js';
 import { DEFAULTS } from './resolve-options.js';
-import { encodeMessage } from './server/outgoing.js';
+import { encodeMessage, flagsOf, type SendOptions } from './server/outgoing.js';
 import type { WebSocketServer } from './server/websocket-server.js';
 
 export interface WebSocketServiceOptions {
@@ -21,16 +22,12 @@ export interface WebSocketServiceOptions {
   prefix?: string;
 }
 
-export interface SendOptions {
-  /** Client ids that get no copy, e.g. the sender's. */
-  except?: readonly string[];
-}
-
 /** What a service sends with: a server, or an emitter. */
 interface Sender {
-  deliver(delivery: Delivery): Promise<void>;
+  send(audience: Audience, message: WebSocketMessage, options: SendOptions | undefined): Promise<void>;
   emit(channel: string, data: unknown): Promise<void>;
   disconnect(clientId: string, code: number | undefined, reason: string | undefined): Promise<void>;
+  disconnectUser(userId: string | number, code: number, reason: string): Promise<void>;
 }
 
 /**
@@ -94,8 +91,17 @@ export class WebSocketService {
     return this.#sender.disconnect(clientId, code, reason);
   }
 
-  async #send(audience: Audience, message: WebSocketMessage, { except }: SendOptions = {}): Promise<void> {
-    await this.#sender.deliver({ audience, except, frame: encodeMessage(message) });
+  /**
+   * Closes every connection of a user, on every node, within a second.
+   * @param code @default 4010
+   * @param reason cut to the 123 bytes a close frame has room for
+   */
+  disconnectUser(userId: string | number, code: number = CloseCode.Kicked, reason = ''): Promise<void> {
+    return this.#sender.disconnectUser(userId, code, reason);
+  }
+
+  #send(audience: Audience, message: WebSocketMessage, options: SendOptions | undefined): Promise<void> {
+    return this.#sender.send(audience, message, options);
   }
 }
 
@@ -107,11 +113,23 @@ function senderOf({ webSocketServer, redisInstance, prefix = DEFAULTS.prefix }: 
     );
   }
   const connection = 'publisherClient' in redisInstance ? redisInstance.publisherClient : redisInstance;
-  return new Emitter(connection as never, prefix);
+  return emitterSender(new Emitter(connection as never, prefix));
 }
 
+/** A process without sockets: what it publishes has no policy but what each call says. */
+export const emitterSender = (emitter: Emitter): Sender => ({
+  send: async (audience, message, options = {}) => {
+    const frame = encodeMessage(message);
+    await emitter.deliver({ audience, except: options.except, frame, ...flagsOf(message, options) });
+  },
+  emit: (channel, data) => emitter.emit(channel, data),
+  disconnect: (clientId, code, reason) => emitter.disconnect(clientId, code, reason),
+  disconnectUser: (userId, code, reason) => emitter.disconnectUser(userId, code, reason),
+});
+
 const serverSender = (server: WebSocketServer): Sender => ({
-  deliver: (delivery) => server.deliver(delivery),
+  send: async (audience, message, options) => server.send(audience, message, options),
   emit: async (channel, data) => server.publish({ channel, data }),
   disconnect: async (clientId, code, reason) => server.clientManager.disconnectClient({ clientId, code, reason }),
+  disconnectUser: async (userId, code, reason) => server.disconnectUser(userId, code, reason),
 });

@@ -11,6 +11,9 @@ export interface Header {
   /** Whom it is for, where the channel alone doesn't say it. */
   audience?: Audience | undefined;
   except?: readonly string[] | undefined;
+  /** May be left out for a socket that is behind. */
+  isVolatile?: boolean | undefined;
+  conflateKey?: string | undefined;
   /** The same in every envelope of a delivery that goes out on several channels. */
   copyId?: number | undefined;
 }
@@ -22,8 +25,10 @@ const NEWLINE = 10;
 const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 
 /** One JSON line, then the bytes that go to the sockets, untouched. */
-export function seal({ nodeId, sequence, sentAt, audience, except, copyId }: Header, frame: Uint8Array): Buffer {
-  const line = JSON.stringify([VERSION, nodeId, sequence, sentAt, audience ?? 0, except ?? 0, copyId ?? 0]);
+export function seal(header: Header, frame: Uint8Array): Buffer {
+  const { nodeId, sequence, sentAt, audience, except, copyId, isVolatile, conflateKey } = header;
+  const flags = conflateKey ?? (isVolatile ? 1 : 0);
+  const line = JSON.stringify([VERSION, nodeId, sequence, sentAt, audience ?? 0, except ?? 0, copyId ?? 0, flags]);
   return Buffer.concat([Buffer.from(`${line}\n`), frame]);
 }
 
@@ -43,7 +48,7 @@ function readHeader(line: string): Header | undefined {
     return undefined;
   }
   if (!Array.isArray(fields)) return undefined;
-  const [version, nodeId, sequence, sentAt, audience, except, copyId] = fields as unknown[];
+  const [version, nodeId, sequence, sentAt, audience, except, copyId, flags] = fields as unknown[];
   if (version !== VERSION || typeof nodeId !== 'string' || !Number.isSafeInteger(sequence)) return undefined;
   if (!Number.isFinite(sentAt) || !isAudience(audience) || !isExcept(except) || typeof copyId !== 'number')
     return undefined;
@@ -54,6 +59,8 @@ function readHeader(line: string): Header | undefined {
     audience: audience === 0 ? undefined : audience,
     except: except === 0 ? undefined : except,
     copyId: copyId === 0 ? undefined : copyId,
+    isVolatile: flags === 1,
+    conflateKey: typeof flags === 'string' ? flags : undefined,
   };
 }
 

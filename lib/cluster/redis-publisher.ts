@@ -22,7 +22,11 @@ export class RedisPublisher {
     private readonly isOwn: (nodeId: string) => boolean = () => false,
   ) {}
 
-  async publish({ audience, except, frame }: Delivery, nodeId: string, connection: RedisConnection): Promise<void> {
+  async publish(
+    { audience, except, frame, isVolatile, conflateKey }: Delivery,
+    nodeId: string,
+    connection: RedisConnection,
+  ): Promise<void> {
     const routes = this.#routes(audience);
     const copyId = routes.length > 1 ? ++this.#lastCopyId : undefined;
     const sentAt = this.clock.now();
@@ -30,7 +34,7 @@ export class RedisPublisher {
       const sequence = this.#sequences.next(channel);
       return this.#send(
         channel,
-        seal({ nodeId, sequence, sentAt, audience: forWhom, except, copyId }, frame),
+        seal({ nodeId, sequence, sentAt, audience: forWhom, except, copyId, isVolatile, conflateKey }, frame),
         connection,
       );
     });

@@ -163,7 +163,7 @@ export class RedisBus implements Bus {
       return;
     }
     const audience = envelope.header.audience ?? meaning.audience;
-    const { nodeId, sequence, sentAt, except, copyId } = envelope.header;
+    const { nodeId, sequence, sentAt, except, copyId, isVolatile, conflateKey } = envelope.header;
     if (this.#nodeIds.has(nodeId)) return; // our own echo: our sockets had it first
     const publisher = this.#incoming.of(nodeId);
     const missing = publisher.gapBefore(channel, sequence);
@@ -176,7 +176,7 @@ export class RedisBus implements Bus {
       return;
     }
     if (copyId !== undefined && audience?.kind === 'rooms' && publisher.isSecondCopy(copyId)) return;
-    if (audience) receiver.deliver({ audience, except, frame: envelope.frame });
+    if (audience) receiver.deliver({ audience, except, frame: envelope.frame, isVolatile, conflateKey });
     else this.#receiveJson(envelope.frame, (order) => receiver.order(nodeId, order));
   }
 

@@ -8,9 +8,12 @@ import type { RequestId } from '../protocol/message.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { describeError, errorFrame } from '../routing/error-frame.js';
 import { RouteCall, type RoutePeer, STREAMED } from '../routing/route-call.js';
+import type { MessageLimits } from '../limits/message-limits.js';
+import type { Meter } from '../limits/meter.js';
 import type { Router } from '../routing/router.js';
 import { ClientRequests } from './client-requests.js';
 import type { RegisteredClient } from './registered-client.js';
+import type { Outbox } from './outbox.js';
 import type { TimeoutQueue } from './timeout-queue.js';
 
 /** A stream waits for the socket above this many bytes not yet sent. */
@@ -22,24 +25,32 @@ export interface ConnectionHost {
   readonly router: Router;
   readonly messages: ResolvedOptions['messages'];
   readonly timeouts: TimeoutQueue<RouteCall>;
+  readonly limits: MessageLimits<Connection>;
   /** A well-formed message is about to be handled. */
   received(connection: Connection, call: RouteCall): void;
   /** A handler failed in a way that is the application's bug. */
   failed(error: unknown, place: string): void;
+  /** Closes the client's socket and ends its connection at once. */
+  disconnect(client: RegisteredClient, code: number, reason: string): void;
 }
+
+const NO_CALLS: readonly RouteCall[] = [];
 
 /** One socket: frames come in here, wait their turn, go through their handler, and the answers leave here. */
 export class Connection implements RoutePeer {
   isPaused = false;
+  hasSpoken = false;
+  meter: Meter | undefined;
   /** 0 while no ping is under way. */
   pingSentAt = 0;
   pongSeenAt = Date.now();
   /** Settles when the connection's hooks have finished. */
   opened: Promise<void> = Promise.resolve();
-  readonly #waiting: RouteCall[] = [];
-  readonly #running = new Set<RouteCall>();
-  readonly #streams = new Set<RouteCall>();
-  readonly #requests = new ClientRequests();
+  // Made when they are first needed: an idle connection has none of them.
+  #waiting: RouteCall[] | undefined;
+  #running: Set<RouteCall> | undefined;
+  #streams: Set<RouteCall> | undefined;
+  #requests: ClientRequests | undefined;
   #isReady = false;
   #isGone = false;
   #badFrames = 0;
@@ -47,13 +58,10 @@ export class Connection implements RoutePeer {
   constructor(
     readonly ws: WebSocket,
     readonly client: RegisteredClient,
+    private readonly outbox: Outbox,
     private readonly host: ConnectionHost,
-    /** Closes the socket and ends this connection at once. */
-    private readonly close: (code: number, reason: string) => void,
   ) {
-    client.answerWith((type, action, data, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS) =>
-      this.#ask(type, action, data, timeoutMs),
-    );
+    client.isServedBy(this);
   }
 
   get clientId(): string {
@@ -70,16 +78,17 @@ export class Connection implements RoutePeer {
   receive(data: Buffer, isBinary: boolean): void {
     if (this.#isGone) return;
     this.client.lastActivity = Date.now();
-    if (isBinary && !isUtf8(data)) return this.close(CloseCode.InvalidUtf8, 'not UTF-8');
+    if (this.host.limits.refuses(this, data)) return;
+    if (isBinary && !isUtf8(data)) return this.#close(CloseCode.InvalidUtf8, 'not UTF-8');
     const frame = decodeFrame(data.toString(), this.host.messages.maxDepth);
     switch (frame.kind) {
       case 'message':
         this.#badFrames = 0;
         return this.#accept(frame);
       case 'reply':
-        return this.#requests.answered(frame.id, frame.response);
+        return this.#requests?.answered(frame.id, frame.response);
       case 'error':
-        return this.#requests.refused(frame.id, frame.data);
+        return this.#requests?.refused(frame.id, frame.data);
       case 'bad':
         return this.#refuse(frame);
       default:
@@ -105,19 +114,21 @@ export class Connection implements RoutePeer {
     } catch (error) {
       throw new NotSerializableError(error);
     }
-    this.#write(text);
+    this.outbox.pushText(text);
   }
 
   /** The socket is gone, or no longer listened to: nothing waits, streams end, requests fail. */
   end(): void {
     this.#isGone = true;
-    for (const call of [...this.#waiting.splice(0), ...this.#running, ...this.#streams]) {
+    const calls = [this.#waiting, this.#running, this.#streams].flatMap((some) => [...(some ?? NO_CALLS)]);
+    this.#waiting = this.#streams = undefined;
+    for (const call of calls) {
       call.settled = true;
       this.#release(call);
       call.cancel();
     }
-    this.#streams.clear();
-    this.#requests.disconnected();
+    this.#requests?.disconnected();
+    this.outbox.end();
   }
 
   expire(call: RouteCall): void {
@@ -127,34 +138,42 @@ export class Connection implements RoutePeer {
 
   streamStarted(call: RouteCall): void {
     if (call.settled) throw new ConnectionError('The stream started after its request had ended.');
-    if (this.#streams.size >= this.host.messages.maxStreams) {
+    const streams = (this.#streams ??= new Set());
+    if (streams.size >= this.host.messages.maxStreams) {
       throw new PeerError(
         ErrorCode.StreamLimit,
         `A connection may have ${this.host.messages.maxStreams} streams open at once.`,
       );
     }
     if (this.#findStream(call.id)) throw new PeerError(ErrorCode.DuplicateId, 'Another stream has this id.');
-    this.#streams.add(call);
+    streams.add(call);
     this.#release(call);
   }
 
   emit(call: RouteCall, value: unknown): Promise<void> | undefined {
     if (call.settled) return undefined;
-    const text = encodeReply(call, value, true);
-    if (this.ws.bufferedAmount >= STREAM_HIGH_WATER_MARK)
-      return new Promise((resolve) => this.ws.send(text, () => resolve()));
-    this.#write(text);
-    return undefined;
+    this.outbox.pushText(encodeReply(call, value, true));
+    return this.outbox.bufferedBytes >= STREAM_HIGH_WATER_MARK ? this.outbox.whenDrained() : undefined;
+  }
+
+  /** Asks the client; resolves with its answer. */
+  ask(type: string, action: string, data: unknown, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS): Promise<unknown> {
+    if (this.#isGone) return Promise.reject(new ConnectionError('The client is no longer connected.'));
+    this.#requests ??= new ClientRequests();
+    return this.#requests.ask(`The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
+      this.send({ type, action, ...(data === undefined ? {} : { data }), id }),
+    );
   }
 
   #accept({ type, action, data, id }: Extract<DecodedFrame, { kind: 'message' }>): void {
     if (type === 'system' && action === 'ping') return this.#pong(id);
     if (type === 'system' && action === 'cancel') return this.#findStream(id)?.cancel();
     const call = new RouteCall(this, type, action, data, id);
-    this.#waiting.push(call);
+    if (this.#mayStart() && !this.#waiting?.length) return this.#start(call);
+    const waiting = (this.#waiting ??= []);
+    waiting.push(call);
     if (id !== undefined) this.host.timeouts.add(call); // the asker's time runs from here, not from its turn
-    this.#next();
-    if (this.#waiting.length >= this.host.messages.maxQueued && !this.isPaused) {
+    if (waiting.length >= this.host.messages.maxQueued && !this.isPaused) {
       this.isPaused = true;
       this.ws.pause();
     }
@@ -162,45 +181,65 @@ export class Connection implements RoutePeer {
 
   #refuse({ reason, id }: Extract<DecodedFrame, { kind: 'bad' }>): void {
     this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame, isMeantForPeer: true }, { id }));
-    if (++this.#badFrames >= this.host.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
+    if (++this.#badFrames >= this.host.messages.maxBadFrames) this.#close(CloseCode.BadFrames, 'too many bad frames');
   }
 
+  #mayStart(): boolean {
+    return this.#isReady && (this.#running?.size ?? 0) < this.host.messages.concurrency;
+  }
+
+  /** Those that waited, as far as there is room. */
   #next(): void {
-    while (this.#isReady && this.#waiting.length > 0 && this.#running.size < this.host.messages.concurrency) {
+    while (this.#waiting?.length && this.#mayStart()) {
       const call = this.#waiting.shift() as RouteCall;
-      if (call.settled) continue; // its time ran out while it waited
-      this.#running.add(call);
-      void this.#run(call);
+      if (!call.settled) this.#start(call); // else its time ran out while it waited
     }
-    if (this.isPaused && this.#waiting.length <= this.host.messages.maxQueued / 2) {
+    if (this.isPaused && (this.#waiting?.length ?? 0) <= this.host.messages.maxQueued / 2) {
       this.isPaused = false;
       this.pongReceived(); // its pong may be among what we didn't read
       this.ws.resume();
     }
   }
 
-  async #run(call: RouteCall): Promise<void> {
-    if (call.id === undefined) this.host.timeouts.add(call);
+  /** A handler that answers at once is done here; only one that takes its time is waited for, and timed. */
+  #start(call: RouteCall): void {
     try {
       this.host.received(this, call);
-      this.#reply(call, await this.host.router.dispatch(call));
+      const result = this.host.router.dispatch(call);
+      if (isPromise(result)) return this.#wait(call, result);
+      this.#reply(call, result);
+    } catch (error) {
+      this.#fail(call, error);
+    }
+    this.host.timeouts.delete(call);
+  }
+
+  #wait(call: RouteCall, result: PromiseLike<unknown>): void {
+    (this.#running ??= new Set()).add(call);
+    this.host.timeouts.add(call);
+    void this.#finish(call, result);
+  }
+
+  async #finish(call: RouteCall, result: PromiseLike<unknown>): Promise<void> {
+    try {
+      this.#reply(call, await result);
     } catch (error) {
       this.#fail(call, error);
     } finally {
-      this.#streams.delete(call);
+      this.#streams?.delete(call);
       this.#release(call);
     }
   }
 
   #release(call: RouteCall): void {
     this.host.timeouts.delete(call);
-    if (this.#running.delete(call)) this.#next();
+    if (this.#running?.delete(call)) this.#next();
   }
 
   #reply(call: RouteCall, result: unknown): void {
     if (call.settled) return;
-    if (result === STREAMED) this.#write(encodeStreamEnd(call));
-    else if (result !== undefined || call.id !== undefined) this.#write(encodeReply(call, result));
+    if (result === STREAMED) this.outbox.pushText(encodeStreamEnd(call));
+    else if (result !== undefined || call.id !== undefined) this.outbox.pushText(encodeReply(call, result));
     call.settled = true;
   }
 
@@ -214,31 +253,27 @@ export class Connection implements RoutePeer {
     if (call.settled) return;
     call.settled = true;
     const { type, action, id } = call;
-    this.#write(encodeError(errorFrame(described, { type, action, id })));
+    this.outbox.pushText(encodeError(errorFrame(described, { type, action, id })));
   }
 
   #pong(id: RequestId | undefined): void {
     if (id === undefined) this.send({ type: 'system', action: 'pong' });
-    else this.#write(encodeReply({ type: 'system', action: 'ping', id }, null));
-  }
-
-  #ask(type: string, action: string, data: unknown, timeoutMs: number): Promise<unknown> {
-    if (this.#isGone) return Promise.reject(new ConnectionError('The client is no longer connected.'));
-    return this.#requests.ask(`The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
-      this.send({ type, action, ...(data === undefined ? {} : { data }), id }),
-    );
+    else this.outbox.pushText(encodeReply({ type: 'system', action: 'ping', id }, null));
   }
 
   #findStream(id: RequestId | undefined): RouteCall | undefined {
     if (id === undefined) return undefined;
-    for (const call of this.#streams) if (call.id === id) return call;
+    for (const call of this.#streams ?? NO_CALLS) if (call.id === id) return call;
     return undefined;
   }
 
-  #write(text: string): void {
-    if (this.ws.readyState === this.ws.OPEN) this.ws.send(text);
+  #close(code: number, reason: string): void {
+    this.host.disconnect(this.client, code, reason);
   }
 }
+
+const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
 
 /** The details of a thrown error may have no JSON form; the error itself still must arrive. */
 function encodeError(frame: ReturnType<typeof errorFrame>): string {

@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import { Expiry } from '../auth/expiry.js';
+import type { Identity } from '../auth/identity.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { CloseCode, fitReason } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import type { WebSocketUser } from '../protocol/message.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { WebSocketRoomManager } from '../rooms/room-manager.js';
 import { describeError } from '../routing/error-frame.js';
@@ -11,7 +13,12 @@ import type { GatewayHooks } from '../routing/route.explorer.js';
 import type { JoinRoom } from '../websocket-options.js';
 import type { WebSocketClientManager } from './client-manager.js';
 import { Connection, type ConnectionHost } from './connection.js';
+import type { Flusher } from './flusher.js';
+import type { Heartbeat } from './heartbeat.js';
+import { Outbox } from './outbox.js';
 import type { RegisteredClient } from './registered-client.js';
+import type { ServerSocket } from './server-socket.js';
+import { TimeoutQueue } from './timeout-queue.js';
 
 /** Milliseconds a socket has to answer our close frame before it is cut. */
 const CLOSE_GRACE_MS = 1_000;
@@ -28,11 +35,15 @@ export interface Disconnection {
   reason: string;
 }
 
-export interface ConnectionsHost extends ConnectionHost {
-  readonly options: Pick<ResolvedOptions, 'events' | 'heartbeat' | 'drain'>;
+export interface ConnectionsHost extends Omit<ConnectionHost, 'disconnect'> {
+  readonly options: Pick<ResolvedOptions, 'events' | 'heartbeat' | 'drain' | 'limits'>;
   readonly clients: WebSocketClientManager;
   readonly rooms: WebSocketRoomManager;
+  readonly flusher: Flusher;
   readonly hooks: readonly GatewayHooks[];
+  readonly heartbeat: Heartbeat;
+  /** Where a request came from, as `trustProxy` believes it. */
+  addressOf(request: IncomingMessage): string | undefined;
   joinRoom(params: Parameters<JoinRoom>[0] & { ws: WebSocket }): Promise<boolean>;
   newClientId(): string;
   /** The cluster may know of the client. Resolves when messages for its user arrive here. */
@@ -44,17 +55,37 @@ export interface ConnectionsHost extends ConnectionHost {
 /** The sockets of this node, from their acceptance to the hooks that hear of their end. */
 export class Connections {
   readonly open = new Set<Connection>();
-  readonly #connectionOf = new WeakMap<WebSocket, Connection>();
   /** Every socket that is not closed yet, those included whose client is forgotten already. */
   readonly #sockets = new Set<WebSocket>();
   readonly #authenticated = new WeakSet<ConnectedClient>();
   /** Ends of connections whose hooks are still running. */
   readonly #leaving = new Set<Promise<void>>();
+  readonly #expiry = new Expiry<RegisteredClient>((client) =>
+    this.disconnect(client, CloseCode.TokenExpired, 'token expired'),
+  );
 
-  constructor(private readonly host: ConnectionsHost) {}
+  readonly #connectionHost: ConnectionHost;
+  readonly #onPing: ControlListener;
+  readonly #onPong: ControlListener;
+  /** Those that have to say something within a time. */
+  readonly #silent: TimeoutQueue<Connection> | undefined;
+
+  constructor(private readonly host: ConnectionsHost) {
+    this.#connectionHost = { ...host, disconnect: (client, code, reason) => this.disconnect(client, code, reason) };
+    const { limits, heartbeat, options } = host;
+    this.#onPing = onControl((connection, payload) => limits.countControl(connection, payload));
+    this.#onPong = onControl((connection, payload) => {
+      heartbeat.pongReceived(connection, payload);
+      limits.countControl(connection, payload);
+    });
+    if (options.limits.firstMessageTimeoutMs)
+      this.#silent = new TimeoutQueue(options.limits.firstMessageTimeoutMs, (connection) => {
+        if (!connection.hasSpoken) this.disconnect(connection.client, CloseCode.Policy, 'no message in time');
+      });
+  }
 
   get(ws: WebSocket): Connection | undefined {
-    return this.#connectionOf.get(ws);
+    return (ws as ServerSocket).connection;
   }
 
   /** True for a client whose handshake said who it is. */
@@ -62,33 +93,44 @@ export class Connections {
     return this.#authenticated.has(client);
   }
 
-  accept(ws: WebSocket, request: IncomingMessage, user: WebSocketUser | null): void {
+  accept(ws: ServerSocket, socket: Duplex, request: IncomingMessage, identity: Identity | null): Connection {
+    const user = identity?.user ?? null;
+    const clientId = this.host.newClientId();
+    const outbox = (ws.outbox = new Outbox(clientId, ws, socket, this.host.flusher));
     const client = this.host.clients.addClient({
-      clientId: this.host.newClientId(),
+      clientId,
       ws,
       lastActivity: Date.now(),
       user,
+      ip: this.host.addressOf(request),
     });
     if (user) this.#authenticated.add(client);
-    const close = (code: number, reason: string): void => this.disconnect(client, code, reason);
-    const connection = new Connection(ws, client, this.host, close);
+    this.#expiry.set(client, identity?.expiresAt);
+    const connection = (ws.connection = new Connection(ws, client, outbox, this.#connectionHost));
     this.open.add(connection);
     this.#sockets.add(ws);
-    this.#connectionOf.set(ws, connection);
-    ws.on('message', (data, isBinary) => connection.receive(data as Buffer, isBinary));
-    ws.on('pong', () => connection.pongReceived());
-    ws.on('error', () => cutAfterGrace(ws)); // a peer's broken frame: ws has sent the close code that says so
+    this.host.heartbeat.watch(connection);
+    this.#silent?.add(connection);
+    ws.on('message', onMessage).on('ping', this.#onPing).on('pong', this.#onPong).on('error', onError);
     ws.on('close', (code, reason) => {
       this.#sockets.delete(ws);
       this.#end(connection, code, reason.toString());
     });
     connection.opened = this.#welcome(connection, request);
+    return connection;
+  }
+
+  /** A connected client proved anew who it is. */
+  refreshed(client: RegisteredClient, { user, expiresAt }: Identity): void {
+    if (!client.ws || !this.open.has(this.get(client.ws) as Connection)) return; // it left meanwhile
+    this.#expiry.set(client, expiresAt);
+    this.host.clients.setUser({ clientId: client.clientId, user });
   }
 
   /** Closes a socket and forgets its client at once, however long the peer takes to answer. */
   disconnect(client: RegisteredClient, code: number, reason: string): void {
-    const connection = client.ws ? this.#connectionOf.get(client.ws) : undefined;
     const ws = client.ws;
+    const connection = ws ? this.get(ws) : undefined;
     if (ws && (ws.readyState === ws.OPEN || ws.readyState === ws.CONNECTING)) {
       ws.close(code, fitReason(reason));
       cutAfterGrace(ws);
@@ -143,8 +185,11 @@ export class Connections {
 
   #end(connection: Connection, code: number, reason: string): void {
     if (!this.open.delete(connection)) return;
+    this.host.heartbeat.forget(connection);
+    this.#silent?.delete(connection);
     const { client, clientId } = connection;
     const rooms = client.rooms;
+    this.#expiry.delete(client);
     connection.end();
     this.host.disconnected(client);
     const leaving = this.#farewell(connection, { clientId, client, rooms, code, reason });
@@ -171,6 +216,26 @@ export class Connections {
   }
 }
 
+// One function for all sockets, not one for each.
+function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
+  (this as ServerSocket).connection?.receive(data as Buffer, isBinary);
+}
+
+type ControlListener = (this: WebSocket, payload: Buffer) => void;
+
+/** One listener for all sockets of a server, told apart by `this`: none is kept for each. */
+function onControl(received: (connection: Connection, payload: Buffer) => void): ControlListener {
+  return function onControl(this: WebSocket, payload: Buffer) {
+    const { connection } = this as ServerSocket;
+    if (connection) received(connection, payload);
+  };
+}
+
+/** A peer's broken frame: ws has sent the close code that says so. */
+function onError(this: WebSocket): void {
+  cutAfterGrace(this);
+}
+
 /** What a hook that refuses a connection by throwing tells the client to do. */
 const CLOSE_CODE_OF: Record<string, number> = {
   [ErrorCode.Unauthenticated]: CloseCode.Unauthenticated,
@@ -181,7 +246,7 @@ const CLOSE_CODE_OF: Record<string, number> = {
 };
 
 /** A peer that doesn't answer our close frame would keep its socket for as long as it likes. */
-function cutAfterGrace(ws: WebSocket): void {
+export function cutAfterGrace(ws: WebSocket): void {
   const timer = setTimeout(() => ws.terminate(), CLOSE_GRACE_MS).unref();
   ws.once('close', () => clearTimeout(timer));
 }

@@ -1,6 +1,8 @@
 import type { WebSocket } from 'ws';
 import type { Interest } from '../cluster/channels.js';
-import type { Delivery } from '../protocol/delivery.js';
+import type { Audience, Delivery } from '../protocol/delivery.js';
+import { OutgoingMessage } from './outgoing-message.js';
+import type { ServerSocket } from './server-socket.js';
 
 /** Told when this node gets its first member of a room or connection of a user, and when it loses the last. */
 export interface InterestListener {
@@ -8,100 +10,134 @@ export interface InterestListener {
   unwanted(interest: Interest): void;
 }
 
-const TEXT = { binary: false };
-const NONE: ReadonlySet<string> = new Set();
+/** What a message is handed to: the outbox of a socket of this node. */
+export interface Recipient {
+  readonly clientId: string;
+  push(message: OutgoingMessage): void;
+}
+
+const NOBODY: ReadonlySet<Recipient> = new Set();
 
 /**
- * Writes an encoded frame to this node's sockets, whoever published it. Keeps its own lists of them, so that a message for
+ * Hands an encoded message to this node's sockets, whoever published it. Keeps its own lists of them, so that a message for
  * a room costs what its members here cost, however many are elsewhere.
  */
 export class LocalDelivery {
-  readonly #sockets = new Map<string, WebSocket>();
-  readonly #membersOf = new Map<string, Set<string>>();
-  readonly #connectionsOf = new Map<string, Set<string>>();
+  readonly #recipients = new Map<string, Recipient>();
+  readonly #membersOf = new Map<string, Set<Recipient>>();
+  readonly #connectionsOf = new Map<string, Set<Recipient>>();
 
   constructor(private readonly listener: InterestListener) {}
 
   /** True for a client whose socket is on this node. */
   has(clientId: string): boolean {
-    return this.#sockets.has(clientId);
+    return this.#recipients.has(clientId);
   }
 
   clientIds(): Iterable<string> {
-    return this.#sockets.keys();
+    return this.#recipients.keys();
   }
 
   add(clientId: string, ws: WebSocket): void {
-    this.#sockets.set(clientId, ws);
+    this.#recipients.set(clientId, (ws as ServerSocket).outbox ?? new ForeignSocket(clientId, ws));
   }
 
   remove(clientId: string): void {
-    this.#sockets.delete(clientId);
+    this.#recipients.delete(clientId);
   }
 
   join(clientId: string, roomName: string): void {
-    if (addTo(this.#membersOf, roomName, clientId)) this.listener.wanted({ kind: 'room', name: roomName });
+    const recipient = this.#recipients.get(clientId);
+    if (recipient && addTo(this.#membersOf, roomName, recipient))
+      this.listener.wanted({ kind: 'room', name: roomName });
   }
 
   leave(clientId: string, roomName: string): void {
-    if (removeFrom(this.#membersOf, roomName, clientId)) this.listener.unwanted({ kind: 'room', name: roomName });
+    const recipient = this.#recipients.get(clientId);
+    if (recipient && removeFrom(this.#membersOf, roomName, recipient))
+      this.listener.unwanted({ kind: 'room', name: roomName });
   }
 
   identify(clientId: string, userId: string | number): void {
+    const recipient = this.#recipients.get(clientId);
     const name = String(userId);
-    if (addTo(this.#connectionsOf, name, clientId)) this.listener.wanted({ kind: 'user', name });
+    if (recipient && addTo(this.#connectionsOf, name, recipient)) this.listener.wanted({ kind: 'user', name });
   }
 
   unidentify(clientId: string, userId: string | number): void {
+    const recipient = this.#recipients.get(clientId);
     const name = String(userId);
-    if (removeFrom(this.#connectionsOf, name, clientId)) this.listener.unwanted({ kind: 'user', name });
+    if (recipient && removeFrom(this.#connectionsOf, name, recipient)) this.listener.unwanted({ kind: 'user', name });
   }
 
   /** Hands the same bytes to every local member, once each. */
-  deliver({ audience, except, frame }: Delivery): void {
-    const excluded = except && except.length > 0 ? new Set(except) : NONE;
-    const send = (clientId: string): void => {
-      const ws = this.#sockets.get(clientId);
-      if (ws && ws.readyState === ws.OPEN && !excluded.has(clientId)) ws.send(frame, TEXT);
-    };
+  deliver({ audience, except, frame, isVolatile, conflateKey }: Delivery): void {
+    const message = new OutgoingMessage(frame, isVolatile, conflateKey);
+    const recipients = this.#recipientsOf(audience);
+    if (except && except.length > 0) {
+      const excluded = new Set(except);
+      for (const recipient of recipients) if (!excluded.has(recipient.clientId)) recipient.push(message);
+    } else {
+      for (const recipient of recipients) recipient.push(message);
+    }
+  }
+
+  #recipientsOf(audience: Audience): Iterable<Recipient> {
     switch (audience.kind) {
       case 'all':
-        for (const clientId of this.#sockets.keys()) send(clientId);
-        return;
+        return this.#recipients.values();
       case 'clients':
-        for (const clientId of new Set(audience.clientIds)) send(clientId);
-        return;
+        return pick(this.#recipients, audience.clientIds);
       case 'users':
-        for (const clientId of membersOfAny(this.#connectionsOf, audience.userIds.map(String))) send(clientId);
-        return;
+        return membersOfAny(this.#connectionsOf, audience.userIds.map(String));
       case 'rooms':
-        for (const clientId of membersOfAny(this.#membersOf, audience.roomNames)) send(clientId);
-        return;
+        return membersOfAny(this.#membersOf, audience.roomNames);
       default:
         return audience satisfies never;
     }
   }
 }
 
-function membersOfAny(map: ReadonlyMap<string, ReadonlySet<string>>, keys: readonly string[]): Iterable<string> {
+/** A socket that the application registered by hand: it has no outbox. */
+class ForeignSocket implements Recipient {
+  constructor(
+    readonly clientId: string,
+    private readonly ws: WebSocket,
+  ) {}
+
+  push({ payload }: OutgoingMessage): void {
+    if (this.ws.readyState === this.ws.OPEN) this.ws.send(payload, { binary: false });
+  }
+}
+
+function pick(recipients: ReadonlyMap<string, Recipient>, clientIds: readonly string[]): Iterable<Recipient> {
+  const picked = new Set<Recipient>();
+  for (const clientId of clientIds) {
+    const recipient = recipients.get(clientId);
+    if (recipient) picked.add(recipient);
+  }
+  return picked;
+}
+
+function membersOfAny(map: ReadonlyMap<string, ReadonlySet<Recipient>>, keys: readonly string[]): Iterable<Recipient> {
   const [only] = keys;
-  if (only !== undefined && keys.length === 1) return map.get(only) ?? NONE;
-  const members = new Set<string>();
-  for (const key of keys) for (const clientId of map.get(key) ?? NONE) members.add(clientId);
+  if (only !== undefined && keys.length === 1) return map.get(only) ?? NOBODY;
+  const members = new Set<Recipient>();
+  for (const key of keys) for (const recipient of map.get(key) ?? NOBODY) members.add(recipient);
   return members;
 }
 
 /** @returns true when it is the first of this key */
-function addTo(map: Map<string, Set<string>>, key: string, value: string): boolean {
-  const values = map.get(key);
-  if (values) values.add(value);
-  else map.set(key, new Set([value]));
-  return !values;
+function addTo(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
+  const recipients = map.get(key);
+  if (recipients) recipients.add(recipient);
+  else map.set(key, new Set([recipient]));
+  return !recipients;
 }
 
 /** @returns true when it was the last of this key */
-function removeFrom(map: Map<string, Set<string>>, key: string, value: string): boolean {
-  const values = map.get(key);
-  if (!values?.delete(value) || values.size > 0) return false;
+function removeFrom(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
+  const recipients = map.get(key);
+  if (!recipients?.delete(recipient) || recipients.size > 0) return false;
   return map.delete(key);
 }

@@ -1,17 +1,31 @@
 import { InvalidMessageError, NotSerializableError } from '../errors.js';
 import { encodeFrame } from '../protocol/codec.js';
-import type { Audience, Delivery } from '../protocol/delivery.js';
+import type { Audience, BackpressurePolicy, Delivery } from '../protocol/delivery.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame, WebSocketMessage } from '../protocol/message.js';
 import { isRouteName } from '../protocol/names.js';
 import { errorFrame } from '../routing/error-frame.js';
 import type { LocalDelivery } from './delivery.js';
 
+/** How a message may be left out for a client that is behind (more than `backpressure.volatileBytes` wait for it). */
+export interface BackpressureOptions {
+  /** True: then it is dropped. False: it waits, whatever `backpressure.policy` says. @default by the policy */
+  volatile?: boolean;
+  /** Then only the latest of those with the same key is sent, once the client has caught up. 1–128 characters. */
+  conflateKey?: string;
+}
+
+export interface SendOptions extends BackpressureOptions {
+  /** Client ids that get no copy, e.g. the sender's. */
+  except?: readonly string[];
+}
+
 /** Turns a message into a delivery, once, and hands it on: to this node's sockets first, then to the other nodes. */
 export class Outgoing {
   constructor(
     private readonly local: LocalDelivery,
     private readonly others: { publish(delivery: Delivery): void },
+    private readonly policy: BackpressurePolicy,
   ) {}
 
   deliver(delivery: Delivery): void {
@@ -19,16 +33,28 @@ export class Outgoing {
     this.others.publish(delivery);
   }
 
+  /** @throws {InvalidMessageError} @throws {NotSerializableError} */
+  send(audience: Audience, message: WebSocketMessage, options: SendOptions = {}): void {
+    const frame = encodeMessage(message);
+    this.deliver({ audience, except: options.except, frame, ...flagsOf(message, options, this.policy) });
+  }
+
   /** @throws {NotSerializableError} */
-  toCluster(audience: Audience, data: unknown, exceptId?: string): void {
-    this.deliver(toDelivery(audience, data, exceptId));
+  toCluster(audience: Audience, data: unknown, options: SendOptions = {}): void {
+    this.deliver(this.#toDelivery(audience, data, options));
   }
 
   /** @returns the bytes of one copy @throws {NotSerializableError} */
-  toThisNode(audience: Audience, data: unknown, exceptId?: string): number {
-    const delivery = toDelivery(audience, data, exceptId);
+  toThisNode(audience: Audience, data: unknown, options: SendOptions = {}): number {
+    const delivery = this.#toDelivery(audience, data, options);
     this.local.deliver(delivery);
     return delivery.frame.byteLength;
+  }
+
+  #toDelivery(audience: Audience, data: unknown, options: SendOptions): Delivery {
+    const message = publicMessage(data);
+    const frame = Buffer.from(encode(message));
+    return { audience, except: options.except, frame, ...flagsOf(message, options, this.policy) };
   }
 }
 
@@ -50,9 +76,17 @@ export function encodeMessage({ type, action, data }: WebSocketMessage): Uint8Ar
 export const plainError = (error: string): ErrorFrame =>
   errorFrame({ error, code: ErrorCode.Internal, isMeantForPeer: true });
 
-function toDelivery(audience: Audience, data: unknown, exceptId: string | undefined): Delivery {
-  const frame = Buffer.from(encode(publicMessage(data)));
-  return { audience, frame, except: exceptId === undefined ? undefined : [exceptId] };
+/** What the call says of itself goes before the policy; the latest of a route stands for those before it. */
+export function flagsOf(
+  message: unknown,
+  { volatile, conflateKey }: BackpressureOptions,
+  policy: BackpressurePolicy = 'close',
+): Pick<Delivery, 'isVolatile' | 'conflateKey'> {
+  if (conflateKey !== undefined) return { conflateKey };
+  if (volatile !== undefined || policy === 'close') return { isVolatile: volatile };
+  if (policy === 'drop-volatile') return { isVolatile: true };
+  const { type, action } = (message ?? {}) as Partial<WebSocketMessage>;
+  return { conflateKey: `${type}/${action}` };
 }
 
 /** A message goes out with its own fields alone; what a bus or a worker added for itself stays inside. */

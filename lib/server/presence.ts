@@ -89,8 +89,11 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
     const { local, cluster } = this.host();
     const { clientId, user } = client;
     if (!local.has(clientId)) return;
-    if (before) local.unidentify(clientId, before.userId);
-    if (user) local.identify(clientId, user.userId);
+    if (String(before?.userId) !== String(user?.userId)) {
+      // else its channel would be left and joined again
+      if (before) local.unidentify(clientId, before.userId);
+      if (user) local.identify(clientId, user.userId);
+    }
     cluster.changed(clientId, recordOf(client));
   }
 
@@ -165,10 +168,12 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
       const known = clients.getClient({ clientId }) as RegisteredClient | undefined;
       const client = known ?? clients.addClient({ clientId, ws: null, lastActivity, user });
       if (!known) {
-        client.answerWith((type, action, data, timeoutMs = 10_000) =>
-          cluster.order({ op: 'request', clientId, type, action, data, timeoutMs }, timeoutMs + 1_000),
-        );
+        client.isServedBy({
+          ask: (type, action, data, timeoutMs = 10_000) =>
+            cluster.order({ op: 'request', clientId, type, action, data, timeoutMs }, timeoutMs + 1_000),
+        });
       } else if (known.user?.userId !== user?.userId) clients.setUser({ clientId, user });
+      else known.user = user; // its claims may be newer
       for (const [key, data] of Object.entries(metadata)) clients.updateClient({ clientId, key, data });
       const wanted = new Set(rooms);
       for (const roomName of client.rooms) {

@@ -3,13 +3,10 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import { ClientNotFoundError, ReservedKeyError } from '../errors.js';
 import type { WebSocketUser } from '../protocol/message.js';
 
-/** Asks a client something over its socket. */
-export type Requester = (
-  type: string,
-  action: string,
-  data: unknown,
-  timeoutMs: number | undefined,
-) => Promise<unknown>;
+/** Asks a client something, over its socket or by way of its node. */
+export interface Asker {
+  ask(type: string, action: string, data: unknown, timeoutMs: number | undefined): Promise<unknown>;
+}
 
 /** What a client is registered with. */
 export interface ClientRecord {
@@ -17,6 +14,8 @@ export interface ClientRecord {
   ws: WebSocket | null;
   lastActivity: number;
   user?: WebSocketUser | null;
+  /** Of a client of this node. */
+  ip?: string | undefined;
 }
 
 /**
@@ -28,6 +27,8 @@ const RESERVED = new Set([
   'ws',
   'lastActivity',
   'user',
+  'ip',
+  'roundTripMs',
   'roomName',
   'rooms',
   'request',
@@ -42,18 +43,21 @@ export class RegisteredClient implements ConnectedClient {
   readonly ws: WebSocket | null;
   lastActivity: number;
   user: WebSocketUser | null;
+  readonly ip: string | undefined;
+  roundTripMs: number | undefined = undefined;
   roomName: string | null = null;
   // oxlint-disable-next-line typescript/no-explicit-any -- metadata of the application's own types
   [key: string]: any;
   readonly #roomsOf: (clientId: string) => string[];
   readonly #publicFields: readonly string[];
-  #requester: Requester | undefined;
+  #asker: Asker | undefined;
 
   constructor(record: ClientRecord, roomsOf: (clientId: string) => string[], publicFields: readonly string[]) {
     this.clientId = record.clientId;
     this.ws = record.ws;
     this.lastActivity = record.lastActivity;
     this.user = record.user ?? null;
+    this.ip = record.ip;
     this.#roomsOf = roomsOf;
     this.#publicFields = publicFields;
   }
@@ -62,14 +66,14 @@ export class RegisteredClient implements ConnectedClient {
     return this.#roomsOf(this.clientId);
   }
 
-  /** Set by the connection that owns the socket. */
-  answerWith(requester: Requester): void {
-    this.#requester = requester;
+  /** By the connection that owns the socket, or by what reaches its node. */
+  isServedBy(asker: Asker): void {
+    this.#asker = asker;
   }
 
   request<T>(type: string, action: string, data?: unknown, { timeoutMs }: { timeoutMs?: number } = {}): Promise<T> {
-    if (!this.#requester) return Promise.reject(new ClientNotFoundError(this.clientId));
-    return this.#requester(type, action, data, timeoutMs) as Promise<T>;
+    if (!this.#asker) return Promise.reject(new ClientNotFoundError(this.clientId));
+    return this.#asker.ask(type, action, data, timeoutMs) as Promise<T>;
   }
 
   /** The public fields: what `clientList.publicFields` allows and this client has. */

@@ -11,7 +11,9 @@ export class TimeoutQueue<T> {
     private readonly expired: (item: T) => void,
   ) {}
 
+  /** From now on; a no-op for one whose time runs already. */
   add(item: T): void {
+    if (this.#deadlines.has(item)) return;
     this.#deadlines.set(item, Date.now() + this.timeoutMs);
     this.#timer ??= setTimeout(() => this.#sweep(), this.timeoutMs).unref();
   }

@@ -1,49 +1,47 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { WebSocket, WebSocketServer as WS } from 'ws';
-import { HttpException } from '@nestjs/common';
+import type { WebSocketServer as WS } from 'ws';
+import type { Authentication } from '../auth/authentication.js';
+import type { Identity } from '../auth/identity.js';
+import { OriginCheck } from '../auth/origins.js';
+import { redactError, redactUrl, tokensIn } from '../auth/tokens.js';
+import { InvalidStateError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import type { WebSocketUser } from '../protocol/message.js';
+import type { ConnectionLimits } from '../limits/connection-limits.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { describeError } from '../routing/error-frame.js';
+import { badHandshake, NOBODY, refuse, Refusal, refusalOf, STOPPING } from './refusal.js';
+import type { ServerSocket } from './server-socket.js';
 
-/** Why an upgrade isn't taken: an HTTP status and what its JSON body says. */
-class Refusal {
-  /** Only an instance is a Refusal for the compiler, too: a look-alike would pass for a user. */
-  protected readonly isRefusal = true;
+/** Whose token comes in a first message, after the upgrade. */
+export const AWAITED = Symbol('awaited');
 
-  constructor(
-    readonly status: number,
-    readonly code: string,
-    readonly error: string,
-  ) {}
-}
-
-const STOPPING = new Refusal(503, ErrorCode.Unavailable, 'The server is stopping. Try again soon.');
-
-const NOBODY = new Refusal(
-  401,
-  ErrorCode.Unauthenticated,
-  'Say who you are: no valid credentials came with the request.',
-);
+/** Who connects: null for somebody anonymous. */
+export type Admitted = Identity | null | typeof AWAITED;
 
 export interface UpgradeHost {
   readonly options: Pick<ResolvedOptions, 'path' | 'host' | 'origins' | 'auth' | 'maxConnections'>;
+  readonly limits: ConnectionLimits;
+  addressOf(request: IncomingMessage): string | undefined;
   connections(): number;
-  accepted(ws: WebSocket, request: IncomingMessage, user: WebSocketUser | null): void;
+  accepted(ws: ServerSocket, socket: Duplex, request: IncomingMessage, admitted: Admitted): void;
+  /** Undefined where nobody has to say who they are. */
+  authentication(): Authentication | undefined;
   failed(error: unknown, place: string): void;
 }
 
 /** Decides about upgrade requests of our path, and leaves every other to its owner. */
 export class UpgradeGate {
   readonly #pending = new Set<Duplex>();
+  readonly #origins: OriginCheck;
   #isStopping = false;
 
   constructor(
     private readonly wss: WS,
     private readonly host: UpgradeHost,
   ) {
-    wss.on('wsClientError', (error, socket, request) => this.#refuse(socket, badHandshake(error, request)));
+    this.#origins = new OriginCheck(host.options.origins, host.options.host);
+    wss.on('wsClientError', (error, socket, request) => refuse(socket, badHandshake(error, request)));
   }
 
   /** A listener for the HTTP server's `upgrade` event. Never throws, never rejects. */
@@ -55,34 +53,58 @@ export class UpgradeGate {
     socket.once('close', () => this.#pending.delete(socket));
     this.#decide(request, socket, head).catch((error: unknown) => {
       this.host.failed(error, 'the upgrade');
-      this.#refuse(socket, new Refusal(500, ErrorCode.Internal, 'Something went wrong on the server.'));
+      refuse(socket, new Refusal(500, ErrorCode.Internal, 'Something went wrong on the server.'));
     });
   };
 
   /** Ends every handshake that is still under way, and refuses those to come. */
   stop(): void {
     this.#isStopping = true;
-    for (const socket of this.#pending) this.#refuse(socket, STOPPING);
+    for (const socket of this.#pending) refuse(socket, STOPPING);
   }
 
   async #decide(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const refusal = this.#isStopping ? STOPPING : (this.#checkHeaders(request) ?? this.#checkCapacity());
-    if (refusal) return this.#refuse(socket, refusal);
-    const user = await this.#authenticate(request, socket);
+    const refusal = this.#isStopping ? STOPPING : this.#check(request, socket);
+    if (refusal) return refuse(socket, refusal);
+    const admitted = await this.#authenticate(request, socket);
     if (socket.destroyed || socket.writableEnded) return;
-    const late = user instanceof Refusal ? user : this.#checkCapacity();
-    if (late) return this.#refuse(socket, late);
+    if (admitted instanceof Refusal) return refuse(socket, admitted);
+    const late = this.#checkCapacity() ?? this.#checkUser(admitted);
+    if (late) return refuse(socket, late);
+    if (this.host.authentication()) request.url = redactUrl(request.url ?? ''); // hooks may log it
     this.wss.handleUpgrade(request, socket, head, (ws) => {
       this.#pending.delete(socket);
-      this.host.accepted(ws, request, user as WebSocketUser | null);
+      this.host.accepted(ws as ServerSocket, socket, request, admitted);
     });
+  }
+
+  #check(request: IncomingMessage, socket: Duplex): Refusal | undefined {
+    return this.#checkAddress(request, socket) ?? this.#checkHeaders(request) ?? this.#checkCapacity();
+  }
+
+  /** Before all else: a refused handshake costs something, too. */
+  #checkAddress(request: IncomingMessage, socket: Duplex): Refusal | undefined {
+    const over = this.host.limits.admit(this.host.addressOf(request), socket);
+    if (!over) return undefined;
+    if (over.kind === 'connections')
+      return new Refusal(429, ErrorCode.ConnectionLimit, 'There are too many connections from your address.');
+    return new Refusal(429, ErrorCode.RateLimited, 'Too many attempts to connect from your address. Try again later.', {
+      'Retry-After': String(Math.ceil(over.retryAfterMs / 1_000)),
+    });
+  }
+
+  /** Nothing may be awaited between this and the upgrade: of several at once all would pass. */
+  #checkUser(admitted: Admitted): Refusal | undefined {
+    if (admitted === null || admitted === AWAITED) return undefined;
+    if (!this.host.limits.isUserFull(admitted.user.userId)) return undefined;
+    return new Refusal(429, ErrorCode.ConnectionLimit, 'You have too many connections. Close one first.');
   }
 
   #checkHeaders(request: IncomingMessage): Refusal | undefined {
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
       return new Refusal(426, ErrorCode.UpgradeRequired, 'This path speaks WebSocket only.');
     }
-    if (!isOriginAllowed(request, this.host.options)) {
+    if (!this.#isOriginAllowed(request)) {
       return new Refusal(403, ErrorCode.OriginForbidden, 'Pages of this origin may not connect.');
     }
     return undefined;
@@ -94,50 +116,51 @@ export class UpgradeGate {
     return new Refusal(503, ErrorCode.OverCapacity, 'The server is full. Try again later.');
   }
 
-  /** Waits no longer than the peer does: a socket that closes leaves no timer and nothing in memory. */
-  async #authenticate(request: IncomingMessage, socket: Duplex): Promise<WebSocketUser | Refusal | null> {
+  /** RFC 6455 section 10.2: a browser always sends `Origin`, so an absent one is no browser's, unless it hides it. */
+  #isOriginAllowed(request: IncomingMessage): boolean {
+    const { origin } = request.headers;
+    if (origin === undefined) return this.host.authentication()?.reliesOnCookies(request) !== true;
+    return this.#origins.allows(origin, request);
+  }
+
+  async #authenticate(request: IncomingMessage, socket: Duplex): Promise<Admitted | Refusal> {
     const { auth } = this.host.options;
+    const authentication = this.host.authentication();
     if (!auth) return null;
+    if (!authentication) throw new InvalidStateError('load() failed, so nobody can be told apart. Mend what it said.');
+    const found = await this.#inTime(request, socket, auth.timeoutMs, () => authentication.authenticate(request));
+    if (found !== null) return found;
+    if (authentication.takesFirstMessage) return AWAITED;
+    return auth.required ? NOBODY : null;
+  }
+
+  /** Waits no longer than the peer does: a socket that closes leaves no timer and nothing in memory. */
+  async #inTime<T>(
+    request: IncomingMessage,
+    socket: Duplex,
+    timeoutMs: number,
+    work: () => Promise<T>,
+  ): Promise<T | Refusal> {
     const unavailable = new Refusal(503, ErrorCode.Unavailable, 'Authentication took too long. Try again.');
     let giveUp!: () => void;
     const ended = new Promise<Refusal>((resolve) => (giveUp = () => resolve(unavailable)));
-    const timer = setTimeout(giveUp, auth.timeoutMs);
+    const timer = setTimeout(giveUp, timeoutMs);
     socket.once('close', giveUp);
     const stopWatching = destroyAtEnd(socket);
     try {
-      const user = await Promise.race([auth.authenticate(request), ended]);
-      if (user instanceof Refusal) return user;
-      if (user) return checkUser(user);
-      return auth.required ? NOBODY : null;
+      return await Promise.race([work(), ended]);
     } catch (error) {
-      return this.#describe(error);
+      if (!describeError(error).isMeantForPeer)
+        this.host.failed(
+          redactError(error, tokensIn(request, this.host.options.auth?.cookieName)),
+          'auth.authenticate',
+        );
+      return refusalOf(error);
     } finally {
       clearTimeout(timer);
       socket.off('close', giveUp);
       stopWatching();
     }
-  }
-
-  #describe(error: unknown): Refusal {
-    const { error: text, code, isMeantForPeer } = describeError(error);
-    if (!isMeantForPeer) this.host.failed(error, 'auth.authenticate');
-    const status = error instanceof HttpException ? error.getStatus() : 500;
-    return new Refusal(status, code, text);
-  }
-
-  #refuse(socket: Duplex, { status, code, error }: Refusal): void {
-    if (socket.destroyed || socket.writableEnded) return;
-    const body = JSON.stringify({ code, error });
-    const lines = [
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,
-      'Connection: close',
-      'Content-Type: application/json; charset=utf-8',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      ...(status === 426 ? ['Upgrade: websocket', 'Sec-WebSocket-Version: 13'] : []),
-      ...(status === 503 ? ['Retry-After: 5'] : []),
-    ];
-    socket.once('finish', () => socket.destroy());
-    socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
   }
 }
 
@@ -160,30 +183,4 @@ function destroyAtEnd(socket: Duplex): () => void {
   const leave = (): unknown => socket.destroy();
   socket.on('readable', look).once('end', leave);
   return () => socket.off('readable', look).off('end', leave);
-}
-
-/** A user without an id would count as authenticated and be nobody: better no connection than that. */
-function checkUser(user: WebSocketUser): WebSocketUser {
-  const { userId } = user;
-  if ((typeof userId === 'string' && userId !== '') || Number.isFinite(userId)) return user;
-  throw new TypeError('auth.authenticate must return { userId, payload } with a text or a number for userId, or null.');
-}
-
-/** RFC 6455 section 10.2: a browser always sends `Origin`, so an absent one is no browser's. */
-function isOriginAllowed(request: IncomingMessage, { origins, host }: UpgradeHost['options']): boolean {
-  const { origin } = request.headers;
-  if (origin === undefined) return true;
-  if (typeof origins === 'function') return origins(origin, request) === true; // a promise is no permission
-  if (origins.includes('*') || origins.includes(origin)) return true;
-  if (!URL.canParse(origin)) return false;
-  const from = new URL(origin).host;
-  return from !== '' && (from === request.headers.host?.toLowerCase() || from === host?.toLowerCase());
-}
-
-/** RFC 6455 section 4.4: a version we don't speak is answered with the one we do. */
-function badHandshake(error: Error, request: IncomingMessage): Refusal {
-  const isVersion = request.headers['sec-websocket-version'] !== '13' && error.message.includes('Version');
-  return isVersion
-    ? new Refusal(426, ErrorCode.UpgradeRequired, 'This server speaks WebSocket version 13.')
-    : new Refusal(request.method === 'GET' ? 400 : 405, ErrorCode.BadRequest, `${error.message}.`);
 }

@@ -1,18 +1,26 @@
-import type { Server as HttpServer } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import { Logger } from '@nestjs/common';
 import { type WebSocket, WebSocketServer as WS } from 'ws';
+import type { AuthOptions } from '../auth/auth-options.js';
+import { Authentication, readToken } from '../auth/authentication.js';
+import type { WebSocketAuthenticator } from '../auth/identity.js';
+import { chooseProtocol, REDACTED_DATA } from '../auth/tokens.js';
 import type { BusCounters, BusState } from '../cluster/bus.js';
 import { Cluster, type Order, PRESENCE } from '../cluster/cluster.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { ClientNotFoundError, InvalidStateError, PeerError } from '../errors.js';
+import { ClientNotFoundError, InvalidOptionsError, InvalidStateError, PeerError } from '../errors.js';
+import { CloseCode } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { describeError } from '../routing/error-frame.js';
 import type { ClientRecord } from '../cluster/replica.js';
 import { nodeIdOf } from '../cluster/channels.js';
-import type { Delivery } from '../protocol/delivery.js';
-import type { WebSocketUser } from '../protocol/message.js';
+import { addressReader } from '../limits/client-address.js';
+import { ConnectionLimits } from '../limits/connection-limits.js';
+import { MessageLimits } from '../limits/message-limits.js';
+import type { Audience } from '../protocol/delivery.js';
+import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
-import { type ResolvedOptions, resolveOptions } from '../resolve-options.js';
+import { DEFAULTS, type ResolvedOptions, resolveOptions } from '../resolve-options.js';
 import { NO_RESOURCES, type Resources } from '../resources.js';
 import { WebSocketRoomManager } from '../rooms/room-manager.js';
 import type { RouteCall } from '../routing/route-call.js';
@@ -20,23 +28,25 @@ import type { Explored, GatewayHooks } from '../routing/route.explorer.js';
 import { Router } from '../routing/router.js';
 import { addSystemRoutes, type JoinRequest } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
-import { obeyEvent } from './bus-events.js';
-import { ClosedBookSocket } from './closed-book-socket.js';
+import { disconnectUserHere, obeyEvent } from './bus-events.js';
 import { ClientList } from './client-list.js';
 import { WebSocketClientManager } from './client-manager.js';
 import type { Connection } from './connection.js';
-import { Connections } from './connections.js';
+import { Connections, cutAfterGrace } from './connections.js';
 import { LocalDelivery } from './delivery.js';
 import { ErrorReport } from './error-report.js';
+import { FirstMessages } from './first-messages.js';
+import { type BackpressureCounters, Flusher } from './flusher.js';
 import { Heartbeat } from './heartbeat.js';
 import { IdleSockets } from './idle-sockets.js';
 import { Membership } from './membership.js';
-import { encode, Outgoing, plainError } from './outgoing.js';
+import { type BackpressureOptions, encode, Outgoing, plainError, type SendOptions } from './outgoing.js';
 import { Presence } from './presence.js';
 import type { RegisteredClient } from './registered-client.js';
+import { ServerSocket } from './server-socket.js';
 import { Subscribers } from './subscribers.js';
 import { TimeoutQueue } from './timeout-queue.js';
-import { UpgradeGate } from './upgrade.js';
+import { AWAITED, UpgradeGate } from './upgrade.js';
 import { UpgradeListener } from './upgrade-listener.js';
 
 /** What the module gives a server inside a Nest application; all optional for a server made by hand. */
@@ -44,6 +54,8 @@ export interface ServerDependencies {
   explore?: (stockPath: string | undefined) => Explored;
   resources?: () => Resources;
   httpServer?: () => HttpServer | undefined;
+  /** Finds or makes what `auth.useClass` and `auth.useExisting` name. */
+  authenticator?: (options: Pick<AuthOptions, 'useClass' | 'useExisting'>) => Promise<WebSocketAuthenticator>;
 }
 
 type SentData = Record<string, unknown>;
@@ -75,6 +87,8 @@ export interface ServerStatus {
   connections: number;
   /** What was lost or passed over on the bus since the start. */
   counters: Readonly<BusCounters>;
+  /** What slow clients of this node didn't get since the start, and how many bytes wait for them now. */
+  backpressure: Readonly<BackpressureCounters> & { waitingBytes: number };
 }
 
 /**
@@ -97,11 +111,16 @@ export class WebSocketServer {
   readonly #subscribers: Subscribers;
   readonly #membership: Membership;
   readonly #connections: Connections;
+  readonly #firstMessages: FirstMessages;
+  #authentication: Authentication | undefined;
   readonly #report: ErrorReport;
   readonly #outgoing: Outgoing;
+  readonly #flusher: Flusher;
   readonly #clientList: ClientList | undefined;
   readonly #local: LocalDelivery;
   readonly #heartbeat: Heartbeat;
+  readonly #connectionLimits: ConnectionLimits;
+  readonly #addressOf: (request: IncomingMessage) => string | undefined;
   readonly #timeouts: TimeoutQueue<RouteCall>;
   readonly #listener: UpgradeListener;
   readonly #hooks: GatewayHooks[] = [];
@@ -115,10 +134,15 @@ export class WebSocketServer {
   /** @throws {InvalidOptionsError} */
   constructor(options: WebSocketOptions = {}, dependencies: ServerDependencies = {}) {
     this.options = resolveOptions(options);
-    const { messages, rooms, clientList, path, events } = this.options;
+    const { messages, rooms, clientList, path, events, backpressure, delivery } = this.options;
     this.#dependencies = dependencies;
     this.#report = new ErrorReport(events);
     this.#listener = new UpgradeListener(path);
+    this.#addressOf = addressReader(this.options.trustProxy);
+    this.#connectionLimits = new ConnectionLimits(
+      this.options.limits,
+      (userId) => this.clientManager.getUserClients({ userId }).length,
+    );
     const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
     const listChanged = (event?: string): void => this.#clientList?.changed(event);
     this.#subscribers = new Subscribers(failed);
@@ -148,10 +172,15 @@ export class WebSocketServer {
       failed: (error) => failed(error, 'the cluster'),
       describe: (error) => describeError(error),
     });
-    this.#outgoing = new Outgoing(this.#local, this.#cluster);
+    this.#outgoing = new Outgoing(this.#local, this.#cluster, backpressure.policy);
+    this.#flusher = new Flusher(backpressure, delivery.flushGapMs, ({ ws }) => {
+      const client = this.#connections.get(ws)?.client;
+      if (client) this.#connections.disconnect(client, CloseCode.SlowConsumer, 'too slow');
+    });
     this.#timeouts = new TimeoutQueue(messages.handlerTimeoutMs, (call) =>
       this.#connections.get(call.ws)?.expire(call),
     );
+    this.#heartbeat = new Heartbeat(this.options, (...closing) => this.#connections.disconnect(...closing));
     const shared = {
       options: this.options,
       messages,
@@ -160,6 +189,10 @@ export class WebSocketServer {
       router: this.#router,
       timeouts: this.#timeouts,
       hooks: this.#hooks,
+      flusher: this.#flusher,
+      heartbeat: this.#heartbeat,
+      limits: this.#messageLimits(),
+      addressOf: this.#addressOf,
       failed,
       listChanged,
       received: (connection: Connection, call: RouteCall) => this.#received(connection, call),
@@ -175,13 +208,26 @@ export class WebSocketServer {
       joinRoom: (params: JoinRequest & { ws: WebSocket }) => this.joinRoom(params),
       isAuthenticated: (client: ConnectedClient) => this.#connections.isAuthenticated(client),
       sendTo: (clientId: string, message: unknown) =>
-        this.#outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, message),
+        this.#outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, message, { volatile: false }),
     };
     this.#membership = new Membership(shared);
     this.#connections = new Connections(shared);
-    this.#heartbeat = new Heartbeat(this.options, this.#connections);
+    this.#firstMessages = new FirstMessages({
+      timeoutMs: this.options.auth?.timeoutMs ?? DEFAULTS.auth.timeoutMs,
+      maxDepth: messages.maxDepth,
+      authentication: () => this.#authentication,
+      admit: (ws, socket, request, identity) => {
+        const isFull = this.#connectionLimits.isUserFull(identity.user.userId);
+        if (isFull) ws.close(CloseCode.OverCapacity, 'too many connections of this user');
+        if (isFull) cutAfterGrace(ws);
+        else this.#connections.accept(ws, socket, request, identity).hasSpoken = true;
+        return !isFull;
+      },
+      failed,
+    });
     if (clientList.enabled) {
-      const push = (message: unknown): number => this.#outgoing.toThisNode({ kind: 'all' }, message);
+      const push = (message: unknown): number =>
+        this.#outgoing.toThisNode({ kind: 'all' }, message, { conflateKey: 'system/clientList' });
       this.#clientList = new ClientList(clientList, this.clientManager, push);
     }
   }
@@ -202,7 +248,8 @@ export class WebSocketServer {
 
   get status(): ServerStatus {
     const { state, nodeId, nodeIds, counters } = this.#cluster;
-    return { state, nodeId, nodeIds, connections: this.#connections.open.size, counters };
+    const backpressure = { ...this.#flusher.counters, waitingBytes: this.#flusher.waitingBytes };
+    return { state, nodeId, nodeIds, connections: this.#connections.open.size, counters, backpressure };
   }
 
   /**
@@ -221,17 +268,19 @@ export class WebSocketServer {
   /**
    * Finds the routes, subscribers and hooks of the application. Must be called before `start()`; a second call does
    * nothing.
-   * @throws {InvalidRouteError} @throws {DuplicateRouteError}
+   * @throws {InvalidRouteError} @throws {DuplicateRouteError} @throws {InvalidOptionsError} for keys that can't be read
    */
   async load(): Promise<void> {
     if (this.#isLoaded) return;
     this.#isLoaded = true;
     this.resources = this.#dependencies.resources?.() ?? NO_RESOURCES;
-    const { rooms, subscriberEventHandler, printRoutes, path } = this.options;
+    const { rooms, subscriberEventHandler, printRoutes, path, auth } = this.options;
+    if (auth) this.#authentication = await this.#authenticationOf(auth);
     addSystemRoutes(this.#router, {
       ...rooms,
       join: (client, request) => this.#membership.joinByItself(client, request),
       leave: (client, roomName) => this.#presence.leaveByItself(client, roomName),
+      ...(this.#authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
     });
     const found = this.#dependencies.explore?.(this.#usesStockGateways ? path : undefined);
     for (const route of found?.routes ?? []) this.#router.add(route);
@@ -258,6 +307,10 @@ export class WebSocketServer {
       await this.#starting;
       return { server: this.#running };
     }
+    if (this.options.auth && !this.#authentication)
+      throw new InvalidStateError(
+        'start() was called before load() had finished, or after it failed. Mend what load() threw.',
+      );
     const httpServer = on.httpServer ?? on.fastifyServer?.server ?? this.#dependencies.httpServer?.();
     if (!httpServer) {
       throw new InvalidStateError(
@@ -266,11 +319,12 @@ export class WebSocketServer {
     }
     const wss = new WS({
       noServer: true,
-      WebSocket: ClosedBookSocket,
+      WebSocket: ServerSocket,
       maxPayload: this.options.messages.maxPayload,
-      perMessageDeflate: false,
-      maxFragments: 128,
-      maxBufferedChunks: 4_096,
+      perMessageDeflate: this.options.messages.perMessageDeflate,
+      handleProtocols: chooseProtocol,
+      maxFragments: this.options.messages.maxFragments,
+      maxBufferedChunks: this.options.messages.maxBufferedChunks,
     });
     wss.on('error', (error) => this.#report.failed(error, 'the WebSocket server'));
     this.#running = wss;
@@ -330,7 +384,9 @@ export class WebSocketServer {
    */
   sendClientMessage(ws: WebSocket, data: unknown, binary = false): void {
     const text = encode(data);
-    if (ws.readyState === ws.OPEN) ws.send(text, { binary });
+    const outbox = binary ? undefined : (ws as ServerSocket).outbox;
+    if (outbox) outbox.pushText(text);
+    else if (ws.readyState === ws.OPEN) ws.send(text, { binary });
   }
 
   /** Raises the event `SendMessage` for the subscribers of every node. Sends nothing to clients by itself. */
@@ -339,8 +395,8 @@ export class WebSocketServer {
   }
 
   /** Sends to every client. Scope: cluster. @throws {NotSerializableError} */
-  sendMessageToAll({ data }: { data: unknown }): void {
-    this.#outgoing.toCluster({ kind: 'all' }, data);
+  sendMessageToAll({ data, ...options }: { data: unknown } & BackpressureOptions): void {
+    this.#outgoing.toCluster({ kind: 'all' }, data, options);
   }
 
   /** Raises the event `Custom` for the subscribers of every node. */
@@ -355,36 +411,52 @@ export class WebSocketServer {
   }
 
   /** Sends to every client of this process. Scope: this node. @throws {NotSerializableError} */
-  broadcastToAllClients({ data, excludeClientId }: { data: SentData; excludeClientId?: string }): void {
-    this.#outgoing.toThisNode({ kind: 'all' }, data, excludeClientId);
+  broadcastToAllClients({
+    data,
+    ...options
+  }: { data: SentData; excludeClientId?: string } & BackpressureOptions): void {
+    this.#outgoing.toThisNode({ kind: 'all' }, data, sendOptions(options));
   }
 
   /** Sends to the members of a room. Scope: cluster. @throws {NotSerializableError} */
   broadcastToRoom({
     roomName,
     data,
-    excludeClientId,
-  }: {
-    roomName: string;
-    data: SentData;
-    excludeClientId?: string;
-  }): void {
-    this.#outgoing.toCluster({ kind: 'rooms', roomNames: [roomName] }, data, excludeClientId);
+    ...options
+  }: { roomName: string; data: SentData; excludeClientId?: string } & BackpressureOptions): void {
+    this.#outgoing.toCluster({ kind: 'rooms', roomNames: [roomName] }, data, sendOptions(options));
   }
 
   /** Sends to every connection of the users. Scope: cluster. @throws {NotSerializableError} */
-  broadcastToUsers({ userIds, data }: { userIds: (string | number)[]; data: SentData }): void {
-    this.#outgoing.toCluster({ kind: 'users', userIds }, data);
+  broadcastToUsers({
+    userIds,
+    data,
+    ...options
+  }: { userIds: (string | number)[]; data: SentData } & BackpressureOptions): void {
+    this.#outgoing.toCluster({ kind: 'users', userIds }, data, options);
   }
 
   /** Sends to one client. Scope: cluster. @throws {NotSerializableError} */
-  broadcastToClient({ clientId, data }: { clientId: string; data: SentData }): void {
-    this.#outgoing.toCluster({ kind: 'clients', clientIds: [clientId] }, data);
+  broadcastToClient({ clientId, data, ...options }: { clientId: string; data: SentData } & BackpressureOptions): void {
+    this.#outgoing.toCluster({ kind: 'clients', clientIds: [clientId] }, data, options);
   }
 
   /** Sends one client an error frame with the code `INTERNAL`. Scope: cluster. */
   sendMessageError({ webSocketClientId, error }: { webSocketClientId: string; error: string }): void {
-    this.#outgoing.toCluster({ kind: 'clients', clientIds: [webSocketClientId] }, plainError(error));
+    this.#outgoing.toCluster({ kind: 'clients', clientIds: [webSocketClientId] }, plainError(error), {
+      volatile: false,
+    });
+  }
+
+  /**
+   * Closes every connection of a user, on every node, within a second; a valid token lets the user come back, so see to that
+   * first. While Redis is away only those of this node are closed. Scope: cluster.
+   * @param code @default 4010
+   * @param reason cut to the 123 bytes a close frame has room for
+   */
+  disconnectUser(userId: string | number, code: number = CloseCode.Kicked, reason = ''): void {
+    disconnectUserHere(this.clientManager, userId, { code, reason });
+    this.#cluster.emit(Event.DisconnectUser, { userId, code, reason });
   }
 
   /** @param params.userType only those of this `userType` */
@@ -414,12 +486,11 @@ export class WebSocketServer {
   }
 
   /**
-   * Sends an encoded frame: to this node's sockets at once, then to the other nodes by way of the bus. Resolves when
-   * both have it; it says nothing about arrival.
+   * Sends a message: to this node's sockets at once, then to the other nodes by way of the bus. It says nothing about
+   * arrival. @throws {InvalidMessageError} @throws {NotSerializableError}
    */
-  deliver(delivery: Delivery): Promise<void> {
-    this.#outgoing.deliver(delivery);
-    return Promise.resolve();
+  send(audience: Audience, message: WebSocketMessage, options?: SendOptions): void {
+    this.#outgoing.send(audience, message, options);
   }
 
   /** For `PxlWsAdapter`: Nest's own gateways on our path become routes, and another listener shares the upgrades. */
@@ -428,11 +499,27 @@ export class WebSocketServer {
     this.#listener.know(listener, ownsPath);
   }
 
+  #messageLimits(): MessageLimits<Connection> {
+    const { limits, messages } = this.options;
+    return new MessageLimits<Connection>(limits, {
+      maxPayload: messages.maxPayload,
+      userKeyOf: ({ client }) =>
+        client.user && this.#connections.isAuthenticated(client) ? String(client.user.userId) : undefined,
+      close: ({ client }, code, reason) => this.#connections.disconnect(client, code, reason),
+    });
+  }
+
   async #listen(httpServer: HttpServer, wss: WS): Promise<void> {
     const gate = new UpgradeGate(wss, {
       options: this.options,
-      connections: () => this.#connections.open.size,
-      accepted: (ws, request, user) => this.#connections.accept(ws, request, user),
+      limits: this.#connectionLimits,
+      addressOf: this.#addressOf,
+      connections: () => this.#connections.open.size + this.#firstMessages.size,
+      accepted: (ws, socket, request, admitted) => {
+        if (admitted === AWAITED) this.#firstMessages.add(ws, socket, request);
+        else this.#connections.accept(ws, socket, request, admitted);
+      },
+      authentication: () => this.#authentication,
       failed: (error, place) => this.#report.failed(error, place),
     });
     try {
@@ -447,6 +534,29 @@ export class WebSocketServer {
     this.#report.contain('events.onServerStarted', () =>
       this.options.events.onServerStarted?.({ webSocketServer: wss }),
     );
+  }
+
+  #authenticationOf(auth: NonNullable<ResolvedOptions['auth']>): Promise<Authentication> {
+    return Authentication.of(auth, {
+      find: (options) => {
+        if (this.#dependencies.authenticator) return this.#dependencies.authenticator(options);
+        throw new InvalidOptionsError([
+          '"auth.useClass" and "auth.useExisting" need a Nest application: give "auth.authenticate", or "auth.jwt"',
+        ]);
+      },
+      failed: (error, place) => this.#report.failed(error, place),
+    });
+  }
+
+  /** A connected user brings a new token. */
+  async #refresh(client: ConnectedClient, data: unknown): Promise<{ expiresAt: number | null }> {
+    const token = readToken(data);
+    const { user } = client;
+    if (!this.#authentication || !user || !this.#connections.isAuthenticated(client))
+      throw new PeerError(ErrorCode.Forbidden, 'This connection is anonymous. Connect anew with the token.');
+    const identity = await this.#authentication.refresh(token, user);
+    this.#connections.refreshed(client as RegisteredClient, identity);
+    return { expiresAt: identity.expiresAt ?? null };
   }
 
   /** Without a copy of the others, their presence is only heard where a subscriber asks for it. */
@@ -500,12 +610,14 @@ export class WebSocketServer {
     if (this.#cluster.state === 'starting') await this.#cluster.stop(); // it may be waiting for a Redis that never comes
     await Promise.allSettled([this.#starting]); // what comes into being meanwhile would never be taken down
     this.#listener.close();
+    this.#firstMessages.stop();
     this.#heartbeat.stop();
     await this.#cluster.leave();
     await this.#connections.drain();
     this.#listener.detach();
     this.#clientList?.stop();
     this.#timeouts.stop();
+    this.#flusher.stop();
     wss.close();
     await this.#cluster.stop();
     this.clientManager.cleanup();
@@ -515,7 +627,8 @@ export class WebSocketServer {
   #received({ ws, clientId }: Connection, { type, action, data }: RouteCall): void {
     const { onMessage } = this.options.events;
     if (!onMessage) return;
-    const params = { ws, clientId, data: { type, action, data }, ...this.resources };
+    const shown = type === 'system' && action === 'refresh' ? REDACTED_DATA : data;
+    const params = { ws, clientId, data: { type, action, data: shown }, ...this.resources };
     this.#report.contain('events.onMessage', () => onMessage(params));
   }
 
@@ -525,6 +638,12 @@ export class WebSocketServer {
     this.#report.contain(`subscribers of ${channel}`, () => this.#subscribers.dispatch(event));
   }
 }
+
+const sendOptions = ({
+  excludeClientId,
+  ...options
+}: { excludeClientId?: string } & BackpressureOptions): SendOptions =>
+  excludeClientId === undefined ? options : { ...options, except: [excludeClientId] };
 
 const toRemoteClient = ({ clientId, lastActivity, user, rooms, metadata }: ClientRecord): RemoteClient => ({
   clientId,
