@@ -30,6 +30,7 @@ const requests: WeakRef<object>[] = [];
 const scenarios = {
   plain: {},
   'strict-limits': { messages: { maxPayload: 4_096, handlerTimeoutMs: 500 } },
+  'fast-pings': { heartbeat: { pingIntervalMs: 300, pongTimeoutMs: 2_000 } },
   'slow-auth': {
     auth: {
       timeoutMs: 60_000,
