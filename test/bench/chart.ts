@@ -2,14 +2,14 @@ import { type Row, ROWS } from './goals.js';
 import { PEER_NAMES, PEERS } from './peers.js';
 import { type Cell, type Results, short } from './report.js';
 
-const WIDTH = 1_000;
+const WIDTH = 1_280;
 const COLUMNS = 2;
 const COLUMN = WIDTH / COLUMNS;
 const MARGIN = 20;
 const BAR = 16;
 const TITLE = 40;
 const NAMES = 90;
-const NUMBERS = 80;
+const NUMBERS = 130;
 
 /** One group of bars for each workload that several were measured at; each group has a scale of its own. */
 export function chart(results: Results, caption: string): string {
