@@ -15,6 +15,7 @@ export interface Stats {
   /** Requests whose authentication began, and of these those that memory still holds. */
   authenticating: number;
   held: number;
+  heapUsed: number;
   resources: Record<string, number>;
 }
 
@@ -26,10 +27,15 @@ export interface ChildAnswer {
 let running: Awaited<ReturnType<typeof startApp>>;
 let authenticating = 0;
 const requests: WeakRef<object>[] = [];
+const leaked: unknown[] = [];
 
 const scenarios = {
   plain: {},
   'strict-limits': { messages: { maxPayload: 4_096, handlerTimeoutMs: 500 } },
+  // Its connections aren't closed by their bad frames: all that is generated is looked at.
+  generated: { messages: { maxBadFrames: 1_000_000, handlerTimeoutMs: 500 } },
+  leaky: { messages: { maxBadFrames: 1_000_000 }, events: { onMessage: (message) => void leaked.push(message) } },
+  'short-headers-timeout': {},
   'fast-pings': { heartbeat: { pingIntervalMs: 300, pongTimeoutMs: 2_000 } },
   'slow-auth': {
     auth: {
@@ -151,6 +157,7 @@ function stats(): Stats {
     rooms: running.rooms.rooms.size,
     errors: running.errors.map(String),
     authenticating,
+    heapUsed: process.memoryUsage().heapUsed,
     held: requests.filter((request) => request.deref()).length,
     resources: count(process.getActiveResourcesInfo()),
   };
@@ -169,6 +176,11 @@ process.on('message', (question: ChildQuestion) => {
 running = await startApp({
   providers: [TestGateway],
   options: scenarios[scenario],
-  configure: (app: INestApplication) => app.enableShutdownHooks(),
+  configure: (app: INestApplication) => {
+    app.enableShutdownHooks();
+    if (scenario === 'short-headers-timeout') {
+      Object.assign(app.getHttpServer(), { headersTimeout: 500, requestTimeout: 500, connectionsCheckingInterval: 50 });
+    }
+  },
 });
 process.send?.({ port: running.port } satisfies ChildAnswer);
