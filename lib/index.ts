@@ -19,7 +19,7 @@ export { WsGateway, WsRoute, type WsRouteOptions } from './decorators/ws-route.j
 export { type ChannelMatcher, WsSubscribe, type WsSubscribeOptions } from './decorators/ws-subscribe.js';
 export * from './errors.js';
 export { adviceOf, type CloseAdvice, CloseCode } from './protocol/close-codes.js';
-export type { Audience, BackpressurePolicy } from './protocol/delivery.js';
+export type { Audience, BackpressureOptions, BackpressurePolicy } from './protocol/delivery.js';
 export { ErrorCode } from './protocol/error-codes.js';
 export { WebSocketRedisSubscriberEvent } from './protocol/events.js';
 export type {
@@ -54,6 +54,6 @@ export type {
   WebSocketType,
 } from './websocket-options.js';
 export type { BackpressureCounters } from './server/flusher.js';
-export type { BackpressureOptions, SendOptions } from './server/outgoing.js';
+export type { SendOptions } from './server/outgoing.js';
 export { WebSocketService, type WebSocketServiceOptions } from './websocket.service.js';
 export { PxlWsAdapter } from './ws-adapter.js';

@@ -1,6 +1,7 @@
 import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { WebSocket } from 'ws';
-import type { WebSocketUser } from '../protocol/message.js';
+import type { BackpressureOptions } from '../protocol/delivery.js';
+import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
 
 /** A connected client, as the managers and events hand it out. */
 export interface ConnectedClient {
@@ -27,6 +28,13 @@ export interface ConnectedClient {
    * @throws {ConnectionError} the client left first
    */
   request<T = unknown>(type: string, action: string, data?: unknown, options?: { timeoutMs?: number }): Promise<T>;
+  /**
+   * Sends this client a message, wherever it is connected. It says nothing about arrival.
+   * @throws {InvalidMessageError} @throws {NotSerializableError}
+   */
+  send(message: WebSocketMessage, options?: BackpressureOptions): void;
+  /** Sends what may be left out while this client doesn't keep up: the same as `send(message, { volatile: true })`. */
+  readonly volatile: { send(message: WebSocketMessage): void };
   // Custom metadata, as updateClient() stores it: the application knows its types, this module doesn't.
   // oxlint-disable-next-line typescript/no-explicit-any
   [key: string]: any;

@@ -20,3 +20,11 @@ export interface Delivery {
 
 /** What a message counts as that doesn't say it itself: it waits and the slow socket is closed; it may be dropped; it may be replaced. */
 export type BackpressurePolicy = 'close' | 'drop-volatile' | 'conflate';
+
+/** How a message may be left out for a client that is behind (more than `backpressure.volatileBytes` wait for it). */
+export interface BackpressureOptions {
+  /** True: then it is dropped. False: it waits, whatever `backpressure.policy` says. @default by the policy */
+  volatile?: boolean;
+  /** Then only the latest of those with the same key is sent, once the client has caught up. 1–128 characters. */
+  conflateKey?: string;
+}

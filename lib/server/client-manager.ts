@@ -1,8 +1,9 @@
 import type { WebSocket } from 'ws';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import type { WebSocketUser } from '../protocol/message.js';
+import { ClientNotFoundError } from '../errors.js';
 import { CloseCode, fitReason, isSendableCloseCode } from '../protocol/close-codes.js';
-import { type ClientRecord, RegisteredClient } from './registered-client.js';
+import { type ClientRecord, type ClientSurroundings, RegisteredClient } from './registered-client.js';
 
 /** Told of every change, after it happened. */
 export interface ClientListener {
@@ -18,24 +19,30 @@ export interface ClientListener {
   listChanged?(event?: string): void;
 }
 
-export interface ClientManagerOptions {
-  roomsOf?: (clientId: string) => string[];
-  /** What `client.toJSON()` and the public client list show. */
-  publicFields?: readonly string[];
+export interface ClientManagerOptions extends Partial<ClientSurroundings> {
   listener?: ClientListener;
 }
+
+/** Of a manager that was made by hand. */
+const ALONE: ClientSurroundings = {
+  roomsOf: () => [],
+  publicFields: ['clientId'],
+  send: (clientId) => {
+    throw new ClientNotFoundError(clientId);
+  },
+};
 
 /** The connected clients and what is known of them. Every lookup is O(1) or O(its result). */
 export class WebSocketClientManager {
   readonly #clients = new Map<string, RegisteredClient>();
   readonly #idsOfUser = new Map<string, Set<string>>();
   #idOfSocket = new WeakMap<WebSocket, string>();
-  readonly #options: ClientManagerOptions;
+  readonly #surroundings: ClientSurroundings;
   readonly #listener: ClientListener;
 
-  constructor(options: ClientManagerOptions = {}) {
-    this.#options = options;
-    this.#listener = options.listener ?? {};
+  constructor({ listener = {}, ...surroundings }: ClientManagerOptions = {}) {
+    this.#surroundings = { ...ALONE, ...surroundings };
+    this.#listener = listener;
   }
 
   /** How many clients are connected. */
@@ -50,11 +57,7 @@ export class WebSocketClientManager {
    */
   addClient(record: ClientRecord): RegisteredClient {
     this.removeClient(record.clientId);
-    const client = new RegisteredClient(
-      record,
-      this.#options.roomsOf ?? (() => []),
-      this.#options.publicFields ?? ['clientId'],
-    );
+    const client = new RegisteredClient(record, this.#surroundings);
     this.#clients.set(client.clientId, client);
     if (client.ws) this.#idOfSocket.set(client.ws, client.clientId);
     this.#indexUser(client);
@@ -105,7 +108,7 @@ export class WebSocketClientManager {
     if (!client) return;
     client.setMetadata(key, data);
     this.#listener.updated?.(client, key, data);
-    if (this.#options.publicFields?.includes(key)) this.#listener.listChanged?.('updated');
+    if (this.#surroundings.publicFields.includes(key)) this.#listener.listChanged?.('updated');
   }
 
   /** Says who a client is. Not for what a client claims of itself: `joinRoom()` decides that. */

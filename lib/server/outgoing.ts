@@ -1,19 +1,11 @@
 import { InvalidMessageError, NotSerializableError } from '../errors.js';
 import { encodeFrame } from '../protocol/codec.js';
-import type { Audience, BackpressurePolicy, Delivery } from '../protocol/delivery.js';
+import type { Audience, BackpressureOptions, BackpressurePolicy, Delivery } from '../protocol/delivery.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame, WebSocketMessage } from '../protocol/message.js';
 import { isRouteName } from '../protocol/names.js';
 import { errorFrame } from '../routing/error-frame.js';
 import type { LocalDelivery } from './delivery.js';
-
-/** How a message may be left out for a client that is behind (more than `backpressure.volatileBytes` wait for it). */
-export interface BackpressureOptions {
-  /** True: then it is dropped. False: it waits, whatever `backpressure.policy` says. @default by the policy */
-  volatile?: boolean;
-  /** Then only the latest of those with the same key is sent, once the client has caught up. 1–128 characters. */
-  conflateKey?: string;
-}
 
 export interface SendOptions extends BackpressureOptions {
   /** Client ids that get no copy, e.g. the sender's. */

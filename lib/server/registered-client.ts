@@ -1,11 +1,20 @@
 import type { WebSocket } from 'ws';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { ClientNotFoundError, ReservedKeyError } from '../errors.js';
-import type { WebSocketUser } from '../protocol/message.js';
+import type { BackpressureOptions } from '../protocol/delivery.js';
+import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
 
 /** Asks a client something, over its socket or by way of its node. */
 export interface Asker {
   ask(type: string, action: string, data: unknown, timeoutMs: number | undefined): Promise<unknown>;
+}
+
+/** What clients share. */
+export interface ClientSurroundings {
+  roomsOf(clientId: string): string[];
+  /** What `client.toJSON()` and the public client list show. */
+  readonly publicFields: readonly string[];
+  send(clientId: string, message: WebSocketMessage, options?: BackpressureOptions): void;
 }
 
 /** What a client is registered with. */
@@ -48,22 +57,20 @@ export class RegisteredClient implements ConnectedClient {
   roomName: string | null = null;
   // oxlint-disable-next-line typescript/no-explicit-any -- metadata of the application's own types
   [key: string]: any;
-  readonly #roomsOf: (clientId: string) => string[];
-  readonly #publicFields: readonly string[];
+  readonly #surroundings: ClientSurroundings;
   #asker: Asker | undefined;
 
-  constructor(record: ClientRecord, roomsOf: (clientId: string) => string[], publicFields: readonly string[]) {
+  constructor(record: ClientRecord, surroundings: ClientSurroundings) {
     this.clientId = record.clientId;
     this.ws = record.ws;
     this.lastActivity = record.lastActivity;
     this.user = record.user ?? null;
     this.ip = record.ip;
-    this.#roomsOf = roomsOf;
-    this.#publicFields = publicFields;
+    this.#surroundings = surroundings;
   }
 
   get rooms(): string[] {
-    return this.#roomsOf(this.clientId);
+    return this.#surroundings.roomsOf(this.clientId);
   }
 
   /** By the connection that owns the socket, or by what reaches its node. */
@@ -76,10 +83,18 @@ export class RegisteredClient implements ConnectedClient {
     return this.#asker.ask(type, action, data, timeoutMs) as Promise<T>;
   }
 
+  send(message: WebSocketMessage, options?: BackpressureOptions): void {
+    this.#surroundings.send(this.clientId, message, options);
+  }
+
+  get volatile(): { send(message: WebSocketMessage): void } {
+    return { send: (message) => this.send(message, { volatile: true }) };
+  }
+
   /** The public fields: what `clientList.publicFields` allows and this client has. */
   toJSON(): Record<string, unknown> {
     const shown: Record<string, unknown> = {};
-    for (const field of this.#publicFields) {
+    for (const field of this.#surroundings.publicFields) {
       const value: unknown = field === 'userId' ? this.user?.userId : this[field];
       if (value !== undefined && value !== null) shown[field] = value;
     }

@@ -45,3 +45,12 @@ export class ServerSocket extends WebSocket {
     else outbox.flush();
   }
 }
+
+const amountByWs = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get;
+
+// What the outbox has queued counts, too. By hand: the types of ws call it a field, which no getter may override.
+Object.defineProperty(ServerSocket.prototype, 'bufferedAmount', {
+  get(this: ServerSocket): number {
+    return (amountByWs?.call(this) as number) + (this.outbox?.queuedBytes ?? 0);
+  },
+});
