@@ -17,6 +17,11 @@ const fragments = (...payloads: Buffer[]) =>
       frameBytes({ payload, opcode: index === 0 ? 1 : 0, isFinal: index === payloads.length - 1 }),
     ),
   );
+function closeBytes(code: number): Buffer {
+  const payload = Buffer.alloc(2);
+  payload.writeUInt16BE(code);
+  return frameBytes({ opcode: 8, payload });
+}
 
 const BROKEN: [what: string, code: number, bytes: Buffer][] = [
   ...[1, 2, 4, 7].map((reserved) => [`reserved bits ${reserved}`, PROTOCOL_ERROR, text({ reserved })] as never),
@@ -32,11 +37,16 @@ const BROKEN: [what: string, code: number, bytes: Buffer][] = [
   ],
   ['a ping of 126 bytes', PROTOCOL_ERROR, frameBytes({ opcode: 9, payload: Buffer.alloc(126) })],
   ['a close of 126 bytes', PROTOCOL_ERROR, frameBytes({ opcode: 8, payload: Buffer.alloc(126) })],
+  ['a pong of 126 bytes', PROTOCOL_ERROR, frameBytes({ opcode: 10, payload: Buffer.alloc(126) })],
+  ['a ping of 2^63 bytes', PROTOCOL_ERROR, frameBytes({ opcode: 9, claimedLength: 2n ** 63n })],
+  ['a fragmented pong', PROTOCOL_ERROR, frameBytes({ opcode: 10, isFinal: false })],
   ['a fragmented ping', PROTOCOL_ERROR, frameBytes({ opcode: 9, isFinal: false })],
   ['a fragmented close', PROTOCOL_ERROR, frameBytes({ opcode: 8, isFinal: false })],
   ['a close with one byte', PROTOCOL_ERROR, frameBytes({ opcode: 8, payload: Buffer.from([3]) })],
   ['a close with code 1005', PROTOCOL_ERROR, frameBytes({ opcode: 8, payload: Buffer.from([3, 0xed]) })],
-  ['a close with code 0', PROTOCOL_ERROR, frameBytes({ opcode: 8, payload: Buffer.from([0, 0]) })],
+  ...[0, 999, 1004, 1006, 1015, 1016, 2999, 5000, 65_535].map(
+    (code) => [`a close with code ${code}`, PROTOCOL_ERROR, closeBytes(code)] as never,
+  ),
   [
     'a close whose reason is not UTF-8',
     CloseCode.InvalidUtf8,
@@ -93,6 +103,14 @@ const BAD_FRAME: [what: string, frame: string][] = [
   ...['null', 'true', '{}', '[]', '[1]', '1.5', '1e400', '9007199254740993', '""', `"${'i'.repeat(65)}"`].map(
     (id) => [`the id ${id.slice(0, 20)}`, `{"type":"test","action":"echo","id":${id}}`] as [string, string],
   ),
+  ['the id 2^53 + 1 with a sign', '{"type":"test","action":"echo","id":-9007199254740993}'],
+  ['of two types the wrong one last', '{"type":"test","type":1,"action":"echo"}'],
+  ['of two ids the wrong one last', '{"type":"test","action":"echo","id":1,"id":null}'],
+  ['__proto__ in metadata', '{"type":"system","action":"joinRoom","data":{"roomName":"r","metadata":{"__proto__":1}}}'],
+  [
+    '__proto__ for a user name',
+    '{"type":"system","action":"joinRoom","data":{"roomName":"r","username":{"__proto__":1}}}',
+  ],
   ['__proto__ at the top', '{"type":"test","action":"echo","__proto__":{"isAdmin":true}}'],
   ['__proto__ in the data', '{"type":"test","action":"echo","data":{"__proto__":{"isAdmin":true}}}'],
   ['__proto__ in a list', '{"type":"test","action":"echo","data":[[{"a":{"__proto__":null}}]]}'],
@@ -165,6 +183,61 @@ describe('R1: a frame that breaks the rules closes its own socket alone:', () =>
     );
     await peer.until(() => peer.closeCode !== undefined);
     peer.reset();
+    await expectPeace();
+  });
+
+  it('what a peer sends after its own close is not handled', async () => {
+    const peer = await RawPeer.open(app.port);
+    const late = { type: 'test', action: 'throw', data: { what: 'error' } };
+    peer.write(Buffer.concat([closeBytes(1000), textBytes(late), frameBytes({ opcode: 9 }), text({ reserved: 7 })]));
+    await peer.until(() => peer.closeCode !== undefined);
+    expect(peer.closeCode).toBe(1000);
+    await peer.closed;
+    expect(peer.frames.map(({ opcode }) => opcode)).toEqual([1, 8]);
+    await expectPeace();
+  });
+
+  it.each(['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'])(
+    '%s is a name like any other',
+    async (name) => {
+      const peer = await app.connect();
+      for (const [type, action] of [
+        [name, 'echo'],
+        ['test', name],
+        ['system', name],
+        [name, name],
+      ] as const) {
+        expect((await peer.request(type, action)).data).toMatchObject({ code: 'UNKNOWN_ROUTE', type, action });
+      }
+      peer.send('test', 'echo', name, name);
+      expect(await peer.take(({ id }) => id === name)).toMatchObject({ id: name, response: name });
+      peer.send('system', 'cancel', undefined, name);
+      await peer.join(name, { username: name, userType: name });
+      expect((await app.stats()).rooms).toBe(1);
+      expect((await peer.request('system', 'leaveRoom', { roomName: name })).response).toBeDefined();
+      const { code } = (await peer.request('system', 'joinRoom', { roomName: { [name]: 1, x: 1 } })).data;
+      expect(['ROOM_NAME_INVALID', 'BAD_FRAME']).toContain(code);
+      peer.terminate();
+      const { rooms } = await app.untilStats(({ clients }) => clients === 1);
+      expect(rooms).toBe(0);
+      await expectPeace();
+    },
+  );
+
+  it('of two keys the last counts, and -0 and the safe integers are ids', async () => {
+    const peer = await app.connect();
+    for (const [given, id] of [
+      ['-0', 0],
+      ['9007199254740991', Number.MAX_SAFE_INTEGER],
+      ['-9007199254740991', Number.MIN_SAFE_INTEGER],
+      ['2,"id":3', 3],
+      ['1e2', 100],
+    ] as const) {
+      peer.sendRaw(`{"type":"test","action":"echo","data":1,"data":2,"id":${given}}`);
+      const reply = await peer.next('test', 'echo');
+      expect([reply.id + 0, reply.response]).toEqual([id, 2]);
+    }
+    peer.terminate();
     await expectPeace();
   });
 
