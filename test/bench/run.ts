@@ -44,6 +44,9 @@ pinToOthers();
 const samples: Sample[] = [];
 const flaws: string[] = [];
 const began = Date.now();
+const interruption = new AbortController();
+// What runs then is given up, and ends its Redis; what there is by then is reported.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
 for (let round = 1; round <= rounds; round++) {
   for (const name of only) await playRound(name, round);
 }
@@ -54,8 +57,9 @@ process.exit(flaws.length > 0 ? 1 : 0);
 async function playRound(name: string, round: number): Promise<void> {
   const { peers, run } = WORKLOADS[name] as (typeof WORKLOADS)[string];
   for (const peer of peers) {
-    if (!against.includes(peer) || (peer === 'bun' && !setting.bun)) continue;
+    if (!against.includes(peer) || (peer === 'bun' && !setting.bun) || interruption.signal.aborted) continue;
     const stage = new Stage(peer, setting);
+    interruption.signal.onabort = () => void stage.stop();
     try {
       await run(stage);
     } catch (error) {
