@@ -59,7 +59,7 @@ async function playRound(name: string, round: number): Promise<void> {
   for (const peer of peers) {
     if (!against.includes(peer) || (peer === 'bun' && !setting.bun) || interruption.signal.aborted) continue;
     const stage = new Stage(peer, setting);
-    interruption.signal.onabort = () => void stage.stop();
+    interruption.signal.addEventListener('abort', () => void stage.stop(), { once: true });
     try {
       await run(stage);
     } catch (error) {
