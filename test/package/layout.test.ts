@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { resolve } from 'node:path';
 
 const ALLOWED =
-  'README.md LICENSE CHANGELOG.md package.json package-lock.json ' +
+  'README.md LICENSE CHANGELOG.md SECURITY.md package.json package-lock.json ' +
   'tsconfig.json tsconfig.build.json nest-cli.json jest.config.js knip.json lib sample test';
 
 it('keeps the top level of the repository to what a newcomer expects there', () => {
