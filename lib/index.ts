@@ -15,6 +15,7 @@ export { BadFrameError, HandshakeRefusedError, StreamOverflowError } from './cli
 export type { BusCounters, BusState } from './cluster/bus.js';
 export type { RedisInstanceLike, RedisSettings, RedisSource } from './cluster/redis-source.js';
 export { ClientId, ConnectedClient } from './decorators/connected-client.js';
+export { ConnectionParam } from './decorators/connection-param.js';
 export { WsGateway, WsRoute, type WsRouteOptions } from './decorators/ws-route.js';
 export { type ChannelMatcher, WsSubscribe, type WsSubscribeOptions } from './decorators/ws-subscribe.js';
 export * from './errors.js';
@@ -35,6 +36,9 @@ export type { WebSocketOptionsFactory } from './pxl-websocket.module-definition.
 export type { WebSocketClientModuleAsyncOptions, WebSocketClientModuleOptions } from './pxl-websocket-client.module.js';
 export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './resources.js';
 export { WebSocketRoomManager } from './rooms/room-manager.js';
+export type { ConnectOptions } from './routing/connect-pipeline.js';
+export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room-authorizer.js';
+export { WebSocketUpgrade } from './routing/upgrade-context.js';
 export { WebSocketClientManager } from './server/client-manager.js';
 export type { Disconnection } from './server/connections.js';
 export { type RemoteClient, type ServerStatus, WebSocketServer } from './server/websocket-server.js';
@@ -55,5 +59,6 @@ export type {
 } from './websocket-options.js';
 export type { BackpressureCounters } from './server/flusher.js';
 export type { SendOptions } from './server/outgoing.js';
+export type { UpgradeRequest } from './upgrade-request.js';
 export { WebSocketService, type WebSocketServiceOptions } from './websocket.service.js';
 export { PxlWsAdapter } from './ws-adapter.js';

@@ -27,8 +27,10 @@ import {
   withRetry,
 } from './pxl-websocket-client.module.js';
 import { findAuthenticator } from './auth/find-authenticator.js';
+import { findInstance } from './find-instance.js';
 import { Emitter } from './cluster/emitter.js';
 import { ErrorReport } from './server/error-report.js';
+import { NO_PARAMS } from './protocol/path-pattern.js';
 import { findResources } from './resources.js';
 import { resolveOptions } from './resolve-options.js';
 import { WebSocketRoomManager } from './rooms/room-manager.js';
@@ -60,6 +62,7 @@ const provided: Provider[] = [
         explore: (stockPath) => explorer.explore(stockPath),
         resources: () => findResources(moduleRef),
         authenticator: (auth) => findAuthenticator(moduleRef, auth),
+        instance: (type, option) => findInstance(moduleRef, type, option),
         httpServer: () => host.httpAdapter?.getHttpServer() as HttpServer | undefined,
       }),
   },
@@ -181,7 +184,9 @@ function clientOptions(given: WebSocketOptions, moduleRef: ModuleRef): NodeWebSo
     ...client,
     url,
     events: {
-      ...(onConnected && { onConnected: (params) => onConnected({ ...params, joinRoom: joinLater(params.joinRoom) }) }),
+      ...(onConnected && {
+        onConnected: (params) => onConnected({ ...params, params: NO_PARAMS, joinRoom: joinLater(params.joinRoom) }),
+      }),
       ...(onDisconnected && { onDisconnected }),
       ...(onMessage && { onMessage: (params) => onMessage({ ...params, ...findResources(moduleRef) }) }),
       ...(onError && { onError }),

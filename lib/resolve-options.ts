@@ -5,6 +5,7 @@ import { type TrustProxy, trustOf } from './limits/client-address.js';
 import type { MessageLimitsOptions } from './limits/message-limits.js';
 import type { ConnectionLimitsOptions } from './limits/connection-limits.js';
 import type { Rate } from './limits/rate.js';
+import { pathFlaws } from './protocol/path-pattern.js';
 import type { BackpressurePolicy } from './protocol/delivery.js';
 import type { WebSocketOptions } from './websocket-options.js';
 
@@ -36,6 +37,11 @@ export const DEFAULTS = {
     tokenFrom: [...DEFAULT_SOURCES],
     cookieName: DEFAULT_COOKIE,
     usesCookies: false,
+  },
+  connect: {
+    guards: [] as NonNullable<NonNullable<WebSocketOptions['connect']>['guards']>,
+    filters: [] as NonNullable<NonNullable<WebSocketOptions['connect']>['filters']>,
+    timeoutMs: 5_000,
   },
   messages: {
     maxPayload: 65_536,
@@ -91,6 +97,7 @@ export interface ResolvedOptions {
   rooms: Merged<'rooms'>;
   disconnectInactiveClients: Merged<'disconnectInactiveClients'> & { intervalCheckTime: number };
   auth: Merged<'auth'> | undefined;
+  connect: Merged<'connect'>;
   origins: NonNullable<WebSocketOptions['origins']>;
   messages: Merged<'messages'>;
   heartbeat: Merged<'heartbeat'> | false;
@@ -136,6 +143,7 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
         Math.min(15_000, Math.max(100, inactive.inactiveTime / 10)),
     },
     auth: given.auth && merge(DEFAULTS.auth, given.auth),
+    connect: merge(DEFAULTS.connect, given.connect),
     origins: given.origins ?? [],
     messages: merge(DEFAULTS.messages, given.messages),
     heartbeat: given.heartbeat === false ? false : merge(DEFAULTS.heartbeat, given.heartbeat),
@@ -182,6 +190,8 @@ const isFlag = (value: unknown): boolean => typeof value === 'boolean';
 const isFunction = (value: unknown): boolean => typeof value === 'function';
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 const isHeartbeat = (value: unknown): boolean => value === false || isObject(value);
+const isClassList = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((one) => isFunction(one) || isObject(one));
 const isUrl = (value: unknown): boolean =>
   isText(value) && ((value as string).startsWith('/') || isWsUrl(value as string));
 const isPath = (value: unknown): boolean => isText(value) && /^\/[^?#\s]*$/.test(value as string);
@@ -263,7 +273,7 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'rooms.clientCanJoinMultipleRooms': [isFlag, 'true or false'],
   'rooms.maxPerClient': [positive, 'a whole number above 0'],
   'rooms.protectedPrefixes': [isTextList, 'a list of texts'],
-  'rooms.authorizeJoin': [isFunction, 'a function'],
+  'rooms.authorizeJoin': [isFunction, 'a function, or a class with a method authorizeJoin({ client, roomName, data })'],
   disconnectInactiveClients: [isObject, 'an object'],
   'disconnectInactiveClients.enabled': [isFlag, 'true or false'],
   'disconnectInactiveClients.inactiveTime': [positive, 'a whole number of milliseconds above 0'],
@@ -291,6 +301,10 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'auth.cookieName': [isText, 'the name of a cookie'],
   'auth.required': [isFlag, 'true or false'],
   'auth.timeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  connect: [isObject, 'an object'],
+  'connect.guards': [isClassList, 'a list of guards: classes or instances'],
+  'connect.filters': [isClassList, 'a list of exception filters: classes or instances'],
+  'connect.timeoutMs': [positive, 'a whole number of milliseconds above 0'],
   messages: [isObject, 'an object'],
   'messages.maxPayload': [positive, 'a whole number of bytes above 0'],
   'messages.maxFragments': [positive, 'a whole number above 0'],
@@ -334,8 +348,11 @@ function findFlaws(given: WebSocketOptions): string[] {
   checkFields('', given, flaws);
   if (isObject(given.auth)) flaws.push(...authFlaws(given.auth ?? {}, given.origins));
   flaws.push(...originFlaws(given.origins));
+  if (flaws.length === 0 && given.type !== 'client') flaws.push(...pathFlaws(given.path ?? pathOf(given.url) ?? ''));
+  if (given.connect?.filters?.length && !given.connect.guards?.length)
+    flaws.push('"connect.filters" answers for guards, and there are none: name them in "connect.guards"');
   const { clientList } = given;
-  for (const secret of ['ws', 'user', 'payload', 'request', 'ip', 'roundTripMs']) {
+  for (const secret of ['ws', 'params', 'user', 'payload', 'request', 'ip', 'roundTripMs']) {
     if (clientList?.publicFields?.includes(secret))
       flaws.push(`"clientList.publicFields" can't name "${secret}": it is not for others to see`);
   }

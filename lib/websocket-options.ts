@@ -1,15 +1,18 @@
-import type { IncomingMessage } from 'node:http';
+import type { Type } from '@nestjs/common';
 import type { PerMessageDeflateOptions, WebSocket, WebSocketServer as WS } from 'ws';
 import type { AuthOptions } from './auth/auth-options.js';
 import type { Origins } from './auth/origins.js';
 import type { RedisSource } from './cluster/redis-source.js';
 import type { ReconnectOptions, Source } from './client/client-options.js';
-import type { ConnectedClient } from './decorators/connected-client.js';
 import type { TrustProxy } from './limits/client-address.js';
 import type { Rate } from './limits/rate.js';
 import type { BackpressurePolicy } from './protocol/delivery.js';
 import type { DatabaseInstance, QueueManager, RedisInstance } from './resources.js';
+import type { PathParams } from './protocol/path-pattern.js';
+import type { ConnectOptions } from './routing/connect-pipeline.js';
+import type { AuthorizeJoin, RoomAuthorizer } from './routing/room-authorizer.js';
 import type { WebSocketServer } from './server/websocket-server.js';
+import type { UpgradeRequest } from './upgrade-request.js';
 
 export type WebSocketType = 'server' | 'client';
 
@@ -47,7 +50,9 @@ export interface WebSocketEvents {
     clientId: string;
     joinRoom: JoinRoom;
     /** The HTTP upgrade request; only on the server. */
-    request?: IncomingMessage;
+    request?: UpgradeRequest;
+    /** The parameters of its path; empty where the path has none. */
+    params: PathParams;
   }) => unknown;
   onDisconnected?: (params: { clientId?: string; code?: number; reason?: string }) => unknown;
   /** Every well-formed message, before its handler. Not awaited. */
@@ -79,7 +84,10 @@ export interface WebSocketOptions {
   host?: string;
   /** Client: where to connect, e.g. `wss://example.com/ws`. Server: only its path is used. */
   url?: string;
-  /** The upgrade path, matched exactly. Goes before the path of `url`. @default '/ws' */
+  /**
+   * The upgrade path, matched exactly; in `'/ws/:tenant'` the parameter stands for one segment, whatever it is. Goes before the
+   * path of `url`. @default '/ws'
+   */
   path?: string;
   /**
    * Joins this process to the others that use the same Redis and `prefix`: a URL, ioredis options, or a connection of your
@@ -106,14 +114,11 @@ export interface WebSocketOptions {
     /** Rooms that a client can't join by itself without `authorizeJoin`. @default ['private:', 'user:', 'system:'] */
     protectedPrefixes?: string[];
     /**
-     * Decides whether a client that asks may join. Asked for every room when given. False or a throw refuses
-     * (`ROOM_FORBIDDEN`, or the thrown exception's own code). Server code may always put a client in any room.
+     * Decides whether a client that asks may join: a function, or a class, which is your own instance where a module provides
+     * it. Asked for every room when given. False or a throw refuses (`ROOM_FORBIDDEN`, or the thrown exception's own code).
+     * Server code may always put a client in any room.
      */
-    authorizeJoin?: (params: {
-      client: ConnectedClient;
-      roomName: string;
-      data: unknown;
-    }) => boolean | Promise<boolean>;
+    authorizeJoin?: AuthorizeJoin | Type<RoomAuthorizer>;
   };
   /** Closes sockets (4208) from which neither a message nor a pong came for a while. */
   disconnectInactiveClients?: {
@@ -135,6 +140,8 @@ export interface WebSocketOptions {
   };
   /** Who may connect. Left out: everybody, anonymously. */
   auth?: AuthOptions;
+  /** Nest guards that decide, after `auth`, whether somebody may connect. */
+  connect?: ConnectOptions;
   /**
    * Origins that may connect besides the server's own host: exact (`https://app.example.com`), patterns that begin with ^ and
    * end with $, or a function. `'*'` allows all, and is refused where cookies authenticate. A request without an `Origin` (no

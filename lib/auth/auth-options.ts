@@ -1,7 +1,7 @@
 import type { JsonWebKey } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import type { InjectionToken, Type } from '@nestjs/common';
 import type { WebSocketUser } from '../protocol/message.js';
+import type { UpgradeRequest } from '../upgrade-request.js';
 import type { WebSocketAuthenticator } from './identity.js';
 import type { TokenSource } from './tokens.js';
 
@@ -45,7 +45,7 @@ export interface AuthOptions {
   /** The token of a provider of yours that is a `WebSocketAuthenticator`. */
   useExisting?: InjectionToken;
   /** Says who asks for a connection, from its HTTP upgrade request, as `WebSocketAuthenticator.authenticate` does. */
-  authenticate?: (request: IncomingMessage) => Verdict;
+  authenticate?: (request: UpgradeRequest) => Verdict;
   /** With `authenticate`: takes a new token of a connected user, as `WebSocketAuthenticator.refresh` does. */
   refresh?: (token: string, user: WebSocketUser) => Verdict;
   /**

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
+import type { UpgradeRequest } from '../upgrade-request.js';
 import type { AuthOptions } from './auth-options.js';
 import { AuthenticationError, type Identity, identityOf, type WebSocketAuthenticator } from './identity.js';
 import { JwtAuthenticator } from './jwt-authenticator.js';
@@ -56,7 +57,7 @@ export class Authentication {
    * @returns null for nobody
    * @throws {AuthenticationError} for credentials that don't do; whatever else the application threw, without the token
    */
-  async authenticate(request: IncomingMessage): Promise<Identity | null> {
+  async authenticate(request: UpgradeRequest): Promise<Identity | null> {
     try {
       const user = await this.authenticator.authenticate(request);
       return user ? identityOf(user, this.place) : null;

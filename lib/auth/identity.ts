@@ -1,7 +1,7 @@
-import type { IncomingMessage } from 'node:http';
 import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
+import type { UpgradeRequest } from '../upgrade-request.js';
 
 /** What an authenticator returns: who it is, and until when that holds. */
 export interface AuthenticatedUser extends WebSocketUser {
@@ -17,7 +17,7 @@ export interface WebSocketAuthenticator {
    * Looks at the HTTP upgrade request. Null means nobody: 401. A Nest `HttpException` is answered with its status;
    * anything else thrown with 500 and no text.
    */
-  authenticate(request: IncomingMessage): Promise<Verdict> | Verdict;
+  authenticate(request: UpgradeRequest): Promise<Verdict> | Verdict;
   /**
    * Takes a new token of a connected user (`system/refresh`). Null refuses it; another `userId` than before is refused, too.
    * Without this method there is no refresh.

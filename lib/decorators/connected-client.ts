@@ -2,6 +2,7 @@ import { createParamDecorator, type ExecutionContext } from '@nestjs/common';
 import type { WebSocket } from 'ws';
 import type { BackpressureOptions } from '../protocol/delivery.js';
 import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
+import type { PathParams } from '../protocol/path-pattern.js';
 
 /** A connected client, as the managers and events hand it out. */
 export interface ConnectedClient {
@@ -12,6 +13,8 @@ export interface ConnectedClient {
   lastActivity: number;
   /** Where it is, as `trustProxy` believes it; undefined for a client of another node. Never shown to other clients. */
   readonly ip?: string | undefined;
+  /** The parameters of the path it connected to; empty for a client of another node. Never shown to other clients. */
+  readonly params: PathParams;
   /** Milliseconds from the last ping to its pong; undefined until the first one. Never shown to other clients. */
   readonly roundTripMs?: number | undefined;
   /** Who it is: from the handshake, or from `joinRoom()` on a server without authentication. */

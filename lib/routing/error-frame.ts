@@ -19,6 +19,8 @@ const CODE_OF_STATUS: Record<number, string> = {
   503: ErrorCode.Unavailable,
 };
 
+const STATUS_OF_CODE = new Map(Object.entries(CODE_OF_STATUS).map(([status, code]) => [code, Number(status)]));
+
 export interface ThrownError extends Pick<ErrorFrameData, 'error' | 'code' | 'details'> {
   /** False: a bug of the application, to be logged once. */
   isMeantForPeer: boolean;
@@ -37,6 +39,19 @@ export function describeError(thrown: unknown): ThrownError {
   }
   return { error: INTERNAL_SENTENCE, code: ErrorCode.Internal, isMeantForPeer: false };
 }
+
+/** The status of the HTTP answer where there is no socket for a frame yet. Never throws itself. */
+export function statusOf(thrown: unknown): number {
+  const { code, isMeantForPeer } = describeError(thrown);
+  if (!isMeantForPeer) return 500;
+  if (!isHttpException(thrown)) return STATUS_OF_CODE.get(code) ?? 400;
+  const status = thrown.getStatus();
+  return isRefusal(status) ? status : 500;
+}
+
+/** A status that ends the request without a connection. */
+export const isRefusal = (status: unknown): status is number =>
+  Number.isInteger(status) && (status as number) >= 300 && (status as number) <= 599;
 
 /** The error frame for a call that failed. */
 export function errorFrame(

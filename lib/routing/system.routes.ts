@@ -1,6 +1,7 @@
 import { RoomForbiddenError, RoomNameInvalidError } from '../errors.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { isRoomName } from '../protocol/names.js';
+import type { AuthorizeJoin } from './room-authorizer.js';
 import type { RouteCall } from './route-call.js';
 import type { Router } from './router.js';
 
@@ -14,7 +15,7 @@ export interface JoinRequest {
 /** What the built-in routes need of the server. */
 export interface SystemServices {
   protectedPrefixes: readonly string[];
-  authorizeJoin?: (params: { client: ConnectedClient; roomName: string; data: unknown }) => boolean | Promise<boolean>;
+  authorizeJoin: AuthorizeJoin | undefined;
   /** Resolves with what was taken of the request: an authenticated client keeps its own identity. */
   join(client: ConnectedClient, request: JoinRequest): Promise<JoinRequest>;
   leave(client: ConnectedClient, roomName: string): void;

@@ -10,6 +10,7 @@ import type { ResolvedOptions } from '../resolve-options.js';
 import type { WebSocketRoomManager } from '../rooms/room-manager.js';
 import { describeError } from '../routing/error-frame.js';
 import type { GatewayHooks } from '../routing/route.explorer.js';
+import type { UpgradeRequest } from '../upgrade-request.js';
 import type { JoinRoom } from '../websocket-options.js';
 import type { WebSocketClientManager } from './client-manager.js';
 import { Connection, type ConnectionHost } from './connection.js';
@@ -93,7 +94,7 @@ export class Connections {
     return this.#authenticated.has(client);
   }
 
-  accept(ws: ServerSocket, socket: Duplex, request: IncomingMessage, identity: Identity | null): Connection {
+  accept(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity | null): Connection {
     const user = identity?.user ?? null;
     const clientId = this.host.newClientId();
     const outbox = (ws.outbox = new Outbox(clientId, ws, socket, this.host.flusher));
@@ -103,6 +104,7 @@ export class Connections {
       lastActivity: Date.now(),
       user,
       ip: this.host.addressOf(request),
+      params: request.params,
     });
     if (user) this.#authenticated.add(client);
     this.#expiry.set(client, identity?.expiresAt);
@@ -165,7 +167,7 @@ export class Connections {
   }
 
   /** Tells the new client its id, then runs the hooks; its messages wait until they have finished. */
-  async #welcome(connection: Connection, request: IncomingMessage): Promise<void> {
+  async #welcome(connection: Connection, request: UpgradeRequest): Promise<void> {
     const { ws, clientId, client } = connection;
     const { heartbeat, events } = this.host.options;
     const user = client.user ? { userId: client.user.userId } : undefined;
@@ -173,7 +175,7 @@ export class Connections {
       connection.send({ type: 'system', action: 'connected', data: { clientId, ...(user && { user }), heartbeat } });
       await this.host.connected(client);
       const joinRoom: JoinRoom = (params) => this.host.joinRoom({ ws, ...params });
-      await events.onConnected?.({ ws, clientId, request, joinRoom });
+      await events.onConnected?.({ ws, clientId, request, params: client.params, joinRoom });
       for (const hook of this.host.hooks) await hook.handleConnection?.(ws, request);
       connection.ready();
     } catch (error) {

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { type Authentication, readToken } from '../auth/authentication.js';
@@ -9,6 +8,7 @@ import { decodeFrame, encodeFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { describeError, errorFrame } from '../routing/error-frame.js';
 import { cutAfterGrace } from './connections.js';
+import type { UpgradeRequest } from '../upgrade-request.js';
 import type { ServerSocket } from './server-socket.js';
 import { TimeoutQueue } from './timeout-queue.js';
 
@@ -17,7 +17,7 @@ export interface FirstMessagesHost {
   readonly maxDepth: number;
   authentication(): Authentication | undefined;
   /** The socket is a client from now on. @returns false when it was refused and is being closed */
-  admit(ws: ServerSocket, socket: Duplex, request: IncomingMessage, identity: Identity): boolean;
+  admit(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity): boolean;
   failed(error: unknown, place: string): void;
 }
 
@@ -42,7 +42,7 @@ export class FirstMessages {
     return this.#waiting.size;
   }
 
-  add(ws: ServerSocket, socket: Duplex, request: IncomingMessage): void {
+  add(ws: ServerSocket, socket: Duplex, request: UpgradeRequest): void {
     const behind: Message[] = [];
     let isFirst = true;
     const listen = (data: unknown, isBinary: boolean): void => {

@@ -1,9 +1,11 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { HttpException } from '@nestjs/common';
-import { AuthenticationError } from '../auth/identity.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import { describeError } from '../routing/error-frame.js';
+import type { Denial } from '../routing/connect-pipeline.js';
+import { describeError, statusOf } from '../routing/error-frame.js';
+import type { WrittenAnswer } from '../routing/upgrade-response.js';
+
+type Headers = Readonly<Record<string, string | readonly string[]>>;
 
 /** Why an upgrade isn't taken: an HTTP status, what its JSON body says, and further headers. */
 export class Refusal {
@@ -14,11 +16,28 @@ export class Refusal {
     readonly status: number,
     readonly code: string,
     readonly error: string,
-    readonly headers: Readonly<Record<string, string>> = {},
+    readonly headers: Headers = {},
+    /** What is answered instead of `{ code, error }`. */
+    readonly written?: WrittenAnswer,
   ) {}
 }
 
 export const STOPPING = new Refusal(503, ErrorCode.Unavailable, 'The server is stopping. Try again soon.');
+
+export const TOO_SLOW = new Refusal(
+  503,
+  ErrorCode.Unavailable,
+  'Finding out whether you may connect took too long. Try again.',
+);
+
+/** Headers that say how the answer itself is framed. */
+const OURS: ReadonlySet<string> = new Set([
+  'connection',
+  'content-type',
+  'content-length',
+  'transfer-encoding',
+  'upgrade',
+]);
 
 export const NOBODY = new Refusal(
   401,
@@ -27,10 +46,16 @@ export const NOBODY = new Refusal(
 );
 
 /** What a peer hears of something that was thrown before its upgrade. */
-export function refusalOf(error: unknown): Refusal {
-  const { error: text, code } = describeError(error);
-  if (error instanceof HttpException) return new Refusal(error.getStatus(), code, text);
-  return new Refusal(error instanceof AuthenticationError ? error.status : 500, code, text);
+export function refusalOf(error: unknown, headers: Headers = {}): Refusal {
+  const { error: text, code, details } = describeError(error);
+  const { retryAfterMs } = (details ?? {}) as { retryAfterMs?: unknown };
+  const later = typeof retryAfterMs === 'number' && { 'Retry-After': String(Math.ceil(retryAfterMs / 1_000)) };
+  return new Refusal(statusOf(error), code, text, { ...later, ...headers });
+}
+
+/** What a guard or its filter answered, else what the guard threw. */
+export function refusalOfDenial({ error, response: { written, headers } }: Denial): Refusal {
+  return written ? new Refusal(written.status, '', '', headers, written) : refusalOf(error, headers);
 }
 
 /** RFC 6455 section 4.4: a version we don't speak is answered with the one we do. */
@@ -42,17 +67,19 @@ export function badHandshake(error: Error, request: IncomingMessage): Refusal {
 }
 
 /** Answers with plain HTTP and ends the socket. A no-op when that has happened. */
-export function refuse(socket: Duplex, { status, code, error, headers }: Refusal): void {
+export function refuse(socket: Duplex, { status, code, error, headers, written }: Refusal): void {
   if (socket.destroyed || socket.writableEnded) return;
-  const body = JSON.stringify({ code, error });
+  const { type, body } = written ?? { type: 'application/json; charset=utf-8', body: JSON.stringify({ code, error }) };
+  const given = Object.entries(headers).filter(([name]) => !OURS.has(name.toLowerCase()));
+  const saysWhen = given.some(([name]) => name.toLowerCase() === 'retry-after');
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,
     'Connection: close',
-    'Content-Type: application/json; charset=utf-8',
+    `Content-Type: ${type}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     ...(status === 426 ? ['Upgrade: websocket', 'Sec-WebSocket-Version: 13'] : []),
-    ...(status === 503 && !('Retry-After' in headers) ? ['Retry-After: 5'] : []),
-    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    ...(status === 503 && !saysWhen ? ['Retry-After: 5'] : []),
+    ...given.flatMap(([name, value]) => [value].flat().map((one) => `${name}: ${one}`)),
   ];
   socket.once('finish', () => socket.destroy());
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);

@@ -3,6 +3,7 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import { ClientNotFoundError, ReservedKeyError } from '../errors.js';
 import type { BackpressureOptions } from '../protocol/delivery.js';
 import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
+import { NO_PARAMS, type PathParams } from '../protocol/path-pattern.js';
 
 /** Asks a client something, over its socket or by way of its node. */
 export interface Asker {
@@ -25,6 +26,7 @@ export interface ClientRecord {
   user?: WebSocketUser | null;
   /** Of a client of this node. */
   ip?: string | undefined;
+  params?: PathParams;
 }
 
 /**
@@ -37,6 +39,7 @@ const RESERVED = new Set([
   'lastActivity',
   'user',
   'ip',
+  'params',
   'roundTripMs',
   'roomName',
   'rooms',
@@ -53,6 +56,7 @@ export class RegisteredClient implements ConnectedClient {
   lastActivity: number;
   user: WebSocketUser | null;
   readonly ip: string | undefined;
+  readonly params: PathParams;
   roundTripMs: number | undefined = undefined;
   roomName: string | null = null;
   // oxlint-disable-next-line typescript/no-explicit-any -- metadata of the application's own types
@@ -66,6 +70,7 @@ export class RegisteredClient implements ConnectedClient {
     this.lastActivity = record.lastActivity;
     this.user = record.user ?? null;
     this.ip = record.ip;
+    this.params = record.params ?? NO_PARAMS;
     this.#surroundings = surroundings;
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { PathPattern } from '../protocol/path-pattern.js';
 import type { IdleSockets } from './idle-sockets.js';
 import { answerUnowned, pathOf, type UpgradeGate } from './upgrade.js';
 
@@ -9,7 +10,7 @@ export class UpgradeListener {
   readonly #known = new Map<unknown, (path: string) => boolean>();
   #attached: { httpServer: HttpServer; gate: UpgradeGate; idle: IdleSockets } | undefined;
 
-  constructor(private readonly path: string) {}
+  constructor(private readonly path: PathPattern) {}
 
   /** Another listener that can say whether a path is its own. */
   know(listener: unknown, ownsPath: (path: string) => boolean): void {
@@ -37,9 +38,18 @@ export class UpgradeListener {
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     this.#attached?.idle.upgraded(request);
     const path = pathOf(request);
-    if (path === this.path) this.#attached?.gate.handle(request, socket, head);
+    if (this.path.matches(path) && !this.#isElsewhere(path)) this.#attached?.gate.handle(request, socket, head);
     else if (this.#isUnowned(path)) answerUnowned(socket);
   };
+
+  /** A path that another listener names in full is its own, though ours, with a parameter, would fit. */
+  #isElsewhere(path: string): boolean {
+    for (const [listener, ownsPath] of this.#known) {
+      if (ownsPath(path) && this.#attached?.httpServer.listeners('upgrade').includes(listener as () => void))
+        return true;
+    }
+    return false;
+  }
 
   /** True when every listener is known and none of them takes the path: nobody would ever answer. */
   #isUnowned(path: string): boolean {

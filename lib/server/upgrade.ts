@@ -3,14 +3,19 @@ import type { Duplex } from 'node:stream';
 import type { WebSocketServer as WS } from 'ws';
 import type { Authentication } from '../auth/authentication.js';
 import type { Identity } from '../auth/identity.js';
+import { identityOfGuards, userForGuards } from '../auth/guarded-identity.js';
 import { OriginCheck } from '../auth/origins.js';
 import { redactError, redactUrl, tokensIn } from '../auth/tokens.js';
 import { InvalidStateError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ConnectionLimits } from '../limits/connection-limits.js';
+import type { PathPattern } from '../protocol/path-pattern.js';
 import type { ResolvedOptions } from '../resolve-options.js';
+import type { ConnectPipeline, Denial } from '../routing/connect-pipeline.js';
 import { describeError } from '../routing/error-frame.js';
-import { badHandshake, NOBODY, refuse, Refusal, refusalOf, STOPPING } from './refusal.js';
+import type { UpgradeRequest } from '../upgrade-request.js';
+import { GIVEN_UP, inTime } from './in-time.js';
+import { badHandshake, NOBODY, refuse, Refusal, refusalOf, refusalOfDenial, STOPPING, TOO_SLOW } from './refusal.js';
 import type { ServerSocket } from './server-socket.js';
 
 /** Whose token comes in a first message, after the upgrade. */
@@ -20,17 +25,20 @@ export const AWAITED = Symbol('awaited');
 export type Admitted = Identity | null | typeof AWAITED;
 
 export interface UpgradeHost {
-  readonly options: Pick<ResolvedOptions, 'path' | 'host' | 'origins' | 'auth' | 'maxConnections'>;
+  readonly options: Pick<ResolvedOptions, 'host' | 'origins' | 'auth' | 'connect' | 'maxConnections'>;
+  readonly path: PathPattern;
   readonly limits: ConnectionLimits;
   addressOf(request: IncomingMessage): string | undefined;
   connections(): number;
-  accepted(ws: ServerSocket, socket: Duplex, request: IncomingMessage, admitted: Admitted): void;
+  accepted(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, admitted: Admitted): void;
   /** Undefined where nobody has to say who they are. */
   authentication(): Authentication | undefined;
+  /** Undefined where there are none. */
+  guards(): ConnectPipeline | undefined;
   failed(error: unknown, place: string): void;
 }
 
-/** Decides about upgrade requests of our path, and leaves every other to its owner. */
+/** Decides about the upgrade requests of our path. */
 export class UpgradeGate {
   readonly #pending = new Set<Duplex>();
   readonly #origins: OriginCheck;
@@ -46,12 +54,11 @@ export class UpgradeGate {
 
   /** A listener for the HTTP server's `upgrade` event. Never throws, never rejects. */
   readonly handle = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (pathOf(request) !== this.host.options.path) return;
     // Node removes its own listener at the upgrade: without one, a reset would end the process.
     socket.on('error', () => socket.destroy());
     this.#pending.add(socket);
     socket.once('close', () => this.#pending.delete(socket));
-    this.#decide(request, socket, head).catch((error: unknown) => {
+    this.#decide(request as UpgradeRequest, socket, head).catch((error: unknown) => {
       this.host.failed(error, 'the upgrade');
       refuse(socket, new Refusal(500, ErrorCode.Internal, 'Something went wrong on the server.'));
     });
@@ -63,27 +70,41 @@ export class UpgradeGate {
     for (const socket of this.#pending) refuse(socket, STOPPING);
   }
 
-  async #decide(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  async #decide(request: UpgradeRequest, socket: Duplex, head: Buffer): Promise<void> {
     const refusal = this.#isStopping ? STOPPING : this.#check(request, socket);
     if (refusal) return refuse(socket, refusal);
-    const admitted = await this.#authenticate(request, socket);
+    const identified = await this.#authenticate(request, socket);
+    const admitted = identified instanceof Refusal ? identified : await this.#guard(request, socket, identified);
     if (socket.destroyed || socket.writableEnded) return;
     if (admitted instanceof Refusal) return refuse(socket, admitted);
     const late = this.#checkCapacity() ?? this.#checkUser(admitted);
     if (late) return refuse(socket, late);
-    if (this.host.authentication()) request.url = redactUrl(request.url ?? ''); // hooks may log it
+    if (this.host.authentication() ?? this.host.guards()) request.url = redactUrl(request.url ?? ''); // hooks may log it
     this.wss.handleUpgrade(request, socket, head, (ws) => {
       this.#pending.delete(socket);
       this.host.accepted(ws as ServerSocket, socket, request, admitted);
     });
   }
 
-  #check(request: IncomingMessage, socket: Duplex): Refusal | undefined {
-    return this.#checkAddress(request, socket) ?? this.#checkHeaders(request) ?? this.#checkCapacity();
+  #check(request: UpgradeRequest, socket: Duplex): Refusal | undefined {
+    return (
+      this.#checkAddress(request, socket) ??
+      this.#checkPath(request) ??
+      this.#checkHeaders(request) ??
+      this.#checkCapacity()
+    );
+  }
+
+  #checkPath(request: UpgradeRequest): Refusal | undefined {
+    const params = this.host.path.read(pathOf(request));
+    if (!params) return new Refusal(400, ErrorCode.BadRequest, 'The path is not encoded as a URL is.');
+    request.params = params;
+    request.ip = this.host.addressOf(request);
+    return undefined;
   }
 
   /** Before all else: a refused handshake costs something, too. */
-  #checkAddress(request: IncomingMessage, socket: Duplex): Refusal | undefined {
+  #checkAddress(request: UpgradeRequest, socket: Duplex): Refusal | undefined {
     const over = this.host.limits.admit(this.host.addressOf(request), socket);
     if (!over) return undefined;
     if (over.kind === 'connections')
@@ -100,7 +121,7 @@ export class UpgradeGate {
     return new Refusal(429, ErrorCode.ConnectionLimit, 'You have too many connections. Close one first.');
   }
 
-  #checkHeaders(request: IncomingMessage): Refusal | undefined {
+  #checkHeaders(request: UpgradeRequest): Refusal | undefined {
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
       return new Refusal(426, ErrorCode.UpgradeRequired, 'This path speaks WebSocket only.');
     }
@@ -117,49 +138,63 @@ export class UpgradeGate {
   }
 
   /** RFC 6455 section 10.2: a browser always sends `Origin`, so an absent one is no browser's, unless it hides it. */
-  #isOriginAllowed(request: IncomingMessage): boolean {
+  #isOriginAllowed(request: UpgradeRequest): boolean {
     const { origin } = request.headers;
     if (origin === undefined) return this.host.authentication()?.reliesOnCookies(request) !== true;
     return this.#origins.allows(origin, request);
   }
 
-  async #authenticate(request: IncomingMessage, socket: Duplex): Promise<Admitted | Refusal> {
+  async #authenticate(request: UpgradeRequest, socket: Duplex): Promise<Admitted | Refusal> {
     const { auth } = this.host.options;
     const authentication = this.host.authentication();
     if (!auth) return null;
     if (!authentication) throw new InvalidStateError('load() failed, so nobody can be told apart. Mend what it said.');
-    const found = await this.#inTime(request, socket, auth.timeoutMs, () => authentication.authenticate(request));
+    const found = await this.#inTime(request, socket, { name: 'auth.authenticate', timeoutMs: auth.timeoutMs }, () =>
+      authentication.authenticate(request),
+    );
     if (found !== null) return found;
     if (authentication.takesFirstMessage) return AWAITED;
     return auth.required ? NOBODY : null;
   }
 
-  /** Waits no longer than the peer does: a socket that closes leaves no timer and nothing in memory. */
+  /** Guards may refuse, and say who it is where nobody else does; they can't change who authentication says it is. */
+  async #guard(request: UpgradeRequest, socket: Duplex, admitted: Admitted): Promise<Admitted | Refusal> {
+    const guards = this.host.guards();
+    if (!guards || socket.destroyed || socket.writableEnded) return admitted;
+    const { auth, connect } = this.host.options;
+    const step = { name: 'connect.guards', timeoutMs: connect.timeoutMs };
+    request.user = userForGuards(admitted === AWAITED ? null : admitted);
+    const decided = await this.#inTime(request, socket, step, async (signal): Promise<Admitted | Refusal> => {
+      const denial = await guards.refuses(request, signal);
+      if (denial) return this.#denied(request, denial);
+      return auth ? admitted : identityOfGuards(request.user);
+    });
+    if (!(decided instanceof Refusal)) request.user = userForGuards(decided === AWAITED ? null : decided);
+    return decided;
+  }
+
+  #denied(request: UpgradeRequest, denial: Denial): Refusal {
+    if (!denial.response.headersSent && !describeError(denial.error).isMeantForPeer)
+      this.#report(request, denial.error, 'connect.guards');
+    return refusalOfDenial(denial);
+  }
+
+  #report(request: UpgradeRequest, error: unknown, place: string): void {
+    this.host.failed(redactError(error, tokensIn(request, this.host.options.auth?.cookieName)), place);
+  }
+
   async #inTime<T>(
-    request: IncomingMessage,
+    request: UpgradeRequest,
     socket: Duplex,
-    timeoutMs: number,
-    work: () => Promise<T>,
+    { name, timeoutMs }: { name: string; timeoutMs: number },
+    work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T | Refusal> {
-    const unavailable = new Refusal(503, ErrorCode.Unavailable, 'Authentication took too long. Try again.');
-    let giveUp!: () => void;
-    const ended = new Promise<Refusal>((resolve) => (giveUp = () => resolve(unavailable)));
-    const timer = setTimeout(giveUp, timeoutMs);
-    socket.once('close', giveUp);
-    const stopWatching = destroyAtEnd(socket);
     try {
-      return await Promise.race([work(), ended]);
+      const found = await inTime(socket, timeoutMs, work);
+      return found === GIVEN_UP ? TOO_SLOW : found;
     } catch (error) {
-      if (!describeError(error).isMeantForPeer)
-        this.host.failed(
-          redactError(error, tokensIn(request, this.host.options.auth?.cookieName)),
-          'auth.authenticate',
-        );
+      if (!describeError(error).isMeantForPeer) this.#report(request, error, name);
       return refusalOf(error);
-    } finally {
-      clearTimeout(timer);
-      socket.off('close', giveUp);
-      stopWatching();
     }
   }
 }
@@ -175,12 +210,4 @@ export function answerUnowned(socket: Duplex): void {
   socket.on('error', () => socket.destroy());
   socket.once('finish', () => socket.destroy());
   socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-}
-
-/** Nobody reads from the socket yet: unwatched, a peer that leaves would go unnoticed until we answer. */
-function destroyAtEnd(socket: Duplex): () => void {
-  const look = (): unknown => socket.read(0); // takes nothing; raises 'end' when nothing lies before it
-  const leave = (): unknown => socket.destroy();
-  socket.on('readable', look).once('end', leave);
-  return () => socket.off('readable', look).off('end', leave);
 }

@@ -11,20 +11,24 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import { ClientNotFoundError, InvalidOptionsError, InvalidStateError, PeerError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
+import type { FindInstance } from '../find-instance.js';
+import { ConnectPipeline } from '../routing/connect-pipeline.js';
 import { describeError } from '../routing/error-frame.js';
 import type { ClientRecord } from '../cluster/replica.js';
 import { nodeIdOf } from '../cluster/channels.js';
 import { addressReader } from '../limits/client-address.js';
 import { ConnectionLimits } from '../limits/connection-limits.js';
 import { MessageLimits } from '../limits/message-limits.js';
-import type { Audience } from '../protocol/delivery.js';
+import type { Audience, BackpressureOptions } from '../protocol/delivery.js';
 import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import { PathPattern } from '../protocol/path-pattern.js';
 import { DEFAULTS, type ResolvedOptions, resolveOptions } from '../resolve-options.js';
 import { NO_RESOURCES, type Resources } from '../resources.js';
 import { WebSocketRoomManager } from '../rooms/room-manager.js';
 import type { RouteCall } from '../routing/route-call.js';
 import type { Explored, GatewayHooks } from '../routing/route.explorer.js';
+import { authorizeJoinOf } from '../routing/room-authorizer.js';
 import { Router } from '../routing/router.js';
 import { addSystemRoutes, type JoinRequest } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
@@ -40,7 +44,7 @@ import { type BackpressureCounters, Flusher } from './flusher.js';
 import { Heartbeat } from './heartbeat.js';
 import { IdleSockets } from './idle-sockets.js';
 import { Membership } from './membership.js';
-import { type BackpressureOptions, encode, Outgoing, plainError, type SendOptions } from './outgoing.js';
+import { encode, Outgoing, plainError, type SendOptions } from './outgoing.js';
 import { Presence } from './presence.js';
 import type { RegisteredClient } from './registered-client.js';
 import { ServerSocket } from './server-socket.js';
@@ -56,6 +60,8 @@ export interface ServerDependencies {
   httpServer?: () => HttpServer | undefined;
   /** Finds or makes what `auth.useClass` and `auth.useExisting` name. */
   authenticator?: (options: Pick<AuthOptions, 'useClass' | 'useExisting'>) => Promise<WebSocketAuthenticator>;
+  /** Finds or makes the classes that `connect` and `rooms.authorizeJoin` name. */
+  instance?: FindInstance;
 }
 
 type SentData = Record<string, unknown>;
@@ -113,6 +119,8 @@ export class WebSocketServer {
   readonly #connections: Connections;
   readonly #firstMessages: FirstMessages;
   #authentication: Authentication | undefined;
+  #guards: ConnectPipeline | undefined;
+  readonly #path: PathPattern;
   readonly #report: ErrorReport;
   readonly #outgoing: Outgoing;
   readonly #flusher: Flusher;
@@ -137,7 +145,8 @@ export class WebSocketServer {
     const { messages, rooms, clientList, path, events, backpressure, delivery } = this.options;
     this.#dependencies = dependencies;
     this.#report = new ErrorReport(events);
-    this.#listener = new UpgradeListener(path);
+    this.#path = new PathPattern(path);
+    this.#listener = new UpgradeListener(this.#path);
     this.#addressOf = addressReader(this.options.trustProxy);
     this.#connectionLimits = new ConnectionLimits(
       this.options.limits,
@@ -155,6 +164,7 @@ export class WebSocketServer {
     this.clientManager = new WebSocketClientManager({
       roomsOf: (clientId) => this.roomManager.getClientRooms({ clientId }),
       publicFields: clientList.publicFields,
+      send: (clientId, message, options) => this.send({ kind: 'clients', clientIds: [clientId] }, message, options),
       listener: this.#presence,
     });
     this.#local = new LocalDelivery({
@@ -261,7 +271,7 @@ export class WebSocketServer {
       type,
       action,
       place: `route('${type}', '${action}')`,
-      handler: async (call) => call.take(await handler(call.ws, call.clientId, call.data)),
+      handler: (call) => call.take(handler(call.ws, call.clientId, call.data)),
     });
   }
 
@@ -274,10 +284,13 @@ export class WebSocketServer {
     if (this.#isLoaded) return;
     this.#isLoaded = true;
     this.resources = this.#dependencies.resources?.() ?? NO_RESOURCES;
-    const { rooms, subscriberEventHandler, printRoutes, path, auth } = this.options;
+    const { rooms, subscriberEventHandler, printRoutes, path, auth, connect } = this.options;
+    const { instance } = this.#dependencies;
     if (auth) this.#authentication = await this.#authenticationOf(auth);
+    if (connect.guards.length > 0) this.#guards = await ConnectPipeline.of(connect, instance);
     addSystemRoutes(this.#router, {
       ...rooms,
+      authorizeJoin: await authorizeJoinOf(rooms.authorizeJoin, instance),
       join: (client, request) => this.#membership.joinByItself(client, request),
       leave: (client, roomName) => this.#presence.leaveByItself(client, roomName),
       ...(this.#authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
@@ -307,7 +320,7 @@ export class WebSocketServer {
       await this.#starting;
       return { server: this.#running };
     }
-    if (this.options.auth && !this.#authentication)
+    if ((this.options.auth && !this.#authentication) || (this.options.connect.guards.length > 0 && !this.#guards))
       throw new InvalidStateError(
         'start() was called before load() had finished, or after it failed. Mend what load() threw.',
       );
@@ -520,6 +533,8 @@ export class WebSocketServer {
         else this.#connections.accept(ws, socket, request, admitted);
       },
       authentication: () => this.#authentication,
+      guards: () => this.#guards,
+      path: this.#path,
       failed: (error, place) => this.#report.failed(error, place),
     });
     try {

@@ -1,0 +1,15 @@
+import { createParamDecorator, type ExecutionContext, type PipeTransform, type Type } from '@nestjs/common';
+import type { ConnectedClient, RoutedCall } from './connected-client.js';
+
+type Pipe = Type<PipeTransform> | PipeTransform;
+
+/**
+ * Injects a parameter of the path the sender connected to: `@ConnectionParam('tenant')` with `path: '/ws/:tenant'`. Without a
+ * name, all of them. Undefined for a name that the path doesn't have.
+ */
+export const ConnectionParam: (name?: string, ...pipes: Pipe[]) => ParameterDecorator = createParamDecorator(
+  (name: string | undefined, context: ExecutionContext) => {
+    const { params } = context.getArgByIndex<RoutedCall>(2).client as Partial<ConnectedClient>;
+    return name === undefined ? params : params?.[name];
+  },
+);
