@@ -1,7 +1,7 @@
 import type { ArgumentsHost, ContextType } from '@nestjs/common';
 import type { ExternalContextCreator } from '@nestjs/core';
 import { isObservable } from 'rxjs';
-import { isAsyncIterable, type RouteCall } from './route-call.js';
+import { isAsyncIterable, isPromise, type RouteCall } from './route-call.js';
 
 /** Nest's own key for parameter decorators; not exported from a package root. */
 const ROUTE_ARGS_METADATA = '__routeArguments__';
@@ -32,7 +32,24 @@ const paramsFactory = {
 type AnyFunction = (...args: unknown[]) => unknown;
 
 interface FilterRunner {
+  filters?: readonly unknown[];
   invokeCustomFilters(exception: unknown, host: ArgumentsHost): unknown;
+}
+
+/** A parameter of a handler, as Nest hands it to its pipes. */
+interface Param {
+  index: number;
+  pipes: unknown[];
+  extractValue(...args: unknown[]): unknown;
+}
+
+/** What Nest found around one method, overheard while it wraps it. */
+interface Found {
+  guards?: unknown[];
+  pipes?: unknown[];
+  interceptors?: unknown[];
+  filters?: FilterRunner;
+  params?: Param[];
 }
 
 /** What we lean on inside ExternalContextCreator. `nest-pipeline.test.ts` fails when a new Nest moves it. */
@@ -47,6 +64,9 @@ interface Internals {
       type: string,
     ): Promise<unknown>;
   };
+  interceptorsContextCreator: { create(...args: unknown[]): unknown[] };
+  createGuardsFn(guards: unknown[], ...more: unknown[]): unknown;
+  createPipesFn(pipes: unknown[], params: Param[]): unknown;
   externalErrorProxy: {
     createProxy(target: AnyFunction, filters: FilterRunner, type: ContextType): AnyFunction;
   };
@@ -59,12 +79,32 @@ interface Internals {
  */
 export class NestPipeline {
   readonly #creator: ExternalContextCreator;
+  #found: Found = {};
 
   constructor(creator: ExternalContextCreator) {
     const internals = creator as unknown as Internals;
     this.#creator = Object.create(creator, {
       interceptorsConsumer: { value: streaming(internals.interceptorsConsumer) },
-      externalErrorProxy: { value: { createProxy: runFilters } },
+      interceptorsContextCreator: {
+        value: {
+          create: (...args: unknown[]) =>
+            (this.#found.interceptors = internals.interceptorsContextCreator.create(...args)),
+        },
+      },
+      createGuardsFn: {
+        value: (guards: unknown[], ...more: unknown[]) =>
+          internals.createGuardsFn((this.#found.guards = guards), ...more),
+      },
+      createPipesFn: {
+        value: (pipes: unknown[], params: Param[]) =>
+          internals.createPipesFn((this.#found.pipes = pipes), (this.#found.params = params)),
+      },
+      externalErrorProxy: {
+        value: {
+          createProxy: (target: AnyFunction, filters: FilterRunner, type: ContextType) =>
+            runFilters(target, (this.#found.filters = filters), type),
+        },
+      },
     }) as ExternalContextCreator;
   }
 
@@ -76,6 +116,7 @@ export class NestPipeline {
     inquirerId?: string,
   ): (call: RouteCall) => unknown {
     const method = (instance as Record<string, AnyFunction>)[methodName] as AnyFunction;
+    this.#found = {};
     const run = this.#creator.create(
       instance,
       method,
@@ -87,8 +128,31 @@ export class NestPipeline {
       { guards: true, interceptors: true, filters: true },
       'ws',
     ) as AnyFunction;
+    const params = paramsOfBare(this.#found);
+    if (params) return (call) => callBare(instance, method, params, call);
     return (call) => run(call.ws, call.data, call, `${call.type}/${call.action}`);
   }
+}
+
+/** The parameters of a method with nothing around it. Undefined where something is, or where Nest told less than all. */
+function paramsOfBare({ guards, pipes, interceptors, filters, params }: Found): Param[] | undefined {
+  if (guards?.length !== 0 || pipes?.length !== 0 || interceptors?.length !== 0) return undefined;
+  if (filters?.filters?.length !== 0 || !params || params.length === 0) return undefined;
+  return params.every((param) => param.pipes.length === 0) ? params : undefined;
+}
+
+/** Without guards, pipes, interceptors and filters nothing need be awaited: the handler is called where the message came in. */
+function callBare(instance: object, method: AnyFunction, params: Param[], call: RouteCall): unknown {
+  const pattern = `${call.type}/${call.action}`;
+  const args: unknown[] = [];
+  let isWaiting = false;
+  for (const { index, extractValue } of params) {
+    const value = extractValue(call.ws, call.data, call, pattern);
+    args[index] = value;
+    isWaiting ||= isPromise(value);
+  }
+  if (isWaiting) return Promise.all(args).then((values) => call.take(method.apply(instance, values)));
+  return call.take(method.apply(instance, args));
 }
 
 /** A method without parameter decorators is given some, under a key of our own that nobody else reads. */

@@ -57,8 +57,9 @@ export class RouteCall implements RoutedCall {
     this.isStream = true;
   }
 
-  /** What a handler itself returned: an Observable or an async iterable streams. */
+  /** What a handler itself returned, or promised: an Observable or an async iterable streams. */
   take(result: unknown): unknown {
+    if (isPromise(result)) return result.then((value) => this.take(value));
     if (isObservable(result)) this.startStream();
     return this.consume(result);
   }
@@ -143,3 +144,6 @@ export class RouteCall implements RoutedCall {
 export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }
+
+export const isPromise = (value: unknown): value is PromiseLike<unknown> =>
+  typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';

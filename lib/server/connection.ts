@@ -7,7 +7,7 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import type { RequestId } from '../protocol/message.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { describeError, errorFrame } from '../routing/error-frame.js';
-import { RouteCall, type RoutePeer, STREAMED } from '../routing/route-call.js';
+import { isPromise, RouteCall, type RoutePeer, STREAMED } from '../routing/route-call.js';
 import type { MessageLimits } from '../limits/message-limits.js';
 import type { Meter } from '../limits/meter.js';
 import type { Router } from '../routing/router.js';
@@ -41,9 +41,6 @@ export class Connection implements RoutePeer {
   isPaused = false;
   hasSpoken = false;
   meter: Meter | undefined;
-  /** 0 while no ping is under way. */
-  pingSentAt = 0;
-  pongSeenAt = Date.now();
   /** Settles when the connection's hooks have finished. */
   opened: Promise<void> = Promise.resolve();
   // Made when they are first needed: an idle connection has none of them.
@@ -94,16 +91,6 @@ export class Connection implements RoutePeer {
       default:
         return frame satisfies never;
     }
-  }
-
-  pongReceived(): void {
-    this.pingSentAt = 0;
-    this.pongSeenAt = this.client.lastActivity = Date.now();
-  }
-
-  ping(now: number): void {
-    this.pingSentAt = now;
-    this.ws.ping();
   }
 
   /** @throws {NotSerializableError} */
@@ -196,7 +183,7 @@ export class Connection implements RoutePeer {
     }
     if (this.isPaused && (this.#waiting?.length ?? 0) <= this.host.messages.maxQueued / 2) {
       this.isPaused = false;
-      this.pongReceived(); // its pong may be among what we didn't read
+      this.client.lastActivity = Date.now(); // its pong may be among what we didn't read
       this.ws.resume();
     }
   }
@@ -215,8 +202,10 @@ export class Connection implements RoutePeer {
   }
 
   #wait(call: RouteCall, result: PromiseLike<unknown>): void {
-    (this.#running ??= new Set()).add(call);
-    this.host.timeouts.add(call);
+    if (!call.isStream) {
+      (this.#running ??= new Set()).add(call);
+      this.host.timeouts.add(call);
+    }
     void this.#finish(call, result);
   }
 
@@ -271,9 +260,6 @@ export class Connection implements RoutePeer {
     this.host.disconnect(this.client, code, reason);
   }
 }
-
-const isPromise = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
 
 /** The details of a thrown error may have no JSON form; the error itself still must arrive. */
 function encodeError(frame: ReturnType<typeof errorFrame>): string {
