@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildOurs, OUT } from './build.js';
 import { chart } from './chart.js';
+import { foreignLoad } from './foreign-load.js';
 import { findBun, hasPeers, PEER_NAMES, type PeerName } from './peers.js';
 import { machine, markdownTable, resultsOf, short } from './report.js';
 import { selfTest } from './self-test.js';
@@ -43,6 +44,7 @@ if (against.includes('bun') && !setting.bun) console.info('Bun has no binary for
 pinToOthers();
 const samples: Sample[] = [];
 const flaws: string[] = [];
+const foreign: number[] = [];
 const began = Date.now();
 const interruption = new AbortController();
 // What runs then is given up, and ends its Redis; what there is by then is reported.
@@ -58,6 +60,7 @@ async function playRound(name: string, round: number): Promise<void> {
   const { peers, run } = WORKLOADS[name] as (typeof WORKLOADS)[string];
   for (const peer of peers) {
     if (!against.includes(peer) || (peer === 'bun' && !setting.bun) || interruption.signal.aborted) continue;
+    foreign.push(await foreignLoad());
     const stage = new Stage(peer, setting);
     interruption.signal.addEventListener('abort', () => void stage.stop(), { once: true });
     try {
@@ -82,12 +85,14 @@ function report(): void {
   const minutes = ((Date.now() - began) / 60_000).toFixed(1);
   const date = new Date().toISOString().slice(0, 10);
   const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '');
-  const text = `${date}, ${machine()}, ${minutes} minutes, median of ${rounds}: \`${command}\`\n\n${table}\n\n${NOTES}\n`;
+  const busy = Math.round((foreign.reduce((sum, share) => sum + share, 0) / Math.max(1, foreign.length)) * 100);
+  const quiet = `Between the workloads the machine was ${busy} % busy with other things.`;
+  const text = `${date}, ${machine()}, ${minutes} minutes, median of ${rounds}: \`${command}\`\n\n${table}\n\n${NOTES} ${quiet}\n`;
   mkdirSync(OUT, { recursive: true }); // with --dist nothing was built
   writeFileSync(`${OUT}/results.md`, text);
   writeFileSync(
     `${OUT}/results.json`,
-    `${JSON.stringify({ date, machine: machine(), command, results, samples, flaws }, null, 1)}\n`,
+    `${JSON.stringify({ date, machine: machine(), command, busy, results, samples, flaws }, null, 1)}\n`,
   );
   console.info(`\n${text}`);
   if (flaws.length > 0) console.info(`What came wrong:\n${flaws.join('\n')}`);
