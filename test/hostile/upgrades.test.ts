@@ -14,6 +14,10 @@ async function expectPeace(app: ChildApp, bystander: Peer): Promise<void> {
   expect(alone.errors).toEqual([]);
 }
 
+/** A connect succeeds in the kernel, before the server takes it. */
+const untilAccepted = (app: ChildApp, count: number) =>
+  app.untilStats(({ resources }) => resources['TCPSocketWrap'] === count, 10_000);
+
 /** What was written before this began has been read by the server once it resolves. */
 async function untilRead(bystander: Peer): Promise<void> {
   // Twice: one turn of the server may answer the bystander before it reads from the other socket.
@@ -32,9 +36,9 @@ describe('R2: a reset at every byte', () => {
   it('of the handshake, and while authentication is under way', async () => {
     const { length } = handshakeBytes(app.port);
     const peers = await Promise.all(Array.from({ length: length + 1 }, () => RawPeer.connect(app.port)));
+    await untilAccepted(app, length + 2);
     peers.forEach((peer, at) => peer.write(handshakeBytes(app.port).subarray(0, at)));
     await untilRead(bystander);
-    expect((await app.stats()).resources['TCPSocketWrap']).toBe(length + 2);
     for (const peer of peers) peer.reset();
     await expectPeace(app, bystander);
   });
@@ -42,6 +46,7 @@ describe('R2: a reset at every byte', () => {
   it('of an upgrade that is accepted, written bit by bit', async () => {
     const bytes = handshakeBytes(app.port, { headers: { Authorization: 'yes' } });
     const peers = await Promise.all(Array.from({ length: bytes.length }, () => RawPeer.connect(app.port)));
+    await untilAccepted(app, bytes.length + 1);
     await Promise.all(
       peers.map(async (peer, at) => {
         peer.write(bytes.subarray(0, at));
@@ -87,8 +92,7 @@ describe('R2: half-done upgrades', () => {
           }
           expect((await bystander.request('test', 'echo', lot)).response).toBe(lot);
         }
-        const { resources } = await app.untilStats((stats) => stats.resources['TCPSocketWrap'] === count + 1);
-        expect(resources['TCPSocketWrap']).toBe(count + 1);
+        await untilAccepted(app, count + 1);
         for (const peer of peers) peer.reset();
         await expectPeace(app, bystander);
       };
