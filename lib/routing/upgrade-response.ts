@@ -33,6 +33,11 @@ export class UpgradeResponse {
     return this.headersSent;
   }
 
+  /** Fastify's way to Node's response. */
+  get raw(): this {
+    return this;
+  }
+
   /** Undefined when nobody answered. A status that refuses nothing counts as 403. */
   get written(): WrittenAnswer | undefined {
     if (this.#body === undefined) return undefined;

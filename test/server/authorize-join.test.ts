@@ -1,0 +1,141 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { ForbiddenException, HttpException, Inject, Injectable, Scope } from '@nestjs/common';
+import { type JoinQuestion, type RoomAuthorizer, type WebSocketOptions, WebSocketServer } from '../../lib/index.js';
+import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
+
+type Authorize = NonNullable<NonNullable<WebSocketOptions['rooms']>['authorizeJoin']>;
+
+@Injectable()
+class Invitations {
+  readonly list = new Set(['private:lobby']);
+}
+
+@Injectable()
+class Authorizer implements RoomAuthorizer {
+  static made = 0;
+  static asked: JoinQuestion[] = [];
+  constructor(@Inject(Invitations) private readonly invitations: Invitations) {
+    Authorizer.made++;
+    Authorizer.asked = [];
+  }
+
+  async authorizeJoin(question: JoinQuestion): Promise<boolean> {
+    Authorizer.asked.push(question);
+    return this.invitations.list.has(question.roomName);
+  }
+}
+
+describe('who may join', () => {
+  let running: RunningApp;
+  afterEach(() => running.close());
+
+  const start = async (authorizeJoin?: Authorize, more: AppOptions = {}): Promise<void> => {
+    running = await startApp({ ...more, options: { rooms: { ...(authorizeJoin && { authorizeJoin }) } } });
+  };
+
+  const codeOf = async (roomName: string, authorizeJoin?: Authorize): Promise<unknown> => {
+    await start(authorizeJoin);
+    const peer = await running.connect();
+    const { data, response } = await peer.request('system', 'joinRoom', { roomName });
+    expect(running.rooms.getRoomClients({ roomName })).toEqual(response ? [peer.clientId] : []);
+    return data?.code ?? response.success;
+  };
+
+  it('anybody, where the name is public and nobody was named to decide', async () => {
+    expect(await codeOf('lobby')).toBe(true);
+  });
+
+  it.each(['private:lobby', 'user:7', 'system:x'])('nobody by itself, where the name is %s', async (roomName) => {
+    expect(await codeOf(roomName)).toBe('ROOM_FORBIDDEN');
+    const peer = await running.connect();
+    await running.server.joinRoom({ clientId: peer.clientId, roomName });
+    expect(running.rooms.getRoomClients({ roomName })).toEqual([peer.clientId]);
+  });
+
+  it.each<[string, Authorize, unknown]>([
+    ['true', () => true, true],
+    ['a promise of true', async () => true, true],
+    ['false', () => false, 'ROOM_FORBIDDEN'],
+    ['a promise of false', async () => false, 'ROOM_FORBIDDEN'],
+    ['nothing', (() => undefined) as never, 'ROOM_FORBIDDEN'],
+    ['what is true only to JavaScript', (() => 'yes') as never, 'ROOM_FORBIDDEN'],
+    ['an exception', fails(new ForbiddenException('Not you.')), 'FORBIDDEN'],
+    [
+      'an exception with a code',
+      fails(new HttpException({ code: 'NOT_INVITED', message: 'Not you.' }, 403)),
+      'NOT_INVITED',
+    ],
+    ['a bug', fails(new Error('SECRET')), 'INTERNAL'],
+  ])('whom a function lets in, of every room: %s', async (_, authorizeJoin, expected) => {
+    expect(await codeOf('lobby', authorizeJoin)).toBe(expected);
+    expect(running.errors.map(({ message }) => message)).toEqual(expected === 'INTERNAL' ? ['SECRET'] : []);
+  });
+
+  it('whom a class lets in: the instance that the application provides', async () => {
+    Authorizer.made = 0;
+    await start(Authorizer, { providers: [Invitations, Authorizer] });
+    const peer = await running.connect();
+    await peer.join('private:lobby', { password: 'x' });
+    expect((await peer.request('system', 'joinRoom', { roomName: 'public' })).data.code).toBe('ROOM_FORBIDDEN');
+    expect(Authorizer.made).toBe(1);
+    expect(Authorizer.asked).toEqual([
+      {
+        client: running.clients.getClient(peer),
+        roomName: 'private:lobby',
+        data: { roomName: 'private:lobby', password: 'x' },
+      },
+      expect.objectContaining({ roomName: 'public' }),
+    ]);
+  });
+
+  it('whom a class lets in that the module makes', async () => {
+    @Injectable()
+    class Own implements RoomAuthorizer {
+      authorizeJoin = ({ client }: JoinQuestion): boolean => client.params['tenant'] === undefined;
+    }
+    await start(Own);
+    await (await running.connect()).join('private:x');
+  });
+
+  it('is not asked for a name that no room may have', async () => {
+    await start(fails(new Error('asked')));
+    const peer = await running.connect();
+    for (const roomName of ['', 'a b', 'x'.repeat(129), 7, null]) {
+      expect((await peer.request('system', 'joinRoom', { roomName })).data.code).toBe('ROOM_NAME_INVALID');
+    }
+    expect(running.errors).toEqual([]);
+  });
+
+  it.each<[string, Authorize, AppOptions, string]>([
+    [
+      'a class without what it needs',
+      Authorizer,
+      {},
+      '"rooms.authorizeJoin" names Authorizer, which can\'t be made here',
+    ],
+    ['a class of another kind', Invitations as never, {}, 'has no method authorizeJoin({ client, roomName, data })'],
+    ['a text', 'Authorizer' as never, {}, '"rooms.authorizeJoin" must be a function, or a class'],
+  ])('ends the start when it cannot work: %s', async (_, authorizeJoin, more, message) => {
+    await expect(start(authorizeJoin, more)).rejects.toThrow(message);
+    running = await startApp();
+  });
+
+  it('ends the start when it is request-scoped', async () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class Scoped extends Authorizer {}
+    await expect(start(Scoped, { providers: [Invitations, Scoped] })).rejects.toThrow('which is request-scoped');
+    running = await startApp();
+  });
+
+  it('is a function on a server without Nest', async () => {
+    const server = new WebSocketServer({ rooms: { authorizeJoin: Authorizer } });
+    await expect(server.load()).rejects.toThrow('only a Nest application can make: give a function');
+    running = await startApp();
+  });
+});
+
+function fails(error: Error): () => never {
+  return () => {
+    throw error;
+  };
+}
