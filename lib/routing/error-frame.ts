@@ -77,18 +77,31 @@ function describeWsException(thrown: WsException): ThrownError {
   };
 }
 
-/** Nest's body is a text, or `{ message, error?, code?, details?, … }`; ValidationPipe's `message` is a list. */
+/**
+ * Nest's body is a text, or `{ message, error?, code?, details?, … }`. ValidationPipe's `message` is a list, and pipes of schema
+ * libraries call theirs `errors`.
+ */
 function describeHttpException(thrown: HttpException): ThrownError {
   const status = thrown.getStatus();
-  const fields = fieldsOf(thrown.getResponse());
-  const isValidation = Array.isArray(fields['message']);
-  const code = CODE_OF_STATUS[status] ?? (status >= 500 ? ErrorCode.Internal : ErrorCode.BadRequest);
+  const { message, errors, code, details } = fieldsOf(thrown.getResponse());
+  const isList = Array.isArray(message);
+  const issues = isList ? message : status === 400 || status === 422 ? errors : undefined;
+  const isValidation = Array.isArray(issues);
+  const usual = CODE_OF_STATUS[status] ?? (status >= 500 ? ErrorCode.Internal : ErrorCode.BadRequest);
   return {
-    error: isValidation ? 'The data did not pass validation.' : thrown.message,
-    code: isCode(fields['code']) ? fields['code'] : isValidation ? ErrorCode.ValidationFailed : code,
-    details: isValidation ? fields['message'] : fields['details'],
+    error: isList ? 'The data did not pass validation.' : thrown.message,
+    code: isCode(code) ? code : isValidation ? ErrorCode.ValidationFailed : usual,
+    details: isValidation && (isList || details === undefined) ? issues.map(issueOf) : details,
     isMeantForPeer: true,
   };
+}
+
+/** Of class-validator's own error object what is wrong, without the values that were sent. */
+function issueOf(issue: unknown): unknown {
+  const { property, constraints, children } = fieldsOf(issue);
+  if (typeof property !== 'string' || (constraints === undefined && children === undefined)) return issue;
+  const inner = Array.isArray(children) ? children.map(issueOf) : [];
+  return { property, ...(constraints !== undefined && { constraints }), ...(inner.length > 0 && { children: inner }) };
 }
 
 const fieldsOf = (value: unknown): Record<string, unknown> =>
