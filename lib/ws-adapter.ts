@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { INestApplicationContext } from '@nestjs/common';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { isOurs } from './routing/stock-gateway.js';
-import { pathOf } from './server/upgrade.js';
+import { pathOf } from './server/upgrade-path.js';
 import { WebSocketServer } from './server/websocket-server.js';
 
 /** The port that stands for the application's own HTTP server. */

@@ -1,6 +1,7 @@
 import type { InjectionToken, Type } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 import { InvalidOptionsError } from '../errors.js';
+import { findInstance } from '../find-instance.js';
 import type { AuthOptions } from './auth-options.js';
 import type { WebSocketAuthenticator } from './identity.js';
 
@@ -16,7 +17,7 @@ export async function findAuthenticator(
   const option = useClass ? 'auth.useClass' : 'auth.useExisting';
   const token = useClass ?? useExisting;
   const name = typeof token === 'function' ? token.name : String(token);
-  const found = find(moduleRef, token) ?? (useClass && (await create(moduleRef, useClass)));
+  const found = useClass ? await findInstance(moduleRef, useClass, option) : find(moduleRef, token);
   if (!found)
     throw new InvalidOptionsError([
       `"${option}" names ${name}, which no module provides: add it to the providers of one`,
@@ -33,16 +34,5 @@ function find(moduleRef: ModuleRef, token: InjectionToken | undefined): WebSocke
     return moduleRef.get<WebSocketAuthenticator>(token as Type, { strict: false });
   } catch {
     return undefined; // Nest throws for a token that nobody provides: here that is an answer.
-  }
-}
-
-async function create(moduleRef: ModuleRef, useClass: Type<WebSocketAuthenticator>): Promise<WebSocketAuthenticator> {
-  try {
-    return await moduleRef.create(useClass);
-  } catch (error) {
-    const [reason] = (error as Error).message.split('\n');
-    throw new InvalidOptionsError([
-      `"auth.useClass" names ${useClass.name}, which can't be made here: ${reason} Add it to the providers of one of your modules`,
-    ]);
   }
 }

@@ -48,8 +48,8 @@ export const NOBODY = new Refusal(
 /** What a peer hears of something that was thrown before its upgrade. */
 export function refusalOf(error: unknown, headers: Headers = {}): Refusal {
   const { error: text, code, details } = describeError(error);
-  const { retryAfterMs } = (details ?? {}) as { retryAfterMs?: unknown };
-  const later = typeof retryAfterMs === 'number' && { 'Retry-After': String(Math.ceil(retryAfterMs / 1_000)) };
+  const { retryAfterMs } = (details ?? {}) as { retryAfterMs?: number };
+  const later = Number.isFinite(retryAfterMs) && { 'Retry-After': String(Math.ceil(Number(retryAfterMs) / 1_000)) };
   return new Refusal(statusOf(error), code, text, { ...later, ...headers });
 }
 

@@ -2,7 +2,8 @@ import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { PathPattern } from '../protocol/path-pattern.js';
 import type { IdleSockets } from './idle-sockets.js';
-import { answerUnowned, pathOf, type UpgradeGate } from './upgrade.js';
+import type { UpgradeGate } from './upgrade.js';
+import { answerUnowned, pathOf } from './upgrade-path.js';
 
 /** Listens for upgrades next to whoever else does on the same HTTP server. */
 export class UpgradeListener {

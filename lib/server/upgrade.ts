@@ -14,6 +14,7 @@ import type { ResolvedOptions } from '../resolve-options.js';
 import type { ConnectPipeline, Denial } from '../routing/connect-pipeline.js';
 import { describeError } from '../routing/error-frame.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
+import { pathOf } from './upgrade-path.js';
 import { GIVEN_UP, inTime } from './in-time.js';
 import { badHandshake, NOBODY, refuse, Refusal, refusalOf, refusalOfDenial, STOPPING, TOO_SLOW } from './refusal.js';
 import type { ServerSocket } from './server-socket.js';
@@ -197,17 +198,4 @@ export class UpgradeGate {
       return refusalOf(error);
     }
   }
-}
-
-/** The path as it was sent: never decoded, never matched by its beginning. */
-export function pathOf({ url = '' }: IncomingMessage): string {
-  const end = url.indexOf('?');
-  return end === -1 ? url : url.slice(0, end);
-}
-
-/** Nobody else listens for upgrades, so nobody else will answer this one. */
-export function answerUnowned(socket: Duplex): void {
-  socket.on('error', () => socket.destroy());
-  socket.once('finish', () => socket.destroy());
-  socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 }
