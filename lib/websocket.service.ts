@@ -2,7 +2,7 @@ import { Emitter } from './cluster/emitter.js';
 import type { RedisInstanceLike } from './cluster/redis-source.js';
 import { InvalidStateError } from './errors.js';
 import { CloseCode } from './protocol/close-codes.js';
-import type { Audience } from './protocol/delivery.js';
+import type { Audience, Delivery } from './protocol/delivery.js';
 import type { WebSocketMessage } from './protocol/message.js';
 import { DEFAULTS } from './resolve-options.js';
 import { encodeMessage, flagsOf, type SendOptions } from './server/outgoing.js';
@@ -28,6 +28,11 @@ interface Sender {
   emit(channel: string, data: unknown): Promise<void>;
   disconnect(clientId: string, code: number | undefined, reason: string | undefined): Promise<void>;
   disconnectUser(userId: string | number, code: number, reason: string): Promise<void>;
+}
+
+/** What an emitter does for a service. Described here: its own type would bring the types of ioredis along. */
+interface Publisher extends Omit<Sender, 'send'> {
+  deliver(delivery: Delivery): Promise<void>;
 }
 
 /**
@@ -117,7 +122,7 @@ function senderOf({ webSocketServer, redisInstance, prefix = DEFAULTS.prefix }: 
 }
 
 /** A process without sockets: what it publishes has no policy but what each call says. */
-export const emitterSender = (emitter: Emitter): Sender => ({
+export const emitterSender = (emitter: Publisher): Sender => ({
   send: async (audience, message, options = {}) => {
     const frame = encodeMessage(message);
     await emitter.deliver({ audience, except: options.except, frame, ...flagsOf(message, options) });

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { ConnectionError, RemoteError, TimeoutError } from '../errors.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
@@ -139,7 +139,7 @@ export class Cluster {
   }
 
   newClientId(): string {
-    return clientIdOf(this.#nodeId, randomBytes(16).toString('base64url'));
+    return clientIdOf(this.#nodeId, randomUUID());
   }
 
   /** Resolves when this node is subscribed, registered, and knows the clients of the others. */
@@ -200,13 +200,19 @@ export class Cluster {
     this.#bus.unfollow(interest);
   }
 
-  /** A client of this node is new, changed or (record undefined) gone: the registry and every node hear of it. */
-  changed(clientId: string, record: ClientRecord | undefined, event: string = UPDATED, facts: object = {}): void {
+  /** A client of this node is new, changed or (no record) gone: the registry and every node hear of it. */
+  changed(
+    clientId: string,
+    describe: (() => ClientRecord) | undefined,
+    event: string = UPDATED,
+    facts: object = {},
+  ): void {
     if (!this.#registry) {
       if (event !== UPDATED) this.#bus.emit(event, { clientId, ...facts });
       return;
     }
     if (this.#isLeaving) return; // all of them were announced
+    const record = describe?.();
     const version = this.#registry.changed(clientId, record);
     this.#bus.emit(event, { clientId, ...facts, nodeId: this.#nodeId, version, client: record ?? null });
   }

@@ -59,7 +59,7 @@ function readHeader(line: string): Header | undefined {
     audience: audience === 0 ? undefined : audience,
     except: except === 0 ? undefined : except,
     copyId: copyId === 0 ? undefined : copyId,
-    isVolatile: flags === 1,
+    isVolatile: flags === 1 ? true : undefined,
     conflateKey: typeof flags === 'string' ? flags : undefined,
   };
 }

@@ -14,6 +14,7 @@ interface Route {
 export class RedisPublisher {
   readonly #sequences = new OutgoingSequences();
   #lastCopyId = 0;
+  #batch: Batch | undefined;
 
   constructor(
     private readonly channels: Channels,
@@ -51,6 +52,21 @@ export class RedisPublisher {
     await this.#send(this.channels.event(event), Buffer.from(JSON.stringify(message) ?? 'null'), connection);
   }
 
+  /** What was published in this turn goes out now. */
+  flush(): void {
+    this.#batch?.send();
+  }
+
+  #batchFor(connection: RedisConnection): Batch {
+    if (this.#batch?.connection !== connection) {
+      this.#batch?.send();
+      const batch = (this.#batch = new Batch(connection, () => {
+        if (this.#batch === batch) this.#batch = undefined;
+      }));
+    }
+    return this.#batch;
+  }
+
   /** Each channel a delivery goes out on, and what its header must add where the channel doesn't say whom it is for. */
   #routes(audience: Audience): Route[] {
     switch (audience.kind) {
@@ -79,11 +95,44 @@ export class RedisPublisher {
   }
 
   #send(channel: string, payload: Buffer, connection: RedisConnection): Promise<unknown> {
-    if (!isCluster(connection)) return connection.publish(channel, payload);
+    if (!isCluster(connection)) return this.#batchFor(connection).add(channel, payload);
     if (this.channels.isInterest(channel)) return connection.spublish(channel, payload);
     // A PUBLISH may go to any master and ioredis takes turns: what one is told, and then another, changes places.
     const master = connection.nodes('master').find(({ status }) => status === 'ready');
     return (master ?? connection).publish(channel, payload);
+  }
+}
+
+/** What is published in one turn of the event loop goes to Redis in one write. */
+class Batch {
+  readonly #pipeline;
+  readonly #answered: Promise<void>;
+  #isSent = false;
+  #answer!: (answers: Promise<void>) => void;
+
+  constructor(
+    readonly connection: RedisConnection,
+    private readonly ended: () => void,
+  ) {
+    this.#pipeline = connection.pipeline();
+    this.#answered = new Promise((resolve) => (this.#answer = resolve));
+    setImmediate(() => this.send());
+  }
+
+  add(channel: string, payload: Buffer): Promise<void> {
+    this.#pipeline.publish(channel, payload);
+    return this.#answered;
+  }
+
+  send(): void {
+    if (this.#isSent) return;
+    this.#isSent = true;
+    this.ended();
+    this.#answer(this.#exec());
+  }
+
+  async #exec(): Promise<void> {
+    for (const [error] of (await this.#pipeline.exec()) ?? []) if (error) throw error;
   }
 }
 

@@ -129,6 +129,7 @@ export class RedisBus implements Bus {
     this.#setState('stopped');
     this.#gaveUp();
     for (const stop of this.#stopPings.splice(0)) stop();
+    this.#outgoing.flush();
     const connections = [this.#publisher, this.#subscriber];
     this.#publisher = this.#subscriber = undefined;
     await Promise.all(connections.map((connection) => closeQuietly(connection)));

@@ -179,7 +179,8 @@ export class Connection implements RoutePeer {
   #next(): void {
     while (this.#waiting?.length && this.#mayStart()) {
       const call = this.#waiting.shift() as RouteCall;
-      if (!call.settled) this.#start(call); // else its time ran out while it waited
+      if (this.host.timeouts.isOver(call)) this.expire(call);
+      else if (!call.settled) this.#start(call); // else it was told so while it waited
     }
     if (this.isPaused && (this.#waiting?.length ?? 0) <= this.host.messages.maxQueued / 2) {
       this.isPaused = false;

@@ -43,8 +43,6 @@ export interface ConnectionsHost extends Omit<ConnectionHost, 'disconnect'> {
   readonly flusher: Flusher;
   readonly hooks: readonly GatewayHooks[];
   readonly heartbeat: Heartbeat;
-  /** Where a request came from, as `trustProxy` believes it. */
-  addressOf(request: IncomingMessage): string | undefined;
   joinRoom(params: Parameters<JoinRoom>[0] & { ws: WebSocket }): Promise<boolean>;
   newClientId(): string;
   /** The cluster may know of the client. Resolves when messages for its user arrive here. */
@@ -103,7 +101,7 @@ export class Connections {
       ws,
       lastActivity: Date.now(),
       user,
-      ip: this.host.addressOf(request),
+      ip: request.ip,
       params: request.params,
     });
     if (user) this.#authenticated.add(client);
@@ -119,6 +117,7 @@ export class Connections {
       this.#end(connection, code, reason.toString());
     });
     connection.opened = this.#welcome(connection, request);
+    outbox.flush(); // with the answer to the upgrade
     return connection;
   }
 

@@ -5,7 +5,7 @@ import type { WebSocketUser } from '../protocol/message.js';
 import type { RoomListener, WebSocketRoomManager } from '../rooms/room-manager.js';
 import type { ClientListener, WebSocketClientManager } from './client-manager.js';
 import type { LocalDelivery } from './delivery.js';
-import { metadataOf, type RegisteredClient } from './registered-client.js';
+import type { RegisteredClient } from './registered-client.js';
 
 export interface PresenceHost {
   readonly clients: WebSocketClientManager;
@@ -39,7 +39,10 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
   /** A client of this node is ready to be known. */
   connected(client: RegisteredClient): void {
     const { clientId, lastActivity } = client;
-    this.host().cluster.changed(clientId, recordOf(client), Event.ClientConnected, { ...userOf(client), lastActivity });
+    this.host().cluster.changed(clientId, () => recordOf(client), Event.ClientConnected, {
+      ...userOf(client),
+      lastActivity,
+    });
   }
 
   /** A client of this node is gone. */
@@ -94,14 +97,14 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
       if (before) local.unidentify(clientId, before.userId);
       if (user) local.identify(clientId, user.userId);
     }
-    cluster.changed(clientId, recordOf(client));
+    cluster.changed(clientId, () => recordOf(client));
   }
 
   updated(client: RegisteredClient, key: string, data: unknown): void {
     const { local, cluster } = this.host();
     const { clientId } = client;
     if (this.#isReplicating) return;
-    if (local.has(clientId)) cluster.changed(clientId, recordOf(client));
+    if (local.has(clientId)) cluster.changed(clientId, () => recordOf(client));
     else this.#order(cluster.order({ op: 'update', clientId, key, data }), 'updateClient');
   }
 
@@ -135,7 +138,7 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
     }
     local.join(clientId, roomName);
     if (!client.user && isUser(user)) clients.setUser({ clientId, user });
-    cluster.changed(clientId, recordOf(client), Event.ClientJoinedRoom, { roomName, ...userOf(client) });
+    cluster.changed(clientId, () => recordOf(client), Event.ClientJoinedRoom, { roomName, ...userOf(client) });
   }
 
   left(clientId: string, roomName: string, reason: 'removed' | 'moved'): void {
@@ -151,7 +154,7 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
     local.leave(clientId, roomName);
     const facts = { roomName, ...userOf(client) };
     if (this.#leaving === clientId) return cluster.tell(clientId, Event.ClientLeftRoom, facts);
-    cluster.changed(clientId, recordOf(client), Event.ClientLeftRoom, facts);
+    cluster.changed(clientId, () => recordOf(client), Event.ClientLeftRoom, facts);
     if (!this.#isAskedFor) sendTo(clientId, { type: 'system', action: 'leftRoom', data: { roomName, reason } });
   }
 
@@ -212,7 +215,7 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
 
 function recordOf(client: RegisteredClient): ClientRecord {
   const { clientId, user, rooms, lastActivity } = client;
-  return { clientId, user, metadata: metadataOf(client), rooms, lastActivity };
+  return { clientId, user, metadata: client.metadata(), rooms, lastActivity };
 }
 
 const userOf = ({ user }: RegisteredClient): { userId?: string | number } => (user ? { userId: user.userId } : {});

@@ -63,6 +63,8 @@ export class RegisteredClient implements ConnectedClient {
   [key: string]: any;
   readonly #surroundings: ClientSurroundings;
   #asker: Asker | undefined;
+  /** The names of what `updateClient()` stored. */
+  #metadata: Set<string> | undefined;
 
   constructor(record: ClientRecord, surroundings: ClientSurroundings) {
     this.clientId = record.clientId;
@@ -110,10 +112,13 @@ export class RegisteredClient implements ConnectedClient {
   setMetadata(key: string, data: unknown): void {
     if (RESERVED.has(key) || key in RegisteredClient.prototype) throw new ReservedKeyError(key);
     this[key] = data;
+    (this.#metadata ??= new Set()).add(key);
   }
-}
 
-/** What was stored with `updateClient()`, by the application or by `joinRoom()`. */
-export function metadataOf(client: RegisteredClient): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(client).filter(([key]) => !RESERVED.has(key)));
+  /** What was stored with `updateClient()`, by the application or by `joinRoom()`. */
+  metadata(): Record<string, unknown> {
+    const metadata: Record<string, unknown> = {};
+    for (const key of this.#metadata ?? []) metadata[key] = this[key];
+    return metadata;
+  }
 }

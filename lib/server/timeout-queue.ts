@@ -18,6 +18,12 @@ export class TimeoutQueue<T> {
     this.#timer ??= setTimeout(() => this.#sweep(), this.timeoutMs).unref();
   }
 
+  /** True for one whose time has run out, though it may not have been told yet. */
+  isOver(item: T): boolean {
+    const deadline = this.#deadlines.get(item);
+    return deadline !== undefined && deadline <= Date.now();
+  }
+
   delete(item: T): void {
     this.#deadlines.delete(item);
   }

@@ -81,10 +81,12 @@ export class UpgradeGate {
     const late = this.#checkCapacity() ?? this.#checkUser(admitted);
     if (late) return refuse(socket, late);
     if (this.host.authentication() ?? this.host.guards()) request.url = redactUrl(request.url ?? ''); // hooks may log it
+    socket.cork(); // the answer to the upgrade and the greeting are one write
     this.wss.handleUpgrade(request, socket, head, (ws) => {
       this.#pending.delete(socket);
       this.host.accepted(ws as ServerSocket, socket, request, admitted);
     });
+    socket.uncork();
   }
 
   #check(request: UpgradeRequest, socket: Duplex): Refusal | undefined {
@@ -100,13 +102,13 @@ export class UpgradeGate {
     const params = this.host.path.read(pathOf(request));
     if (!params) return new Refusal(400, ErrorCode.BadRequest, 'The path is not encoded as a URL is.');
     request.params = params;
-    request.ip = this.host.addressOf(request);
     return undefined;
   }
 
   /** Before all else: a refused handshake costs something, too. */
   #checkAddress(request: UpgradeRequest, socket: Duplex): Refusal | undefined {
-    const over = this.host.limits.admit(this.host.addressOf(request), socket);
+    request.ip = this.host.addressOf(request);
+    const over = this.host.limits.admit(request.ip, socket);
     if (!over) return undefined;
     if (over.kind === 'connections')
       return new Refusal(429, ErrorCode.ConnectionLimit, 'There are too many connections from your address.');

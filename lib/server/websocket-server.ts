@@ -202,7 +202,6 @@ export class WebSocketServer {
       flusher: this.#flusher,
       heartbeat: this.#heartbeat,
       limits: this.#messageLimits(),
-      addressOf: this.#addressOf,
       failed,
       listChanged,
       received: (connection: Connection, call: RouteCall) => this.#received(connection, call),
@@ -574,10 +573,11 @@ export class WebSocketServer {
     return { expiresAt: identity.expiresAt ?? null };
   }
 
-  /** Without a copy of the others, their presence is only heard where a subscriber asks for it. */
+  /** Without others, or a copy of them, presence is only heard where a subscriber asks for it. */
   #wantedEvents(): string[] {
     const events = Object.values(Event);
-    const needsPresence = this.options.registry === 'replicated' || this.#subscribers.wantsAll;
+    const { redis, registry } = this.options;
+    const needsPresence = (redis && registry === 'replicated') || this.#subscribers.wantsAll;
     const own = needsPresence ? events : events.filter((event) => !PRESENCE.has(event));
     return [...new Set([...own, ...this.#subscribers.channels])];
   }

@@ -44,7 +44,7 @@ describe('messages that wait', () => {
       @WsRoute('do')
       async do(_ws: unknown, _clientId: string, n: number): Promise<void> {
         seen.push(n);
-        if (n === 1) await new Promise((resolve) => setTimeout(resolve, 600));
+        if (n < 3) await new Promise((resolve) => setTimeout(resolve, 600));
       }
     }
     running = await startApp({ providers: [Work], options: { messages: { handlerTimeoutMs: 200 } } });

@@ -141,14 +141,15 @@ export class ModelNode {
     const clientId = `c${this.number}-${++this.#lastClient}`;
     const record = { clientId, user: null, metadata: {}, rooms: [], lastActivity: 0 };
     this.own.set(clientId, record);
-    this.cluster.changed(clientId, record, Event.ClientConnected);
+    this.cluster.changed(clientId, () => record, Event.ClientConnected);
   }
 
   change(index: number, edit: (record: ClientRecord) => void, event?: Event): void {
     const record = [...this.own.values()][index % Math.max(1, this.own.size)];
     if (!record) return;
     edit(record);
-    this.cluster.changed(record.clientId, structuredClone(record), event);
+    const copy = structuredClone(record);
+    this.cluster.changed(record.clientId, () => copy, event);
   }
 
   disconnect(index: number): void {
