@@ -125,6 +125,8 @@ export class UpgradeGate {
   }
 
   #checkHeaders(request: UpgradeRequest): Refusal | undefined {
+    // RFC 6455 section 4.1: HTTP/1.1 or higher. Neither Node nor ws looks.
+    if (Number(request.httpVersion) < 1.1) return new Refusal(400, ErrorCode.BadRequest, 'A WebSocket needs HTTP/1.1.');
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
       return new Refusal(426, ErrorCode.UpgradeRequired, 'This path speaks WebSocket only.');
     }

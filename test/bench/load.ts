@@ -261,7 +261,7 @@ async function chat(given: unknown): Promise<Count & { said: number }> {
 /** The first `count` sockets read nothing more. */
 function stopReading(given: unknown): null {
   const { count } = given as { count: number };
-  slow = sockets.splice(0, count);
+  slow = count > 0 ? sockets.splice(-count) : []; // those that came last
   for (const socket of slow) socket.stopReading();
   return null;
 }

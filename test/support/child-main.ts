@@ -3,7 +3,7 @@ import type { INestApplication } from '@nestjs/common';
 import { WsException } from '@nestjs/websockets';
 import { NEVER, Observable } from 'rxjs';
 import type { WebSocket } from 'ws';
-import { WsGateway, WsRoute, type WebSocketOptions } from '../../lib/index.js';
+import { type ServerStatus, WsGateway, WsRoute, type WebSocketOptions } from '../../lib/index.js';
 import { startApp } from './app.js';
 
 export type ChildQuestion = 'stats' | 'collect' | 'close' | 'leave';
@@ -16,6 +16,9 @@ export interface Stats {
   authenticating: number;
   held: number;
   heapUsed: number;
+  rss: number;
+  produced: number;
+  backpressure: ServerStatus['backpressure'];
   resources: Record<string, number>;
 }
 
@@ -27,6 +30,9 @@ export interface ChildAnswer {
 let running: Awaited<ReturnType<typeof startApp>>;
 let authenticating = 0;
 const requests: WeakRef<object>[] = [];
+const KILOBYTE = 'x'.repeat(1_000);
+/** Values that endless streams were asked for. */
+let produced = 0;
 const leaked: unknown[] = [];
 
 const scenarios = {
@@ -121,6 +127,19 @@ class TestGateway {
     });
   }
 
+  /** To everybody, as many numbered kilobytes as are asked for. */
+  @WsRoute('shout')
+  shout(_ws: WebSocket, _clientId: string, { from, count: many }: { from: number; count: number }) {
+    for (let n = from; n < from + many; n++) {
+      running.server.broadcastToAllClients({ data: { type: 'news', action: 'flash', data: { n, text: KILOBYTE } } });
+    }
+  }
+
+  @WsRoute('endless')
+  async *endless() {
+    for (;;) yield (produced++, KILOBYTE);
+  }
+
   @WsRoute('stream')
   stream() {
     return NEVER;
@@ -158,6 +177,9 @@ function stats(): Stats {
     errors: running.errors.map(String),
     authenticating,
     heapUsed: process.memoryUsage().heapUsed,
+    rss: process.memoryUsage.rss(),
+    produced,
+    backpressure: running.server.status.backpressure,
     held: requests.filter((request) => request.deref()).length,
     resources: count(process.getActiveResourcesInfo()),
   };
