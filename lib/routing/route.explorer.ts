@@ -1,11 +1,20 @@
 import { Injectable, Logger } from '@nestjs/common';
-import { ContextIdFactory, DiscoveryService, ExternalContextCreator, MetadataScanner, ModuleRef } from '@nestjs/core';
+import {
+  ApplicationConfig,
+  type ContextId,
+  ContextIdFactory,
+  DiscoveryService,
+  ExternalContextCreator,
+  MetadataScanner,
+  ModuleRef,
+} from '@nestjs/core';
 import { WS_GATEWAY, WS_ROUTES, type WsRouteMetadata } from '../decorators/ws-route.js';
 import { WS_SUBSCRIPTIONS, type WsSubscribeMetadata } from '../decorators/ws-subscribe.js';
 import { InvalidRouteError } from '../errors.js';
 import { NestPipeline } from './nest-pipeline.js';
 import type { RouteCall } from './route-call.js';
 import type { Route, RouteHandler } from './router.js';
+import { ScopedEnhancers } from './scoped-enhancers.js';
 import { readStockGateway, stockRoutes } from './stock-gateway.js';
 
 /** A method that wants bus events. */
@@ -39,22 +48,26 @@ export class RouteExplorer {
   readonly #scanner: MetadataScanner;
   readonly #moduleRef: ModuleRef;
   readonly #pipeline: NestPipeline;
+  readonly #scoped: ScopedEnhancers;
 
   constructor(
     discovery: DiscoveryService,
     scanner: MetadataScanner,
     moduleRef: ModuleRef,
     creator: ExternalContextCreator,
+    config: ApplicationConfig,
   ) {
     this.#discovery = discovery;
     this.#scanner = scanner;
     this.#moduleRef = moduleRef;
     this.#pipeline = new NestPipeline(creator);
+    this.#scoped = new ScopedEnhancers(config, moduleRef);
   }
 
   /**
    * @param stockPath the server's path when the application uses `PxlWsAdapter`: Nest's own gateways on it are routes too
    * @throws {InvalidRouteError}
+   * @throws {InvalidOptionsError} for a guard and the like of the application that is transient
    */
   explore(stockPath?: string): Explored {
     const found: Explored = { routes: [], clientRoutes: [], subscriptions: [], hooks: [] };
@@ -95,21 +108,32 @@ export class RouteExplorer {
     if (serves) found.hooks.push(this.#hooksOf(wrapper, metatype, stock !== undefined));
   }
 
-  /** A static instance is wrapped now; one whose dependencies are request-scoped is resolved and wrapped per message. */
+  /** A static instance is wrapped now; one that is made per message, or has something around it that is, per message. */
   #wrap(wrapper: InstanceWrapper, methodName: string): RouteHandler {
-    if (wrapper.isDependencyTreeStatic()) return this.#pipeline.wrap(wrapper.instance as object, methodName);
+    const areScoped = this.#scoped.areThere;
+    const isStatic = wrapper.isDependencyTreeStatic();
+    if (isStatic && !areScoped) return this.#pipeline.wrap(wrapper.instance as object, methodName);
     return async (call: RouteCall) => {
-      const request = {
-        client: call.ws,
-        clientId: call.clientId,
-        data: call.data,
-        pattern: `${call.type}/${call.action}`,
-      };
-      const contextId = ContextIdFactory.getByRequest(request);
-      this.#moduleRef.registerRequestByContextId(request, contextId);
-      const instance: object = await this.#moduleRef.resolve(wrapper.token as never, contextId, { strict: false });
+      const contextId = this.#contextOf(call);
+      if (areScoped) await this.#scoped.make(contextId);
+      const instance: object = isStatic
+        ? (wrapper.instance as object)
+        : await this.#moduleRef.resolve(wrapper.token as never, contextId, { strict: false });
       return this.#pipeline.wrap(instance, methodName, contextId, wrapper.id)(call);
     };
+  }
+
+  /** What is injected as `REQUEST` into whatever is made for this message. */
+  #contextOf(call: RouteCall): ContextId {
+    const request = {
+      client: call.ws,
+      clientId: call.clientId,
+      data: call.data,
+      pattern: `${call.type}/${call.action}`,
+    };
+    const contextId = ContextIdFactory.getByRequest(request);
+    this.#moduleRef.registerRequestByContextId(request, contextId);
+    return contextId;
   }
 
   #call(wrapper: InstanceWrapper, methodName: string): (event: unknown) => unknown {

@@ -1,0 +1,48 @@
+import type { ApplicationConfig, ContextId, ModuleRef } from '@nestjs/core';
+import { InvalidOptionsError } from '../errors.js';
+
+/** What we need of Nest's `InstanceWrapper`. */
+interface Enhancer {
+  readonly token: unknown;
+  readonly name: unknown;
+  readonly isTransient: boolean;
+}
+
+/**
+ * The guards, pipes, interceptors and filters of the whole application (`APP_GUARD` and its like) that are request-scoped.
+ * Nest itself makes them for controllers only: around the routes of any other class they would silently not run.
+ */
+export class ScopedEnhancers {
+  constructor(
+    private readonly config: ApplicationConfig,
+    private readonly moduleRef: ModuleRef,
+  ) {}
+
+  /** Known once Nest has made every provider. @throws {InvalidOptionsError} for a transient one, which Nest runs nowhere */
+  get areThere(): boolean {
+    const all = this.#all();
+    const transient = all.filter(({ isTransient }) => isTransient);
+    if (transient.length > 0) throw new InvalidOptionsError(transient.map(transientFlaw));
+    return all.length > 0;
+  }
+
+  /** Makes those of one message: Nest's own creators then find them by its context. */
+  async make(contextId: ContextId): Promise<void> {
+    const made = this.#all().map(({ token }) => this.moduleRef.resolve(token as never, contextId, { strict: false }));
+    await Promise.all(made);
+  }
+
+  #all(): readonly Enhancer[] {
+    return [
+      ...this.config.getGlobalRequestGuards(),
+      ...this.config.getGlobalRequestPipes(),
+      ...this.config.getGlobalRequestInterceptors(),
+      ...this.config.getGlobalRequestFilters(),
+    ];
+  }
+}
+
+/** The token is `APP_GUARD` and a number that Nest made up. */
+const transientFlaw = ({ token, name }: Enhancer): string =>
+  `${String(token).split(' ')[0]} is transient (${String(name)}), so it would run around no route: ` +
+  'give it the default scope, or Scope.REQUEST';
