@@ -11,7 +11,9 @@ const TEXT_BYTES = 950;
 const MB = 1_024 * 1_024;
 const SLOW_CONSUMER = 4113;
 
-const { values } = parseArgs({ options: { seconds: { type: 'string' }, dist: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { seconds: { type: 'string' }, dist: { type: 'string' }, gap: { type: 'string', default: '0' } },
+});
 const seconds = Number(values.seconds ?? 60);
 
 interface Outcome {
@@ -45,7 +47,11 @@ process.exit(failed ? 1 : 0);
 
 /** So many members stop reading, while the others get 10,000 messages of 1 KB a second. */
 async function play(slow: number): Promise<Outcome> {
-  const server = await Worker.start({ file: 'servers/ours.ts', core: MEASURED, env: { BENCH_DIST: dist } });
+  const server = await Worker.start({
+    file: 'servers/ours.ts',
+    core: MEASURED,
+    env: { BENCH_DIST: dist, BENCH_FLUSH_GAP_MS: values.gap },
+  });
   const load = await Worker.start({ file: 'load.ts', core: OTHERS });
   try {
     await load.ask('connect', { port: server.port, dialect: 'ours', count: OTHER_MEMBERS });
