@@ -53,14 +53,15 @@ export class Emitter {
 
   /** Raises an event on every node. */
   async emit(channel: string, message: unknown): Promise<void> {
-    await this.#publisher.emit(channel, message, this.connection);
+    await this.#publisher.emit(channel, JSON.stringify(message) ?? 'null', this.connection);
   }
 
   /** Asks the node of a client to close its socket. */
   async disconnect(clientId: string, code: number | undefined, reason: string | undefined): Promise<void> {
     const nodeId = nodeIdOf(clientId);
     if (nodeId === undefined) return;
-    await this.#publisher.order(nodeId, { id: 0, op: 'disconnect', clientId, code, reason }, this.#id, this.connection);
+    const order = JSON.stringify({ id: 0, op: 'disconnect', clientId, code, reason });
+    await this.#publisher.order(nodeId, order, this.#id, this.connection);
   }
 
   /** Asks every node to close the sockets of a user. */

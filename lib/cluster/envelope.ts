@@ -24,12 +24,14 @@ const NEWLINE = 10;
 /** A delivery names each client it is for, or isn't: those of the largest node fit many times over. */
 const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 
-/** One JSON line, then the bytes that go to the sockets, untouched. */
-export function seal(header: Header, frame: Uint8Array): Buffer {
+/** One JSON line, then what goes to the sockets, untouched. Text stays text: Redis gets a turn's envelopes as one. */
+export function seal(header: Header, frame: Uint8Array): Buffer;
+export function seal(header: Header, frame: string | Uint8Array): string | Buffer;
+export function seal(header: Header, frame: string | Uint8Array): string | Buffer {
   const { nodeId, sequence, sentAt, audience, except, copyId, isVolatile, conflateKey } = header;
   const flags = conflateKey ?? (isVolatile ? 1 : 0);
   const line = JSON.stringify([VERSION, nodeId, sequence, sentAt, audience ?? 0, except ?? 0, copyId ?? 0, flags]);
-  return Buffer.concat([Buffer.from(`${line}\n`), frame]);
+  return typeof frame === 'string' ? `${line}\n${frame}` : Buffer.concat([Buffer.from(`${line}\n`), frame]);
 }
 
 /** Undefined for anything that isn't an envelope of this version. */

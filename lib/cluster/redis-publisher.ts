@@ -1,3 +1,4 @@
+import type { Cluster, Redis } from 'ioredis';
 import type { Audience, Delivery } from '../protocol/delivery.js';
 import { type Channels, nodeIdOf } from './channels.js';
 import { seal } from './envelope.js';
@@ -10,62 +11,76 @@ interface Route {
   forWhom?: Audience;
 }
 
-/** Puts deliveries, orders and events into words, for a node as for a process without sockets. Rejects when Redis does. */
+/** Told of every publication. */
+export interface PublicationTally {
+  /** It was handed to Redis: so many bytes, or characters of text. */
+  sent(size: number): void;
+  /** Redis has taken it, or not. */
+  answered(size: number, isTaken: boolean): void;
+}
+
+const NO_TALLY: PublicationTally = { sent: () => undefined, answered: () => undefined };
+
+export interface RedisPublisherOptions {
+  /** Whose clients are here, and not to be reached by way of the bus. @default nobody's */
+  isOwn?: (nodeId: string) => boolean;
+  tally?: PublicationTally;
+}
+
+/**
+ * Puts deliveries, orders and events into words, for a node as for a process without sockets. All that is published in one
+ * turn of the event loop goes to Redis in one write. What a method returns settles with Redis's answer; it may be ignored.
+ */
 export class RedisPublisher {
   readonly #sequences = new OutgoingSequences();
+  readonly #isOwn: (nodeId: string) => boolean;
+  readonly #tally: PublicationTally;
   #lastCopyId = 0;
-  #batch: Batch | undefined;
+  /** What is written to it waits for the end of the turn. */
+  #corked: Pick<Redis['stream'], 'cork' | 'uncork'> | undefined;
 
   constructor(
     private readonly channels: Channels,
     private readonly clock: SharedClock,
-    /** Whose clients are here, and not to be reached by way of the bus. */
-    private readonly isOwn: (nodeId: string) => boolean = () => false,
-  ) {}
+    { isOwn = () => false, tally = NO_TALLY }: RedisPublisherOptions = {},
+  ) {
+    this.#isOwn = isOwn;
+    this.#tally = tally;
+  }
 
-  async publish(
+  publish(
     { audience, except, frame, isVolatile, conflateKey }: Delivery,
     nodeId: string,
     connection: RedisConnection,
-  ): Promise<void> {
+  ): Promise<unknown> {
     const routes = this.#routes(audience);
     const copyId = routes.length > 1 ? ++this.#lastCopyId : undefined;
     const sentAt = this.clock.now();
-    const sent = routes.map(({ channel, forWhom }) => {
+    const answers = routes.map(({ channel, forWhom }) => {
       const sequence = this.#sequences.next(channel);
-      return this.#send(
-        channel,
-        seal({ nodeId, sequence, sentAt, audience: forWhom, except, copyId, isVolatile, conflateKey }, frame),
-        connection,
-      );
+      const header = { nodeId, sequence, sentAt, audience: forWhom, except, copyId, isVolatile, conflateKey };
+      return this.#send(channel, seal(header, frame), connection);
     });
-    await Promise.all(sent);
+    return answers.length === 1 ? (answers[0] as Promise<unknown>) : quietly(Promise.all(answers));
   }
 
-  async order(to: string, order: unknown, nodeId: string, connection: RedisConnection): Promise<void> {
+  /** @param order as JSON */
+  order(to: string, order: string, nodeId: string, connection: RedisConnection): Promise<unknown> {
     const channel = this.channels.node(to);
     const header = { nodeId, sentAt: this.clock.now(), sequence: this.#sequences.next(channel) };
-    await this.#send(channel, seal(header, Buffer.from(JSON.stringify(order))), connection);
+    return this.#send(channel, seal(header, order), connection);
   }
 
-  async emit(event: string, message: unknown, connection: RedisConnection): Promise<void> {
-    await this.#send(this.channels.event(event), Buffer.from(JSON.stringify(message) ?? 'null'), connection);
+  /** @param message as JSON */
+  emit(event: string, message: string, connection: RedisConnection): Promise<unknown> {
+    return this.#send(this.channels.event(event), message, connection);
   }
 
   /** What was published in this turn goes out now. */
-  flush(): void {
-    this.#batch?.send();
-  }
-
-  #batchFor(connection: RedisConnection): Batch {
-    if (this.#batch?.connection !== connection) {
-      this.#batch?.send();
-      const batch = (this.#batch = new Batch(connection, () => {
-        if (this.#batch === batch) this.#batch = undefined;
-      }));
-    }
-    return this.#batch;
-  }
+  readonly flush = (): void => {
+    this.#corked?.uncork();
+    this.#corked = undefined;
+  };
 
   /** Each channel a delivery goes out on, and what its header must add where the channel doesn't say whom it is for. */
   #routes(audience: Audience): Route[] {
@@ -83,7 +98,7 @@ export class RedisPublisher {
         return names.map((name) => ({ channel: this.channels.interest({ kind: 'user', name }) }));
       }
       case 'clients': {
-        const groups = [...groupByNode(audience.clientIds)].filter(([nodeId]) => !this.isOwn(nodeId));
+        const groups = [...groupByNode(audience.clientIds)].filter(([nodeId]) => !this.#isOwn(nodeId));
         return groups.map(([nodeId, clientIds]) => ({
           channel: this.channels.node(nodeId),
           forWhom: { kind: 'clients', clientIds },
@@ -94,8 +109,33 @@ export class RedisPublisher {
     }
   }
 
-  #send(channel: string, payload: Buffer, connection: RedisConnection): Promise<unknown> {
-    if (!isCluster(connection)) return this.#batchFor(connection).add(channel, payload);
+  #send(channel: string, payload: string | Buffer, connection: RedisConnection): Promise<unknown> {
+    const size = payload.length;
+    this.#tally.sent(size);
+    const answer = isCluster(connection)
+      ? this.#publishSharded(channel, payload, connection)
+      : this.#publishCorked(channel, payload, connection);
+    answer.then(
+      () => this.#tally.answered(size, true),
+      () => this.#tally.answered(size, false),
+    );
+    return answer;
+  }
+
+  /** Not a pipeline: its promises outlive it by several collections, which then cost more than all the rest. */
+  #publishCorked(channel: string, payload: string | Buffer, connection: Redis): Promise<unknown> {
+    const { stream } = connection;
+    // There is none before a connection of the application's own is used for the first time.
+    if (stream && stream !== this.#corked) {
+      this.flush();
+      stream.cork();
+      this.#corked = stream;
+      setImmediate(this.flush);
+    }
+    return connection.publish(channel, payload);
+  }
+
+  #publishSharded(channel: string, payload: string | Buffer, connection: Cluster): Promise<unknown> {
     if (this.channels.isInterest(channel)) return connection.spublish(channel, payload);
     // A PUBLISH may go to any master and ioredis takes turns: what one is told, and then another, changes places.
     const master = connection.nodes('master').find(({ status }) => status === 'ready');
@@ -103,37 +143,10 @@ export class RedisPublisher {
   }
 }
 
-/** What is published in one turn of the event loop goes to Redis in one write. */
-class Batch {
-  readonly #pipeline;
-  readonly #answered: Promise<void>;
-  #isSent = false;
-  #answer!: (answers: Promise<void>) => void;
-
-  constructor(
-    readonly connection: RedisConnection,
-    private readonly ended: () => void,
-  ) {
-    this.#pipeline = connection.pipeline();
-    this.#answered = new Promise((resolve) => (this.#answer = resolve));
-    setImmediate(() => this.send());
-  }
-
-  add(channel: string, payload: Buffer): Promise<void> {
-    this.#pipeline.publish(channel, payload);
-    return this.#answered;
-  }
-
-  send(): void {
-    if (this.#isSent) return;
-    this.#isSent = true;
-    this.ended();
-    this.#answer(this.#exec());
-  }
-
-  async #exec(): Promise<void> {
-    for (const [error] of (await this.#pipeline.exec()) ?? []) if (error) throw error;
-  }
+/** Its failure is told to whoever asks, and is no unhandled rejection when nobody does. */
+function quietly<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 function groupByNode(clientIds: readonly string[]): Map<string, string[]> {

@@ -45,7 +45,20 @@ export class RedisBus implements Bus {
     nodeId: string,
   ) {
     this.#channels = new Channels(prefix);
-    this.#outgoing = new RedisPublisher(this.#channels, this.#clock, (id) => this.#nodeIds.has(id));
+    this.#outgoing = new RedisPublisher(this.#channels, this.#clock, {
+      isOwn: (id) => this.#nodeIds.has(id),
+      tally: {
+        sent: (size) => {
+          this.#inFlight++;
+          this.#bytesInFlight += size;
+        },
+        answered: (size, isTaken) => {
+          this.#inFlight--;
+          this.#bytesInFlight -= size;
+          if (!isTaken) this.#lost();
+        },
+      },
+    });
     this.#nodeId = nodeId;
     this.#nodeIds.add(nodeId);
   }
@@ -91,16 +104,20 @@ export class RedisBus implements Bus {
   }
 
   publish(delivery: Delivery): void {
-    const publish = (connection: RedisConnection) => this.#outgoing.publish(delivery, this.#nodeId, connection);
-    this.#send(publish, delivery.frame.byteLength);
+    const connection = this.#open();
+    if (connection) void this.#outgoing.publish(delivery, this.#nodeId, connection);
   }
 
   order(nodeId: string, order: unknown): void {
-    this.#send((connection) => this.#outgoing.order(nodeId, order, this.#nodeId, connection));
+    const connection = this.#open();
+    const text = connection && this.#encode(order);
+    if (text !== undefined) void this.#outgoing.order(nodeId, text, this.#nodeId, connection as RedisConnection);
   }
 
   emit(event: string, message: unknown): void {
-    this.#send((connection) => this.#outgoing.emit(event, message, connection));
+    const connection = this.#open();
+    const text = connection && this.#encode(message);
+    if (text !== undefined) void this.#outgoing.emit(event, text, connection as RedisConnection);
   }
 
   async follow(interest: Interest): Promise<void> {
@@ -135,19 +152,23 @@ export class RedisBus implements Bus {
     await Promise.all(connections.map((connection) => closeQuietly(connection)));
   }
 
-  /** Nothing waits: what can't go out now is counted. */
-  #send(publish: (connection: RedisConnection) => Promise<void>, bytes = 0): void {
+  /** Where a publication can go now. Nothing waits: what can't go is counted. */
+  #open(): RedisConnection | undefined {
     const connection = this.#publisher;
     const isFull = this.#inFlight >= MAX_IN_FLIGHT || this.#bytesInFlight >= MAX_BYTES_IN_FLIGHT;
-    if (connection?.status !== 'ready' || isFull) return this.#lost();
-    this.#inFlight++;
-    this.#bytesInFlight += bytes;
-    publish(connection)
-      .catch(() => this.#lost())
-      .finally(() => {
-        this.#inFlight--;
-        this.#bytesInFlight -= bytes;
-      });
+    if (connection?.status === 'ready' && !isFull) return connection;
+    this.#lost();
+    return undefined;
+  }
+
+  /** What has no JSON form is counted as lost. */
+  #encode(value: unknown): string | undefined {
+    try {
+      return JSON.stringify(value) ?? 'null';
+    } catch {
+      this.#lost();
+      return undefined;
+    }
   }
 
   #receive(channel: string, payload: Buffer): void {

@@ -10,8 +10,8 @@ export interface Delivery {
   audience: Audience;
   /** Client ids that get no copy. */
   except?: readonly string[] | undefined;
-  /** The client frame, serialised once by the publisher: UTF-8 JSON. */
-  frame: Uint8Array;
+  /** The client frame, serialised once by the publisher: JSON as text, or as the UTF-8 bytes that came over the bus. */
+  frame: string | Uint8Array;
   /** May be left out for a socket that is behind. */
   isVolatile?: boolean | undefined;
   /** Of those with the same key a socket that is behind gets the latest alone. */

@@ -40,13 +40,12 @@ export class Outgoing {
   toThisNode(audience: Audience, data: unknown, options: SendOptions = {}): number {
     const delivery = this.#toDelivery(audience, data, options);
     this.local.deliver(delivery);
-    return delivery.frame.byteLength;
+    return Buffer.byteLength(delivery.frame);
   }
 
   #toDelivery(audience: Audience, data: unknown, options: SendOptions): Delivery {
     const message = publicMessage(data);
-    const frame = Buffer.from(encode(message));
-    return { audience, except: options.except, frame, ...flagsOf(message, options, this.policy) };
+    return { audience, except: options.except, frame: encode(message), ...flagsOf(message, options, this.policy) };
   }
 }
 
@@ -60,9 +59,9 @@ export function encode(data: unknown): string {
 }
 
 /** Only the fields of a message go out, whatever else the object carries. @throws {InvalidMessageError} */
-export function encodeMessage({ type, action, data }: WebSocketMessage): Uint8Array {
+export function encodeMessage({ type, action, data }: WebSocketMessage): string {
   if (!isRouteName(type) || !isRouteName(action)) throw new InvalidMessageError();
-  return Buffer.from(encode({ type, action, data }));
+  return encode({ type, action, data });
 }
 
 export const plainError = (error: string): ErrorFrame =>

@@ -216,7 +216,16 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       );
       const large = Buffer.alloc(3_000_000, 10);
       one.bus.publish({ audience: { kind: 'all' }, frame: large });
-      await until(() => two.deliveries.some(({ frame }) => large.equals(frame)));
+      await until(() => two.deliveries.some(({ frame }) => large.equals(frame as Uint8Array)));
+    });
+
+    it('brings the text of a frame as UTF-8, several of a turn in their order', async () => {
+      const [one, two] = [await start(), await start()];
+      await two.bus.follow(room('red'));
+      const texts = ['{}', '"ä€😀\\n"', '""', `"${'ü'.repeat(70_000)}"`, '{"a":"\\ud800"}'];
+      for (const frame of texts) one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame });
+      await until(() => two.deliveries.length === texts.length);
+      expect(two.deliveries.map(({ frame }) => Buffer.from(frame).toString())).toEqual(texts);
     });
 
     it('brings a delivery for rooms only where one is followed, from the moment follow() has resolved', async () => {
