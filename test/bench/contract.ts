@@ -78,6 +78,7 @@ export async function serve(start: (settings: ServerSettings) => Promise<Measure
         sent.push(server.publish(room, { seq: seq++, at: Math.round(at * 1_000), text }));
       }
       await Promise.all(sent);
+      await new Promise(setImmediate); // what a server writes at the end of the turn is written now
       await pause(pauseMs);
     } while (now() < began + forMs);
     return { published: seq - first };

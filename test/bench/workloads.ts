@@ -14,6 +14,10 @@ export interface Workload {
 
 /** Rest after each message or burst, longer than a fan-out's flush, so that each is one of its own. */
 const REST_MS = 5;
+/** Flat out before anything is measured: what is measured is a server that has compiled its code. */
+const WARM_MS = 2_000;
+/** The same for connections. */
+const WARM_CONNECTIONS = 4_000;
 const SIZES = [100, 1_000, 5_000];
 const BURST = 20;
 const REQUESTERS = 100;
@@ -65,8 +69,9 @@ interface Delivering {
 }
 
 async function delivering(stage: Stage, { load, server, size, burst, name }: Delivering): Promise<void> {
+  await stage.publish(load, server, size, { pauseMs: 0, forMs: stage.ms(WARM_MS, 700) });
   const forSoLong = (forMs: number) => stage.publish(load, server, size, { burst, pauseMs: REST_MS, forMs });
-  await forSoLong(stage.ms(700, 300));
+  await forSoLong(stage.ms(1_000, 300));
   const { published, cpuMs, count } = await forSoLong(stage.ms(2_000, 700));
   stage.record(name, (cpuMs * 1_000) / (published * size), count);
 }
@@ -87,7 +92,7 @@ interface Asking {
 }
 
 async function asking(stage: Stage, { load, server, depth, name, isGuarded }: Asking): Promise<void> {
-  await load.ask('ask', { depth, forMs: stage.ms(1_000, 500), isGuarded });
+  await load.ask('ask', { depth, forMs: stage.ms(WARM_MS, 700), isGuarded });
   const before = await server.ask<Cpu>('cpu');
   const count = await load.ask<Count>('ask', { depth, forMs: stage.ms(2_500, 1_000), isGuarded });
   const after = await server.ask<Cpu>('cpu');
@@ -106,7 +111,7 @@ async function enhancers(stage: Stage): Promise<void> {
 async function chat(stage: Stage): Promise<void> {
   const [server, load] = await Promise.all([stage.server(), stage.load()]);
   await stage.connect(load, server, 1_000);
-  await load.ask('chat', { atOnce: BURST, forMs: stage.ms(1_000, 500) });
+  await load.ask('chat', { atOnce: BURST, forMs: stage.ms(WARM_MS, 700) });
   const count = await load.ask<Count>('chat', { atOnce: BURST, forMs: stage.ms(3_000, 1_000) });
   if (count.disordered > 0) stage.flawed('the members did not get every message once');
   stage.record('chat', (count.received * 1_000) / count.ms, count);
@@ -119,7 +124,7 @@ async function latency(stage: Stage): Promise<void> {
   await stage.connect(load, server, members);
   const counting = { isConsecutive: true, keepsLatency: true };
   const publishing = { pauseMs: 100, forMs: stage.ms(5_000, 2_000) };
-  await stage.publish(load, server, members, { pauseMs: REST_MS, forMs: 700 });
+  await stage.publish(load, server, members, { pauseMs: 0, forMs: stage.ms(WARM_MS, 700) });
   const { count } = await stage.publish(load, server, members, publishing, { counting });
   stage.record('latency', count.p99 as number, count);
 }
@@ -134,6 +139,7 @@ async function cluster(stage: Stage): Promise<void> {
     ]);
     const members = 500;
     await stage.connect(load, far, members);
+    await stage.publish(load, near, members, { burst: BURST, pauseMs: 150, forMs: stage.ms(WARM_MS, 700) });
     const paces = {
       'cluster paced': { burst: 1, pauseMs: 10, forMs: stage.ms(3_000, 1_000), times: 1 },
       // So long a rest that the slowest has delivered a burst before the next one.
@@ -164,7 +170,7 @@ async function publisher(stage: Stage): Promise<void> {
     const rooms = Array.from({ length: 1_000 }, (_, n) => `room${n}`);
     await stage.connect(load, far, 5_000, { rooms });
     const publishing = { rooms, burst: BURST, pauseMs: 3, forMs: stage.ms(4_000, 1_500) };
-    await stage.publish(load, near, 5, { ...publishing, forMs: 700 }, { counting: {} });
+    await stage.publish(load, near, 5, { ...publishing, forMs: stage.ms(2 * WARM_MS, 2_000) }, { counting: {} });
 
     const resting = await idle.ask<Cpu>('cpu');
     await pause(stage.ms(3_000, 1_500));
@@ -181,7 +187,7 @@ async function publisher(stage: Stage): Promise<void> {
 /** Processor time from the connection request to the first message the server would take. */
 async function accept(stage: Stage): Promise<void> {
   const [server, load] = await Promise.all([stage.server(), stage.load()]);
-  await stage.connect(load, server, 500, { rooms: [] });
+  await stage.connect(load, server, stage.ms(WARM_CONNECTIONS, 2_000), { rooms: [] });
   const connections = 2_000;
   const [before, loadBefore] = await Promise.all([server.ask<Cpu>('cpu'), load.ask<Cpu>('cpu')]);
   await stage.connect(load, server, connections, { rooms: [] });
