@@ -148,10 +148,7 @@ export class WebSocketServer {
     this.#path = new PathPattern(path);
     this.#listener = new UpgradeListener(this.#path);
     this.#addressOf = addressReader(this.options.trustProxy);
-    this.#connectionLimits = new ConnectionLimits(
-      this.options.limits,
-      (userId) => this.clientManager.getUserClients({ userId }).length,
-    );
+    this.#connectionLimits = new ConnectionLimits(this.options.limits, (userId) => this.#connectionsOf(userId));
     const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
     const listChanged = (event?: string): void => this.#clientList?.changed(event);
     this.#subscribers = new Subscribers(failed);
@@ -509,6 +506,12 @@ export class WebSocketServer {
   shareWith(listener: unknown, ownsPath: (path: string) => boolean): void {
     this.#usesStockGateways = true;
     this.#listener.know(listener, ownsPath);
+  }
+
+  /** Those of other nodes as far as they are known; of this one only those whose handshake said whose they are. */
+  #connectionsOf(userId: string | number): number {
+    const clients = this.clientManager.getUserClients({ userId });
+    return clients.filter((client) => client.ws === null || this.#connections.isAuthenticated(client)).length;
   }
 
   #messageLimits(): MessageLimits<Connection> {

@@ -578,10 +578,37 @@ describe('R6: who it is, by a guard', () => {
     expect(seen).toEqual([expect.objectContaining({ userId: 'ada' }), undefined]);
   });
 
-  it('counts for the connections a user may have', async () => {
-    await start({ guards: [sets({ userId: 'ada' })] }, { limits: { connectionsPerUser: 1 } });
-    await running.connect();
-    expect(await bodyOf()).toMatchObject({ code: 'CONNECTION_LIMIT' });
+  /** Whoever names itself in a header; others come in as nobody. */
+  const byHeader = guard((context) => {
+    const name = requestOf(context).headers['x-name'];
+    if (name !== undefined) requestOf(context).user = { userId: name };
+    return true;
+  });
+
+  it('is not for clients to claim: an anonymous one stays so, and nobody gets a userType', async () => {
+    await start({ guards: [byHeader] }, { users: { load: () => ({ userType: 'admin' }) } });
+    const [ada, anonymous] = await Promise.all([running.connect({ headers: { 'x-name': 'ada' } }), running.connect()]);
+    const claims = { userId: 'ada', userType: 'admin', username: 'Al' };
+    expect((await anonymous.join('lobby', claims)).response.data).toEqual({ roomName: 'lobby', username: 'Al' });
+    expect((await ada.join('lobby', { userType: 'admin' })).response.data).toEqual({
+      roomName: 'lobby',
+      userId: 'ada',
+    });
+    expect(running.clients.getClient(anonymous)?.user).toBeNull();
+    expect(running.clients.getClients({ userType: 'admin' })).toEqual([]);
+    running.server.broadcastToUsers({ userIds: ['ada'], data: { type: 'for', action: 'ada' } });
+    await Promise.all([anonymous.settle(), ada.next('for', 'ada')]);
+    expect(anonymous.received).toEqual([]);
+  });
+
+  it('counts for the connections a user may have, and what others are called does not', async () => {
+    await start({ guards: [byHeader] }, { limits: { connectionsPerUser: 1 } });
+    const anonymous = await running.connect();
+    await anonymous.join('lobby', { userId: 'ada' });
+    await running.server.joinRoom({ clientId: anonymous.clientId, roomName: 'lobby', userId: 'ada' });
+    expect(running.clients.getUserClients({ userId: 'ada' })).toHaveLength(1);
+    await running.connect({ headers: { 'x-name': 'ada' } });
+    expect(await bodyOf({ headers: { 'X-Name': 'ada' } })).toMatchObject({ code: 'CONNECTION_LIMIT' });
   });
 
   it('keeps tokens out of the address that hooks see', async () => {
