@@ -450,37 +450,6 @@ describe('exception filters at the upgrade', () => {
 });
 
 describe('guards that were written for HTTP', () => {
-  /** What @nestjs/throttler's guard does with a request. */
-  @Injectable()
-  class Throttles implements CanActivate {
-    readonly #hits = new Map<string, number>();
-    constructor(@Inject(Reflector) private readonly reflector: Reflector) {}
-
-    async canActivate(context: ExecutionContext): Promise<boolean> {
-      const [handler, type] = [context.getHandler(), context.getClass()];
-      if (this.reflector.getAllAndOverride<boolean>('THROTTLER:SKIP', [handler, type])) return true;
-      const response = context.switchToHttp().getResponse();
-      const key = `${type.name}-${handler.name}-${requestOf(context).ip}`;
-      const hits = (this.#hits.get(key) ?? 0) + 1;
-      this.#hits.set(key, hits);
-      if (hits > 2) {
-        response.header('Retry-After', 60);
-        throw new HttpException('ThrottlerException: Too Many Requests', 429);
-      }
-      response.header('X-RateLimit-Remaining', 2 - hits);
-      return true;
-    }
-  }
-
-  it('throttle, with their headers', async () => {
-    await start({ guards: [Throttles] });
-    expect((await ask()).status).toBe(101);
-    expect((await ask()).status).toBe(101);
-    const third = await ask();
-    expect(third).toMatchObject({ status: 429, body: { code: 'RATE_LIMITED' } });
-    expect(third.headers).toContain('Retry-After: 60');
-  });
-
   it('say when to come back in the details of an exception, too', async () => {
     const error = new HttpException({ message: 'Slow down.', details: { retryAfterMs: 1_500 } }, 429);
     await start({ guards: [guard(fails(error))] });
