@@ -16,6 +16,8 @@ export const DEFAULT_SOURCES: readonly TokenSource[] = ['header', 'protocol', 'q
 export const DEFAULT_COOKIE = 'token';
 
 const REDACTED = '[redacted]';
+/** No character of any text. */
+const MARK = '\uFFFF';
 /** A subprotocol entry that is a token: offered, and never chosen, so that it isn't sent back. */
 const BEARER_ENTRY = 'bearer.';
 /** Query parameters that hold a token. */
@@ -97,6 +99,11 @@ function isSecret(pair: string): boolean {
   return key !== undefined && SECRET_PARAMETERS.has(key);
 }
 
+/**
+ * By way of a single character, so that the text can't grow from token to token: one that occurs in the replacement itself would
+ * double it each time. The longest goes first, or its rest would stay behind another that it begins with.
+ */
 function redactText(text: string, tokens: readonly string[]): string {
-  return tokens.reduce((cleaned, token) => cleaned.replaceAll(token, REDACTED), text);
+  const longestFirst = tokens.filter(Boolean).sort((a, b) => b.length - a.length);
+  return longestFirst.reduce((cleaned, token) => cleaned.replaceAll(token, MARK), text).replaceAll(MARK, REDACTED);
 }

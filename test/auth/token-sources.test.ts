@@ -111,6 +111,13 @@ describe('where a token may be', () => {
     ]);
   });
 
+  it('R1: may be many and short: finding that out costs no more than the request', async () => {
+    await start({ jwt });
+    const path = `/ws?${'token=e&token=r&token=d&'.repeat(200)}`;
+    expect(await answerTo({ path })).toEqual([400, 'BAD_REQUEST']);
+    expect(running.errors).toEqual([]);
+  });
+
   it('is found for an authenticator of your own, too', async () => {
     await start({
       authenticate: (request) => {
