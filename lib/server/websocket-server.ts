@@ -4,7 +4,7 @@ import { type WebSocket, WebSocketServer as WS } from 'ws';
 import type { AuthOptions } from '../auth/auth-options.js';
 import { Authentication, readToken } from '../auth/authentication.js';
 import type { WebSocketAuthenticator } from '../auth/identity.js';
-import { chooseProtocol, REDACTED_DATA } from '../auth/tokens.js';
+import { chooseProtocol, redactData } from '../auth/tokens.js';
 import type { BusCounters, BusState } from '../cluster/bus.js';
 import { Cluster, type Order, PRESENCE } from '../cluster/cluster.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
@@ -645,8 +645,7 @@ export class WebSocketServer {
   #received({ ws, clientId }: Connection, { type, action, data }: RouteCall): void {
     const { onMessage } = this.options.events;
     if (!onMessage) return;
-    const shown = type === 'system' && action === 'refresh' ? REDACTED_DATA : data;
-    const params = { ws, clientId, data: { type, action, data: shown }, ...this.resources };
+    const params = { ws, clientId, data: { type, action, data: redactData(type, action, data) }, ...this.resources };
     this.#report.contain('events.onMessage', () => onMessage(params));
   }
 
