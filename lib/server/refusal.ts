@@ -45,6 +45,8 @@ export const NOBODY = new Refusal(
   'Say who you are: no valid credentials came with the request.',
 );
 
+export const NOT_HERE = new Refusal(404, ErrorCode.NotFound, 'No WebSocket is served on this path.');
+
 /** What a peer hears of something that was thrown before its upgrade. */
 export function refusalOf(error: unknown, headers: Headers = {}): Refusal {
   const { error: text, code, details } = describeError(error);
