@@ -450,6 +450,19 @@ describe('exception filters at the upgrade', () => {
 });
 
 describe('guards that were written for HTTP', () => {
+  it('say themselves how to show who one is', async () => {
+    await start({
+      guards: [
+        guard((context) => {
+          context.switchToHttp().getResponse().setHeader('www-authenticate', 'Basic realm="x"');
+          throw new UnauthorizedException();
+        }),
+      ],
+    });
+    const { headers } = await ask();
+    expect(headers.match(/^www-authenticate: .*$/gim)).toEqual(['www-authenticate: Basic realm="x"']);
+  });
+
   it('say when to come back in the details of an exception, too', async () => {
     const error = new HttpException({ message: 'Slow down.', details: { retryAfterMs: 1_500 } }, 429);
     await start({ guards: [guard(fails(error))] });
