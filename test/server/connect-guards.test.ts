@@ -544,6 +544,22 @@ describe('R6: who it is, by a guard', () => {
     expect((await peer.closed).code).toBe(4200);
   });
 
+  it('never ends where it has an expiresAt of null, as an entity of a database may, but with its token', async () => {
+    await start({
+      guards: [
+        guard((context) => {
+          const request = requestOf(context);
+          const life = Number(request.headers['x-life']);
+          request.user = { userId: 'ada', expiresAt: null, exp: life ? Date.now() / 1_000 + life : null };
+          return true;
+        }),
+      ],
+    });
+    const [endless, ending] = await Promise.all([running.connect(), running.connect({ headers: { 'x-life': '0.3' } })]);
+    expect((await ending.closed).code).toBe(4200);
+    await endless.settle();
+  });
+
   it('is not for guards to say where authentication is configured', async () => {
     const seen: unknown[] = [];
     await start(
