@@ -113,7 +113,13 @@ describe('who may connect, badly configured', () => {
     ['a pattern without a beginning', { origins: [/\.example\.com$/] }, "isn't anchored"],
     ['a pattern without an end', { origins: [/^https:\/\/app\.example\.com/] }, 'end it with $'],
     ['a pattern that ends with a dollar sign', { origins: [/^https:\/\/app\$/] }, "isn't anchored"],
-    ['a pattern of lines', { origins: [/^https:\/\/app\.example$/m] }, 'without the flag m'],
+    [
+      'a pattern that says of one half where it ends',
+      { origins: [/^https:\/\/a\.example$|.*evil.*$/] },
+      'into a group',
+    ],
+    ['a pattern of two halves', { origins: [/^https:\/\/(?:a|b)\.example|https:\/\/[|()]\.example$/] }, 'into a group'],
+    ['a pattern of lines', { origins: [/^https:\/\/app\.example$/m] }, 'leave out the flag m'],
     ['an origin with a path', { origins: ['https://app.example.com/'] }, '"origins" must be a list of exact origins'],
   ])('ends the start: %s', async (_, options, message) => {
     await expect(startApp({ options })).rejects.toThrow(message);

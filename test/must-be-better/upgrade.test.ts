@@ -86,15 +86,9 @@ describe('R9: the upgrade', () => {
   });
 
   it('refuses a foreign origin with 403 and lets its own host, the allowed and the absent pass', async () => {
-    await start({ origins: ['https://app.example.com'], host: 'chat.example.com' });
+    await start({ origins: ['https://app.example.com'] });
     const host = `127.0.0.1:${running.port}`;
-    const origins = [
-      `http://${host}`,
-      'https://app.example.com',
-      'https://chat.example.com',
-      'https://CHAT.example.com',
-    ];
-    for (const Origin of [...origins, undefined]) {
+    for (const Origin of [`http://${host}`, 'https://app.example.com', undefined]) {
       expect([Origin, await statusOf({ headers: { Origin } })]).toEqual([Origin, 101]);
     }
     const own = await running.connect({ origin: `http://${host}` });
