@@ -78,8 +78,9 @@ export interface WebSocketOptions {
    */
   type?: WebSocketType | 'emitter';
   /**
-   * The public host (`chat.example.com` or `chat.example.com:8443`). Server: a page from this host may connect, too,
-   * for servers behind a proxy that rewrites `Host`. Client: the server's host, when `url` is only a path.
+   * The public host (`chat.example.com` or `chat.example.com:8443`). Server: pages of this host may connect,
+   * instead of those of the request's `Host`, which a proxy may rewrite and DNS rebinding fools. Client: the server's host, when
+   * `url` is only a path. @default that of `Host`
    */
   host?: string;
   /** Client: where to connect, e.g. `wss://example.com/ws`. Server: only its path is used. */
@@ -144,7 +145,7 @@ export interface WebSocketOptions {
   connect?: ConnectOptions;
   /**
    * Origins that may connect besides the server's own host: exact (`https://app.example.com`), patterns that begin with ^ and
-   * end with $, or a function. `'*'` allows all, and is refused where cookies authenticate. A request without an `Origin` (no
+   * end with $ and have alternatives only in groups, or a function. `'*'` allows all, and is refused where cookies authenticate. A request without an `Origin` (no
    * browser) passes, unless cookies authenticate it. @default []
    */
   origins?: Origins;

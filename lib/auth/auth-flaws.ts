@@ -41,7 +41,7 @@ export function* originFlaws(origins: unknown): Generator<string> {
     if (origin instanceof RegExp && !isAnchored(origin)) {
       yield (
         `"origins" has ${String(origin)}, which isn't anchored: a page of "https://your.host.evil.example" could match. ` +
-        'Begin it with ^ and end it with $, e.g. /^https:\\/\\/[a-z]+\\.example\\.com$/, without the flag m'
+        'Begin it with ^ and end it with $, e.g. /^https:\\/\\/[a-z]+\\.example\\.com$/, put alternatives into a group, and leave out the flag m'
       );
     }
   }

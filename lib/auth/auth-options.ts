@@ -11,7 +11,10 @@ export interface JwtOptions {
   secret?: string | Uint8Array;
   /** A PEM (public key or X.509 certificate) or a JWK. */
   publicKey?: string | JsonWebKey;
-  /** Where the identity provider publishes its keys. Fetched when needed; while it can't be, the answer is 503. */
+  /**
+   * Where the identity provider publishes its keys. Fetched when needed, after a failure once a second at most; while it can't be,
+   * the answer is 503. Keys that can't be used are passed over and reported.
+   */
   jwksUri?: string;
   /** The path of a file with a PEM, a JWK or a JWK Set; read at start, and again within a second of a change. */
   keyFile?: string;

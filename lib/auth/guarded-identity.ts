@@ -1,4 +1,4 @@
-import { type Identity, identityOf } from './identity.js';
+import { type AuthenticatedUser, type Identity, identityOf } from './identity.js';
 
 type Fields = Record<string, unknown>;
 
@@ -15,7 +15,7 @@ export const userForGuards = (identity: Identity | null): object | undefined =>
 export function identityOfGuards(user: unknown): Identity | null {
   if (user === undefined || user === null || user === false) return null;
   const fields = user as Fields;
-  const { userId = fields['sub'], payload, expiresAt = inMs(fields['exp']) } = fields;
+  const { userId = fields['sub'], payload, expiresAt } = fields;
   if (userId === undefined || userId === null)
     throw new TypeError(
       'A guard of connect.guards set a request.user without an id. Set { userId, … } or { sub, … }, or nothing for nobody.',
@@ -24,7 +24,7 @@ export function identityOfGuards(user: unknown): Identity | null {
     {
       userId: userId as string,
       payload: isObject(payload) ? payload : { ...fields },
-      ...(expiresAt !== undefined && { expiresAt: expiresAt as number | Date }),
+      expiresAt: (expiresAt ?? inMs(fields['exp'])) as AuthenticatedUser['expiresAt'],
     },
     'connect.guards',
   );

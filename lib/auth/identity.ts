@@ -5,8 +5,8 @@ import type { UpgradeRequest } from '../upgrade-request.js';
 
 /** What an authenticator returns: who it is, and until when that holds. */
 export interface AuthenticatedUser extends WebSocketUser {
-  /** Milliseconds since the epoch, or a Date: the socket is closed with 4200 then. @default never */
-  expiresAt?: number | Date;
+  /** Milliseconds since the epoch, or a Date: the socket is closed with 4200 then. Null: never. @default null */
+  expiresAt?: number | Date | null;
 }
 
 type Verdict = AuthenticatedUser | null;
@@ -56,10 +56,10 @@ export function identityOf({ userId, payload, expiresAt }: AuthenticatedUser, pl
   if (!((typeof userId === 'string' && userId !== '') || Number.isFinite(userId))) {
     throw new TypeError(`${place} must return { userId, payload } with a text or a number for userId, or null.`);
   }
-  const end = expiresAt === undefined ? undefined : Number(expiresAt);
+  const end = Number(expiresAt ?? Infinity);
   if (Number.isNaN(end)) {
     throw new TypeError(`${place} returned an expiresAt that is neither a Date nor milliseconds since the epoch.`);
   }
-  if (end !== undefined && end <= Date.now()) throw new AuthenticationError(401, 'What you showed has expired.');
+  if (end <= Date.now()) throw new AuthenticationError(401, 'What you showed has expired.');
   return { user: { userId, payload: payload ?? {} }, expiresAt: end === Infinity ? undefined : end };
 }

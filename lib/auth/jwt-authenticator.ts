@@ -64,11 +64,15 @@ export class JwtAuthenticator implements WebSocketAuthenticator {
 }
 
 function ignoreOtherKey(error: unknown): undefined {
-  if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+  if (!(error instanceof errors.JWSSignatureVerificationFailed || isOfKey(error))) throw error;
 }
+
+/** jose's and WebCrypto's words for a key that can't be used: anybody can name it in a token, so that is no news each time. */
+const isOfKey = (error: unknown): boolean => error instanceof TypeError || error instanceof DOMException;
 
 /** Why a token isn't taken is of no use to whoever made it up; that it is too old helps an honest client. */
 function refusalOf(error: unknown): unknown {
   if (error instanceof errors.JWTExpired) return new AuthenticationError(401, 'The token has expired.');
-  return error instanceof errors.JOSEError ? new AuthenticationError(401, 'The token is not valid.') : error;
+  const isOfToken = error instanceof errors.JOSEError || isOfKey(error);
+  return isOfToken ? new AuthenticationError(401, 'The token is not valid.') : error;
 }

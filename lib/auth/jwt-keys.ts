@@ -1,10 +1,11 @@
-import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import type { JsonWebKey, KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { createLocalJWKSet, createRemoteJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { InvalidOptionsError } from '../errors.js';
 import { algorithmsOfKey, algorithmsOfSecret, algorithmsOfSet, HMAC_BYTES } from './algorithms.js';
 import type { JwtOptions } from './auth-options.js';
-import { AuthenticationError } from './identity.js';
+import { type KeyFlaw, readJwk, readPem, signingKeys } from './public-keys.js';
+import { remoteKeys } from './remote-keys.js';
 
 /** With what tokens are checked. */
 export interface JwtKeys {
@@ -17,7 +18,6 @@ export interface JwtKeys {
 const MAX_FETCH_MS = 3_000;
 /** Between two looks at the key file. */
 const FILE_LOOK_MS = 1_000;
-const MIN_RSA_BITS = 2_048;
 
 /**
  * Reads the one key source that is given.
@@ -76,57 +76,49 @@ function ofFile(path: string, given: string[] | undefined, report: (error: Error
   };
 }
 
+/** @returns undefined while there is no file: it is being replaced */
 function versionOf(path: string): string | undefined {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  return stats && `${stats.ino}:${stats.mtimeMs}:${stats.size}`;
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    return stats && `${stats.ino}:${stats.mtimeMs}:${stats.size}`;
+  } catch (error) {
+    return codeOf(error); // reading it says so, once
+  }
 }
 
 /** A PEM, or the JSON of a JWK or a JWK Set. */
 function ofText(text: string, given: string[] | undefined, option: string): JwtKeys {
-  if (!text.trimStart().startsWith('{')) {
-    if (text.includes('PRIVATE KEY')) failPrivate(option);
-    return ofKey(() => createPublicKey(text), given, option);
-  }
+  if (!text.trimStart().startsWith('{')) return ofKey(() => readPem(text), given, option);
   let json: JsonWebKey & Partial<JSONWebKeySet>;
   try {
     json = JSON.parse(text) as typeof json;
   } catch {
     fail(`"${option}" begins like JSON and is none: give a PEM, a JWK or a JWK Set`);
   }
-  return Array.isArray(json.keys) ? ofSet(json as JSONWebKeySet, given, option) : ofJwk(json, given, option);
+  return Array.isArray(json.keys) ? ofSet(json.keys, given, option) : ofJwk(json, given, option);
 }
 
 function ofJwk(jwk: JsonWebKey & { alg?: string }, given: string[] | undefined, option: string): JwtKeys {
-  checkJwk(jwk, option);
-  const fits = given ?? (jwk.alg === undefined ? undefined : [jwk.alg]);
-  return ofKey(() => createPublicKey({ key: jwk, format: 'jwk' }), fits, option);
+  return ofKey(() => readJwk(jwk), given ?? (jwk.alg === undefined ? undefined : [jwk.alg]), option);
 }
 
-function ofSet(set: JSONWebKeySet, given: string[] | undefined, option: string): JwtKeys {
-  if (set.keys.length === 0) fail(`"${option}" is a JWK Set without a key: put the signer's public keys there`);
-  for (const jwk of set.keys) checkJwk(jwk, option);
-  return { algorithms: algorithmsOfSet(given), find: createLocalJWKSet(set) };
+function ofSet(found: unknown[], given: string[] | undefined, option: string): JwtKeys {
+  const keys = signingKeys(found, (flaw) => fail(`"${option}": ${flaw}`));
+  if (keys.length === 0) fail(`"${option}" is a JWK Set without a key: put the signer's public keys there`);
+  return { algorithms: algorithmsOfSet(given), find: createLocalJWKSet({ keys }) };
 }
 
 function ofKey(read: () => KeyObject, given: string[] | undefined, option: string): JwtKeys {
   let key: KeyObject;
   try {
     key = read();
-  } catch {
-    fail(`"${option}" holds no public key: give a PEM (BEGIN PUBLIC KEY or BEGIN CERTIFICATE) or a JWK`);
+  } catch (error) {
+    fail(`"${option}" ${(error as KeyFlaw).message}`);
   }
   const algorithms = algorithmsOfKey(key, given);
   if (!algorithms)
     fail(`"${option}" is a key that signs no tokens (${key.asymmetricKeyType}): give an RSA, EC or Ed25519 key`);
-  const { modulusLength } = key.asymmetricKeyDetails ?? {};
-  if (modulusLength !== undefined && modulusLength < MIN_RSA_BITS)
-    fail(`"${option}" is an RSA key of ${modulusLength} bits: give one of at least ${MIN_RSA_BITS}`);
   return { algorithms, find: () => key };
-}
-
-function checkJwk(jwk: JsonWebKey, option: string): void {
-  if (jwk.kty === 'oct') fail(`"${option}" holds a shared secret: give it as "auth.jwt.secret"`);
-  if (jwk.d !== undefined) failPrivate(option);
 }
 
 /** Shorter than authentication itself may take, so that it is the fetch that is seen to fail. */
@@ -136,42 +128,13 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const { code = 'unknown' } = error as NodeJS.ErrnoException;
-    return fail(`"auth.jwt.keyFile" can't be read (${code}): give the path of a file that this process may read`);
+    return fail(
+      `"auth.jwt.keyFile" can't be read (${codeOf(error)}): give the path of a file that this process may read`,
+    );
   }
 }
 
-function remoteKeys(url: URL, timeoutDuration: number, report: (error: Error) => void): JWTVerifyGetKey {
-  const fetched = createRemoteJWKSet(url, { timeoutDuration });
-  let isKnownToFail = false;
-  return async (header, token) => {
-    try {
-      const key = await fetched(header, token);
-      isKnownToFail = false;
-      return key;
-    } catch (error) {
-      if (isOfToken(error)) throw error;
-      if (!isKnownToFail) report(new Error(`The keys of ${url.host} can't be fetched: ${reasonOf(error)}`));
-      isKnownToFail = true;
-      throw new AuthenticationError(503, 'The keys to check a token with are out of reach. Try again soon.');
-    }
-  };
-}
-
-/** The set is there, and the token doesn't go with it. */
-const isOfToken = (error: unknown): boolean =>
-  error instanceof errors.JWKSNoMatchingKey ||
-  error instanceof errors.JWKSMultipleMatchingKeys ||
-  error instanceof errors.JOSENotSupported;
-
-function reasonOf(error: unknown): string {
-  const { message, cause } = error as Error;
-  return cause instanceof Error && cause.message !== '' ? cause.message : message;
-}
-
-function failPrivate(option: string): never {
-  return fail(`"${option}" holds a private key, which has no business here: give its public half`);
-}
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'unknown';
 
 function fail(flaw: string): never {
   throw new InvalidOptionsError([flaw]);

@@ -16,6 +16,8 @@ export const DEFAULT_SOURCES: readonly TokenSource[] = ['header', 'protocol', 'q
 export const DEFAULT_COOKIE = 'token';
 
 const REDACTED = '[redacted]';
+/** No character of any text. */
+const MARK = '\uFFFF';
 /** A subprotocol entry that is a token: offered, and never chosen, so that it isn't sent back. */
 const BEARER_ENTRY = 'bearer.';
 /** Query parameters that hold a token. */
@@ -35,9 +37,19 @@ export function tokenOf(
   return token;
 }
 
-/** Every token of a request, wherever it is, so that none gets into a log. */
+/** Every token of a request, wherever it is, read and as it was written, so that none gets into a log. */
 export function tokensIn(request: IncomingMessage, cookieName = DEFAULT_COOKIE): string[] {
-  return Object.values(READERS).flatMap((read) => read(request, cookieName));
+  const { url = '', headers } = request;
+  const query = url
+    .slice(url.indexOf('?') + 1)
+    .split('&')
+    .filter(isSecret);
+  const cookies = (headers.cookie ?? '').split(';').filter((cookie) => keyOf(cookie).trim() === cookieName);
+  return [
+    ...Object.values(READERS).flatMap((read) => read(request, cookieName)),
+    ...query.flatMap((pair) => [...new URLSearchParams(pair).values()]),
+    ...[...query, ...cookies].map(valueOf),
+  ];
 }
 
 /** The address with every token in its query replaced: for logs. */
@@ -48,21 +60,21 @@ export function redactUrl(url: string): string {
   return `${url.slice(0, start)}?${pairs.map((pair) => (isSecret(pair) ? `${keyOf(pair)}=${REDACTED}` : pair)).join('&')}`;
 }
 
-/** An error that may be logged: its text no longer has any of the tokens. It keeps its class, which says how to answer. */
+/**
+ * An error that may be logged: neither its text nor those of its causes have any of the tokens. It keeps its class, which says how
+ * to answer. Never throws.
+ */
 export function redactError(error: unknown, tokens: readonly string[]): unknown {
-  if (typeof error === 'string') return redactText(error, tokens);
-  if (!(error instanceof Error)) return error;
-  const { message, stack = '', cause } = error;
-  if (cause !== undefined && cause !== error) error.cause = redactError(cause, tokens);
-  if (tokens.some((token) => message.includes(token) || stack.includes(token))) {
-    error.message = redactText(message, tokens);
-    error.stack = redactText(stack, tokens);
+  try {
+    return cleaned(error, tokens, new Set());
+  } catch {
+    return new Error("What was thrown can't be read or changed. It may name a token, so it is left out.");
   }
-  return error;
 }
 
-/** What the data of `system/authenticate` and `system/refresh` shows to others. */
-export const REDACTED_DATA = { token: REDACTED };
+/** The data of a message as it may be shown to others. */
+export const redactData = (type: string, action: string, data: unknown): unknown =>
+  type === 'system' && (action === 'authenticate' || action === 'refresh') ? { token: REDACTED } : data;
 
 /** The protocol to answer with: the first that is offered and isn't a token (RFC 6455 section 4.2.2). */
 export function chooseProtocol(offered: ReadonlySet<string>): string | false {
@@ -88,15 +100,41 @@ const READERS: Record<TokenSource, (request: IncomingMessage, cookieName: string
   },
 };
 
+/** @param seen errors may be the cause of each other */
+function cleaned(thrown: unknown, tokens: readonly string[], seen: Set<Error>): unknown {
+  if (typeof thrown === 'string') return redactText(thrown, tokens);
+  if (!(thrown instanceof Error) || seen.has(thrown)) return thrown;
+  seen.add(thrown);
+  for (const field of ['message', 'stack'] as const) {
+    const text: unknown = thrown[field];
+    if (typeof text !== 'string') continue;
+    const redacted = redactText(text, tokens);
+    if (redacted !== text) thrown[field] = redacted;
+  }
+  const cause = cleaned(thrown.cause, tokens, seen);
+  if (cause !== thrown.cause) thrown.cause = cause;
+  if (thrown instanceof AggregateError) thrown.errors = thrown.errors.map((one) => cleaned(one, tokens, seen));
+  return thrown;
+}
+
 const present = (token: string | undefined): string[] => (token ? [token] : []);
 
 const keyOf = (pair: string): string => pair.split('=', 1)[0] ?? '';
+
+const valueOf = (pair: string): string => pair.slice(keyOf(pair).length + 1).trim();
 
 function isSecret(pair: string): boolean {
   const [key] = [...new URLSearchParams(pair).keys()]; // as the receiver decodes it
   return key !== undefined && SECRET_PARAMETERS.has(key);
 }
 
+/**
+ * By way of a single character, so that a text can't grow from token to token, nor an error that is thrown again and again: one
+ * that occurs in the replacement itself would double it each time. The longest goes first, or its rest would stay behind another
+ * that it begins with.
+ */
 function redactText(text: string, tokens: readonly string[]): string {
-  return tokens.reduce((cleaned, token) => cleaned.replaceAll(token, REDACTED), text);
+  const longestFirst = tokens.filter(Boolean).sort((a, b) => b.length - a.length);
+  const marked = longestFirst.reduce((rest, token) => rest.replaceAll(token, MARK), text.replaceAll(REDACTED, MARK));
+  return marked.replaceAll(MARK, REDACTED);
 }

@@ -31,9 +31,7 @@ export function addressReader(trustProxy: TrustProxy): (request: IncomingMessage
 /** Who counts as one for limits: an IPv4 address, or the /64 that an IPv6 subscriber has for itself alone. */
 export function addressGroup(address: string): string {
   if (!isIPv6(address)) return address;
-  const [hostname = ''] = address.split('%'); // a zone says nothing of the peer
-  const short = new URL(`http://[${hostname}]`).hostname.slice(1, -1);
-  const [head = '', tail] = short.split('::');
+  const [head = '', tail] = shortest(address).split('::');
   const first = head === '' ? [] : head.split(':');
   const last = tail ? tail.split(':') : [];
   const groups = [
@@ -46,10 +44,18 @@ export function addressGroup(address: string): string {
 
 const ownAddress = ({ socket }: IncomingMessage): string | undefined => plain(socket.remoteAddress);
 
-/** A dual-stack socket writes IPv4 as `::ffff:192.0.2.1`; some proxies add the port. */
+/** A dual-stack socket writes IPv4 as `::ffff:192.0.2.1`, a proxy may write it as `::ffff:c000:201`; some add the port. */
 function plain(address: string | undefined): string | undefined {
   if (address === undefined) return undefined;
   const bare = /^\[(.*)\](?::\d+)?$/.exec(address)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(address)?.[1] ?? address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1];
-  return mapped ?? bare;
+  const mapped = isIPv6(bare) ? /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(shortest(bare)) : null;
+  if (!mapped) return bare;
+  const [high = 0, low = 0] = mapped.slice(1).map((group) => Number.parseInt(group, 16));
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+}
+
+/** The one way to write an IPv6 address (RFC 5952), with an IPv4 address in it as hexadecimal, too. A zone says nothing of the peer. */
+function shortest(address: string): string {
+  const [hostname = ''] = address.split('%');
+  return new URL(`http://[${hostname}]`).hostname.slice(1, -1);
 }

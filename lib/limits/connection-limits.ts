@@ -19,7 +19,7 @@ export class ConnectionLimits {
 
   constructor(
     private readonly options: ConnectionLimitsOptions,
-    /** The connections of a user that are known, on other nodes too. */
+    /** The connections of a user who authenticated, on other nodes too. */
     private readonly connectionsOfUser: (userId: string | number) => number,
   ) {
     this.#handshakes = options.handshakesPerIp ? new KeyedRate(options.handshakesPerIp) : undefined;

@@ -9,7 +9,7 @@ import type { JoinRequest } from '../routing/system.routes.js';
 import type { WebSocketClientManager } from './client-manager.js';
 
 export interface MembershipHost {
-  readonly options: Pick<ResolvedOptions, 'auth' | 'users'>;
+  readonly options: Pick<ResolvedOptions, 'auth' | 'connect' | 'users'>;
   readonly clients: WebSocketClientManager;
   readonly rooms: WebSocketRoomManager;
   isAuthenticated(client: ConnectedClient): boolean;
@@ -22,11 +22,12 @@ export class Membership {
   constructor(private readonly host: MembershipHost) {}
 
   /**
-   * What a client says of itself is only taken on a server that knows no authentication: otherwise its identity comes
-   * from the handshake alone.
+   * What a client says of itself is only taken on a server where neither authentication nor a guard may say who it is:
+   * otherwise its identity comes from the handshake alone.
    */
   joinByItself(client: ConnectedClient, { userId, userType, ...request }: JoinRequest): Promise<JoinRequest> {
-    const isOpen = this.host.options.auth === undefined;
+    const { auth, connect } = this.host.options;
+    const isOpen = auth === undefined && connect.guards.length === 0;
     return this.join(client, isOpen ? { userId, userType, ...request } : request);
   }
 

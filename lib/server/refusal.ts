@@ -30,6 +30,14 @@ export const TOO_SLOW = new Refusal(
   'Finding out whether you may connect took too long. Try again.',
 );
 
+/** What goes with a status (RFC 9110, RFC 6455 section 4.4), unless somebody said it already. */
+const DUE: Readonly<Record<number, Headers>> = {
+  401: { 'WWW-Authenticate': 'Bearer realm="WebSocket"' },
+  405: { Allow: 'GET' },
+  426: { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
+  503: { 'Retry-After': '5' },
+};
+
 /** Headers that say how the answer itself is framed. */
 const OURS: ReadonlySet<string> = new Set([
   'connection',
@@ -45,6 +53,8 @@ export const NOBODY = new Refusal(
   'Say who you are: no valid credentials came with the request.',
 );
 
+export const NOT_HERE = new Refusal(404, ErrorCode.NotFound, 'No WebSocket is served on this path.');
+
 /** What a peer hears of something that was thrown before its upgrade. */
 export function refusalOf(error: unknown, headers: Headers = {}): Refusal {
   const { error: text, code, details } = describeError(error);
@@ -58,7 +68,7 @@ export function refusalOfDenial({ error, response: { written, headers } }: Denia
   return written ? new Refusal(written.status, '', '', headers, written) : refusalOf(error, headers);
 }
 
-/** RFC 6455 section 4.4: a version we don't speak is answered with the one we do. */
+/** A version we don't speak is answered with the one we do. */
 export function badHandshake(error: Error, request: IncomingMessage): Refusal {
   const isVersion = request.headers['sec-websocket-version'] !== '13' && error.message.includes('Version');
   return isVersion
@@ -71,15 +81,14 @@ export function refuse(socket: Duplex, { status, code, error, headers, written }
   if (socket.destroyed || socket.writableEnded) return;
   const { type, body } = written ?? { type: 'application/json; charset=utf-8', body: JSON.stringify({ code, error }) };
   const given = Object.entries(headers).filter(([name]) => !OURS.has(name.toLowerCase()));
-  const saysWhen = given.some(([name]) => name.toLowerCase() === 'retry-after');
+  const said = new Set(given.map(([name]) => name.toLowerCase()));
+  const due = Object.entries(DUE[status] ?? {}).filter(([name]) => !said.has(name.toLowerCase()));
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,
     'Connection: close',
     `Content-Type: ${type}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
-    ...(status === 426 ? ['Upgrade: websocket', 'Sec-WebSocket-Version: 13'] : []),
-    ...(status === 503 && !saysWhen ? ['Retry-After: 5'] : []),
-    ...given.flatMap(([name, value]) => [value].flat().map((one) => `${name}: ${one}`)),
+    ...[...due, ...given].flatMap(([name, value]) => [value].flat().map((one) => `${name}: ${one}`)),
   ];
   socket.once('finish', () => socket.destroy());
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);

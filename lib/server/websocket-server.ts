@@ -4,7 +4,7 @@ import { type WebSocket, WebSocketServer as WS } from 'ws';
 import type { AuthOptions } from '../auth/auth-options.js';
 import { Authentication, readToken } from '../auth/authentication.js';
 import type { WebSocketAuthenticator } from '../auth/identity.js';
-import { chooseProtocol, REDACTED_DATA } from '../auth/tokens.js';
+import { chooseProtocol, redactData } from '../auth/tokens.js';
 import type { BusCounters, BusState } from '../cluster/bus.js';
 import { Cluster, type Order, PRESENCE } from '../cluster/cluster.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
@@ -148,10 +148,7 @@ export class WebSocketServer {
     this.#path = new PathPattern(path);
     this.#listener = new UpgradeListener(this.#path);
     this.#addressOf = addressReader(this.options.trustProxy);
-    this.#connectionLimits = new ConnectionLimits(
-      this.options.limits,
-      (userId) => this.clientManager.getUserClients({ userId }).length,
-    );
+    this.#connectionLimits = new ConnectionLimits(this.options.limits, (userId) => this.#connectionsOf(userId));
     const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
     const listChanged = (event?: string): void => this.#clientList?.changed(event);
     this.#subscribers = new Subscribers(failed);
@@ -511,6 +508,12 @@ export class WebSocketServer {
     this.#listener.know(listener, ownsPath);
   }
 
+  /** Those of other nodes as far as they are known; of this one only those whose handshake said whose they are. */
+  #connectionsOf(userId: string | number): number {
+    const clients = this.clientManager.getUserClients({ userId });
+    return clients.filter((client) => client.ws === null || this.#connections.isAuthenticated(client)).length;
+  }
+
   #messageLimits(): MessageLimits<Connection> {
     const { limits, messages } = this.options;
     return new MessageLimits<Connection>(limits, {
@@ -642,8 +645,7 @@ export class WebSocketServer {
   #received({ ws, clientId }: Connection, { type, action, data }: RouteCall): void {
     const { onMessage } = this.options.events;
     if (!onMessage) return;
-    const shown = type === 'system' && action === 'refresh' ? REDACTED_DATA : data;
-    const params = { ws, clientId, data: { type, action, data: shown }, ...this.resources };
+    const params = { ws, clientId, data: { type, action, data: redactData(type, action, data) }, ...this.resources };
     this.#report.contain('events.onMessage', () => onMessage(params));
   }
 

@@ -44,6 +44,16 @@ describe('R8: an expired token', () => {
     expect(running.errors.map(({ message }) => message)).toEqual([expect.stringContaining('expiresAt')]);
   });
 
+  it.each([null, undefined, Infinity])('never ends where an authenticator says %p', async (expiresAt) => {
+    await start({
+      authenticate: () => ({ userId: 'ada', payload: {}, expiresAt }),
+      refresh: (_token, user) => ({ ...user, expiresAt }),
+    });
+    const peer = await running.connect();
+    const reply = await peer.request('system', 'refresh', { token: 'x' });
+    expect(reply.response).toEqual({ success: true, data: { expiresAt: null } });
+  });
+
   it('renewed in time keeps its socket open, with the claims of the new one', async () => {
     await start({ jwt });
     const exp = Math.ceil(Date.now() / 1_000) + 1;

@@ -1,6 +1,7 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -19,6 +20,16 @@ interface Pair {
 async function pairOf(algorithm: string): Promise<Pair> {
   const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
   return { privateKey, pem: await exportSPKI(publicKey), jwk: await exportJWK(publicKey) };
+}
+
+const weakKeys = generateKeyPairSync('rsa', { modulusLength: 1_024 });
+const weak: JWK = weakKeys.publicKey.export({ format: 'jwk' }) as JWK;
+
+/** By hand: jose signs nothing with a weak key. */
+function weaklySigned(kid?: string): string {
+  const [head, body] = [{ alg: 'RS256', kid }, { sub: 'ada' }].map((part) => base64url.encode(JSON.stringify(part)));
+  const signature = sign('sha256', Buffer.from(`${head}.${body}`), weakKeys.privateKey);
+  return `${head}.${body}.${base64url.encode(signature)}`;
 }
 
 /** A key of this test alone, and a certificate for it. */
@@ -177,6 +188,18 @@ describe('a JSON Web Token', () => {
         }),
     ],
     ['a JWK Set without key ids', () => JSON.stringify({ keys: [other.jwk, rsa.jwk, ec.jwk] })],
+    [
+      'a JWK Set with keys for something else',
+      () =>
+        JSON.stringify({
+          keys: [
+            { kty: 'AKP', alg: 'ML-DSA-44', pub: 'AA' },
+            { kty: 'OKP', crv: 'X25519', x: 'hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo' },
+            { ...other.jwk, use: 'enc' },
+            rsa.jwk,
+          ],
+        }),
+    ],
   ])('is checked with a key file that is %s', async (_, text) => {
     const keyFile = join(folder, 'key');
     writeFileSync(keyFile, text());
@@ -214,6 +237,25 @@ describe('a JSON Web Token', () => {
     ]);
   });
 
+  it('is checked with the old keys while the key file cannot be looked at, which is reported once', async () => {
+    const keyFile = join(folder, 'looping');
+    writeFileSync(keyFile, rsa.pem);
+    await start({ keyFile });
+    const [old, fresh] = await Promise.all(
+      [rsa, other].map(({ privateKey }) => tokenFor('ada', {}, { key: privateKey, algorithm: 'RS256' })),
+    );
+    rmSync(keyFile);
+    symlinkSync('looping', keyFile);
+    await until(async () => (await userOf(old!)) === 'ada' && running.errors.length > 0);
+    const again = performance.now() + 1_100; // until it has been looked at once more
+    await until(async () => (await userOf(old!)) === 'ada' && performance.now() > again);
+    expect(running.errors.map(({ message }) => message)).toEqual([expect.stringContaining("can't be read (ELOOP)")]);
+    rmSync(keyFile);
+    writeFileSync(keyFile, other.pem);
+    await until(() => userOf(fresh!).then(Boolean, () => false));
+    expect(running.errors).toHaveLength(1);
+  });
+
   describe('of an identity provider', () => {
     let provider: Server;
     let answer: { status: number; body: string };
@@ -247,18 +289,66 @@ describe('a JSON Web Token', () => {
       expect(running.errors).toEqual([]);
     });
 
-    it('is answered with 503 while they are out of reach: nobody is told to give up, and it is reported once', async () => {
-      answer = { status: 500, body: '' };
+    it.each([
+      ['fails', 500, ''],
+      ['is somewhere else', 302, ''],
+      ['sends no JSON', 200, 'no JSON'],
+      ['sends no key set', 200, '{"keys":{}}'],
+      ['sends nothing', 200, 'null'],
+      ['says nothing', 0, ''],
+    ])('is answered with 503 while the provider %s: nobody is told to give up', async (_, status, body) => {
+      answer = { status, body };
       await start({ jwksUri: jwksUri() }, { timeoutMs: 500 });
       const token = await signed(rsa, 'RS256', 'r');
       await expect(running.connect(bearer(token))).rejects.toThrow('503');
-      answer = { status: 200, body: 'no JSON' };
-      await expect(running.connect(bearer(token))).rejects.toThrow('503');
-      answer = { status: 0, body: '' };
-      await expect(running.connect(bearer(token))).rejects.toThrow('503');
-      expect(running.errors.map(({ message }) => message)).toEqual([expect.stringContaining("can't be fetched")]);
       publish({ ...rsa.jwk, kid: 'r' });
-      expect(await userOf(token)).toBe('ada');
+      await until(() => userOf(token).then(Boolean, () => false));
+      expect(running.errors.map(({ message }) => message)).toEqual([expect.stringContaining("can't be fetched")]);
+    });
+
+    it('makes no request of its own while they are out of reach, and that is reported once', async () => {
+      answer = { status: 500, body: '' };
+      await start({ jwksUri: jwksUri() });
+      fetches = 0;
+      const began = performance.now();
+      const tokens = await Promise.all(Array.from({ length: 30 }, (_, n) => signed(rsa, 'RS256', `made-up-${n}`)));
+      for (const token of tokens) await expect(running.connect(bearer(token))).rejects.toThrow('503');
+      expect(fetches).toBeLessThanOrEqual(1 + (performance.now() - began) / 1_000);
+      expect(running.errors).toHaveLength(1);
+    });
+
+    it('is refused where its key cannot be used, and that is reported once, however many are made up', async () => {
+      const bad: JWK[] = [
+        { ...weak, kid: 'weak' },
+        { kty: 'RSA', kid: 'malformed', n: '!!', e: 'AQAB' },
+        { kty: 'RSA', kid: 'half', e: 'AQAB' },
+        { ...ec.jwk, kid: 'off-curve', x: ec.jwk.y! },
+        null as never,
+      ];
+      publish(...bad, { ...rsa.jwk, kid: 'odd', key_ops: ['verify', 'encrypt'] }, { ...other.jwk, kid: 'good' });
+      await start({ jwksUri: jwksUri() });
+      expect(await userOf(await signed(other, 'RS256', 'good'))).toBe('ada');
+      for (const kid of ['weak', 'malformed', 'half', 'odd', 'weak', 'odd']) {
+        await refusal(weaklySigned(kid));
+        await refusal(await signed(rsa, 'RS256', kid));
+      }
+      await refusal(await signed(ec, 'ES256', 'off-curve'));
+      expect(await userOf(await signed(other, 'RS256', 'good'))).toBe('ada');
+      const [{ message = '' } = {}, ...others] = running.errors;
+      for (const index of bad.keys()) expect(message).toContain(`keys[${index}] `);
+      expect(others).toEqual([]);
+    });
+
+    it('without a key id is checked with each that can be used', async () => {
+      publish(weak, { ...ec.jwk, key_ops: ['verify', 'encrypt'] }, { ...rsa.jwk, use: 'enc' }, other.jwk, ec.jwk);
+      await start({ jwksUri: jwksUri() });
+      const unnamed = ({ privateKey }: Pair, algorithm: string): Promise<string> =>
+        tokenFor('ada', {}, { key: privateKey, algorithm });
+      expect(await userOf(await unnamed(other, 'RS256'))).toBe('ada');
+      expect(await userOf(await unnamed(ec, 'ES256'))).toBe('ada');
+      await refusal(await unnamed(rsa, 'RS256'));
+      await refusal(weaklySigned());
+      expect(running.errors).toHaveLength(1);
     });
 
     it('is answered with 503 when nothing listens there', async () => {

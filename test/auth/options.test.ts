@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { type AuthOptions, type WebSocketOptions, WebSocketServer } from '../../lib/index.js';
 import { startApp } from '../support/app.js';
@@ -19,6 +19,8 @@ const rsaPem = rsa.publicKey.export(pem).toString();
 const privatePem = rsa.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
 const ecPem = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export(pem).toString();
 const oddPem = generateKeyPairSync('x25519').publicKey.export(pem).toString();
+const keySet = (...keys: KeyObject[]): string =>
+  JSON.stringify({ keys: keys.map((key) => key.export({ format: 'jwk' })) });
 const authenticate = (): null => null;
 class Somebody {
   authenticate = authenticate;
@@ -79,6 +81,31 @@ describe('who may connect, badly configured', () => {
     ['a key file with half a JSON', { jwt: { keyFile: file('half', '{"keys":[') } }, 'begins like JSON and is none'],
     ['an empty key set', { jwt: { keyFile: file('empty', '{"keys":[]}') } }, 'JWK Set without a key'],
     ['a key set with a secret', { jwt: { keyFile: file('oct', '{"keys":[{"kty":"oct","k":"A"}]}') } }, 'shared secret'],
+    [
+      'a key set with a weak key',
+      { jwt: { keyFile: file('weak', keySet(rsa.publicKey, weak.publicKey)) } },
+      '"auth.jwt.keyFile": keys[1] is an RSA key of 1024 bits',
+    ],
+    [
+      'a key set with half a key',
+      { jwt: { keyFile: file('half-key', '{"keys":[{"kty":"RSA","e":"AQAB"}]}') } },
+      '"auth.jwt.keyFile": keys[0] holds no public key',
+    ],
+    [
+      'a key set with nothing in it',
+      { jwt: { keyFile: file('null', '{"keys":[null]}') } },
+      'keys[0] holds no public key',
+    ],
+    [
+      'a key set for something else',
+      { jwt: { keyFile: file('others', keySet(generateKeyPairSync('x25519').publicKey)) } },
+      'JWK Set without a key',
+    ],
+    [
+      'a key set with a private key',
+      { jwt: { keyFile: file('private-set', keySet(rsa.privateKey)) } },
+      'keys[0] holds a private key',
+    ],
     ['a key file with a private key', { jwt: { keyFile: file('private', privatePem) } }, 'holds a private key'],
     ['a jwksUri that is no URL', { jwt: { jwksUri: 'id.example' } }, '"auth.jwt.jwksUri" must be an https://'],
     ['a place that is none', { jwt, tokenFrom: ['body'] }, '"auth.tokenFrom" must be a list of'],
@@ -113,7 +140,13 @@ describe('who may connect, badly configured', () => {
     ['a pattern without a beginning', { origins: [/\.example\.com$/] }, "isn't anchored"],
     ['a pattern without an end', { origins: [/^https:\/\/app\.example\.com/] }, 'end it with $'],
     ['a pattern that ends with a dollar sign', { origins: [/^https:\/\/app\$/] }, "isn't anchored"],
-    ['a pattern of lines', { origins: [/^https:\/\/app\.example$/m] }, 'without the flag m'],
+    [
+      'a pattern that says of one half where it ends',
+      { origins: [/^https:\/\/a\.example$|.*evil.*$/] },
+      'into a group',
+    ],
+    ['a pattern of two halves', { origins: [/^https:\/\/(?:a|b)\.example|https:\/\/[|()]\.example$/] }, 'into a group'],
+    ['a pattern of lines', { origins: [/^https:\/\/app\.example$/m] }, 'leave out the flag m'],
     ['an origin with a path', { origins: ['https://app.example.com/'] }, '"origins" must be a list of exact origins'],
   ])('ends the start: %s', async (_, options, message) => {
     await expect(startApp({ options })).rejects.toThrow(message);

@@ -22,14 +22,19 @@ describe('R9: origins', () => {
 
   it('may be given by a pattern, which the whole origin must match', async () => {
     await start({
-      origins: ['https://app.example.com', /^https:\/\/[a-z]+\.example\.org$/, /^a|https:\/\/two\.example$/g],
+      origins: [
+        'https://app.example.com',
+        /^https:\/\/[a-z]+\.example\.org$/,
+        /^https:\/\/(one|two(?:|x|[|)]|\|\)))\.example$/g,
+      ],
     });
     for (const origin of [
       'https://app.example.com',
       'https://x.example.org',
       'https://two.example',
       'https://two.example',
-      'a',
+      'https://one.example',
+      'https://twox.example',
     ]) {
       expect([origin, await statusFor(origin)]).toEqual([origin, 101]);
     }
@@ -39,12 +44,29 @@ describe('R9: origins', () => {
       'https://evil.example/https://x.example.org',
       'https://x.y.example.org',
       'https://X.example.org',
-      'abc',
+      'https://one.example.evil.example',
       'evil https://two.example',
       `http://127.0.0.2:${running.port}`,
     ];
     for (const origin of foreign) expect([origin, await statusFor(origin)]).toEqual([origin, 403]);
     expect(await statusFor(`http://127.0.0.1:${running.port}`)).toBe(101);
+    expect(await statusFor(undefined)).toBe(101);
+  });
+
+  it('of the own host are pages, not files, extensions or downloads', async () => {
+    await start({});
+    const own = `127.0.0.1:${running.port}`;
+    for (const scheme of ['http', 'https', 'HTTPS']) expect(await statusFor(`${scheme}://${own}`)).toBe(101);
+    for (const scheme of ['ftp', 'chrome-extension', 'ws', 'file', 'blob:http'])
+      expect([scheme, await statusFor(`${scheme}://${own}`)]).toEqual([scheme, 403]);
+  });
+
+  it('of the host that the options name are own, and then those of no other, whatever Host says', async () => {
+    await start({ host: 'chat.example.com' });
+    expect(await statusFor('https://chat.example.com')).toBe(101);
+    expect(await statusFor('https://chat.example.com', { Host: 'inner.example' })).toBe(101);
+    expect(await statusFor('http://rebound.example', { Host: 'rebound.example' })).toBe(403);
+    expect(await statusFor(`http://127.0.0.1:${running.port}`)).toBe(403);
     expect(await statusFor(undefined)).toBe(101);
   });
 

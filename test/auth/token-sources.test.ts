@@ -1,5 +1,7 @@
+import type { IncomingMessage } from 'node:http';
+import { inspect } from 'node:util';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { Logger } from '@nestjs/common';
+import { Logger, UnauthorizedException } from '@nestjs/common';
 import { redactUrl, tokenOf, type WebSocketOptions } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
@@ -111,6 +113,21 @@ describe('where a token may be', () => {
     ]);
   });
 
+  it('R1: may be many and short: finding that out costs no more than the request', async () => {
+    await start({ jwt });
+    const path = `/ws?${'token=e&token=r&token=d&'.repeat(200)}`;
+    expect(await answerTo({ path })).toEqual([400, 'BAD_REQUEST']);
+    expect(running.errors).toEqual([]);
+  });
+
+  it('R1: may be short and come again and again: an error that is thrown each time does not grow', async () => {
+    const error = new UnauthorizedException('dreadful');
+    await start({ authenticate: () => Promise.reject(error) });
+    for (let n = 0; n < 60; n++)
+      expect((await answerTo({ path: `/ws?token=${'der'[n % 3]}` })) as unknown[]).toContain(401);
+    expect(error.message.length).toBeLessThan(100);
+  });
+
   it('is found for an authenticator of your own, too', async () => {
     await start({
       authenticate: (request) => {
@@ -194,4 +211,73 @@ describe('R8: a token', () => {
     expect(lines.join('\n')).toContain('[redacted]');
     for (const secret of secrets) expect(everything).not.toContain(secret);
   });
+
+  it.each<[string, Parameters<typeof startApp>[0]]>([
+    ['is configured elsewhere', { options: { auth: { jwt, tokenFrom: ['header'] } } }],
+    ['comes in a first message', { options: { auth: { jwt, tokenFrom: ['message', 'header'] } } }],
+    ['is not asked for', {}],
+  ])('in a misplaced system/authenticate is not told to onMessage where it %s', async (_, { options } = {}) => {
+    const heard: unknown[] = [];
+    running = await startApp({ options: { ...options, events: { onMessage: ({ data }) => void heard.push(data) } } });
+    const token = await tokenFor('ada');
+    const peer = await running.connect(bearer(token));
+    await peer.request('system', 'authenticate', { token });
+    await peer.request('system', 'refresh', { token });
+    expect(heard).toHaveLength(2);
+    expect(JSON.stringify(heard)).not.toContain(token);
+  });
+
+  it.each<[string, string, Record<string, string>]>([
+    ['percent-encoded in the query', '?token=opaque%2Dtoken', {}],
+    ['in a query with an encoded name', '?%74oken=opaque%2dtoken', {}],
+    ['twice in the query', '?x=1&token=opaque&token=opaque-token', {}],
+    ['an access_token', '?access_token=opaque-token', {}],
+    ['a percent-encoded access_token', '?access_token=opaque%2Dtoken', {}],
+    ['a percent-encoded cookie', '', { cookie: 'a=1; token=opaque%2Dtoken' }],
+  ])('is in no error that is reported: %s', async (_, query, headers) => {
+    const fail = ({ url = '', headers: { cookie } }: IncomingMessage): never => {
+      throw new Error(`${url} ${decodeURIComponent(url)} ${new URLSearchParams(url).toString()} ${cookie}`);
+    };
+    running = await startApp({ options: { auth: { authenticate: fail } } });
+    await expect(running.connectTo(`${running.url}${query}`, { headers })).rejects.toThrow('500');
+    const [{ message = '', stack = '' } = {}] = running.errors;
+    expect(message).toContain('[redacted]');
+    for (const text of [message, stack]) expect(text).not.toMatch(/opaque|(-|%2d)token/i);
+  });
+
+  it.each<[string, () => unknown, string]>([
+    [
+      'in errors that are the cause of each other',
+      () => {
+        const inner = new Error('the store said opaque-token');
+        return (inner.cause = new Error('no luck with opaque-token', { cause: inner }));
+      },
+      'no luck with [redacted]',
+    ],
+    [
+      'in one of several errors',
+      () => new AggregateError([new Error('first'), new Error('opaque-token')], 'all failed with opaque-token'),
+      'all failed with [redacted]',
+    ],
+    ['in a frozen error', () => Object.freeze(new Error('no luck with opaque-token')), 'is left out'],
+    [
+      'in an error that fails when it is read',
+      () => Object.defineProperty(new Error(), 'message', { get: () => failing('opaque-token') }),
+      'is left out',
+    ],
+    ['in a thrown text', () => 'no luck with opaque-token', 'no luck with [redacted]'],
+  ])('is in no error that is reported, nor is that lost: %s', async (_, failure, message) => {
+    const fail = (): never => {
+      throw failure();
+    };
+    running = await startApp({ options: { auth: { authenticate: fail } } });
+    await expect(running.connect(bearer('opaque-token'))).rejects.toThrow('500');
+    expect(running.errors).toHaveLength(1);
+    expect(running.errors[0]?.message).toContain(message);
+    expect(inspect(running.errors[0], { depth: 10 })).not.toContain('opaque');
+  });
 });
+
+function failing(message: string): never {
+  throw new Error(message);
+}

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer as WS } from 'ws';
 import type { WebSocketOptions } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
-import { type HandshakeOptions, RawPeer } from '../support/raw-peer.js';
+import { type HandshakeOptions, handshakeBytes, RawPeer } from '../support/raw-peer.js';
 
 describe('R9: the upgrade', () => {
   let running: RunningApp;
@@ -86,15 +86,9 @@ describe('R9: the upgrade', () => {
   });
 
   it('refuses a foreign origin with 403 and lets its own host, the allowed and the absent pass', async () => {
-    await start({ origins: ['https://app.example.com'], host: 'chat.example.com' });
+    await start({ origins: ['https://app.example.com'] });
     const host = `127.0.0.1:${running.port}`;
-    const origins = [
-      `http://${host}`,
-      'https://app.example.com',
-      'https://chat.example.com',
-      'https://CHAT.example.com',
-    ];
-    for (const Origin of [...origins, undefined]) {
+    for (const Origin of [`http://${host}`, 'https://app.example.com', undefined]) {
       expect([Origin, await statusOf({ headers: { Origin } })]).toEqual([Origin, 101]);
     }
     const own = await running.connect({ origin: `http://${host}` });
@@ -150,6 +144,18 @@ describe('R9: the upgrade', () => {
     await start({ auth: { authenticate, timeoutMs: 100 } });
     await expectRefusal({}, status, code);
     expect(peers[0]?.bytes.toString()).not.toContain('SECRET');
+  });
+
+  it('says in a 401 how to show who one is, and in a 405 what is allowed (RFC 9110)', async () => {
+    await start({ auth: { authenticate: ({ headers }) => (headers.cookie ? { userId: 'ada', payload: {} } : null) } });
+    const { answer } = await shake({});
+    expect(answer).toMatchObject({ status: 401, headers: expect.stringMatching(/^WWW-Authenticate: Bearer realm="/m) });
+    const peer = await RawPeer.connect(running.port);
+    peers.push(peer);
+    const request = handshakeBytes(running.port, { headers: { Cookie: 'sid=1' } }).toString();
+    peer.write(request.replace('GET', 'POST'));
+    await peer.until(() => peer.answer !== undefined);
+    expect(peer.answer).toMatchObject({ status: 405, headers: expect.stringMatching(/^Allow: GET$/m) });
   });
 
   it('answers 503 when full, and takes the next when there is room again', async () => {

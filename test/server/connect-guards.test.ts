@@ -450,35 +450,17 @@ describe('exception filters at the upgrade', () => {
 });
 
 describe('guards that were written for HTTP', () => {
-  /** What @nestjs/throttler's guard does with a request. */
-  @Injectable()
-  class Throttles implements CanActivate {
-    readonly #hits = new Map<string, number>();
-    constructor(@Inject(Reflector) private readonly reflector: Reflector) {}
-
-    async canActivate(context: ExecutionContext): Promise<boolean> {
-      const [handler, type] = [context.getHandler(), context.getClass()];
-      if (this.reflector.getAllAndOverride<boolean>('THROTTLER:SKIP', [handler, type])) return true;
-      const response = context.switchToHttp().getResponse();
-      const key = `${type.name}-${handler.name}-${requestOf(context).ip}`;
-      const hits = (this.#hits.get(key) ?? 0) + 1;
-      this.#hits.set(key, hits);
-      if (hits > 2) {
-        response.header('Retry-After', 60);
-        throw new HttpException('ThrottlerException: Too Many Requests', 429);
-      }
-      response.header('X-RateLimit-Remaining', 2 - hits);
-      return true;
-    }
-  }
-
-  it('throttle, with their headers', async () => {
-    await start({ guards: [Throttles] });
-    expect((await ask()).status).toBe(101);
-    expect((await ask()).status).toBe(101);
-    const third = await ask();
-    expect(third).toMatchObject({ status: 429, body: { code: 'RATE_LIMITED' } });
-    expect(third.headers).toContain('Retry-After: 60');
+  it('say themselves how to show who one is', async () => {
+    await start({
+      guards: [
+        guard((context) => {
+          context.switchToHttp().getResponse().setHeader('www-authenticate', 'Basic realm="x"');
+          throw new UnauthorizedException();
+        }),
+      ],
+    });
+    const { headers } = await ask();
+    expect(headers.match(/^www-authenticate: .*$/gim)).toEqual(['www-authenticate: Basic realm="x"']);
   });
 
   it('say when to come back in the details of an exception, too', async () => {
@@ -562,6 +544,22 @@ describe('R6: who it is, by a guard', () => {
     expect((await peer.closed).code).toBe(4200);
   });
 
+  it('never ends where it has an expiresAt of null, as an entity of a database may, but with its token', async () => {
+    await start({
+      guards: [
+        guard((context) => {
+          const request = requestOf(context);
+          const life = Number(request.headers['x-life']);
+          request.user = { userId: 'ada', expiresAt: null, exp: life ? Date.now() / 1_000 + life : null };
+          return true;
+        }),
+      ],
+    });
+    const [endless, ending] = await Promise.all([running.connect(), running.connect({ headers: { 'x-life': '0.3' } })]);
+    expect((await ending.closed).code).toBe(4200);
+    await endless.settle();
+  });
+
   it('is not for guards to say where authentication is configured', async () => {
     const seen: unknown[] = [];
     await start(
@@ -578,10 +576,37 @@ describe('R6: who it is, by a guard', () => {
     expect(seen).toEqual([expect.objectContaining({ userId: 'ada' }), undefined]);
   });
 
-  it('counts for the connections a user may have', async () => {
-    await start({ guards: [sets({ userId: 'ada' })] }, { limits: { connectionsPerUser: 1 } });
-    await running.connect();
-    expect(await bodyOf()).toMatchObject({ code: 'CONNECTION_LIMIT' });
+  /** Whoever names itself in a header; others come in as nobody. */
+  const byHeader = guard((context) => {
+    const name = requestOf(context).headers['x-name'];
+    if (name !== undefined) requestOf(context).user = { userId: name };
+    return true;
+  });
+
+  it('is not for clients to claim: an anonymous one stays so, and nobody gets a userType', async () => {
+    await start({ guards: [byHeader] }, { users: { load: () => ({ userType: 'admin' }) } });
+    const [ada, anonymous] = await Promise.all([running.connect({ headers: { 'x-name': 'ada' } }), running.connect()]);
+    const claims = { userId: 'ada', userType: 'admin', username: 'Al' };
+    expect((await anonymous.join('lobby', claims)).response.data).toEqual({ roomName: 'lobby', username: 'Al' });
+    expect((await ada.join('lobby', { userType: 'admin' })).response.data).toEqual({
+      roomName: 'lobby',
+      userId: 'ada',
+    });
+    expect(running.clients.getClient(anonymous)?.user).toBeNull();
+    expect(running.clients.getClients({ userType: 'admin' })).toEqual([]);
+    running.server.broadcastToUsers({ userIds: ['ada'], data: { type: 'for', action: 'ada' } });
+    await Promise.all([anonymous.settle(), ada.next('for', 'ada')]);
+    expect(anonymous.received).toEqual([]);
+  });
+
+  it('counts for the connections a user may have, and what others are called does not', async () => {
+    await start({ guards: [byHeader] }, { limits: { connectionsPerUser: 1 } });
+    const anonymous = await running.connect();
+    await anonymous.join('lobby', { userId: 'ada' });
+    await running.server.joinRoom({ clientId: anonymous.clientId, roomName: 'lobby', userId: 'ada' });
+    expect(running.clients.getUserClients({ userId: 'ada' })).toHaveLength(1);
+    await running.connect({ headers: { 'x-name': 'ada' } });
+    expect(await bodyOf({ headers: { 'X-Name': 'ada' } })).toMatchObject({ code: 'CONNECTION_LIMIT' });
   });
 
   it('keeps tokens out of the address that hooks see', async () => {

@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
-import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { type CanActivate, UseGuards } from '@nestjs/common';
 import {
@@ -19,6 +18,7 @@ import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
 import { ClientId, PxlWsAdapter, WebSocketServer, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
+import { RawPeer } from '../support/raw-peer.js';
 
 let running: RunningApp;
 afterEach(() => running.close());
@@ -159,10 +159,12 @@ describe('other servers on the same port', () => {
 
   it('answers 404 where nobody else listens, instead of leaving the peer hanging', async () => {
     running = await startApp();
-    const socket = connect(running.port, '127.0.0.1');
-    socket.write('GET /other HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
-    const [data] = (await once(socket, 'data')) as [Buffer];
-    expect(data.toString()).toMatch(/^HTTP\/1\.1 404 Not Found\r\nConnection: close\r\n/);
-    await once(socket, 'close');
+    const peer = await RawPeer.handshake(running.port, { path: '/other' });
+    expect(peer.answer?.headers).toMatch(/^HTTP\/1\.1 404 Not Found\r\nConnection: close\r\n/);
+    expect(JSON.parse(peer.answer?.body ?? '')).toEqual({
+      code: 'NOT_FOUND',
+      error: 'No WebSocket is served on this path.',
+    });
+    await peer.closed;
   });
 });

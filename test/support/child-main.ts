@@ -57,6 +57,7 @@ const scenarios = {
     },
   },
   'endless-hooks': {},
+  throttled: { trustProxy: 1 },
   'failing-callbacks': {
     events: {
       onConnected: () => undefined,
@@ -195,9 +196,13 @@ process.on('message', (question: ChildQuestion) => {
   });
 });
 
+// CommonJS that requires Nest's ES modules: Node does that, Jest on Node 20 doesn't.
+const throttler = scenario === 'throttled' ? await import('@nestjs/throttler') : undefined;
+
 running = await startApp({
   providers: [TestGateway],
-  options: scenarios[scenario],
+  imports: throttler ? [throttler.ThrottlerModule.forRoot([{ ttl: 60_000, limit: 2 }])] : [],
+  options: { ...scenarios[scenario], ...(throttler && { connect: { guards: [throttler.ThrottlerGuard] } }) },
   configure: (app: INestApplication) => {
     app.enableShutdownHooks();
     if (scenario === 'short-headers-timeout') {

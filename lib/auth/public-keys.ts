@@ -1,0 +1,61 @@
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import type { JWK } from 'jose';
+import { algorithmsOfKey } from './algorithms.js';
+
+const MIN_RSA_BITS = 2_048;
+const NO_KEY = 'holds no public key: give a PEM (BEGIN PUBLIC KEY or BEGIN CERTIFICATE) or a JWK';
+const PRIVATE = 'holds a private key, which has no business here: give its public half';
+/** RFC 7517 section 5: what isn't understood in a set is passed over. */
+const KNOWN_TYPES: readonly unknown[] = ['RSA', 'EC', 'OKP'];
+
+/** Why a key can't be used: the rest of a sentence that begins with where it was found. It quotes nothing of the key. */
+export class KeyFlaw extends Error {}
+
+/** @throws {KeyFlaw} */
+export function readPem(text: string): KeyObject {
+  if (text.includes('PRIVATE KEY')) throw new KeyFlaw(PRIVATE);
+  return readKey(() => createPublicKey(text));
+}
+
+/** @throws {KeyFlaw} */
+export function readJwk(jwk: JsonWebKey): KeyObject {
+  if (jwk.kty === 'oct') throw new KeyFlaw('holds a shared secret: give it as "auth.jwt.secret"');
+  if (jwk.d !== undefined) throw new KeyFlaw(PRIVATE);
+  return readKey(() => createPublicKey({ key: jwk, format: 'jwk' }));
+}
+
+/**
+ * The keys of a set that can check signatures. Those for something else are passed over.
+ * @param flawed hears of each that can't be used, though it should
+ */
+export function signingKeys(keys: readonly unknown[], flawed: (flaw: string) => void): JWK[] {
+  return keys.filter((jwk, index): jwk is JWK => {
+    try {
+      return isSigningKey(jwk);
+    } catch (error) {
+      flawed(`keys[${index}] ${(error as KeyFlaw).message}`);
+      return false;
+    }
+  });
+}
+
+function isSigningKey(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) throw new KeyFlaw(NO_KEY);
+  const jwk = value as JsonWebKey & JWK;
+  if (jwk.use !== undefined && jwk.use !== 'sig' && jwk.d === undefined) return false;
+  if (typeof jwk.kty === 'string' && !KNOWN_TYPES.includes(jwk.kty) && jwk.kty !== 'oct') return false;
+  return algorithmsOfKey(readJwk(jwk), undefined) !== undefined;
+}
+
+function readKey(read: () => KeyObject): KeyObject {
+  let key: KeyObject;
+  try {
+    key = read();
+  } catch {
+    throw new KeyFlaw(NO_KEY); // OpenSSL's own words quote the text
+  }
+  const { modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
+  if (key.asymmetricKeyType === 'rsa' && modulusLength < MIN_RSA_BITS)
+    throw new KeyFlaw(`is an RSA key of ${modulusLength} bits: give one of at least ${MIN_RSA_BITS}`);
+  return key;
+}

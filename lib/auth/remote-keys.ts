@@ -1,0 +1,67 @@
+import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWK, type JWTVerifyGetKey } from 'jose';
+import { AuthenticationError } from './identity.js';
+import { signingKeys } from './public-keys.js';
+
+/** After a fetch that failed none is tried for so long: bad tokens come faster than a provider should be asked. */
+const RETRY_MS = 1_000;
+
+/**
+ * The keys that an identity provider publishes; jose keeps them, and says when to fetch them again.
+ * @param report hears once of a provider that can't be reached, and again after it could; and of keys that can't be used
+ * @returns throws an `AuthenticationError` of 503 while the keys can't be had
+ */
+export function remoteKeys(url: URL, timeoutDuration: number, report: (error: Error) => void): JWTVerifyGetKey {
+  const provider = new Provider(url.host, report);
+  return createRemoteJWKSet(url, { timeoutDuration, [customFetch]: (...request) => provider.fetch(...request) });
+}
+
+class Provider {
+  #failedAt = -Infinity;
+  #isKnownToFail = false;
+  #knownFlaws = '';
+
+  constructor(
+    private readonly host: string,
+    private readonly report: (error: Error) => void,
+  ) {}
+
+  /** The published set without the keys that can't be used: a token that names one of them is like any that names none. */
+  async fetch(...request: Parameters<FetchImplementation>): Promise<Response> {
+    if (performance.now() - this.#failedAt < RETRY_MS) throw outOfReach();
+    try {
+      const keys = this.#usable(await publishedKeys(await fetch(...request)));
+      this.#isKnownToFail = false;
+      return Response.json({ keys });
+    } catch (error) {
+      this.#failedAt = performance.now();
+      if (!this.#isKnownToFail) this.report(new Error(`The keys of ${this.host} can't be fetched: ${reasonOf(error)}`));
+      this.#isKnownToFail = true;
+      throw outOfReach();
+    }
+  }
+
+  #usable(published: unknown[]): JWK[] {
+    const flaws: string[] = [];
+    const keys = signingKeys(published, (flaw) => flaws.push(flaw));
+    const text = flaws.join('; ');
+    if (text !== this.#knownFlaws && text !== '')
+      this.report(new Error(`Not all keys of ${this.host} are used: ${text}`));
+    this.#knownFlaws = text;
+    return keys;
+  }
+}
+
+async function publishedKeys(response: Response): Promise<unknown[]> {
+  if (response.status !== 200) throw new Error(`the answer is ${response.status}`);
+  const { keys } = ((await response.json()) ?? {}) as { keys?: unknown };
+  if (!Array.isArray(keys)) throw new Error('the answer is no JWK Set');
+  return keys;
+}
+
+const outOfReach = (): AuthenticationError =>
+  new AuthenticationError(503, 'The keys to check a token with are out of reach. Try again soon.');
+
+function reasonOf(error: unknown): string {
+  const { message, cause } = error as Error;
+  return cause instanceof Error && cause.message !== '' ? cause.message : message;
+}
