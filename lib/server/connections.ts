@@ -179,7 +179,7 @@ export class Connections {
     } catch (error) {
       const { isMeantForPeer, error: sentence, code } = describeError(error);
       if (!isMeantForPeer) this.host.failed(error, 'a connection hook');
-      this.disconnect(client, CLOSE_CODE_OF[code] ?? CloseCode.Internal, sentence);
+      this.disconnect(client, CLOSE_CODE_OF.get(code) ?? CloseCode.Internal, sentence);
     }
   }
 
@@ -237,13 +237,13 @@ function onError(this: WebSocket): void {
 }
 
 /** What a hook that refuses a connection by throwing tells the client to do. */
-const CLOSE_CODE_OF: Record<string, number> = {
-  [ErrorCode.Unauthenticated]: CloseCode.Unauthenticated,
-  [ErrorCode.Forbidden]: CloseCode.Forbidden,
-  [ErrorCode.RateLimited]: CloseCode.RateLimited,
-  [ErrorCode.Unavailable]: CloseCode.TryLater,
-  [ErrorCode.BadRequest]: CloseCode.Policy,
-};
+const CLOSE_CODE_OF: ReadonlyMap<string, number> = new Map([
+  [ErrorCode.Unauthenticated, CloseCode.Unauthenticated],
+  [ErrorCode.Forbidden, CloseCode.Forbidden],
+  [ErrorCode.RateLimited, CloseCode.RateLimited],
+  [ErrorCode.Unavailable, CloseCode.TryLater],
+  [ErrorCode.BadRequest, CloseCode.Policy],
+]);
 
 /** A peer that doesn't answer our close frame would keep its socket for as long as it likes. */
 export function cutAfterGrace(ws: WebSocket): void {
