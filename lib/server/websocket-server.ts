@@ -64,6 +64,12 @@ export interface ServerDependencies {
   instance?: FindInstance;
 }
 
+/**
+ * Of ws 8.23, not in its types yet. It cuts off a client that leaves so many pongs unread. Its default, 60, would cut before
+ * our own limits, which close with a code that says why.
+ */
+const MORE_OF_WS = { maxPendingAutoPongs: 1_000 };
+
 type SentData = Record<string, unknown>;
 
 /** A client, by its socket on this node or by its id anywhere. */
@@ -224,6 +230,8 @@ export class WebSocketServer {
     this.#firstMessages = new FirstMessages({
       timeoutMs: this.options.auth?.timeoutMs ?? DEFAULTS.auth.timeoutMs,
       maxDepth: messages.maxDepth,
+      maxPayload: messages.maxPayload,
+      limits: this.options.limits,
       authentication: () => this.#authentication,
       admit: (ws, socket, request, identity) => {
         const isFull = this.#connectionLimits.isUserFull(identity.user.userId);
@@ -337,6 +345,7 @@ export class WebSocketServer {
       handleProtocols: chooseProtocol,
       maxFragments: this.options.messages.maxFragments,
       maxBufferedChunks: this.options.messages.maxBufferedChunks,
+      ...MORE_OF_WS,
     });
     wss.on('error', (error) => this.#report.failed(error, 'the WebSocket server'));
     this.#running = wss;

@@ -104,6 +104,18 @@ describe('a first message that says who it is', () => {
     );
   });
 
+  it('closes with 1011, reported, when its client can not be taken in', async () => {
+    await start();
+    running.clients.addClient = () => {
+      throw new Error('no room');
+    };
+    const peer = await open();
+    peer.sendRaw(frame('system', 'authenticate', { token: await tokenFor('ada') }, 'a'));
+    expect((await peer.closed).code).toBe(1011);
+    expect(running.errors.map(String)).toEqual(['Error: no room']);
+    expect(running.server.status.connections).toBe(0);
+  });
+
   it('that never came holds up no shutdown', async () => {
     await start();
     const peer = await open();
