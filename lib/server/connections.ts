@@ -92,6 +92,7 @@ export class Connections {
   }
 
   accept(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity | null): Connection {
+    ws.on('error', onError); // before all else: unheard, a broken frame would end the process
     const user = identity?.user ?? null;
     const clientId = this.host.newClientId();
     const outbox = (ws.outbox = new Outbox(clientId, ws, socket, this.host.flusher));
@@ -110,7 +111,7 @@ export class Connections {
     this.#sockets.add(ws);
     this.host.heartbeat.watch(connection);
     this.#silent?.add(connection);
-    ws.on('message', onMessage).on('ping', this.#onPing).on('pong', this.#onPong).on('error', onError);
+    ws.on('message', onMessage).on('ping', this.#onPing).on('pong', this.#onPong);
     ws.on('close', (code, reason) => {
       this.#sockets.delete(ws);
       this.#end(connection, code, reason.toString());

@@ -71,11 +71,12 @@ export class FirstMessages {
       ws.pause(); // at most what was read already comes behind
       this.#identify(ws, data as Buffer)
         .then((admission) => {
-          ws.off('message', listen).off('error', cut).off('ping', count).off('pong', count);
+          ws.off('message', listen).off('ping', count).off('pong', count);
           ws.resume();
           if (!admission || !this.#waiting.has(ws)) return;
           this.#forget(ws);
           if (!this.host.admit(ws, socket, request, admission.identity)) return;
+          ws.off('error', cut); // not before another listens: unheard, a broken frame would end the process
           ws.outbox?.pushText(admission.reply);
           for (const message of behind) ws.emit('message', ...message);
         })

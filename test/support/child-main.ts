@@ -12,6 +12,7 @@ import {
   type WebSocketOptions,
 } from '../../lib/index.js';
 import { startApp } from './app.js';
+import { SECRET } from './tokens.js';
 
 export type ChildQuestion = 'stats' | 'collect' | 'close' | 'leave';
 
@@ -83,6 +84,10 @@ const scenarios = {
       },
       onError: async () => Promise.reject(new Error('onError')),
     },
+  },
+  'first-message': {
+    auth: { jwt: { secret: SECRET }, tokenFrom: ['header', 'message'] },
+    messages: { maxPayload: 4_096 },
   },
   // What is thrown before there is a socket, with a filter that looks at it.
   'odd-handshake': {
