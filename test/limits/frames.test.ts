@@ -173,6 +173,19 @@ describe('the nesting of a message', () => {
     send(32);
     expect((await peer.take(({ id }) => id === 32)).data.code).toBe('BAD_FRAME');
   });
+
+  it('may be 1000 levels, and no option allows more', async () => {
+    await start({ messages: { maxDepth: 1_000 } });
+    const peer = await running.connect();
+    for (const depth of [999, 1_000, 30_000])
+      peer.sendRaw(`{"type":"echo","action":"back","id":${depth},"data":${'['.repeat(depth)}${']'.repeat(depth)}}`);
+    expect((await peer.take(({ id }) => id === 999)).response).toBeDefined();
+    for (const depth of [1_000, 30_000])
+      expect((await peer.take(({ id }) => id === depth)).data.code).toBe('BAD_FRAME');
+    await expect(startApp({ options: { messages: { maxDepth: 1_001 } } })).rejects.toThrow(
+      '"messages.maxDepth" must be a whole number from 1 to 1000',
+    );
+  });
 });
 
 describe('the first message', () => {
