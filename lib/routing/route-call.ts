@@ -1,6 +1,7 @@
 import { isObservable, type Observable, Subscription } from 'rxjs';
 import type { WebSocket } from 'ws';
 import type { RoutedCall } from '../decorators/connected-client.js';
+import { ConnectionError } from '../errors.js';
 import type { RequestId } from '../protocol/message.js';
 
 /** What a call needs of the socket it came in on. */
@@ -43,6 +44,11 @@ export class RouteCall implements RoutedCall {
 
   get client(): unknown {
     return this.peer.client;
+  }
+
+  /** For what takes effect late: who was told TIMEOUT meanwhile, or left, must not get it after all. @throws {ConnectionError} */
+  throwIfSettled(): void {
+    if (this.settled) throw new ConnectionError('The request had ended before it was decided.');
   }
 
   /** Ends the stream: its source is unsubscribed. A no-op for a call that isn't one. */

@@ -298,7 +298,7 @@ export class WebSocketServer {
     addSystemRoutes(this.#router, {
       ...rooms,
       authorizeJoin: await authorizeJoinOf(rooms.authorizeJoin, instance),
-      join: (client, request) => this.#membership.joinByItself(client, request),
+      join: (client, request, asked) => this.#membership.joinByItself(client, request, asked),
       leave: (client, roomName) => this.#presence.leaveByItself(client, roomName),
       ...(this.#authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
     });
