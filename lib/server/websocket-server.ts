@@ -88,10 +88,15 @@ export interface RemoteClient {
   metadata: Record<string, unknown>;
 }
 
+/**
+ * `starting`: until `start()` has finished. `ready`: other nodes are reached. `down`: they aren't, this node's own clients are
+ * served. `draining`: from the call of `stop()`, before the first client is told to go. `stopped`: they are gone.
+ */
+export type ServerState = BusState | 'draining';
+
 /** How this node stands in the cluster. */
 export interface ServerStatus {
-  /** `ready`: other nodes are reached. `down`: this node's own clients are served. */
-  state: BusState;
+  state: ServerState;
   nodeId: string;
   /** Every node that is known, this one included. */
   nodeIds: string[];
@@ -258,7 +263,7 @@ export class WebSocketServer {
     return this.roomManager.rooms;
   }
 
-  /** True from `start()` until `stop()` is called. */
+  /** True from `start()` until `stop()` is called: what a readiness probe asks. */
   get isRunning(): boolean {
     return this.#running !== undefined && this.#stopping === undefined;
   }
@@ -266,7 +271,14 @@ export class WebSocketServer {
   get status(): ServerStatus {
     const { state, nodeId, nodeIds, counters } = this.#cluster;
     const backpressure = { ...this.#flusher.counters, waitingBytes: this.#flusher.waitingBytes };
-    return { state, nodeId, nodeIds, connections: this.#connections.open.size, counters, backpressure };
+    return {
+      state: this.#stopping ? 'draining' : state,
+      nodeId,
+      nodeIds,
+      connections: this.#connections.open.size,
+      counters,
+      backpressure,
+    };
   }
 
   /**
