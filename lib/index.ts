@@ -41,7 +41,7 @@ export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room
 export { WebSocketUpgrade } from './routing/upgrade-context.js';
 export { WebSocketClientManager } from './server/client-manager.js';
 export type { Disconnection } from './server/connections.js';
-export { type RemoteClient, type ServerStatus, WebSocketServer } from './server/websocket-server.js';
+export { type RemoteClient, type ServerState, type ServerStatus, WebSocketServer } from './server/websocket-server.js';
 export {
   getWebSocketClientToken,
   InjectWebSocketClient,

@@ -5,6 +5,7 @@ import { type TrustProxy, trustOf } from './limits/client-address.js';
 import type { MessageLimitsOptions } from './limits/message-limits.js';
 import type { ConnectionLimitsOptions } from './limits/connection-limits.js';
 import type { Rate } from './limits/rate.js';
+import { DEEPEST } from './protocol/codec.js';
 import { pathFlaws } from './protocol/path-pattern.js';
 import type { BackpressurePolicy } from './protocol/delivery.js';
 import type { WebSocketOptions } from './websocket-options.js';
@@ -310,7 +311,10 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'messages.maxFragments': [positive, 'a whole number above 0'],
   'messages.maxBufferedChunks': [positive, 'a whole number above 0'],
   'messages.perMessageDeflate': [(value) => isFlag(value) || isObject(value), 'true, false or the options of ws'],
-  'messages.maxDepth': [positive, 'a whole number above 0'],
+  'messages.maxDepth': [
+    (value) => positive(value) && (value as number) <= DEEPEST,
+    `a whole number from 1 to ${DEEPEST}: what is deeper could not be written again`,
+  ],
   'messages.concurrency': [positive, 'a whole number above 0'],
   'messages.maxQueued': [positive, 'a whole number above 0'],
   'messages.handlerTimeoutMs': [positive, 'a whole number of milliseconds above 0'],

@@ -211,7 +211,7 @@ export interface WebSocketOptions {
      * broadcast is compressed for each one. @default false
      */
     perMessageDeflate?: boolean | PerMessageDeflateOptions;
-    /** Levels of nested JSON. @default 32 */
+    /** Levels of nested JSON, at most 1000. @default 32 */
     maxDepth?: number;
     /** Messages of one socket handled at a time. 1 keeps their order. @default 1 */
     concurrency?: number;

@@ -1,6 +1,7 @@
 import { ConnectionError, PxlWebSocketError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { CloseAdvice } from '../protocol/close-codes.js';
+import { errorOf, isA } from '../thrown.js';
 
 /** The server sent a frame that can't be read. It was skipped and the connection stays; the frame itself is not quoted. */
 export class BadFrameError extends PxlWebSocketError {
@@ -38,22 +39,15 @@ export class HandshakeRefusedError extends ConnectionError {
 
 /** Any failure of `connectToServer()` as the one class callers catch. */
 export function toConnectionError(thrown: unknown): ConnectionError {
-  if (thrown instanceof ConnectionError) return thrown;
+  if (isA(thrown, ConnectionError)) return thrown;
   const error = new ConnectionError(`The connection could not be made: ${messageOf(thrown)}`);
   error.cause = thrown;
   return error;
 }
 
-/** Looks at the shape as well: an error from another realm (a frame, a vm context) is no `instanceof Error`. */
-export function asError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
-  const { name, message } = (thrown ?? {}) as { name?: unknown; message?: unknown };
-  return typeof name === 'string' && typeof message === 'string' ? (thrown as Error) : new Error(String(thrown));
-}
-
 /** Node's AggregateError (both addresses of "localhost" refused) has no message of its own, only a code. */
 export function messageOf(thrown: unknown): string {
-  const error: Error & { code?: string } = asError(thrown);
+  const error: Error & { code?: string } = errorOf(thrown);
   return error.message || error.code || error.name;
 }
 

@@ -1,4 +1,4 @@
-import { asError } from './client-errors.js';
+import { errorOf } from '../thrown.js';
 import type { JoinRoomDetails } from './room-memory.js';
 import type { SocketLike } from './socket-like.js';
 
@@ -53,7 +53,7 @@ export class EventSink<S extends SocketLike> {
   }
 
   report(thrown: unknown): void {
-    const error = asError(thrown);
+    const error = errorOf(thrown);
     if (!this.#events.onError) return lastResort(error);
     void this.#call('onError', { error }).catch(lastResort);
   }
@@ -67,5 +67,5 @@ export class EventSink<S extends SocketLike> {
 
 /** Nobody listens, or the listener itself is broken: an error that leaves no trace would be worse than a line too many. */
 function lastResort(error: unknown): void {
-  console.error('[WebSocketClient]', error);
+  console.error('[WebSocketClient]', errorOf(error));
 }

@@ -1,6 +1,7 @@
 import { PeerError, UnknownRouteError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame, ErrorFrameData } from '../protocol/message.js';
+import { isA } from '../thrown.js';
 import type { EventSink } from './client-events.js';
 import type { ServerMessage } from './greeting.js';
 import type { Link } from './link.js';
@@ -70,7 +71,7 @@ export class Inbox<S extends SocketLike, C> {
   /** A PeerError is how a handler answers a request with a refusal; everything else is a bug somebody must hear of. */
   async #reportFailure(pending: Promise<Outcome>, isRequest: boolean): Promise<void> {
     const outcome = await pending;
-    if ('error' in outcome && !(isRequest && outcome.error instanceof PeerError)) this.#events.report(outcome.error);
+    if ('error' in outcome && !(isRequest && isA(outcome.error, PeerError))) this.#events.report(outcome.error);
   }
 }
 
@@ -95,9 +96,8 @@ async function answerTo(message: ServerMessage, outcomes: Promise<Outcome>[]): P
 }
 
 function errorFrame({ type, action, id }: ServerMessage, thrown: unknown): ErrorFrame {
-  const data: ErrorFrameData =
-    thrown instanceof PeerError
-      ? { error: thrown.message, code: thrown.code, type, action, details: thrown.details }
-      : { error: 'The client failed to handle this request.', code: ErrorCode.Internal, type, action };
+  const data: ErrorFrameData = isA(thrown, PeerError)
+    ? { error: thrown.message, code: thrown.code, type, action, details: thrown.details }
+    : { error: 'The client failed to handle this request.', code: ErrorCode.Internal, type, action };
   return { type: 'error', action: 'message', id, data };
 }

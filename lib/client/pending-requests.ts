@@ -1,7 +1,7 @@
 import { RemoteError, TimeoutError } from '../errors.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import type { MessageFrame, RequestId } from '../protocol/message.js';
-import { asError } from './client-errors.js';
+import { errorOf } from '../thrown.js';
 
 export type ReplyFrame = Extract<DecodedFrame, { kind: 'reply' }>;
 export type AnswerFrame = Extract<DecodedFrame, { kind: 'reply' | 'error' }>;
@@ -75,7 +75,7 @@ export class PendingRequests {
         request.forget();
         reject(error);
       };
-      const onAbort = (): void => give(asError(signal?.reason));
+      const onAbort = (): void => give(errorOf(signal?.reason));
       const timer = setTimeout(
         () => give(new TimeoutError(`The reply to "${message.type}/${message.action}"`, timeoutMs)),
         timeoutMs,

@@ -1,4 +1,5 @@
-import { asError, StreamOverflowError } from './client-errors.js';
+import { errorOf } from '../thrown.js';
+import { StreamOverflowError } from './client-errors.js';
 import type { OpenRequest, ReplyFrame, ReplySink } from './pending-requests.js';
 
 interface Reader<T> {
@@ -48,7 +49,7 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
 
   throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
     this.#abandon();
-    return Promise.reject(asError(error));
+    return Promise.reject(errorOf(error));
   }
 
   #start(): void {
@@ -62,13 +63,13 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
       });
       signal?.addEventListener('abort', this.#onAbort);
     } catch (error) {
-      this.#end(asError(error));
+      this.#end(errorOf(error));
     }
   }
 
   readonly #onAbort = (): void => {
     this.#values.length = 0;
-    this.#cancel(asError(this.#options.signal?.reason));
+    this.#cancel(errorOf(this.#options.signal?.reason));
   };
 
   #receive(reply: ReplyFrame): void {

@@ -18,6 +18,8 @@ export type DecodedFrame =
 
 /** @default 32: deeper JSON is refused, so that no handler recurses over it. */
 const MAX_DEPTH = 32;
+/** No deeper, whatever is asked for: the check recurses itself, and so does whatever writes JSON. */
+export const DEEPEST = 1_000;
 
 /** Reads one frame. Never throws: what is wrong is told in `reason`, without the peer's text. */
 export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): DecodedFrame {
@@ -36,7 +38,7 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   const { type, action } = frame;
   if (!isRouteName(type)) return bad('"type" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
   if (!isRouteName(action)) return bad('"action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
-  const flaw = findFlaw(frame, maxDepth);
+  const flaw = findFlaw(frame, Math.min(maxDepth, DEEPEST));
   if (flaw) return bad(flaw, id);
 
   if (type === 'error' && action === 'message') return { kind: 'error', id, data: readError(frame['data']) };

@@ -2,6 +2,7 @@ import { type CanActivate, type ExceptionFilter, ForbiddenException, type Type }
 import { fromEvent, isObservable, lastValueFrom, takeUntil } from 'rxjs';
 import { InvalidOptionsError } from '../errors.js';
 import type { FindInstance } from '../find-instance.js';
+import { isA } from '../thrown.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import { statusOf } from './error-frame.js';
 import { UpgradeContext } from './upgrade-context.js';
@@ -87,7 +88,7 @@ async function answerOf(answer: ReturnType<CanActivate['canActivate']>, signal: 
 
 function catches(filter: ExceptionFilter, error: unknown): boolean {
   const types = Reflect.getMetadata(CATCHES, filter.constructor) as Type[] | undefined;
-  return !types?.length || types.some((type) => error instanceof type);
+  return !types?.length || types.some((type) => isA(error, type));
 }
 
 async function instancesOf<T extends object>(

@@ -1,6 +1,7 @@
 import { HttpException } from '@nestjs/common';
 import { WsException } from '@nestjs/websockets';
 import { PeerError } from '../errors.js';
+import { encodeFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame, ErrorFrameData, RequestId } from '../protocol/message.js';
 
@@ -24,28 +25,34 @@ const STATUS_OF_CODE = new Map(Object.entries(CODE_OF_STATUS).map(([status, code
 export interface ThrownError extends Pick<ErrorFrameData, 'error' | 'code' | 'details'> {
   /** False: a bug of the application, to be logged once. */
   isMeantForPeer: boolean;
+  /** What an exception made for HTTP gives itself. */
+  status?: number;
 }
 
 /** The one place that turns anything thrown into what a peer may hear of it. Never throws itself. */
 export function describeError(thrown: unknown): ThrownError {
   try {
-    if (thrown instanceof PeerError) {
-      return { error: thrown.message, code: thrown.code, details: thrown.details, isMeantForPeer: true };
-    }
-    if (thrown instanceof WsException) return describeWsException(thrown);
-    if (isHttpException(thrown)) return describeHttpException(thrown);
+    const described = describe(thrown);
+    if (described && typeof described.error === 'string' && typeof described.code === 'string') return described;
   } catch {
     // An exception whose own methods throw: as good as one that says nothing.
   }
   return { error: INTERNAL_SENTENCE, code: ErrorCode.Internal, isMeantForPeer: false };
 }
 
+function describe(thrown: unknown): ThrownError | undefined {
+  if (thrown instanceof PeerError) {
+    return { error: thrown.message, code: thrown.code, details: thrown.details, isMeantForPeer: true };
+  }
+  if (thrown instanceof WsException) return describeWsException(thrown);
+  return isHttpException(thrown) ? describeHttpException(thrown) : undefined;
+}
+
 /** The status of the HTTP answer where there is no socket for a frame yet. Never throws itself. */
 export function statusOf(thrown: unknown): number {
-  const { code, isMeantForPeer } = describeError(thrown);
+  const { code, isMeantForPeer, status } = describeError(thrown);
   if (!isMeantForPeer) return 500;
-  if (!isHttpException(thrown)) return STATUS_OF_CODE.get(code) ?? 400;
-  const status = thrown.getStatus();
+  if (status === undefined) return STATUS_OF_CODE.get(code) ?? 400;
   return isRefusal(status) ? status : 500;
 }
 
@@ -65,6 +72,17 @@ export function errorFrame(
     ...(id === undefined ? {} : { id }),
     data: { error, code, ...route, ...(details === undefined ? {} : { details }) },
   };
+}
+
+/** The same as text. Details may have no JSON form; the error itself still must arrive. */
+export function encodeErrorFrame(...given: Parameters<typeof errorFrame>): string {
+  const frame = errorFrame(...given);
+  try {
+    return encodeFrame(frame);
+  } catch {
+    const { details: _, ...data } = frame.data;
+    return encodeFrame({ ...frame, data });
+  }
 }
 
 function describeWsException(thrown: WsException): ThrownError {
@@ -93,6 +111,7 @@ function describeHttpException(thrown: HttpException): ThrownError {
     code: isCode(code) ? code : isValidation ? ErrorCode.ValidationFailed : usual,
     details: isValidation && (isList || details === undefined) ? issues.map(issueOf) : details,
     isMeantForPeer: true,
+    status,
   };
 }
 

@@ -1,6 +1,7 @@
 import { isObservable, type Observable, Subscription } from 'rxjs';
 import type { WebSocket } from 'ws';
 import type { RoutedCall } from '../decorators/connected-client.js';
+import { ConnectionError } from '../errors.js';
 import type { RequestId } from '../protocol/message.js';
 
 /** What a call needs of the socket it came in on. */
@@ -45,6 +46,11 @@ export class RouteCall implements RoutedCall {
     return this.peer.client;
   }
 
+  /** For what takes effect late: who was told TIMEOUT meanwhile, or left, must not get it after all. @throws {ConnectionError} */
+  throwIfSettled(): void {
+    if (this.settled) throw new ConnectionError('The request had ended before it was decided.');
+  }
+
   /** Ends the stream: its source is unsubscribed. A no-op for a call that isn't one. */
   cancel(): void {
     this.#stop?.();
@@ -59,7 +65,8 @@ export class RouteCall implements RoutedCall {
 
   /** What a handler itself returned, or promised: an Observable or an async iterable streams. */
   take(result: unknown): unknown {
-    if (isPromise(result)) return result.then((value) => this.take(value));
+    // Made a real promise: what a query builder calls `then` need not return one, nor catch what we throw in it.
+    if (isPromise(result)) return Promise.resolve(result).then((value) => this.take(value));
     if (isObservable(result)) this.startStream();
     return this.consume(result);
   }
@@ -91,28 +98,29 @@ export class RouteCall implements RoutedCall {
         end(() => undefined);
       };
       this.#stop = () => end(() => resolve(STREAMED));
+      // Inside an observer a throw would surface as an uncaught exception.
+      const safely =
+        <A extends unknown[]>(run: (...args: A) => void) =>
+        (...args: A): void => {
+          try {
+            run(...args);
+          } catch (error) {
+            fail(error as Error);
+          }
+        };
       let last: unknown;
       const observer = {
-        next: (value: unknown) => {
+        next: safely((value: unknown) => {
           if (subscription.closed) return; // a source that emits at once can't be stopped in the middle
           if (!this.isStream || isAsyncIterable(value)) last = value;
-          else this.#emit(value, fail);
-        },
+          else void this.peer.emit(this, value);
+        }),
         error: fail,
-        complete: () => resolve(this.isStream && !isAsyncIterable(last) ? STREAMED : this.consume(last)),
+        complete: safely(() => resolve(this.isStream && !isAsyncIterable(last) ? STREAMED : this.consume(last))),
       };
       subscription.add(source.subscribe(observer));
       if (this.settled) this.#stop();
     });
-  }
-
-  /** Inside an observer a throw would surface as an uncaught exception. */
-  #emit(value: unknown, fail: (error: Error) => void): void {
-    try {
-      void this.peer.emit(this, value);
-    } catch (error) {
-      fail(error as Error);
-    }
   }
 
   async #consumeIterable(source: AsyncIterable<unknown>): Promise<typeof STREAMED> {

@@ -12,12 +12,15 @@ export interface JoinRequest {
   userId?: string | number;
 }
 
+/** The request that wants something. */
+export type Asked = Pick<RouteCall, 'throwIfSettled'>;
+
 /** What the built-in routes need of the server. */
 export interface SystemServices {
   protectedPrefixes: readonly string[];
   authorizeJoin: AuthorizeJoin | undefined;
   /** Resolves with what was taken of the request: an authenticated client keeps its own identity. */
-  join(client: ConnectedClient, request: JoinRequest): Promise<JoinRequest>;
+  join(client: ConnectedClient, request: JoinRequest, asked: Asked): Promise<JoinRequest>;
   leave(client: ConnectedClient, roomName: string): void;
   /** Left out where a token can't be renewed. */
   refresh?: (client: ConnectedClient, data: unknown) => Promise<object>;
@@ -32,7 +35,8 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
     const request = readJoin(call.data);
     const client = call.client as ConnectedClient;
     await authorize(services, client, request.roomName, call.data);
-    return { success: true, data: await services.join(client, request) };
+    call.throwIfSettled();
+    return { success: true, data: await services.join(client, request, call) };
   });
 
   add('leaveRoom', (call) => {

@@ -6,7 +6,7 @@ import { decodeFrame, type DecodedFrame, encodeFrame, encodeReply, encodeStreamE
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RequestId } from '../protocol/message.js';
 import type { ResolvedOptions } from '../resolve-options.js';
-import { describeError, errorFrame } from '../routing/error-frame.js';
+import { describeError, encodeErrorFrame, errorFrame } from '../routing/error-frame.js';
 import { isPromise, RouteCall, type RoutePeer, STREAMED } from '../routing/route-call.js';
 import type { MessageLimits } from '../limits/message-limits.js';
 import type { Meter } from '../limits/meter.js';
@@ -14,6 +14,7 @@ import type { Router } from '../routing/router.js';
 import { ClientRequests } from './client-requests.js';
 import type { RegisteredClient } from './registered-client.js';
 import type { Outbox } from './outbox.js';
+import { isA } from '../thrown.js';
 import type { TimeoutQueue } from './timeout-queue.js';
 
 /** A stream waits for the socket above this many bytes not yet sent. */
@@ -236,14 +237,14 @@ export class Connection implements RoutePeer {
   #fail(call: RouteCall, error: unknown): void {
     const described = describeError(error);
     // Of a client that left meanwhile, these say only that it left.
-    const isOver = call.settled && (error instanceof ConnectionError || error instanceof ClientNotFoundError);
+    const isOver = call.settled && (isA(error, ConnectionError) || isA(error, ClientNotFoundError));
     if (!described.isMeantForPeer && !isOver) {
       this.host.failed(error, `${call.type}/${call.action}`);
     }
     if (call.settled) return;
     call.settled = true;
     const { type, action, id } = call;
-    this.outbox.pushText(encodeError(errorFrame(described, { type, action, id })));
+    this.outbox.pushText(encodeErrorFrame(described, { type, action, id }));
   }
 
   #pong(id: RequestId | undefined): void {
@@ -262,12 +263,3 @@ export class Connection implements RoutePeer {
   }
 }
 
-/** The details of a thrown error may have no JSON form; the error itself still must arrive. */
-function encodeError(frame: ReturnType<typeof errorFrame>): string {
-  try {
-    return encodeFrame(frame);
-  } catch {
-    const { details: _, ...data } = frame.data;
-    return encodeFrame({ ...frame, data });
-  }
-}

@@ -92,6 +92,7 @@ export class Connections {
   }
 
   accept(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity | null): Connection {
+    ws.on('error', onError); // before all else: unheard, a broken frame would end the process
     const user = identity?.user ?? null;
     const clientId = this.host.newClientId();
     const outbox = (ws.outbox = new Outbox(clientId, ws, socket, this.host.flusher));
@@ -110,7 +111,7 @@ export class Connections {
     this.#sockets.add(ws);
     this.host.heartbeat.watch(connection);
     this.#silent?.add(connection);
-    ws.on('message', onMessage).on('ping', this.#onPing).on('pong', this.#onPong).on('error', onError);
+    ws.on('message', onMessage).on('ping', this.#onPing).on('pong', this.#onPong);
     ws.on('close', (code, reason) => {
       this.#sockets.delete(ws);
       this.#end(connection, code, reason.toString());
@@ -179,7 +180,7 @@ export class Connections {
     } catch (error) {
       const { isMeantForPeer, error: sentence, code } = describeError(error);
       if (!isMeantForPeer) this.host.failed(error, 'a connection hook');
-      this.disconnect(client, CLOSE_CODE_OF[code] ?? CloseCode.Internal, sentence);
+      this.disconnect(client, CLOSE_CODE_OF.get(code) ?? CloseCode.Internal, sentence);
     }
   }
 
@@ -237,13 +238,13 @@ function onError(this: WebSocket): void {
 }
 
 /** What a hook that refuses a connection by throwing tells the client to do. */
-const CLOSE_CODE_OF: Record<string, number> = {
-  [ErrorCode.Unauthenticated]: CloseCode.Unauthenticated,
-  [ErrorCode.Forbidden]: CloseCode.Forbidden,
-  [ErrorCode.RateLimited]: CloseCode.RateLimited,
-  [ErrorCode.Unavailable]: CloseCode.TryLater,
-  [ErrorCode.BadRequest]: CloseCode.Policy,
-};
+const CLOSE_CODE_OF: ReadonlyMap<string, number> = new Map([
+  [ErrorCode.Unauthenticated, CloseCode.Unauthenticated],
+  [ErrorCode.Forbidden, CloseCode.Forbidden],
+  [ErrorCode.RateLimited, CloseCode.RateLimited],
+  [ErrorCode.Unavailable, CloseCode.TryLater],
+  [ErrorCode.BadRequest, CloseCode.Policy],
+]);
 
 /** A peer that doesn't answer our close frame would keep its socket for as long as it likes. */
 export function cutAfterGrace(ws: WebSocket): void {

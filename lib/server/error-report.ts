@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { errorOf } from '../thrown.js';
 import type { WebSocketEvents } from '../websocket-options.js';
 
 /** Where errors go that no caller can be told of: to `events.onError`, or else to the log. */
@@ -9,14 +10,11 @@ export class ErrorReport {
 
   /** Never throws, whatever was thrown and whatever `onError` does. */
   failed(thrown: unknown, place: string): void {
-    const error = thrown instanceof Error ? thrown : new Error(textOf(thrown));
+    const error = errorOf(thrown);
     const { onError } = this.events;
-    if (!onError) {
-      this.#logger.error(`In ${place}: ${error.message}`, error.stack);
-      return;
-    }
+    if (!onError) return this.#log(`In ${place}`, error, error);
     void (async () => onError({ error }))().catch((second: unknown) => {
-      this.#logger.error(`events.onError itself failed: ${textOf(second)}`, error.stack);
+      this.#log('events.onError itself failed', errorOf(second), error);
     });
   }
 
@@ -24,13 +22,12 @@ export class ErrorReport {
   contain(place: string, call: () => unknown): void {
     void (async () => call())().catch((error: unknown) => this.failed(error, place));
   }
-}
 
-/** Some values have no text, e.g. an object without a prototype. */
-function textOf(thrown: unknown): string {
-  try {
-    return String(thrown);
-  } catch {
-    return `a thrown ${typeof thrown}`;
+  #log(what: string, { message }: Error, { stack }: Error): void {
+    try {
+      this.#logger.error(`${what}: ${message}`, stack);
+    } catch {
+      // The application's own logger fails: there is nobody left to tell.
+    }
   }
 }

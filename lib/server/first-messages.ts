@@ -3,10 +3,11 @@ import type { WebSocket } from 'ws';
 import { type Authentication, readToken } from '../auth/authentication.js';
 import { AuthenticationError, type Identity } from '../auth/identity.js';
 import { redactError } from '../auth/tokens.js';
-import { CloseCode } from '../protocol/close-codes.js';
-import { decodeFrame, encodeFrame, encodeReply } from '../protocol/codec.js';
+import { MessageLimits, type MessageLimitsOptions, type Sender } from '../limits/message-limits.js';
+import { CloseCode, fitReason } from '../protocol/close-codes.js';
+import { decodeFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import { describeError, errorFrame } from '../routing/error-frame.js';
+import { describeError, encodeErrorFrame } from '../routing/error-frame.js';
 import { cutAfterGrace } from './connections.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import type { ServerSocket } from './server-socket.js';
@@ -15,6 +16,8 @@ import { TimeoutQueue } from './timeout-queue.js';
 export interface FirstMessagesHost {
   readonly timeoutMs: number;
   readonly maxDepth: number;
+  readonly maxPayload: number;
+  readonly limits: Pick<MessageLimitsOptions, 'messages'>;
   authentication(): Authentication | undefined;
   /** The socket is a client from now on. @returns false when it was refused and is being closed */
   admit(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity): boolean;
@@ -22,6 +25,11 @@ export interface FirstMessagesHost {
 }
 
 type Message = [data: Buffer, isBinary: boolean];
+
+/** Somebody of whom only the address is known. */
+interface Newcomer extends Sender {
+  readonly ws: ServerSocket;
+}
 
 const LATE = new AuthenticationError(401, 'No token came in time.');
 const NOT_FIRST = new AuthenticationError(401, 'The first message must be system/authenticate with a token.');
@@ -33,8 +41,17 @@ const NOT_FIRST = new AuthenticationError(401, 'The first message must be system
 export class FirstMessages {
   readonly #waiting = new Set<ServerSocket>();
   readonly #deadlines: TimeoutQueue<ServerSocket>;
+  readonly #limits: MessageLimits<Newcomer>;
 
   constructor(private readonly host: FirstMessagesHost) {
+    const { limits, maxPayload } = host;
+    const close = ({ ws }: Newcomer, code: number, reason: string): void => {
+      if (this.#waiting.has(ws)) this.#close(ws, code, reason);
+    };
+    this.#limits = new MessageLimits<Newcomer>(
+      { messages: limits.messages, perUser: false, perIp: false },
+      { maxPayload, userKeyOf: () => undefined, close },
+    );
     this.#deadlines = new TimeoutQueue(host.timeoutMs, (ws) => this.#refuse(ws, LATE));
   }
 
@@ -52,18 +69,26 @@ export class FirstMessages {
       }
       isFirst = false;
       ws.pause(); // at most what was read already comes behind
-      void this.#identify(ws, data as Buffer).then((admission) => {
-        ws.off('message', listen).off('error', cut);
-        ws.resume();
-        if (!admission || !this.#waiting.has(ws)) return;
-        this.#forget(ws);
-        if (!this.host.admit(ws, socket, request, admission.identity)) return;
-        ws.outbox?.pushText(admission.reply);
-        for (const message of behind) ws.emit('message', ...message);
-      });
+      this.#identify(ws, data as Buffer)
+        .then((admission) => {
+          ws.off('message', listen).off('ping', count).off('pong', count);
+          ws.resume();
+          if (!admission || !this.#waiting.has(ws)) return;
+          this.#forget(ws);
+          if (!this.host.admit(ws, socket, request, admission.identity)) return;
+          ws.off('error', cut); // not before another listens: unheard, a broken frame would end the process
+          ws.outbox?.pushText(admission.reply);
+          for (const message of behind) ws.emit('message', ...message);
+        })
+        .catch((error: unknown) => {
+          this.host.failed(error, 'system/authenticate');
+          this.#close(ws, CloseCode.Internal, 'Something went wrong on the server.');
+        });
     };
     const cut = (): void => cutAfterGrace(ws);
-    ws.on('message', listen).on('error', cut);
+    const newcomer: Newcomer = { ws, client: request, meter: undefined, hasSpoken: false, send: () => undefined };
+    const count = (payload: Buffer): void => this.#limits.countControl(newcomer, payload);
+    ws.on('message', listen).on('error', cut).on('ping', count).on('pong', count);
     ws.once('close', () => this.#forget(ws));
     this.#waiting.add(ws);
     this.#deadlines.add(ws);
@@ -99,15 +124,14 @@ export class FirstMessages {
   #refuse(ws: ServerSocket, error: unknown, id?: string | number): void {
     const described = describeError(error);
     const { code } = described;
-    if (ws.readyState === ws.OPEN)
-      ws.send(encodeFrame(errorFrame(described, { type: 'system', action: 'authenticate', id })));
+    if (ws.readyState === ws.OPEN) ws.send(encodeErrorFrame(described, { type: 'system', action: 'authenticate', id }));
     const isOurs = code === ErrorCode.Unavailable || code === ErrorCode.Internal;
     this.#close(ws, isOurs ? CloseCode.TryLater : CloseCode.Unauthenticated, described.error);
   }
 
   #close(ws: WebSocket, code: number, reason: string): void {
     this.#forget(ws as ServerSocket);
-    ws.close(code, reason);
+    ws.close(code, fitReason(reason));
     ws.resume();
     cutAfterGrace(ws);
   }

@@ -5,7 +5,7 @@ import type { WebSocketUser } from '../protocol/message.js';
 import { isRoomName } from '../protocol/names.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { WebSocketRoomManager } from '../rooms/room-manager.js';
-import type { JoinRequest } from '../routing/system.routes.js';
+import type { Asked, JoinRequest } from '../routing/system.routes.js';
 import type { WebSocketClientManager } from './client-manager.js';
 
 export interface MembershipHost {
@@ -25,20 +25,25 @@ export class Membership {
    * What a client says of itself is only taken on a server where neither authentication nor a guard may say who it is:
    * otherwise its identity comes from the handshake alone.
    */
-  joinByItself(client: ConnectedClient, { userId, userType, ...request }: JoinRequest): Promise<JoinRequest> {
+  joinByItself(
+    client: ConnectedClient,
+    { userId, userType, ...request }: JoinRequest,
+    asked: Asked,
+  ): Promise<JoinRequest> {
     const { auth, connect } = this.host.options;
     const isOpen = auth === undefined && connect.guards.length === 0;
-    return this.join(client, isOpen ? { userId, userType, ...request } : request);
+    return this.join(client, isOpen ? { userId, userType, ...request } : request, asked);
   }
 
   /** @returns what was taken of the request */
-  async join(client: ConnectedClient, request: JoinRequest): Promise<JoinRequest> {
+  async join(client: ConnectedClient, request: JoinRequest, asked?: Asked): Promise<JoinRequest> {
     const { clients, rooms, isAuthenticated, follow } = this.host;
     const { clientId } = client;
     const { roomName, username, userType } = request;
     if (!isRoomName(roomName)) throw new RoomNameInvalidError();
     if (request.userId !== undefined && !isAuthenticated(client)) {
       const user = await this.#loadUser(request.userId);
+      asked?.throwIfSettled();
       clients.setUser({ clientId, user });
     }
     if (!clients.getClient({ clientId })) throw new ClientNotFoundError(clientId);

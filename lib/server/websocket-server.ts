@@ -64,6 +64,12 @@ export interface ServerDependencies {
   instance?: FindInstance;
 }
 
+/**
+ * Of ws 8.23, not in its types yet. It cuts off a client that leaves so many pongs unread. Its default, 60, would cut before
+ * our own limits, which close with a code that says why.
+ */
+const MORE_OF_WS = { maxPendingAutoPongs: 1_000 };
+
 type SentData = Record<string, unknown>;
 
 /** A client, by its socket on this node or by its id anywhere. */
@@ -82,10 +88,15 @@ export interface RemoteClient {
   metadata: Record<string, unknown>;
 }
 
+/**
+ * `starting`: until `start()` has finished. `ready`: other nodes are reached. `down`: they aren't, this node's own clients are
+ * served. `draining`: from the call of `stop()`, before the first client is told to go. `stopped`: they are gone.
+ */
+export type ServerState = BusState | 'draining';
+
 /** How this node stands in the cluster. */
 export interface ServerStatus {
-  /** `ready`: other nodes are reached. `down`: this node's own clients are served. */
-  state: BusState;
+  state: ServerState;
   nodeId: string;
   /** Every node that is known, this one included. */
   nodeIds: string[];
@@ -221,6 +232,8 @@ export class WebSocketServer {
     this.#firstMessages = new FirstMessages({
       timeoutMs: this.options.auth?.timeoutMs ?? DEFAULTS.auth.timeoutMs,
       maxDepth: messages.maxDepth,
+      maxPayload: messages.maxPayload,
+      limits: this.options.limits,
       authentication: () => this.#authentication,
       admit: (ws, socket, request, identity) => {
         const isFull = this.#connectionLimits.isUserFull(identity.user.userId);
@@ -247,7 +260,7 @@ export class WebSocketServer {
     return this.roomManager.rooms;
   }
 
-  /** True from `start()` until `stop()` is called. */
+  /** True from `start()` until `stop()` is called: what a readiness probe asks. */
   get isRunning(): boolean {
     return this.#running !== undefined && this.#stopping === undefined;
   }
@@ -255,7 +268,14 @@ export class WebSocketServer {
   get status(): ServerStatus {
     const { state, nodeId, nodeIds, counters } = this.#cluster;
     const backpressure = { ...this.#flusher.counters, waitingBytes: this.#flusher.waitingBytes };
-    return { state, nodeId, nodeIds, connections: this.#connections.open.size, counters, backpressure };
+    return {
+      state: this.#stopping ? 'draining' : state,
+      nodeId,
+      nodeIds,
+      connections: this.#connections.open.size,
+      counters,
+      backpressure,
+    };
   }
 
   /**
@@ -287,7 +307,7 @@ export class WebSocketServer {
     addSystemRoutes(this.#router, {
       ...rooms,
       authorizeJoin: await authorizeJoinOf(rooms.authorizeJoin, instance),
-      join: (client, request) => this.#membership.joinByItself(client, request),
+      join: (client, request, asked) => this.#membership.joinByItself(client, request, asked),
       leave: (client, roomName) => this.#presence.leaveByItself(client, roomName),
       ...(this.#authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
     });
@@ -334,6 +354,7 @@ export class WebSocketServer {
       handleProtocols: chooseProtocol,
       maxFragments: this.options.messages.maxFragments,
       maxBufferedChunks: this.options.messages.maxBufferedChunks,
+      ...MORE_OF_WS,
     });
     wss.on('error', (error) => this.#report.failed(error, 'the WebSocket server'));
     this.#running = wss;

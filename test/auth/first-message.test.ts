@@ -3,6 +3,7 @@ import type { AuthOptions, WebSocketOptions } from '../../lib/index.js';
 import { WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { Peer } from '../support/peer.js';
+import { frameBytes, RawPeer, textBytes } from '../support/raw-peer.js';
 import { bearer, SECRET, tokenFor } from '../support/tokens.js';
 import { until } from '../support/until.js';
 
@@ -102,6 +103,28 @@ describe('a first message that says who it is', () => {
           () => 0,
         )) === 1,
     );
+  });
+
+  it('closes with 1011, reported, when its client can not be taken in', async () => {
+    await start();
+    running.clients.addClient = () => {
+      throw new Error('no room');
+    };
+    const peer = await open();
+    peer.sendRaw(frame('system', 'authenticate', { token: await tokenFor('ada') }, 'a'));
+    expect((await peer.closed).code).toBe(1011);
+    expect(running.errors.map(String)).toEqual(['Error: no room']);
+    expect(running.server.status.connections).toBe(0);
+  });
+
+  it('R1: a broken frame behind one that was refused ends nothing but its own socket', async () => {
+    await start();
+    const peer = await RawPeer.handshake(running.port);
+    peer.write(textBytes('{"broken'));
+    await peer.until(() => peer.closeCode === 4001);
+    peer.write(frameBytes({ reserved: 7 }));
+    await peer.closed;
+    await running.connect(bearer(await tokenFor('ada')));
   });
 
   it('that never came holds up no shutdown', async () => {

@@ -10,6 +10,15 @@ const boom = (): never => {
   throw new Error('boom');
 };
 const boomLater = (): Promise<never> => Promise.reject(new Error('boom later'));
+/** What can't even be looked at. */
+const revoked = (): never => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  throw proxy;
+};
+const unreadable = (): never => {
+  throw Object.defineProperty(new Error('boom'), 'stack', { get: boom });
+};
 const errorFrame = (id: Frame['id'], data: object): Frame => ({ type: 'error', action: 'message', id, data });
 
 describe('on()', () => {
@@ -157,6 +166,17 @@ describe('a request of the server', () => {
     expect((await client.errors.take()).error).toBe(failure);
   });
 
+  it.each([revoked, unreadable])(
+    'is answered with INTERNAL for a throw that can not be looked at: %p',
+    async (fails) => {
+      const { client, peer } = await connect(await startServer());
+      client.on('quiz', 'ask', fails);
+      peer.send(request);
+      expect(await peer.next('error', 'message')).toMatchObject({ id: 'q-1', data: { code: 'INTERNAL' } });
+      expect((await client.errors.take()).error.message).toMatch(/^What was thrown/);
+    },
+  );
+
   it('is answered with INTERNAL when the response has no JSON form', async () => {
     const { client, peer } = await connect(await startServer());
     client.on('quiz', 'ask', () => 1n);
@@ -266,6 +286,7 @@ describe('event callbacks', () => {
   it.each([
     ['throw', boom, 'boom'],
     ['reject', boomLater, 'boom later'],
+    ['throw what can not be looked at', revoked, 'What was thrown (object) has no text.'],
   ])('that %s go to onError and break nothing', async (_name, callback, text) => {
     const server = await startServer();
     const events = {
@@ -292,6 +313,8 @@ describe('event callbacks', () => {
   it.each([
     ['throws', boom],
     ['rejects', boomLater],
+    ['throws what can not be looked at', revoked],
+    ['throws what can not be written', unreadable],
     ['is missing', undefined],
   ])('write to the console when onError itself %s', async (_name, onError) => {
     const write = jest.spyOn(console, 'error').mockImplementation(() => undefined);

@@ -3,6 +3,7 @@ import { CloseCode } from '../../lib/index.js';
 import { ChildApp } from '../support/child.js';
 import type { Peer } from '../support/peer.js';
 import { frameBytes, RawPeer, textBytes } from '../support/raw-peer.js';
+import { bearer, tokenFor } from '../support/tokens.js';
 
 /** RFC 6455: `ws` itself answers a breach of the framing rules. */
 const PROTOCOL_ERROR = 1002;
@@ -272,5 +273,29 @@ describe('R1: a frame that breaks the rules closes its own socket alone:', () =>
     const { response } = await bystander.take(({ id }) => id === 'odd');
     expect(response).toEqual({ ...JSON.parse(odd), huge: null });
     await expectPeace();
+  });
+});
+
+describe('R1: the same frames around a first message', () => {
+  it.each(['instead of it', 'together with one that is refused', 'after one that was refused'])('%s', async (when) => {
+    const app = await ChildApp.start('first-message');
+    try {
+      const bystander = await app.connect(bearer(await tokenFor('ada')));
+      const send = async (bytes: Buffer): Promise<void> => {
+        const peer = await RawPeer.handshake(app.port);
+        const first = when === 'instead of it' ? Buffer.alloc(0) : textBytes('{');
+        if (when === 'after one that was refused') {
+          peer.write(first);
+          await peer.until(() => peer.closeCode !== undefined);
+          peer.write(bytes);
+        } else peer.write(Buffer.concat([first, bytes]));
+        await peer.closed;
+      };
+      await Promise.all(BROKEN.map(([, , bytes]) => send(bytes)));
+      expect((await bystander.request('test', 'echo', 'still here')).response).toBe('still here');
+      expect((await app.stats()).errors).toEqual([]);
+    } finally {
+      await app.stop();
+    }
   });
 });

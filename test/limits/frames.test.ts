@@ -115,6 +115,52 @@ describe('compression', () => {
   });
 });
 
+describe('protocol pings that come at once', () => {
+  const pings = (count: number): Buffer =>
+    Buffer.concat(Array.from({ length: count }, () => frameBytes({ opcode: 9, payload: 'x' })));
+  const pongsOf = (peer: RawPeer): number => peer.frames.filter(({ opcode }) => opcode === 10).length;
+
+  it('are all answered within the rate', async () => {
+    await start({ limits: {} });
+    const peer = await RawPeer.open(running.port);
+    peer.write(pings(100));
+    await peer.until(() => pongsOf(peer) === 100);
+    peer.reset();
+  });
+
+  it('close with 4108 over it', async () => {
+    await start({ limits: {} });
+    const peer = await RawPeer.open(running.port);
+    peer.write(pings(2_000));
+    await peer.until(() => peer.closeCode !== undefined);
+    expect(peer.closeCode).toBe(4108);
+    peer.reset();
+  });
+
+  it('close with 4108 before a first message, too', async () => {
+    const auth = { jwt: { secret: SECRET }, tokenFrom: ['header' as const, 'message' as const] };
+    running = await startApp({ providers: [Echo], options: { auth, limits: {} } });
+    bystander = await running.connect({ headers: { authorization: `Bearer ${await tokenFor('ada')}` } });
+    const peer = await RawPeer.handshake(running.port);
+    peer.write(pings(50));
+    await peer.until(() => pongsOf(peer) === 50);
+    peer.write(pings(500));
+    await peer.until(() => peer.closeCode !== undefined);
+    expect(peer.closeCode).toBe(4108);
+    peer.reset();
+  });
+
+  it('are cut off without a rate, when more than 1000 pongs are unread', async () => {
+    await start();
+    const peer = await RawPeer.open(running.port);
+    peer.write(pings(900));
+    await peer.until(() => pongsOf(peer) === 900);
+    peer.write(pings(20_000));
+    await peer.closed;
+    expect(peer.closeCode).toBeUndefined();
+  });
+});
+
 describe('the nesting of a message', () => {
   it('is at most maxDepth, then BAD_FRAME', async () => {
     await start();
@@ -126,6 +172,19 @@ describe('the nesting of a message', () => {
     expect((await peer.take(({ id }) => id === 31)).response).toBeDefined();
     send(32);
     expect((await peer.take(({ id }) => id === 32)).data.code).toBe('BAD_FRAME');
+  });
+
+  it('may be 1000 levels, and no option allows more', async () => {
+    await start({ messages: { maxDepth: 1_000 } });
+    const peer = await running.connect();
+    for (const depth of [999, 1_000, 30_000])
+      peer.sendRaw(`{"type":"echo","action":"back","id":${depth},"data":${'['.repeat(depth)}${']'.repeat(depth)}}`);
+    expect((await peer.take(({ id }) => id === 999)).response).toBeDefined();
+    for (const depth of [1_000, 30_000])
+      expect((await peer.take(({ id }) => id === depth)).data.code).toBe('BAD_FRAME');
+    await expect(startApp({ options: { messages: { maxDepth: 1_001 } } })).rejects.toThrow(
+      '"messages.maxDepth" must be a whole number from 1 to 1000',
+    );
   });
 });
 

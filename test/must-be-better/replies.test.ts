@@ -4,7 +4,8 @@ import type { WebSocket } from 'ws';
 import { WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { ChildApp } from '../support/child.js';
-import type { Peer } from '../support/peer.js';
+import { Peer } from '../support/peer.js';
+import { RawPeer } from '../support/raw-peer.js';
 
 const TIMEOUT_MS = 200;
 
@@ -154,33 +155,55 @@ describe('a request gets one answer, after its outcome', () => {
   });
 });
 
-describe('R3: whatever a handler throws, the process lives and answers', () => {
-  let app: ChildApp;
-  beforeAll(async () => {
-    app = await ChildApp.start();
-  });
-  afterAll(() => app.stop());
+/** What is thrown, and what the peer hears of it. */
+const ODD: [what: string, code: string, error: unknown][] = [
+  ['error', INTERNAL.code, INTERNAL.error],
+  ['null', INTERNAL.code, INTERNAL.error],
+  ['undefined', INTERNAL.code, INTERNAL.error],
+  ['text', INTERNAL.code, INTERNAL.error],
+  ['symbol', INTERNAL.code, INTERNAL.error],
+  ['bare', INTERNAL.code, INTERNAL.error],
+  ['ws-null', 'BAD_REQUEST', expect.any(String)],
+  ['http-null', 'BAD_REQUEST', expect.any(String)],
+  ['http-broken', INTERNAL.code, INTERNAL.error],
+  ['cyclic', 'ODD', 'Odd.'],
+  ['revoked', INTERNAL.code, INTERNAL.error],
+  ['no-prototype', INTERNAL.code, INTERNAL.error],
+  ['message-getter', INTERNAL.code, INTERNAL.error],
+  ['stack-getter', INTERNAL.code, INTERNAL.error],
+  ['symbol-message', INTERNAL.code, INTERNAL.error],
+  ['peer-symbol', INTERNAL.code, INTERNAL.error],
+  ['peer-code', 'constructor', 'Odd.'],
+];
 
-  it.each([
-    ['error', INTERNAL],
-    ['null', INTERNAL],
-    ['undefined', INTERNAL],
-    ['text', INTERNAL],
-    ['symbol', INTERNAL],
-    ['bare', INTERNAL],
-    ['ws-null', { code: 'BAD_REQUEST', error: expect.any(String) }],
-    ['http-null', { code: 'BAD_REQUEST', error: expect.any(String) }],
-    ['http-broken', INTERNAL],
-    ['cyclic', { code: 'ODD', error: 'Odd.' }],
-  ])('%s', async (what, data) => {
-    const peer = await app.connect();
-    for (const isLate of [false, true]) {
-      const answer = await peer.request('test', 'throw', { what, isLate });
-      expect(answer.data).toEqual({ ...data, type: 'test', action: 'throw' });
-    }
-    await app.stats();
-  });
-});
+describe.each(['plain', 'no-on-error'] as const)(
+  'R3: whatever a handler throws, the process lives and answers (%s):',
+  (scenario) => {
+    let app: ChildApp;
+    beforeAll(async () => {
+      app = await ChildApp.start(scenario);
+    });
+    afterAll(() => app.stop());
+
+    it.each(ODD)('%s', async (what, code, error) => {
+      const peer = await app.connect();
+      for (const action of ['throw', 'throw-by-filter']) {
+        for (const isLate of [false, true]) {
+          const { data } = await peer.request('test', action, { what, isLate });
+          expect(data).toEqual({ code, error, type: 'test', action });
+        }
+      }
+      await app.stats();
+    });
+
+    it.each(['value', 'once', 'stream', 'thenable'])('and what it returns: %s', async (how) => {
+      const peer = await app.connect();
+      const { data } = await peer.request('test', 'return-odd', { how });
+      expect(data).toEqual({ ...INTERNAL, type: 'test', action: 'return-odd' });
+      await app.stats();
+    });
+  },
+);
 
 describe("R3: the application's callbacks may fail as they like:", () => {
   it.each(['failing-callbacks', 'failing-on-error'] as const)('%s', async (scenario) => {
@@ -195,5 +218,39 @@ describe("R3: the application's callbacks may fail as they like:", () => {
     } finally {
       await app.stop();
     }
+  });
+
+  it('odd-callbacks', async () => {
+    const app = await ChildApp.start('odd-callbacks');
+    try {
+      for (const [what, code] of ODD) {
+        const refused = await Peer.open(`${app.url}?what=${what}`, { isRaw: true });
+        expect((await refused.closed).code).toBe(code === 'BAD_REQUEST' ? 1008 : 1011);
+        const peer = await app.connect();
+        expect((await peer.request('test', 'echo', { what })).response).toEqual({ what });
+        peer.ws.close(1000, what);
+        await peer.closed;
+      }
+      await app.untilStats(({ clients }) => clients === 0);
+    } finally {
+      await app.stop();
+    }
+  });
+});
+
+describe('R3: whatever is thrown before there is a socket, the process lives and refuses:', () => {
+  let app: ChildApp;
+  beforeAll(async () => {
+    app = await ChildApp.start('odd-handshake');
+  });
+  afterAll(() => app.stop());
+
+  it.each(ODD)('%s', async (what, code, error) => {
+    for (const where of ['auth', 'guard']) {
+      const { answer } = await RawPeer.handshake(app.port, { path: `/ws?${where}=${what}` });
+      expect([where, answer?.status]).toEqual([where, code === INTERNAL.code ? 500 : 400]);
+      expect(JSON.parse(answer?.body ?? '')).toEqual({ code, error });
+    }
+    await (await app.connect()).settle();
   });
 });

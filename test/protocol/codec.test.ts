@@ -68,6 +68,13 @@ describe('frames', () => {
     expect(frame.kind === 'bad' && frame.reason).toContain(reason);
   });
 
+  it('end the process at no depth, however much was allowed', () => {
+    const nested = (open: string, close: string): string =>
+      `{"type":"a","action":"b","data":${open.repeat(100_000)}1${close.repeat(100_000)}}`;
+    for (const text of [nested('[', ']'), nested('{"a":', '}')])
+      expect(decodeFrame(text, Infinity)).toMatchObject({ kind: 'bad', reason: 'The frame is nested too deeply.' });
+  });
+
   it('keep the id of a bad frame that has a good one', () => {
     expect(decodeFrame('{"type":"","action":"b","id":7}')).toMatchObject({ kind: 'bad', id: 7 });
   });

@@ -97,6 +97,33 @@ describe('who may join', () => {
     await (await running.connect()).join('private:x');
   });
 
+  it.each(['rooms.authorizeJoin', 'users.load'])(
+    'nobody that was told TIMEOUT meanwhile, by a slow %s',
+    async (slow) => {
+      let decide = (): void => undefined;
+      const decision = new Promise<void>((resolve) => (decide = resolve));
+      const joined: string[] = [];
+      running = await startApp({
+        options: {
+          messages: { handlerTimeoutMs: 100 },
+          rooms: { authorizeJoin: () => (slow === 'users.load' ? true : decision.then(() => true)) },
+          users: { load: () => (slow === 'users.load' ? decision.then(() => ({ name: 'Ada' })) : { name: 'Ada' }) },
+          subscriberEventHandler: ({ channel }) => void joined.push(channel),
+        },
+      });
+      const peer = await running.connect();
+      const request = { roomName: 'lobby', username: 'Ada', userId: 'ada' };
+      expect((await peer.request('system', 'joinRoom', request)).data.code).toBe('TIMEOUT');
+      decide();
+      await peer.settle();
+      const client = running.clients.getClient(peer);
+      expect([running.rooms.rooms.size, client?.['username'], client?.user]).toEqual([0, undefined, null]);
+      expect(joined).not.toContain('WebSocket:ClientJoinedRoom');
+      await peer.join('lobby', { userId: 'ada' });
+      expect([peer.received, running.errors]).toEqual([[], []]);
+    },
+  );
+
   it('is not asked for a name that no room may have', async () => {
     await start(fails(new Error('asked')));
     const peer = await running.connect();

@@ -1,10 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { INestApplication } from '@nestjs/common';
+import { Catch, type INestApplication, UseFilters } from '@nestjs/common';
 import { WsException } from '@nestjs/websockets';
-import { NEVER, Observable } from 'rxjs';
+import { concat, NEVER, Observable, of } from 'rxjs';
 import type { WebSocket } from 'ws';
-import { type ServerStatus, WsGateway, WsRoute, type WebSocketOptions } from '../../lib/index.js';
+import {
+  PeerError,
+  type ServerStatus,
+  type UpgradeRequest,
+  WsGateway,
+  WsRoute,
+  type WebSocketOptions,
+} from '../../lib/index.js';
 import { startApp } from './app.js';
+import { SECRET } from './tokens.js';
 
 export type ChildQuestion = 'stats' | 'collect' | 'close' | 'leave';
 
@@ -34,6 +42,11 @@ const KILOBYTE = 'x'.repeat(1_000);
 /** Values that endless streams were asked for. */
 let produced = 0;
 const leaked: unknown[] = [];
+
+@Catch(TypeError, WsException)
+class Unanswering {
+  catch(): void {}
+}
 
 const scenarios = {
   plain: {},
@@ -73,6 +86,45 @@ const scenarios = {
       onError: async () => Promise.reject(new Error('onError')),
     },
   },
+  'first-message': {
+    auth: { jwt: { secret: SECRET }, tokenFrom: ['header', 'message'] },
+    messages: { maxPayload: 4_096 },
+  },
+  // What is thrown before there is a socket, with a filter that looks at it.
+  'odd-handshake': {
+    auth: {
+      required: false,
+      authenticate: ({ url }) => {
+        throwOdd(queryOf(url).get('auth'));
+        return null;
+      },
+    },
+    connect: {
+      guards: [
+        {
+          canActivate: (context) => {
+            throwOdd(queryOf(context.switchToHttp().getRequest<UpgradeRequest>().url).get('guard'));
+            return true;
+          },
+        },
+      ],
+      filters: [Unanswering],
+    },
+  },
+  // Whatever fails is written to the log.
+  'no-on-error': { events: { onError: undefined } },
+  // Each fails with what the query or the message names.
+  'odd-callbacks': {
+    events: {
+      onConnected: ({ request }) => throwOdd(queryOf(request?.url).get('what')),
+      onMessage: ({ data }) => throwOdd((data.data as { what?: string } | undefined)?.what),
+      onDisconnected: ({ reason }) => throwOdd(reason),
+      onError: ({ error }) => {
+        running.errors.push(error);
+        throwOdd('revoked');
+      },
+    },
+  },
 } satisfies Record<string, WebSocketOptions>;
 
 export type Scenario = keyof typeof scenarios;
@@ -102,7 +154,40 @@ const ODD_THROWS: Record<string, () => unknown> = {
     details['self'] = details;
     return new WsException({ message: 'Odd.', code: 'ODD', details });
   },
+  revoked,
+  'no-prototype': () =>
+    new Proxy(
+      {},
+      {
+        getPrototypeOf: () => {
+          throw new Error('secret text');
+        },
+      },
+    ),
+  'message-getter': () => Object.defineProperty(new Error('secret text'), 'message', { get: boom }),
+  'stack-getter': () => Object.defineProperty(new Error('secret text'), 'stack', { get: boom }),
+  'symbol-message': () => Object.assign(new Error('secret text'), { message: Symbol('secret text') }),
+  'peer-symbol': () => Object.assign(new PeerError('ODD', 'Odd.'), { message: Symbol('secret text') }),
+  'peer-code': () => new PeerError('constructor', 'Odd.'),
 };
+
+function boom(): never {
+  throw new Error('secret text');
+}
+
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+const queryOf = (url = ''): URLSearchParams => new URL(url, 'ws://here').searchParams;
+
+/** Nothing for a name that isn't there. */
+function throwOdd(what: string | null | undefined): void {
+  const odd = ODD_THROWS[what ?? ''];
+  if (odd) throw odd();
+}
 
 @WsGateway('test')
 class TestGateway {
@@ -115,6 +200,23 @@ class TestGateway {
   async throw(_ws: WebSocket, _clientId: string, data: { what: string; isLate?: boolean }) {
     if (data.isLate) await pause(1);
     throw ODD_THROWS[data.what]?.();
+  }
+
+  /** The same with a filter around it, which looks at what was thrown. */
+  @UseFilters(Unanswering)
+  @WsRoute('throw-by-filter')
+  throwByFilter(ws: WebSocket, clientId: string, data: { what: string; isLate?: boolean }) {
+    return this.throw(ws, clientId, data);
+  }
+
+  /** As its handler's own promise, from the interceptors' Observable, or as a value of a stream. */
+  @WsRoute('return-odd')
+  returnOdd(_ws: WebSocket, _clientId: string, data: { how: string }) {
+    if (data.how === 'value') return revoked();
+    if (data.how === 'once') return of(revoked());
+    if (data.how === 'stream') return concat(of(1), of(revoked()));
+    // oxlint-disable-next-line unicorn/no-thenable -- as query builders have it
+    return { then: (resolve: (value: unknown) => void) => void setTimeout(() => resolve(revoked()), 1) };
   }
 
   /** Its own end throws: an application's bug that any peer can reach by leaving. */
@@ -203,6 +305,7 @@ running = await startApp({
   providers: [TestGateway],
   imports: throttler ? [throttler.ThrottlerModule.forRoot([{ ttl: 60_000, limit: 2 }])] : [],
   options: { ...scenarios[scenario], ...(throttler && { connect: { guards: [throttler.ThrottlerGuard] } }) },
+  keepsLogger: scenario === 'no-on-error',
   configure: (app: INestApplication) => {
     app.enableShutdownHooks();
     if (scenario === 'short-headers-timeout') {
