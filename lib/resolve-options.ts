@@ -1,5 +1,6 @@
 import { authFlaws, originFlaws } from './auth/auth-flaws.js';
 import { DEFAULT_COOKIE, DEFAULT_SOURCES, type TokenSource } from './auth/tokens.js';
+import { MAX_TIMER_MS } from './client/client-options.js';
 import { InvalidOptionsError } from './errors.js';
 import { type TrustProxy, trustOf } from './limits/client-address.js';
 import type { MessageLimitsOptions } from './limits/message-limits.js';
@@ -149,9 +150,9 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     messages: merge(DEFAULTS.messages, given.messages),
     heartbeat: given.heartbeat === false ? false : merge(DEFAULTS.heartbeat, given.heartbeat),
     clientList: merge(DEFAULTS.clientList, given.clientList),
-    backpressure: merge(DEFAULTS.backpressure, given.backpressure),
+    backpressure: resolveBackpressure(given.backpressure),
     delivery: merge(DEFAULTS.delivery, given.delivery),
-    drain: merge(DEFAULTS.drain, given.drain),
+    drain: resolveDrain(given.drain),
     events: given.events ?? {},
     subscriberEventHandler: given.subscriberEventHandler,
     users: given.users ?? {},
@@ -162,6 +163,18 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
 function resolveLimits(given: WebSocketOptions['limits']): ResolvedOptions['limits'] {
   const messages = given?.messages === false ? false : merge(DEFAULTS.limits.messages, given?.messages);
   return { ...merge(DEFAULTS.limits, { ...given, messages: undefined }), messages };
+}
+
+function resolveBackpressure(given: WebSocketOptions['backpressure']): ResolvedOptions['backpressure'] {
+  const merged = merge(DEFAULTS.backpressure, given);
+  const usual = Math.min(DEFAULTS.backpressure.volatileBytes, Math.floor(merged.maxBufferedBytes / 4));
+  return { ...merged, volatileBytes: given?.volatileBytes ?? usual };
+}
+
+function resolveDrain(given: WebSocketOptions['drain']): ResolvedOptions['drain'] {
+  const merged = merge(DEFAULTS.drain, given);
+  const usual = Math.min(DEFAULTS.drain.spreadMs, Math.floor(merged.terminateAfterMs / 2));
+  return { ...merged, spreadMs: given?.spreadMs ?? usual };
 }
 
 /** An option written as `undefined` takes its default, as if it had been left out. */
@@ -185,6 +198,8 @@ const SOURCES: ReadonlySet<string> = new Set<TokenSource>(['header', 'protocol',
 
 const positive = (value: unknown): boolean => Number.isInteger(value) && (value as number) > 0;
 const natural = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
+const isTime = (value: unknown): boolean => natural(value) && (value as number) <= MAX_TIMER_MS;
+const isSomeTime = (value: unknown): boolean => positive(value) && isTime(value);
 const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
 const isTextList = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
 const isFlag = (value: unknown): boolean => typeof value === 'boolean';
@@ -218,7 +233,11 @@ const isTrustProxy = (value: unknown): boolean => {
   }
 };
 
-const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> = {
+type Rule = readonly [test: (value: unknown) => boolean, rule: string];
+const TIME: Rule = [isTime, `a whole number of milliseconds up to ${MAX_TIMER_MS}`];
+const SOME_TIME: Rule = [isSomeTime, `a whole number of milliseconds from 1 to ${MAX_TIMER_MS}`];
+
+const RULES: Record<string, Rule> = {
   enabled: [isFlag, 'true or false'],
   type: [(value) => ['server', 'client', 'emitter'].includes(value as string), "'server', 'client' or 'emitter'"],
   autoStart: [isFlag, 'true or false'],
@@ -242,13 +261,13 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'limits.messages.burst': [positive, 'a whole number above 0'],
   'limits.messages.bytesPerSecond': [positive, 'a whole number of bytes above 0'],
   'limits.messages.strikes': [positive, 'a whole number above 0'],
-  'limits.messages.strikeWindowMs': [positive, 'a whole number of milliseconds above 0'],
+  'limits.messages.strikeWindowMs': SOME_TIME,
   'limits.perUser': [isRate, 'false or { perSecond, burst? } with numbers above 0'],
   'limits.perIp': [isRate, 'false or { perSecond, burst? } with numbers above 0'],
   'limits.connectionsPerUser': [isLimit, 'false or a whole number above 0'],
   'limits.connectionsPerIp': [isLimit, 'false or a whole number above 0'],
   'limits.handshakesPerIp': [isRate, 'false or { perSecond, burst? } with numbers above 0'],
-  'limits.firstMessageTimeoutMs': [isLimit, 'false or a whole number of milliseconds above 0'],
+  'limits.firstMessageTimeoutMs': [(value) => value === false || isSomeTime(value), `false or ${SOME_TIME[1]}`],
   origins: [
     isOrigins,
     "a list of exact origins such as 'https://app.example.com' (no path) and patterns, or a function",
@@ -261,7 +280,7 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   ],
   'backpressure.volatileBytes': [natural, 'a whole number of bytes'],
   'backpressure.maxBufferedBytes': [positive, 'a whole number of bytes above 0'],
-  'backpressure.drainTimeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  'backpressure.drainTimeoutMs': SOME_TIME,
   'backpressure.processMaxBufferedBytes': [positive, 'a whole number of bytes above 0'],
   delivery: [isObject, 'an object'],
   'delivery.flushGapMs': [
@@ -277,8 +296,8 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'rooms.authorizeJoin': [isFunction, 'a function, or a class with a method authorizeJoin({ client, roomName, data })'],
   disconnectInactiveClients: [isObject, 'an object'],
   'disconnectInactiveClients.enabled': [isFlag, 'true or false'],
-  'disconnectInactiveClients.inactiveTime': [positive, 'a whole number of milliseconds above 0'],
-  'disconnectInactiveClients.intervalCheckTime': [positive, 'a whole number of milliseconds above 0'],
+  'disconnectInactiveClients.inactiveTime': SOME_TIME,
+  'disconnectInactiveClients.intervalCheckTime': SOME_TIME,
   'disconnectInactiveClients.log': [isFlag, 'true or false'],
   events: [isObject, 'an object'],
   'events.onServerStarted': [isFunction, 'a function'],
@@ -301,11 +320,11 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   'auth.tokenFrom': [isSources, "a list of 'header', 'protocol', 'cookie', 'message' and 'query'"],
   'auth.cookieName': [isText, 'the name of a cookie'],
   'auth.required': [isFlag, 'true or false'],
-  'auth.timeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  'auth.timeoutMs': SOME_TIME,
   connect: [isObject, 'an object'],
   'connect.guards': [isClassList, 'a list of guards: classes or instances'],
   'connect.filters': [isClassList, 'a list of exception filters: classes or instances'],
-  'connect.timeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  'connect.timeoutMs': SOME_TIME,
   messages: [isObject, 'an object'],
   'messages.maxPayload': [positive, 'a whole number of bytes above 0'],
   'messages.maxFragments': [positive, 'a whole number above 0'],
@@ -317,24 +336,24 @@ const RULES: Record<string, [test: (value: unknown) => boolean, rule: string]> =
   ],
   'messages.concurrency': [positive, 'a whole number above 0'],
   'messages.maxQueued': [positive, 'a whole number above 0'],
-  'messages.handlerTimeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  'messages.handlerTimeoutMs': SOME_TIME,
   'messages.maxStreams': [positive, 'a whole number above 0'],
   'messages.maxBadFrames': [positive, 'a whole number above 0'],
   heartbeat: [isHeartbeat, 'false or an object'],
-  'heartbeat.pingIntervalMs': [positive, 'a whole number of milliseconds above 0'],
-  'heartbeat.pongTimeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  'heartbeat.pingIntervalMs': SOME_TIME,
+  'heartbeat.pongTimeoutMs': SOME_TIME,
   clientList: [isObject, 'an object'],
   'clientList.enabled': [isFlag, 'true or false'],
   'clientList.publicFields': [isTextList, 'a list of field names'],
   'clientList.maxClients': [natural, 'a whole number'],
-  'clientList.minIntervalMs': [natural, 'a whole number of milliseconds'],
+  'clientList.minIntervalMs': TIME,
   drain: [isObject, 'an object'],
-  'drain.spreadMs': [natural, 'a whole number of milliseconds'],
-  'drain.terminateAfterMs': [natural, 'a whole number of milliseconds'],
+  'drain.spreadMs': TIME,
+  'drain.terminateAfterMs': TIME,
   client: [isObject, 'an object'],
   'client.token': [(value) => isText(value) || isFunction(value), 'a token, or a function that gives one'],
   'client.headers': [isObject, 'an object of header names and values'],
-  'client.connectTimeoutMs': [positive, 'a whole number of milliseconds above 0'],
+  'client.connectTimeoutMs': SOME_TIME,
   'client.reconnect': [isHeartbeat, 'false or an object'],
 };
 
@@ -355,6 +374,7 @@ function findFlaws(given: WebSocketOptions): string[] {
   if (flaws.length === 0 && given.type !== 'client') flaws.push(...pathFlaws(given.path ?? pathOf(given.url) ?? ''));
   if (given.connect?.filters?.length && !given.connect.guards?.length)
     flaws.push('"connect.filters" answers for guards, and there are none: name them in "connect.guards"');
+  if (flaws.length === 0) flaws.push(...pairFlaws(given));
   const { clientList } = given;
   for (const secret of ['ws', 'params', 'user', 'payload', 'request', 'ip', 'roundTripMs']) {
     if (clientList?.publicFields?.includes(secret))
@@ -365,6 +385,22 @@ function findFlaws(given: WebSocketOptions): string[] {
   if (given.type === 'emitter' && !given.redis)
     flaws.push('"redis" is missing: an emitter needs the Redis of the nodes');
   return flaws;
+}
+
+/** What can't work together, though each could alone. */
+function* pairFlaws(given: WebSocketOptions): Generator<string> {
+  const { spreadMs, terminateAfterMs } = resolveDrain(given.drain);
+  if (spreadMs > terminateAfterMs)
+    yield (
+      `"drain.spreadMs" (${spreadMs}) is longer than "drain.terminateAfterMs" (${terminateAfterMs}): sockets would be cut before their ` +
+      'turn to be told. Make it shorter'
+    );
+  const { volatileBytes, maxBufferedBytes } = resolveBackpressure(given.backpressure);
+  if (volatileBytes > maxBufferedBytes)
+    yield (
+      `"backpressure.volatileBytes" (${volatileBytes}) is above "backpressure.maxBufferedBytes" (${maxBufferedBytes}): the client ` +
+      'would be closed before anything was dropped for it. Make it smaller'
+    );
 }
 
 function checkFields(prefix: string, section: object, flaws: string[]): void {
@@ -378,13 +414,17 @@ function checkFields(prefix: string, section: object, flaws: string[]): void {
 
 function check(name: string, value: unknown, flaws: string[]): void {
   if (value === undefined) return;
-  const rule = RULES[name];
+  const rule = own(RULES, name);
   if (rule) {
     if (!rule[0](value)) flaws.push(`"${name}" must be ${rule[1]}`);
     return;
   }
-  flaws.push(`"${name}" ${REMEDIES[name] ?? 'is not an option: remove it or mend its spelling'}`);
+  flaws.push(`"${name}" ${own(REMEDIES, name) ?? 'is not an option: remove it or mend its spelling'}`);
 }
+
+/** An option may be called `constructor`, too. */
+const own = <T>(record: Record<string, T>, name: string): T | undefined =>
+  Object.hasOwn(record, name) ? record[name] : undefined;
 
 function isWsUrl(text: string): boolean {
   return URL.canParse(text) && /^wss?:$/.test(new URL(text).protocol);

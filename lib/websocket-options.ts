@@ -68,7 +68,10 @@ export interface WebSocketEvents {
   onError?: (params: { error: Error }) => unknown;
 }
 
-/** Options of `PxlWebSocketModule.forRoot()`. Every default is in `DEFAULTS`; a bad set fails at start-up. */
+/**
+ * Options of `PxlWebSocketModule.forRoot()`. Every default is in `DEFAULTS`; a bad set fails at start-up. Milliseconds are at most
+ * 2_147_483_647 (24 days): the longest a timer can run.
+ */
 export interface WebSocketOptions {
   /** False: everything can be injected, nothing is started, nothing is sent. @default true */
   enabled?: boolean;
@@ -255,7 +258,10 @@ export interface WebSocketOptions {
      * the protocol always wait. @default 'close'
      */
     policy?: BackpressurePolicy;
-    /** Bytes waiting above which volatile messages are dropped, and conflated ones kept back. @default 262_144 */
+    /**
+     * Bytes waiting above which volatile messages are dropped, and conflated ones kept back; no more than `maxBufferedBytes`.
+     * @default 262_144, at most a quarter of `maxBufferedBytes`
+     */
     volatileBytes?: number;
     /**
      * Bytes waiting above which the socket is closed with 4113. What is sent in one turn to a socket that had nothing
@@ -277,7 +283,10 @@ export interface WebSocketOptions {
   };
   /** How `stop()` and the application's shutdown close sockets. */
   drain?: {
-    /** Milliseconds over which the 1012 closes are spread, so that clients don't come back all at once. @default 5_000 */
+    /**
+     * Milliseconds over which the 1012 closes are spread, so that clients don't come back all at once; no more than
+     * `terminateAfterMs`. @default 5_000, at most half of `terminateAfterMs`
+     */
     spreadMs?: number;
     /** Milliseconds after which sockets that didn't answer are cut. @default 10_000 */
     terminateAfterMs?: number;

@@ -134,7 +134,7 @@ function isSecret(pair: string): boolean {
  * that it begins with.
  */
 function redactText(text: string, tokens: readonly string[]): string {
-  const longestFirst = tokens.filter(Boolean).sort((a, b) => b.length - a.length);
+  const longestFirst = tokens.filter(Boolean).toSorted((a, b) => b.length - a.length);
   const marked = longestFirst.reduce((rest, token) => rest.replaceAll(token, MARK), text.replaceAll(REDACTED, MARK));
   return marked.replaceAll(MARK, REDACTED);
 }

@@ -74,7 +74,7 @@ export interface ResolvedClientOptions<S extends SocketLike> extends Required<
 }
 
 /** The longest a timer can wait: 2^31 - 1 ms, past which it fires at once. */
-const MAX_TIMER_MS = 2_147_483_647;
+export const MAX_TIMER_MS = 2_147_483_647;
 
 /** Fills in the defaults. @throws {InvalidOptionsError} naming every flaw at once. */
 export function resolveClientOptions<S extends SocketLike>(

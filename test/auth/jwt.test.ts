@@ -23,7 +23,7 @@ async function pairOf(algorithm: string): Promise<Pair> {
 }
 
 const weakKeys = generateKeyPairSync('rsa', { modulusLength: 1_024 });
-const weak: JWK = weakKeys.publicKey.export({ format: 'jwk' }) as JWK;
+const weak: JWK = weakKeys.publicKey.export({ format: 'jwk' });
 
 /** By hand: jose signs nothing with a weak key. */
 function weaklySigned(kid?: string): string {
@@ -334,9 +334,8 @@ describe('a JSON Web Token', () => {
       }
       await refusal(await signed(ec, 'ES256', 'off-curve'));
       expect(await userOf(await signed(other, 'RS256', 'good'))).toBe('ada');
-      const [{ message = '' } = {}, ...others] = running.errors;
-      for (const index of bad.keys()) expect(message).toContain(`keys[${index}] `);
-      expect(others).toEqual([]);
+      expect(running.errors).toHaveLength(1);
+      for (const index of bad.keys()) expect(running.errors[0]?.message).toContain(`keys[${index}] `);
     });
 
     it('without a key id is checked with each that can be used', async () => {
