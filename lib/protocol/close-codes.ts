@@ -1,6 +1,7 @@
 /**
- * Close codes this module sends. 1000–1015 are those of RFC 6455 section 7.4.1; the private ones tell the client what
- * to do: 4000–4099 stop, 4100–4199 back off, 4200–4299 reconnect now.
+ * Close codes of the protocol. 1000–1015 are those of RFC 6455 section 7.4.1; the private ones tell the client what to do:
+ * 4000–4099 stop, 4100–4199 back off, 4200–4299 reconnect now. `Unsupported`, `Replaced` and `StateLost` are reserved: the
+ * server doesn't send them by itself.
  */
 export const CloseCode = {
   Normal: 1000,

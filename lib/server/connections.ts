@@ -132,7 +132,8 @@ export class Connections {
   disconnect(client: RegisteredClient, code: number, reason: string): void {
     const ws = client.ws;
     const connection = ws ? this.get(ws) : undefined;
-    if (ws && (ws.readyState === ws.OPEN || ws.readyState === ws.CONNECTING)) {
+    // One that is closing already, too: a peer that says goodbye and never reads would keep what waits for it.
+    if (ws && ws.readyState !== ws.CLOSED) {
       ws.close(code, fitReason(reason));
       cutAfterGrace(ws);
       if (connection?.isPaused) ws.resume(); // its answer to the close frame would never be read

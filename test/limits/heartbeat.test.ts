@@ -146,6 +146,25 @@ describe('a socket that is paused because its handlers are behind', () => {
     await dead.stop();
   });
 
+  it('is read up to the goodbye of its peer, which counts as connected until then', async () => {
+    const left: unknown[] = [];
+    await start(100, PONG_MS, {
+      messages: { maxQueued: 2, handlerTimeoutMs: 60_000 },
+      events: { onDisconnected: ({ code }) => void left.push(code) },
+    });
+    const peer = await running.connect();
+    flood((text) => peer.sendRaw(text));
+    peer.ws.close(1000);
+    const ws = running.clients.getClient(peer)?.ws;
+    await until(() => ws?.isPaused === true);
+    await pause(PONG_MS);
+    expect([isThere(peer.clientId), left]).toEqual([true, []]);
+    const releasing = setInterval(() => release(), 5);
+    await until(() => !isThere(peer.clientId));
+    clearInterval(releasing);
+    expect(left).toEqual([1000]);
+  });
+
   it('is left alone when its peer answers, once its answer is read', async () => {
     await start(100, PONG_MS, { messages: { maxQueued: 2, handlerTimeoutMs: 60_000 } });
     const peer = await running.connect();

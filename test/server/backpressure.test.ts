@@ -1,8 +1,9 @@
+import type { Server as HttpServer } from 'node:http';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { InvalidOptionsError, type WebSocketOptions, WebSocketServer } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
-import { RawPeer } from '../support/raw-peer.js';
+import { frameBytes, RawPeer } from '../support/raw-peer.js';
 import { until } from '../support/until.js';
 
 const KILOBYTE = 'x'.repeat(1_000);
@@ -140,6 +141,21 @@ describe('a client that stops reading', () => {
     await until(() => running.server.status.backpressure.closed === 1);
     expect(running.server.status.backpressure.waitingBytes).toBe(0);
   });
+
+  it.each(['ends its side', 'ends its side after a close frame'])(
+    'L3: that %s is cut all the same, and nothing waits for it any longer',
+    async (how) => {
+      await start({ drainTimeoutMs: 300 });
+      await fill(100_000);
+      if (how.includes('close frame')) sleeper.write(frameBytes({ opcode: 8, payload: Buffer.from([3, 0xe8]) }));
+      sleeper.socket.end();
+      const http = running.app.getHttpServer() as HttpServer;
+      const sockets = (): Promise<number> =>
+        new Promise((resolve) => http.getConnections((_error, count) => resolve(count)));
+      await until(async () => (await sockets()) === 1, 3_000);
+      await reader.settle();
+    },
+  );
 
   it('is closed first when it has the most of what is too much for the process', async () => {
     await start({ processMaxBufferedBytes: 600_000 });
