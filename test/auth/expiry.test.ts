@@ -77,7 +77,7 @@ describe('R8: an expired token', () => {
     expect(endless.response.data).toEqual({ expiresAt: null });
   });
 
-  it("can't be renewed with another user's, nor with one that isn't valid; everything stays as it was", async () => {
+  it("R6: can't be renewed with another user's, nor with one that isn't valid; everything stays as it was", async () => {
     await start({ jwt });
     const exp = Math.ceil(Date.now() / 1_000) + 1;
     const peer = await running.connect(bearer(await tokenFor('7', { exp, role: 'member' })));

@@ -49,7 +49,7 @@ describe('the shared clock', () => {
     await redis.stop();
   });
 
-  it('is dropped and counted, even when it is the first that ever came from its node', async () => {
+  it('D6: is dropped and counted, even when it is the first that ever came from its node', async () => {
     const peer = await app.connect();
     const publisher = new Redis(redis.url);
     const { all } = new Channels('pxl');

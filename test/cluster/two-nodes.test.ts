@@ -79,7 +79,7 @@ describeWithRedis('two nodes on one Redis', () => {
     expect(late.rooms.getRoomClients({ roomName: 'red' })).toHaveLength(1);
   });
 
-  it('give a late node the whole registry before it is ready', async () => {
+  it('D5: give a late node the whole registry before it is ready', async () => {
     const one = await start();
     const ada = await one.connect();
     await ada.join('red', { username: 'Ada' });

@@ -32,7 +32,7 @@ const isRequired = process.env['REQUIRE_PYTHON_WEBSOCKETS'] === '1';
 if (!python && !isRequired) console.warn('python3-websockets is not installed: its tests are skipped.');
 
 (python || isRequired ? describe : describe.skip)(
-  'a peer that shares no code with the server (python3-websockets)',
+  'R1: a peer that shares no code with the server (python3-websockets)',
   () => {
     let app: ChildApp;
     let results: Record<string, string>;

@@ -44,7 +44,7 @@ describe('KeyedRate', () => {
     expect(quick.size).toBeLessThanOrEqual(100);
   });
 
-  it('never remembers more keys than it may, however busy they are', () => {
+  it('R12: never remembers more keys than it may, however busy they are', () => {
     const rate = new KeyedRate({ perSecond: 0.001, burst: 1 }, 100);
     for (let n = 0; n < 10_000; n++) rate.take(`key ${n}`);
     expect(rate.size).toBeLessThanOrEqual(100);

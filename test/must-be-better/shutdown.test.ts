@@ -59,7 +59,7 @@ describe('L4: the end', () => {
     },
   );
 
-  it('app.close() leaves no timer and no socket, and the process ends by itself', async () => {
+  it('L1: app.close() leaves no timer and no socket, and the process ends by itself', async () => {
     await gather('slow-auth');
     await app.ask('close');
     // The pipes are those of stderr and of this conversation. A closed handle is listed until the loop has turned.

@@ -124,7 +124,7 @@ describe('who may join', () => {
     },
   );
 
-  it('is not asked for a name that no room may have', async () => {
+  it('R12: is not asked for a name that no room may have', async () => {
     await start(fails(new Error('asked')));
     const peer = await running.connect();
     for (const roomName of ['', 'a b', 'x'.repeat(129), 7, null]) {

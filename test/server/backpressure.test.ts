@@ -50,7 +50,7 @@ describe('a client that stops reading', () => {
     return numbers(sleeper.messages);
   };
 
-  it('is closed with 4113 above its budget, cut a second later, and counted; others get everything in order', async () => {
+  it('L3: is closed with 4113 above its budget, cut a second later, and counted; others get everything in order', async () => {
     await start({ maxBufferedBytes: 200_000 });
     const left = new Promise<void>((resolve) => {
       void sleeper.closed.then(resolve);

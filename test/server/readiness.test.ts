@@ -40,7 +40,7 @@ describe('readiness', () => {
     });
 
   it.each(['fastify', 'express'] as const)(
-    'L4: is off before the first client is told to go, and a probe hears so while clients leave (%s)',
+    'is off before the first client is told to go, and a probe hears so while clients leave (%s)',
     async (platform) => {
       running = await startApp({ platform, controllers: [HealthController] });
       const peers = await Promise.all([1, 2, 3].map(() => running.connect()));

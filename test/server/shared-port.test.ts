@@ -101,7 +101,7 @@ describe("Nest's own gateways with PxlWsAdapter", () => {
     expect(calls).toEqual(['init true', 'connected 1', 'disconnected']);
   });
 
-  it('keep their own way on other paths of the same port', async () => {
+  it('R9: keep their own way on other paths of the same port', async () => {
     running = await withAdapter([StockGateway, OtherGateway, OwnGateway]);
     const stock = new WebSocket(`ws://127.0.0.1:${running.port}/stock`);
     await once(stock, 'open');
@@ -142,7 +142,7 @@ describe("Nest's own gateways with PxlWsAdapter", () => {
 });
 
 describe('other servers on the same port', () => {
-  it('leaves socket.io its own path', async () => {
+  it('R9: leaves socket.io its own path', async () => {
     running = await startApp({ providers: [OwnGateway], platform: 'express' });
     const socketIo = new SocketIoServer(running.app.getHttpServer() as HttpServer);
     socketIo.on('connection', (socket) => socket.on('echo', (data, reply: (data: unknown) => void) => reply(data)));

@@ -1,0 +1,47 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from '@jest/globals';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** By their number: "L3" to "hostile/slow-consumer", … */
+type Files = Record<string, string[]>;
+
+function add(files: Files, number: string, file: string): void {
+  const known = (files[number] ??= []);
+  if (!known.includes(file)) known.push(file);
+  known.sort();
+}
+
+/** As the table of test/README.md says. */
+function listed(): Files {
+  const files: Files = {};
+  const table = readFileSync(join(root, 'README.md'), 'utf8');
+  for (const [, number = '', row = ''] of table.matchAll(/^\| ([RDL]\d+) [^|]*\|([^|]*)\|$/gm))
+    for (const [, file = ''] of row.matchAll(/`([^`]+)`/g)) add(files, number, file);
+  return files;
+}
+
+/** As the names of tests begin: "L3: is closed", "R4, D10: are nobody else's", "D1 D2 D9 deliver everything". */
+function borne(): Files {
+  const files: Files = {};
+  const paths = readdirSync(root, { recursive: true, encoding: 'utf8' });
+  for (const path of paths.filter((name) => name.endsWith('.test.ts') && !name.startsWith('docs/'))) {
+    const text = readFileSync(join(root, path), 'utf8');
+    for (const [, numbers = ''] of text.matchAll(/['"`]((?:[RDL]\d+[,:]? )+)/g))
+      for (const number of numbers.match(/\w+/g) ?? []) add(files, number, path.replace(/\.test\.ts$/, ''));
+  }
+  return files;
+}
+
+describe('the table of tests', () => {
+  it('has every statement, and each where a test bears its number', () => {
+    const numbers = { R: 13, D: 11, L: 6 };
+    const all = Object.entries(numbers).flatMap(([kind, count]) =>
+      Array.from({ length: count }, (_, index) => `${kind}${index + 1}`),
+    );
+    expect(Object.keys(listed())).toEqual(all);
+    expect(listed()).toEqual(borne());
+  });
+});
