@@ -262,4 +262,3 @@ export class Connection implements RoutePeer {
     this.host.disconnect(this.client, code, reason);
   }
 }
-

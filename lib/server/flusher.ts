@@ -30,12 +30,15 @@ export class Flusher {
   #later: Outbox[] = [];
   #gap: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
+  #sweptAt = 0;
+  #eviction: NodeJS.Immediate | undefined;
 
   constructor(
     readonly limits: Omit<ResolvedOptions['backpressure'], 'policy'>,
     private readonly flushGapMs: number,
     /** Closes the client's socket with 4113. */
     private readonly closeSlow: (outbox: Outbox) => void,
+    private readonly failed: (error: unknown) => void,
   ) {}
 
   touch(outbox: Outbox): void {
@@ -44,7 +47,10 @@ export class Flusher {
   }
 
   tooSlow(outbox: Outbox): void {
-    this.counters.closed++;
+    // The application closed it already, and it doesn't take that either.
+    if (outbox.ws.readyState !== outbox.ws.OPEN) outbox.ws.terminate();
+    else this.counters.closed++;
+    outbox.end();
     this.closeSlow(outbox);
   }
 
@@ -54,14 +60,17 @@ export class Flusher {
     outbox.waitingBytes = bytes;
     if (bytes === 0) this.#behind.delete(outbox);
     else this.#behind.add(outbox);
-    if (this.#behind.size > 0) this.#sweep ??= setInterval(this.#closeStalled, SWEEP_MS).unref();
-    if (this.waitingBytes > this.limits.processMaxBufferedBytes) this.#evictLargest();
+    if (this.#behind.size > 0) this.#sweep ??= this.#startSweep();
+    // Once for all that fall behind in this turn: looking for the largest each time would cost their square.
+    if (this.waitingBytes > this.limits.processMaxBufferedBytes) this.#eviction ??= setImmediate(this.#evictLargest);
   }
 
   stop(): void {
     clearInterval(this.#sweep);
     clearTimeout(this.#gap);
-    this.#sweep = this.#gap = undefined;
+    clearImmediate(this.#eviction);
+    this.#sweep = this.#gap = this.#eviction = undefined;
+    this.#later = [];
   }
 
   readonly #flush = (): void => {
@@ -69,10 +78,7 @@ export class Flusher {
     this.#touched = [];
     this.run = FrameRun.start();
     if (this.flushGapMs > 0) return this.#flushSpaced(touched, performance.now());
-    for (const outbox of touched) {
-      outbox.isTouched = false;
-      outbox.flush();
-    }
+    for (const outbox of touched) this.#endTurnOf(outbox);
   };
 
   /** A socket that was written to a moment ago waits for the rest of the gap; one that wasn't is written to at once. */
@@ -82,9 +88,8 @@ export class Flusher {
         this.#later.push(outbox);
         continue;
       }
-      outbox.isTouched = false;
       outbox.flushedAt = now;
-      outbox.flush();
+      this.#endTurnOf(outbox);
     }
     if (this.#later.length > 0) this.#gap ??= setTimeout(this.#flushLater, this.flushGapMs);
   }
@@ -93,29 +98,49 @@ export class Flusher {
     this.#gap = undefined;
     const now = performance.now();
     for (const outbox of this.#later.splice(0)) {
-      outbox.isTouched = false;
       outbox.flushedAt = now;
-      outbox.flush();
+      this.#endTurnOf(outbox);
     }
   };
 
+  /** What fails for one must not be the end of the others' turn; a socket that lost frames can't go on. */
+  #endTurnOf(outbox: Outbox): void {
+    try {
+      outbox.turnEnded();
+    } catch (error) {
+      outbox.ws.terminate();
+      this.failed(error);
+    }
+  }
+
+  #startSweep(): NodeJS.Timeout {
+    this.#sweptAt = performance.now();
+    return setInterval(this.#closeStalled, SWEEP_MS).unref();
+  }
+
   readonly #closeStalled = (): void => {
-    const limit = performance.now() - this.limits.drainTimeoutMs;
-    for (const outbox of this.#behind) if (outbox.behindSince < limit) this.tooSlow(outbox);
+    const { drainTimeoutMs } = this.limits;
+    const now = performance.now();
+    // This process stood still: what was taken meanwhile hasn't been seen yet.
+    const isLate = now - this.#sweptAt > 2 * SWEEP_MS;
+    this.#sweptAt = now;
+    if (isLate) return;
+    for (const outbox of this.#behind) if (now - outbox.behindSince > drainTimeoutMs) this.tooSlow(outbox);
     if (this.#behind.size > 0) return;
     clearInterval(this.#sweep);
     this.#sweep = undefined;
   };
 
-  #evictLargest(): void {
+  readonly #evictLargest = (): void => {
+    this.#eviction = undefined;
+    const { processMaxBufferedBytes } = this.limits;
     for (const outbox of this.#behind) this.#recount(outbox);
-    while (this.waitingBytes > this.limits.processMaxBufferedBytes && this.#behind.size > 0) {
-      let largest: Outbox | undefined;
-      for (const outbox of this.#behind) if (outbox.waitingBytes > (largest?.waitingBytes ?? 0)) largest = outbox;
-      if (!largest) return;
-      this.tooSlow(largest);
+    if (this.waitingBytes <= processMaxBufferedBytes) return;
+    for (const outbox of [...this.#behind].toSorted((a, b) => b.waitingBytes - a.waitingBytes)) {
+      this.tooSlow(outbox);
+      if (this.waitingBytes <= processMaxBufferedBytes) return;
     }
-  }
+  };
 
   /** What was written since the socket fell behind doesn't count any more. */
   #recount(outbox: Outbox): void {

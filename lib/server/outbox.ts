@@ -2,17 +2,22 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { Flusher } from './flusher.js';
 import type { FrameRun } from './frame-run.js';
-import { OutgoingMessage } from './outgoing-message.js';
-import { frameText } from './wire.js';
+import { LatestMessages } from './latest-messages.js';
+import type { OutgoingMessage } from './outgoing-message.js';
+import { canFrame, frameText } from './wire.js';
+
+export type SentCallback = (error?: Error) => void;
 
 /**
  * What one socket is still to get. Messages of one event-loop turn leave in one write, in the order they came; what `ws`
  * writes by itself (pings, pongs, close frames, the application's own `ws.send()`) comes after what was queued before it.
+ *
+ * Long because every message for every member comes through here: a part of it elsewhere would cost a look-up each.
  */
 export class Outbox {
   /** Queued in this turn. */
   queuedBytes = 0;
-  /** Written, but not taken by the operating system. 0 for a socket that keeps up. */
+  /** What it was found to be behind by, when it was last looked at. 0 for a socket that keeps up. */
   waitingBytes = 0;
   /** `performance.now()` of when it fell behind. */
   behindSince = 0;
@@ -21,11 +26,12 @@ export class Outbox {
   #run: FrameRun | undefined;
   /** What was queued before the run: runs, and frames for this socket alone. */
   #parts: (FrameRun | Buffer)[] | undefined;
-  #latest: Map<string, OutgoingMessage> | undefined;
-  #latestBytes = 0;
+  #latest: LatestMessages | undefined;
   #waiters: (() => void)[] | undefined;
+  #isOver = false;
   /** `ws` keeps a queue of its own for compressed messages, and knows what it has begun: then all goes by way of it. */
   #isByWs: boolean;
+  #onSent: (() => void) | undefined;
 
   constructor(
     readonly clientId: string,
@@ -34,11 +40,13 @@ export class Outbox {
     private readonly socket: Duplex,
     private readonly flusher: Flusher,
   ) {
-    this.#isByWs = ws.extensions !== '';
+    this.#isByWs = !canFrame || ws.extensions !== '';
   }
 
+  /** All that waits for the client: queued, kept back for later, not yet taken by the operating system. */
   get bufferedBytes(): number {
-    return this.queuedBytes + (this.#isByWs ? this.ws.bufferedAmount : this.socket.writableLength);
+    const unsent = this.#isByWs ? this.ws.bufferedAmount : this.socket.writableLength;
+    return this.queuedBytes + unsent + (this.#latest?.bytes ?? 0);
   }
 
   /** A message that others get, too. */
@@ -65,32 +73,63 @@ export class Outbox {
     this.#isByWs = true;
   }
 
-  /** Writes what is queued, at once. Called at the end of the turn, and before `ws` writes something itself. */
-  flush(): void {
-    if (this.queuedBytes === 0) return;
+  /**
+   * Writes what is queued, at once: at the end of the turn, and before `ws` writes something itself.
+   * @returns false when the socket may have fallen behind
+   */
+  flush(): boolean {
+    if (this.queuedBytes === 0) return false;
     const { queuedBytes } = this;
     const frames = this.#takeFrames();
-    if (this.ws.readyState !== this.ws.OPEN) return;
-    if (this.waitingBytes > 0 && this.socket.writableLength + queuedBytes > this.flusher.limits.maxBufferedBytes) {
+    if (this.ws.readyState !== this.ws.OPEN) return false;
+    if (this.waitingBytes > 0 && this.bufferedBytes + queuedBytes > this.flusher.limits.maxBufferedBytes) {
       this.flusher.tooSlow(this);
-    } else if (!this.socket.write(frames)) this.#fellBehind();
+      return true;
+    }
+    return this.socket.write(frames);
   }
 
-  /** Resolves when the socket has room again, or is gone. */
+  turnEnded(): void {
+    this.isTouched = false;
+    if (!this.flush()) this.#lookBehind();
+  }
+
+  /** `ws` was given something, by us or by the application. What that comes to is seen at the end of the turn. */
+  sentByWs(): void {
+    if (this.waitingBytes > 0 && this.bufferedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
+    else if (!this.isTouched) this.flusher.touch(this);
+  }
+
+  /** What `ws` is to call once it has written a message: nobody else tells when its own queue is empty. */
+  whenSent(callback: SentCallback | undefined): SentCallback | undefined {
+    if (!this.#isByWs) return callback;
+    const onSent = (this.#onSent ??= () => this.#drained());
+    if (!callback) return onSent;
+    return (error) => {
+      onSent();
+      callback(error);
+    };
+  }
+
+  /**
+   * Resolves when the socket has room again, or is gone; in another turn at the earliest, so that whoever has more to send
+   * than its peer can read doesn't keep everybody else waiting.
+   */
   whenDrained(): Promise<void> {
     this.flush();
-    if (this.waitingBytes === 0) return Promise.resolve();
-    return new Promise((resolve) => (this.#waiters ??= []).push(resolve));
+    this.#lookBehind();
+    return new Promise((resolve) => {
+      if (this.waitingBytes === 0) setImmediate(resolve);
+      else (this.#waiters ??= []).push(resolve);
+    });
   }
 
   /** The socket is gone: what waits is dropped. */
   end(): void {
+    this.#isOver = true;
     this.queuedBytes = 0;
-    this.#run = this.#parts = undefined;
+    this.#run = this.#parts = this.#latest = undefined;
     this.#caughtUp();
-    this.#latest = undefined;
-    for (const resolve of this.#waiters ?? []) resolve();
-    this.#waiters = undefined;
   }
 
   #queued(bytes: number): void {
@@ -117,19 +156,13 @@ export class Outbox {
   }
 
   #sendByWs(payload: Uint8Array | string): void {
-    if (this.ws.readyState !== this.ws.OPEN) return;
-    const { length } = payload;
-    if (this.waitingBytes > 0 && this.ws.bufferedAmount + length > this.flusher.limits.maxBufferedBytes) {
-      return this.flusher.tooSlow(this);
-    }
-    this.ws.send(payload, { binary: false });
-    if (this.socket.writableNeedDrain) this.#fellBehind();
+    if (this.ws.readyState === this.ws.OPEN) this.ws.send(payload, { binary: false });
   }
 
   /** @returns true when the message is dropped, or kept for later */
   #holdsBack(message: OutgoingMessage): boolean {
     const { limits, counters } = this.flusher;
-    const isFarBehind = this.waitingBytes > limits.volatileBytes;
+    const isFarBehind = this.bufferedBytes > limits.volatileBytes;
     if (message.conflateKey !== undefined && (isFarBehind || this.#latest)) {
       this.#keepLatest(message, message.conflateKey);
       return true;
@@ -143,36 +176,40 @@ export class Outbox {
 
   /** It is sent when the socket has drained, unless a newer one takes its place. */
   #keepLatest(message: OutgoingMessage, key: string): void {
-    const latest = (this.#latest ??= new Map<string, OutgoingMessage>());
-    const before = latest.get(key);
-    if (before) {
-      this.flusher.counters.conflated++;
-      this.#latestBytes -= before.payload.length;
-      latest.delete(key);
-    }
-    latest.set(key, message);
-    this.#latestBytes += message.payload.length;
-    if (this.#latestBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
+    if ((this.#latest ??= new LatestMessages()).put(key, message)) this.flusher.counters.conflated++;
+    const { bufferedBytes } = this;
+    if (bufferedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
+    else this.flusher.waits(this, bufferedBytes);
   }
 
-  #fellBehind(): void {
+  /** `ws` doesn't say when its own queue is full: it is above the mark at which a socket would say so. */
+  get #isBehind(): boolean {
+    return this.#isByWs ? this.ws.bufferedAmount > this.socket.writableHighWaterMark : this.socket.writableNeedDrain;
+  }
+
+  #lookBehind(): void {
+    if (this.#isOver || !this.#isBehind) return;
+    const { bufferedBytes } = this;
+    if (bufferedBytes === 0) return; // much, but the operating system took it at once
     if (this.waitingBytes === 0) {
-      this.socket.once('drain', () => this.#drained());
       this.behindSince = performance.now();
+      if (!this.#isByWs) this.socket.once('drain', () => this.#drained());
     }
-    this.flusher.waits(this, this.bufferedBytes);
+    this.flusher.waits(this, bufferedBytes);
   }
 
   #drained(): void {
-    this.#caughtUp();
+    if (this.waitingBytes === 0 || (this.#isByWs && this.#isBehind)) return;
     const latest = this.#latest;
     this.#latest = undefined;
-    this.#latestBytes = 0;
-    for (const message of latest?.values() ?? []) this.push(message);
-    for (const resolve of this.#waiters?.splice(0) ?? []) resolve();
+    this.#caughtUp();
+    for (const message of latest?.inOrder() ?? []) this.push(message);
   }
 
   #caughtUp(): void {
     if (this.waitingBytes > 0) this.flusher.waits(this, 0);
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    for (const resolve of waiters ?? []) resolve();
   }
 }

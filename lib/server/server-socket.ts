@@ -1,8 +1,9 @@
 import { WebSocket } from 'ws';
 import type { Connection } from './connection.js';
-import type { Outbox } from './outbox.js';
+import type { Outbox, SentCallback } from './outbox.js';
 
-type SendArguments = [data: Parameters<WebSocket['send']>[0], ...rest: unknown[]];
+type SendOptions = { fin?: boolean | undefined } | SentCallback | null;
+type SendArguments = [data: Parameters<WebSocket['send']>[0], options?: SendOptions, callback?: SentCallback];
 
 /**
  * A socket that writes what its outbox has queued before it writes anything itself, so that the order holds whoever sends.
@@ -15,17 +16,22 @@ export class ServerSocket extends WebSocket {
   outbox: Outbox | undefined;
 
   override send(...args: SendArguments): void {
-    if (this.outbox) this.#makeWay(this.outbox, args);
-    super.send(...(args as Parameters<WebSocket['send']>));
+    const { outbox } = this;
+    if (!outbox) return super.send(...(args as Parameters<WebSocket['send']>));
+    const [data, options, callback] = args;
+    this.#makeWay(data, options);
+    if (typeof options === 'function') super.send(data, {}, outbox.whenSent(options));
+    else super.send(data, options ?? {}, outbox.whenSent(callback));
+    outbox.sentByWs();
   }
 
   override ping(...args: Parameters<WebSocket['ping']>): void {
-    this.outbox?.flush();
+    this.#makeWay(args[0]);
     super.ping(...args);
   }
 
   override pong(...args: Parameters<WebSocket['pong']>): void {
-    this.outbox?.flush();
+    this.#makeWay(args[0]);
     super.pong(...args);
   }
 
@@ -39,10 +45,9 @@ export class ServerSocket extends WebSocket {
   }
 
   /** A Blob is read in the background, and a fragment wants more: nothing may come between. */
-  #makeWay(outbox: Outbox, [data, options]: SendArguments): void {
-    const isPart = typeof options === 'object' && options !== null && (options as { fin?: boolean }).fin === false;
-    if (isPart || (data as unknown) instanceof Blob) outbox.leaveToWs();
-    else outbox.flush();
+  #makeWay(data: unknown, options?: SendOptions): void {
+    if (data instanceof Blob || (typeof options === 'object' && options?.fin === false)) this.outbox?.leaveToWs();
+    else this.outbox?.flush();
   }
 }
 

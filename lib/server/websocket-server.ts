@@ -191,10 +191,12 @@ export class WebSocketServer {
       describe: (error) => describeError(error),
     });
     this.#outgoing = new Outgoing(this.#local, this.#cluster, backpressure.policy);
-    this.#flusher = new Flusher(backpressure, delivery.flushGapMs, ({ ws }) => {
+    const closeSlow = ({ ws }: { ws: WebSocket }): void => {
       const client = this.#connections.get(ws)?.client;
       if (client) this.#connections.disconnect(client, CloseCode.SlowConsumer, 'too slow');
-    });
+    };
+    const writeFailed = (error: unknown): void => failed(error, 'writing to a socket');
+    this.#flusher = new Flusher(backpressure, delivery.flushGapMs, closeSlow, writeFailed);
     this.#timeouts = new TimeoutQueue(messages.handlerTimeoutMs, (call) =>
       this.#connections.get(call.ws)?.expire(call),
     );

@@ -107,6 +107,26 @@ describe('what leaves for a socket', () => {
     expect(numbers(peer)).toEqual([1, 2, 3, 4, 5]);
   });
 
+  it('keeps its order on a compressed socket, too, whoever sends', async () => {
+    await start({ messages: { perMessageDeflate: true } });
+    const peer = await running.connect({ perMessageDeflate: true });
+    await peer.join('room');
+    const ws = serverSide(peer);
+    peer.ws.on('ping', () => peer.received.push({ type: 'news', data: { n: 'ping' } }));
+    tellRoom(1, 'x'.repeat(50_000));
+    running.clients.getClient({ clientId: peer.clientId })?.send(message(2));
+    ws.send(JSON.stringify(message(3)));
+    running.server.sendClientMessage(ws, message(4));
+    ws.ping();
+    running.server.sendClientMessage(ws, message(5), true);
+    ws.send(new Blob([JSON.stringify(message(6))]) as never, { binary: false });
+    tellRoom(7);
+    running.clients.disconnectClient({ clientId: peer.clientId, code: 4010 });
+    tellRoom(8);
+    expect((await peer.closed).code).toBe(4010);
+    expect(numbers(peer)).toEqual([1, 2, 3, 4, 'ping', 5, 6, 7]);
+  });
+
   it('reaches compressed sockets in the same order', async () => {
     await start({ messages: { perMessageDeflate: { threshold: 0 } } });
     const packed = await running.connect({ perMessageDeflate: true });
@@ -133,6 +153,93 @@ describe('what leaves for a socket', () => {
     }
     await Promise.all(survivors.map((peer) => peer.settle()));
     for (const peer of survivors) expect(numbers(peer)).toEqual(Array.from({ length: 100 }, (_, n) => n));
+    expect(running.errors).toEqual([]);
+  });
+
+  it('reaches the others when a socket dies in the middle of the flush', async () => {
+    await start();
+    const peers = await inRoom(6);
+    const sockets = new Map(peers.map((peer) => [peer, socketOf(peer)]));
+    const [written, died] = [new Set<Peer>(), new Set<Peer>()];
+    for (const [peer, socket] of sockets) {
+      const write = socket.write.bind(socket);
+      jest.spyOn(socket, 'write').mockImplementation((...args: unknown[]) => {
+        written.add(peer);
+        // The first that is written to takes two others with it, whose frames are queued already.
+        if (written.size === 1) for (const other of peers.filter((some) => some !== peer).slice(0, 2)) died.add(other);
+        for (const victim of died) sockets.get(victim)?.destroy();
+        return write(...(args as [Buffer]));
+      });
+    }
+    for (let n = 0; n < 10; n++) tellRoom(n);
+    await turn();
+    expect(written.size).toBe(6); // they were written to, though they were gone
+    for (let n = 10; n < 20; n++) tellRoom(n);
+    const survivors = peers.filter((peer) => !died.has(peer));
+    await Promise.all(survivors.map((peer) => peer.settle()));
+    for (const peer of survivors) expect(numbers(peer)).toEqual(Array.from({ length: 20 }, (_, n) => n));
+    await Promise.all([...died].map((peer) => peer.closed));
+    expect(running.rooms.getRoomClients({ roomName: 'room' })).toHaveLength(4);
+    expect(running.errors).toEqual([]);
+    expect(running.server.status.backpressure.waitingBytes).toBe(0);
+  });
+
+  it('reaches the others when writing to one throws: that one lost frames, and is cut', async () => {
+    await start();
+    const peers = await inRoom(4);
+    const [broken, ...others] = peers as [Peer, ...Peer[]];
+    jest.spyOn(socketOf(broken), 'write').mockImplementation(() => {
+      throw new Error('no memory left');
+    });
+    for (let n = 0; n < 10; n++) tellRoom(n);
+    await turn();
+    for (let n = 10; n < 20; n++) tellRoom(n);
+    await Promise.all(others.map((peer) => peer.settle()));
+    for (const peer of others) expect(numbers(peer)).toEqual(Array.from({ length: 20 }, (_, n) => n));
+    expect((await broken.closed).code).toBe(1006);
+    expect(numbers(broken)).toEqual([]);
+    expect(running.errors).toEqual([expect.objectContaining({ message: 'no memory left' })]);
+  });
+
+  it('leaves no listener behind, however often the application writes in between', async () => {
+    await start();
+    const [peer] = (await inRoom(1)) as [Peer];
+    const [ws, socket] = [serverSide(peer), socketOf(peer)];
+    const before = socket.listenerCount('drain');
+    const text = 'x'.repeat(20_000); // more than a socket takes without a 'drain' afterwards
+    for (let n = 0; n < 200; n += 2) {
+      tellRoom(n, text);
+      ws.send(JSON.stringify(message(n + 1, text)));
+      expect(socket.listenerCount('drain')).toBeLessThanOrEqual(before + 1);
+    }
+    await peer.settle();
+    expect(numbers(peer)).toEqual(Array.from({ length: 200 }, (_, n) => n));
+    expect(socket.listenerCount('drain')).toBe(before);
+    expect(running.server.status.backpressure).toEqual({ dropped: 0, conflated: 0, closed: 0, waitingBytes: 0 });
+  });
+
+  it('and the application writes by itself in one turn closes nobody who reads', async () => {
+    await start({ backpressure: { maxBufferedBytes: 100_000 } });
+    const [peer] = (await inRoom(1)) as [Peer];
+    const ws = serverSide(peer);
+    const text = 'x'.repeat(1_000);
+    for (let n = 0; n < 6_000; n += 2) {
+      tellRoom(n, text);
+      ws.send(JSON.stringify(message(n + 1, text)));
+    }
+    await peer.take(({ data }) => data?.n === 5_999);
+    expect(numbers(peer)).toEqual(Array.from({ length: 5_999 }, (_, n) => n));
+    expect(running.server.status.backpressure.closed).toBe(0);
+  });
+
+  it.each([false, true])('that was queued before a stop arrives before its 1012 (compressed: %s)', async (isPacked) => {
+    await start({ messages: { perMessageDeflate: isPacked }, drain: { spreadMs: 0, terminateAfterMs: 1_000 } });
+    const peers = await inRoom(3);
+    for (let n = 0; n < 10; n++) tellRoom(n);
+    const stopping = [running.server.stop(), running.server.stop()];
+    for (const peer of peers) expect((await peer.closed).code).toBe(1012);
+    for (const peer of peers) expect(numbers(peer)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    await Promise.all(stopping);
     expect(running.errors).toEqual([]);
   });
 
@@ -168,5 +275,58 @@ describe('what leaves for a socket', () => {
     await peer.settle();
     expect(numbers(peer)).toEqual(Array.from({ length: 50 }, (_, index) => index));
     expect(write.mock.calls.length).toBeLessThan(20);
+  });
+
+  describe('within a gap', () => {
+    /** The rest of a gap begins: what is told from now on waits for its end. */
+    const begin = async (peers: number): Promise<Peer[]> => {
+      await start({ delivery: { flushGapMs: 300 }, drain: { spreadMs: 0, terminateAfterMs: 2_000 } });
+      const members = await inRoom(peers);
+      tellRoom(0);
+      for (const member of members) await member.take(({ data }) => data?.n === 0);
+      return members;
+    };
+    const tellFive = async (): Promise<void> => {
+      for (let n = 1; n <= 5; n++) tellRoom(n);
+      await turn();
+    };
+
+    it('arrives before the close of its socket, at once', async () => {
+      const [peer] = (await begin(1)) as [Peer];
+      await tellFive();
+      expect(numbers(peer)).toEqual([]);
+      running.clients.disconnectClient({ clientId: peer.clientId });
+      tellRoom(6);
+      expect((await peer.closed).code).toBe(4010);
+      expect(numbers(peer)).toEqual([1, 2, 3, 4, 5]);
+    });
+
+    it('arrives before the close at the stop of the server', async () => {
+      const peers = await begin(2);
+      await tellFive();
+      await running.server.stop();
+      for (const peer of peers) expect((await peer.closed).code).toBe(1012);
+      for (const peer of peers) expect(numbers(peer)).toEqual([1, 2, 3, 4, 5]);
+    });
+
+    it('reaches the others at its end when a socket dies', async () => {
+      const [victim, ...others] = (await begin(4)) as [Peer, ...Peer[]];
+      await tellFive();
+      socketOf(victim).destroy();
+      await victim.closed;
+      tellRoom(6);
+      await Promise.all(others.map((peer) => peer.take(({ data }) => data?.n === 6)));
+      for (const peer of others) expect(numbers(peer)).toEqual([1, 2, 3, 4, 5]);
+      expect(running.errors).toEqual([]);
+    });
+
+    it('comes before what the application writes by itself', async () => {
+      const [peer] = (await begin(1)) as [Peer];
+      await tellFive();
+      serverSide(peer).send(JSON.stringify(message(6)));
+      tellRoom(7);
+      await peer.settle();
+      expect(numbers(peer)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    });
   });
 });

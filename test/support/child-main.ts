@@ -50,6 +50,7 @@ class Unanswering {
 
 const scenarios = {
   plain: {},
+  compressed: { messages: { perMessageDeflate: true } },
   'strict-limits': { messages: { maxPayload: 4_096, handlerTimeoutMs: 500 } },
   // Its connections aren't closed by their bad frames: all that is generated is looked at.
   generated: { messages: { maxBadFrames: 1_000_000, handlerTimeoutMs: 500 } },
