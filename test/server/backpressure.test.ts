@@ -3,7 +3,7 @@ import type { Server as HttpServer } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { WebSocket } from 'ws';
-import { InvalidOptionsError, type WebSocketOptions, WebSocketServer } from '../../lib/index.js';
+import { type ConnectedClient, InvalidOptionsError, type WebSocketOptions, WebSocketServer } from '../../lib/index.js';
 import { Flusher } from '../../lib/server/flusher.js';
 import { Outbox } from '../../lib/server/outbox.js';
 import type { ServerSocket } from '../../lib/server/server-socket.js';
@@ -242,7 +242,8 @@ describe('L3: a client that stops reading', () => {
   it('lets go of those that wait for it to drain when it leaves', async () => {
     await start();
     await fill(100_000);
-    const { outbox } = running.clients.getClient({ clientId: idOf(sleeper) })?.ws as ServerSocket;
+    const client = running.clients.getClient({ clientId: idOf(sleeper) }) as ConnectedClient;
+    const { outbox } = client.ws as ServerSocket;
     const drained = outbox?.whenDrained();
     sleeper.reset();
     await drained;
