@@ -1,7 +1,7 @@
 import { ConnectionError, PxlWebSocketError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { CloseAdvice } from '../protocol/close-codes.js';
-import { errorOf, isA } from '../thrown.js';
+import { errorOf, isA } from '../protocol/thrown.js';
 
 /** The server sent a frame that can't be read. It was skipped and the connection stays; the frame itself is not quoted. */
 export class BadFrameError extends PxlWebSocketError {

@@ -1,4 +1,4 @@
-import { errorOf } from '../thrown.js';
+import { errorOf } from '../protocol/thrown.js';
 import type { JoinRoomDetails } from './room-memory.js';
 import type { SocketLike } from './socket-like.js';
 

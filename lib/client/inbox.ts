@@ -1,7 +1,7 @@
 import { PeerError, UnknownRouteError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame, ErrorFrameData } from '../protocol/message.js';
-import { isA } from '../thrown.js';
+import { isA } from '../protocol/thrown.js';
 import type { EventSink } from './client-events.js';
 import type { ServerMessage } from './greeting.js';
 import type { Link } from './link.js';

@@ -1,7 +1,7 @@
 import { RemoteError, TimeoutError } from '../errors.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import type { MessageFrame, RequestId } from '../protocol/message.js';
-import { errorOf } from '../thrown.js';
+import { errorOf } from '../protocol/thrown.js';
 
 export type ReplyFrame = Extract<DecodedFrame, { kind: 'reply' }>;
 export type AnswerFrame = Extract<DecodedFrame, { kind: 'reply' | 'error' }>;

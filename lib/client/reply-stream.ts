@@ -1,4 +1,4 @@
-import { errorOf } from '../thrown.js';
+import { errorOf } from '../protocol/thrown.js';
 import { StreamOverflowError } from './client-errors.js';
 import type { OpenRequest, ReplyFrame, ReplySink } from './pending-requests.js';
 

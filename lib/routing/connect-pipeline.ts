@@ -2,7 +2,7 @@ import { type CanActivate, type ExceptionFilter, ForbiddenException, type Type }
 import { fromEvent, isObservable, lastValueFrom, takeUntil } from 'rxjs';
 import { InvalidOptionsError } from '../errors.js';
 import type { FindInstance } from '../find-instance.js';
-import { isA } from '../thrown.js';
+import { isA } from '../protocol/thrown.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import { statusOf } from './error-frame.js';
 import { UpgradeContext } from './upgrade-context.js';

@@ -14,7 +14,7 @@ import type { Router } from '../routing/router.js';
 import { ClientRequests } from './client-requests.js';
 import type { RegisteredClient } from './registered-client.js';
 import type { Outbox } from './outbox.js';
-import { isA } from '../thrown.js';
+import { isA } from '../protocol/thrown.js';
 import type { TimeoutQueue } from './timeout-queue.js';
 
 /** A stream waits for the socket above this many bytes not yet sent. */

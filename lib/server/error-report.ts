@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { errorOf } from '../thrown.js';
+import { errorOf } from '../protocol/thrown.js';
 import type { WebSocketEvents } from '../websocket-options.js';
 
 /** Where errors go that no caller can be told of: to `events.onError`, or else to the log. */
