@@ -10,6 +10,8 @@ const PER_SECOND = 10_000;
 const TEXT_BYTES = 950;
 const MB = 1_024 * 1_024;
 const SLOW_CONSUMER = 4113;
+/** `backpressure.drainTimeoutMs` by default, and two looks of the sweep that finds it over. */
+const IN_TIME_S = 12;
 
 const { values } = parseArgs({
   options: { seconds: { type: 'string' }, dist: { type: 'string' }, gap: { type: 'string', default: '0' } },
@@ -34,6 +36,7 @@ for (const slow of [1, 100]) {
   const verdicts = {
     [`all ${slow} closed with ${SLOW_CONSUMER}`]:
       outcome.closed.length === slow && outcome.closed.every(({ code }) => code === SLOW_CONSUMER),
+    [`closed within ${IN_TIME_S} s`]: outcome.closed.every(({ afterS }) => afterS < IN_TIME_S),
     'p99 of the others below twice the control’s': outcome.p99 < 2 * control.p99,
     'RSS below base + 64 MB': outcome.rssPeakMb < 64,
   };
