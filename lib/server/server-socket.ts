@@ -44,7 +44,10 @@ export class ServerSocket extends WebSocket {
     return undefined;
   }
 
-  /** A Blob is read in the background, and a fragment wants more: nothing may come between. */
+  /**
+   * A Blob is read in the background, and a fragment wants more: only `ws` knows what may follow when. It takes whatever is
+   * sent between two fragments for a part of their message: whoever sends some must send them all in one go.
+   */
   #makeWay(data: unknown, options?: SendOptions): void {
     if (data instanceof Blob || (typeof options === 'object' && options?.fin === false)) this.outbox?.leaveToWs();
     else this.outbox?.flush();
