@@ -33,6 +33,8 @@ export class Registry {
   #isJustBack = false;
   /** Under this id: from then on, no lease means that the others took this node for dead. */
   #isRegistered = false;
+  /** It was tried under this id, whether or not it got through: one that did may have been buried since. */
+  #isIdUsed = false;
   /** Nodes whose copy was behind at the last beat; behind twice, and a change was missed. */
   #suspects = new Set<string>();
   /** A change couldn't be written: the whole is, at the next beat. */
@@ -130,10 +132,8 @@ export class Registry {
   async #register(): Promise<void> {
     this.#isUnwritten = false;
     try {
-      const { store } = this.host;
-      const register = () =>
-        store.register(this.#nodeId, ++this.#version, this.host.ownRecords(), { isNew: !this.#isRegistered });
-      while (!(await register())) await this.#takeNewId();
+      if (this.#isIdUsed && !this.#isRegistered) await this.#takeNewId();
+      while (!(await this.#tryToRegister())) await this.#takeNewId();
       this.#isRegistered = true;
     } catch (error) {
       this.#isUnwritten = true;
@@ -141,11 +141,17 @@ export class Registry {
     }
   }
 
+  #tryToRegister(): Promise<boolean> {
+    this.#isIdUsed = true;
+    const isNew = !this.#isRegistered;
+    return this.host.store.register(this.#nodeId, ++this.#version, this.host.ownRecords(), { isNew });
+  }
+
   async #takeNewId(): Promise<void> {
     await this.host.store.reap(this.#nodeId); // if nobody did it yet, nobody need tell of clients that are still here
     this.#nodeId = this.host.newNodeId();
     this.#version = 0;
-    this.#isRegistered = false;
+    this.#isRegistered = this.#isIdUsed = false;
     await this.host.renamed(this.#nodeId);
   }
 

@@ -56,6 +56,25 @@ const ACTS: Record<string, [weight: number, act: Act]> = {
 const names = fc.oneof(...Object.entries(ACTS).map(([name, [weight]]) => ({ weight, arbitrary: fc.constant(name) })));
 const happenings = fc.array(fc.tuple(names, fc.nat(4), fc.nat(30)), { maxLength: 60, size: 'max' });
 
+/** What was found once by chance. */
+const FOUND: [count: number, acts: [name: string, at: number, pick: number][], seed: number][] = [
+  [
+    // A node whose registration under a new id got through unanswered was buried, and came back under that id.
+    4,
+    [
+      ['redisGoes', 0, 0],
+      ['passLong', 0, 0],
+      ['freeze', 1, 0],
+      ['redisComes', 0, 0],
+      ['cut', 2, 0],
+      ['work', 0, 18],
+      ['cut', 0, 0],
+      ['passLong', 0, 0],
+    ],
+    -439_229_544,
+  ],
+];
+
 /** How long after the last trouble everything must agree again, in half seconds. */
 const QUIET_STEPS = 28;
 
@@ -74,7 +93,7 @@ it('agrees on every node about who is where, once quiet, whatever happened befor
       await comeToRest(world);
       check(world);
     }),
-    { numRuns: Number(process.env['MODEL_RUNS'] ?? 1_500) },
+    { numRuns: Number(process.env['MODEL_RUNS'] ?? 1_500), examples: FOUND },
   );
 }, 600_000);
 

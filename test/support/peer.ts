@@ -67,7 +67,7 @@ export class Peer {
       const index = this.received.findIndex(fits);
       if (index >= 0) return this.received.splice(index, 1)[0];
       const left = deadline - Date.now();
-      if (left <= 0) throw new Error(`No such frame came. Received: ${JSON.stringify(this.received).slice(0, 2_000)}`);
+      if (left <= 0) throw new Error(`No such frame came. Received: ${JSON.stringify(this.received).slice(-4_000)}`);
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           clearTimeout(timer);
