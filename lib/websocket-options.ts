@@ -268,6 +268,13 @@ export interface WebSocketOptions {
      * waiting doesn't count until the next. @default 1_048_576
      */
     maxBufferedBytes?: number;
+    /**
+     * Bytes written to a client that has said nothing since the half of them; then it is asked by a ping, and what comes
+     * after the other half waits here until it answers, or says anything else. So the megabytes that the operating system
+     * takes for a client that doesn't read are not written in vain. Not for compressed connections. `false` never
+     * asks. @default 1_048_576
+     */
+    maxInFlightBytes?: number | false;
     /** Milliseconds in which what waits must have been taken, all of it; else 4113. @default 10_000 */
     drainTimeoutMs?: number;
     /** Bytes waiting in all sockets of the process above which the largest are closed with 4113. @default 268_435_456 */

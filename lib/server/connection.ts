@@ -72,6 +72,11 @@ export class Connection implements RoutePeer {
     this.#next();
   }
 
+  /** @returns whether a pong answers the outbox, which asks at times whether the peer reads */
+  isAnswer(payload: Buffer): boolean {
+    return this.outbox.isAnswered(payload);
+  }
+
   /** One frame of the peer. Answers to our own requests, pings and cancels don't wait for the handlers before them. */
   receive(data: Buffer, isBinary: boolean): void {
     if (this.#isGone) return;

@@ -74,7 +74,7 @@ export class Connections {
     this.#onPing = onControl((connection, payload) => limits.countControl(connection, payload));
     this.#onPong = onControl((connection, payload) => {
       heartbeat.pongReceived(connection, payload);
-      limits.countControl(connection, payload);
+      if (!connection.isAnswer(payload)) limits.countControl(connection, payload);
     });
     if (options.limits.firstMessageTimeoutMs)
       this.#silent = new TimeoutQueue(options.limits.firstMessageTimeoutMs, (connection) => {

@@ -25,6 +25,8 @@ export class Flusher {
   run = FrameRun.start();
   /** Bytes that wait in all sockets. */
   waitingBytes = 0;
+  /** So much is written to a socket between two pings that ask whether its peer reads. */
+  readonly askEveryBytes: number;
   readonly #behind = new Set<Outbox>();
   #touched: Outbox[] = [];
   #later: Outbox[] = [];
@@ -39,7 +41,10 @@ export class Flusher {
     /** Closes the client's socket with 4113. */
     private readonly closeSlow: (outbox: Outbox) => void,
     private readonly failed: (error: unknown) => void,
-  ) {}
+  ) {
+    // One such part before the question, and one while the answer is under way.
+    this.askEveryBytes = (limits.maxInFlightBytes || Infinity) / 2;
+  }
 
   touch(outbox: Outbox): void {
     outbox.isTouched = true;
@@ -125,7 +130,10 @@ export class Flusher {
     const isLate = now - this.#sweptAt > 2 * SWEEP_MS;
     this.#sweptAt = now;
     if (isLate) return;
-    for (const outbox of this.#behind) if (now - outbox.behindSince > drainTimeoutMs) this.tooSlow(outbox);
+    for (const outbox of this.#behind) {
+      outbox.look();
+      if (outbox.waitingBytes > 0 && now - outbox.behindSince > drainTimeoutMs) this.tooSlow(outbox);
+    }
     if (this.#behind.size > 0) return;
     clearInterval(this.#sweep);
     this.#sweep = undefined;

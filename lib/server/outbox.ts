@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import type { Flusher } from './flusher.js';
@@ -29,6 +30,16 @@ export class Outbox {
   #latest: LatestMessages | undefined;
   #waiters: (() => void)[] | undefined;
   #isOver = false;
+  /** Written since the last ping that asked whether the peer reads. */
+  #unaskedBytes = 0;
+  /** The payload of the ping that asks; 0 while none is under way. */
+  #question = 0;
+  /** What had been read of the peer when it was asked. */
+  #heardBytes = 0;
+  /** Nothing is written until the peer shows that it reads. */
+  #isHeld = false;
+  #wasOverBudget = false;
+  #awaitsDrain = false;
   /** `ws` keeps a queue of its own for compressed messages, and knows what it has begun: then all goes by way of it. */
   #isByWs: boolean;
   #onSent: (() => void) | undefined;
@@ -86,12 +97,29 @@ export class Outbox {
       this.flusher.tooSlow(this);
       return true;
     }
-    return this.socket.write(frames);
+    const hasRoom = this.socket.write(frames);
+    this.#unaskedBytes += queuedBytes;
+    if (this.#unaskedBytes >= this.flusher.askEveryBytes && this.#question === 0) this.#ask();
+    return hasRoom;
   }
 
   turnEnded(): void {
     this.isTouched = false;
-    if (!this.flush()) this.#lookBehind();
+    this.#settle();
+    if (this.#isHeld) this.#keepBudget();
+  }
+
+  /** @param payload of a pong @returns whether it shows that the peer has read what it was sent before the ping */
+  isAnswered(payload: Buffer): boolean {
+    if (this.#question === 0 || payload.length !== 4 || payload.readUInt32BE() !== this.#question) return false;
+    this.#question = 0;
+    if (this.#isHeld) this.#letGo();
+    return true;
+  }
+
+  /** Looked at now and then while it is behind: whoever is held may have said something meanwhile. */
+  look(): void {
+    if (this.#isHeld) this.#settle();
   }
 
   /** `ws` was given something, by us or by the application. What that comes to is seen at the end of the turn. */
@@ -116,8 +144,7 @@ export class Outbox {
    * than its peer can read doesn't keep everybody else waiting.
    */
   whenDrained(): Promise<void> {
-    this.flush();
-    this.#lookBehind();
+    this.#settle();
     return new Promise((resolve) => {
       if (this.waitingBytes === 0) setImmediate(resolve);
       else (this.#waiters ??= []).push(resolve);
@@ -127,9 +154,62 @@ export class Outbox {
   /** The socket is gone: what waits is dropped. */
   end(): void {
     this.#isOver = true;
+    this.#isHeld = false;
     this.queuedBytes = 0;
     this.#run = this.#parts = this.#latest = undefined;
     this.#caughtUp();
+  }
+
+  /** Writes what is queued, unless the peer must first show that it reads. */
+  #settle(): void {
+    if (this.#mustWait()) return this.#hold();
+    if (this.#isHeld) this.#letGo();
+    else if (!this.flush()) this.#lookBehind();
+  }
+
+  /** A ping after what was just written. */
+  #ask(): void {
+    this.#question = 1 + Math.floor(Math.random() * 0xffffffff);
+    this.#unaskedBytes = 0;
+    this.#heardBytes = (this.socket as Socket).bytesRead;
+    const payload = Buffer.allocUnsafe(4);
+    payload.writeUInt32BE(this.#question);
+    this.ws.ping(payload);
+  }
+
+  /**
+   * A peer that was asked, was sent as much again, and has said nothing at all since, may not be reading: what the operating
+   * system would still take for it, some megabytes, would be written in vain. One that says something may have its pong
+   * behind a long message, and so may one that isn't listened to.
+   */
+  #mustWait(): boolean {
+    if (this.#question === 0 || this.#isOver) return false;
+    if (this.#unaskedBytes + this.queuedBytes <= this.flusher.askEveryBytes) return false;
+    if ((this.socket as Socket).bytesRead === this.#heardBytes && !this.ws.isPaused) return true;
+    this.#question = 0;
+    return false;
+  }
+
+  #hold(): void {
+    const { bufferedBytes } = this;
+    this.#isHeld = true;
+    if (this.waitingBytes === 0) this.behindSince = performance.now();
+    this.flusher.waits(this, bufferedBytes);
+  }
+
+  /** Over it once may be one large message, or this process was busy and hasn't read the pong yet. */
+  #keepBudget(): void {
+    const isOverBudget = this.bufferedBytes > this.flusher.limits.maxBufferedBytes;
+    if (isOverBudget && this.#wasOverBudget) return this.flusher.tooSlow(this);
+    this.#wasOverBudget = isOverBudget;
+  }
+
+  #letGo(): void {
+    this.#isHeld = this.#wasOverBudget = false;
+    if (!this.#isBehind) this.flusher.waits(this, 0); // else the operating system has been waiting for it since before
+    this.flush();
+    this.#lookBehind();
+    if (this.waitingBytes === 0) this.#caughtUp();
   }
 
   #queued(bytes: number): void {
@@ -191,25 +271,28 @@ export class Outbox {
     if (this.#isOver || !this.#isBehind) return;
     const { bufferedBytes } = this;
     if (bufferedBytes === 0) return; // much, but the operating system took it at once
-    if (this.waitingBytes === 0) {
-      this.behindSince = performance.now();
-      if (!this.#isByWs) this.socket.once('drain', () => this.#drained());
+    if (this.waitingBytes === 0) this.behindSince = performance.now();
+    if (!this.#isByWs && !this.#awaitsDrain) {
+      this.#awaitsDrain = true;
+      this.socket.once('drain', () => {
+        this.#awaitsDrain = false;
+        this.#drained();
+      });
     }
     this.flusher.waits(this, bufferedBytes);
   }
 
   #drained(): void {
-    if (this.waitingBytes === 0 || (this.#isByWs && this.#isBehind)) return;
-    const latest = this.#latest;
-    this.#latest = undefined;
+    if (this.waitingBytes === 0 || this.#isHeld || (this.#isByWs && this.#isBehind)) return;
     this.#caughtUp();
-    for (const message of latest?.inOrder() ?? []) this.push(message);
   }
 
   #caughtUp(): void {
-    if (this.waitingBytes > 0) this.flusher.waits(this, 0);
+    const latest = this.#latest;
     const waiters = this.#waiters;
-    this.#waiters = undefined;
+    this.#latest = this.#waiters = undefined;
+    if (this.waitingBytes > 0) this.flusher.waits(this, 0);
     for (const resolve of waiters ?? []) resolve();
+    for (const message of latest?.inOrder() ?? []) this.push(message);
   }
 }

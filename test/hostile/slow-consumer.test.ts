@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { WebSocket } from 'ws';
 import { ChildApp } from '../support/child.js';
 import type { Stats } from '../support/child-main.js';
 import type { Peer } from '../support/peer.js';
@@ -96,26 +98,26 @@ describe('L3: clients that stop reading', () => {
 
 describe('L3: a client that asks for a stream without an end, and reads as fast as it comes', () => {
   let app: ChildApp;
-  let reader: RawPeer;
+  let reader: WebSocket;
   afterEach(async () => {
-    reader.reset();
+    reader.terminate();
     await app.stop();
   });
 
   it.each(['plain', 'compressed'] as const)('leaves others their turn, and memory as it is (%s)', async (scenario) => {
     app = await ChildApp.start(scenario);
     const bystander = await app.connect();
-    reader = await RawPeer.handshake(app.port, { headers: { 'Sec-WebSocket-Extensions': 'permessage-deflate' } });
-    expect(reader.answer?.headers.includes('permessage-deflate')).toBe(scenario === 'compressed');
-    reader.socket.removeAllListeners('data').resume();
+    reader = new WebSocket(`ws://127.0.0.1:${app.port}/ws`);
+    await once(reader, 'open');
+    expect(reader.extensions.includes('permessage-deflate')).toBe(scenario === 'compressed');
     const before = await app.stats();
-    reader.send({ type: 'test', action: 'endless', id: 's' });
+    reader.send(JSON.stringify({ type: 'test', action: 'endless', id: 's' }));
     await app.untilStats(({ produced }) => produced > 1_000);
     for (let n = 0; n < 50; n++) await bystander.settle();
     const after = await app.untilStats(({ produced }) => produced > 5_000);
     expect(after.backpressure).toMatchObject({ dropped: 0, closed: 0 });
     expect((after.rss - before.rss) / MB).toBeLessThan(64);
-    reader.reset();
+    reader.terminate();
     await app.untilStats(({ clients }) => clients === 1);
     const { produced } = await app.stats();
     await bystander.settle();

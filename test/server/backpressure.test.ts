@@ -23,8 +23,9 @@ describe('L3: a client that stops reading', () => {
   let running: RunningApp;
   let reader: Peer;
   let sleeper: RawPeer;
+  // The sleeper answers no ping. What that comes to is in in-flight.test.ts.
   const start = async (backpressure: NonNullable<WebSocketOptions['backpressure']> = {}): Promise<void> => {
-    running = await startApp({ options: { backpressure } });
+    running = await startApp({ options: { backpressure: { maxInFlightBytes: false, ...backpressure } } });
     reader = await running.connect();
     sleeper = await RawPeer.open(running.port);
     for (const clientId of [reader.clientId, idOf(sleeper)])
@@ -417,6 +418,7 @@ describe('many slow clients', () => {
       volatileBytes: 1,
       maxBufferedBytes: 1_000_000,
       drainTimeoutMs: 10_000,
+      maxInFlightBytes: false as const,
       processMaxBufferedBytes: 100_000,
     };
     const flusher = new Flusher(
