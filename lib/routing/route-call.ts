@@ -123,29 +123,48 @@ export class RouteCall implements RoutedCall {
     });
   }
 
-  async #consumeIterable(source: AsyncIterable<unknown>): Promise<typeof STREAMED> {
+  #consumeIterable(source: AsyncIterable<unknown>): Promise<typeof STREAMED> {
     this.startStream();
     const iterator = source[Symbol.asyncIterator]();
-    const stopped = new Promise<IteratorResult<unknown>>((resolve) => {
-      this.#stop = () => resolve({ done: true, value: undefined });
+    return new Promise((resolve, reject) => {
+      let isOver = false;
+      const end = (): void => {
+        if (isOver) return;
+        isOver = true;
+        resolve(STREAMED);
+        void close(iterator);
+      };
+      this.#stop = end;
+      if (this.settled) return end();
+      this.#sendAll(iterator, () => isOver).then(() => {
+        isOver = true;
+        resolve(STREAMED);
+      }, reject);
     });
-    if (this.settled) this.#stop?.();
-    let isRunning = true;
-    const next = async (): Promise<IteratorResult<unknown>> => {
-      const result = await iterator.next();
-      if (result.done) isRunning = false;
-      return result;
-    };
-    try {
-      for (;;) {
-        const { done, value } = await Promise.race([next(), stopped]);
-        if (done) return STREAMED;
-        await Promise.race([this.peer.emit(this, value), stopped]);
+  }
+
+  /** One value after the other, each once there is room for it. Nothing here outlives its value: a stream may go on for months. */
+  async #sendAll(iterator: AsyncIterator<unknown>, isOver: () => boolean): Promise<void> {
+    for (;;) {
+      const { done, value } = await iterator.next();
+      if (done || isOver()) return;
+      try {
+        await this.peer.emit(this, value);
+      } catch (error) {
+        void close(iterator);
+        throw error;
       }
-    } finally {
-      // Not awaited: a generator that waits for its next value only ends when that comes.
-      if (isRunning) void Promise.resolve(iterator.return?.()).catch(() => undefined);
+      if (isOver()) return;
     }
+  }
+}
+
+/** Not awaited: a generator that waits for its next value only ends when that comes. What it throws then concerns nobody. */
+async function close(iterator: AsyncIterator<unknown>): Promise<void> {
+  try {
+    await iterator.return?.();
+  } catch {
+    // Its stream is over.
   }
 }
 

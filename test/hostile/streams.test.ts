@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { WebSocket } from 'ws';
 import { ChildApp } from '../support/child.js';
+import type { Stats } from '../support/child-main.js';
 
 describe('R1: a stream whose teardown throws', () => {
   let app: ChildApp;
@@ -20,5 +23,24 @@ describe('R1: a stream whose teardown throws', () => {
     const { errors } = await app.untilStats((stats) => stats.errors.length > 0);
     expect(errors).toEqual([expect.stringContaining('teardown')]);
     expect((await bystander.request('test', 'echo', 1)).response).toBe(1);
+  });
+});
+
+describe('L3: a stream that goes on and on', () => {
+  let app: ChildApp;
+  afterEach(() => app.stop());
+
+  it('keeps nothing of what it has sent', async () => {
+    app = await ChildApp.start();
+    const reader = new WebSocket(`ws://127.0.0.1:${app.port}/ws`, { perMessageDeflate: false });
+    await once(reader, 'open');
+    reader.send(JSON.stringify({ type: 'test', action: 'endless', id: 's' }));
+    const heapAfter = async (count: number): Promise<number> => {
+      await app.untilStats(({ produced }) => produced > count, 15_000);
+      return ((await app.ask('collect')).stats as Stats).heapUsed;
+    };
+    const before = await heapAfter(5_000);
+    expect((await heapAfter(50_000)) - before).toBeLessThan(3_000_000);
+    reader.terminate();
   });
 });
