@@ -24,6 +24,12 @@ export class RouteCall implements RoutedCall {
   /** An answer was given (or given up): whatever comes later is dropped. */
   settled = false;
   isStream = false;
+  /** Of the queue that ends it when it takes too long. */
+  deadline = 0;
+  earlier: RouteCall | undefined;
+  later: RouteCall | undefined;
+  /** Where it stands among those of its connection that run. */
+  slot = -1;
   #stop: (() => void) | undefined;
 
   constructor(

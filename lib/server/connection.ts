@@ -42,11 +42,15 @@ export class Connection implements RoutePeer {
   isPaused = false;
   hasSpoken = false;
   meter: Meter | undefined;
+  /** Of the queue that closes it when it says nothing. */
+  deadline = 0;
+  earlier: Connection | undefined;
+  later: Connection | undefined;
   /** Settles when the connection's hooks have finished. */
   opened: Promise<void> = Promise.resolve();
   // Made when they are first needed: an idle connection has none of them.
   #waiting: RouteCall[] | undefined;
-  #running: Set<RouteCall> | undefined;
+  #running: RouteCall[] | undefined;
   #streams: Set<RouteCall> | undefined;
   #requests: ClientRequests | undefined;
   #isReady = false;
@@ -178,7 +182,7 @@ export class Connection implements RoutePeer {
   }
 
   #mayStart(): boolean {
-    return this.#isReady && (this.#running?.size ?? 0) < this.host.messages.concurrency;
+    return this.#isReady && (this.#running?.length ?? 0) < this.host.messages.concurrency;
   }
 
   /** Those that waited, as far as there is room. */
@@ -210,7 +214,7 @@ export class Connection implements RoutePeer {
 
   #wait(call: RouteCall, result: PromiseLike<unknown>): void {
     if (!call.isStream) {
-      (this.#running ??= new Set()).add(call);
+      call.slot = (this.#running ??= []).push(call) - 1;
       this.host.timeouts.add(call);
     }
     void this.#finish(call, result);
@@ -229,7 +233,12 @@ export class Connection implements RoutePeer {
 
   #release(call: RouteCall): void {
     this.host.timeouts.delete(call);
-    if (this.#running?.delete(call)) this.#next();
+    const running = this.#running;
+    if (running?.[call.slot] !== call) return;
+    // The last one takes its place. Not a Set: see TimeoutQueue.
+    const last = running.pop() as RouteCall;
+    if (last !== call) running[(last.slot = call.slot)] = last;
+    this.#next();
   }
 
   #reply(call: RouteCall, result: unknown): void {

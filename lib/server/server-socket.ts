@@ -14,6 +14,10 @@ type SendArguments = [data: Parameters<WebSocket['send']>[0], options?: SendOpti
 export class ServerSocket extends WebSocket {
   connection: Connection | undefined;
   outbox: Outbox | undefined;
+  /** Of the queue that closes it when its first message takes too long. */
+  deadline = 0;
+  earlier: ServerSocket | undefined;
+  later: ServerSocket | undefined;
 
   override send(...args: SendArguments): void {
     const { outbox } = this;

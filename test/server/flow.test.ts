@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { CloseCode, WsGateway, WsRoute } from '../../lib/index.js';
-import { TimeoutQueue } from '../../lib/server/timeout-queue.js';
+import { type Timed, TimeoutQueue } from '../../lib/server/timeout-queue.js';
 import { type RunningApp, startApp } from '../support/app.js';
 
 let running: RunningApp;
@@ -136,22 +136,44 @@ describe('debug.printRoutes', () => {
 describe('TimeoutQueue', () => {
   it('expires what is still there, in order, with one timer', async () => {
     running = await startApp();
+    class Item implements Timed<Item> {
+      deadline = 0;
+      earlier: Item | undefined;
+      later: Item | undefined;
+      constructor(readonly name: string) {}
+    }
+    const [a, b, c, d, e, f, g] = [...'abcdefg'].map((name) => new Item(name)) as [
+      Item,
+      Item,
+      Item,
+      Item,
+      Item,
+      Item,
+      Item,
+    ];
     const expired: string[] = [];
     await new Promise<void>((resolve) => {
-      const queue = new TimeoutQueue<string>(30, (item) => {
-        expired.push(item);
-        if (item === 'c') resolve();
+      const queue = new TimeoutQueue<Item>(30, (item) => {
+        expired.push(item.name);
+        if (item === e) resolve();
       });
-      queue.add('a');
-      queue.add('b');
-      queue.delete('b');
-      setTimeout(() => queue.add('c'), 10);
+      for (const item of [a, b, c, a, d]) queue.add(item);
+      queue.delete(b);
+      queue.delete(b);
+      queue.delete(d);
+      expect(queue.isOver(a)).toBe(false);
+      setTimeout(() => {
+        queue.add(d); // anew, after the others
+        queue.add(e);
+      }, 10);
     });
-    expect(expired).toEqual(['a', 'c']);
-    const stopped = new TimeoutQueue<string>(1, (item) => expired.push(item));
-    stopped.add('d');
+    expect(expired).toEqual(['a', 'c', 'd', 'e']);
+    const stopped = new TimeoutQueue<Item>(1, ({ name }) => expired.push(name));
+    stopped.add(f);
+    stopped.add(g);
     stopped.stop();
     await new Promise((resolve) => setTimeout(resolve, 20));
-    expect(expired).toEqual(['a', 'c']);
+    expect(expired).toEqual(['a', 'c', 'd', 'e']);
+    expect([a, b, c, d, e, f, g].every((item) => item.deadline === 0 && !item.earlier && !item.later)).toBe(true);
   });
 });
