@@ -247,8 +247,12 @@ const CLOSE_CODE_OF: ReadonlyMap<string, number> = new Map([
   [ErrorCode.BadRequest, CloseCode.Policy],
 ]);
 
+const beingCut = new WeakSet<WebSocket>();
+
 /** A peer that doesn't answer our close frame would keep its socket for as long as it likes. */
 export function cutAfterGrace(ws: WebSocket): void {
+  if (beingCut.has(ws)) return; // whatever else comes of it
+  beingCut.add(ws);
   const timer = setTimeout(() => ws.terminate(), CLOSE_GRACE_MS).unref();
   ws.once('close', () => clearTimeout(timer));
 }

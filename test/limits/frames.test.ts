@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import type { WebSocket } from 'ws';
 import { type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
@@ -131,9 +132,13 @@ describe('protocol pings that come at once', () => {
   it('close with 4108 over it', async () => {
     await start({ limits: {} });
     const peer = await RawPeer.open(running.port);
+    const ws = running.clients.getClient({ clientId: peer.messages[0].data.clientId })?.ws as WebSocket;
+    const once = jest.spyOn(ws, 'once');
     peer.write(pings(2_000));
     await peer.until(() => peer.closeCode !== undefined);
     expect(peer.closeCode).toBe(4108);
+    // The pings behind the one that was too many cost no timer each.
+    expect(once.mock.calls.filter(([event]) => event === 'close')).toHaveLength(1);
     peer.reset();
   });
 
