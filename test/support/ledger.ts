@@ -124,9 +124,10 @@ export class Ledger {
     return report;
   }
 
+  /** Of a join and a message in the same millisecond nobody can say which was first. */
   #mustReach({ room, at }: Publication): Set<string> {
     const members = this.#memberships.filter(
-      (one) => one.room === room && one.joinedAt <= at && at < one.leavingAt - ON_ITS_WAY_MS,
+      (one) => one.room === room && one.joinedAt < at && at < one.leavingAt - ON_ITS_WAY_MS,
     );
     return new Set(members.map(({ client }) => client));
   }
