@@ -109,15 +109,19 @@ export class Outbox {
     if (this.#isHeld) this.#keepBudget();
   }
 
-  /** @param payload of a pong @returns whether it shows that the peer has read what it was sent before the ping */
+  /**
+   * A pong came. Whatever it answers, its peer isn't silent: it may answer only the last of several pings (RFC 6455 section
+   * 5.5.3).
+   * @returns whether it answers the ping that asked
+   */
   isAnswered(payload: Buffer): boolean {
-    if (this.#question === 0 || payload.length !== 4 || payload.readUInt32BE() !== this.#question) return false;
-    this.#question = 0;
-    if (this.#isHeld) this.#letGo();
-    return true;
+    const isAnswer = this.#question !== 0 && payload.length === 4 && payload.readUInt32BE() === this.#question;
+    if (isAnswer) this.#question = 0;
+    this.look();
+    return isAnswer;
   }
 
-  /** Looked at now and then while it is behind: whoever is held may have said something meanwhile. */
+  /** Whoever is held may have said something meanwhile. */
   look(): void {
     if (this.#isHeld) this.#settle();
   }

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { type ConnectedClient, type WebSocketOptions, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { Peer } from '../support/peer.js';
-import { RawPeer } from '../support/raw-peer.js';
+import { frameBytes, RawPeer } from '../support/raw-peer.js';
 import { until } from '../support/until.js';
 
 const KILOBYTE = 'x'.repeat(1_000);
@@ -14,6 +14,11 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) =
 /** Keeps its first call waiting until it is let go. */
 class Gate {
   letGo: () => void = () => undefined;
+
+  @WsRoute('gate', 'endless')
+  async *endless(): AsyncGenerator<string> {
+    for (;;) yield KILOBYTE;
+  }
 
   @WsRoute('gate', 'pass')
   pass(): Promise<void> {
@@ -114,6 +119,20 @@ describe('L3: what is on its way to a client that shows no sign of reading', () 
     peer.write(Buffer.from([0x81]));
     await peer.until(() => numbers(peer).length === sent);
     await until(() => status().waitingBytes === 0);
+  });
+
+  it('goes on when only a later ping is answered (RFC 6455 section 5.5.3), for a stream that waits for room, too', async () => {
+    await start();
+    const peer = await open();
+    const client = clientOf(peer);
+    peer.send({ type: 'gate', action: 'endless', id: 's' });
+    await until(() => status().waitingBytes > 0);
+    client.ws?.ping('later'); // takes along what waits
+    await until(() => status().waitingBytes === 0);
+    await turn();
+    const { length } = peer.bytes;
+    peer.write(frameBytes({ opcode: 10, payload: 'later' }));
+    await peer.until(() => peer.bytes.length > length + 50_000);
   });
 
   it('is not held while this node itself has stopped reading: the answer lies among what it does not read', async () => {
