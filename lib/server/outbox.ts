@@ -195,10 +195,9 @@ export class Outbox {
   }
 
   #hold(): void {
-    const { bufferedBytes } = this;
     this.#isHeld = true;
     if (this.waitingBytes === 0) this.behindSince = performance.now();
-    this.flusher.waits(this, bufferedBytes);
+    this.flusher.waits(this, this.bufferedBytes);
   }
 
   /** Over it once may be one large message, or this process was busy and hasn't read the pong yet. */
