@@ -1,0 +1,104 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { defineConfig, type DefaultTheme } from 'vitepress';
+import llms from 'vitepress-plugin-llms';
+
+const REPOSITORY = 'https://github.com/scpxl/nestjs-websocket';
+
+const page = (link: string, text: string): DefaultTheme.SidebarItem => ({ link: `/${link}`, text });
+
+/** The pages are read in the repository, too: a link out of `docs/` is relative there, and leads to the repository here. */
+function linksToRepository(href: string): string {
+  return href.startsWith('../') ? `${REPOSITORY}/blob/main/${href.slice(3)}` : href;
+}
+
+/** Made by `npm run api`. */
+function apiSidebar(): DefaultTheme.SidebarItem[] {
+  const file = new URL('../api/typedoc-sidebar.json', import.meta.url);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as DefaultTheme.SidebarItem[]) : [];
+}
+
+export default defineConfig({
+  title: 'nestjs-websocket',
+  description: 'Real-time messages for NestJS: routes, rooms, requests, streams, many processes.',
+  lang: 'en',
+  cleanUrls: true,
+  lastUpdated: false,
+  srcExclude: ['node_modules/**'],
+  ignoreDeadLinks: [/^\.\.\//],
+  markdown: {
+    config(md) {
+      const link = md.renderer.rules.link_open;
+      md.renderer.rules.link_open = (tokens, index, options, env, self) => {
+        const token = tokens[index];
+        const href = token?.attrGet('href');
+        if (token && href) token.attrSet('href', linksToRepository(href));
+        return link ? link(tokens, index, options, env, self) : self.renderToken(tokens, index, options);
+      };
+    },
+  },
+  vite: { plugins: [llms({ ignoreFiles: ['api/**/*'] })] },
+  themeConfig: {
+    search: { provider: 'local' },
+    socialLinks: [{ icon: 'github', link: REPOSITORY }],
+    nav: [
+      { text: 'Guide', link: '/getting-started', activeMatch: '^/(?!api/)' },
+      { text: 'API', link: '/api/', activeMatch: '^/api/' },
+    ],
+    sidebar: {
+      '/api/': [{ text: 'API', items: apiSidebar() }],
+      '/': [
+        {
+          text: 'Start',
+          items: [
+            page('getting-started', 'Getting started'),
+            page('routes', 'Routes'),
+            page('validation', 'Validation, guards, filters'),
+            page('rooms', 'Rooms'),
+            page('sending', 'Sending'),
+            page('clients', 'Who is connected'),
+            page('client', 'The client'),
+          ],
+        },
+        {
+          text: 'Going further',
+          items: [
+            page('connecting', 'Connecting: tokens, guards, origins'),
+            page('limits', 'Limits'),
+            page('slow-clients', 'Slow clients'),
+            page('streams', 'Streams'),
+            page('asking-a-client', 'Asking a client'),
+            page('events', 'Hooks and events'),
+            page('testing', 'Testing your application'),
+          ],
+        },
+        {
+          text: 'In production',
+          items: [
+            page('cluster', 'Many processes'),
+            page('deployment', 'Deployment'),
+            page('security', 'Security'),
+            page('performance', 'Performance'),
+            page('troubleshooting', 'Troubleshooting'),
+          ],
+        },
+        {
+          text: 'Migrating',
+          items: [
+            page('migrating-from-pxl', 'From the PXL framework'),
+            page('migrating-from-socket-io', 'From Socket.IO'),
+            page('migrating-from-nest-gateways', 'From Nest gateways'),
+          ],
+        },
+        {
+          text: 'Reference',
+          items: [
+            page('options', 'Options'),
+            page('protocol', 'Protocol'),
+            page('guarantees', 'Guarantees'),
+            page('architecture', 'Architecture'),
+          ],
+        },
+      ],
+    },
+  },
+});

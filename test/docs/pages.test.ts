@@ -1,0 +1,93 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from '@jest/globals';
+import { CloseCode, ErrorCode } from '../../lib/index.js';
+import { DEFAULTS, OPTION_NAMES } from '../../lib/resolve-options.js';
+import { anchorsOf, flawsOf, linksOf, snippetsOf } from './markdown.js';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const textOf = (path: string): string => readFileSync(join(root, path), 'utf8');
+const pages = ['README.md', 'SECURITY.md', ...listPages()];
+
+function listPages(): string[] {
+  return readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`);
+}
+
+describe('the documentation', () => {
+  it('has snippets that compile, in a check that would catch one that does not', () => {
+    const snippets = pages.flatMap((page) => snippetsOf(textOf(page)).map((text) => ({ page, text })));
+    expect(snippets.length).toBeGreaterThan(20);
+    const wrong = `import { Nothing } from '@scpxl/nestjs-websocket'; Nothing();`;
+    const flaws = flawsOf(root, [...snippets.map(({ text }) => text), wrong]);
+    expect(flaws.pop()).toHaveLength(1);
+    const found = snippets.map(({ page, text }, index) => ({ page, text, flaws: flaws[index] ?? [] }));
+    expect(found.filter((snippet) => snippet.flaws.length > 0)).toEqual([]);
+  }, 120_000);
+
+  it('links only to files and headings that exist', () => {
+    const dead = pages.flatMap((page) =>
+      linksOf(textOf(page))
+        .filter((link) => !leadsSomewhere(page, link))
+        .map((link) => `${page}: ${link}`),
+    );
+    expect(dead).toEqual([]);
+  });
+
+  it('names only scripts that exist', () => {
+    const { scripts } = JSON.parse(textOf('package.json')) as { scripts: object };
+    const known = [...Object.keys(scripts), 'install', 'packages', 'create'];
+    for (const page of pages)
+      for (const [, script] of textOf(page).matchAll(/`npm run ([a-z][a-z:-]*)/g))
+        expect([...known]).toContain(script);
+  });
+
+  it('has every page in the sidebar of the site, and no other', () => {
+    const named = [...textOf('docs/.vitepress/config.ts').matchAll(/page\('([^']+)'/g)].map(([, name]) => name);
+    const there = listPages().map((path) => path.slice('docs/'.length, -'.md'.length));
+    expect(named.toSorted()).toEqual(there.filter((name) => name !== 'index').toSorted());
+  });
+});
+
+describe('the README', () => {
+  it('has at most 8 KB', () => {
+    expect(Buffer.byteLength(textOf('README.md'))).toBeLessThanOrEqual(8_192);
+  });
+});
+
+describe('the options page', () => {
+  it('lists every option with its default', () => {
+    const lines = textOf('docs/options.md').matchAll(/^\| `([\w.]+)` *\|[^|]*\|([^|]*)\|/gm);
+    const rows = new Map([...lines].map(([, name, value]) => [name, value?.trim()]));
+    const isSection = (name: string): boolean => OPTION_NAMES.some((other) => other.startsWith(`${name}.`));
+    for (const name of OPTION_NAMES) {
+      if (isSection(name) || /^(events|client)\./.test(name)) continue;
+      expect([...rows.keys()]).toContain(name);
+      const value = name
+        .split('.')
+        .reduce<unknown>((section, field) => (section as Record<string, unknown> | undefined)?.[field], DEFAULTS);
+      if (value === undefined) continue;
+      expect(`${name}: ${rows.get(name)}`).toBe(
+        `${name}: \`${JSON.stringify(value).replaceAll('"', "'").replaceAll(',', ', ')}\``,
+      );
+    }
+  });
+});
+
+describe('the protocol page', () => {
+  it('names every error code and every close code', () => {
+    const text = textOf('docs/protocol.md');
+    for (const code of Object.values(ErrorCode)) expect(text).toContain(`\`${code}\``);
+    const table = text.slice(text.indexOf('## Close codes'));
+    for (const code of Object.values(CloseCode)) expect(table).toContain(String(code));
+  });
+});
+
+function leadsSomewhere(page: string, link: string): boolean {
+  const [path = '', anchor] = link.split('#');
+  const target = path === '' ? page : relative(root, join(root, dirname(page), path));
+  if (!existsSync(join(root, target))) return false;
+  return anchor === undefined || anchorsOf(textOf(target)).includes(anchor);
+}
