@@ -1,4 +1,7 @@
-import { isRoomName } from '../protocol/names.js';
+import { NotSerializableError } from '../errors.js';
+import { encodeJson } from '../json-value.js';
+import { NoJsonFormError } from '../protocol/json-form.js';
+import { isRoomName, isUserId } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { ClientRecord } from './replica.js';
@@ -36,6 +39,21 @@ export function readEvent(payload: Buffer): { name: string; message: unknown } |
   return isText(name) ? { name, message } : undefined;
 }
 
+/**
+ * Checks an event's content before anything is raised, and whoever listens: other nodes would drop it.
+ * @throws {NotSerializableError}
+ */
+export function checkEvent(message: unknown): void {
+  if (message !== undefined) encodeJson(message, 'data');
+  if (!isHarmless(message, MAX_BUS_DEPTH - 1))
+    throw new NotSerializableError(
+      new NoJsonFormError(
+        'data',
+        `is nested in ${MAX_BUS_DEPTH} levels or has a key "__proto__": no node would take it.`,
+      ),
+    );
+}
+
 export const writeEvent = (name: string, message: string): string => `[${JSON.stringify(name)},${message}]`;
 
 /** The number of a node's change; NaN for what can't be one. */
@@ -64,9 +82,6 @@ export const isText = (value: unknown): value is string => typeof value === 'str
 
 export const isObject = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** The id of a user: opaque, but one that has a text. */
-export const isUserId = (value: unknown): value is string | number => isText(value) || Number.isFinite(value);
 
 const isUser = (value: unknown): value is WebSocketUser =>
   isObject(value) && isUserId(value['userId']) && isObject(value['payload'] ?? {});

@@ -118,13 +118,27 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       expect(events).toEqual([[EVENT, { at: '1970-01-01T00:00:00.000Z', list: [1, null], deep: { text: 'ü\n' } }]]);
     });
 
-    it('brings events in their order, those without content as null, and none that nobody asked for', async () => {
+    it('brings events in their order, those without content as null, and whatever their names', async () => {
       const { bus, events } = await start();
-      for (const message of [1, 'two', null, undefined, [5]]) bus.emit(EVENT, message);
-      bus.emit('WebSocket:Other', 'unasked');
-      await until(() => events.length >= 5);
+      for (const message of [1, 'two', null, undefined, [5]]) void bus.emit(EVENT, message);
+      void bus.emit('orders:shipped', 6);
+      await until(() => events.length >= 6);
       await quiet();
-      expect(events.map(([, message]) => message)).toEqual([1, 'two', null, null, [5]]);
+      expect(events.map(([, message]) => message)).toEqual([1, 'two', null, null, [5], 6]);
+      expect(events.at(-1)?.[0]).toBe('orders:shipped');
+    });
+
+    it('brings no news of who comes and goes where nobody named such an event', async () => {
+      const { bus, events } = await start();
+      void bus.emit('WebSocket:ClientConnected', { clientId: 'x' });
+      await quiet();
+      expect(events).toEqual([]);
+      await bus.stop();
+      const recorder = started[0] as RecordedBus;
+      await bus.start(recorder, ['WebSocket:ClientConnected']);
+      void bus.emit('WebSocket:ClientConnected', { clientId: 'y' });
+      await until(() => events.length > 0);
+      expect(events).toEqual([['WebSocket:ClientConnected', { clientId: 'y' }]]);
     });
 
     it('counts an event that has no JSON form, and throws nothing', async () => {
@@ -303,7 +317,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
 
     it('brings nothing of a room after unfollow(), and counts no gap when it is followed again', async () => {
       const [one, two] = [await start(), await start()];
-      const say = (text: string): void =>
+      const say = (text: string): unknown =>
         one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf(text) });
       await two.bus.follow(room('red'));
       for (let round = 0; round < 10; round++) {

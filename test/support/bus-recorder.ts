@@ -18,6 +18,10 @@ export class BusRecorder implements BusReceiver {
     this.events.push([channel, message]);
   }
 
+  plainEvent(channel: string, message: unknown): void {
+    this.events.push([channel, message]);
+  }
+
   order(fromNodeId: string, order: unknown): void {
     this.orders.push([fromNodeId, order]);
   }
