@@ -327,6 +327,7 @@ const RULES: Record<string, Rule> = {
   'events.onConnected': [isFunction, 'a function'],
   'events.onDisconnected': [isFunction, 'a function'],
   'events.onMessage': [isFunction, 'a function'],
+  'events.onRefused': [isFunction, 'a function'],
   'events.onError': [isFunction, 'a function'],
   users: [isObject, 'an object'],
   'users.load': [isFunction, 'a function'],
