@@ -115,7 +115,7 @@ function handedOver(send: () => Promise<unknown>): Promise<void> {
   try {
     answer = send();
   } catch (error) {
-    return Promise.reject(error as Error);
+    return Promise.reject(error);
   }
   const handed = answer.then(
     () => undefined,

@@ -44,7 +44,7 @@ export function readEvent(payload: Buffer): { name: string; message: unknown } |
  * @throws {NotSerializableError}
  */
 export function checkEvent(message: unknown): void {
-  if (message !== undefined) encodeJson(message, 'data');
+  encodeJson(message, 'data');
   if (!isHarmless(message, MAX_BUS_DEPTH - 1))
     throw new NotSerializableError(
       new NoJsonFormError(

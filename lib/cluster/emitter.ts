@@ -64,8 +64,9 @@ export class Emitter {
 
   /** Raises an event on every node. @throws {NotSerializableError} */
   emit(channel: string, message: unknown): Promise<unknown> {
-    checkEvent(message);
-    return this.#publisher.emit(channel, JSON.stringify(message) ?? 'null');
+    const content = message === undefined ? null : message;
+    checkEvent(content);
+    return this.#publisher.emit(channel, JSON.stringify(content));
   }
 
   /** Asks the node of a client to close its socket. */

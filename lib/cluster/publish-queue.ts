@@ -68,8 +68,12 @@ export class PublishQueue {
     let waiting = this.#first;
     this.#first = this.#last = undefined;
     this.#bytesWaiting = 0;
-    const error = waiting && new NotPublishedError(reason);
-    for (; waiting && error; waiting = waiting.next) this.#lose(waiting, error);
+    if (!waiting) return;
+    const error = new NotPublishedError(reason);
+    while (waiting) {
+      this.#lose(waiting, error);
+      waiting = waiting.next;
+    }
   }
 
   #hasRoom(): boolean {

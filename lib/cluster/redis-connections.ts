@@ -49,7 +49,7 @@ const CLUSTER = {
 
 /** The number of the database; a Redis Cluster has only one. */
 export const databaseOf = (connection: RedisConnection): number =>
-  isCluster(connection) ? 0 : Number(connection.options?.db ?? 0);
+  isCluster(connection) ? 0 : (connection.options?.db ?? 0);
 
 export const isCluster = (connection: RedisConnection): connection is Cluster => connection.isCluster;
 
@@ -73,11 +73,14 @@ export function keepTalking(
   connection: RedisConnection,
   talk: () => Promise<unknown> = () => connection.ping(),
 ): () => void {
-  const ignore = (): void => undefined; // its silence is what counts
-  const speak = guarded('talking to Redis', ignore, () => (connection.status === 'ready' ? talk() : undefined));
+  const speak = guarded('talking to Redis', itsSilenceCounts, () =>
+    connection.status === 'ready' ? talk() : undefined,
+  );
   const timer = setInterval(speak, PING_EVERY_MS).unref();
   return () => clearInterval(timer);
 }
+
+const itsSilenceCounts = (): void => undefined;
 
 async function loadIoredis(): Promise<{ Redis: typeof Redis }> {
   try {

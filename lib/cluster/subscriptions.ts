@@ -78,7 +78,7 @@ export class Subscriptions {
 
   /** Everybody who waits for a channel goes on: `restore()` will see to it. */
   waitNoLonger(): void {
-    for (const channel of [...this.#waiting.keys()]) this.#release(channel);
+    for (const channel of this.#waiting.keys()) this.#release(channel);
   }
 
   remove(channel: string): void {
@@ -108,7 +108,7 @@ export class Subscriptions {
     await this.#working;
     for (const channel of this.#held) if (!this.#wanted.has(channel)) this.#stray.add(channel);
     this.#held.clear();
-    for (const channel of [...this.#refused.keys()]) this.#retryNoMore(channel);
+    for (const channel of this.#refused.keys()) this.#retryNoMore(channel);
     for (const channel of [...this.#wanted, ...this.#stray]) this.#dirty.add(channel);
     const isDone = await this.#reconcile();
     return isDone && [...this.#vital].every((channel) => this.#held.has(channel));
@@ -116,7 +116,7 @@ export class Subscriptions {
 
   /** Nothing is tried again any more. */
   stop(): void {
-    for (const channel of [...this.#refused.keys()]) this.#retryNoMore(channel);
+    for (const channel of this.#refused.keys()) this.#retryNoMore(channel);
     this.waitNoLonger();
   }
 

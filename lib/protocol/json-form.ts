@@ -14,8 +14,8 @@ export class NoJsonFormError extends TypeError {
 const MAX_DEPTH = 100;
 
 /**
- * What others get of a value: a copy of plain objects, lists, texts, numbers, booleans and null, as JSON makes it. A `Date` is its
- * ISO text, an object with `toJSON()` what that returns, a class instance its own fields; fields that are `undefined` are gone.
+ * What others get of a value: plain objects, lists, texts, numbers, booleans and null, as JSON makes them. What is that already
+ * is returned as it is; anything else as a copy. A `Date` is its ISO text, an object with `toJSON()` what that returns, a class instance its own fields; fields that are `undefined` are gone.
  * @param path names the value in the error
  * @throws {NoJsonFormError} for a BigInt, a function, a symbol, a cycle, a key `__proto__`, more than 100 levels, and for what
  *   JSON makes empty or something else of: `Map`, `Set`, bytes, a `Promise`, an `Error`
@@ -66,11 +66,15 @@ type Fields = Record<string, unknown>;
 
 /** @returns what is wrong with a value of this kind */
 function lossOf(value: object): string | undefined {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === Object.prototype || prototype === Array.prototype || prototype === null) return undefined;
+  if (isPlain(value)) return undefined;
   if (ArrayBuffer.isView(value)) return 'holds bytes, which JSON makes an object of. Use base64 text, or [...bytes].';
   if (typeof (value as Fields)['toJSON'] === 'function') return undefined;
   return INSTEAD[Object.prototype.toString.call(value).slice(8, -1)];
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === Array.prototype || prototype === null;
 }
 
 function copyOf(given: unknown, path: string, key: string, above: object[]): unknown {
@@ -96,14 +100,19 @@ function copyOf(given: unknown, path: string, key: string, above: object[]): unk
   if (above.length >= MAX_DEPTH) throw new NoJsonFormError(path, `is nested in more than ${MAX_DEPTH} levels.`);
   if (isBoxed(value)) return value.valueOf();
   const inside = [...above, value];
-  if (Array.isArray(value)) return value.map((item, at) => copyOf(item, `${path}[${at}]`, `${at}`, inside) ?? null);
+  if (Array.isArray(value)) {
+    const list = Array.from(value, (item, at) => copyOf(item, `${path}[${at}]`, `${at}`, inside) ?? null);
+    return list.every((item, at) => item === value[at]) ? value : list;
+  }
   const copy: Fields = {};
+  let isSame = isPlain(value);
   for (const [name, item] of Object.entries(value)) {
     if (name === '__proto__') throw new NoJsonFormError(path, 'has a key "__proto__".');
     const form = copyOf(item, join(path, name), name, inside);
     if (form !== undefined) copy[name] = form;
+    isSame &&= form === item && form !== undefined;
   }
-  return copy;
+  return isSame ? value : copy;
 }
 
 /** The same look without a copy. Functions and symbols in objects are left out, as JSON does. */

@@ -33,7 +33,7 @@ describeWithRedis('publishing to Redis', () => {
     await two.bus.follow({ kind: 'room', name: 'red' });
     const texts = Array.from({ length: 100 }, (_, index) => `${index}`);
     const before = await reads();
-    for (const text of texts) one.bus.publish(toRoom('red', text));
+    for (const text of texts) void one.bus.publish(toRoom('red', text));
     await until(() => two.frames.length === texts.length);
     expect(two.frames).toEqual(texts);
     expect((await reads()) - before).toBeLessThan(10); // with those of the question itself and of pings
@@ -51,7 +51,7 @@ describeWithRedis('publishing to Redis', () => {
       ['red', '3'],
       ['green', '4'],
     ] as const)
-      one.bus.publish(toRoom(room, text));
+      void one.bus.publish(toRoom(room, text));
     await until(() => two.frames.length === 2 && one.bus.counters.unpublished > 0);
     expect(two.frames).toEqual(['1', '3']);
     expect(one.bus.counters.unpublished).toBe(2);
@@ -60,7 +60,7 @@ describeWithRedis('publishing to Redis', () => {
   it('hands over what was published just before it stops', async () => {
     const [one, two] = [await start('n1'), await start('n2')];
     await two.bus.follow({ kind: 'room', name: 'red' });
-    one.bus.publish(toRoom('red', '"last"'));
+    void one.bus.publish(toRoom('red', '"last"'));
     await one.bus.stop();
     await until(() => two.frames.includes('"last"'));
   });

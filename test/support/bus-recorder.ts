@@ -48,7 +48,7 @@ export interface RecordedBus extends BusRecorder {
 export async function settle(buses: readonly RecordedBus[], event: string, isSharded: boolean): Promise<void> {
   const marks = buses.map(({ nodeId, bus }) => {
     const mark = { mark: `${nodeId} ${Math.random()}` };
-    bus.emit(event, mark);
+    void bus.emit(event, mark);
     return mark.mark;
   });
   const has = ({ events }: RecordedBus, mark: string): boolean =>
