@@ -36,15 +36,26 @@ export function loadKeys(jwt: JwtOptions, timeoutMs: number, report: (error: Err
     : ofJwk(jwt.publicKey ?? {}, jwt.algorithms, 'auth.jwt.publicKey');
 }
 
-function ofSecret(secret: string | Uint8Array, given: string[] | undefined): JwtKeys {
-  const key = typeof secret === 'string' ? new TextEncoder().encode(secret) : secret;
-  if (!(key instanceof Uint8Array)) fail('"auth.jwt.secret" must be a text or a Uint8Array');
+function ofSecret(secret: NonNullable<JwtOptions['secret']>, given: string[] | undefined): JwtKeys {
+  const key = bytesOf(secret);
   const algorithms = algorithmsOfSecret(given);
   const least = Math.max(...algorithms.map((algorithm) => HMAC_BYTES[algorithm] ?? 0));
   if (key.byteLength < least) {
     fail(`"auth.jwt.secret" has ${key.byteLength} bytes, and could be guessed: give at least ${least} random bytes`);
   }
   return { algorithms, find: () => key };
+}
+
+function bytesOf(secret: NonNullable<JwtOptions['secret']>): Uint8Array {
+  if (typeof secret === 'string') return new TextEncoder().encode(secret);
+  if (secret instanceof Uint8Array) return secret;
+  const { base64url, ...rest } = (secret ?? {}) as { base64url?: unknown };
+  if (typeof base64url !== 'string' || Object.keys(rest).length > 0)
+    fail('"auth.jwt.secret" must be a text, a Uint8Array or { base64url: \'…\' }');
+  // Both alphabets of RFC 4648, as other decoders take them; Buffer alone would pass over anything else in silence.
+  if (!/^[\w+/-]*={0,2}$/.test(base64url) || base64url.replaceAll('=', '').length % 4 === 1)
+    fail('"auth.jwt.secret.base64url" isn\'t base64url: give A–Z a–z 0–9 - _ only, or the secret itself as a text');
+  return Buffer.from(base64url, 'base64url');
 }
 
 /** Read at start, and again when it has changed: keys are replaced without a restart. */
