@@ -60,9 +60,8 @@ export class GlobalGuards {
   }
 }
 
-/** The name of a guard that Nest's `mixin()` made is a random text. */
+/** Nest's `mixin()` gives the class that `AuthGuard()` makes a random name; one that extends it has its own. */
 function nameOf(guard: CanActivate): string {
-  return 'getAuthenticateOptions' in guard && !/Guard$/.test(guard.constructor.name)
-    ? 'AuthGuard (@nestjs/passport)'
-    : guard.constructor.name;
+  const isOfPassport = Object.hasOwn(Object.getPrototypeOf(guard) as object, 'logIn');
+  return isOfPassport ? 'AuthGuard (@nestjs/passport)' : guard.constructor.name;
 }

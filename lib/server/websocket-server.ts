@@ -346,7 +346,7 @@ export class WebSocketServer {
   /**
    * Accepts connections on an HTTP server: the one given, or the Nest application's own.
    * @returns the `ws` library's server
-   * @throws {InvalidStateError} before `load()`, or when there is no HTTP server
+   * @throws {InvalidStateError} before `load()`, without an HTTP server, or when another server takes its path there
    */
   async start(on: { fastifyServer?: { server: HttpServer }; httpServer?: HttpServer } = {}): Promise<{ server: WS }> {
     if (!this.#isLoaded)
@@ -366,6 +366,7 @@ export class WebSocketServer {
         'There is no HTTP server to listen on. Call start({ fastifyServer }) or start({ httpServer }).',
       );
     }
+    this.#listener.check(httpServer);
     const wss = new WS({
       noServer: true,
       WebSocket: ServerSocket,
