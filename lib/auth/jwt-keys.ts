@@ -1,6 +1,7 @@
 import type { JsonWebKey, KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { monotonicMs } from '../clock.js';
 import { InvalidOptionsError } from '../errors.js';
 import { algorithmsOfKey, algorithmsOfSecret, algorithmsOfSet, HMAC_BYTES } from './algorithms.js';
 import type { JwtOptions } from './auth-options.js';
@@ -61,11 +62,11 @@ function bytesOf(secret: NonNullable<JwtOptions['secret']>): Uint8Array {
 /** Read at start, and again when it has changed: keys are replaced without a restart. */
 function ofFile(path: string, given: string[] | undefined, report: (error: Error) => void): JwtKeys {
   let version = versionOf(path);
-  let lookedAt = performance.now();
+  let lookedAt = monotonicMs();
   const first = ofText(readText(path), given, 'auth.jwt.keyFile');
   let current = first;
   const look = (): void => {
-    lookedAt = performance.now();
+    lookedAt = monotonicMs();
     const found = versionOf(path);
     if (found === version || found === undefined) return;
     version = found;
@@ -81,7 +82,7 @@ function ofFile(path: string, given: string[] | undefined, report: (error: Error
   return {
     algorithms: first.algorithms,
     find: (header, token) => {
-      if (performance.now() - lookedAt >= FILE_LOOK_MS) look();
+      if (monotonicMs() - lookedAt >= FILE_LOOK_MS) look();
       return current.find(header, token);
     },
   };

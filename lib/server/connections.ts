@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import { wallMs } from '../clock.js';
 import { Expiry } from '../auth/expiry.js';
 import type { Identity } from '../auth/identity.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
@@ -100,7 +101,7 @@ export class Connections {
     const client = this.host.clients.addClient({
       clientId,
       ws,
-      lastActivity: Date.now(),
+      lastActivity: wallMs(),
       user,
       ip: request.ip,
       params: request.params,

@@ -49,6 +49,7 @@ import { Membership } from './membership.js';
 import { encode, Outgoing, plainError, type SendOptions } from './outgoing.js';
 import { Presence } from './presence.js';
 import type { RegisteredClient } from './registered-client.js';
+import { guardReceivers } from './receiver-guard.js';
 import { ServerSocket } from './server-socket.js';
 import { Subscribers } from './subscribers.js';
 import { TimeoutQueue } from './timeout-queue.js';
@@ -371,7 +372,7 @@ export class WebSocketServer {
       noServer: true,
       WebSocket: ServerSocket,
       maxPayload: this.options.messages.maxPayload,
-      perMessageDeflate: this.options.messages.perMessageDeflate,
+      perMessageDeflate: this.#compression(),
       handleProtocols: chooseProtocol,
       maxFragments: this.options.messages.maxFragments,
       maxBufferedChunks: this.options.messages.maxBufferedChunks,
@@ -564,6 +565,15 @@ export class WebSocketServer {
         client.user && this.#connections.isAuthenticated(client) ? String(client.user.userId) : undefined,
       close: ({ client }, code, reason) => this.#connections.disconnect(client, code, reason),
     });
+  }
+
+  #compression(): ResolvedOptions['messages']['perMessageDeflate'] {
+    const { perMessageDeflate } = this.options.messages;
+    if (perMessageDeflate === false || guardReceivers()) return perMessageDeflate;
+    this.#logger.warn(
+      'Messages are not compressed: this version of ws is not known to survive a peer that breaks them.',
+    );
+    return false;
   }
 
   async #listen(httpServer: HttpServer, wss: WS): Promise<void> {
