@@ -85,13 +85,14 @@ const ownProviders = (name: string | undefined, place: string): Provider[] => [
   },
 ];
 
+const ofServer = (provide: InjectionToken, pick: (server: WebSocketServer) => unknown): FactoryProvider => ({
+  provide,
+  inject: [REGISTRATION],
+  useFactory: ({ server }: Registration) => pick(server),
+});
+
 /** What the application injects. */
 function sharedProviders(name: string | undefined): FactoryProvider[] {
-  const ofServer = (provide: InjectionToken, pick: (server: WebSocketServer) => unknown): FactoryProvider => ({
-    provide,
-    inject: [REGISTRATION],
-    useFactory: ({ server }: Registration) => pick(server),
-  });
   const shared: FactoryProvider[] = [
     ofServer(getWebSocketServerToken(name), (server) => server),
     ofServer(getWebSocketClientManagerToken(name), ({ clientManager }) => clientManager),

@@ -41,7 +41,7 @@ export class GlobalGuards {
       look();
       return answer;
     }
-    return (answer as Promise<boolean>).then((decision) => {
+    return answer.then((decision) => {
       look();
       return decision;
     }, fail);

@@ -28,7 +28,9 @@ class StockGateway {
 describe('at start', () => {
   let running: RunningApp;
   let log: LogLines;
-  beforeEach(() => (log = new LogLines()));
+  beforeEach(() => {
+    log = new LogLines();
+  });
   afterEach(async () => {
     log.stop();
     await running.close();

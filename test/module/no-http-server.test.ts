@@ -46,7 +46,9 @@ const SAID = 'debug [WebSocketServer] There is no HTTP server here, so the WebSo
 describe('an application without an HTTP server', () => {
   let log: LogLines;
   const closing: { close(): Promise<unknown> }[] = [];
-  beforeEach(() => (log = new LogLines()));
+  beforeEach(() => {
+    log = new LogLines();
+  });
   afterEach(async () => {
     for (const one of closing.splice(0).toReversed()) await one.close();
     log.stop();

@@ -1,3 +1,4 @@
+/* oxlint-disable promise/valid-params -- a filter's method, no promise's */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   type ArgumentsHost,
@@ -49,7 +50,7 @@ class Renamed extends BaseWsExceptionFilter {
   override async catch(exception: ConflictException, host: ArgumentsHost): Promise<void> {
     await Promise.resolve();
     const said = { code: 'SEAT_TAKEN', message: exception.message, details: { seat: 4 } };
-    super.catch(new WsException(said) as never, host);
+    super.catch(new WsException(said), host);
   }
 }
 
@@ -128,7 +129,9 @@ describe('exception filters around a route', () => {
   let running: RunningApp;
   let peer: Peer;
   let log: LogLines;
-  beforeEach(() => (log = new LogLines()));
+  beforeEach(() => {
+    log = new LogLines();
+  });
   afterEach(async () => {
     log.stop();
     await running.close();

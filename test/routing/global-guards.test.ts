@@ -81,7 +81,9 @@ const passport = { imports: [PassportModule], guard: { provide: APP_GUARD, useCl
 describe('guards of the whole application that are made for HTTP', () => {
   let running: RunningApp;
   let log: LogLines;
-  beforeEach(() => (log = new LogLines()));
+  beforeEach(() => {
+    log = new LogLines();
+  });
   afterEach(async () => {
     log.stop();
     await running.close();
@@ -196,7 +198,9 @@ describe('guards of the whole application that are made for HTTP', () => {
 describe('guards of the whole application that are made for WebSockets', () => {
   let running: RunningApp;
   let log: LogLines;
-  beforeEach(() => (log = new LogLines()));
+  beforeEach(() => {
+    log = new LogLines();
+  });
   afterEach(async () => {
     log.stop();
     await running.close();

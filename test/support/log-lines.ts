@@ -8,8 +8,8 @@ export class LogLines {
   constructor() {
     const at =
       (level: string) =>
-      (text: unknown, ...more: unknown[]): void => {
-        this.lines.push(`${level} [${String(more.at(-1) ?? '')}] ${String(text)}`);
+      (text: unknown, ...more: string[]): void => {
+        this.lines.push(`${level} [${more.at(-1) ?? ''}] ${String(text)}`);
       };
     this.logger = { log: at('log'), warn: at('warn'), error: at('error'), debug: at('debug') };
     Logger.overrideLogger(this.logger);
