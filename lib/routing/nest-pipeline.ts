@@ -1,6 +1,6 @@
 import { type CanActivate, type ContextType, Logger } from '@nestjs/common';
 import type { ExternalContextCreator } from '@nestjs/core';
-import { isObservable } from 'rxjs';
+import { EMPTY, isObservable } from 'rxjs';
 import { errorOf } from '../protocol/thrown.js';
 import { GlobalGuards } from './global-guards.js';
 import { MethodMetadata } from './method-metadata.js';
@@ -232,8 +232,8 @@ function streaming(
       const call = args[2] as RouteCall;
       const watched = async (): Promise<unknown> => {
         const result = await next();
-        if (isObservable(result) || isAsyncIterable(result)) call.startStream();
-        return result;
+        const isStream = isObservable(result) || isAsyncIterable(result);
+        return isStream && !call.startStream() ? EMPTY : result;
       };
       return call.consume(outcome(await inner.intercept(interceptors, args, instance, callback, watched, type), call));
     },

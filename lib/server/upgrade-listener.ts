@@ -4,7 +4,9 @@ import type { PathPattern } from '../protocol/path-pattern.js';
 import type { IdleSockets } from './idle-sockets.js';
 import { checkSiblings, markListener, patternOf, patternsOn } from './sibling-paths.js';
 import type { UpgradeGate } from './upgrade.js';
-import { answerUnowned, pathOf } from './upgrade-path.js';
+import { notHere } from './refusal.js';
+import type { Refusals } from './refusals.js';
+import { pathOf } from './upgrade-path.js';
 
 /** Listens for upgrades next to whoever else does on the same HTTP server. */
 export class UpgradeListener {
@@ -12,7 +14,10 @@ export class UpgradeListener {
   readonly #known = new Map<unknown, (path: string) => boolean>();
   #attached: { httpServer: HttpServer; gate: UpgradeGate; idle: IdleSockets } | undefined;
 
-  constructor(private readonly path: PathPattern) {
+  constructor(
+    private readonly path: PathPattern,
+    private readonly refusals: Refusals,
+  ) {
     markListener(this.#onUpgrade, path);
   }
 
@@ -48,8 +53,14 @@ export class UpgradeListener {
     this.#attached?.idle.upgraded(request);
     const path = pathOf(request);
     if (this.path.matches(path) && !this.#isElsewhere(path)) this.#attached?.gate.handle(request, socket, head);
-    else if (this.#isUnowned(path)) answerUnowned(socket);
+    else if (this.#isUnowned(path)) this.#refuseUnowned(request, socket);
   };
+
+  /** Nobody else listens for upgrades, so nobody else will answer this one. */
+  #refuseUnowned(request: IncomingMessage, socket: Duplex): void {
+    socket.on('error', () => socket.destroy());
+    this.refusals.refuse(request, socket, notHere(this.path.path));
+  }
 
   /** A path that another listener names in full is its own, though ours, with a parameter, would fit. */
   #isElsewhere(path: string): boolean {
