@@ -86,13 +86,13 @@ describeWithRedis('the channels of an application', () => {
     expect(await plain.publish('pattern:orders:shipped', '1')).toBe(0);
   });
 
-  it.each([
+  it.each<[string, ...{ prefix: string; db?: number }[]]>([
     ['a prefix that begins with the other', { prefix: 'shop' }, { prefix: 'shop:orders' }],
     ['another database', { prefix: 'base' }, { prefix: 'base', db: 3 }],
   ])('are not shared with %s', async (_, ...both) => {
     const heard: string[][] = [[], []];
     const [one, two] = (await Promise.all(
-      both.map(({ prefix, db }: { prefix: string; db?: number }, at) =>
+      both.map(({ prefix, db }, at) =>
         start({
           options: {
             prefix,
