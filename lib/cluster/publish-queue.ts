@@ -56,9 +56,9 @@ export class PublishQueue {
     return this.#wait(channel, payload, bytes);
   }
 
-  /** Resolves when nothing waits and nothing is under way. */
+  /** Resolves when nothing waits any more: all has been handed over. */
   async drained(): Promise<void> {
-    if (this.#inFlight > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    if (this.#first) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   /** Nothing that waits is handed over any more: after an outage it would be stale. */
@@ -100,7 +100,7 @@ export class PublishQueue {
     this.#bytes -= size;
     this.#full = undefined;
     if (this.#first) this.#sendWaiting();
-    if (this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    if (!this.#first) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   #sendWaiting(): void {

@@ -86,7 +86,7 @@ export class RedisPublisher {
     this.#corked = undefined;
   };
 
-  /** Resolves when Redis has answered everything. */
+  /** Resolves when everything has been handed to Redis. */
   drained(): Promise<void> {
     this.flush();
     return this.#queue.drained();

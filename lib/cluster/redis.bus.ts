@@ -141,6 +141,7 @@ export class RedisBus implements Bus {
     clearTimeout(this.#retry);
     this.#subscriptions?.stop();
     if (this.#publisher?.status === 'ready' && this.#outgoing) await withinMs(DRAIN_MS, this.#outgoing.drained());
+    this.#outgoing?.flush();
     const connections = [this.#publisher, this.#subscriber];
     this.#publisher = this.#subscriber = undefined;
     this.#outgoing?.abandon('the bus was stopped');
