@@ -55,7 +55,7 @@ export const DEFAULTS = {
     maxDepth: 32,
     concurrency: 1,
     maxQueued: 64,
-    maxQueuedBytes: 262_144,
+    maxQueuedBytes: 131_072,
     processMaxQueuedBytes: 67_108_864,
     handlerTimeoutMs: 10_000,
     maxStreams: 32,

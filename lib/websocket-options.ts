@@ -225,7 +225,7 @@ export interface WebSocketOptions {
     concurrency?: number;
     /** Messages of one socket that may wait; while more do, reading from it pauses. @default 64 */
     maxQueued?: number;
-    /** Bytes of the messages of one socket that may wait; while more do, reading from it pauses. @default 262_144 */
+    /** Bytes of the messages of one socket that may wait; while more do, reading from it pauses. @default 131_072 */
     maxQueuedBytes?: number;
     /**
      * Bytes of the messages that wait in all sockets of the process above which those with the most are closed with 4100.

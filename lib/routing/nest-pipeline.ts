@@ -114,7 +114,7 @@ export class NestPipeline {
     methodName: string,
     contextId?: { id: number },
     inquirerId?: string,
-  ): (call: RouteCall) => unknown {
+  ): (call: RouteCall, data?: unknown) => unknown {
     const method = (instance as Record<string, AnyFunction>)[methodName] as AnyFunction;
     this.#found = {};
     const run = this.#creator.create(
@@ -129,8 +129,8 @@ export class NestPipeline {
       'ws',
     ) as AnyFunction;
     const params = paramsOfBare(this.#found);
-    if (params) return (call) => callBare(instance, method, params, call);
-    return (call) => run(call.ws, call.data, call, `${call.type}/${call.action}`);
+    if (params) return (call, data = call.data) => callBare(instance, method, params, call, data);
+    return (call, data = call.data) => run(call.ws, data, call, `${call.type}/${call.action}`);
   }
 }
 
@@ -142,12 +142,12 @@ function paramsOfBare({ guards, pipes, interceptors, filters, params }: Found): 
 }
 
 /** Without guards, pipes, interceptors and filters nothing need be awaited: the handler is called where the message came in. */
-function callBare(instance: object, method: AnyFunction, params: Param[], call: RouteCall): unknown {
+function callBare(instance: object, method: AnyFunction, params: Param[], call: RouteCall, data: unknown): unknown {
   const pattern = `${call.type}/${call.action}`;
   const args: unknown[] = [];
   let isWaiting = false;
   for (const { index, extractValue } of params) {
-    const value = extractValue(call.ws, call.data, call, pattern);
+    const value = extractValue(call.ws, data, call, pattern);
     args[index] = value;
     isWaiting ||= isPromise(value);
   }

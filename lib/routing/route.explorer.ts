@@ -114,12 +114,13 @@ export class RouteExplorer {
     const isStatic = wrapper.isDependencyTreeStatic();
     if (isStatic && !areScoped) return this.#pipeline.wrap(wrapper.instance as object, methodName);
     return async (call: RouteCall) => {
+      const { data } = call;
       const contextId = this.#contextOf(call);
       if (areScoped) await this.#scoped.make(contextId);
       const instance: object = isStatic
         ? (wrapper.instance as object)
         : await this.#moduleRef.resolve(wrapper.token as never, contextId, { strict: false });
-      return this.#pipeline.wrap(instance, methodName, contextId, wrapper.id)(call);
+      return this.#pipeline.wrap(instance, methodName, contextId, wrapper.id)(call, data);
     };
   }
 
