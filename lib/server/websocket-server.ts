@@ -10,7 +10,7 @@ import { Cluster } from '../cluster/cluster.js';
 import type { Order } from '../cluster/orders.js';
 import { PRESENCE } from '../cluster/presence-events.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { ClientNotFoundError, InvalidOptionsError, InvalidStateError, PeerError } from '../errors.js';
+import { ClientNotFoundError, InvalidOptionsError, InvalidStateError, PeerError, RemoteError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { FindInstance } from '../find-instance.js';
@@ -24,6 +24,7 @@ import { MessageLimits } from '../limits/message-limits.js';
 import type { Audience, BackpressureOptions } from '../protocol/delivery.js';
 import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import { isA } from '../protocol/thrown.js';
 import { PathPattern } from '../protocol/path-pattern.js';
 import { DEFAULTS, type ResolvedOptions, resolveOptions } from '../resolve-options.js';
 import { NO_RESOURCES, type Resources } from '../resources.js';
@@ -212,7 +213,8 @@ export class WebSocketServer {
       obey: (order) => this.#obey(order),
       stateChanged: () => undefined,
       failed: (error, place = 'the cluster') => failed(error, place),
-      describe: (error) => describeError(error),
+      // What a client of this node answered is no error of this node's own.
+      describe: (error) => (isA(error, RemoteError) ? answerOf(error) : describeError(error)),
     });
     this.#outgoing = new Outgoing(this.#local, this.#cluster, backpressure.policy);
     this.sender = new ServerSender(this.#outgoing, this.#cluster, this.clientManager);
@@ -718,6 +720,12 @@ export class WebSocketServer {
     this.#report.contain(`subscribers of ${channel}`, () => this.#subscribers.dispatch(event));
   }
 }
+
+const answerOf = ({ code, message, details }: RemoteError): { code: string; error: string; details?: unknown } => ({
+  code,
+  error: message,
+  details,
+});
 
 const sendOptions = ({
   excludeClientId,
