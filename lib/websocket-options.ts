@@ -64,8 +64,17 @@ export interface WebSocketEvents {
     queueManager: QueueManager;
     databaseInstance: DatabaseInstance;
   }) => unknown;
-  /** Something failed that no caller could be told of. Without it, errors are logged. */
-  onError?: (params: { error: Error }) => unknown;
+  /**
+   * Something failed that no caller could be told of. Without it, errors are logged. Of one place at most 10 errors in 10 seconds
+   * are reported one by one.
+   */
+  onError?: (params: {
+    error: Error;
+    /** Where, e.g. the route `chat/send`, or `events.onMessage`. */
+    place: string;
+    /** How many errors of this place, before this one, were left out. 0 for nearly every error. */
+    leftOut: number;
+  }) => unknown;
 }
 
 /**

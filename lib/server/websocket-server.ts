@@ -678,6 +678,7 @@ export class WebSocketServer {
     this.#clientList?.stop();
     this.#timeouts.stop();
     this.#flusher.stop();
+    this.#report.flush();
     wss.close();
     await this.#cluster.stop();
     this.clientManager.cleanup();
