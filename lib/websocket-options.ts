@@ -249,10 +249,15 @@ export interface WebSocketOptions {
   clientList?: {
     /** @default true */
     enabled?: boolean;
-    /** What others may see of a client. @default ['clientId', 'userId', 'username', 'userType', 'rooms'] */
+    /**
+     * What others may see of a client; of its rooms never those of `rooms.protectedPrefixes`.
+     * @default ['clientId', 'userId', 'username', 'userType', 'rooms']
+     */
     publicFields?: string[];
     /** Clients named in a push; with more only their count is sent. @default 200 */
     maxClients?: number;
+    /** Bytes of a push; where the list needs more, only the count is sent. @default 32_768 */
+    maxBytes?: number;
     /** Milliseconds between two pushes at least; longer when they are large. @default 250 */
     minIntervalMs?: number;
   };

@@ -48,7 +48,7 @@ export class ErrorReport {
 
   /** Reports at once what waits for the end of its window. */
   flush(): void {
-    for (const place of [...this.#windows.keys()]) this.#end(place);
+    for (const place of this.#windows.keys()) this.#end(place);
   }
 
   #windowOf(place: string): Window {
@@ -72,9 +72,11 @@ export class ErrorReport {
   #report(error: Error, place: string, leftOut: number): void {
     const { onError } = this.events;
     if (!onError) return this.#log(`In ${place}${leftOut > 0 ? `, and ${leftOut} more` : ''}`, error, error);
-    void (async () => onError({ error, place, leftOut }))().catch((second: unknown) => {
-      this.#log('events.onError itself failed', errorOf(second), error);
-    });
+    guarded(
+      place,
+      (second) => this.#log('events.onError itself failed', second, error),
+      () => onError({ error, place, leftOut }),
+    )();
   }
 
   #log(what: string, { message }: Error, { stack }: Error): void {

@@ -374,8 +374,10 @@ describe('a JSON Web Token', () => {
         response.writeHead(200, headers);
         response.on('close', () => clearInterval(timer));
         const timer = setInterval(() => {
-          for (let n = 0; n < 8 && !response.destroyed && bytes < 8 << 20; n++)
-            ((bytes += 65_536), response.write(Buffer.alloc(65_536, ' ')));
+          for (let n = 0; n < 8 && !response.destroyed && bytes < 8 << 20; n++) {
+            bytes += 65_536;
+            response.write(Buffer.alloc(65_536, ' '));
+          }
         }, 1);
       }).listen(0, '127.0.0.1');
       await new Promise((resolve) => endless.once('listening', resolve));
