@@ -8,7 +8,7 @@ import { CloseCode, fitReason } from '../protocol/close-codes.js';
 import { decodeFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { describeError, encodeErrorFrame } from '../routing/error-frame.js';
-import { cutAfterGrace } from './closing.js';
+import { cutAfterGrace, isHeardAfter } from './closing.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import type { ServerSocket } from './server-socket.js';
 import { TimeoutQueue } from './timeout-queue.js';
@@ -82,8 +82,8 @@ export class FirstMessages {
       this.#identify(ws, data as Buffer)
         .then((admission) => {
           ws.off('message', listen).off('ping', count).off('pong', count);
-          ws.resume();
           if (!admission || !this.#waiting.has(ws)) return;
+          ws.resume();
           this.#forget(ws);
           if (!this.host.admit(ws, socket, request, admission.identity)) return;
           ws.off('error', cut); // not before another listens: unheard, a broken frame would end the process
@@ -148,7 +148,8 @@ export class FirstMessages {
   #close(ws: WebSocket, code: number, reason: string): void {
     this.#drop(ws as ServerSocket);
     ws.close(code, fitReason(reason));
-    ws.resume();
+    if (isHeardAfter(code)) ws.resume();
+    else ws.pause();
     cutAfterGrace(ws);
   }
 
