@@ -1,5 +1,6 @@
 import { monotonicMs } from '../clock.js';
 import { type Failed, guarded } from '../guarded.js';
+import { errorOf } from '../protocol/thrown.js';
 import { ListSnapshot, type SnapshotLimits } from './list-snapshot.js';
 import { OutgoingMessage } from './outgoing-message.js';
 
@@ -9,6 +10,7 @@ const BYTES_PER_SECOND = 1_048_576;
 const SMALL_BYTES = 4_096;
 /** Until those that had no room for the list are offered it again. */
 const RETRY_MS = 1_000;
+const PLACE = 'the client list';
 
 export interface ClientListOptions extends SnapshotLimits {
   readonly publicFields: readonly string[];
@@ -39,12 +41,13 @@ export class ClientList {
   /** Who has that. */
   #holders: ReadonlySet<string> = new Set();
   readonly #onTimer: () => void;
+  readonly #failed = (error: unknown): void => this.host.failed(errorOf(error), PLACE);
 
   constructor(
     private readonly options: ClientListOptions,
     private readonly host: ClientListHost,
   ) {
-    this.#onTimer = guarded('the client list', host.failed, () => this.#send());
+    this.#onTimer = guarded(PLACE, host.failed, () => this.#send());
   }
 
   /** @param isWanted pushed to everybody though nothing may have changed. @default false */
@@ -70,7 +73,7 @@ export class ClientList {
     const isWanted = this.#isWanted;
     this.#isWanted = false;
     const { publicFields } = this.options;
-    const now = ListSnapshot.of(this.host.clients, this.options, this.#event);
+    const now = ListSnapshot.of(this.host.clients, this.options, this.#event, this.#failed);
     const changes = isWanted ? undefined : this.#changesTo(now);
     const isKnown = !isWanted && this.#pushed !== undefined && now.equals(this.#pushed);
     const usesChanges = changes !== undefined && now.bytes > SMALL_BYTES && publicFields.includes('clientId');

@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import { type Authentication, readToken } from '../auth/authentication.js';
 import { AuthenticationError, type Identity } from '../auth/identity.js';
 import { redactError } from '../auth/tokens.js';
+import { guarded } from '../guarded.js';
 import { MessageLimits, type MessageLimitsOptions, type Sender } from '../limits/message-limits.js';
 import { CloseCode, fitReason } from '../protocol/close-codes.js';
 import { decodeFrame, encodeReply } from '../protocol/codec.js';
@@ -65,7 +66,10 @@ export class FirstMessages {
       { messages: limits.messages, perUser: false, perIp: false },
       { maxPayload, userKeyOf: () => undefined, close },
     );
-    this.#deadlines = new TimeoutQueue(host.timeoutMs, (ws) => this.#refuse(ws, LATE));
+    this.#deadlines = new TimeoutQueue(
+      host.timeoutMs,
+      guarded('system/authenticate', host.failed, (ws) => this.#refuse(ws, LATE)),
+    );
   }
 
   get size(): number {

@@ -20,6 +20,7 @@ export class ListSnapshot {
     clients: { readonly size: number; getClients(): Iterable<object> },
     { maxClients, maxBytes }: SnapshotLimits,
     event: string,
+    failed: (error: unknown) => void,
   ): ListSnapshot {
     const count = clients.size;
     const short = frameOf('clientList', event, count);
@@ -28,7 +29,8 @@ export class ListSnapshot {
     const entries = new Map<string, string>();
     let bytes = Buffer.byteLength(frameOf('clientList', event, count, '"clients":[]'));
     for (const client of clients.getClients()) {
-      const json = JSON.stringify(client);
+      const json = jsonOf(client, failed);
+      if (json === undefined) continue;
       bytes += Buffer.byteLength(json) + 1;
       if (bytes > maxBytes) return tooLong;
       entries.set((client as { clientId: string }).clientId, json);
@@ -58,6 +60,16 @@ export class ListSnapshot {
     const removed = [...known.keys()].filter((clientId) => !entries.has(clientId));
     const lists = `"changed":[${changed.join()}],"removed":${JSON.stringify(removed)}`;
     return frameOf('clientListChanged', this.event, this.count, lists);
+  }
+}
+
+/** A client that has no JSON form is left out: the others must not be missed because of it. */
+function jsonOf(client: object, failed: (error: unknown) => void): string | undefined {
+  try {
+    return JSON.stringify(client);
+  } catch (error) {
+    failed(error);
+    return undefined;
   }
 }
 

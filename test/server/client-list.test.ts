@@ -53,6 +53,18 @@ describe('the public client list', () => {
     expect(JSON.stringify(watcher.received)).not.toMatch(/private:|user:|system:/);
   });
 
+  it('leaves out a client that has no JSON form, and reports it: the process and the others go on', async () => {
+    await start();
+    const [watcher, odd] = [await running.connect(), await running.connect()];
+    await listOf(watcher, 2);
+    const client = running.clients.getClient(odd) as Frame;
+    client.username = 1n; // past updateClient(), which would have refused it
+    rename(watcher.clientId, 'Ada');
+    const list = await watcher.take((frame) => isList(frame) && JSON.stringify(frame).includes('Ada'));
+    expect(list.data).toMatchObject({ count: 2, clients: [{ clientId: watcher.clientId, username: 'Ada' }] });
+    expect(running.errors.map(String)).toEqual([expect.stringContaining('BigInt')]);
+  });
+
   it('is not pushed for what nobody may see', async () => {
     await start();
     const [watcher, peer] = [await running.connect(), await running.connect()];
