@@ -33,7 +33,7 @@ describe('R1: what comes behind a token that is being checked', () => {
       if (!peer.socket.write(LARGE))
         await Promise.race([peer.closed, new Promise((r) => peer.socket.once('drain', r))]);
     }
-    expect((await buffers()) - before).toBeLessThan(2 * MB);
+    expect((await buffers()) - before).toBeLessThan(6 * MB); // 13 were kept once; what was just read is not collected yet
   });
 
   it('is kept up to a number of bytes; with more the socket is closed', async () => {
