@@ -166,8 +166,8 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
         ([url = '', bearer = '']) =>
           new Promise<unknown>((resolve) => {
             const socket = new WebSocket(url, bearer);
-            socket.onmessage = ({ data }) => resolve([socket.protocol, JSON.parse(data as string)]);
-            socket.onerror = () => resolve('failed');
+            socket.addEventListener('message', ({ data }) => resolve([socket.protocol, JSON.parse(data as string)]));
+            socket.addEventListener('error', () => resolve('failed'));
           }),
         [running.url, `bearer.${token}`],
       );
