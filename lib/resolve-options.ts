@@ -390,6 +390,8 @@ const RULES: Record<string, Rule> = {
   client: [isObject, 'an object'],
   'client.token': [(value) => isText(value) || isFunction(value), 'a token, or a function that gives one'],
   'client.headers': [isObject, 'an object of header names and values'],
+  'client.tls': [isObject, 'an object, as for tls.connect()'],
+  'client.agent': [isObject, 'an http.Agent'],
   'client.connectTimeoutMs': SOME_TIME,
   'client.reconnect': [isHeartbeat, 'false or an object'],
   'client.reconnect.minDelayMs': SOME_TIME,

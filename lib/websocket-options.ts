@@ -1,4 +1,6 @@
 import type { Type } from '@nestjs/common';
+import type { Agent } from 'node:http';
+import type { ConnectionOptions } from 'node:tls';
 import type { PerMessageDeflateOptions, WebSocket, WebSocketServer as WS } from 'ws';
 import type { AuthOptions } from './auth/auth-options.js';
 import type { Origins } from './auth/origins.js';
@@ -344,6 +346,10 @@ export interface WebSocketOptions {
     headers?: Record<string, string>;
     /** Says who this application is, as `Authorization: Bearer`; a function is asked at every connect. */
     token?: Source<string | undefined>;
+    /** How a `wss:` connection is secured, as of `tls.connect()`. @default Node's */
+    tls?: ConnectionOptions;
+    /** Makes the TCP connections, e.g. through a proxy. @default none */
+    agent?: Agent;
     /** Milliseconds for `connectToServer()`. @default 10_000 */
     connectTimeoutMs?: number;
     /** False: don't come back after a lost connection. */
