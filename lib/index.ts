@@ -59,6 +59,6 @@ export type {
 } from './websocket-options.js';
 export type { BackpressureCounters } from './server/flusher.js';
 export type { SendOptions } from './server/outgoing.js';
-export type { UpgradeRequest } from './upgrade-request.js';
+export type { RefusedHandshake, UpgradeRequest } from './upgrade-request.js';
 export { WebSocketService, type WebSocketServiceOptions } from './websocket.service.js';
 export { PxlWsAdapter } from './ws-adapter.js';

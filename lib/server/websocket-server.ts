@@ -16,7 +16,7 @@ import { ConnectPipeline } from '../routing/connect-pipeline.js';
 import { describeError } from '../routing/error-frame.js';
 import type { ClientRecord } from '../cluster/replica.js';
 import { nodeIdOf } from '../cluster/channels.js';
-import { addressReader } from '../limits/client-address.js';
+import { addressReader, hostReader } from '../limits/client-address.js';
 import { ConnectionLimits } from '../limits/connection-limits.js';
 import { MessageLimits } from '../limits/message-limits.js';
 import type { Audience, BackpressureOptions } from '../protocol/delivery.js';
@@ -30,7 +30,8 @@ import type { RouteCall } from '../routing/route-call.js';
 import type { Explored, GatewayHooks } from '../routing/route.explorer.js';
 import { authorizeJoinOf } from '../routing/room-authorizer.js';
 import { Router } from '../routing/router.js';
-import { addSystemRoutes, type JoinRequest } from '../routing/system.routes.js';
+import type { JoinRequest } from '../routing/join-rooms.js';
+import { addSystemRoutes } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
 import { disconnectUserHere, obeyEvent } from './bus-events.js';
 import { ClientList } from './client-list.js';
@@ -40,13 +41,16 @@ import { Connections, cutAfterGrace } from './connections.js';
 import { LocalDelivery } from './delivery.js';
 import { ErrorReport } from './error-report.js';
 import { FirstMessages } from './first-messages.js';
+import { Followed } from './followed.js';
 import { type BackpressureCounters, Flusher } from './flusher.js';
 import { Heartbeat } from './heartbeat.js';
 import { IdleSockets } from './idle-sockets.js';
 import { Membership } from './membership.js';
 import { encode, Outgoing, plainError, type SendOptions } from './outgoing.js';
 import { Presence } from './presence.js';
+import { Refusals } from './refusals.js';
 import type { RegisteredClient } from './registered-client.js';
+import { guardReceivers } from './receiver-guard.js';
 import { ServerSocket } from './server-socket.js';
 import { Subscribers } from './subscribers.js';
 import { TimeoutQueue } from './timeout-queue.js';
@@ -104,6 +108,8 @@ export interface ServerStatus {
   connections: number;
   /** What was lost or passed over on the bus since the start. */
   counters: Readonly<BusCounters>;
+  /** Handshakes that this node refused since the start, by the code of the refusal. */
+  refused: Readonly<Record<string, number>>;
   /** What slow clients of this node didn't get since the start, and how many bytes wait for them now. */
   backpressure: Readonly<BackpressureCounters> & { waitingBytes: number };
 }
@@ -141,6 +147,7 @@ export class WebSocketServer {
   readonly #connectionLimits: ConnectionLimits;
   readonly #addressOf: (request: IncomingMessage) => string | undefined;
   readonly #timeouts: TimeoutQueue<RouteCall>;
+  readonly #refusals: Refusals;
   readonly #listener: UpgradeListener;
   readonly #hooks: GatewayHooks[] = [];
   #isLoaded = false;
@@ -157,8 +164,13 @@ export class WebSocketServer {
     this.#dependencies = dependencies;
     this.#report = new ErrorReport(events);
     this.#path = new PathPattern(path);
-    this.#listener = new UpgradeListener(this.#path);
     this.#addressOf = addressReader(this.options.trustProxy);
+    this.#refusals = new Refusals({
+      addressOf: this.#addressOf,
+      cookieName: this.options.auth?.cookieName,
+      refused: (handshake) => this.#report.contain('events.onRefused', () => events.onRefused?.(handshake)),
+    });
+    this.#listener = new UpgradeListener(this.#path, this.#refusals);
     this.#connectionLimits = new ConnectionLimits(this.options.limits, (userId) => this.#connectionsOf(userId));
     const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
     const listChanged = (event?: string): void => this.#clientList?.changed(event);
@@ -175,9 +187,14 @@ export class WebSocketServer {
       send: (clientId, message, options) => this.send({ kind: 'clients', clientIds: [clientId] }, message, options),
       listener: this.#presence,
     });
+    const followed = new Followed({
+      follow: (interest) => this.#cluster.follow(interest),
+      unfollow: (interest) => this.#cluster.unfollow(interest),
+      failed,
+    });
     this.#local = new LocalDelivery({
-      wanted: (interest) => void this.#cluster.follow(interest),
-      unwanted: (interest) => this.#cluster.unfollow(interest),
+      wanted: (interest) => followed.keep(interest),
+      unwanted: (interest) => followed.release(interest),
     });
     this.#cluster = new Cluster(this.options, {
       put: (record) => this.#presence.put(record),
@@ -223,7 +240,7 @@ export class WebSocketServer {
       closeHere: (client: RegisteredClient, code: number, reason: string) =>
         this.#connections.disconnect(client, code, reason),
       isElsewhere: (clientId: string) => this.#isElsewhere(clientId),
-      follow: (name: string) => this.#cluster.follow({ kind: 'room', name }),
+      followed,
       joinRoom: (params: JoinRequest & { ws: WebSocket }) => this.joinRoom(params),
       isAuthenticated: (client: ConnectedClient) => this.#connections.isAuthenticated(client),
       sendTo: (clientId: string, message: unknown) =>
@@ -275,6 +292,7 @@ export class WebSocketServer {
       nodeId,
       nodeIds,
       connections: this.#connections.open.size,
+      refused: this.#refusals.counters,
       counters,
       backpressure,
     };
@@ -302,7 +320,7 @@ export class WebSocketServer {
     if (this.#isLoaded) return;
     this.#isLoaded = true;
     this.resources = this.#dependencies.resources?.() ?? NO_RESOURCES;
-    const { rooms, subscriberEventHandler, printRoutes, path, auth, connect } = this.options;
+    const { rooms, messages, subscriberEventHandler, printRoutes, path, auth, connect } = this.options;
     const { instance } = this.#dependencies;
     if (auth) this.#authentication = await this.#authenticationOf(auth);
     if (connect.guards.length > 0) this.#guards = await ConnectPipeline.of(connect, instance);
@@ -311,6 +329,8 @@ export class WebSocketServer {
       authorizeJoin: await authorizeJoinOf(rooms.authorizeJoin, instance),
       join: (client, request, asked) => this.#membership.joinByItself(client, request, asked),
       leave: (client, roomName) => this.#presence.leaveByItself(client, roomName),
+      joinTimeoutMs: messages.handlerTimeoutMs,
+      failed: (error, place) => this.#report.failed(error, place),
       ...(this.#authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
     });
     const found = this.#dependencies.explore?.(this.#usesStockGateways ? path : undefined);
@@ -352,7 +372,7 @@ export class WebSocketServer {
       noServer: true,
       WebSocket: ServerSocket,
       maxPayload: this.options.messages.maxPayload,
-      perMessageDeflate: this.options.messages.perMessageDeflate,
+      perMessageDeflate: this.#compression(),
       handleProtocols: chooseProtocol,
       maxFragments: this.options.messages.maxFragments,
       maxBufferedChunks: this.options.messages.maxBufferedChunks,
@@ -547,11 +567,22 @@ export class WebSocketServer {
     });
   }
 
+  #compression(): ResolvedOptions['messages']['perMessageDeflate'] {
+    const { perMessageDeflate } = this.options.messages;
+    if (perMessageDeflate === false || guardReceivers()) return perMessageDeflate;
+    this.#logger.warn(
+      'Messages are not compressed: this version of ws is not known to survive a peer that breaks them.',
+    );
+    return false;
+  }
+
   async #listen(httpServer: HttpServer, wss: WS): Promise<void> {
     const gate = new UpgradeGate(wss, {
       options: this.options,
       limits: this.#connectionLimits,
+      refusals: this.#refusals,
       addressOf: this.#addressOf,
+      hostOf: hostReader(this.options.trustProxy),
       connections: () => this.#connections.open.size + this.#firstMessages.size,
       accepted: (ws, socket, request, admitted) => {
         if (admitted === AWAITED) this.#firstMessages.add(ws, socket, request);
