@@ -53,7 +53,10 @@ async function ownWsTypes() {
   for (const file of await declarations()) {
     const text = await readFile(join(DIST, file), 'utf8');
     const path = relative(dirname(file), 'vendor/ws.js');
-    await writeFile(join(DIST, file), text.replaceAll(/(?<=from )'ws'/g, `'${path.startsWith('.') ? path : `./${path}`}'`));
+    await writeFile(
+      join(DIST, file),
+      text.replaceAll(/(?<=from )'ws'/g, `'${path.startsWith('.') ? path : `./${path}`}'`),
+    );
   }
   await mkdir(join(DIST, 'vendor'), { recursive: true });
   await cp(join(WS_TYPES, 'index.d.mts'), join(DIST, 'vendor/ws.d.ts'));
