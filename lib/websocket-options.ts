@@ -112,8 +112,15 @@ export interface WebSocketOptions {
    */
   registry?: 'replicated' | 'local';
   debug?: {
-    /** Log the route table at start. @default false */
+    /** Log where each route is declared, those of the protocol included. @default false */
     printRoutes?: boolean;
+  };
+  routes?: {
+    /**
+     * False: the guards of the whole application (`APP_GUARD`, `useGlobalGuards()`) don't run around routes, because they are
+     * made for HTTP. `@SkipGlobalGuards()` says the same of one class or method. @default true
+     */
+    globalGuards?: boolean;
   };
   rooms?: {
     /** False: joining a room leaves the one before. @default true */
@@ -225,6 +232,13 @@ export interface WebSocketOptions {
     concurrency?: number;
     /** Messages of one socket that may wait; while more do, reading from it pauses. @default 64 */
     maxQueued?: number;
+    /** Bytes of the messages of one socket that may wait; while more do, reading from it pauses. @default 262_144 */
+    maxQueuedBytes?: number;
+    /**
+     * Bytes of the messages that wait in all sockets of the process above which those with the most are closed with 4100.
+     * @default 67_108_864
+     */
+    processMaxQueuedBytes?: number;
     /** Milliseconds a handler may take before the answer is `TIMEOUT`. @default 10_000 */
     handlerTimeoutMs?: number;
     /** Streams open at once on one socket; more: `STREAM_LIMIT`. @default 32 */
@@ -292,6 +306,11 @@ export interface WebSocketOptions {
      * work where single messages come fast. 0 writes at the end of each turn of the event loop. @default 0
      */
     flushGapMs?: number;
+    /**
+     * Bytes of messages that may wait for Redis, of this process: a burst waits its turn for up to 5 s. Above it a message isn't
+     * handed over: the promise of `WebSocketService` rejects, and `status.counters.unpublished` counts it. @default 67_108_864
+     */
+    maxBusBytes?: number;
   };
   /** How `stop()` and the application's shutdown close sockets. */
   drain?: {

@@ -10,6 +10,7 @@ export const ErrorCode = {
   Conflict: 'CONFLICT',
   RateLimited: 'RATE_LIMITED',
   Timeout: 'TIMEOUT',
+  Cancelled: 'CANCELLED',
   Unavailable: 'UNAVAILABLE',
   RoomNameInvalid: 'ROOM_NAME_INVALID',
   RoomForbidden: 'ROOM_FORBIDDEN',
@@ -21,6 +22,7 @@ export const ErrorCode = {
   OverCapacity: 'OVER_CAPACITY',
   ShuttingDown: 'SHUTTING_DOWN',
   ConnectionLimit: 'CONNECTION_LIMIT',
+  UnknownOrder: 'UNKNOWN_ORDER',
   Internal: 'INTERNAL',
 } as const;
 
