@@ -1,3 +1,4 @@
+import type { PerMessageDeflateOptions } from 'ws';
 import { authFlaws, originFlaws } from './auth/auth-flaws.js';
 import { DEFAULT_COOKIE, DEFAULT_SOURCES, type TokenSource } from './auth/tokens.js';
 import { MAX_TIMER_MS } from './client/client-options.js';
@@ -9,6 +10,7 @@ import type { Rate } from './limits/rate.js';
 import { DEEPEST } from './protocol/codec.js';
 import { pathFlaws } from './protocol/path-pattern.js';
 import type { BackpressurePolicy } from './protocol/delivery.js';
+import { unknownOption } from './unknown-options.js';
 import type { WebSocketOptions } from './websocket-options.js';
 
 /** Every default, here alone. */
@@ -216,6 +218,19 @@ const isSources = (value: unknown): boolean =>
   Array.isArray(value) && value.length > 0 && value.every((source) => SOURCES.has(source as string));
 const isOrigins = (value: unknown): boolean => isFunction(value) || (Array.isArray(value) && value.every(isOrigin));
 
+const DEFLATE_FIELDS: ReadonlySet<string> = new Set<keyof PerMessageDeflateOptions>([
+  'serverNoContextTakeover',
+  'clientNoContextTakeover',
+  'serverMaxWindowBits',
+  'clientMaxWindowBits',
+  'zlibDeflateOptions',
+  'zlibInflateOptions',
+  'threshold',
+  'concurrencyLimit',
+]);
+const isDeflate = (value: unknown): boolean =>
+  isFlag(value) || (isObject(value) && Object.keys(value as object).every((name) => DEFLATE_FIELDS.has(name)));
+
 const above = (value: unknown): boolean => Number.isFinite(value) && (value as number) > 0;
 const isLimit = (value: unknown): boolean => value === false || positive(value);
 const isRate = (value: unknown): boolean => {
@@ -243,12 +258,16 @@ const RULES: Record<string, Rule> = {
   type: [(value) => ['server', 'client', 'emitter'].includes(value as string), "'server', 'client' or 'emitter'"],
   autoStart: [isFlag, 'true or false'],
   host: [
-    (value) => isText(value) && /^[^/\s]+$/.test(value as string),
-    "a host such as 'chat.example.com', without scheme or path",
+    isPublicHost,
+    "the public host such as 'chat.example.com', without scheme or path; where to listen is said to the application: " +
+      "app.listen(3000, '0.0.0.0')",
   ],
   url: [isUrl, "a ws:// or wss:// URL, or a path such as '/ws'"],
   path: [isPath, "a path that starts with '/', without '?' or '#', such as '/ws'"],
-  redis: [(value) => isText(value) || isObject(value), 'a redis:// URL, ioredis options, or an ioredis connection'],
+  redis: [
+    isRedis,
+    "a redis:// or rediss:// URL such as 'redis://127.0.0.1:6379', ioredis options, or an ioredis connection",
+  ],
   prefix: [
     (value) => isText(value) && /^[A-Za-z0-9:_.-]{1,64}$/.test(value as string),
     'a text of 1–64 characters of A–Z a–z 0–9 : _ . -',
@@ -331,7 +350,7 @@ const RULES: Record<string, Rule> = {
   'messages.maxPayload': [positive, 'a whole number of bytes above 0'],
   'messages.maxFragments': [positive, 'a whole number above 0'],
   'messages.maxBufferedChunks': [positive, 'a whole number above 0'],
-  'messages.perMessageDeflate': [(value) => isFlag(value) || isObject(value), 'true, false or the options of ws'],
+  'messages.perMessageDeflate': [isDeflate, `true, false or the options of ws: ${[...DEFLATE_FIELDS].join(', ')}`],
   'messages.maxDepth': [
     (value) => positive(value) && (value as number) <= DEEPEST,
     `a whole number from 1 to ${DEEPEST}: what is deeper could not be written again`,
@@ -357,15 +376,14 @@ const RULES: Record<string, Rule> = {
   'client.headers': [isObject, 'an object of header names and values'],
   'client.connectTimeoutMs': SOME_TIME,
   'client.reconnect': [isHeartbeat, 'false or an object'],
+  'client.reconnect.minDelayMs': SOME_TIME,
+  'client.reconnect.maxDelayMs': SOME_TIME,
+  'client.reconnect.maxAttempts': [(value) => value === Infinity || positive(value), 'a whole number above 0'],
+  'client.reconnect.initial': [isFlag, 'true or false'],
 };
 
 /** Every option there is, sections included. */
 export const OPTION_NAMES: readonly string[] = Object.keys(RULES);
-
-const REMEDIES: Record<string, string> = {
-  controllersDirectory: 'is gone: put @WsRoute(type, action) on a method of any provider',
-  routes: 'is gone: put @WsRoute(type, action) on a method of any provider',
-};
 
 function findFlaws(given: WebSocketOptions): string[] {
   if (!isObject(given)) return ['the options must be an object'];
@@ -421,12 +439,26 @@ function check(name: string, value: unknown, flaws: string[]): void {
     if (!rule[0](value)) flaws.push(`"${name}" must be ${rule[1]}`);
     return;
   }
-  flaws.push(`"${name}" ${own(REMEDIES, name) ?? 'is not an option: remove it or mend its spelling'}`);
+  flaws.push(unknownOption(name, OPTION_NAMES));
 }
 
 /** An option may be called `constructor`, too. */
 const own = <T>(record: Record<string, T>, name: string): T | undefined =>
   Object.hasOwn(record, name) ? record[name] : undefined;
+
+/** An address to listen on is nobody's public host: no page would ever have it as its origin. */
+function isPublicHost(value: unknown): boolean {
+  if (!isText(value) || /[/\s*?#@]/.test(value as string) || !URL.canParse(`http://${value as string}`)) return false;
+  const { hostname } = new URL(`http://${value as string}`);
+  return hostname !== '0.0.0.0' && hostname !== '[::]';
+}
+
+/** ioredis would take any text for the name of a host, and try to reach it for ever. */
+function isRedis(value: unknown): boolean {
+  if (!isText(value)) return isObject(value) && !Array.isArray(value);
+  const text = value as string;
+  return text.startsWith('/') || (/^rediss?:\/\//.test(text) && URL.canParse(text));
+}
 
 function isWsUrl(text: string): boolean {
   return URL.canParse(text) && /^wss?:$/.test(new URL(text).protocol);

@@ -1,3 +1,4 @@
+import { wallMs } from '../clock.js';
 import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
@@ -60,6 +61,6 @@ export function identityOf({ userId, payload, expiresAt }: AuthenticatedUser, pl
   if (Number.isNaN(end)) {
     throw new TypeError(`${place} returned an expiresAt that is neither a Date nor milliseconds since the epoch.`);
   }
-  if (end <= Date.now()) throw new AuthenticationError(401, 'What you showed has expired.');
+  if (end <= wallMs()) throw new AuthenticationError(401, 'What you showed has expired.');
   return { user: { userId, payload: payload ?? {} }, expiresAt: end === Infinity ? undefined : end };
 }

@@ -1,4 +1,5 @@
 import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWK, type JWTVerifyGetKey } from 'jose';
+import { monotonicMs } from '../clock.js';
 import { AuthenticationError } from './identity.js';
 import { signingKeys } from './public-keys.js';
 
@@ -27,13 +28,13 @@ class Provider {
 
   /** The published set without the keys that can't be used: a token that names one of them is like any that names none. */
   async fetch(...request: Parameters<FetchImplementation>): Promise<Response> {
-    if (performance.now() - this.#failedAt < RETRY_MS) throw outOfReach();
+    if (monotonicMs() - this.#failedAt < RETRY_MS) throw outOfReach();
     try {
       const keys = this.#usable(await publishedKeys(await fetch(...request)));
       this.#isKnownToFail = false;
       return Response.json({ keys });
     } catch (error) {
-      this.#failedAt = performance.now();
+      this.#failedAt = monotonicMs();
       if (!this.#isKnownToFail) this.report(new Error(`The keys of ${this.host} can't be fetched: ${reasonOf(error)}`));
       this.#isKnownToFail = true;
       throw outOfReach();

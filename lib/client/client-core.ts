@@ -40,7 +40,7 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
 
   /** @throws {InvalidOptionsError} naming every bad option and what to write instead. */
   constructor(options: WebSocketClientOptions<S>) {
-    this.options = resolveClientOptions(options, this.baseUrl);
+    this.options = resolveClientOptions(options, this.baseUrl, this.optionsOfKind);
     this.#events = new EventSink(this.options.events);
     this.#inbox = new Inbox(this, this.#handlers, this.#events);
     const { requestTimeoutMs } = this.options;
@@ -208,6 +208,11 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
   /** What a path in `url` is relative to. */
   protected get baseUrl(): string | undefined {
     return undefined;
+  }
+
+  /** Names of the options that only this kind of client has. */
+  protected get optionsOfKind(): readonly string[] {
+    return [];
   }
 
   /** Asks the sources of url, protocols and token, before every attempt. */

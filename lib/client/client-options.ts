@@ -1,5 +1,6 @@
 import { InvalidOptionsError } from '../errors.js';
 import type { WebSocketClientEvents } from './client-events.js';
+import { nearestName } from '../protocol/nearest-name.js';
 import type { SocketLike } from './socket-like.js';
 import { urlFlaw } from './socket-url.js';
 
@@ -76,10 +77,15 @@ export interface ResolvedClientOptions<S extends SocketLike> extends Required<
 /** The longest a timer can wait: 2^31 - 1 ms, past which it fires at once. */
 export const MAX_TIMER_MS = 2_147_483_647;
 
-/** Fills in the defaults. @throws {InvalidOptionsError} naming every flaw at once. */
+/**
+ * Fills in the defaults.
+ * @param more names of the options that only this kind of client has
+ * @throws {InvalidOptionsError} naming every flaw at once
+ */
 export function resolveClientOptions<S extends SocketLike>(
   options: WebSocketClientOptions<S>,
   baseUrl: string | undefined,
+  more: readonly string[] = [],
 ): ResolvedClientOptions<S> {
   const resolved: ResolvedClientOptions<S> = {
     url: options.url,
@@ -94,7 +100,7 @@ export function resolveClientOptions<S extends SocketLike>(
     maxStreamBuffer: options.maxStreamBuffer ?? 1_024,
     events: options.events ?? {},
   };
-  const flaws = [...findFlaws(resolved, baseUrl)];
+  const flaws = [...findUnknown(options, [...Object.keys(resolved), ...more]), ...findFlaws(resolved, baseUrl)];
   if (options.reconnect !== undefined && options.reconnect !== false && typeof options.reconnect !== 'object') {
     flaws.push('reconnect is neither false nor an object. Leave it out for the defaults.');
   }
@@ -126,6 +132,44 @@ function resolveReconnect(given: ReconnectOptions): Required<ReconnectOptions> {
     initial: given.initial ?? false,
   };
 }
+
+/** What an option that isn't known here may be meant for. */
+const HINTS: Record<string, string> = {
+  headers: 'Only the Node client can send headers; in a browser, give token instead.',
+};
+
+const EVENTS: Record<keyof WebSocketClientEvents, true> = {
+  onConnected: true,
+  onDisconnected: true,
+  onMessage: true,
+  onReconnecting: true,
+  onStateChanged: true,
+  onError: true,
+};
+
+/** Misspelt options would be left out in silence. */
+function* findUnknown<S extends SocketLike>(
+  { reconnect, events, ...options }: WebSocketClientOptions<S>,
+  known: readonly string[],
+): Generator<string> {
+  const sections: [prefix: string, section: object | false | undefined, known: readonly string[]][] = [
+    ['', options, known],
+    ['reconnect.', reconnect, Object.keys(resolveReconnect({}))],
+    ['events.', events, Object.keys(EVENTS)],
+  ];
+  for (const [prefix, section, names] of sections) {
+    for (const [name, value] of Object.entries(typeof section === 'object' ? (section ?? {}) : {})) {
+      if (value === undefined || names.includes(name)) continue;
+      const nearest = nearestName(name, names);
+      const remedy = nearest ? `Did you mean ${prefix}${nearest}?` : (own(HINTS, name) ?? 'Remove it.');
+      yield `${prefix}${name} is not an option. ${remedy}`;
+    }
+  }
+}
+
+/** A misspelt option may be called `constructor`, too. */
+const own = <T>(record: Record<string, T>, name: string): T | undefined =>
+  Object.hasOwn(record, name) ? record[name] : undefined;
 
 function* findFlaws<S extends SocketLike>(
   options: ResolvedClientOptions<S>,

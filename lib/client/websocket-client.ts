@@ -43,6 +43,10 @@ export class WebSocketClient extends WebSocketClientCore<WebSocket> {
     this.#maxPayload = maxPayload;
   }
 
+  protected override get optionsOfKind(): readonly string[] {
+    return ['headers', 'maxPayload'] satisfies (keyof NodeWebSocketClientOptions)[];
+  }
+
   protected override async findTarget(): Promise<ConnectTarget> {
     const [target, headers] = await Promise.all([super.findTarget(), valueOf(this.#headers)]);
     const { token } = target;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { monotonicMs } from '../clock.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { Channels, nodeIdOf } from './channels.js';
@@ -71,8 +72,8 @@ export class Emitter {
 
   /** Now and then, with something to send: nobody asks a connection that isn't ours on a timer. */
   async #readClock(): Promise<void> {
-    if (performance.now() - this.#measuredAt < CLOCK_MS) return;
-    this.#measuredAt = performance.now();
+    if (monotonicMs() - this.#measuredAt < CLOCK_MS) return;
+    this.#measuredAt = monotonicMs();
     await this.#clock.measure(this.connection).catch(() => undefined); // the publication itself will say what is wrong
   }
 

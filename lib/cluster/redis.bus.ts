@@ -1,3 +1,4 @@
+import { monotonicMs } from '../clock.js';
 import { ConnectionError } from '../errors.js';
 import { withinMs } from './within.js';
 import type { Delivery } from '../protocol/delivery.js';
@@ -36,7 +37,7 @@ export class RedisBus implements Bus {
   #state: BusState = 'starting';
   #inFlight = 0;
   #bytesInFlight = 0;
-  #lastReport = 0;
+  #lastReport = -Infinity;
   #stopPings: (() => void)[] = [];
 
   constructor(
@@ -239,7 +240,7 @@ export class RedisBus implements Bus {
   }
 
   #report(error: Error): void {
-    const now = Date.now();
+    const now = monotonicMs();
     if (this.#state === 'stopped' || now - this.#lastReport < REPORT_EVERY_MS) return;
     this.#lastReport = now;
     this.#receiver?.failed(error);

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../clock.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
@@ -63,7 +64,7 @@ export class MessageLimits<S extends Sender> {
     if (this.#own === false) return false;
     const meter = (sender.meter ??= new Meter(this.#own, this.host.maxPayload));
     if (meter.takes(data.length)) return false;
-    if (meter.isOut(performance.now())) {
+    if (meter.isOut(monotonicMs())) {
       this.host.close(sender, CloseCode.RateLimited, 'too many messages');
       return true;
     }

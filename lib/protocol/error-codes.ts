@@ -19,6 +19,7 @@ export const ErrorCode = {
   OriginForbidden: 'ORIGIN_FORBIDDEN',
   UpgradeRequired: 'UPGRADE_REQUIRED',
   OverCapacity: 'OVER_CAPACITY',
+  ShuttingDown: 'SHUTTING_DOWN',
   ConnectionLimit: 'CONNECTION_LIMIT',
   Internal: 'INTERNAL',
 } as const;

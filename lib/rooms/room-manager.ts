@@ -63,16 +63,25 @@ export class WebSocketRoomManager {
     roomName: string;
     broadcast?: boolean;
   }): void {
-    if (!isRoomName(roomName)) throw new RoomNameInvalidError();
-    const joined = this.#roomsOf.get(clientId);
-    if (joined?.has(roomName) || !this.#isConnected(clientId)) return;
+    this.checkJoin({ clientId, roomName });
+    if (this.isClientInRoom({ clientId, roomName }) || !this.#isConnected(clientId)) return;
     if (this.#single) this.#leaveAll(clientId, 'moved');
-    else if (joined && joined.size >= this.#maxPerClient) throw new RoomLimitError(this.#maxPerClient);
 
     add(this.rooms, roomName, clientId);
     add(this.#roomsOf, clientId, roomName);
     this.#listener.joined?.(clientId, roomName, user);
     if (broadcast) this.#listener.changed?.();
+  }
+
+  /**
+   * Says whether `addClientToRoom()` would refuse the room now. Changes nothing.
+   * @throws {RoomNameInvalidError} @throws {RoomLimitError}
+   */
+  checkJoin({ clientId, roomName }: { clientId: string; roomName: string }): void {
+    if (!isRoomName(roomName)) throw new RoomNameInvalidError();
+    const joined = this.#roomsOf.get(clientId);
+    if (this.#single || !joined || joined.has(roomName)) return;
+    if (joined.size >= this.#maxPerClient && this.#isConnected(clientId)) throw new RoomLimitError(this.#maxPerClient);
   }
 
   /** Takes a client out of a room; a no-op when it isn't in. */

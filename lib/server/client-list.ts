@@ -1,3 +1,4 @@
+import { monotonicMs } from '../clock.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 
 /** A push of the list costs its size times its receivers: no more than this many bytes a second are spent on it. */
@@ -27,7 +28,7 @@ export class ClientList {
   changed(event = 'updated'): void {
     this.#event = event;
     if (this.#timer) return;
-    const now = Date.now();
+    const now = monotonicMs();
     const wait = Math.max(this.options.minIntervalMs, this.#quietUntil - now);
     this.#timer = setTimeout(() => this.#send(), wait).unref();
   }
@@ -44,6 +45,6 @@ export class ClientList {
     const isShort = count <= this.options.maxClients;
     const data = { event: this.#event, count, ...(isShort ? { clients: this.clients.getClients() } : {}) };
     const bytes = this.push({ type: 'system', action: 'clientList', data });
-    this.#quietUntil = Date.now() + ((bytes * count) / BYTES_PER_SECOND) * 1_000;
+    this.#quietUntil = monotonicMs() + ((bytes * count) / BYTES_PER_SECOND) * 1_000;
   }
 }

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { WebSocket } from 'ws';
+import { monotonicMs, wallMs } from '../clock.js';
 import { ClientNotFoundError, ConnectionError, NotSerializableError, PeerError, TimeoutError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, encodeFrame, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
@@ -42,6 +43,8 @@ export class Connection implements RoutePeer {
   isPaused = false;
   hasSpoken = false;
   meter: Meter | undefined;
+  /** When it was last heard, by the monotonic clock: `client.lastActivity` is for people. */
+  activeAt = monotonicMs();
   /** Of the queue that closes it when it says nothing. */
   deadline = 0;
   earlier: Connection | undefined;
@@ -76,6 +79,12 @@ export class Connection implements RoutePeer {
     this.#next();
   }
 
+  /** The peer is there. */
+  noteActivity(): void {
+    this.activeAt = monotonicMs();
+    this.client.lastActivity = wallMs();
+  }
+
   /** @returns whether a pong answers the outbox, which asks at times whether the peer reads */
   isAnswer(payload: Buffer): boolean {
     return this.outbox.isAnswered(payload);
@@ -84,7 +93,7 @@ export class Connection implements RoutePeer {
   /** One frame of the peer. Answers to our own requests, pings and cancels don't wait for the handlers before them. */
   receive(data: Buffer, isBinary: boolean): void {
     if (this.#isGone) return;
-    this.client.lastActivity = Date.now();
+    this.noteActivity();
     if (this.host.limits.refuses(this, data)) return;
     if (isBinary && !isUtf8(data)) return this.#close(CloseCode.InvalidUtf8, 'not UTF-8');
     const frame = decodeFrame(data.toString(), this.host.messages.maxDepth);
@@ -194,7 +203,7 @@ export class Connection implements RoutePeer {
     }
     if (this.isPaused && (this.#waiting?.length ?? 0) <= this.host.messages.maxQueued / 2) {
       this.isPaused = false;
-      this.client.lastActivity = Date.now(); // its pong may be among what we didn't read
+      this.noteActivity(); // its pong may be among what we didn't read
       this.ws.resume();
     }
   }

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import { wallMs } from '../clock.js';
 import { Expiry } from '../auth/expiry.js';
 import type { Identity } from '../auth/identity.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
@@ -14,6 +15,7 @@ import type { JoinRoom } from '../websocket-options.js';
 import type { WebSocketClientManager } from './client-manager.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import type { Flusher } from './flusher.js';
+import { greetingOf } from './greeting.js';
 import type { Heartbeat } from './heartbeat.js';
 import { Outbox } from './outbox.js';
 import type { RegisteredClient } from './registered-client.js';
@@ -36,7 +38,7 @@ export interface Disconnection {
 }
 
 export interface ConnectionsHost extends Omit<ConnectionHost, 'disconnect'> {
-  readonly options: Pick<ResolvedOptions, 'events' | 'heartbeat' | 'drain' | 'limits'>;
+  readonly options: Pick<ResolvedOptions, 'events' | 'heartbeat' | 'drain' | 'limits' | 'messages'>;
   readonly clients: WebSocketClientManager;
   readonly rooms: WebSocketRoomManager;
   readonly flusher: Flusher;
@@ -99,7 +101,7 @@ export class Connections {
     const client = this.host.clients.addClient({
       clientId,
       ws,
-      lastActivity: Date.now(),
+      lastActivity: wallMs(),
       user,
       ip: request.ip,
       params: request.params,
@@ -169,10 +171,9 @@ export class Connections {
   /** Tells the new client its id, then runs the hooks; its messages wait until they have finished. */
   async #welcome(connection: Connection, request: UpgradeRequest): Promise<void> {
     const { ws, clientId, client } = connection;
-    const { heartbeat, events } = this.host.options;
-    const user = client.user ? { userId: client.user.userId } : undefined;
+    const { events } = this.host.options;
     try {
-      connection.send({ type: 'system', action: 'connected', data: { clientId, ...(user && { user }), heartbeat } });
+      connection.send(greetingOf(client, this.host.options));
       await this.host.connected(client);
       const joinRoom: JoinRoom = (params) => this.host.joinRoom({ ws, ...params });
       await events.onConnected?.({ ws, clientId, request, params: client.params, joinRoom });

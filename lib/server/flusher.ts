@@ -1,3 +1,4 @@
+import { monotonicMs } from '../clock.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { FrameRun } from './frame-run.js';
 import type { Outbox } from './outbox.js';
@@ -82,7 +83,7 @@ export class Flusher {
     const touched = this.#touched;
     this.#touched = [];
     this.run = FrameRun.start();
-    if (this.flushGapMs > 0) return this.#flushSpaced(touched, performance.now());
+    if (this.flushGapMs > 0) return this.#flushSpaced(touched, monotonicMs());
     for (const outbox of touched) this.#endTurnOf(outbox);
   };
 
@@ -101,7 +102,7 @@ export class Flusher {
 
   readonly #flushLater = (): void => {
     this.#gap = undefined;
-    const now = performance.now();
+    const now = monotonicMs();
     for (const outbox of this.#later.splice(0)) {
       outbox.flushedAt = now;
       this.#endTurnOf(outbox);
@@ -119,13 +120,13 @@ export class Flusher {
   }
 
   #startSweep(): NodeJS.Timeout {
-    this.#sweptAt = performance.now();
+    this.#sweptAt = monotonicMs();
     return setInterval(this.#closeStalled, SWEEP_MS).unref();
   }
 
   readonly #closeStalled = (): void => {
     const { drainTimeoutMs } = this.limits;
-    const now = performance.now();
+    const now = monotonicMs();
     // This process stood still: what was taken meanwhile hasn't been seen yet.
     const isLate = now - this.#sweptAt > 2 * SWEEP_MS;
     this.#sweptAt = now;

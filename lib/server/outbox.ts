@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import { monotonicMs } from '../clock.js';
 import type { Flusher } from './flusher.js';
 import type { FrameRun } from './frame-run.js';
 import { LatestMessages } from './latest-messages.js';
@@ -20,7 +21,7 @@ export class Outbox {
   queuedBytes = 0;
   /** What it was found to be behind by, when it was last looked at. 0 for a socket that keeps up. */
   waitingBytes = 0;
-  /** `performance.now()` of when it fell behind. */
+  /** When it fell behind, by the monotonic clock. */
   behindSince = 0;
   flushedAt = 0;
   isTouched = false;
@@ -196,7 +197,7 @@ export class Outbox {
 
   #hold(): void {
     this.#isHeld = true;
-    if (this.waitingBytes === 0) this.behindSince = performance.now();
+    if (this.waitingBytes === 0) this.behindSince = monotonicMs();
     this.flusher.waits(this, this.bufferedBytes);
   }
 
@@ -274,7 +275,7 @@ export class Outbox {
     if (this.#isOver || !this.#isBehind) return;
     const { bufferedBytes } = this;
     if (bufferedBytes === 0) return; // much, but the operating system took it at once
-    if (this.waitingBytes === 0) this.behindSince = performance.now();
+    if (this.waitingBytes === 0) this.behindSince = monotonicMs();
     if (!this.#isByWs && !this.#awaitsDrain) {
       this.#awaitsDrain = true;
       this.socket.once('drain', () => {

@@ -22,7 +22,10 @@ export class Refusal {
   ) {}
 }
 
-export const STOPPING = new Refusal(503, ErrorCode.Unavailable, 'The server is stopping. Try again soon.');
+/** This node is going, and another may take the client at once: not the same as a server that has too much to do. */
+export const STOPPING = new Refusal(503, ErrorCode.ShuttingDown, 'The server is stopping. Try again soon.', {
+  'Retry-After': '1',
+});
 
 export const TOO_SLOW = new Refusal(
   503,

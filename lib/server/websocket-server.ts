@@ -30,7 +30,8 @@ import type { RouteCall } from '../routing/route-call.js';
 import type { Explored, GatewayHooks } from '../routing/route.explorer.js';
 import { authorizeJoinOf } from '../routing/room-authorizer.js';
 import { Router } from '../routing/router.js';
-import { addSystemRoutes, type JoinRequest } from '../routing/system.routes.js';
+import type { JoinRequest } from '../routing/join-rooms.js';
+import { addSystemRoutes } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
 import { disconnectUserHere, obeyEvent } from './bus-events.js';
 import { ClientList } from './client-list.js';
@@ -40,6 +41,7 @@ import { Connections, cutAfterGrace } from './connections.js';
 import { LocalDelivery } from './delivery.js';
 import { ErrorReport } from './error-report.js';
 import { FirstMessages } from './first-messages.js';
+import { Followed } from './followed.js';
 import { type BackpressureCounters, Flusher } from './flusher.js';
 import { Heartbeat } from './heartbeat.js';
 import { IdleSockets } from './idle-sockets.js';
@@ -47,6 +49,7 @@ import { Membership } from './membership.js';
 import { encode, Outgoing, plainError, type SendOptions } from './outgoing.js';
 import { Presence } from './presence.js';
 import type { RegisteredClient } from './registered-client.js';
+import { guardReceivers } from './receiver-guard.js';
 import { ServerSocket } from './server-socket.js';
 import { Subscribers } from './subscribers.js';
 import { TimeoutQueue } from './timeout-queue.js';
@@ -175,9 +178,14 @@ export class WebSocketServer {
       send: (clientId, message, options) => this.send({ kind: 'clients', clientIds: [clientId] }, message, options),
       listener: this.#presence,
     });
+    const followed = new Followed({
+      follow: (interest) => this.#cluster.follow(interest),
+      unfollow: (interest) => this.#cluster.unfollow(interest),
+      failed,
+    });
     this.#local = new LocalDelivery({
-      wanted: (interest) => void this.#cluster.follow(interest),
-      unwanted: (interest) => this.#cluster.unfollow(interest),
+      wanted: (interest) => followed.keep(interest),
+      unwanted: (interest) => followed.release(interest),
     });
     this.#cluster = new Cluster(this.options, {
       put: (record) => this.#presence.put(record),
@@ -223,7 +231,7 @@ export class WebSocketServer {
       closeHere: (client: RegisteredClient, code: number, reason: string) =>
         this.#connections.disconnect(client, code, reason),
       isElsewhere: (clientId: string) => this.#isElsewhere(clientId),
-      follow: (name: string) => this.#cluster.follow({ kind: 'room', name }),
+      followed,
       joinRoom: (params: JoinRequest & { ws: WebSocket }) => this.joinRoom(params),
       isAuthenticated: (client: ConnectedClient) => this.#connections.isAuthenticated(client),
       sendTo: (clientId: string, message: unknown) =>
@@ -302,7 +310,7 @@ export class WebSocketServer {
     if (this.#isLoaded) return;
     this.#isLoaded = true;
     this.resources = this.#dependencies.resources?.() ?? NO_RESOURCES;
-    const { rooms, subscriberEventHandler, printRoutes, path, auth, connect } = this.options;
+    const { rooms, messages, subscriberEventHandler, printRoutes, path, auth, connect } = this.options;
     const { instance } = this.#dependencies;
     if (auth) this.#authentication = await this.#authenticationOf(auth);
     if (connect.guards.length > 0) this.#guards = await ConnectPipeline.of(connect, instance);
@@ -311,6 +319,8 @@ export class WebSocketServer {
       authorizeJoin: await authorizeJoinOf(rooms.authorizeJoin, instance),
       join: (client, request, asked) => this.#membership.joinByItself(client, request, asked),
       leave: (client, roomName) => this.#presence.leaveByItself(client, roomName),
+      joinTimeoutMs: messages.handlerTimeoutMs,
+      failed: (error, place) => this.#report.failed(error, place),
       ...(this.#authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
     });
     const found = this.#dependencies.explore?.(this.#usesStockGateways ? path : undefined);
@@ -352,7 +362,7 @@ export class WebSocketServer {
       noServer: true,
       WebSocket: ServerSocket,
       maxPayload: this.options.messages.maxPayload,
-      perMessageDeflate: this.options.messages.perMessageDeflate,
+      perMessageDeflate: this.#compression(),
       handleProtocols: chooseProtocol,
       maxFragments: this.options.messages.maxFragments,
       maxBufferedChunks: this.options.messages.maxBufferedChunks,
@@ -545,6 +555,15 @@ export class WebSocketServer {
         client.user && this.#connections.isAuthenticated(client) ? String(client.user.userId) : undefined,
       close: ({ client }, code, reason) => this.#connections.disconnect(client, code, reason),
     });
+  }
+
+  #compression(): ResolvedOptions['messages']['perMessageDeflate'] {
+    const { perMessageDeflate } = this.options.messages;
+    if (perMessageDeflate === false || guardReceivers()) return perMessageDeflate;
+    this.#logger.warn(
+      'Messages are not compressed: this version of ws is not known to survive a peer that breaks them.',
+    );
+    return false;
   }
 
   async #listen(httpServer: HttpServer, wss: WS): Promise<void> {

@@ -70,6 +70,13 @@ describe('a JSON Web Token', () => {
     (await running.connect(bearer(token))).connected.data.user.userId;
   const refusal = (token: string): Promise<unknown> => expect(running.connect(bearer(token))).rejects.toThrow('401');
 
+  it('signed with the decoded bytes of a secret that is given as base64url', async () => {
+    const bytes = Buffer.from('þe secret ÿÿÿ bytes, more than 32 of them'); // its code has - and _ in it
+    await start({ secret: { base64url: bytes.toString('base64url') } });
+    expect(await userOf(await tokenFor('ada', {}, { key: bytes }))).toBe('ada');
+    await refusal(await tokenFor('ada', {}, { key: new TextEncoder().encode(bytes.toString('base64url')) }));
+  });
+
   it('signed with the shared secret names the user, and its claims are the payload', async () => {
     await start({ secret: SECRET });
     const peer = await running.connect(bearer(await tokenFor('ada', { role: 'admin' })));

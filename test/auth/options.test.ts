@@ -47,6 +47,13 @@ describe('who may connect, badly configured', () => {
       'at least 64 random bytes',
     ],
     ['an empty secret', { jwt: { secret: '' } }, '"auth.jwt.secret" has 0 bytes'],
+    ['half a secret', { jwt: { secret: { base64url: 'YWJj'.repeat(10) } } }, '"auth.jwt.secret" has 30 bytes'],
+    [
+      'an encoded secret that is none',
+      { jwt: { secret: { base64url: `${'YWJj'.repeat(11)}!` } } },
+      `"auth.jwt.secret.base64url" isn't base64url`,
+    ],
+    ['a secret in a code of its own', { jwt: { secret: { base64: SECRET } } }, 'or { base64url:'],
     ['a secret that is a number', { jwt: { secret: 42 } }, '"auth.jwt.secret" must be a text'],
     ['no signature', { jwt: { ...jwt, algorithms: ['HS256', 'none'] } }, 'can\'t have "none"'],
     [

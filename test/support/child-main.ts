@@ -52,8 +52,12 @@ const scenarios = {
   plain: {},
   compressed: { messages: { perMessageDeflate: true } },
   'strict-limits': { messages: { maxPayload: 4_096, handlerTimeoutMs: 500 } },
+  'strict-limits-compressed': {
+    messages: { maxPayload: 4_096, handlerTimeoutMs: 500, perMessageDeflate: { threshold: 0 } },
+  },
   // Its connections aren't closed by their bad frames: all that is generated is looked at.
   generated: { messages: { maxBadFrames: 1_000_000, handlerTimeoutMs: 500 } },
+  'generated-compressed': { messages: { maxBadFrames: 1_000_000, handlerTimeoutMs: 500, perMessageDeflate: true } },
   leaky: { messages: { maxBadFrames: 1_000_000 }, events: { onMessage: (message) => void leaked.push(message) } },
   'short-headers-timeout': {},
   'fast-pings': { heartbeat: { pingIntervalMs: 300, pongTimeoutMs: 2_000 } },
