@@ -50,7 +50,7 @@ describeInChromium('the page of the cluster sample', { needsRedis: true }, (wind
   it('shows whom a window of the chat is connected to, and its messages', async () => {
     const page = await open();
     await addGuests(page, ['Ada']);
-    const link = node(page, 'C').getByRole('link', { name: 'Chat here, on node C' });
+    const link = node(page, 'C').getByRole('link', { name: 'Chat here on node C' });
     const [chat] = await Promise.all([page.waitForEvent('popup'), link.click()]);
     await chat.getByRole('textbox', { name: 'Your name' }).fill('Zoë');
     await chat.getByRole('button', { name: 'Enter the chat' }).click();

@@ -134,7 +134,7 @@ export class Chat extends EventTarget {
 
   /** Best effort: nobody misses it while there is no connection. */
   tellTyping(roomName, isTyping) {
-    if (!this.#client.isClientConnected() || !this.rooms.has(roomName)) return;
+    if (!this.#client.isClientConnected() || this.rooms.get(roomName)?.status !== 'ready') return;
     this.#client.sendMessage({ type: 'chat', action: 'typing', data: { roomName, isTyping } });
   }
 
@@ -149,7 +149,9 @@ export class Chat extends EventTarget {
   }
 
   async #deliver(room, message) {
-    message.status = this.#client.isClientConnected() ? 'sending' : 'waiting';
+    // Before the room is joined the server would refuse it.
+    const isReady = this.#client.isClientConnected() && room.status === 'ready';
+    message.status = isReady ? 'sending' : 'waiting';
     this.#changed();
     if (message.status === 'waiting') return;
     try {

@@ -42,7 +42,7 @@ export function nodesView(cluster, { onFailed }) {
         h(
           'a',
           { class: 'button button-small open', target: '_blank', rel: 'noopener', text: 'Chat here' },
-          h('span', { class: 'visually-hidden', text: `, on node ${name}` }),
+          h('span', { class: 'visually-hidden', text: ` on node ${name}` }),
         ),
       ),
       h('ul', { class: 'clients', 'aria-label': `Clients of node ${name}` }),
