@@ -12,7 +12,7 @@ import type { PathParams } from './protocol/path-pattern.js';
 import type { ConnectOptions } from './routing/connect-pipeline.js';
 import type { AuthorizeJoin, RoomAuthorizer } from './routing/room-authorizer.js';
 import type { WebSocketServer } from './server/websocket-server.js';
-import type { UpgradeRequest } from './upgrade-request.js';
+import type { RefusedHandshake, UpgradeRequest } from './upgrade-request.js';
 
 export type WebSocketType = 'server' | 'client';
 
@@ -64,6 +64,11 @@ export interface WebSocketEvents {
     queueManager: QueueManager;
     databaseInstance: DatabaseInstance;
   }) => unknown;
+  /**
+   * A handshake was refused: by an origin, `auth`, a guard, a limit, or because it is none. Each is counted in
+   * `server.status.refused`, too, and one a minute of each code is logged.
+   */
+  onRefused?: (params: RefusedHandshake) => unknown;
   /** Something failed that no caller could be told of. Without it, errors are logged. */
   onError?: (params: { error: Error }) => unknown;
 }
@@ -155,7 +160,7 @@ export interface WebSocketOptions {
   /** Connections of this process; more get 503. @default 10_000 */
   maxConnections?: number;
   /**
-   * Whose `X-Forwarded-For` says where a client is: `true` everybody's, a number that of so many proxies before this process,
+   * Whose `X-Forwarded-For` says where a client is, and whose `X-Forwarded-Host` what the own host is: `true` everybody's, a number that of so many proxies before this process,
    * or their addresses, ranges (`10.0.0.0/8`) and names of ranges (`loopback`, `linklocal`, `uniquelocal`). False: nobody's,
    * the socket's own address counts. With `true` a client that can reach this process can name any address. @default false
    */
@@ -220,6 +225,13 @@ export interface WebSocketOptions {
     concurrency?: number;
     /** Messages of one socket that may wait; while more do, reading from it pauses. @default 64 */
     maxQueued?: number;
+    /** Bytes of the messages of one socket that may wait; while more do, reading from it pauses. @default 262_144 */
+    maxQueuedBytes?: number;
+    /**
+     * Bytes of the messages that wait in all sockets of the process above which those with the most are closed with 4100.
+     * @default 67_108_864
+     */
+    processMaxQueuedBytes?: number;
     /** Milliseconds a handler may take before the answer is `TIMEOUT`. @default 10_000 */
     handlerTimeoutMs?: number;
     /** Streams open at once on one socket; more: `STREAM_LIMIT`. @default 32 */

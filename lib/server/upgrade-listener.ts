@@ -3,7 +3,9 @@ import type { Duplex } from 'node:stream';
 import type { PathPattern } from '../protocol/path-pattern.js';
 import type { IdleSockets } from './idle-sockets.js';
 import type { UpgradeGate } from './upgrade.js';
-import { answerUnowned, pathOf } from './upgrade-path.js';
+import { notHere } from './refusal.js';
+import type { Refusals } from './refusals.js';
+import { pathOf } from './upgrade-path.js';
 
 /** Listens for upgrades next to whoever else does on the same HTTP server. */
 export class UpgradeListener {
@@ -11,7 +13,10 @@ export class UpgradeListener {
   readonly #known = new Map<unknown, (path: string) => boolean>();
   #attached: { httpServer: HttpServer; gate: UpgradeGate; idle: IdleSockets } | undefined;
 
-  constructor(private readonly path: PathPattern) {}
+  constructor(
+    private readonly path: PathPattern,
+    private readonly refusals: Refusals,
+  ) {}
 
   /** Another listener that can say whether a path is its own. */
   know(listener: unknown, ownsPath: (path: string) => boolean): void {
@@ -40,8 +45,14 @@ export class UpgradeListener {
     this.#attached?.idle.upgraded(request);
     const path = pathOf(request);
     if (this.path.matches(path) && !this.#isElsewhere(path)) this.#attached?.gate.handle(request, socket, head);
-    else if (this.#isUnowned(path)) answerUnowned(socket);
+    else if (this.#isUnowned(path)) this.#refuseUnowned(request, socket);
   };
+
+  /** Nobody else listens for upgrades, so nobody else will answer this one. */
+  #refuseUnowned(request: IncomingMessage, socket: Duplex): void {
+    socket.on('error', () => socket.destroy());
+    this.refusals.refuse(request, socket, notHere(this.path.path));
+  }
 
   /** A path that another listener names in full is its own, though ours, with a parameter, would fit. */
   #isElsewhere(path: string): boolean {

@@ -16,7 +16,7 @@ import { ConnectPipeline } from '../routing/connect-pipeline.js';
 import { describeError } from '../routing/error-frame.js';
 import type { ClientRecord } from '../cluster/replica.js';
 import { nodeIdOf } from '../cluster/channels.js';
-import { addressReader } from '../limits/client-address.js';
+import { addressReader, hostReader } from '../limits/client-address.js';
 import { ConnectionLimits } from '../limits/connection-limits.js';
 import { MessageLimits } from '../limits/message-limits.js';
 import type { Audience, BackpressureOptions } from '../protocol/delivery.js';
@@ -34,10 +34,12 @@ import type { JoinRequest } from '../routing/join-rooms.js';
 import { addSystemRoutes } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
 import { disconnectUserHere, obeyEvent } from './bus-events.js';
+import { guarded } from '../guarded.js';
 import { ClientList } from './client-list.js';
 import { WebSocketClientManager } from './client-manager.js';
 import type { Connection } from './connection.js';
-import { Connections, cutAfterGrace } from './connections.js';
+import { cutAfterGrace } from './closing.js';
+import { Connections } from './connections.js';
 import { LocalDelivery } from './delivery.js';
 import { ErrorReport } from './error-report.js';
 import { FirstMessages } from './first-messages.js';
@@ -48,6 +50,7 @@ import { IdleSockets } from './idle-sockets.js';
 import { Membership } from './membership.js';
 import { encode, Outgoing, plainError, type SendOptions } from './outgoing.js';
 import { Presence } from './presence.js';
+import { Refusals } from './refusals.js';
 import type { RegisteredClient } from './registered-client.js';
 import { guardReceivers } from './receiver-guard.js';
 import { ServerSocket } from './server-socket.js';
@@ -107,6 +110,8 @@ export interface ServerStatus {
   connections: number;
   /** What was lost or passed over on the bus since the start. */
   counters: Readonly<BusCounters>;
+  /** Handshakes that this node refused since the start, by the code of the refusal. */
+  refused: Readonly<Record<string, number>>;
   /** What slow clients of this node didn't get since the start, and how many bytes wait for them now. */
   backpressure: Readonly<BackpressureCounters> & { waitingBytes: number };
 }
@@ -144,6 +149,7 @@ export class WebSocketServer {
   readonly #connectionLimits: ConnectionLimits;
   readonly #addressOf: (request: IncomingMessage) => string | undefined;
   readonly #timeouts: TimeoutQueue<RouteCall>;
+  readonly #refusals: Refusals;
   readonly #listener: UpgradeListener;
   readonly #hooks: GatewayHooks[] = [];
   #isLoaded = false;
@@ -160,8 +166,13 @@ export class WebSocketServer {
     this.#dependencies = dependencies;
     this.#report = new ErrorReport(events);
     this.#path = new PathPattern(path);
-    this.#listener = new UpgradeListener(this.#path);
     this.#addressOf = addressReader(this.options.trustProxy);
+    this.#refusals = new Refusals({
+      addressOf: this.#addressOf,
+      cookieName: this.options.auth?.cookieName,
+      refused: (handshake) => this.#report.contain('events.onRefused', () => events.onRefused?.(handshake)),
+    });
+    this.#listener = new UpgradeListener(this.#path, this.#refusals);
     this.#connectionLimits = new ConnectionLimits(this.options.limits, (userId) => this.#connectionsOf(userId));
     const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
     const listChanged = (event?: string): void => this.#clientList?.changed(event);
@@ -205,10 +216,13 @@ export class WebSocketServer {
     };
     const writeFailed = (error: unknown): void => failed(error, 'writing to a socket');
     this.#flusher = new Flusher(backpressure, delivery.flushGapMs, closeSlow, writeFailed);
-    this.#timeouts = new TimeoutQueue(messages.handlerTimeoutMs, (call) =>
-      this.#connections.get(call.ws)?.expire(call),
+    this.#timeouts = new TimeoutQueue(
+      messages.handlerTimeoutMs,
+      guarded('a timeout', failed, (call: RouteCall) => this.#connections.get(call.ws)?.expire(call)),
     );
-    this.#heartbeat = new Heartbeat(this.options, (...closing) => this.#connections.disconnect(...closing));
+    const disconnect = (...closing: Parameters<Connections['disconnect']>): void =>
+      this.#connections.disconnect(...closing);
+    this.#heartbeat = new Heartbeat(this.options, disconnect, failed);
     const shared = {
       options: this.options,
       messages,
@@ -283,6 +297,7 @@ export class WebSocketServer {
       nodeId,
       nodeIds,
       connections: this.#connections.open.size,
+      refused: this.#refusals.counters,
       counters,
       backpressure,
     };
@@ -570,7 +585,9 @@ export class WebSocketServer {
     const gate = new UpgradeGate(wss, {
       options: this.options,
       limits: this.#connectionLimits,
+      refusals: this.#refusals,
       addressOf: this.#addressOf,
+      hostOf: hostReader(this.options.trustProxy),
       connections: () => this.#connections.open.size + this.#firstMessages.size,
       accepted: (ws, socket, request, admitted) => {
         if (admitted === AWAITED) this.#firstMessages.add(ws, socket, request);
