@@ -112,8 +112,15 @@ export interface WebSocketOptions {
    */
   registry?: 'replicated' | 'local';
   debug?: {
-    /** Log the route table at start. @default false */
+    /** Log where each route is declared, those of the protocol included. @default false */
     printRoutes?: boolean;
+  };
+  routes?: {
+    /**
+     * False: the guards of the whole application (`APP_GUARD`, `useGlobalGuards()`) don't run around routes, because they are
+     * made for HTTP. `@SkipGlobalGuards()` says the same of one class or method. @default true
+     */
+    globalGuards?: boolean;
   };
   rooms?: {
     /** False: joining a room leaves the one before. @default true */
@@ -299,6 +306,11 @@ export interface WebSocketOptions {
      * work where single messages come fast. 0 writes at the end of each turn of the event loop. @default 0
      */
     flushGapMs?: number;
+    /**
+     * Bytes of messages that may wait for Redis, of this process: a burst waits its turn for up to 5 s. Above it a message isn't
+     * handed over: the promise of `WebSocketService` rejects, and `status.counters.unpublished` counts it. @default 67_108_864
+     */
+    maxBusBytes?: number;
   };
   /** How `stop()` and the application's shutdown close sockets. */
   drain?: {

@@ -1,3 +1,4 @@
+import { writeJson } from './json-form.js';
 import type { ErrorFrameData, RequestId } from './message.js';
 import { isRequestId, isRouteName } from './names.js';
 
@@ -18,7 +19,7 @@ export type DecodedFrame =
   | { kind: 'bad'; reason: string; id: RequestId | undefined; isAnswer: boolean };
 
 /** @default 32: deeper JSON is refused, so that no handler recurses over it. */
-const MAX_DEPTH = 32;
+export const MAX_DEPTH = 32;
 /** No deeper, whatever is asked for: the check recurses itself, and so does whatever writes JSON. */
 export const DEEPEST = 1_000;
 
@@ -52,13 +53,12 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
 }
 
 /**
- * Writes one frame.
- * @throws {TypeError} when the value has no JSON form (a cycle, a BigInt, a function, `undefined`).
+ * Writes one frame, or a part of one.
+ * @param path names the value in the error @default '' for a whole frame
+ * @throws {NoJsonFormError} when the value has no JSON form, or would arrive as something else
  */
-export function encodeFrame(frame: unknown): string {
-  const text = JSON.stringify(frame) as string | undefined;
-  if (text === undefined) throw new TypeError('The message has no JSON form.');
-  return text;
+export function encodeFrame(frame: unknown, path = ''): string {
+  return writeJson(frame, path);
 }
 
 /**
@@ -70,7 +70,7 @@ export function encodeReply(
   response: unknown,
   more = false,
 ): string {
-  return `${replyHead(to)},"response":${encodeFrame(response ?? null)}${more ? ',"more":true}' : '}'}`;
+  return `${replyHead(to)},"response":${encodeFrame(response ?? null, 'response')}${more ? ',"more":true}' : '}'}`;
 }
 
 /** Writes the end of a stream. */

@@ -6,7 +6,9 @@ import { Authentication, readToken } from '../auth/authentication.js';
 import type { WebSocketAuthenticator } from '../auth/identity.js';
 import { chooseProtocol, redactData } from '../auth/tokens.js';
 import type { BusCounters, BusState } from '../cluster/bus.js';
-import { Cluster, type Order, PRESENCE } from '../cluster/cluster.js';
+import { Cluster } from '../cluster/cluster.js';
+import type { Order } from '../cluster/orders.js';
+import { PRESENCE } from '../cluster/presence-events.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { ClientNotFoundError, InvalidOptionsError, InvalidStateError, PeerError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
@@ -33,7 +35,7 @@ import { Router } from '../routing/router.js';
 import type { JoinRequest } from '../routing/join-rooms.js';
 import { addSystemRoutes } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
-import { disconnectUserHere, obeyEvent } from './bus-events.js';
+import { obeyEvent } from './bus-events.js';
 import { guarded } from '../guarded.js';
 import { ClientList } from './client-list.js';
 import { WebSocketClientManager } from './client-manager.js';
@@ -53,6 +55,7 @@ import { Presence } from './presence.js';
 import { Refusals } from './refusals.js';
 import type { RegisteredClient } from './registered-client.js';
 import { guardReceivers } from './receiver-guard.js';
+import { type Sender, ServerSender } from './sender.js';
 import { ServerSocket } from './server-socket.js';
 import { Subscribers } from './subscribers.js';
 import { TimeoutQueue } from './timeout-queue.js';
@@ -126,6 +129,8 @@ export class WebSocketServer {
   readonly clientManager: WebSocketClientManager;
   readonly roomManager: WebSocketRoomManager;
   readonly options: ResolvedOptions;
+  /** What `WebSocketService` sends with: the methods of this server, with promises that settle with Redis's answer. */
+  readonly sender: Sender;
   /** What the application bound to `PXL_REDIS`, `PXL_QUEUE_MANAGER` and `PXL_DATABASE`. Known after `load()`. */
   resources: Resources = NO_RESOURCES;
   readonly #logger = new Logger(WebSocketServer.name);
@@ -206,10 +211,11 @@ export class WebSocketServer {
       event: (channel, message) => this.#event(channel, message),
       obey: (order) => this.#obey(order),
       stateChanged: () => undefined,
-      failed: (error) => failed(error, 'the cluster'),
+      failed: (error, place = 'the cluster') => failed(error, place),
       describe: (error) => describeError(error),
     });
     this.#outgoing = new Outgoing(this.#local, this.#cluster, backpressure.policy);
+    this.sender = new ServerSender(this.#outgoing, this.#cluster, this.clientManager);
     const closeSlow = ({ ws }: { ws: WebSocket }): void => {
       const client = this.#connections.get(ws)?.client;
       if (client) this.#connections.disconnect(client, CloseCode.SlowConsumer, 'too slow');
@@ -284,6 +290,14 @@ export class WebSocketServer {
     return this.roomManager.rooms;
   }
 
+  /**
+   * The sockets of this node, for code that was written for the server of `ws`: `server.clients.forEach((ws) => ws.send(text))`.
+   * A copy, made at each call. What is sent so is no message of the protocol unless it is written as one.
+   */
+  get clients(): Set<WebSocket> {
+    return new Set([...this.#connections.open].map(({ ws }) => ws));
+  }
+
   /** True from `start()` until `stop()` is called: what a readiness probe asks. */
   get isRunning(): boolean {
     return this.#running !== undefined && this.#stopping === undefined;
@@ -347,13 +361,14 @@ export class WebSocketServer {
     }
     this.#hooks.push(...(found?.hooks ?? []));
     for (const hook of this.#hooks) await hook.afterInit?.(this);
+    for (const line of this.#router.mapped(path)) this.#logger.log(line);
     if (printRoutes) this.#logger.log(`Routes of ${path}:\n${this.#router.print().join('\n')}`);
   }
 
   /**
    * Accepts connections on an HTTP server: the one given, or the Nest application's own.
    * @returns the `ws` library's server
-   * @throws {InvalidStateError} before `load()`, or when there is no HTTP server
+   * @throws {InvalidStateError} before `load()`, without an HTTP server, or when another server takes its path there
    */
   async start(on: { fastifyServer?: { server: HttpServer }; httpServer?: HttpServer } = {}): Promise<{ server: WS }> {
     if (!this.#isLoaded)
@@ -373,6 +388,7 @@ export class WebSocketServer {
         'There is no HTTP server to listen on. Call start({ fastifyServer }) or start({ httpServer }).',
       );
     }
+    this.#listener.check(httpServer);
     const wss = new WS({
       noServer: true,
       WebSocket: ServerSocket,
@@ -463,8 +479,7 @@ export class WebSocketServer {
 
   /** Raises an event of any channel for the subscribers of every node. @throws {NotSerializableError} */
   publish({ channel, data }: { channel: string; data: unknown }): void {
-    encode(data); // before anything is raised, and whoever listens
-    this.#cluster.emit(channel, data);
+    void this.sender.emit(channel, data);
   }
 
   /** Sends to every client of this process. Scope: this node. @throws {NotSerializableError} */
@@ -512,8 +527,7 @@ export class WebSocketServer {
    * @param reason cut to the 123 bytes a close frame has room for
    */
   disconnectUser(userId: string | number, code: number = CloseCode.Kicked, reason = ''): void {
-    disconnectUserHere(this.clientManager, userId, { code, reason });
-    this.#cluster.emit(Event.DisconnectUser, { userId, code, reason });
+    void this.sender.disconnectUser(userId, code, reason);
   }
 
   /** @param params.userType only those of this `userType` */
@@ -547,7 +561,7 @@ export class WebSocketServer {
    * arrival. @throws {InvalidMessageError} @throws {NotSerializableError}
    */
   send(audience: Audience, message: WebSocketMessage, options?: SendOptions): void {
-    this.#outgoing.send(audience, message, options);
+    void this.#outgoing.send(audience, message, options);
   }
 
   /** For `PxlWsAdapter`: Nest's own gateways on our path become routes, and another listener shares the upgrades. */
