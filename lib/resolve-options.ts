@@ -67,6 +67,7 @@ export const DEFAULTS = {
     enabled: true,
     publicFields: ['clientId', 'userId', 'username', 'userType', 'rooms'],
     maxClients: 200,
+    maxBytes: 32_768,
     minIntervalMs: 250,
   },
   backpressure: {
@@ -381,6 +382,7 @@ const RULES: Record<string, Rule> = {
   'clientList.enabled': [isFlag, 'true or false'],
   'clientList.publicFields': [isTextList, 'a list of field names'],
   'clientList.maxClients': [natural, 'a whole number'],
+  'clientList.maxBytes': [positive, 'a whole number of bytes above 0'],
   'clientList.minIntervalMs': TIME,
   drain: [isObject, 'an object'],
   'drain.spreadMs': TIME,

@@ -69,8 +69,17 @@ export interface WebSocketEvents {
    * `server.status.refused`, too, and one a minute of each code is logged.
    */
   onRefused?: (params: RefusedHandshake) => unknown;
-  /** Something failed that no caller could be told of. Without it, errors are logged. */
-  onError?: (params: { error: Error }) => unknown;
+  /**
+   * Something failed that no caller could be told of. Without it, errors are logged. Of one place at most 10 errors in 10 seconds
+   * are reported one by one.
+   */
+  onError?: (params: {
+    error: Error;
+    /** Where, e.g. the route `chat/send`, or `events.onMessage`. */
+    place: string;
+    /** How many errors of this place, before this one, were left out. 0 for nearly every error. */
+    leftOut: number;
+  }) => unknown;
 }
 
 /**
@@ -259,10 +268,15 @@ export interface WebSocketOptions {
   clientList?: {
     /** @default true */
     enabled?: boolean;
-    /** What others may see of a client. @default ['clientId', 'userId', 'username', 'userType', 'rooms'] */
+    /**
+     * What others may see of a client; of its rooms never those of `rooms.protectedPrefixes`.
+     * @default ['clientId', 'userId', 'username', 'userType', 'rooms']
+     */
     publicFields?: string[];
     /** Clients named in a push; with more only their count is sent. @default 200 */
     maxClients?: number;
+    /** Bytes of a push; where the list needs more, only the count is sent. @default 32_768 */
+    maxBytes?: number;
     /** Milliseconds between two pushes at least; longer when they are large. @default 250 */
     minIntervalMs?: number;
   };

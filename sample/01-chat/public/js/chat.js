@@ -42,6 +42,7 @@ export class Chat extends EventTarget {
     this.#client.on('chat', 'typing', (data) => this.#typing(data));
     this.#client.on('chat', 'left', ({ clientId }) => this.#left(clientId));
     this.#client.on('system', 'clientList', (list) => this.#listed(list));
+    this.#client.on('system', 'clientListChanged', (changes) => this.#listChanged(changes));
     this.#client.on('system', 'leftRoom', ({ roomName }) => this.#forget(roomName));
     setInterval(() => this.#forgetTypists(), 1_000);
   }
@@ -226,6 +227,13 @@ export class Chat extends EventTarget {
     this.people = clients ?? null;
     this.peopleCount = count;
     this.#changed();
+  }
+
+  /** What makes the new list of the one before, where the list is long. */
+  #listChanged({ changed, removed, count }) {
+    const gone = new Set([...removed, ...changed.map(({ clientId }) => clientId)]);
+    const others = (this.people ?? []).filter(({ clientId }) => !gone.has(clientId));
+    this.#listed({ clients: [...others, ...changed], count });
   }
 
   #forget(roomName) {
