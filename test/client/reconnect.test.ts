@@ -275,7 +275,7 @@ describe('L6: rooms', () => {
     const { client } = await connect(server);
     server.answer = (frame, peer) => peer.refuse(frame, 'ROOM_LIMIT');
     await expect(client.joinRoom('lobby')).rejects.toMatchObject({ code: 'ROOM_LIMIT' });
-    await expect(client.joinRoom('a room')).rejects.toMatchObject({ code: 'ROOM_NAME_INVALID' });
+    await expect(client.joinRoom('a room ')).rejects.toMatchObject({ code: 'ROOM_NAME_INVALID' });
     await expect(client.leaveRoom('')).rejects.toMatchObject({ code: 'ROOM_NAME_INVALID' });
     expect(client.rooms.size).toBe(0);
   });
