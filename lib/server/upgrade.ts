@@ -14,6 +14,7 @@ import type { ResolvedOptions } from '../resolve-options.js';
 import type { ConnectPipeline, Denial } from '../routing/connect-pipeline.js';
 import { describeError } from '../routing/error-frame.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
+import { declineUnfit } from './extension-offers.js';
 import { pathOf, takeAbsoluteForm } from './upgrade-path.js';
 import { GIVEN_UP, inTime } from './in-time.js';
 import { badHandshake, NOBODY, Refusal, refusalOf, refusalOfDenial, STOPPING, TOO_SLOW } from './refusal.js';
@@ -29,7 +30,7 @@ export type Admitted = Identity | null | typeof AWAITED;
 const BEHIND_A_PROXY = 'Behind a proxy set "trustProxy", or all of its clients have one address.';
 
 export interface UpgradeHost {
-  readonly options: Pick<ResolvedOptions, 'host' | 'origins' | 'auth' | 'connect' | 'maxConnections'>;
+  readonly options: Pick<ResolvedOptions, 'host' | 'origins' | 'auth' | 'connect' | 'maxConnections' | 'messages'>;
   readonly path: PathPattern;
   readonly limits: ConnectionLimits;
   readonly refusals: Refusals;
@@ -93,6 +94,7 @@ export class UpgradeGate {
     const late = this.#checkCapacity() ?? this.#checkUser(admitted);
     if (late) return this.#refuse(request, socket, late);
     if (this.host.authentication() ?? this.host.guards()) request.url = redactUrl(request.url ?? ''); // hooks may log it
+    declineUnfit(request, this.host.options.messages.perMessageDeflate);
     socket.cork(); // the answer to the upgrade and the greeting are one write
     this.wss.handleUpgrade(request, socket, head, (ws) => {
       this.#pending.delete(socket);
