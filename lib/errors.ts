@@ -112,6 +112,13 @@ export class TimeoutError extends PeerError {
   }
 }
 
+/** The asker cancelled its request before it was answered. */
+export class CancelledError extends PeerError {
+  constructor() {
+    super(ErrorCode.Cancelled, 'The request was cancelled.');
+  }
+}
+
 /** `connectToServer()` could not connect, or the connection ended while somebody waited on it. */
 export class ConnectionError extends PxlWebSocketError {
   readonly code = 'CONNECTION';

@@ -14,7 +14,7 @@ export { type NodeWebSocketClientOptions, WebSocketClient } from './client/webso
 export { BadFrameError, HandshakeRefusedError, StreamOverflowError } from './client/client-errors.js';
 export type { BusCounters, BusState } from './cluster/bus.js';
 export type { RedisInstanceLike, RedisSettings, RedisSource } from './cluster/redis-source.js';
-export { ClientId, ConnectedClient } from './decorators/connected-client.js';
+export { ClientId, ConnectedClient, StreamSignal } from './decorators/connected-client.js';
 export { ConnectionParam } from './decorators/connection-param.js';
 export { WsGateway, WsRoute, type WsRouteOptions } from './decorators/ws-route.js';
 export { type ChannelMatcher, WsSubscribe, type WsSubscribeOptions } from './decorators/ws-subscribe.js';

@@ -225,6 +225,13 @@ export interface WebSocketOptions {
     concurrency?: number;
     /** Messages of one socket that may wait; while more do, reading from it pauses. @default 64 */
     maxQueued?: number;
+    /** Bytes of the messages of one socket that may wait; while more do, reading from it pauses. @default 262_144 */
+    maxQueuedBytes?: number;
+    /**
+     * Bytes of the messages that wait in all sockets of the process above which those with the most are closed with 4100.
+     * @default 67_108_864
+     */
+    processMaxQueuedBytes?: number;
     /** Milliseconds a handler may take before the answer is `TIMEOUT`. @default 10_000 */
     handlerTimeoutMs?: number;
     /** Streams open at once on one socket; more: `STREAM_LIMIT`. @default 32 */

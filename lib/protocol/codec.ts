@@ -14,7 +14,8 @@ export type DecodedFrame =
       done: boolean;
     }
   | { kind: 'error'; id: RequestId | undefined; data: ErrorFrameData }
-  | { kind: 'bad'; reason: string; id: RequestId | undefined };
+  /** `isAnswer`: it looks like the answer to a question of ours, so that its id is one of ours, not of the peer's. */
+  | { kind: 'bad'; reason: string; id: RequestId | undefined; isAnswer: boolean };
 
 /** @default 32: deeper JSON is refused, so that no handler recurses over it. */
 const MAX_DEPTH = 32;
@@ -36,10 +37,11 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   const id = frame['id'] as RequestId | undefined;
   if (id !== undefined && !isRequestId(id)) return bad('"id" must be a string of 1–64 characters or a safe integer.');
   const { type, action } = frame;
-  if (!isRouteName(type)) return bad('"type" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
-  if (!isRouteName(action)) return bad('"action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
+  if (!isRouteName(type)) return badAs(frame, '"type" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
+  if (!isRouteName(action))
+    return badAs(frame, '"action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
   const flaw = findFlaw(frame, Math.min(maxDepth, DEEPEST));
-  if (flaw) return bad(flaw, id);
+  if (flaw) return badAs(frame, flaw, id);
 
   if (type === 'error' && action === 'message') return { kind: 'error', id, data: readError(frame['data']) };
   const done = frame['done'] === true;
@@ -81,7 +83,13 @@ function replyHead({ type, action, id }: { type: string; action: string; id?: Re
 }
 
 function bad(reason: string, id?: RequestId): DecodedFrame {
-  return { kind: 'bad', reason, id };
+  return { kind: 'bad', reason, id, isAnswer: false };
+}
+
+function badAs(frame: Record<string, unknown>, reason: string, id: RequestId | undefined): DecodedFrame {
+  const isError = frame['type'] === 'error' && frame['action'] === 'message';
+  const isAnswer = isError || frame['done'] === true || Object.hasOwn(frame, 'response');
+  return { kind: 'bad', reason, id, isAnswer };
 }
 
 function readError(data: unknown): ErrorFrameData {

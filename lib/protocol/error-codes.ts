@@ -10,6 +10,7 @@ export const ErrorCode = {
   Conflict: 'CONFLICT',
   RateLimited: 'RATE_LIMITED',
   Timeout: 'TIMEOUT',
+  Cancelled: 'CANCELLED',
   Unavailable: 'UNAVAILABLE',
   RoomNameInvalid: 'ROOM_NAME_INVALID',
   RoomForbidden: 'ROOM_FORBIDDEN',

@@ -1,6 +1,6 @@
 import type { ArgumentsHost, ContextType } from '@nestjs/common';
 import type { ExternalContextCreator } from '@nestjs/core';
-import { isObservable } from 'rxjs';
+import { EMPTY, isObservable } from 'rxjs';
 import { isAsyncIterable, isPromise, type RouteCall } from './route-call.js';
 
 /** Nest's own key for parameter decorators; not exported from a package root. */
@@ -177,8 +177,8 @@ function streaming(inner: Internals['interceptorsConsumer']): Internals['interce
       const call = args[2] as RouteCall;
       const watched = async (): Promise<unknown> => {
         const result = await next();
-        if (isObservable(result) || isAsyncIterable(result)) call.startStream();
-        return result;
+        const isStream = isObservable(result) || isAsyncIterable(result);
+        return isStream && !call.startStream() ? EMPTY : result;
       };
       return call.consume(await inner.intercept(interceptors, args, instance, callback, watched, type));
     },

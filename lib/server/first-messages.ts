@@ -8,7 +8,7 @@ import { CloseCode, fitReason } from '../protocol/close-codes.js';
 import { decodeFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { describeError, encodeErrorFrame } from '../routing/error-frame.js';
-import { cutAfterGrace } from './connections.js';
+import { cutAfterGrace } from './closing.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import type { ServerSocket } from './server-socket.js';
 import { TimeoutQueue } from './timeout-queue.js';

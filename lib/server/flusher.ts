@@ -1,4 +1,5 @@
 import { monotonicMs } from '../clock.js';
+import { guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { FrameRun } from './frame-run.js';
 import type { Outbox } from './outbox.js';
@@ -68,7 +69,8 @@ export class Flusher {
     else this.#behind.add(outbox);
     if (this.#behind.size > 0) this.#sweep ??= this.#startSweep();
     // Once for all that fall behind in this turn: looking for the largest each time would cost their square.
-    if (this.waitingBytes > this.limits.processMaxBufferedBytes) this.#eviction ??= setImmediate(this.#evictLargest);
+    if (this.waitingBytes > this.limits.processMaxBufferedBytes)
+      this.#eviction ??= setImmediate(guarded('slow clients', this.failed, this.#evictLargest));
   }
 
   stop(): void {
@@ -121,7 +123,7 @@ export class Flusher {
 
   #startSweep(): NodeJS.Timeout {
     this.#sweptAt = monotonicMs();
-    return setInterval(this.#closeStalled, SWEEP_MS).unref();
+    return setInterval(guarded('slow clients', this.failed, this.#closeStalled), SWEEP_MS).unref();
   }
 
   readonly #closeStalled = (): void => {

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { monotonicMs } from '../clock.js';
+import { type Failed, guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { Connection } from './connection.js';
@@ -37,6 +38,7 @@ export class Heartbeat {
   constructor(
     private readonly options: Pick<ResolvedOptions, 'heartbeat' | 'disconnectInactiveClients'>,
     private readonly disconnect: (client: RegisteredClient, code: number, reason: string) => void,
+    private readonly failed: Failed,
   ) {}
 
   start(): void {
@@ -44,10 +46,20 @@ export class Heartbeat {
     if (heartbeat) {
       const stepMs = Math.min(100, Math.max(10, Math.min(heartbeat.pingIntervalMs, heartbeat.pongTimeoutMs) / 20));
       this.#sweptAt = monotonicMs();
-      this.#timers.push(setInterval(() => this.#sweep(heartbeat, stepMs), stepMs).unref());
+      this.#timers.push(
+        setInterval(
+          this.#guarded(() => this.#sweep(heartbeat, stepMs)),
+          stepMs,
+        ).unref(),
+      );
     }
     if (idle.enabled) {
-      this.#timers.push(setInterval(() => this.#closeIdle(idle.inactiveTime), idle.intervalCheckTime).unref());
+      this.#timers.push(
+        setInterval(
+          this.#guarded(() => this.#closeIdle(idle.inactiveTime)),
+          idle.intervalCheckTime,
+        ).unref(),
+      );
     }
   }
 
@@ -77,6 +89,10 @@ export class Heartbeat {
     pulse.pingDueAt = pulse.pingSentAt + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE * Math.random());
     pulse.pingSentAt = 0;
     pulse.wasPaused = false;
+  }
+
+  #guarded(work: () => void): () => void {
+    return guarded('the heartbeat', this.failed, work);
   }
 
   get #intervalMs(): number {

@@ -34,10 +34,12 @@ import type { JoinRequest } from '../routing/join-rooms.js';
 import { addSystemRoutes } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
 import { disconnectUserHere, obeyEvent } from './bus-events.js';
+import { guarded } from '../guarded.js';
 import { ClientList } from './client-list.js';
 import { WebSocketClientManager } from './client-manager.js';
 import type { Connection } from './connection.js';
-import { Connections, cutAfterGrace } from './connections.js';
+import { cutAfterGrace } from './closing.js';
+import { Connections } from './connections.js';
 import { LocalDelivery } from './delivery.js';
 import { ErrorReport } from './error-report.js';
 import { FirstMessages } from './first-messages.js';
@@ -214,10 +216,13 @@ export class WebSocketServer {
     };
     const writeFailed = (error: unknown): void => failed(error, 'writing to a socket');
     this.#flusher = new Flusher(backpressure, delivery.flushGapMs, closeSlow, writeFailed);
-    this.#timeouts = new TimeoutQueue(messages.handlerTimeoutMs, (call) =>
-      this.#connections.get(call.ws)?.expire(call),
+    this.#timeouts = new TimeoutQueue(
+      messages.handlerTimeoutMs,
+      guarded('a timeout', failed, (call: RouteCall) => this.#connections.get(call.ws)?.expire(call)),
     );
-    this.#heartbeat = new Heartbeat(this.options, (...closing) => this.#connections.disconnect(...closing));
+    const disconnect = (...closing: Parameters<Connections['disconnect']>): void =>
+      this.#connections.disconnect(...closing);
+    this.#heartbeat = new Heartbeat(this.options, disconnect, failed);
     const shared = {
       options: this.options,
       messages,
