@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import type { WebSocketOptions } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { RawPeer } from '../support/raw-peer.js';
 
@@ -26,7 +25,7 @@ describe('an offer of compression', () => {
     [true, 'x-other', undefined],
     [false, `${DEFLATE}; server_max_window_bits=10`, undefined],
   ])('with %j: %s is answered with %s', async (perMessageDeflate, offer, accepted) => {
-    running = await startApp({ options: { messages: { perMessageDeflate } } as WebSocketOptions });
+    running = await startApp({ options: { messages: { perMessageDeflate } } });
     const peer = await RawPeer.handshake(running.port, { headers: { 'Sec-WebSocket-Extensions': offer } });
     expect(peer.answer?.status).toBe(101);
     expect(/^Sec-WebSocket-Extensions: (.*)\r?$/im.exec(peer.answer?.headers ?? '')?.[1]?.trim()).toBe(accepted);
