@@ -8,10 +8,21 @@ export type { AuthOptions, JwtOptions } from './auth/auth-options.js';
 export { type AuthenticatedUser, AuthenticationError, type WebSocketAuthenticator } from './auth/identity.js';
 export type { Origins } from './auth/origins.js';
 export { redactUrl, tokenOf, type TokenPlaces, type TokenSource } from './auth/tokens.js';
-export type { ClientState, WebSocketClientEvents } from './client/client-events.js';
+export type {
+  ClientEventListener,
+  ClientEventName,
+  ClientState,
+  WebSocketClientEvents,
+} from './client/client-events.js';
 export type { ReconnectOptions, RequestOptions } from './client/client-options.js';
 export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
-export { BadFrameError, HandshakeRefusedError, StreamOverflowError } from './client/client-errors.js';
+export {
+  BadFrameError,
+  MessageTooLargeError,
+  ReportsLeftOutError,
+  StreamOverflowError,
+} from './client/client-errors.js';
+export { HandshakeRefusedError } from './client/handshake-refused-error.js';
 export type { BusCounters, BusState } from './cluster/bus.js';
 export type { RedisInstanceLike, RedisSettings, RedisSource } from './cluster/redis-source.js';
 export { ClientId, ConnectedClient, StreamSignal } from './decorators/connected-client.js';

@@ -4,6 +4,8 @@
  */
 export interface SocketLike {
   readonly readyState: number;
+  /** Bytes that were sent here and have not left yet. */
+  readonly bufferedAmount: number;
   binaryType: string;
   addEventListener(type: SocketEventName, listener: (event: object) => void): void;
   removeEventListener(type: SocketEventName, listener: (event: object) => void): void;

@@ -32,9 +32,10 @@ export type CloseAdvice = 'stop' | 'back-off' | 'reconnect-now' | 'reconnect';
 
 export function adviceOf(code: number): CloseAdvice {
   if (code >= 4000 && code <= 4099) return 'stop';
-  if (code === 1003 || code === 1007 || code === 1008 || code === 1009) return 'back-off';
+  if (code === 1003 || code === 1007 || code === 1008) return 'back-off';
   if (code === 1013 || (code >= 4100 && code <= 4199)) return 'back-off';
-  if (code >= 4200 && code <= 4299) return 'reconnect-now';
+  // 1012: this node goes, and another may be there already.
+  if (code === CloseCode.Restarting || (code >= 4200 && code <= 4299)) return 'reconnect-now';
   return 'reconnect';
 }
 
@@ -72,14 +73,22 @@ const USUAL_REASONS: Readonly<Record<number, string>> = {
 /** @returns undefined without a code: such a close has no room for a reason */
 export const usualReason = (code: number | undefined): string | undefined =>
   code === undefined ? undefined : (USUAL_REASONS[code] ?? 'closed by the server');
+/** How many bytes a text has as UTF-8. */
+export function utf8Length(text: string): number {
+  let bytes = 0;
+  for (const character of text) {
+    const point = character.codePointAt(0) ?? 0;
+    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}
 
 /** A close reason holds at most 123 bytes (RFC 6455 section 5.5): cut at a character, never inside one. */
 export function fitReason(reason: string): string {
   let bytes = 0;
   let end = 0;
   for (const character of reason) {
-    const point = character.codePointAt(0) ?? 0;
-    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    bytes += utf8Length(character);
     if (bytes > 123) return reason.slice(0, end);
     end += character.length;
   }

@@ -18,7 +18,7 @@ export type DecodedFrame =
   | { kind: 'bad'; reason: string; id: RequestId | undefined; isAnswer: boolean };
 
 /** @default 32: deeper JSON is refused, so that no handler recurses over it. */
-const MAX_DEPTH = 32;
+export const MAX_DEPTH = 32;
 /** No deeper, whatever is asked for: the check recurses itself, and so does whatever writes JSON. */
 export const DEEPEST = 1_000;
 

@@ -20,6 +20,9 @@ describe('client options', () => {
       pingIntervalMs: 25_000,
       pongTimeoutMs: 10_000,
       maxStreamBuffer: 1_024,
+      maxHeldBytes: 1_048_576,
+      maxUnsentBytes: 4_194_304,
+      maxErrorReports: 100,
       events: {},
     });
   });

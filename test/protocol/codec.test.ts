@@ -76,7 +76,14 @@ describe('frames', () => {
   });
 
   it('keep the id of a bad frame that has a good one', () => {
-    expect(decodeFrame('{"type":"","action":"b","id":7}')).toMatchObject({ kind: 'bad', id: 7 });
+    expect(decodeFrame('{"type":"","action":"b","id":7}')).toMatchObject({ kind: 'bad', id: 7, isAnswer: false });
+    for (const frame of [
+      '{"type":"","action":"b","id":7,"response":1}',
+      '{"type":"a","action":"b","id":7,"done":true,"x":{"__proto__":1}}',
+      '{"type":"error","action":"message","id":7,"data":{"__proto__":1}}',
+    ]) {
+      expect(decodeFrame(frame)).toMatchObject({ kind: 'bad', id: 7, isAnswer: true });
+    }
   });
 
   it('read an error frame of any shape', () => {
@@ -135,7 +142,8 @@ describe('names', () => {
 describe('close codes', () => {
   it('say what to do', () => {
     const codes = [CloseCode.Kicked, CloseCode.SlowConsumer, CloseCode.TokenExpired, CloseCode.Restarting, 1006, 1013];
-    expect(codes.map(adviceOf)).toEqual(['stop', 'back-off', 'reconnect-now', 'reconnect', 'reconnect', 'back-off']);
+    const advice = ['stop', 'back-off', 'reconnect-now', 'reconnect-now', 'reconnect', 'back-off', 'reconnect'];
+    expect([...codes, CloseCode.TooBig].map(adviceOf)).toEqual(advice);
   });
 
   it('can be sent unless the RFC keeps them', () => {
