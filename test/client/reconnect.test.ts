@@ -318,7 +318,7 @@ describe('L6: rooms', () => {
     const { client } = await connect(server);
     const { joinRoom } = await client.connected.take();
     joinRoom({ roomName: 'lobby', username: 'Ada' });
-    joinRoom({ roomName: 'not a room' });
+    joinRoom({ roomName: 'not a room ' });
     expect((await client.errors.take()).error).toMatchObject({ code: 'ROOM_NAME_INVALID' });
     await client.request('system', 'ping');
     expect([...client.rooms]).toEqual(['lobby']);
