@@ -76,7 +76,7 @@ export const DEFAULTS = {
     drainTimeoutMs: 10_000,
     processMaxBufferedBytes: 268_435_456,
   },
-  delivery: { flushGapMs: 0 },
+  delivery: { flushGapMs: 0, maxBusBytes: 67_108_864 },
   drain: { spreadMs: 5_000, terminateAfterMs: 10_000 },
 };
 
@@ -324,6 +324,7 @@ const RULES: Record<string, Rule> = {
     (value) => Number.isFinite(value) && (value as number) >= 0 && (value as number) <= 1_000,
     'a number of milliseconds from 0 to 1000',
   ],
+  'delivery.maxBusBytes': [positive, 'a whole number of bytes above 0'],
   debug: [isObject, 'an object'],
   'debug.printRoutes': [isFlag, 'true or false'],
   rooms: [isObject, 'an object'],

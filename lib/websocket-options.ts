@@ -299,6 +299,11 @@ export interface WebSocketOptions {
      * work where single messages come fast. 0 writes at the end of each turn of the event loop. @default 0
      */
     flushGapMs?: number;
+    /**
+     * Bytes of messages that may wait for Redis, of this process: a burst waits its turn for up to 5 s. Above it a message isn't
+     * handed over: the promise of `WebSocketService` rejects, and `status.counters.unpublished` counts it. @default 67_108_864
+     */
+    maxBusBytes?: number;
   };
   /** How `stop()` and the application's shutdown close sockets. */
   drain?: {

@@ -1,3 +1,4 @@
+import { writeJson } from './json-form.js';
 import type { ErrorFrameData, RequestId } from './message.js';
 import { isRequestId, isRouteName } from './names.js';
 
@@ -52,13 +53,12 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
 }
 
 /**
- * Writes one frame.
- * @throws {TypeError} when the value has no JSON form (a cycle, a BigInt, a function, `undefined`).
+ * Writes one frame, or a part of one.
+ * @param path names the value in the error @default '' for a whole frame
+ * @throws {NoJsonFormError} when the value has no JSON form, or would arrive as something else
  */
-export function encodeFrame(frame: unknown): string {
-  const text = JSON.stringify(frame) as string | undefined;
-  if (text === undefined) throw new TypeError('The message has no JSON form.');
-  return text;
+export function encodeFrame(frame: unknown, path = ''): string {
+  return writeJson(frame, path);
 }
 
 /**
@@ -70,7 +70,7 @@ export function encodeReply(
   response: unknown,
   more = false,
 ): string {
-  return `${replyHead(to)},"response":${encodeFrame(response ?? null)}${more ? ',"more":true}' : '}'}`;
+  return `${replyHead(to)},"response":${encodeFrame(response ?? null, 'response')}${more ? ',"more":true}' : '}'}`;
 }
 
 /** Writes the end of a stream. */

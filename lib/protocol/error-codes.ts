@@ -22,6 +22,7 @@ export const ErrorCode = {
   OverCapacity: 'OVER_CAPACITY',
   ShuttingDown: 'SHUTTING_DOWN',
   ConnectionLimit: 'CONNECTION_LIMIT',
+  UnknownOrder: 'UNKNOWN_ORDER',
   Internal: 'INTERNAL',
 } as const;
 

@@ -1,3 +1,5 @@
+import { isWellFormed } from './text.js';
+
 const ROUTE_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 // Not by what Unicode has assigned: a browser and a server may know different versions of it. Two of the invisible characters
 // belong to words and to emoji (U+200C, U+200D); braces would place a channel within a Redis Cluster.
@@ -18,6 +20,10 @@ export const isRouteName = (value: unknown): value is string => typeof value ===
  */
 export const isRoomName = (value: unknown): value is string =>
   typeof value === 'string' && value.length <= LONGEST_ROOM_NAME && ROOM_NAME.test(value);
+
+/** True for a legal user id: a text of whole characters that isn't empty, or a finite number. */
+export const isUserId = (value: unknown): value is string | number =>
+  typeof value === 'string' ? value !== '' && isWellFormed(value) : Number.isFinite(value);
 
 /** True for a legal request id: a string of 1–64 characters or a safe integer. */
 export const isRequestId = (value: unknown): value is string | number =>

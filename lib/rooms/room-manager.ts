@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { RoomLimitError, RoomNameInvalidError } from '../errors.js';
+import { keepable } from '../json-value.js';
 import { isRoomName } from '../protocol/names.js';
 
 /** Told of every change, after it happened. */
@@ -50,7 +51,7 @@ export class WebSocketRoomManager {
    * Puts a client into a room; a no-op when it is in already, or when it is no longer connected.
    * @param params.user data of the user, kept with the client unless it authenticated
    * @param params.broadcast whether to push the client list. @default true
-   * @throws {RoomNameInvalidError} @throws {RoomLimitError}
+   * @throws {RoomNameInvalidError} @throws {RoomLimitError} @throws {NotSerializableError} for a user without a JSON form
    */
   addClientToRoom({
     clientId,
@@ -64,6 +65,7 @@ export class WebSocketRoomManager {
     broadcast?: boolean;
   }): void {
     this.checkJoin({ clientId, roomName });
+    if (user !== undefined) keepable(user, 'user'); // what would be refused later is refused before the first change
     if (this.isClientInRoom({ clientId, roomName }) || !this.#isConnected(clientId)) return;
     if (this.#single) this.#leaveAll(clientId, 'moved');
 

@@ -1,5 +1,6 @@
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { ClientNotFoundError, PeerError } from '../errors.js';
+import { keepable } from '../json-value.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { ResolvedOptions } from '../resolve-options.js';
@@ -41,7 +42,8 @@ export class Membership {
   async join(client: ConnectedClient, request: JoinRequest, asked?: Asked): Promise<JoinRequest> {
     const { rooms, followed } = this.host;
     const { clientId } = client;
-    const { roomName, username, userType } = request;
+    const { roomName } = request;
+    const { username, userType } = keepable({ username: request.username, userType: request.userType }, 'joinRoom');
     const room = { kind: 'room', name: roomName } as const;
     rooms.checkJoin({ clientId, roomName });
     const user = await this.#userNamedBy(client, request);
@@ -80,7 +82,7 @@ export class Membership {
     if (!load) return { userId, payload: {} };
     const payload = await load(userId);
     if (!payload) throw new PeerError(ErrorCode.NotFound, 'There is no such user.');
-    return { userId, payload };
+    return { userId, payload: keepable(payload, 'users.load: payload') };
   }
 }
 

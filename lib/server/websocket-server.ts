@@ -6,7 +6,9 @@ import { Authentication, readToken } from '../auth/authentication.js';
 import type { WebSocketAuthenticator } from '../auth/identity.js';
 import { chooseProtocol, redactData } from '../auth/tokens.js';
 import type { BusCounters, BusState } from '../cluster/bus.js';
-import { Cluster, type Order, PRESENCE } from '../cluster/cluster.js';
+import { Cluster } from '../cluster/cluster.js';
+import type { Order } from '../cluster/orders.js';
+import { PRESENCE } from '../cluster/presence-events.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { ClientNotFoundError, InvalidOptionsError, InvalidStateError, PeerError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
@@ -33,7 +35,7 @@ import { Router } from '../routing/router.js';
 import type { JoinRequest } from '../routing/join-rooms.js';
 import { addSystemRoutes } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
-import { disconnectUserHere, obeyEvent } from './bus-events.js';
+import { obeyEvent } from './bus-events.js';
 import { guarded } from '../guarded.js';
 import { ClientList } from './client-list.js';
 import { WebSocketClientManager } from './client-manager.js';
@@ -53,6 +55,7 @@ import { Presence } from './presence.js';
 import { Refusals } from './refusals.js';
 import type { RegisteredClient } from './registered-client.js';
 import { guardReceivers } from './receiver-guard.js';
+import { type Sender, ServerSender } from './sender.js';
 import { ServerSocket } from './server-socket.js';
 import { Subscribers } from './subscribers.js';
 import { TimeoutQueue } from './timeout-queue.js';
@@ -126,6 +129,8 @@ export class WebSocketServer {
   readonly clientManager: WebSocketClientManager;
   readonly roomManager: WebSocketRoomManager;
   readonly options: ResolvedOptions;
+  /** What `WebSocketService` sends with: the methods of this server, with promises that settle with Redis's answer. */
+  readonly sender: Sender;
   /** What the application bound to `PXL_REDIS`, `PXL_QUEUE_MANAGER` and `PXL_DATABASE`. Known after `load()`. */
   resources: Resources = NO_RESOURCES;
   readonly #logger = new Logger(WebSocketServer.name);
@@ -206,10 +211,11 @@ export class WebSocketServer {
       event: (channel, message) => this.#event(channel, message),
       obey: (order) => this.#obey(order),
       stateChanged: () => undefined,
-      failed: (error) => failed(error, 'the cluster'),
+      failed: (error, place = 'the cluster') => failed(error, place),
       describe: (error) => describeError(error),
     });
     this.#outgoing = new Outgoing(this.#local, this.#cluster, backpressure.policy);
+    this.sender = new ServerSender(this.#outgoing, this.#cluster, this.clientManager);
     const closeSlow = ({ ws }: { ws: WebSocket }): void => {
       const client = this.#connections.get(ws)?.client;
       if (client) this.#connections.disconnect(client, CloseCode.SlowConsumer, 'too slow');
@@ -463,8 +469,7 @@ export class WebSocketServer {
 
   /** Raises an event of any channel for the subscribers of every node. @throws {NotSerializableError} */
   publish({ channel, data }: { channel: string; data: unknown }): void {
-    encode(data); // before anything is raised, and whoever listens
-    this.#cluster.emit(channel, data);
+    void this.sender.emit(channel, data);
   }
 
   /** Sends to every client of this process. Scope: this node. @throws {NotSerializableError} */
@@ -512,8 +517,7 @@ export class WebSocketServer {
    * @param reason cut to the 123 bytes a close frame has room for
    */
   disconnectUser(userId: string | number, code: number = CloseCode.Kicked, reason = ''): void {
-    disconnectUserHere(this.clientManager, userId, { code, reason });
-    this.#cluster.emit(Event.DisconnectUser, { userId, code, reason });
+    void this.sender.disconnectUser(userId, code, reason);
   }
 
   /** @param params.userType only those of this `userType` */
@@ -547,7 +551,7 @@ export class WebSocketServer {
    * arrival. @throws {InvalidMessageError} @throws {NotSerializableError}
    */
   send(audience: Audience, message: WebSocketMessage, options?: SendOptions): void {
-    this.#outgoing.send(audience, message, options);
+    void this.#outgoing.send(audience, message, options);
   }
 
   /** For `PxlWsAdapter`: Nest's own gateways on our path become routes, and another listener shares the upgrades. */

@@ -106,7 +106,7 @@ describe('channels', () => {
     fc.assert(
       fc.property(
         id.filter((name) => !name.startsWith('$')),
-        (name) => expect(channels.meaningOf(channels.event(name))).toEqual({ kind: 'event', name }),
+        (name) => expect(channels.meaningOf(channels.plain(name) as string)).toEqual({ kind: 'plain', name }),
       ),
     );
     expect(channels.meaningOf(channels.all)).toEqual({ kind: 'delivery', audience: { kind: 'all' } });
@@ -124,7 +124,7 @@ describe('channels', () => {
 
   it('of another prefix are foreign', () => {
     const other = new Channels('two');
-    for (const channel of [other.all, other.node('n'), other.event('WebSocket:Custom'), 'app:on', '']) {
+    for (const channel of [other.all, other.node('n'), other.events, `two:WebSocket:Custom`, 'app:on', '']) {
       expect(channels.meaningOf(channel)).toEqual({ kind: 'foreign' });
     }
   });
