@@ -109,7 +109,7 @@ export class UpgradeGate {
   }
 
   async #decide(request: UpgradeRequest, socket: Duplex, head: Buffer): Promise<void> {
-    await undefined; // every other listener for this upgrade has been called by then
+    await Promise.resolve(); // every other listener for this upgrade has been called by then
     if (!this.#isOurs(socket)) return;
     if (socket.destroyed || socket.writableEnded) return this.#pending.get(socket)?.interfered();
     const refusal = this.#isStopping ? STOPPING : this.#check(request, socket);

@@ -48,7 +48,7 @@ describe('beside other listeners for upgrades', () => {
     return socket;
   };
   const echoing = (server: WS): WS => {
-    server.on('connection', (socket) => socket.on('message', (data) => socket.send(String(data))));
+    server.on('connection', (socket) => socket.on('message', (data) => socket.send((data as Buffer).toString())));
     others.push(server);
     return server;
   };
@@ -130,7 +130,7 @@ describe('beside other listeners for upgrades', () => {
         scope.get(
           '/fast',
           { websocket: true } as never,
-          ((socket: WebSocket) => socket.on('message', (data) => socket.send(String(data)))) as never,
+          ((socket: WebSocket) => socket.on('message', (data) => socket.send((data as Buffer).toString()))) as never,
         );
         done();
       });
