@@ -87,8 +87,8 @@ export class NotPublishedError extends PxlWebSocketError {
 /** A message whose `type` or `action` breaks the rules for names. */
 export class InvalidMessageError extends PxlWebSocketError {
   readonly code = 'INVALID_MESSAGE';
-  constructor() {
-    super('A message needs a "type" and an "action" of 1–64 characters of A–Z a–z 0–9 _ . - each.');
+  constructor(message = 'A message needs a "type" and an "action" of 1–64 characters of A–Z a–z 0–9 _ . - each.') {
+    super(message);
   }
 }
 

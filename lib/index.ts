@@ -27,7 +27,8 @@ export type { BusCounters, BusState } from './cluster/bus.js';
 export type { RedisInstanceLike, RedisSettings, RedisSource } from './cluster/redis-source.js';
 export { ClientId, ConnectedClient, StreamSignal } from './decorators/connected-client.js';
 export { ConnectionParam } from './decorators/connection-param.js';
-export { WsGateway, WsRoute, type WsRouteOptions } from './decorators/ws-route.js';
+export { WsGateway, type WsGatewayOptions, WsRoute, type WsRouteOptions } from './decorators/ws-route.js';
+export { SkipGlobalGuards } from './decorators/skip-global-guards.js';
 export { type ChannelMatcher, WsSubscribe, type WsSubscribeOptions } from './decorators/ws-subscribe.js';
 export * from './errors.js';
 export { adviceOf, type CloseAdvice, CloseCode } from './protocol/close-codes.js';
@@ -53,6 +54,16 @@ export { WebSocketUpgrade } from './routing/upgrade-context.js';
 export { WebSocketClientManager } from './server/client-manager.js';
 export type { Disconnection } from './server/connections.js';
 export { type RemoteClient, type ServerState, type ServerStatus, WebSocketServer } from './server/websocket-server.js';
+export {
+  getWebSocketClientManagerToken,
+  getWebSocketRoomManagerToken,
+  getWebSocketServerToken,
+  getWebSocketServiceToken,
+  InjectWebSocketClientManager,
+  InjectWebSocketRoomManager,
+  InjectWebSocketServer,
+  InjectWebSocketService,
+} from './server-tokens.js';
 export {
   getWebSocketClientToken,
   InjectWebSocketClient,

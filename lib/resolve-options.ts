@@ -29,6 +29,7 @@ export const DEFAULTS = {
     handshakesPerIp: false as false | Rate,
     firstMessageTimeoutMs: false as false | number,
   },
+  routes: { globalGuards: true },
   rooms: {
     clientCanJoinMultipleRooms: true,
     maxPerClient: 100,
@@ -95,6 +96,7 @@ export interface ResolvedOptions {
   /** Only for `type: 'client'`. */
   url: string;
   printRoutes: boolean;
+  routes: { globalGuards: boolean };
   redis: WebSocketOptions['redis'];
   prefix: string;
   registry: 'replicated' | 'local';
@@ -136,6 +138,7 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     path,
     url: clientUrl(given, path),
     printRoutes: given.debug?.printRoutes ?? false,
+    routes: merge(DEFAULTS.routes, given.routes),
     redis: given.redis,
     prefix: given.prefix ?? DEFAULTS.prefix,
     registry: given.registry ?? DEFAULTS.registry,
@@ -327,6 +330,11 @@ const RULES: Record<string, Rule> = {
   'delivery.maxBusBytes': [positive, 'a whole number of bytes above 0'],
   debug: [isObject, 'an object'],
   'debug.printRoutes': [isFlag, 'true or false'],
+  routes: [
+    (value) => isObject(value) && !Array.isArray(value),
+    'an object, { globalGuards }. A list of routes is gone: put @WsRoute(type, action) on a method of any provider',
+  ],
+  'routes.globalGuards': [isFlag, 'true or false'],
   rooms: [isObject, 'an object'],
   'rooms.clientCanJoinMultipleRooms': [isFlag, 'true or false'],
   'rooms.maxPerClient': [positive, 'a whole number above 0'],
@@ -448,7 +456,7 @@ function checkFields(prefix: string, section: object, flaws: string[]): void {
     const name = prefix + field;
     check(name, value, flaws);
     const hasFields = Object.keys(RULES).some((rule) => rule.startsWith(`${name}.`));
-    if (hasFields && isObject(value)) checkFields(`${name}.`, value as object, flaws);
+    if (hasFields && isObject(value) && !Array.isArray(value)) checkFields(`${name}.`, value as object, flaws);
   }
 }
 

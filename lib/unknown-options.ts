@@ -3,7 +3,7 @@ import { nearestName } from './protocol/nearest-name.js';
 /** Options that are written in the belief that they do something, and what to write instead. */
 const REMEDIES: Record<string, string> = {
   controllersDirectory: 'is gone: put @WsRoute(type, action) on a method of any provider',
-  routes: 'is gone: put @WsRoute(type, action) on a method of any provider',
+  name: 'is not an option here: write it in forRoot({ name }), or beside useFactory in forRootAsync({ name, useFactory })',
   subscriberHandlers:
     'is gone: put @WsSubscribe(channel) on a method of any provider, or give "subscriberEventHandler"',
   'rooms.enabled':

@@ -112,8 +112,15 @@ export interface WebSocketOptions {
    */
   registry?: 'replicated' | 'local';
   debug?: {
-    /** Log the route table at start. @default false */
+    /** Log where each route is declared, those of the protocol included. @default false */
     printRoutes?: boolean;
+  };
+  routes?: {
+    /**
+     * False: the guards of the whole application (`APP_GUARD`, `useGlobalGuards()`) don't run around routes, because they are
+     * made for HTTP. `@SkipGlobalGuards()` says the same of one class or method. @default true
+     */
+    globalGuards?: boolean;
   };
   rooms?: {
     /** False: joining a room leaves the one before. @default true */

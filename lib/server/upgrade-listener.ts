@@ -2,6 +2,7 @@ import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { PathPattern } from '../protocol/path-pattern.js';
 import type { IdleSockets } from './idle-sockets.js';
+import { checkSiblings, markListener, patternOf, patternsOn } from './sibling-paths.js';
 import type { UpgradeGate } from './upgrade.js';
 import { Neighbours } from './neighbours.js';
 import { notHere } from './refusal.js';
@@ -21,11 +22,17 @@ export class UpgradeListener {
     private readonly refusals: Refusals,
   ) {
     this.#neighbours = new Neighbours(path.path);
+    markListener(this.#onUpgrade, path);
   }
 
   /** Another listener that can say whether a path is its own. */
   know(listener: unknown, ownsPath: (path: string) => boolean): void {
     this.#known.set(listener, ownsPath);
+  }
+
+  /** @throws {InvalidStateError} when another server of ours takes the same path of the HTTP server */
+  check(httpServer: HttpServer): void {
+    checkSiblings(httpServer, this.path);
   }
 
   attach(httpServer: HttpServer, gate: UpgradeGate, idle: IdleSockets): void {
@@ -64,6 +71,8 @@ export class UpgradeListener {
 
   /** A path that another listener names in full is its own, though ours, with a parameter, would fit. */
   #isElsewhere(path: string): boolean {
+    const siblings = this.#attached && !this.path.isExact ? patternsOn(this.#attached.httpServer) : [];
+    if (siblings.some((sibling) => sibling.isExact && sibling.matches(path))) return true;
     for (const [listener, ownsPath] of this.#known) {
       if (ownsPath(path) && this.#attached?.httpServer.listeners('upgrade').includes(listener as () => void))
         return true;
@@ -74,8 +83,10 @@ export class UpgradeListener {
   /** True when every listener is known and none of them takes the path: nobody would ever answer. */
   #isUnowned(path: string): boolean {
     const listeners = this.#attached?.httpServer.listeners('upgrade') ?? [];
+    if (listeners.find((listener) => patternOf(listener)) !== this.#onUpgrade) return false; // the first of ours answers
     return listeners.every((listener) => {
-      if (listener === this.#onUpgrade) return true;
+      const sibling = patternOf(listener);
+      if (sibling) return !sibling.matches(path);
       const owns = this.#known.get(listener);
       return owns !== undefined && !owns(path);
     });

@@ -290,6 +290,14 @@ export class WebSocketServer {
     return this.roomManager.rooms;
   }
 
+  /**
+   * The sockets of this node, for code that was written for the server of `ws`: `server.clients.forEach((ws) => ws.send(text))`.
+   * A copy, made at each call. What is sent so is no message of the protocol unless it is written as one.
+   */
+  get clients(): Set<WebSocket> {
+    return new Set([...this.#connections.open].map(({ ws }) => ws));
+  }
+
   /** True from `start()` until `stop()` is called: what a readiness probe asks. */
   get isRunning(): boolean {
     return this.#running !== undefined && this.#stopping === undefined;
@@ -353,13 +361,14 @@ export class WebSocketServer {
     }
     this.#hooks.push(...(found?.hooks ?? []));
     for (const hook of this.#hooks) await hook.afterInit?.(this);
+    for (const line of this.#router.mapped(path)) this.#logger.log(line);
     if (printRoutes) this.#logger.log(`Routes of ${path}:\n${this.#router.print().join('\n')}`);
   }
 
   /**
    * Accepts connections on an HTTP server: the one given, or the Nest application's own.
    * @returns the `ws` library's server
-   * @throws {InvalidStateError} before `load()`, or when there is no HTTP server
+   * @throws {InvalidStateError} before `load()`, without an HTTP server, or when another server takes its path there
    */
   async start(on: { fastifyServer?: { server: HttpServer }; httpServer?: HttpServer } = {}): Promise<{ server: WS }> {
     if (!this.#isLoaded)
@@ -379,6 +388,7 @@ export class WebSocketServer {
         'There is no HTTP server to listen on. Call start({ fastifyServer }) or start({ httpServer }).',
       );
     }
+    this.#listener.check(httpServer);
     const wss = new WS({
       noServer: true,
       WebSocket: ServerSocket,

@@ -140,13 +140,6 @@ describe('PxlWebSocketModule', () => {
     }
   });
 
-  it('says what to do when there is no HTTP server', async () => {
-    @Module({ imports: [PxlWebSocketModule.forRoot()] })
-    class AppModule {}
-    const app = NestFactory.createApplicationContext(AppModule, { logger: false, abortOnError: false });
-    await expect(app).rejects.toThrow('There is no HTTP server to listen on. Call start({ fastifyServer })');
-  });
-
   it('fails at start-up when two handlers claim one route, naming both places', async () => {
     @WsGateway('chat')
     class First {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { Catch, type INestApplication, UseFilters } from '@nestjs/common';
+import { Catch, type INestApplication, Logger, UseFilters } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
 import { WsException } from '@nestjs/websockets';
 import { concat, NEVER, Observable, of } from 'rxjs';
 import type { WebSocket } from 'ws';
@@ -76,6 +77,8 @@ const scenarios = {
   },
   'endless-hooks': {},
   throttled: { trustProxy: 1 },
+  'throttled-routes': {},
+  'throttled-routes-left-out': { routes: { globalGuards: false } },
   'failing-callbacks': {
     events: {
       onConnected: () => undefined,
@@ -304,13 +307,24 @@ process.on('message', (question: ChildQuestion) => {
 });
 
 // CommonJS that requires Nest's ES modules: Node does that, Jest on Node 20 doesn't.
-const throttler = scenario === 'throttled' ? await import('@nestjs/throttler') : undefined;
+const throttler = scenario.startsWith('throttled') ? await import('@nestjs/throttler') : undefined;
+const isThrottledAtConnect = scenario === 'throttled';
+if (throttler && !isThrottledAtConnect) {
+  const warn = (text: unknown): unknown => process.stderr.write(`${String(text)}\n`);
+  Logger.overrideLogger({ log: () => undefined, error: () => undefined, warn });
+}
 
 running = await startApp({
-  providers: [TestGateway],
+  providers: [
+    TestGateway,
+    ...(throttler && !isThrottledAtConnect ? [{ provide: APP_GUARD, useClass: throttler.ThrottlerGuard }] : []),
+  ],
   imports: throttler ? [throttler.ThrottlerModule.forRoot([{ ttl: 60_000, limit: 2 }])] : [],
-  options: { ...scenarios[scenario], ...(throttler && { connect: { guards: [throttler.ThrottlerGuard] } }) },
-  keepsLogger: scenario === 'no-on-error',
+  options: {
+    ...scenarios[scenario],
+    ...(throttler && isThrottledAtConnect && { connect: { guards: [throttler.ThrottlerGuard] } }),
+  },
+  keepsLogger: scenario === 'no-on-error' || scenario.startsWith('throttled-'),
   configure: (app: INestApplication) => {
     app.enableShutdownHooks();
     if (scenario === 'short-headers-timeout') {
