@@ -150,7 +150,7 @@ export class NestPipeline {
     options: WrapOptions = OWN,
     contextId?: { id: number },
     inquirerId?: string,
-  ): (call: RouteCall) => unknown {
+  ): (call: RouteCall, data?: unknown) => unknown {
     const method = (instance as Record<string, AnyFunction>)[methodName] as AnyFunction;
     this.#found = {};
     this.#options = options;
@@ -167,9 +167,9 @@ export class NestPipeline {
       'ws',
     ) as AnyFunction;
     const params = paramsOfBare(this.#found);
-    if (!params) return (call) => run(call.ws, call.data, call, `${call.type}/${call.action}`);
+    if (!params) return (call, data = call.data) => run(call.ws, data, call, `${call.type}/${call.action}`);
     const take: Take = options.isStock ? (call, result) => call.take(withoutMessages(result, call)) : takeAll;
-    return (call) => callBare(instance, method, params, take, call);
+    return (call, data = call.data) => callBare(instance, method, params, take, call, data);
   }
 
   #passedOver(failure: unknown, pattern: string): void {
@@ -195,12 +195,19 @@ type Take = (call: RouteCall, result: unknown) => unknown;
 const takeAll: Take = (call, result) => call.take(result);
 
 /** Without guards, pipes, interceptors and filters nothing need be awaited: the handler is called where the message came in. */
-function callBare(instance: object, method: AnyFunction, params: Param[], take: Take, call: RouteCall): unknown {
+function callBare(
+  instance: object,
+  method: AnyFunction,
+  params: Param[],
+  take: Take,
+  call: RouteCall,
+  data: unknown,
+): unknown {
   const pattern = `${call.type}/${call.action}`;
   const args: unknown[] = [];
   let isWaiting = false;
   for (const { index, extractValue } of params) {
-    const value = extractValue(call.ws, call.data, call, pattern);
+    const value = extractValue(call.ws, data, call, pattern);
     args[index] = value;
     isWaiting ||= isPromise(value);
   }

@@ -29,7 +29,7 @@ export class RouteCall implements RoutedCall {
   isStream = false;
   /** What it streams from has not let go of everything yet: of a generator `return()` has not settled. */
   runs = false;
-  /** What came with the message; gone once its handler has it. */
+  /** What came with the message. Gone when the handler has been called: it is to be read in that turn. */
   data: unknown;
   /** Of the queue that ends it when it takes too long. */
   deadline = 0;

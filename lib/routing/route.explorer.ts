@@ -138,12 +138,13 @@ export class RouteExplorer {
     const isStatic = wrapper.isDependencyTreeStatic();
     if (isStatic && !areScoped) return this.#pipeline.wrap(wrapper.instance as object, methodName, options);
     return async (call: RouteCall) => {
+      const { data } = call;
       const contextId = this.#contextOf(call);
       if (areScoped) await this.#scoped.make(contextId);
       const instance: object = isStatic
         ? (wrapper.instance as object)
         : await this.#moduleRef.resolve(wrapper.token as never, contextId, { strict: false });
-      return this.#pipeline.wrap(instance, methodName, options, contextId, wrapper.id)(call);
+      return this.#pipeline.wrap(instance, methodName, options, contextId, wrapper.id)(call, data);
     };
   }
 

@@ -181,6 +181,7 @@ export class Calls implements RoutePeer {
   }
 
   #wait(call: RouteCall, result: PromiseLike<unknown>): void {
+    call.data = undefined; // the handler has it, and keeps it if it likes
     if (!call.isStream && !this.#isOver) {
       call.slot = (this.#running ??= []).push(call) - 1;
       this.host.timeouts.add(call);

@@ -10,7 +10,7 @@ import { Cluster } from '../cluster/cluster.js';
 import type { Order } from '../cluster/orders.js';
 import { PRESENCE } from '../cluster/presence-events.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { ClientNotFoundError, InvalidOptionsError, InvalidStateError, PeerError } from '../errors.js';
+import { ClientNotFoundError, InvalidOptionsError, InvalidStateError, PeerError, RemoteError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { FindInstance } from '../find-instance.js';
@@ -24,6 +24,7 @@ import { MessageLimits } from '../limits/message-limits.js';
 import type { Audience, BackpressureOptions } from '../protocol/delivery.js';
 import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import { isA } from '../protocol/thrown.js';
 import { PathPattern } from '../protocol/path-pattern.js';
 import { DEFAULTS, type ResolvedOptions, resolveOptions } from '../resolve-options.js';
 import { NO_RESOURCES, type Resources } from '../resources.js';
@@ -180,7 +181,7 @@ export class WebSocketServer {
     this.#listener = new UpgradeListener(this.#path, this.#refusals);
     this.#connectionLimits = new ConnectionLimits(this.options.limits, (userId) => this.#connectionsOf(userId));
     const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
-    const listChanged = (event?: string): void => this.#clientList?.changed(event);
+    const listChanged = (event?: string, isWanted?: boolean): void => this.#clientList?.changed(event, isWanted);
     this.#subscribers = new Subscribers(failed);
     this.#presence = new Presence(() => shared);
     this.roomManager = new WebSocketRoomManager({
@@ -191,6 +192,7 @@ export class WebSocketServer {
     this.clientManager = new WebSocketClientManager({
       roomsOf: (clientId) => this.roomManager.getClientRooms({ clientId }),
       publicFields: clientList.publicFields,
+      isPublicRoom: (roomName) => !rooms.protectedPrefixes.some((prefix) => roomName.startsWith(prefix)),
       send: (clientId, message, options) => this.send({ kind: 'clients', clientIds: [clientId] }, message, options),
       listener: this.#presence,
     });
@@ -200,6 +202,8 @@ export class WebSocketServer {
       failed,
     });
     this.#local = new LocalDelivery({
+      limits: backpressure,
+      dropped: () => this.#flusher.counters.dropped++,
       wanted: (interest) => followed.keep(interest),
       unwanted: (interest) => followed.release(interest),
     });
@@ -212,7 +216,8 @@ export class WebSocketServer {
       obey: (order) => this.#obey(order),
       stateChanged: () => undefined,
       failed: (error, place = 'the cluster') => failed(error, place),
-      describe: (error) => describeError(error),
+      // What a client of this node answered is no error of this node's own.
+      describe: (error) => (isA(error, RemoteError) ? answerOf(error) : describeError(error)),
     });
     this.#outgoing = new Outgoing(this.#local, this.#cluster, backpressure.policy);
     this.sender = new ServerSender(this.#outgoing, this.#cluster, this.clientManager);
@@ -275,9 +280,8 @@ export class WebSocketServer {
       failed,
     });
     if (clientList.enabled) {
-      const push = (message: unknown): number =>
-        this.#outgoing.toThisNode({ kind: 'all' }, message, { conflateKey: 'system/clientList' });
-      this.#clientList = new ClientList(clientList, this.clientManager, push);
+      const receivers = () => this.#local.admitted();
+      this.#clientList = new ClientList(clientList, { clients: this.clientManager, receivers, failed });
     }
   }
 
@@ -709,6 +713,7 @@ export class WebSocketServer {
     this.#clientList?.stop();
     this.#timeouts.stop();
     this.#flusher.stop();
+    this.#report.flush();
     wss.close();
     await this.#cluster.stop();
     this.clientManager.cleanup();
@@ -728,6 +733,12 @@ export class WebSocketServer {
     this.#report.contain(`subscribers of ${channel}`, () => this.#subscribers.dispatch(event));
   }
 }
+
+const answerOf = ({ code, message, details }: RemoteError): { code: string; error: string; details?: unknown } => ({
+  code,
+  error: message,
+  details,
+});
 
 const sendOptions = ({
   excludeClientId,

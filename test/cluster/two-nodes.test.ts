@@ -71,6 +71,10 @@ describeWithRedis('two nodes on one Redis', () => {
     const { id } = await ada.next('quiz', 'question');
     ada.sendRaw(JSON.stringify({ type: 'quiz', action: 'question', id, response: 'yes' }));
     expect(await asked).toBe('yes');
+    const refused = client?.request('quiz', 'question', 2);
+    const second = await ada.next('quiz', 'question');
+    ada.sendRaw(`{"type":"quiz","action":"question","id":${second.id},"response":{"__proto__":1}}`);
+    await expect(refused).rejects.toMatchObject({ name: 'RemoteError', code: 'BAD_FRAME' });
     two.clients.updateClient({ clientId: ada.clientId, key: 'mood', data: 'good' });
     await until(() => one.clients.getClient({ clientId: ada.clientId })?.['mood'] === 'good');
     two.server.leaveRoom({ clientId: ada.clientId, roomName: 'red' });
