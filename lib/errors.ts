@@ -111,7 +111,10 @@ export class UnknownRouteError extends PeerError {
 
 export class RoomNameInvalidError extends PeerError {
   constructor() {
-    super(ErrorCode.RoomNameInvalid, 'A room name has 1–128 characters of A–Z a–z 0–9 : _ . @ / -');
+    super(
+      ErrorCode.RoomNameInvalid,
+      'A room name has 1–128 printable characters, without { and }, and no space at its ends.',
+    );
   }
 }
 

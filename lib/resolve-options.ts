@@ -156,7 +156,7 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     auth: given.auth && merge(DEFAULTS.auth, given.auth),
     connect: merge(DEFAULTS.connect, given.connect),
     origins: given.origins ?? [],
-    messages: merge(DEFAULTS.messages, given.messages),
+    messages: resolveMessages(given.messages),
     heartbeat: given.heartbeat === false ? false : merge(DEFAULTS.heartbeat, given.heartbeat),
     clientList: merge(DEFAULTS.clientList, given.clientList),
     backpressure: resolveBackpressure(given.backpressure),
@@ -172,6 +172,20 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
 function resolveLimits(given: WebSocketOptions['limits']): ResolvedOptions['limits'] {
   const messages = given?.messages === false ? false : merge(DEFAULTS.limits.messages, given?.messages);
   return { ...merge(DEFAULTS.limits, { ...given, messages: undefined }), messages };
+}
+
+/**
+ * One larger message must be possible in as small parts as before: fragments of 512 bytes, segments of 256 (those of TCP have 536
+ * or more). A client that sends in parts of 4 KiB would meet these limits long before `maxPayload`.
+ */
+function resolveMessages(given: WebSocketOptions['messages']): ResolvedOptions['messages'] {
+  const merged = merge(DEFAULTS.messages, given);
+  const { maxPayload, maxFragments, maxBufferedChunks } = merged;
+  return {
+    ...merged,
+    maxFragments: given?.maxFragments ?? Math.max(maxFragments, Math.ceil(maxPayload / 512)),
+    maxBufferedChunks: given?.maxBufferedChunks ?? Math.max(maxBufferedChunks, Math.ceil(maxPayload / 256)),
+  };
 }
 
 function resolveBackpressure(given: WebSocketOptions['backpressure']): ResolvedOptions['backpressure'] {

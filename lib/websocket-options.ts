@@ -228,9 +228,9 @@ export interface WebSocketOptions {
   messages?: {
     /** Bytes of one message; more closes with 1009. @default 65_536 */
     maxPayload?: number;
-    /** Fragments of one message; more close with 1008. @default 128 */
+    /** Fragments of one message; more close with 1008. @default 128, or a 512th of `maxPayload` where that is more */
     maxFragments?: number;
-    /** Pieces in which a frame that isn't whole yet may have arrived; more close with 1008. @default 4096 */
+    /** Pieces in which a frame that isn't whole yet may have arrived; more close with 1008. @default 4096, or a 256th of `maxPayload` where that is more */
     maxBufferedChunks?: number;
     /**
      * Compression of messages, with the options of `ws`: costs memory and time of every connection, and the frame of a

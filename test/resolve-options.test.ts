@@ -115,6 +115,16 @@ describe('options', () => {
     expect(resolveOptions({ backpressure: { maxBufferedBytes: 1e9 } }).backpressure.volatileBytes).toBe(262_144);
     expect(resolveOptions({ drain: { spreadMs: 500, terminateAfterMs: 500 } }).drain.spreadMs).toBe(500);
   });
+
+  it('of fragments and pieces follow maxPayload where they are not given', () => {
+    const limitsOf = (messages: object): unknown[] => {
+      const { maxFragments, maxBufferedChunks } = resolveOptions({ messages }).messages;
+      return [maxFragments, maxBufferedChunks];
+    };
+    expect(limitsOf({ maxPayload: 2 ** 24 })).toEqual([32_768, 65_536]);
+    expect(limitsOf({ maxPayload: 1_000 })).toEqual([128, 4_096]);
+    expect(limitsOf({ maxPayload: 2 ** 24, maxFragments: 9, maxBufferedChunks: 8 })).toEqual([9, 8]);
+  });
 });
 
 function flawsOf(options: WebSocketOptions): string {

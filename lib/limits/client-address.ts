@@ -63,7 +63,8 @@ export function addressGroup(address: string): string {
   return `${groups.slice(0, 4).join(':')}::/64`;
 }
 
-const ownAddress = ({ socket }: IncomingMessage): string | undefined => plain(socket.remoteAddress);
+// A request that was made up, as @fastify/websocket's injectWS() does, has no socket.
+const ownAddress = ({ socket }: Partial<IncomingMessage>): string | undefined => plain(socket?.remoteAddress);
 
 /** A dual-stack socket writes IPv4 as `::ffff:192.0.2.1`, a proxy may write it as `::ffff:c000:201`; some add the port. */
 function plain(address: string | undefined): string | undefined {

@@ -50,7 +50,7 @@ export class GlobalGuards {
   #name(guard: CanActivate, context: ExecutionContext, failure: unknown): void {
     if (this.#named.has(guard)) return;
     this.#named.add(guard);
-    const outcome = failure === undefined ? '' : ` It failed: ${errorOf(failure).message}`;
+    const outcome = failure === undefined ? '' : ` It failed (${errorOf(failure).message}).`;
     this.#logger.warn(
       `${nameOf(guard)}, a guard of the whole application, is made for HTTP, but it runs around WebSocket messages, too ` +
         `(${context.switchToWs().getPattern()}).${outcome} Leave it out there with the option "routes: { globalGuards: false }" ` +

@@ -1,6 +1,6 @@
 /**
  * In place of Nest's own store of what it read of a method. Nest 11 keeps it by the names of class and method, so two classes of
- * one name, or one method that is called in two ways, would share their parameters.
+ * one name would share their parameters. A method that is called in two ways needs two stores.
  */
 export class MethodMetadata {
   readonly #ofClass = new WeakMap<object, Map<string, unknown>>();

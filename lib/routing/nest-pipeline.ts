@@ -139,6 +139,7 @@ export class NestPipeline {
       },
     }) as ExternalContextCreator;
     this.#stockCreator = Object.create(this.#creator, {
+      handlerMetadataStorage: { value: new MethodMetadata() },
       interceptorsConsumer: { value: streaming(internals.interceptorsConsumer, withoutMessages) },
     }) as ExternalContextCreator;
   }
@@ -177,7 +178,7 @@ export class NestPipeline {
     if (this.#filterFailures.size >= MAX_FAILURES_LOGGED || this.#filterFailures.has(message)) return;
     this.#filterFailures.add(message);
     this.#logger.warn(
-      `An exception filter failed on the message ${pattern}, and the error is answered without it: ${message} ` +
+      `An exception filter failed on the message ${pattern}, and the error is answered without it (${message}). ` +
         `A filter made for HTTP should begin with: if (host.getType() !== 'http') return;`,
     );
   }

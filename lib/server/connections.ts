@@ -5,7 +5,7 @@ import { Expiry } from '../auth/expiry.js';
 import type { Identity } from '../auth/identity.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { guarded } from '../guarded.js';
-import { CloseCode, fitReason } from '../protocol/close-codes.js';
+import { CloseCode, fitReason, usualReason } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { WebSocketRoomManager } from '../rooms/room-manager.js';
@@ -165,12 +165,13 @@ export class Connections {
   }
 
   /** Closes a socket and forgets its client at once, however long the peer takes to answer. */
-  disconnect(client: RegisteredClient, code: number, reason: string): void {
+  disconnect(client: RegisteredClient, code: number, given: string): void {
+    const reason = fitReason(given || (usualReason(code) ?? ''));
     const ws = client.ws;
     const connection = ws ? this.get(ws) : undefined;
     // One that is closing already, too: a peer that says goodbye and never reads would keep what waits for it.
     if (ws && ws.readyState !== ws.CLOSED) {
-      ws.close(code, fitReason(reason));
+      ws.close(code, reason);
       cutAfterGrace(ws);
       if (!isHeardAfter(code)) ws.pause();
       else if (connection?.isPaused) ws.resume(); // its answer to the close frame would never be read

@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import { usualReason } from '../protocol/close-codes.js';
 import { type FilterAwareSocket, isOverheard } from '../routing/overheard.js';
 import type { Connection } from './connection.js';
 import type { Outbox, SentCallback } from './outbox.js';
@@ -42,9 +43,10 @@ export class ServerSocket extends WebSocket implements FilterAwareSocket {
     super.pong(...args);
   }
 
-  override close(...args: Parameters<WebSocket['close']>): void {
+  /** `ws` itself closes by way of this method, too, and gives no reason when a message breaks a rule or a limit. */
+  override close(code?: number, reason?: string | Buffer): void {
     this.outbox?.flush();
-    super.close(...args);
+    super.close(code, reason === undefined || reason === '' ? usualReason(code) : reason);
   }
 
   toJSON(): undefined {

@@ -4,6 +4,7 @@ import type { PathPattern } from '../protocol/path-pattern.js';
 import type { IdleSockets } from './idle-sockets.js';
 import { checkSiblings, markListener, patternOf, patternsOn } from './sibling-paths.js';
 import type { UpgradeGate } from './upgrade.js';
+import { Neighbours } from './neighbours.js';
 import { notHere } from './refusal.js';
 import type { Refusals } from './refusals.js';
 import { pathOf } from './upgrade-path.js';
@@ -14,10 +15,13 @@ export class UpgradeListener {
   readonly #known = new Map<unknown, (path: string) => boolean>();
   #attached: { httpServer: HttpServer; gate: UpgradeGate; idle: IdleSockets } | undefined;
 
+  readonly #neighbours: Neighbours;
+
   constructor(
     private readonly path: PathPattern,
     private readonly refusals: Refusals,
   ) {
+    this.#neighbours = new Neighbours(path.path);
     markListener(this.#onUpgrade, path);
   }
 
@@ -34,6 +38,7 @@ export class UpgradeListener {
   attach(httpServer: HttpServer, gate: UpgradeGate, idle: IdleSockets): void {
     this.#attached = { httpServer, gate, idle };
     httpServer.on('upgrade', this.#onUpgrade);
+    this.#neighbours.attach(httpServer);
   }
 
   /**
@@ -46,14 +51,16 @@ export class UpgradeListener {
 
   detach(): void {
     this.#attached?.httpServer.off('upgrade', this.#onUpgrade);
+    this.#neighbours.detach();
     this.#attached = undefined;
   }
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    this.#attached?.idle.upgraded(request);
+    this.#attached?.idle.upgraded(socket);
     const path = pathOf(request);
-    if (this.path.matches(path) && !this.#isElsewhere(path)) this.#attached?.gate.handle(request, socket, head);
-    else if (this.#isUnowned(path)) this.#refuseUnowned(request, socket);
+    if (this.path.matches(path) && !this.#isElsewhere(path)) {
+      this.#attached?.gate.handle(request, socket, head, () => this.#neighbours.interfered());
+    } else if (this.#isUnowned(path)) this.#refuseUnowned(request, socket);
   };
 
   /** Nobody else listens for upgrades, so nobody else will answer this one. */

@@ -14,6 +14,7 @@ import type { ResolvedOptions } from '../resolve-options.js';
 import type { ConnectPipeline, Denial } from '../routing/connect-pipeline.js';
 import { describeError } from '../routing/error-frame.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
+import { declineUnfit } from './extension-offers.js';
 import { pathOf, takeAbsoluteForm } from './upgrade-path.js';
 import { GIVEN_UP, inTime } from './in-time.js';
 import { badHandshake, NOBODY, Refusal, refusalOf, refusalOfDenial, STOPPING, TOO_SLOW } from './refusal.js';
@@ -29,7 +30,7 @@ export type Admitted = Identity | null | typeof AWAITED;
 const BEHIND_A_PROXY = 'Behind a proxy set "trustProxy", or all of its clients have one address.';
 
 export interface UpgradeHost {
-  readonly options: Pick<ResolvedOptions, 'host' | 'origins' | 'auth' | 'connect' | 'maxConnections'>;
+  readonly options: Pick<ResolvedOptions, 'host' | 'origins' | 'auth' | 'connect' | 'maxConnections' | 'messages'>;
   readonly path: PathPattern;
   readonly limits: ConnectionLimits;
   readonly refusals: Refusals;
@@ -45,9 +46,17 @@ export interface UpgradeHost {
   failed(error: unknown, place: string): void;
 }
 
+/** A handshake under way. */
+interface Pending {
+  readonly request: IncomingMessage;
+  /** When it came: more would be somebody else's. */
+  readonly bytesWritten: number | undefined;
+  readonly interfered: () => void;
+}
+
 /** Decides about the upgrade requests of our path. */
 export class UpgradeGate {
-  readonly #pending = new Map<Duplex, IncomingMessage>();
+  readonly #pending = new Map<Duplex, Pending>();
   readonly #origins: OriginCheck;
   #isStopping = false;
 
@@ -61,38 +70,58 @@ export class UpgradeGate {
     );
   }
 
-  /** A listener for the HTTP server's `upgrade` event. Never throws, never rejects. */
-  readonly handle = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+  /**
+   * For the HTTP server's `upgrade` event. Never throws, never rejects.
+   * @param interfered hears that another listener took the socket, or ended it
+   */
+  handle(request: IncomingMessage, socket: Duplex, head: Buffer, interfered: () => void): void {
     // Node removes its own listener at the upgrade: without one, a reset would end the process.
     socket.on('error', () => socket.destroy());
-    this.#pending.set(socket, request);
+    this.#pending.set(socket, { request, bytesWritten: bytesWrittenTo(socket), interfered });
     socket.once('close', () => this.#pending.delete(socket));
     this.#decide(request as UpgradeRequest, socket, head).catch((error: unknown) => {
       this.host.failed(error, 'the upgrade');
-      this.#refuse(request, socket, new Refusal(500, ErrorCode.Internal, 'Something went wrong on the server.'));
+      this.#refuse(socket, new Refusal(500, ErrorCode.Internal, 'Something went wrong on the server.'));
     });
-  };
+  }
 
   /** Ends every handshake that is still under way, and refuses those to come. */
   stop(): void {
     this.#isStopping = true;
-    for (const [socket, request] of this.#pending) this.#refuse(request, socket, STOPPING);
+    for (const socket of this.#pending.keys()) this.#refuse(socket, STOPPING);
   }
 
-  #refuse(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
-    this.host.refusals.refuse(request, socket, refusal);
+  #refuse(socket: Duplex, refusal: Refusal): void {
+    const pending = this.#pending.get(socket);
+    if (!pending || !this.#isOurs(socket)) return;
+    this.#pending.delete(socket);
+    this.host.refusals.refuse(pending.request, socket, refusal);
+  }
+
+  /** What another listener has answered is no longer ours to answer, nor to cut. */
+  #isOurs(socket: Duplex): boolean {
+    const pending = this.#pending.get(socket);
+    if (!pending) return false;
+    if (bytesWrittenTo(socket) === pending.bytesWritten && socket.listenerCount('data') === 0) return true;
+    this.#pending.delete(socket);
+    pending.interfered();
+    return false;
   }
 
   async #decide(request: UpgradeRequest, socket: Duplex, head: Buffer): Promise<void> {
+    await Promise.resolve(); // every other listener for this upgrade has been called by then
+    if (!this.#isOurs(socket)) return;
+    if (socket.destroyed || socket.writableEnded) return this.#pending.get(socket)?.interfered();
     const refusal = this.#isStopping ? STOPPING : this.#check(request, socket);
-    if (refusal) return this.#refuse(request, socket, refusal);
+    if (refusal) return this.#refuse(socket, refusal);
     const identified = await this.#authenticate(request, socket);
     const admitted = identified instanceof Refusal ? identified : await this.#guard(request, socket, identified);
-    if (socket.destroyed || socket.writableEnded) return;
-    if (admitted instanceof Refusal) return this.#refuse(request, socket, admitted);
+    if (socket.destroyed || socket.writableEnded || !this.#isOurs(socket)) return;
+    if (admitted instanceof Refusal) return this.#refuse(socket, admitted);
     const late = this.#checkCapacity() ?? this.#checkUser(admitted);
-    if (late) return this.#refuse(request, socket, late);
+    if (late) return this.#refuse(socket, late);
     if (this.host.authentication() ?? this.host.guards()) request.url = redactUrl(request.url ?? ''); // hooks may log it
+    declineUnfit(request, this.host.options.messages.perMessageDeflate);
     socket.cork(); // the answer to the upgrade and the greeting are one write
     this.wss.handleUpgrade(request, socket, head, (ws) => {
       this.#pending.delete(socket);
@@ -249,3 +278,6 @@ export class UpgradeGate {
     }
   }
 }
+
+/** Of an HTTP socket; what an answer before this request took counts, too. */
+const bytesWrittenTo = (socket: Duplex & { bytesWritten?: number }): number | undefined => socket.bytesWritten;

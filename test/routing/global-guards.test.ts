@@ -106,7 +106,7 @@ describe('guards of the whole application that are made for HTTP', () => {
     const [hint, ...more] = log.of('warn [WebSocketServer]');
     expect(more).toEqual([]);
     expect(hint).toContain('Jwt, a guard of the whole application, is made for HTTP');
-    expect(hint).toContain('(guarded/ask). It failed: ');
+    expect(hint).toContain('(guarded/ask). It failed (');
     expect(hint).toContain('"routes: { globalGuards: false }"');
     expect(hint).toContain('@SkipGlobalGuards()');
   });

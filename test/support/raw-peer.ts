@@ -182,6 +182,14 @@ export class RawPeer {
     return close && (close.payload.length >= 2 ? close.payload.readUInt16BE(0) : 1005);
   }
 
+  /** What the server's close frame says. */
+  get closeReason(): string | undefined {
+    return this.frames
+      .find(({ opcode }) => opcode === 8)
+      ?.payload.subarray(2)
+      .toString();
+  }
+
   async until(isTrue: () => boolean, waitMs = WAIT_MS): Promise<void> {
     const deadline = Date.now() + waitMs;
     while (!isTrue()) {
