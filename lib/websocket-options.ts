@@ -1,4 +1,6 @@
 import type { Type } from '@nestjs/common';
+import type { Agent } from 'node:http';
+import type { ConnectionOptions } from 'node:tls';
 import type { PerMessageDeflateOptions, WebSocket, WebSocketServer as WS } from 'ws';
 import type { AuthOptions } from './auth/auth-options.js';
 import type { Origins } from './auth/origins.js';
@@ -69,8 +71,17 @@ export interface WebSocketEvents {
    * `server.status.refused`, too, and one a minute of each code is logged.
    */
   onRefused?: (params: RefusedHandshake) => unknown;
-  /** Something failed that no caller could be told of. Without it, errors are logged. */
-  onError?: (params: { error: Error }) => unknown;
+  /**
+   * Something failed that no caller could be told of. Without it, errors are logged. Of one place at most 10 errors in 10 seconds
+   * are reported one by one.
+   */
+  onError?: (params: {
+    error: Error;
+    /** Where, e.g. the route `chat/send`, or `events.onMessage`. */
+    place: string;
+    /** How many errors of this place, before this one, were left out. 0 for nearly every error. */
+    leftOut: number;
+  }) => unknown;
 }
 
 /**
@@ -259,10 +270,15 @@ export interface WebSocketOptions {
   clientList?: {
     /** @default true */
     enabled?: boolean;
-    /** What others may see of a client. @default ['clientId', 'userId', 'username', 'userType', 'rooms'] */
+    /**
+     * What others may see of a client; of its rooms never those of `rooms.protectedPrefixes`.
+     * @default ['clientId', 'userId', 'username', 'userType', 'rooms']
+     */
     publicFields?: string[];
     /** Clients named in a push; with more only their count is sent. @default 200 */
     maxClients?: number;
+    /** Bytes of a push; where the list needs more, only the count is sent. @default 32_768 */
+    maxBytes?: number;
     /** Milliseconds between two pushes at least; longer when they are large. @default 250 */
     minIntervalMs?: number;
   };
@@ -330,6 +346,10 @@ export interface WebSocketOptions {
     headers?: Record<string, string>;
     /** Says who this application is, as `Authorization: Bearer`; a function is asked at every connect. */
     token?: Source<string | undefined>;
+    /** How a `wss:` connection is secured, as of `tls.connect()`. @default Node's */
+    tls?: ConnectionOptions;
+    /** Makes the TCP connections, e.g. through a proxy. @default none */
+    agent?: Agent;
     /** Milliseconds for `connectToServer()`. @default 10_000 */
     connectTimeoutMs?: number;
     /** False: don't come back after a lost connection. */

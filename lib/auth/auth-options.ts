@@ -16,7 +16,8 @@ export interface JwtOptions {
   publicKey?: string | JsonWebKey;
   /**
    * Where the identity provider publishes its keys. Fetched when needed, after a failure once a second at most; while it can't be,
-   * the answer is 503. Keys that can't be used are passed over and reported.
+   * the answer is 503. Keys that can't be used are passed over and reported; of the
+   * answer at most 256 KiB are read.
    */
   jwksUri?: string;
   /** The path of a file with a PEM, a JWK or a JWK Set; read at start, and again within a second of a change. */

@@ -4,6 +4,7 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import { keepable } from '../json-value.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import { isUserId } from '../protocol/names.js';
+import { isWellFormed } from '../protocol/text.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 
 /** What an authenticator returns: who it is, and until when that holds. */
@@ -55,9 +56,11 @@ const CODE_OF = {
  * Checks what an authenticator returned: a user without an id would count as authenticated and be nobody.
  * The payload is kept in its JSON form, here as on every other node.
  * @throws {TypeError} the authenticator's own mistake @throws {NotSerializableError} for a payload without a JSON form
- * @throws {AuthenticationError} when it has expired already
+ * @throws {AuthenticationError} when it has expired already, or for an id with half a character: others would read another one
  */
 export function identityOf({ userId, payload, expiresAt }: AuthenticatedUser, place: string): Identity {
+  if (typeof userId === 'string' && !isWellFormed(userId))
+    throw new AuthenticationError(401, 'The user id has half a character in it (a lone surrogate).');
   if (!isUserId(userId)) {
     throw new TypeError(`${place} must return { userId, payload } with a text or a number for userId, or null.`);
   }

@@ -1,9 +1,10 @@
-import { ConnectionError, NotSerializableError, RemoteError } from '../errors.js';
+import { ConnectionError, RemoteError } from '../errors.js';
 import { CloseCode, fitReason, utf8Length } from '../protocol/close-codes.js';
-import { decodeFrame, encodeFrame, MAX_DEPTH } from '../protocol/codec.js';
+import { decodeFrame, MAX_DEPTH } from '../protocol/codec.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { BadFrameError, MessageTooLargeError, messageOf } from './client-errors.js';
+import { encode } from './encode.js';
 import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
 import { PendingRequests } from './pending-requests.js';
@@ -236,14 +237,6 @@ const skipped = (reason: string): BadFrameError =>
   );
 
 const short = (text: string): string => text.slice(0, MAX_REPORTED_CHARACTERS);
-
-function encode(frame: unknown): string {
-  try {
-    return encodeFrame(frame);
-  } catch (error) {
-    throw new NotSerializableError(error);
-  }
-}
 
 function decodeText(data: unknown): string | undefined {
   if (typeof data === 'string') return data;

@@ -9,7 +9,8 @@ export interface SocketLike {
   binaryType: string;
   addEventListener(type: SocketEventName, listener: (event: object) => void): void;
   removeEventListener(type: SocketEventName, listener: (event: object) => void): void;
-  send(data: string | Uint8Array<ArrayBuffer>): void;
+  // TypeScript before 5.7 has no Uint8Array<ArrayBuffer>, which is what this is since.
+  send(data: string | ReturnType<TextEncoder['encode']>): void;
   close(code?: number, reason?: string): void;
 }
 

@@ -43,11 +43,17 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
   constructor(options: NodeWebSocketClientOptions) {
     super(options);
     const { headers = {}, maxPayload = 1_048_576, tls, agent } = options;
+    const flaws: string[] = [];
     if (!Number.isSafeInteger(maxPayload) || maxPayload < 1) {
-      throw new InvalidOptionsError([
-        'maxPayload is not a whole number of bytes of at least 1. Leave it out for 1 MiB.',
-      ]);
+      flaws.push('maxPayload is not a whole number of bytes of at least 1. Leave it out for 1 MiB.');
     }
+    if (tls !== undefined && typeof tls !== 'object') {
+      flaws.push('tls is not an object. Write e.g. tls: { ca }, as for tls.connect().');
+    }
+    if (agent !== undefined && typeof agent !== 'object') {
+      flaws.push('agent is not an http.Agent. Give an instance, or leave it out.');
+    }
+    if (flaws.length > 0) throw new InvalidOptionsError(flaws);
     this.#headers = headers;
     this.#maxPayload = maxPayload;
     this.#transport = { ...tls, ...(agent && { agent }) };

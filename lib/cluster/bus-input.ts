@@ -7,7 +7,7 @@ import type { WebSocketUser } from '../protocol/message.js';
 import type { ClientRecord } from './replica.js';
 
 /** Deeper than any value that enters here, and far from where writing JSON runs out of stack. */
-export const MAX_BUS_DEPTH = 1_000;
+const MAX_BUS_DEPTH = 1_000;
 /** A node that makes 100,000 changes a second gets there in 89 years; above it no number is one more than another. */
 const MAX_VERSION = 2 ** 48;
 

@@ -1,6 +1,8 @@
-import { RoomForbiddenError, RoomNameInvalidError } from '../errors.js';
+import { PeerError, RoomForbiddenError, RoomNameInvalidError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { isRoomName } from '../protocol/names.js';
+import { isWellFormed } from '../protocol/text.js';
 import { type Asked, joinRooms, type JoinReply, type JoinRequest, readRooms } from './join-rooms.js';
 import type { AuthorizeJoin } from './room-authorizer.js';
 import type { RouteCall } from './route-call.js';
@@ -76,9 +78,16 @@ function readRoom(data: unknown): Record<string, unknown> & { roomName: string }
   return given as Record<string, unknown> & { roomName: string };
 }
 
-/** Fields of the wrong type are left out, as if they had not been sent. */
+/**
+ * Fields of the wrong type are left out, as if they had not been sent.
+ * @throws {PeerError} BAD_REQUEST for half a character: two names would be one for others
+ */
 function readJoin(data: unknown): JoinRequest {
   const { roomName, username, userType, userId } = readRoom(data);
+  for (const [field, value] of Object.entries({ username, userType, userId })) {
+    if (typeof value === 'string' && !isWellFormed(value))
+      throw new PeerError(ErrorCode.BadRequest, `"${field}" has half a character in it (a lone surrogate).`);
+  }
   return {
     roomName,
     ...(isShortText(username) ? { username } : {}),

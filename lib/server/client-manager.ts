@@ -15,8 +15,8 @@ export interface ClientListener {
   disconnect?(client: RegisteredClient, code: number, reason: string): void;
   /** The same for a client that isn't known here. */
   disconnectUnknown?(clientId: string, code: number, reason: string): void;
-  /** The public client list may have changed. */
-  listChanged?(event?: string): void;
+  /** The public client list may have changed. `isWanted`: it is to be pushed in any case. */
+  listChanged?(event?: string, isWanted?: boolean): void;
 }
 
 export interface ClientManagerOptions extends Partial<ClientSurroundings> {
@@ -27,6 +27,7 @@ export interface ClientManagerOptions extends Partial<ClientSurroundings> {
 const ALONE: ClientSurroundings = {
   roomsOf: () => [],
   publicFields: ['clientId'],
+  isPublicRoom: () => true,
   send: (clientId) => {
     throw new ClientNotFoundError(clientId);
   },
@@ -156,7 +157,7 @@ export class WebSocketClientManager {
    * @param event what happened, told to the clients. @default 'updated'
    */
   broadcastClientList(event = 'updated'): void {
-    this.#listener.listChanged?.(event);
+    this.#listener.listChanged?.(event, true);
   }
 
   /** Forgets every client without closing a socket. */

@@ -16,6 +16,7 @@ import type { JoinRoom } from '../websocket-options.js';
 import type { WebSocketClientManager } from './client-manager.js';
 import { cutAfterGrace, isHeardAfter } from './closing.js';
 import { Connection, type ConnectionHost } from './connection.js';
+import type { LocalDelivery } from './delivery.js';
 import type { Flusher } from './flusher.js';
 import { greetingOf } from './greeting.js';
 import type { Heartbeat } from './heartbeat.js';
@@ -46,6 +47,9 @@ export interface ConnectionsHost extends Omit<ConnectionHost, 'disconnect' | 'qu
   readonly flusher: Flusher;
   readonly hooks: readonly GatewayHooks[];
   readonly heartbeat: Heartbeat;
+  readonly local: LocalDelivery;
+  /** The public client list may have changed. */
+  listChanged(event?: string): void;
   joinRoom(params: Parameters<JoinRoom>[0] & { ws: WebSocket }): Promise<boolean>;
   newClientId(): string;
   /** The cluster may know of the client. Resolves when messages for its user arrive here. */
@@ -210,12 +214,20 @@ export class Connections {
       const joinRoom: JoinRoom = (params) => this.host.joinRoom({ ws, ...params });
       await events.onConnected?.({ ws, clientId, request, params: client.params, joinRoom });
       for (const hook of this.host.hooks) await hook.handleConnection?.(ws, request);
-      connection.ready();
+      this.#admit(connection);
     } catch (error) {
       const { isMeantForPeer, error: sentence, code } = describeError(error);
       if (!isMeantForPeer) this.host.failed(error, 'a connection hook');
       this.disconnect(client, CLOSE_CODE_OF.get(code) ?? CloseCode.Internal, sentence);
     }
+  }
+
+  /** From here on it is one of those that broadcasts are for. */
+  #admit(connection: Connection): void {
+    if (!this.open.has(connection)) return; // it left while its hooks were running
+    this.host.local.admit(connection.clientId);
+    this.host.listChanged('connected');
+    connection.ready();
   }
 
   /** Too much waits in all of them together: those with the most go. */

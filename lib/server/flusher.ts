@@ -135,6 +135,7 @@ export class Flusher {
     if (isLate) return;
     for (const outbox of this.#behind) {
       outbox.look();
+      if (outbox.owedBytes === 0) outbox.behindSince = now; // the limit is for what is owed, from when it is
       if (outbox.waitingBytes > 0 && now - outbox.behindSince > drainTimeoutMs) this.tooSlow(outbox);
     }
     if (this.#behind.size > 0) return;
@@ -155,7 +156,7 @@ export class Flusher {
 
   /** What was written since the socket fell behind doesn't count any more. */
   #recount(outbox: Outbox): void {
-    const bytes = Math.max(1, outbox.bufferedBytes);
+    const bytes = Math.max(1, outbox.owedBytes);
     this.waitingBytes += bytes - outbox.waitingBytes;
     outbox.waitingBytes = bytes;
   }

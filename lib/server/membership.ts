@@ -3,6 +3,7 @@ import { ClientNotFoundError, PeerError } from '../errors.js';
 import { keepable } from '../json-value.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
+import { isUserId } from '../protocol/names.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { WebSocketRoomManager } from '../rooms/room-manager.js';
 import type { Asked, JoinRequest } from '../routing/join-rooms.js';
@@ -78,6 +79,7 @@ export class Membership {
   }
 
   async #loadUser(userId: string | number): Promise<WebSocketUser> {
+    if (!isUserId(userId)) throw new PeerError(ErrorCode.BadRequest, '"userId" must be a text or a finite number.');
     const { load } = this.host.options.users;
     if (!load) return { userId, payload: {} };
     const payload = await load(userId);

@@ -40,6 +40,8 @@ export class Outbox {
   /** Nothing is written until the peer shows that it reads. */
   #isHeld = false;
   #wasOverBudget = false;
+  /** Of what waits, so much was offered: nobody is closed for it. */
+  #offeredBytes = 0;
   #awaitsDrain = false;
   /** `ws` keeps a queue of its own for compressed messages, and knows what it has begun: then all goes by way of it. */
   #isByWs: boolean;
@@ -61,6 +63,16 @@ export class Outbox {
     return this.queuedBytes + unsent + (this.#latest?.bytes ?? 0);
   }
 
+  /** Of that, what the limits are for. */
+  get owedBytes(): number {
+    return Math.max(0, this.bufferedBytes - this.#offeredBytes);
+  }
+
+  /** The same for a socket that is behind: at least 1 while anything waits. */
+  get behindBytes(): number {
+    return this.bufferedBytes === 0 ? 0 : Math.max(1, this.owedBytes);
+  }
+
   /** A message that others get, too. */
   push(message: OutgoingMessage): void {
     if (this.waitingBytes > 0 && this.#holdsBack(message)) return;
@@ -68,6 +80,18 @@ export class Outbox {
     const { frame } = message;
     this.#run = (this.#run ?? this.flusher.run).plus(frame);
     this.#queued(frame.length);
+  }
+
+  /**
+   * A message that nobody is closed for, such as the client list: taken only where nothing waits, so that at most one of them
+   * lies in front of what counts.
+   * @returns whether it was taken
+   */
+  offer(message: OutgoingMessage): boolean {
+    if (this.waitingBytes > 0 || this.bufferedBytes > this.queuedBytes) return false;
+    this.#offeredBytes = message.frame.length;
+    this.push(message);
+    return true;
   }
 
   /** A message for this client alone. */
@@ -94,7 +118,7 @@ export class Outbox {
     const { queuedBytes } = this;
     const frames = this.#takeFrames();
     if (this.ws.readyState !== this.ws.OPEN) return false;
-    if (this.waitingBytes > 0 && this.bufferedBytes + queuedBytes > this.flusher.limits.maxBufferedBytes) {
+    if (this.waitingBytes > 0 && this.owedBytes + queuedBytes > this.flusher.limits.maxBufferedBytes) {
       this.flusher.tooSlow(this);
       return true;
     }
@@ -129,7 +153,7 @@ export class Outbox {
 
   /** `ws` was given something, by us or by the application. What that comes to is seen at the end of the turn. */
   sentByWs(): void {
-    if (this.waitingBytes > 0 && this.bufferedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
+    if (this.waitingBytes > 0 && this.owedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
     else if (!this.isTouched) this.flusher.touch(this);
   }
 
@@ -198,12 +222,12 @@ export class Outbox {
   #hold(): void {
     this.#isHeld = true;
     if (this.waitingBytes === 0) this.behindSince = monotonicMs();
-    this.flusher.waits(this, this.bufferedBytes);
+    this.flusher.waits(this, this.behindBytes);
   }
 
   /** Over it once may be one large message, or this process was busy and hasn't read the pong yet. */
   #keepBudget(): void {
-    const isOverBudget = this.bufferedBytes > this.flusher.limits.maxBufferedBytes;
+    const isOverBudget = this.owedBytes > this.flusher.limits.maxBufferedBytes;
     if (isOverBudget && this.#wasOverBudget) return this.flusher.tooSlow(this);
     this.#wasOverBudget = isOverBudget;
   }
@@ -261,9 +285,8 @@ export class Outbox {
   /** It is sent when the socket has drained, unless a newer one takes its place. */
   #keepLatest(message: OutgoingMessage, key: string): void {
     if ((this.#latest ??= new LatestMessages()).put(key, message)) this.flusher.counters.conflated++;
-    const { bufferedBytes } = this;
-    if (bufferedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
-    else this.flusher.waits(this, bufferedBytes);
+    if (this.owedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
+    else this.flusher.waits(this, this.behindBytes);
   }
 
   /** `ws` doesn't say when its own queue is full: it is above the mark at which a socket would say so. */
@@ -273,8 +296,7 @@ export class Outbox {
 
   #lookBehind(): void {
     if (this.#isOver || !this.#isBehind) return;
-    const { bufferedBytes } = this;
-    if (bufferedBytes === 0) return; // much, but the operating system took it at once
+    if (this.bufferedBytes === 0) return; // much, but the operating system took it at once
     if (this.waitingBytes === 0) this.behindSince = monotonicMs();
     if (!this.#isByWs && !this.#awaitsDrain) {
       this.#awaitsDrain = true;
@@ -283,7 +305,7 @@ export class Outbox {
         this.#drained();
       });
     }
-    this.flusher.waits(this, bufferedBytes);
+    this.flusher.waits(this, this.behindBytes);
   }
 
   #drained(): void {
@@ -295,6 +317,7 @@ export class Outbox {
     const latest = this.#latest;
     const waiters = this.#waiters;
     this.#latest = this.#waiters = undefined;
+    this.#offeredBytes = 0;
     if (this.waitingBytes > 0) this.flusher.waits(this, 0);
     for (const resolve of waiters ?? []) resolve();
     for (const message of latest?.inOrder() ?? []) this.push(message);

@@ -19,7 +19,7 @@ export interface PresenceHost {
   /** A client of another node. */
   isElsewhere(clientId: string): boolean;
   sendTo(clientId: string, message: { type: string; action: string; data: unknown }): void;
-  listChanged(event?: string): void;
+  listChanged(event?: string, isWanted?: boolean): void;
   failed(error: unknown, place: string): void;
 }
 
@@ -124,8 +124,8 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
       this.#order(cluster.order({ op: 'disconnect', clientId, code, reason }), 'disconnectClient');
   }
 
-  listChanged(event?: string): void {
-    this.host().listChanged(event);
+  listChanged(event?: string, isWanted?: boolean): void {
+    this.host().listChanged(event, isWanted);
   }
 
   joined(clientId: string, roomName: string, user: unknown): void {

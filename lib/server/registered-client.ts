@@ -20,6 +20,8 @@ export interface ClientSurroundings {
   roomsOf(clientId: string): string[];
   /** What `client.toJSON()` and the public client list show. */
   readonly publicFields: readonly string[];
+  /** Whether others may see that a client is in this room. */
+  isPublicRoom(roomName: string): boolean;
   send(clientId: string, message: WebSocketMessage, options?: BackpressureOptions): void;
 }
 
@@ -103,14 +105,22 @@ export class RegisteredClient implements ConnectedClient {
     return { send: (message) => this.send(message, { volatile: true }) };
   }
 
-  /** The public fields: what `clientList.publicFields` allows and this client has. */
+  /** The public fields: what `clientList.publicFields` allows and this client has. They never name a protected room. */
   toJSON(): Record<string, unknown> {
     const shown: Record<string, unknown> = {};
     for (const field of this.#surroundings.publicFields) {
-      const value: unknown = field === 'userId' ? this.user?.userId : this[field];
+      const value = this.#publicValue(field);
       if (value !== undefined && value !== null) shown[field] = value;
     }
     return shown;
+  }
+
+  #publicValue(field: string): unknown {
+    const { isPublicRoom } = this.#surroundings;
+    if (field === 'userId') return this.user?.userId;
+    if (field === 'rooms') return this.rooms.filter(isPublicRoom);
+    if (field === 'roomName') return this.roomName !== null && isPublicRoom(this.roomName) ? this.roomName : null;
+    return this[field];
   }
 
   /**

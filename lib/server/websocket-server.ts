@@ -181,7 +181,7 @@ export class WebSocketServer {
     this.#listener = new UpgradeListener(this.#path, this.#refusals);
     this.#connectionLimits = new ConnectionLimits(this.options.limits, (userId) => this.#connectionsOf(userId));
     const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
-    const listChanged = (event?: string): void => this.#clientList?.changed(event);
+    const listChanged = (event?: string, isWanted?: boolean): void => this.#clientList?.changed(event, isWanted);
     this.#subscribers = new Subscribers(failed);
     this.#presence = new Presence(() => shared);
     this.roomManager = new WebSocketRoomManager({
@@ -192,6 +192,7 @@ export class WebSocketServer {
     this.clientManager = new WebSocketClientManager({
       roomsOf: (clientId) => this.roomManager.getClientRooms({ clientId }),
       publicFields: clientList.publicFields,
+      isPublicRoom: (roomName) => !rooms.protectedPrefixes.some((prefix) => roomName.startsWith(prefix)),
       send: (clientId, message, options) => this.send({ kind: 'clients', clientIds: [clientId] }, message, options),
       listener: this.#presence,
     });
@@ -201,6 +202,8 @@ export class WebSocketServer {
       failed,
     });
     this.#local = new LocalDelivery({
+      limits: backpressure,
+      dropped: () => this.#flusher.counters.dropped++,
       wanted: (interest) => followed.keep(interest),
       unwanted: (interest) => followed.release(interest),
     });
@@ -277,9 +280,8 @@ export class WebSocketServer {
       failed,
     });
     if (clientList.enabled) {
-      const push = (message: unknown): number =>
-        this.#outgoing.toThisNode({ kind: 'all' }, message, { conflateKey: 'system/clientList' });
-      this.#clientList = new ClientList(clientList, this.clientManager, push);
+      const receivers = () => this.#local.admitted();
+      this.#clientList = new ClientList(clientList, { clients: this.clientManager, receivers, failed });
     }
   }
 
@@ -711,6 +713,7 @@ export class WebSocketServer {
     this.#clientList?.stop();
     this.#timeouts.stop();
     this.#flusher.stop();
+    this.#report.flush();
     wss.close();
     await this.#cluster.stop();
     this.clientManager.cleanup();

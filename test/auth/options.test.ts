@@ -14,6 +14,7 @@ const file = (name: string, text: string): string => {
 };
 const pem = { type: 'spki', format: 'pem' } as const;
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+const strong = generateKeyPairSync('rsa', { modulusLength: 2_048 }).publicKey.export({ format: 'jwk' });
 const weak = generateKeyPairSync('rsa', { modulusLength: 1_024 });
 const rsaPem = rsa.publicKey.export(pem).toString();
 const privatePem = rsa.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
@@ -80,6 +81,9 @@ describe('who may connect, badly configured', () => {
     ['a private key', { jwt: { publicKey: privatePem } }, '"auth.jwt.publicKey" holds a private key'],
     ['a private JWK', { jwt: { publicKey: rsa.privateKey.export({ format: 'jwk' }) } }, 'holds a private key'],
     ['a weak key', { jwt: { publicKey: weak.publicKey.export(pem) } }, 'RSA key of 1024 bits'],
+    ...['AQ', 'Aw', 'AQAC', Buffer.alloc(33, 0xff).toString('base64url')].map(
+      (e) => [`the exponent ${e}`, { jwt: { publicKey: { ...strong, e } } }, 'weak public exponent'] as never,
+    ),
     ['a key for something else', { jwt: { publicKey: oddPem } }, 'signs no tokens (x25519)'],
     ['a secret as JWK', { jwt: { publicKey: { kty: 'oct', k: 'AAAA' } } }, 'give it as "auth.jwt.secret"'],
     ['a missing key file', { jwt: { keyFile: join(folder, 'missing') } }, '"auth.jwt.keyFile" can\'t be read (ENOENT)'],

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -69,7 +70,10 @@ describe('the README', () => {
   });
 
   it('names only scripts that exist, and links only to what is there', () => {
-    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object };
+    const { scripts, repository } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      scripts: object;
+      repository: { url: string };
+    };
     const named = [...readme.matchAll(/npm (?:run )?([a-z][a-z:-]*)/g)].map(([, script]) => script);
     for (const script of named) expect([...Object.keys(scripts), 'install', 'packages']).toContain(script);
     const headings = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
@@ -79,8 +83,11 @@ describe('the README', () => {
         .replaceAll(' ', '-'),
     );
     for (const [, anchor] of readme.matchAll(/\]\(#([^)]+)\)/g)) expect(headings).toContain(anchor);
-    for (const [, path = ''] of readme.matchAll(/\]\((?!http|#)([^)]+)\)/g)) {
-      expect(readFileSync(join(root, path)).length).toBeGreaterThan(0);
-    }
+    // npm shows the README with these pointing into the repository that package.json names.
+    const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).split('\n');
+    const paths = [...readme.matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)|(?:src|href)="(?!https?:|#)([^"#]+)/g)];
+    expect(paths.length).toBeGreaterThan(0);
+    for (const [, linked, written] of paths) expect(tracked).toContain(linked ?? written);
+    expect(repository.url).toMatch(/^git\+https:\/\/.+\.git$/);
   });
 });

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Catch, type INestApplication, Logger, UseFilters } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
@@ -25,6 +28,8 @@ export interface Stats {
   authenticating: number;
   held: number;
   heapUsed: number;
+  /** Bytes of buffers, which are not part of the heap. */
+  buffers: number;
   rss: number;
   produced: number;
   backpressure: ServerStatus['backpressure'];
@@ -47,6 +52,13 @@ const leaked: unknown[] = [];
 @Catch(TypeError, WsException)
 class Unanswering {
   catch(): void {}
+}
+
+async function silentServer(): Promise<string> {
+  if (process.argv[2] !== 'slow-keys') return 'http://127.0.0.1';
+  const server = createServer(() => undefined).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`;
 }
 
 const scenarios = {
@@ -98,6 +110,8 @@ const scenarios = {
     auth: { jwt: { secret: SECRET }, tokenFrom: ['header', 'message'] },
     messages: { maxPayload: 4_096 },
   },
+  // Its key server never answers, so a token is checked for three seconds.
+  'slow-keys': { limits: {}, auth: { jwt: { jwksUri: await silentServer() }, tokenFrom: ['message'] } },
   // What is thrown before there is a socket, with a filter that looks at it.
   'odd-handshake': {
     auth: {
@@ -288,6 +302,7 @@ function stats(): Stats {
     errors: running.errors.map(String),
     authenticating,
     heapUsed: process.memoryUsage().heapUsed,
+    buffers: process.memoryUsage().arrayBuffers,
     rss: process.memoryUsage.rss(),
     produced,
     backpressure: running.server.status.backpressure,
