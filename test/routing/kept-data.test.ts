@@ -52,7 +52,7 @@ class Filter implements ExceptionFilter {
 const forEver = (): Promise<never> => new Promise(() => undefined);
 
 async function* nothing(): AsyncGenerator<never> {
-  await forEver();
+  yield await forEver();
 }
 
 @WsGateway('bare')
