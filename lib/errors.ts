@@ -1,4 +1,5 @@
 import { ErrorCode } from './protocol/error-codes.js';
+import { NoJsonFormError } from './protocol/json-form.js';
 
 /** Base of every error this module throws: a fact, then the remedy, and a stable `code`. */
 export abstract class PxlWebSocketError extends Error {
@@ -50,21 +51,44 @@ export class ReservedKeyError extends PxlWebSocketError {
   }
 }
 
-/** The message has no JSON form: a cycle, a BigInt, a function or `undefined`. */
+/**
+ * A message, or a value to keep with a client, has no JSON form, or one that says something else: a cycle, a BigInt, a function,
+ * a `Map`, a `Set`, bytes, … The error names the place.
+ */
 export class NotSerializableError extends PxlWebSocketError {
   readonly code = 'NOT_SERIALIZABLE';
+  /** Where in the value, e.g. `data.picture`; undefined where it isn't known. */
+  readonly path: string | undefined;
   constructor(cause: unknown) {
-    super('The message has no JSON form. Send plain objects, arrays, strings, finite numbers, booleans and null.', {
-      cause,
-    });
+    const found = cause instanceof NoJsonFormError ? cause : undefined;
+    super(
+      found?.message ??
+        'This has no JSON form. Give plain objects, arrays, strings, finite numbers, booleans and null.',
+      { cause },
+    );
+    this.path = found?.path;
+  }
+}
+
+/**
+ * The message wasn't handed to Redis: other nodes don't get it. Clients of the node that sent it have it already, where it was
+ * for them.
+ */
+export class NotPublishedError extends PxlWebSocketError {
+  readonly code = 'NOT_PUBLISHED';
+  constructor(reason: string, options?: ErrorOptions) {
+    super(
+      `The message was not handed to Redis: ${reason}. Send it again when the server's status.state is "ready".`,
+      options,
+    );
   }
 }
 
 /** A message whose `type` or `action` breaks the rules for names. */
 export class InvalidMessageError extends PxlWebSocketError {
   readonly code = 'INVALID_MESSAGE';
-  constructor() {
-    super('A message needs a "type" and an "action" of 1–64 characters of A–Z a–z 0–9 _ . - each.');
+  constructor(message = 'A message needs a "type" and an "action" of 1–64 characters of A–Z a–z 0–9 _ . - each.') {
+    super(message);
   }
 }
 
@@ -87,7 +111,10 @@ export class UnknownRouteError extends PeerError {
 
 export class RoomNameInvalidError extends PeerError {
   constructor() {
-    super(ErrorCode.RoomNameInvalid, 'A room name has 1–128 characters of A–Z a–z 0–9 : _ . @ / -');
+    super(
+      ErrorCode.RoomNameInvalid,
+      'A room name has 1–128 printable characters, without { and }, and no space at its ends.',
+    );
   }
 }
 
@@ -106,6 +133,13 @@ export class RoomLimitError extends PeerError {
 export class TimeoutError extends PeerError {
   constructor(what: string, timeoutMs: number) {
     super(ErrorCode.Timeout, `${what} took longer than ${timeoutMs} ms.`);
+  }
+}
+
+/** The asker cancelled its request before it was answered. */
+export class CancelledError extends PeerError {
+  constructor() {
+    super(ErrorCode.Cancelled, 'The request was cancelled.');
   }
 }
 
@@ -132,5 +166,12 @@ export class RemoteError extends PxlWebSocketError {
     readonly details?: unknown,
   ) {
     super(message);
+  }
+}
+
+/** Another node was asked for something that its version of this package doesn't know. */
+export class UnknownOrderError extends PeerError {
+  constructor(op: string) {
+    super(ErrorCode.UnknownOrder, `This node's version can't do "${op.slice(0, 32)}". Update it.`);
   }
 }

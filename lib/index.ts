@@ -8,15 +8,27 @@ export type { AuthOptions, JwtOptions } from './auth/auth-options.js';
 export { type AuthenticatedUser, AuthenticationError, type WebSocketAuthenticator } from './auth/identity.js';
 export type { Origins } from './auth/origins.js';
 export { redactUrl, tokenOf, type TokenPlaces, type TokenSource } from './auth/tokens.js';
-export type { ClientState, WebSocketClientEvents } from './client/client-events.js';
+export type {
+  ClientEventListener,
+  ClientEventName,
+  ClientState,
+  WebSocketClientEvents,
+} from './client/client-events.js';
 export type { ReconnectOptions, RequestOptions } from './client/client-options.js';
 export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
-export { BadFrameError, HandshakeRefusedError, StreamOverflowError } from './client/client-errors.js';
+export {
+  BadFrameError,
+  MessageTooLargeError,
+  ReportsLeftOutError,
+  StreamOverflowError,
+} from './client/client-errors.js';
+export { HandshakeRefusedError } from './client/handshake-refused-error.js';
 export type { BusCounters, BusState } from './cluster/bus.js';
 export type { RedisInstanceLike, RedisSettings, RedisSource } from './cluster/redis-source.js';
-export { ClientId, ConnectedClient } from './decorators/connected-client.js';
+export { ClientId, ConnectedClient, StreamSignal } from './decorators/connected-client.js';
 export { ConnectionParam } from './decorators/connection-param.js';
-export { WsGateway, WsRoute, type WsRouteOptions } from './decorators/ws-route.js';
+export { WsGateway, type WsGatewayOptions, WsRoute, type WsRouteOptions } from './decorators/ws-route.js';
+export { SkipGlobalGuards } from './decorators/skip-global-guards.js';
 export { type ChannelMatcher, WsSubscribe, type WsSubscribeOptions } from './decorators/ws-subscribe.js';
 export * from './errors.js';
 export { adviceOf, type CloseAdvice, CloseCode } from './protocol/close-codes.js';
@@ -43,6 +55,16 @@ export { WebSocketClientManager } from './server/client-manager.js';
 export type { Disconnection } from './server/connections.js';
 export { type RemoteClient, type ServerState, type ServerStatus, WebSocketServer } from './server/websocket-server.js';
 export {
+  getWebSocketClientManagerToken,
+  getWebSocketRoomManagerToken,
+  getWebSocketServerToken,
+  getWebSocketServiceToken,
+  InjectWebSocketClientManager,
+  InjectWebSocketRoomManager,
+  InjectWebSocketServer,
+  InjectWebSocketService,
+} from './server-tokens.js';
+export {
   getWebSocketClientToken,
   InjectWebSocketClient,
   PXL_DATABASE,
@@ -59,6 +81,6 @@ export type {
 } from './websocket-options.js';
 export type { BackpressureCounters } from './server/flusher.js';
 export type { SendOptions } from './server/outgoing.js';
-export type { UpgradeRequest } from './upgrade-request.js';
+export type { RefusedHandshake, UpgradeRequest } from './upgrade-request.js';
 export { WebSocketService, type WebSocketServiceOptions } from './websocket.service.js';
 export { PxlWsAdapter } from './ws-adapter.js';

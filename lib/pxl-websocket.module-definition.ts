@@ -4,7 +4,10 @@ import type { WebSocketOptions } from './websocket-options.js';
 export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
   new ConfigurableModuleBuilder<WebSocketOptions>({ moduleName: 'PxlWebSocket' })
     .setClassMethodName('forRoot')
-    .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
+    .setExtras({ isGlobal: true, name: undefined as string | undefined }, (definition, { isGlobal }) => ({
+      ...definition,
+      global: isGlobal,
+    }))
     .setFactoryMethodName('createWebSocketOptions')
     .build();
 

@@ -2,124 +2,61 @@ import {
   type BeforeApplicationShutdown,
   type DynamicModule,
   Inject,
+  Logger,
   Module,
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
+  type OnModuleInit,
   Optional,
-  type Provider,
 } from '@nestjs/common';
 import { DiscoveryModule, HttpAdapterHost, ModuleRef } from '@nestjs/core';
-import type { Server as HttpServer } from 'node:http';
-import { NestWebSocketClient } from './client/nest-websocket-client.js';
-import { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
+import type { NestWebSocketClient } from './client/nest-websocket-client.js';
 import { InvalidRouteError } from './errors.js';
-import {
-  ASYNC_OPTIONS_TYPE,
-  ConfigurableModuleClass,
-  MODULE_OPTIONS_TOKEN,
-  OPTIONS_TYPE,
-} from './pxl-websocket.module-definition.js';
+import { CLIENT, EMITTER, httpServerOf, withProviders } from './module-providers.js';
+import { ASYNC_OPTIONS_TYPE, ConfigurableModuleClass, OPTIONS_TYPE } from './pxl-websocket.module-definition.js';
 import {
   connectInBackground,
   PxlWebSocketClientModule,
   type WebSocketClientModuleAsyncOptions,
   type WebSocketClientModuleOptions,
-  withRetry,
 } from './pxl-websocket-client.module.js';
-import { findAuthenticator } from './auth/find-authenticator.js';
-import { findInstance } from './find-instance.js';
-import { Emitter } from './cluster/emitter.js';
-import { ErrorReport } from './server/error-report.js';
-import { NO_PARAMS } from './protocol/path-pattern.js';
-import { findResources } from './resources.js';
-import { resolveOptions } from './resolve-options.js';
-import { WebSocketRoomManager } from './rooms/room-manager.js';
 import { RouteExplorer } from './routing/route.explorer.js';
-import { WebSocketClientManager } from './server/client-manager.js';
-import { WebSocketServer } from './server/websocket-server.js';
+import { callerOf, checkServerNames, checkTogether, REGISTRATION, type Registration } from './servers-together.js';
 import { getWebSocketClientToken } from './tokens.js';
-import type { WebSocketOptions } from './websocket-options.js';
-import { emitterSender, WebSocketService } from './websocket.service.js';
-
-const EMITTER = Symbol('pxl:emitter');
-
-const provided: Provider[] = [
-  {
-    provide: EMITTER,
-    inject: [MODULE_OPTIONS_TOKEN],
-    useFactory: (given: WebSocketOptions) => {
-      const { type, enabled, redis, prefix, events } = resolveOptions(given);
-      if (type !== 'emitter' || !enabled || !redis) return undefined;
-      const report = new ErrorReport(events);
-      return Emitter.connect(redis, prefix, (error) => report.failed(error, 'the emitter'));
-    },
-  },
-  {
-    provide: WebSocketServer,
-    inject: [MODULE_OPTIONS_TOKEN, RouteExplorer, ModuleRef, HttpAdapterHost],
-    useFactory: (options: WebSocketOptions, explorer: RouteExplorer, moduleRef: ModuleRef, host: HttpAdapterHost) =>
-      new WebSocketServer(options, {
-        explore: (stockPath) => explorer.explore(stockPath),
-        resources: () => findResources(moduleRef),
-        authenticator: (auth) => findAuthenticator(moduleRef, auth),
-        instance: (type, option) => findInstance(moduleRef, type, option),
-        httpServer: () => host.httpAdapter?.getHttpServer() as HttpServer | undefined,
-      }),
-  },
-  {
-    provide: WebSocketClientManager,
-    inject: [WebSocketServer],
-    useFactory: (server: WebSocketServer) => server.clientManager,
-  },
-  {
-    provide: WebSocketRoomManager,
-    inject: [WebSocketServer],
-    useFactory: (server: WebSocketServer) => server.roomManager,
-  },
-  {
-    provide: WebSocketService,
-    inject: [WebSocketServer, EMITTER],
-    useFactory: (webSocketServer: WebSocketServer, emitter?: Emitter) =>
-      new WebSocketService(emitter ? { sender: emitterSender(emitter) } : { webSocketServer }),
-  },
-  {
-    provide: WebSocketClient,
-    inject: [MODULE_OPTIONS_TOKEN, RouteExplorer, ModuleRef],
-    useFactory: (options: WebSocketOptions, explorer: RouteExplorer, moduleRef: ModuleRef) =>
-      options.type === 'client'
-        ? new NestWebSocketClient(clientOptions(options, moduleRef), undefined, () => explorer.explore())
-        : undefined,
-  },
-];
 
 /** Gives an application a WebSocket server (or client): import it once, with `forRoot()` or `forRootAsync()`. */
-@Module({
-  imports: [DiscoveryModule],
-  providers: [RouteExplorer, ...provided],
-  exports: [WebSocketServer, WebSocketClientManager, WebSocketRoomManager, WebSocketService, WebSocketClient],
-})
+@Module({ imports: [DiscoveryModule], providers: [RouteExplorer] })
 export class PxlWebSocketModule
   extends ConfigurableModuleClass
-  implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
+  implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
 {
+  readonly #logger = new Logger('WebSocketServer');
+  #hasSaidUnstarted = false;
+
   constructor(
-    private readonly server: WebSocketServer,
+    @Inject(REGISTRATION) private readonly registration: Registration,
     private readonly moduleRef: ModuleRef,
+    private readonly host: HttpAdapterHost,
     private readonly explorer: RouteExplorer,
-    @Optional() @Inject(WebSocketClient) private readonly client?: NestWebSocketClient,
+    @Optional() @Inject(CLIENT) private readonly client?: NestWebSocketClient,
     @Optional() @Inject(EMITTER) private readonly emitter?: { close(): Promise<void> },
   ) {
     super();
   }
 
-  /** @param options.isGlobal false: only modules that import it can inject from it. @default true */
+  /**
+   * Called again for another server, it needs a `name` and a path of its own.
+   * @param options.isGlobal false: only modules that import it can inject from it. @default true
+   * @param options.name tells this server from the one without a name: `@InjectWebSocketServer(name)`,
+   *   `@WsGateway({ server: name })`
+   */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
-    return super.forRoot(options);
+    return withProviders(super.forRoot(options), options.name, callerOf(PxlWebSocketModule.forRoot));
   }
 
   /** The same with options from `useFactory`, `useClass` (a `WebSocketOptionsFactory`) or `useExisting`. */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
-    return super.forRootAsync(options);
+    return withProviders(super.forRootAsync(options), options.name, callerOf(PxlWebSocketModule.forRootAsync));
   }
 
   /** Adds an outbound client, injected with `@InjectWebSocketClient(name)`. Goes with or without `forRoot()`. */
@@ -133,22 +70,30 @@ export class PxlWebSocketModule
     return PxlWebSocketClientModule.register(options);
   }
 
+  /** Before anything starts: two servers in each other's way would break every connection. */
+  onModuleInit(): void {
+    checkTogether(this.#registrations);
+  }
+
   async onApplicationBootstrap(): Promise<void> {
-    const { enabled, autoStart, type } = this.server.options;
-    this.#checkClientNames();
+    const { server } = this.registration;
+    const { enabled, autoStart, type } = server.options;
+    this.#checkNames();
     if (!enabled || !autoStart) return;
     if (type === 'server') {
-      await this.server.load();
-      await this.server.start();
+      if (!httpServerOf(this.host)) return this.#stayUnstarted();
+      await server.load();
+      await server.start();
     } else if (type === 'client' && this.client) {
       await this.client.load();
       connectInBackground(this.client);
     }
   }
 
+  /** All servers at once: Nest asks one module after the other. */
   async beforeApplicationShutdown(): Promise<void> {
     this.client?.disconnect();
-    await this.server.stop({ endsApplication: true });
+    await Promise.all(this.#registrations.map(({ server }) => server.stop({ endsApplication: true })));
   }
 
   /** Later than everything that may still have something to tell: a worker ends its jobs while the application shuts down. */
@@ -156,9 +101,25 @@ export class PxlWebSocketModule
     await this.emitter?.close();
   }
 
-  /** A handler of a client that nobody makes would never be called. */
-  #checkClientNames(): void {
-    for (const { client, place } of this.explorer.explore().clientRoutes) {
+  get #registrations(): Registration[] {
+    return this.moduleRef.get(REGISTRATION, { strict: false, each: true });
+  }
+
+  /** A testing module, an application context, a microservice: stock gateways aren't started there either. */
+  #stayUnstarted(): void {
+    if (this.#hasSaidUnstarted) return;
+    this.#hasSaidUnstarted = true;
+    this.#logger.debug(
+      'There is no HTTP server here, so the WebSocket server is not started, and nothing is sent. It starts with an ' +
+        "application that listens. To send from a process without sockets, use forRoot({ type: 'emitter', redis }).",
+    );
+  }
+
+  /** A handler of a server or a client that nobody makes would never be called. */
+  #checkNames(): void {
+    const explored = this.explorer.explore();
+    checkServerNames(explored, this.#registrations);
+    for (const { client, place } of explored.clientRoutes) {
       if (client === undefined || this.#hasClient(client)) continue;
       throw new InvalidRouteError(
         `${place} handles messages of the client "${client}", which doesn't exist. ` +
@@ -176,27 +137,3 @@ export class PxlWebSocketModule
     }
   }
 }
-
-function clientOptions(given: WebSocketOptions, moduleRef: ModuleRef): NodeWebSocketClientOptions {
-  const { url, events, client } = resolveOptions(given);
-  const { onConnected, onDisconnected, onMessage, onError } = events;
-  return withRetry({
-    ...client,
-    url,
-    events: {
-      ...(onConnected && {
-        onConnected: (params) => onConnected({ ...params, params: NO_PARAMS, joinRoom: joinLater(params.joinRoom) }),
-      }),
-      ...(onDisconnected && { onDisconnected }),
-      ...(onMessage && { onMessage: (params) => onMessage({ ...params, ...findResources(moduleRef) }) }),
-      ...(onError && { onError }),
-    },
-  });
-}
-
-type Join = (params: { roomName: string; username?: string; userType?: string; userId?: string | number }) => void;
-
-const joinLater = (join: Join) => (params: Parameters<Join>[0]) => {
-  join(params);
-  return Promise.resolve(true);
-};

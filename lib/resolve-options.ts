@@ -1,3 +1,4 @@
+import type { PerMessageDeflateOptions } from 'ws';
 import { authFlaws, originFlaws } from './auth/auth-flaws.js';
 import { DEFAULT_COOKIE, DEFAULT_SOURCES, type TokenSource } from './auth/tokens.js';
 import { MAX_TIMER_MS } from './client/client-options.js';
@@ -9,6 +10,7 @@ import type { Rate } from './limits/rate.js';
 import { DEEPEST } from './protocol/codec.js';
 import { pathFlaws } from './protocol/path-pattern.js';
 import type { BackpressurePolicy } from './protocol/delivery.js';
+import { unknownOption } from './unknown-options.js';
 import type { WebSocketOptions } from './websocket-options.js';
 
 /** Every default, here alone. */
@@ -27,6 +29,7 @@ export const DEFAULTS = {
     handshakesPerIp: false as false | Rate,
     firstMessageTimeoutMs: false as false | number,
   },
+  routes: { globalGuards: true },
   rooms: {
     clientCanJoinMultipleRooms: true,
     maxPerClient: 100,
@@ -53,6 +56,8 @@ export const DEFAULTS = {
     maxDepth: 32,
     concurrency: 1,
     maxQueued: 64,
+    maxQueuedBytes: 131_072,
+    processMaxQueuedBytes: 67_108_864,
     handlerTimeoutMs: 10_000,
     maxStreams: 32,
     maxBadFrames: 10,
@@ -62,6 +67,7 @@ export const DEFAULTS = {
     enabled: true,
     publicFields: ['clientId', 'userId', 'username', 'userType', 'rooms'],
     maxClients: 200,
+    maxBytes: 32_768,
     minIntervalMs: 250,
   },
   backpressure: {
@@ -72,7 +78,7 @@ export const DEFAULTS = {
     drainTimeoutMs: 10_000,
     processMaxBufferedBytes: 268_435_456,
   },
-  delivery: { flushGapMs: 0 },
+  delivery: { flushGapMs: 0, maxBusBytes: 67_108_864 },
   drain: { spreadMs: 5_000, terminateAfterMs: 10_000 },
 };
 
@@ -91,6 +97,7 @@ export interface ResolvedOptions {
   /** Only for `type: 'client'`. */
   url: string;
   printRoutes: boolean;
+  routes: { globalGuards: boolean };
   redis: WebSocketOptions['redis'];
   prefix: string;
   registry: 'replicated' | 'local';
@@ -132,6 +139,7 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     path,
     url: clientUrl(given, path),
     printRoutes: given.debug?.printRoutes ?? false,
+    routes: merge(DEFAULTS.routes, given.routes),
     redis: given.redis,
     prefix: given.prefix ?? DEFAULTS.prefix,
     registry: given.registry ?? DEFAULTS.registry,
@@ -148,7 +156,7 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     auth: given.auth && merge(DEFAULTS.auth, given.auth),
     connect: merge(DEFAULTS.connect, given.connect),
     origins: given.origins ?? [],
-    messages: merge(DEFAULTS.messages, given.messages),
+    messages: resolveMessages(given.messages),
     heartbeat: given.heartbeat === false ? false : merge(DEFAULTS.heartbeat, given.heartbeat),
     clientList: merge(DEFAULTS.clientList, given.clientList),
     backpressure: resolveBackpressure(given.backpressure),
@@ -164,6 +172,20 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
 function resolveLimits(given: WebSocketOptions['limits']): ResolvedOptions['limits'] {
   const messages = given?.messages === false ? false : merge(DEFAULTS.limits.messages, given?.messages);
   return { ...merge(DEFAULTS.limits, { ...given, messages: undefined }), messages };
+}
+
+/**
+ * One larger message must be possible in as small parts as before: fragments of 512 bytes, segments of 256 (those of TCP have 536
+ * or more). A client that sends in parts of 4 KiB would meet these limits long before `maxPayload`.
+ */
+function resolveMessages(given: WebSocketOptions['messages']): ResolvedOptions['messages'] {
+  const merged = merge(DEFAULTS.messages, given);
+  const { maxPayload, maxFragments, maxBufferedChunks } = merged;
+  return {
+    ...merged,
+    maxFragments: given?.maxFragments ?? Math.max(maxFragments, Math.ceil(maxPayload / 512)),
+    maxBufferedChunks: given?.maxBufferedChunks ?? Math.max(maxBufferedChunks, Math.ceil(maxPayload / 256)),
+  };
 }
 
 function resolveBackpressure(given: WebSocketOptions['backpressure']): ResolvedOptions['backpressure'] {
@@ -216,6 +238,19 @@ const isSources = (value: unknown): boolean =>
   Array.isArray(value) && value.length > 0 && value.every((source) => SOURCES.has(source as string));
 const isOrigins = (value: unknown): boolean => isFunction(value) || (Array.isArray(value) && value.every(isOrigin));
 
+const DEFLATE_FIELDS: ReadonlySet<string> = new Set<keyof PerMessageDeflateOptions>([
+  'serverNoContextTakeover',
+  'clientNoContextTakeover',
+  'serverMaxWindowBits',
+  'clientMaxWindowBits',
+  'zlibDeflateOptions',
+  'zlibInflateOptions',
+  'threshold',
+  'concurrencyLimit',
+]);
+const isDeflate = (value: unknown): boolean =>
+  isFlag(value) || (isObject(value) && Object.keys(value as object).every((name) => DEFLATE_FIELDS.has(name)));
+
 const above = (value: unknown): boolean => Number.isFinite(value) && (value as number) > 0;
 const isLimit = (value: unknown): boolean => value === false || positive(value);
 const isRate = (value: unknown): boolean => {
@@ -243,12 +278,16 @@ const RULES: Record<string, Rule> = {
   type: [(value) => ['server', 'client', 'emitter'].includes(value as string), "'server', 'client' or 'emitter'"],
   autoStart: [isFlag, 'true or false'],
   host: [
-    (value) => isText(value) && /^[^/\s]+$/.test(value as string),
-    "a host such as 'chat.example.com', without scheme or path",
+    isPublicHost,
+    "the public host such as 'chat.example.com', without scheme or path; where to listen is said to the application: " +
+      "app.listen(3000, '0.0.0.0')",
   ],
   url: [isUrl, "a ws:// or wss:// URL, or a path such as '/ws'"],
   path: [isPath, "a path that starts with '/', without '?' or '#', such as '/ws'"],
-  redis: [(value) => isText(value) || isObject(value), 'a redis:// URL, ioredis options, or an ioredis connection'],
+  redis: [
+    isRedis,
+    "a redis:// or rediss:// URL such as 'redis://127.0.0.1:6379', ioredis options, or an ioredis connection",
+  ],
   prefix: [
     (value) => isText(value) && /^[A-Za-z0-9:_.-]{1,64}$/.test(value as string),
     'a text of 1–64 characters of A–Z a–z 0–9 : _ . -',
@@ -289,8 +328,14 @@ const RULES: Record<string, Rule> = {
     (value) => Number.isFinite(value) && (value as number) >= 0 && (value as number) <= 1_000,
     'a number of milliseconds from 0 to 1000',
   ],
+  'delivery.maxBusBytes': [positive, 'a whole number of bytes above 0'],
   debug: [isObject, 'an object'],
   'debug.printRoutes': [isFlag, 'true or false'],
+  routes: [
+    (value) => isObject(value) && !Array.isArray(value),
+    'an object, { globalGuards }. A list of routes is gone: put @WsRoute(type, action) on a method of any provider',
+  ],
+  'routes.globalGuards': [isFlag, 'true or false'],
   rooms: [isObject, 'an object'],
   'rooms.clientCanJoinMultipleRooms': [isFlag, 'true or false'],
   'rooms.maxPerClient': [positive, 'a whole number above 0'],
@@ -306,6 +351,7 @@ const RULES: Record<string, Rule> = {
   'events.onConnected': [isFunction, 'a function'],
   'events.onDisconnected': [isFunction, 'a function'],
   'events.onMessage': [isFunction, 'a function'],
+  'events.onRefused': [isFunction, 'a function'],
   'events.onError': [isFunction, 'a function'],
   users: [isObject, 'an object'],
   'users.load': [isFunction, 'a function'],
@@ -331,13 +377,15 @@ const RULES: Record<string, Rule> = {
   'messages.maxPayload': [positive, 'a whole number of bytes above 0'],
   'messages.maxFragments': [positive, 'a whole number above 0'],
   'messages.maxBufferedChunks': [positive, 'a whole number above 0'],
-  'messages.perMessageDeflate': [(value) => isFlag(value) || isObject(value), 'true, false or the options of ws'],
+  'messages.perMessageDeflate': [isDeflate, `true, false or the options of ws: ${[...DEFLATE_FIELDS].join(', ')}`],
   'messages.maxDepth': [
     (value) => positive(value) && (value as number) <= DEEPEST,
     `a whole number from 1 to ${DEEPEST}: what is deeper could not be written again`,
   ],
   'messages.concurrency': [positive, 'a whole number above 0'],
   'messages.maxQueued': [positive, 'a whole number above 0'],
+  'messages.maxQueuedBytes': [positive, 'a whole number of bytes above 0'],
+  'messages.processMaxQueuedBytes': [positive, 'a whole number of bytes above 0'],
   'messages.handlerTimeoutMs': SOME_TIME,
   'messages.maxStreams': [positive, 'a whole number above 0'],
   'messages.maxBadFrames': [positive, 'a whole number above 0'],
@@ -348,6 +396,7 @@ const RULES: Record<string, Rule> = {
   'clientList.enabled': [isFlag, 'true or false'],
   'clientList.publicFields': [isTextList, 'a list of field names'],
   'clientList.maxClients': [natural, 'a whole number'],
+  'clientList.maxBytes': [positive, 'a whole number of bytes above 0'],
   'clientList.minIntervalMs': TIME,
   drain: [isObject, 'an object'],
   'drain.spreadMs': TIME,
@@ -355,17 +404,18 @@ const RULES: Record<string, Rule> = {
   client: [isObject, 'an object'],
   'client.token': [(value) => isText(value) || isFunction(value), 'a token, or a function that gives one'],
   'client.headers': [isObject, 'an object of header names and values'],
+  'client.tls': [isObject, 'an object, as for tls.connect()'],
+  'client.agent': [isObject, 'an http.Agent'],
   'client.connectTimeoutMs': SOME_TIME,
   'client.reconnect': [isHeartbeat, 'false or an object'],
+  'client.reconnect.minDelayMs': SOME_TIME,
+  'client.reconnect.maxDelayMs': SOME_TIME,
+  'client.reconnect.maxAttempts': [(value) => value === Infinity || positive(value), 'a whole number above 0'],
+  'client.reconnect.initial': [isFlag, 'true or false'],
 };
 
 /** Every option there is, sections included. */
 export const OPTION_NAMES: readonly string[] = Object.keys(RULES);
-
-const REMEDIES: Record<string, string> = {
-  controllersDirectory: 'is gone: put @WsRoute(type, action) on a method of any provider',
-  routes: 'is gone: put @WsRoute(type, action) on a method of any provider',
-};
 
 function findFlaws(given: WebSocketOptions): string[] {
   if (!isObject(given)) return ['the options must be an object'];
@@ -410,7 +460,7 @@ function checkFields(prefix: string, section: object, flaws: string[]): void {
     const name = prefix + field;
     check(name, value, flaws);
     const hasFields = Object.keys(RULES).some((rule) => rule.startsWith(`${name}.`));
-    if (hasFields && isObject(value)) checkFields(`${name}.`, value as object, flaws);
+    if (hasFields && isObject(value) && !Array.isArray(value)) checkFields(`${name}.`, value as object, flaws);
   }
 }
 
@@ -421,12 +471,26 @@ function check(name: string, value: unknown, flaws: string[]): void {
     if (!rule[0](value)) flaws.push(`"${name}" must be ${rule[1]}`);
     return;
   }
-  flaws.push(`"${name}" ${own(REMEDIES, name) ?? 'is not an option: remove it or mend its spelling'}`);
+  flaws.push(unknownOption(name, OPTION_NAMES));
 }
 
 /** An option may be called `constructor`, too. */
 const own = <T>(record: Record<string, T>, name: string): T | undefined =>
   Object.hasOwn(record, name) ? record[name] : undefined;
+
+/** An address to listen on is nobody's public host: no page would ever have it as its origin. */
+function isPublicHost(value: unknown): boolean {
+  if (!isText(value) || /[/\s*?#@]/.test(value as string) || !URL.canParse(`http://${value as string}`)) return false;
+  const { hostname } = new URL(`http://${value as string}`);
+  return hostname !== '0.0.0.0' && hostname !== '[::]';
+}
+
+/** ioredis would take any text for the name of a host, and try to reach it for ever. */
+function isRedis(value: unknown): boolean {
+  if (!isText(value)) return isObject(value) && !Array.isArray(value);
+  const text = value as string;
+  return text.startsWith('/') || (/^rediss?:\/\//.test(text) && URL.canParse(text));
+}
 
 function isWsUrl(text: string): boolean {
   return URL.canParse(text) && /^wss?:$/.test(new URL(text).protocol);

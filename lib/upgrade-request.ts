@@ -15,3 +15,19 @@ export interface UpgradeRequest extends IncomingMessage {
   // oxlint-disable-next-line typescript/no-explicit-any
   user?: any;
 }
+
+/** A handshake that was refused before there was a socket, for `events.onRefused`. */
+export interface RefusedHandshake {
+  /** Of the HTTP answer, e.g. 403. */
+  status: number;
+  /** As in the answer's body, e.g. `ORIGIN_FORBIDDEN`; one of `ErrorCode`, or that of an exception of your own. */
+  code: string;
+  /** What the peer was told, and for you what can be done about it. */
+  reason: string;
+  /** Where it came from, as `trustProxy` believes it. */
+  ip: string | undefined;
+  /** Of the page, where a browser asked. */
+  origin: string | undefined;
+  /** Path and query, without tokens. */
+  url: string;
+}

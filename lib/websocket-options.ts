@@ -1,4 +1,6 @@
 import type { Type } from '@nestjs/common';
+import type { Agent } from 'node:http';
+import type { ConnectionOptions } from 'node:tls';
 import type { PerMessageDeflateOptions, WebSocket, WebSocketServer as WS } from 'ws';
 import type { AuthOptions } from './auth/auth-options.js';
 import type { Origins } from './auth/origins.js';
@@ -12,7 +14,7 @@ import type { PathParams } from './protocol/path-pattern.js';
 import type { ConnectOptions } from './routing/connect-pipeline.js';
 import type { AuthorizeJoin, RoomAuthorizer } from './routing/room-authorizer.js';
 import type { WebSocketServer } from './server/websocket-server.js';
-import type { UpgradeRequest } from './upgrade-request.js';
+import type { RefusedHandshake, UpgradeRequest } from './upgrade-request.js';
 
 export type WebSocketType = 'server' | 'client';
 
@@ -64,8 +66,22 @@ export interface WebSocketEvents {
     queueManager: QueueManager;
     databaseInstance: DatabaseInstance;
   }) => unknown;
-  /** Something failed that no caller could be told of. Without it, errors are logged. */
-  onError?: (params: { error: Error }) => unknown;
+  /**
+   * A handshake was refused: by an origin, `auth`, a guard, a limit, or because it is none. Each is counted in
+   * `server.status.refused`, too, and one a minute of each code is logged.
+   */
+  onRefused?: (params: RefusedHandshake) => unknown;
+  /**
+   * Something failed that no caller could be told of. Without it, errors are logged. Of one place at most 10 errors in 10 seconds
+   * are reported one by one.
+   */
+  onError?: (params: {
+    error: Error;
+    /** Where, e.g. the route `chat/send`, or `events.onMessage`. */
+    place: string;
+    /** How many errors of this place, before this one, were left out. 0 for nearly every error. */
+    leftOut: number;
+  }) => unknown;
 }
 
 /**
@@ -107,8 +123,15 @@ export interface WebSocketOptions {
    */
   registry?: 'replicated' | 'local';
   debug?: {
-    /** Log the route table at start. @default false */
+    /** Log where each route is declared, those of the protocol included. @default false */
     printRoutes?: boolean;
+  };
+  routes?: {
+    /**
+     * False: the guards of the whole application (`APP_GUARD`, `useGlobalGuards()`) don't run around routes, because they are
+     * made for HTTP. `@SkipGlobalGuards()` says the same of one class or method. @default true
+     */
+    globalGuards?: boolean;
   };
   rooms?: {
     /** False: joining a room leaves the one before. @default true */
@@ -155,7 +178,7 @@ export interface WebSocketOptions {
   /** Connections of this process; more get 503. @default 10_000 */
   maxConnections?: number;
   /**
-   * Whose `X-Forwarded-For` says where a client is: `true` everybody's, a number that of so many proxies before this process,
+   * Whose `X-Forwarded-For` says where a client is, and whose `X-Forwarded-Host` what the own host is: `true` everybody's, a number that of so many proxies before this process,
    * or their addresses, ranges (`10.0.0.0/8`) and names of ranges (`loopback`, `linklocal`, `uniquelocal`). False: nobody's,
    * the socket's own address counts. With `true` a client that can reach this process can name any address. @default false
    */
@@ -205,9 +228,9 @@ export interface WebSocketOptions {
   messages?: {
     /** Bytes of one message; more closes with 1009. @default 65_536 */
     maxPayload?: number;
-    /** Fragments of one message; more close with 1008. @default 128 */
+    /** Fragments of one message; more close with 1008. @default 128, or a 512th of `maxPayload` where that is more */
     maxFragments?: number;
-    /** Pieces in which a frame that isn't whole yet may have arrived; more close with 1008. @default 4096 */
+    /** Pieces in which a frame that isn't whole yet may have arrived; more close with 1008. @default 4096, or a 256th of `maxPayload` where that is more */
     maxBufferedChunks?: number;
     /**
      * Compression of messages, with the options of `ws`: costs memory and time of every connection, and the frame of a
@@ -220,6 +243,13 @@ export interface WebSocketOptions {
     concurrency?: number;
     /** Messages of one socket that may wait; while more do, reading from it pauses. @default 64 */
     maxQueued?: number;
+    /** Bytes of the messages of one socket that may wait; while more do, reading from it pauses. @default 131_072 */
+    maxQueuedBytes?: number;
+    /**
+     * Bytes of the messages that wait in all sockets of the process above which those with the most are closed with 4100.
+     * @default 67_108_864
+     */
+    processMaxQueuedBytes?: number;
     /** Milliseconds a handler may take before the answer is `TIMEOUT`. @default 10_000 */
     handlerTimeoutMs?: number;
     /** Streams open at once on one socket; more: `STREAM_LIMIT`. @default 32 */
@@ -240,10 +270,15 @@ export interface WebSocketOptions {
   clientList?: {
     /** @default true */
     enabled?: boolean;
-    /** What others may see of a client. @default ['clientId', 'userId', 'username', 'userType', 'rooms'] */
+    /**
+     * What others may see of a client; of its rooms never those of `rooms.protectedPrefixes`.
+     * @default ['clientId', 'userId', 'username', 'userType', 'rooms']
+     */
     publicFields?: string[];
     /** Clients named in a push; with more only their count is sent. @default 200 */
     maxClients?: number;
+    /** Bytes of a push; where the list needs more, only the count is sent. @default 32_768 */
+    maxBytes?: number;
     /** Milliseconds between two pushes at least; longer when they are large. @default 250 */
     minIntervalMs?: number;
   };
@@ -287,6 +322,11 @@ export interface WebSocketOptions {
      * work where single messages come fast. 0 writes at the end of each turn of the event loop. @default 0
      */
     flushGapMs?: number;
+    /**
+     * Bytes of messages that may wait for Redis, of this process: a burst waits its turn for up to 5 s. Above it a message isn't
+     * handed over: the promise of `WebSocketService` rejects, and `status.counters.unpublished` counts it. @default 67_108_864
+     */
+    maxBusBytes?: number;
   };
   /** How `stop()` and the application's shutdown close sockets. */
   drain?: {
@@ -306,6 +346,10 @@ export interface WebSocketOptions {
     headers?: Record<string, string>;
     /** Says who this application is, as `Authorization: Bearer`; a function is asked at every connect. */
     token?: Source<string | undefined>;
+    /** How a `wss:` connection is secured, as of `tls.connect()`. @default Node's */
+    tls?: ConnectionOptions;
+    /** Makes the TCP connections, e.g. through a proxy. @default none */
+    agent?: Agent;
     /** Milliseconds for `connectToServer()`. @default 10_000 */
     connectTimeoutMs?: number;
     /** False: don't come back after a lost connection. */

@@ -1,11 +1,13 @@
 import { Emitter } from './cluster/emitter.js';
 import type { RedisInstanceLike } from './cluster/redis-source.js';
-import { InvalidStateError } from './errors.js';
+import { InvalidStateError, NotPublishedError, PxlWebSocketError } from './errors.js';
 import { CloseCode } from './protocol/close-codes.js';
 import type { Audience, Delivery } from './protocol/delivery.js';
 import type { WebSocketMessage } from './protocol/message.js';
+import { errorOf } from './protocol/thrown.js';
 import { DEFAULTS } from './resolve-options.js';
 import { encodeMessage, flagsOf, type SendOptions } from './server/outgoing.js';
+import type { Sender } from './server/sender.js';
 import type { WebSocketServer } from './server/websocket-server.js';
 
 export interface WebSocketServiceOptions {
@@ -22,26 +24,20 @@ export interface WebSocketServiceOptions {
   prefix?: string;
 }
 
-/** What a service sends with: a server, or an emitter. */
-interface Sender {
-  send(audience: Audience, message: WebSocketMessage, options: SendOptions | undefined): Promise<void>;
-  emit(channel: string, data: unknown): Promise<void>;
-  disconnect(clientId: string, code: number | undefined, reason: string | undefined): Promise<void>;
-  disconnectUser(userId: string | number, code: number, reason: string): Promise<void>;
-}
-
 /** What an emitter does for a service. Described here: its own type would bring the types of ioredis along. */
 interface Publisher extends Omit<Sender, 'send'> {
-  deliver(delivery: Delivery): Promise<void>;
+  deliver(delivery: Delivery): Promise<unknown>;
 }
 
 /**
  * Sends messages from anywhere in an application, or from a process without sockets. Scope of every method: the whole
- * cluster. Each one resolves once the message is handed to this node's sockets and to the bus, which says nothing about its
- * arrival. While Redis is away a node serves its own sockets and counts the rest (`WebSocketServer.status`); a process
- * without sockets rejects.
+ * cluster. Each one resolves once the message is handed to this node's sockets and to Redis, which says nothing about its
+ * arrival. It rejects when the message can't be handed to Redis: while Redis is away, or when more waits than
+ * `delivery.maxBusBytes`. This node's own sockets have it then, it is counted in `WebSocketServer.status`, and a rejection that
+ * nobody awaits ends no process.
  * @throws {InvalidMessageError} (each method) for a `type` or `action` that breaks the rules
- * @throws {NotSerializableError} (each method) for data without a JSON form
+ * @throws {NotSerializableError} (each method) for data that has no JSON form, or would arrive as something else
+ * @throws {NotPublishedError} (each method) when the message isn't handed to Redis
  */
 export class WebSocketService {
   readonly #sender: Sender;
@@ -88,12 +84,12 @@ export class WebSocketService {
 
   /** Raises an event for the subscribers of every node, e.g. `WebSocketRedisSubscriberEvent.QueueJobCompleted`. */
   publish(channel: string, data: unknown): Promise<void> {
-    return this.#sender.emit(channel, data);
+    return handedOver(() => this.#sender.emit(channel, data));
   }
 
   /** Closes a client's socket, wherever it is. A no-op for an unknown id. @param options.code @default 4010 */
   disconnectClient(clientId: string, { code, reason }: { code?: number; reason?: string } = {}): Promise<void> {
-    return this.#sender.disconnect(clientId, code, reason);
+    return handedOver(() => this.#sender.disconnect(clientId, code, reason));
   }
 
   /**
@@ -102,16 +98,39 @@ export class WebSocketService {
    * @param reason cut to the 123 bytes a close frame has room for
    */
   disconnectUser(userId: string | number, code: number = CloseCode.Kicked, reason = ''): Promise<void> {
-    return this.#sender.disconnectUser(userId, code, reason);
+    return handedOver(() => this.#sender.disconnectUser(userId, code, reason));
   }
 
   #send(audience: Audience, message: WebSocketMessage, options: SendOptions | undefined): Promise<void> {
-    return this.#sender.send(audience, message, options);
+    return handedOver(() => this.#sender.send(audience, message, options));
   }
 }
 
+/**
+ * What the caller did wrong stays a loud rejection. One by Redis is quiet where nobody awaits it: a process that publishes
+ * without looking must not end because Redis does.
+ */
+function handedOver(send: () => Promise<unknown>): Promise<void> {
+  let answer: Promise<unknown>;
+  try {
+    answer = send();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  const handed = answer.then(
+    () => undefined,
+    (error: unknown) => {
+      throw isOwn(error) ? error : new NotPublishedError(errorOf(error).message, { cause: error });
+    },
+  );
+  handed.catch(() => undefined); // counted; whoever awaits hears of it
+  return handed;
+}
+
+const isOwn = (error: unknown): boolean => error instanceof PxlWebSocketError;
+
 function senderOf({ webSocketServer, redisInstance, prefix = DEFAULTS.prefix }: WebSocketServiceOptions): Sender {
-  if (webSocketServer) return serverSender(webSocketServer);
+  if (webSocketServer) return webSocketServer.sender;
   if (!redisInstance) {
     throw new InvalidStateError(
       'WebSocketService has nothing to send with. Pass { webSocketServer }, or { redisInstance } in a process without sockets.',
@@ -123,18 +142,11 @@ function senderOf({ webSocketServer, redisInstance, prefix = DEFAULTS.prefix }: 
 
 /** A process without sockets: what it publishes has no policy but what each call says. */
 export const emitterSender = (emitter: Publisher): Sender => ({
-  send: async (audience, message, options = {}) => {
+  send: (audience, message, options = {}) => {
     const frame = encodeMessage(message);
-    await emitter.deliver({ audience, except: options.except, frame, ...flagsOf(message, options) });
+    return emitter.deliver({ audience, except: options.except, frame, ...flagsOf(message, options) });
   },
   emit: (channel, data) => emitter.emit(channel, data),
   disconnect: (clientId, code, reason) => emitter.disconnect(clientId, code, reason),
   disconnectUser: (userId, code, reason) => emitter.disconnectUser(userId, code, reason),
-});
-
-const serverSender = (server: WebSocketServer): Sender => ({
-  send: async (audience, message, options) => server.send(audience, message, options),
-  emit: async (channel, data) => server.publish({ channel, data }),
-  disconnect: async (clientId, code, reason) => server.clientManager.disconnectClient({ clientId, code, reason }),
-  disconnectUser: async (userId, code, reason) => server.disconnectUser(userId, code, reason),
 });

@@ -4,7 +4,8 @@ import type { INestApplicationContext } from '@nestjs/common';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { isOurs } from './routing/stock-gateway.js';
 import { pathOf } from './server/upgrade-path.js';
-import { WebSocketServer } from './server/websocket-server.js';
+import type { WebSocketServer } from './server/websocket-server.js';
+import { REGISTRATION, type Registration } from './servers-together.js';
 
 /** The port that stands for the application's own HTTP server. */
 const APPLICATION_PORT = 0;
@@ -22,18 +23,23 @@ interface StockServer {
  * @example app.useWebSocketAdapter(new PxlWsAdapter(app));
  */
 export class PxlWsAdapter extends WsAdapter {
-  readonly #server: WebSocketServer;
+  readonly #registrations: Registration[];
   readonly #stockServers: StockServer[] = [];
   #detach: (() => void) | undefined;
 
   constructor(app: INestApplicationContext) {
     super(app);
-    this.#server = app.get(WebSocketServer, { strict: false });
-    this.#server.shareWith(this.#onUpgrade, (path) => this.#stockServers.some((server) => server.path === path));
+    const all: Registration[] = app.get(REGISTRATION, { strict: false, each: true });
+    this.#registrations = all.filter(({ server }) => server.options.type === 'server');
+    const ownsPath = (path: string): boolean => this.#stockServers.some((server) => server.path === path);
+    for (const { server } of this.#registrations) server.shareWith(this.#onUpgrade, ownsPath);
   }
 
   override create(port: number, options: Record<string, unknown> & { path?: string } = {}): unknown {
-    if (isOurs(port, options.path, this.#server.options.path)) return this.#server;
+    const home = this.#registrations.find(({ name, server }) =>
+      isOurs(port, options.path, { server: name, stockPath: server.options.path }),
+    );
+    if (home) return home.server;
     // oxlint-disable-next-line typescript/no-unsafe-argument -- WsAdapter's own parameter is `any`
     const server = super.create(port, options as never) as StockServer;
     if (port === APPLICATION_PORT) this.#stockServers.push(server);
@@ -42,11 +48,11 @@ export class PxlWsAdapter extends WsAdapter {
 
   override bindClientConnect(server: unknown, callback: (...args: unknown[]) => void): void {
     // Our own server calls the hooks itself, and awaits them.
-    if (server !== this.#server) super.bindClientConnect(server, callback);
+    if (!this.#isOneOfOurs(server)) super.bindClientConnect(server, callback);
   }
 
   override async close(server: unknown): Promise<void> {
-    if (server !== this.#server) await super.close(server);
+    if (!this.#isOneOfOurs(server)) await super.close(server);
   }
 
   override async dispose(): Promise<void> {
@@ -64,6 +70,10 @@ export class PxlWsAdapter extends WsAdapter {
       this.#detach = () => httpServer.off('upgrade', this.#onUpgrade);
     }
     return httpServer;
+  }
+
+  #isOneOfOurs(server: unknown): server is WebSocketServer {
+    return this.#registrations.some((registration) => registration.server === server);
   }
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {

@@ -8,6 +8,9 @@ const optionsOf = (name: string, value: unknown): WebSocketOptions =>
 
 const isDuration = (name: string): boolean => /(Ms|Time)$/.test(name);
 
+const jwt = (more: object): WebSocketOptions => ({ auth: { jwt: { secret: 'x'.repeat(32), ...more } } });
+const client = (more: object): WebSocketOptions => ({ type: 'client', url: 'ws://127.0.0.1/ws', client: more });
+
 describe('options', () => {
   it.each(OPTION_NAMES.filter((name) => isDuration(name) && name !== 'delivery.flushGapMs'))(
     'of time are no longer than a timer can run, past which it fires at once: %s',
@@ -45,8 +48,63 @@ describe('options', () => {
       JSON.parse('{"__proto__":{"x":1},"auth":{"__proto__":1}}') as never,
       '"__proto__" is not an option',
     ],
+    [
+      'a misspelt name',
+      { maxConections: 5 } as never,
+      '"maxConections" is not an option: did you mean "maxConnections"?',
+    ],
+    [
+      'a misspelt name within a section',
+      { messages: { maxPayLoad: 5 } } as never,
+      '"messages.maxPayLoad" is not an option: did you mean "messages.maxPayload"?',
+    ],
+    [
+      'a misspelt name three levels down',
+      { limits: { messages: { perSeconds: 5 } } } as never,
+      'did you mean "limits.messages.perSecond"?',
+    ],
+    [
+      'an option of a section, outside of it',
+      { maxPayload: 5 } as never,
+      '"maxPayload" is not an option: did you mean "messages.maxPayload"?',
+    ],
+    ['a misspelt option of tokens', jwt({ issuers: 'x' }), 'did you mean "auth.jwt.issuer"?'],
+    ['a misspelt option of the client', client({ token: 'x', header: {} }), 'did you mean "client.headers"?'],
+    ['one of its reconnecting', client({ reconnect: { maxDelay: 5 } }), 'did you mean "client.reconnect.maxDelayMs"?'],
+    ['a misspelt option of compression', { messages: { perMessageDeflate: { treshold: 1 } } } as never, 'threshold'],
+    ['a misspelt callback', { events: { onConect: () => 1 } } as never, 'did you mean "events.onConnected"?'],
+    ['what no option is like', { colour: 'red' } as never, '"colour" is not an option: remove it'],
+    ['the address to listen on', { host: '0.0.0.0' }, '"host" must be the public host'],
+    ['that of IPv6', { host: '::' }, `app.listen(3000, '0.0.0.0')`],
+    ['that with a port', { host: '[::]:3000' }, '"host" must be the public host'],
+    ['a pattern for a host', { host: '*.example.com' }, '"host" must be the public host'],
+    ['a Redis that is none', { redis: 'nonsense' }, `"redis" must be a redis:// or rediss:// URL`],
+    ['another protocol for Redis', { redis: 'http://127.0.0.1:6379' }, '"redis" must be'],
+    ['a list for Redis', { redis: ['redis://127.0.0.1'] as never }, '"redis" must be'],
+    ['rooms.enabled', { rooms: { enabled: false } } as never, '"rooms.enabled" is gone: rooms are always there'],
+    ['subscriberHandlers', { subscriberHandlers: {} } as never, '"subscriberHandlers" is gone: put @WsSubscribe('],
+    [
+      'debug.printConnectedClients',
+      { debug: { printConnectedClients: true } } as never,
+      '"debug.printConnectedClients" is gone: remove it, and print clientManager.getClients()',
+    ],
+    ['a port', { port: 3001 } as never, 'app.listen(port)'],
   ])('that cannot work are refused with what to write: %s', (_, options, flaw) => {
     expect(flawsOf(options)).toContain(flaw);
+  });
+
+  it.each([
+    { host: 'chat.example.com' },
+    { host: 'chat.example.com:8443' },
+    { host: '[::1]:3000' },
+    { host: 'localhost:3000' },
+    { redis: 'redis://127.0.0.1:6379/1' },
+    { redis: 'rediss://user:secret@redis.example:6380' },
+    { redis: '/run/redis/redis.sock' },
+    { redis: {} },
+    { messages: { perMessageDeflate: { threshold: 1_024 } } },
+  ] as WebSocketOptions[])('that can work are taken: %j', (options) => {
+    expect(flawsOf(options)).toBe('');
   });
 
   it('fit each other where only one of two is given', () => {
@@ -56,6 +114,16 @@ describe('options', () => {
     expect(resolveOptions({ backpressure: { maxBufferedBytes: 1_000 } }).backpressure.volatileBytes).toBe(250);
     expect(resolveOptions({ backpressure: { maxBufferedBytes: 1e9 } }).backpressure.volatileBytes).toBe(262_144);
     expect(resolveOptions({ drain: { spreadMs: 500, terminateAfterMs: 500 } }).drain.spreadMs).toBe(500);
+  });
+
+  it('of fragments and pieces follow maxPayload where they are not given', () => {
+    const limitsOf = (messages: object): unknown[] => {
+      const { maxFragments, maxBufferedChunks } = resolveOptions({ messages }).messages;
+      return [maxFragments, maxBufferedChunks];
+    };
+    expect(limitsOf({ maxPayload: 2 ** 24 })).toEqual([32_768, 65_536]);
+    expect(limitsOf({ maxPayload: 1_000 })).toEqual([128, 4_096]);
+    expect(limitsOf({ maxPayload: 2 ** 24, maxFragments: 9, maxBufferedChunks: 8 })).toEqual([9, 8]);
   });
 });
 

@@ -1,4 +1,5 @@
 import type { AuthOptions, JwtOptions } from './auth-options.js';
+import { unknownOption } from '../unknown-options.js';
 import { isAnchored, type Origins } from './origins.js';
 
 const WAYS = ['jwt', 'useClass', 'useExisting', 'authenticate'] as const;
@@ -11,6 +12,8 @@ const JWT_FIELDS: ReadonlySet<string> = new Set([
   'clockToleranceSeconds',
   'requireExpiry',
 ]);
+
+const JWT_OPTIONS = [...JWT_FIELDS].map((field) => `auth.jwt.${field}`);
 
 /** What can't work about who may connect; the keys themselves are looked at when they are read. */
 export function* authFlaws(auth: AuthOptions, origins: Origins | undefined): Generator<string> {
@@ -52,7 +55,7 @@ function* jwtFlaws(jwt: JwtOptions): Generator<string> {
   if (sources.length === 0) yield '"auth.jwt" has no key: give one of "secret", "publicKey", "jwksUri" and "keyFile"';
   if (sources.length > 1) yield `"auth.jwt" has ${listed(sources)}: keep one of them`;
   for (const field of Object.keys(jwt)) {
-    if (!JWT_FIELDS.has(field)) yield `"auth.jwt.${field}" is not an option: remove it or mend its spelling`;
+    if (!JWT_FIELDS.has(field)) yield unknownOption(`auth.jwt.${field}`, JWT_OPTIONS);
   }
   for (const field of ['issuer', 'audience'] as const) {
     if (jwt[field] !== undefined && !isTexts([jwt[field]].flat()))

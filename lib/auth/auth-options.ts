@@ -7,13 +7,17 @@ import type { TokenSource } from './tokens.js';
 
 /** Tokens signed by you or by an identity provider. Exactly one of `secret`, `publicKey`, `jwksUri` and `keyFile`. */
 export interface JwtOptions {
-  /** Shared by whoever signs: at least 32 bytes (48 for HS384, 64 for HS512). */
-  secret?: string | Uint8Array;
+  /**
+   * Shared by whoever signs: at least 32 bytes (48 for HS384, 64 for HS512). A text counts as its UTF-8 bytes; `{ base64url }`
+   * is decoded first, as the PXL framework does with its `jwtSecretKey`.
+   */
+  secret?: string | Uint8Array | { base64url: string };
   /** A PEM (public key or X.509 certificate) or a JWK. */
   publicKey?: string | JsonWebKey;
   /**
    * Where the identity provider publishes its keys. Fetched when needed, after a failure once a second at most; while it can't be,
-   * the answer is 503. Keys that can't be used are passed over and reported.
+   * the answer is 503. Keys that can't be used are passed over and reported; of the
+   * answer at most 256 KiB are read.
    */
   jwksUri?: string;
   /** The path of a file with a PEM, a JWK or a JWK Set; read at start, and again within a second of a change. */

@@ -1,3 +1,5 @@
+import { wallMs } from '../clock.js';
+
 /** How late an expiry may be noticed, in ms. */
 const SWEEP_MS = 1_000;
 
@@ -27,7 +29,7 @@ export class Expiry<T> {
   }
 
   #sweep(): void {
-    const now = Date.now();
+    const now = wallMs();
     for (const [item, end] of this.#ends) {
       if (end > now) continue;
       this.delete(item);

@@ -23,7 +23,7 @@ export function identityOfGuards(user: unknown): Identity | null {
   return identityOf(
     {
       userId: userId as string,
-      payload: isObject(payload) ? payload : { ...fields },
+      payload: isObject(payload) ? payload : fields,
       expiresAt: (expiresAt ?? inMs(fields['exp'])) as AuthenticatedUser['expiresAt'],
     },
     'connect.guards',

@@ -1,6 +1,10 @@
+import { wallMs } from '../clock.js';
 import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
+import { keepable } from '../json-value.js';
 import type { WebSocketUser } from '../protocol/message.js';
+import { isUserId } from '../protocol/names.js';
+import { isWellFormed } from '../protocol/text.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 
 /** What an authenticator returns: who it is, and until when that holds. */
@@ -50,16 +54,23 @@ const CODE_OF = {
 
 /**
  * Checks what an authenticator returned: a user without an id would count as authenticated and be nobody.
- * @throws {TypeError} the authenticator's own mistake @throws {AuthenticationError} when it has expired already
+ * The payload is kept in its JSON form, here as on every other node.
+ * @throws {TypeError} the authenticator's own mistake @throws {NotSerializableError} for a payload without a JSON form
+ * @throws {AuthenticationError} when it has expired already, or for an id with half a character: others would read another one
  */
 export function identityOf({ userId, payload, expiresAt }: AuthenticatedUser, place: string): Identity {
-  if (!((typeof userId === 'string' && userId !== '') || Number.isFinite(userId))) {
+  if (typeof userId === 'string' && !isWellFormed(userId))
+    throw new AuthenticationError(401, 'The user id has half a character in it (a lone surrogate).');
+  if (!isUserId(userId)) {
     throw new TypeError(`${place} must return { userId, payload } with a text or a number for userId, or null.`);
   }
+  const kept: unknown = keepable(payload ?? {}, `${place}: payload`);
+  if (typeof kept !== 'object' || kept === null || Array.isArray(kept))
+    throw new TypeError(`${place} must return an object for payload: { userId, payload: { … } }.`);
   const end = Number(expiresAt ?? Infinity);
   if (Number.isNaN(end)) {
     throw new TypeError(`${place} returned an expiresAt that is neither a Date nor milliseconds since the epoch.`);
   }
-  if (end <= Date.now()) throw new AuthenticationError(401, 'What you showed has expired.');
-  return { user: { userId, payload: payload ?? {} }, expiresAt: end === Infinity ? undefined : end };
+  if (end <= wallMs()) throw new AuthenticationError(401, 'What you showed has expired.');
+  return { user: { userId, payload: kept as WebSocketUser['payload'] }, expiresAt: end === Infinity ? undefined : end };
 }

@@ -1,6 +1,7 @@
 import type { JsonWebKey, KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { monotonicMs } from '../clock.js';
 import { InvalidOptionsError } from '../errors.js';
 import { algorithmsOfKey, algorithmsOfSecret, algorithmsOfSet, HMAC_BYTES } from './algorithms.js';
 import type { JwtOptions } from './auth-options.js';
@@ -36,9 +37,8 @@ export function loadKeys(jwt: JwtOptions, timeoutMs: number, report: (error: Err
     : ofJwk(jwt.publicKey ?? {}, jwt.algorithms, 'auth.jwt.publicKey');
 }
 
-function ofSecret(secret: string | Uint8Array, given: string[] | undefined): JwtKeys {
-  const key = typeof secret === 'string' ? new TextEncoder().encode(secret) : secret;
-  if (!(key instanceof Uint8Array)) fail('"auth.jwt.secret" must be a text or a Uint8Array');
+function ofSecret(secret: NonNullable<JwtOptions['secret']>, given: string[] | undefined): JwtKeys {
+  const key = bytesOf(secret);
   const algorithms = algorithmsOfSecret(given);
   const least = Math.max(...algorithms.map((algorithm) => HMAC_BYTES[algorithm] ?? 0));
   if (key.byteLength < least) {
@@ -47,14 +47,26 @@ function ofSecret(secret: string | Uint8Array, given: string[] | undefined): Jwt
   return { algorithms, find: () => key };
 }
 
+function bytesOf(secret: NonNullable<JwtOptions['secret']>): Uint8Array {
+  if (typeof secret === 'string') return new TextEncoder().encode(secret);
+  if (secret instanceof Uint8Array) return secret;
+  const { base64url, ...rest } = (secret ?? {}) as { base64url?: unknown };
+  if (typeof base64url !== 'string' || Object.keys(rest).length > 0)
+    fail('"auth.jwt.secret" must be a text, a Uint8Array or { base64url: \'…\' }');
+  // Both alphabets of RFC 4648, as other decoders take them; Buffer alone would pass over anything else in silence.
+  if (!/^[\w+/-]*={0,2}$/.test(base64url) || base64url.replaceAll('=', '').length % 4 === 1)
+    fail('"auth.jwt.secret.base64url" isn\'t base64url: give A–Z a–z 0–9 - _ only, or the secret itself as a text');
+  return Buffer.from(base64url, 'base64url');
+}
+
 /** Read at start, and again when it has changed: keys are replaced without a restart. */
 function ofFile(path: string, given: string[] | undefined, report: (error: Error) => void): JwtKeys {
   let version = versionOf(path);
-  let lookedAt = performance.now();
+  let lookedAt = monotonicMs();
   const first = ofText(readText(path), given, 'auth.jwt.keyFile');
   let current = first;
   const look = (): void => {
-    lookedAt = performance.now();
+    lookedAt = monotonicMs();
     const found = versionOf(path);
     if (found === version || found === undefined) return;
     version = found;
@@ -70,7 +82,7 @@ function ofFile(path: string, given: string[] | undefined, report: (error: Error
   return {
     algorithms: first.algorithms,
     find: (header, token) => {
-      if (performance.now() - lookedAt >= FILE_LOOK_MS) look();
+      if (monotonicMs() - lookedAt >= FILE_LOOK_MS) look();
       return current.find(header, token);
     },
   };

@@ -3,6 +3,8 @@ import type { JWK } from 'jose';
 import { algorithmsOfKey } from './algorithms.js';
 
 const MIN_RSA_BITS = 2_048;
+/** FIPS 186-5 section 5.1. With an exponent of 1 anybody can sign; small ones have forged signatures of careless verifiers. */
+const [MIN_EXPONENT, EXPONENT_END] = [65_537n, 2n ** 256n];
 const NO_KEY = 'holds no public key: give a PEM (BEGIN PUBLIC KEY or BEGIN CERTIFICATE) or a JWK';
 const PRIVATE = 'holds a private key, which has no business here: give its public half';
 /** RFC 7517 section 5: what isn't understood in a set is passed over. */
@@ -54,8 +56,13 @@ function readKey(read: () => KeyObject): KeyObject {
   } catch {
     throw new KeyFlaw(NO_KEY); // OpenSSL's own words quote the text
   }
-  const { modulusLength = 0 } = key.asymmetricKeyDetails ?? {};
-  if (key.asymmetricKeyType === 'rsa' && modulusLength < MIN_RSA_BITS)
-    throw new KeyFlaw(`is an RSA key of ${modulusLength} bits: give one of at least ${MIN_RSA_BITS}`);
+  if (key.asymmetricKeyType === 'rsa') refuseWeakRsa(key);
   return key;
+}
+
+function refuseWeakRsa({ asymmetricKeyDetails: { modulusLength = 0, publicExponent = 0n } = {} }: KeyObject): void {
+  if (modulusLength < MIN_RSA_BITS)
+    throw new KeyFlaw(`is an RSA key of ${modulusLength} bits: give one of at least ${MIN_RSA_BITS}`);
+  const isSound = publicExponent >= MIN_EXPONENT && publicExponent < EXPONENT_END && publicExponent % 2n === 1n;
+  if (!isSound) throw new KeyFlaw(`is an RSA key with a weak public exponent: give one with ${MIN_EXPONENT}`);
 }

@@ -1,9 +1,12 @@
 import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWK, type JWTVerifyGetKey } from 'jose';
+import { monotonicMs } from '../clock.js';
 import { AuthenticationError } from './identity.js';
 import { signingKeys } from './public-keys.js';
 
 /** After a fetch that failed none is tried for so long: bad tokens come faster than a provider should be asked. */
 const RETRY_MS = 1_000;
+/** Of a published key set. Those of large providers have some 20 KB. */
+const MAX_BYTES = 262_144;
 
 /**
  * The keys that an identity provider publishes; jose keeps them, and says when to fetch them again.
@@ -27,13 +30,13 @@ class Provider {
 
   /** The published set without the keys that can't be used: a token that names one of them is like any that names none. */
   async fetch(...request: Parameters<FetchImplementation>): Promise<Response> {
-    if (performance.now() - this.#failedAt < RETRY_MS) throw outOfReach();
+    if (monotonicMs() - this.#failedAt < RETRY_MS) throw outOfReach();
     try {
       const keys = this.#usable(await publishedKeys(await fetch(...request)));
       this.#isKnownToFail = false;
       return Response.json({ keys });
     } catch (error) {
-      this.#failedAt = performance.now();
+      this.#failedAt = monotonicMs();
       if (!this.#isKnownToFail) this.report(new Error(`The keys of ${this.host} can't be fetched: ${reasonOf(error)}`));
       this.#isKnownToFail = true;
       throw outOfReach();
@@ -53,9 +56,22 @@ class Provider {
 
 async function publishedKeys(response: Response): Promise<unknown[]> {
   if (response.status !== 200) throw new Error(`the answer is ${response.status}`);
-  const { keys } = ((await response.json()) ?? {}) as { keys?: unknown };
+  const { keys } = (JSON.parse(await textOf(response)) ?? {}) as { keys?: unknown };
   if (!Array.isArray(keys)) throw new Error('the answer is no JWK Set');
   return keys;
+}
+
+/** @throws when it is too long, as soon as that is known */
+async function textOf({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  // What throws in here ends the response, too.
+  for await (const chunk of body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > MAX_BYTES) throw new Error(`the answer has more than ${MAX_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
 }
 
 const outOfReach = (): AuthenticationError =>

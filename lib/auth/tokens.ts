@@ -18,7 +18,7 @@ export const DEFAULT_COOKIE = 'token';
 const REDACTED = '[redacted]';
 /** No character of any text. */
 const MARK = '\uFFFF';
-/** A subprotocol entry that is a token: offered, and never chosen, so that it isn't sent back. */
+/** A subprotocol entry that is a token: chosen, and so sent back, only where nothing else is offered. */
 const BEARER_ENTRY = 'bearer.';
 /** Query parameters that hold a token. */
 const SECRET_PARAMETERS: ReadonlySet<string> = new Set(['token', 'access_token']);
@@ -76,10 +76,14 @@ export function redactError(error: unknown, tokens: readonly string[]): unknown 
 export const redactData = (type: string, action: string, data: unknown): unknown =>
   type === 'system' && (action === 'authenticate' || action === 'refresh') ? { token: REDACTED } : data;
 
-/** The protocol to answer with: the first that is offered and isn't a token (RFC 6455 section 4.2.2). */
+/**
+ * The protocol to answer with: the first that is offered and isn't a token. Where a token alone is offered, that one: a browser
+ * fails a connection whose server chooses none.
+ */
 export function chooseProtocol(offered: ReadonlySet<string>): string | false {
   for (const protocol of offered) if (!protocol.startsWith(BEARER_ENTRY)) return protocol;
-  return false;
+  const [token = false] = offered;
+  return token;
 }
 
 const READERS: Record<TokenSource, (request: IncomingMessage, cookieName: string) => string[]> = {

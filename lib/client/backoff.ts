@@ -31,11 +31,15 @@ export class Backoff {
     return this.#attempts;
   }
 
-  /** The delay in ms before the next attempt, which it counts. */
-  next(advice: CloseAdvice): number {
-    const delayMs = backoffDelay({ ...this.#options, advice, attempt: this.#attempts });
+  /**
+   * The delay in ms before the next attempt, which it counts.
+   * @param retryAfterMs what the server asks for: no less than that, and spread as usual
+   */
+  next(advice: CloseAdvice, retryAfterMs?: number): number {
+    const spread = retryAfterMs !== undefined && advice === 'back-off' ? 'reconnect' : advice;
+    const delayMs = backoffDelay({ ...this.#options, advice: spread, attempt: this.#attempts });
     this.#attempts += 1;
-    return delayMs;
+    return delayMs + (retryAfterMs ?? 0);
   }
 
   connected(): void {

@@ -1,6 +1,7 @@
 import { InvalidOptionsError } from '../errors.js';
 import { WebSocketClientCore } from './client-core.js';
 import type { ConnectTarget } from './client-options.js';
+import { watchPage } from './page-life.js';
 
 /**
  * The client for browsers, on the browser's own WebSocket. A refused handshake looks like any other failure there (1006):
@@ -10,10 +11,19 @@ import type { ConnectTarget } from './client-options.js';
  * await client.connectToServer();
  * await client.joinRoom('lobby', { username: 'Ada' });
  */
-export class WebSocketClient extends WebSocketClientCore<WebSocket> {
+export class WebSocketClient<Events extends object = object> extends WebSocketClientCore<WebSocket, Events> {
   protected override get baseUrl(): string | undefined {
-    // Absent in runtimes without a page, which have a WebSocket all the same.
-    return (globalThis as { location?: Location }).location?.href;
+    // A worker has no document; other runtimes have a WebSocket, and neither of the two.
+    const { document, location } = globalThis as { document?: Document; location?: Location };
+    return document?.baseURI ?? location?.href;
+  }
+
+  protected override get assumedBaseUrl(): string {
+    return this.baseUrl ?? 'http://page.invalid/';
+  }
+
+  protected override watchPage(onWake: () => void): () => void {
+    return watchPage(onWake);
   }
 
   protected override createSocket({ url, protocols, token }: ConnectTarget): WebSocket {
@@ -32,8 +42,8 @@ function withToken(protocols: string[], token: string): string[] {
 }
 
 export { WebSocketClientCore } from './client-core.js';
-export { BadFrameError, StreamOverflowError } from './client-errors.js';
-export type { ClientState, WebSocketClientEvents } from './client-events.js';
+export { BadFrameError, MessageTooLargeError, ReportsLeftOutError, StreamOverflowError } from './client-errors.js';
+export type { ClientEventListener, ClientEventName, ClientState, WebSocketClientEvents } from './client-events.js';
 export type {
   ConnectTarget,
   ReconnectOptions,
@@ -42,6 +52,7 @@ export type {
   WebSocketClientOptions,
 } from './client-options.js';
 export type { JoinedRoom } from './client-rooms.js';
+export type { DataOf } from './event-map.js';
 export type { HandlerContext, RouteHandler } from './inbox.js';
 export type { JoinRoomDetails } from './room-memory.js';
 export type { SocketLike } from './socket-like.js';

@@ -1,26 +1,34 @@
 import { ConnectionError, InvalidStateError } from '../errors.js';
 import { CloseCode, isSendableCloseCode } from '../protocol/close-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
-import { abortable } from './abortable.js';
+import { isA } from '../protocol/thrown.js';
+import type { Attempt } from './attempt.js';
 import { Backoff } from './backoff.js';
 import { EventSink } from './client-events.js';
-import type { ClientState } from './client-events.js';
+import type { ClientEventListener, ClientEventName, ClientState } from './client-events.js';
 import { assertDuration, resolveClientOptions, valueOf } from './client-options.js';
-import type { ConnectTarget, RequestOptions, ResolvedClientOptions, WebSocketClientOptions } from './client-options.js';
+import type {
+  ClientKind,
+  ConnectTarget,
+  RequestOptions,
+  ResolvedClientOptions,
+  WebSocketClientOptions,
+} from './client-options.js';
 import { ClientRooms } from './client-rooms.js';
 import type { JoinedRoom } from './client-rooms.js';
 import type { ServerMessage } from './greeting.js';
 import { Inbox } from './inbox.js';
-import type { RouteHandler } from './inbox.js';
-import { keepAlive } from './keep-alive.js';
+import type { AnyHandler, RouteHandler } from './inbox.js';
+import type { DataOf } from './event-map.js';
+import { KeepAlive } from './keep-alive.js';
 import { Link } from './link.js';
-import type { LinkEnd } from './link.js';
+import type { LinkEnd, LinkHandlers } from './link.js';
 import { ReplyStream } from './reply-stream.js';
 import type { JoinRoomDetails } from './room-memory.js';
 import { assertRoute, RouteHandlers } from './route-handlers.js';
 import type { SocketLike } from './socket-like.js';
 import { toSocketUrl } from './socket-url.js';
-import { Supervisor } from './supervisor.js';
+import { refusalIn, Supervisor } from './supervisor.js';
 
 /**
  * A connection to a PxlWebSocketModule server that comes back by itself, with requests, streams and rooms. Runs wherever
@@ -28,20 +36,21 @@ import { Supervisor } from './supervisor.js';
  *
  * Long because it is the whole public surface in one place; each method hands on to the file that does the work.
  */
-export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
+export abstract class WebSocketClientCore<S extends SocketLike = SocketLike, Events extends object = object> {
   protected readonly options: ResolvedClientOptions<S>;
   readonly #events: EventSink<S>;
-  readonly #handlers = new RouteHandlers<RouteHandler<S, this>>();
-  readonly #inbox: Inbox<S, this>;
+  readonly #handlers = new RouteHandlers<AnyHandler<S>>();
+  readonly #inbox: Inbox<S>;
   readonly #rooms = new ClientRooms((action, data) => this.request('system', action, data));
   readonly #supervisor: Supervisor<S>;
   #loading: Promise<void> | undefined;
-  #stopKeepAlive: () => void = () => undefined;
+  #keepAlive: KeepAlive | undefined;
+  #unwatchPage: (() => void) | undefined;
 
   /** @throws {InvalidOptionsError} naming every bad option and what to write instead. */
   constructor(options: WebSocketClientOptions<S>) {
-    this.options = resolveClientOptions(options, this.baseUrl);
-    this.#events = new EventSink(this.options.events);
+    this.options = resolveClientOptions(options, this.assumedBaseUrl, this.kind);
+    this.#events = new EventSink(this.options.events, this.options.maxErrorReports);
     this.#inbox = new Inbox(this, this.#handlers, this.#events);
     const { requestTimeoutMs } = this.options;
     const { minDelayMs, maxDelayMs } = this.options.reconnect || { minDelayMs: 0, maxDelayMs: 0 };
@@ -49,9 +58,15 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
       this.options,
       new Backoff({ minDelayMs, maxDelayMs, random: Math.random, now: () => performance.now() }),
       {
-        dial: (signal) => this.#dial(signal),
+        dial: (attempt) => this.#dial(attempt),
         restore: (link) =>
-          this.#rooms.rejoin(link, { requestTimeoutMs, report: (error) => this.#events.report(error) }),
+          this.#rooms.rejoin(link, {
+            requestTimeoutMs,
+            report: (error) => this.#events.report(error),
+            lost: (roomName, error) => {
+              if (!this.#events.emit('onRoomLost', { roomName, error })) this.#events.report(error);
+            },
+          }),
         opened: (link) => this.#opened(link),
         lost: (link, end, willReconnect) => this.#lost(link, end, willReconnect),
       },
@@ -100,7 +115,18 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
    *   `reconnect.initial` is set.
    */
   connectToServer(): Promise<void> {
+    this.#unwatchPage ??= this.watchPage(() => void this.#wake());
     return this.#supervisor.connect();
+  }
+
+  /**
+   * Gives the connection up and makes a new one at once, for a socket that may be dead without being closed. The rooms are
+   * joined again, and listeners stay; requests and streams under way fail with ConnectionError, because nobody knows what became
+   * of them. Without a connection it does what `connectToServer()` does. In a page the client calls it by itself: see the README.
+   * @throws {ConnectionError} as `connectToServer()`
+   */
+  reconnect(): Promise<void> {
+    return this.#reconnect(CloseCode.Normal, new ConnectionError('reconnect() was called.'));
   }
 
   /**
@@ -111,6 +137,7 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
    */
   disconnect(code: number = CloseCode.Normal, reason = ''): void {
     this.#rooms.clear();
+    this.#unwatch();
     this.#supervisor.disconnect(isSendableCloseCode(code) ? code : CloseCode.Normal, reason);
   }
 
@@ -160,6 +187,7 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
     return new ReplyStream<T>({
       start: (sink) => this.#openLink().requests.open({ type, action, data }, sink),
       maxBuffered: this.options.maxStreamBuffer,
+      maxBufferedBytes: this.options.maxHeldBytes,
       signal,
     });
   }
@@ -191,12 +219,25 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
   }
 
   /**
-   * Calls `handler` for every message and request of this route, `system/connected` after each connect among them; several handlers are called in the order they were
-   * added. A request is answered with the first value that is not `undefined`.
+   * Listens to an event of the client itself: `'state'`, `'connected'`, `'disconnected'`, `'message'`, `'reconnecting'`,
+   * `'roomLost'` or `'error'`, as the callbacks of the option `events` do, and beside them.
+   * @returns a function that removes the listener. @throws {InvalidOptionsError} for no such event
+   */
+  on<N extends ClientEventName>(event: N, listener: ClientEventListener<S, N>): () => void;
+  /**
+   * Calls `handler` for every message and request of this route, `system/connected` after each connect among them; several
+   * handlers are called in the order they were added. A request is answered with the first value that is not `undefined`.
+   * The data's type is the one of the client's event map, else the one that the handler declares: nothing checks what comes.
    * @returns a function that removes the handler. @throws {InvalidRouteError}
    */
-  on(type: string, action: string, handler: RouteHandler<S, this>): () => void {
-    return this.#handlers.add(type, action, handler);
+  on<D = unknown, Type extends string = string, Action extends string = string>(
+    type: Type,
+    action: Action,
+    handler: RouteHandler<S, this, DataOf<Events, Type, Action, D>>,
+  ): () => void;
+  on(type: string, action: unknown, handler?: unknown): () => void {
+    if (handler === undefined) return this.#events.add(type as ClientEventName, action as () => unknown);
+    return this.#handlers.add(type, action as string, handler as AnyHandler<S>);
   }
 
   /** Makes the socket of one attempt. May throw; mustn't wait. */
@@ -208,6 +249,27 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
   /** What a path in `url` is relative to. */
   protected get baseUrl(): string | undefined {
     return undefined;
+  }
+
+  /** The same while options are checked: where there may be a page only later, anything that a path can be relative to. */
+  protected get assumedBaseUrl(): string | undefined {
+    return this.baseUrl;
+  }
+
+  /** Calls `onWake` when a connection may have been lost unseen. @returns a function that ends it */
+  protected watchPage(_onWake: () => void): () => void {
+    return () => undefined;
+  }
+
+  /** True where another attempt may show another token than the one before. */
+  protected get hasFreshTokens(): boolean {
+    const { url, protocols, token } = this.options;
+    return [url, protocols, token].some((source) => typeof source === 'function');
+  }
+
+  /** What is particular to the options of this kind of client. */
+  protected get kind(): ClientKind {
+    return { options: [] };
   }
 
   /** Asks the sources of url, protocols and token, before every attempt. */
@@ -226,16 +288,28 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
     return undefined;
   }
 
-  async #dial(signal: AbortSignal): Promise<Link<S>> {
-    await abortable(this.load(), signal);
-    const target = await abortable(this.findTarget(), signal);
-    const link = new Link(this.createSocket(target), {
+  /** A token that was fetched a while ago may have expired: with a source of tokens a 401 means nothing until the second one. */
+  async #dial(attempt: Attempt): Promise<Link<S>> {
+    try {
+      return await this.#dialOnce(attempt);
+    } catch (error) {
+      const { status, advice } = isA(error, ConnectionError) ? refusalIn(error) : {};
+      if (status !== 401 || advice !== 'stop' || !this.hasFreshTokens || attempt.reason) throw error;
+      return this.#dialOnce(attempt);
+    }
+  }
+
+  async #dialOnce(attempt: Attempt): Promise<Link<S>> {
+    await attempt.race(this.load());
+    const target = await attempt.race(this.findTarget());
+    const handlers: LinkHandlers<S> = {
       onMessage: (message, from) => this.#receive(message, from),
       onError: (error) => this.#events.report(error),
       onEnd: (end, ended) => this.#supervisor.linkEnded(ended, end),
-    });
+    };
+    const link = new Link(this.createSocket(target), handlers, this.options);
     try {
-      await abortable(link.greeted, signal);
+      await attempt.race(link.greeted);
       return link;
     } catch (error) {
       link.close(CloseCode.Normal, '');
@@ -244,7 +318,7 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
   }
 
   #opened(link: Link<S>): void {
-    this.#stopKeepAlive = keepAlive(link, this.options);
+    this.#keepAlive = new KeepAlive(link, this.options);
     this.#events.emit('onConnected', {
       ws: link.socket,
       clientId: link.greeting?.clientId ?? '',
@@ -260,9 +334,31 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike> {
   }
 
   #lost(link: Link<S>, { code, reason }: LinkEnd, willReconnect: boolean): void {
-    this.#stopKeepAlive();
+    this.#keepAlive?.stop();
+    this.#keepAlive = undefined;
     if (!this.options.rejoinRooms) this.#rooms.clear();
+    if (!willReconnect) this.#unwatch();
+    this.#events.flush();
     this.#events.emit('onDisconnected', { clientId: link.greeting?.clientId, code, reason, willReconnect });
+  }
+
+  /** A socket may have died while nobody looked: of a page that was hidden, a laptop that slept, a network that went. */
+  async #wake(): Promise<void> {
+    this.#supervisor.wake();
+    if (!(await this.#keepAlive?.isDead())) return;
+    const error = new ConnectionError('The server has been silent for longer than its heartbeat.');
+    // Nobody listens to this one, and a failed attempt is reported.
+    this.#reconnect(CloseCode.NoPong, error).catch(() => undefined);
+  }
+
+  #reconnect(code: number, error: ConnectionError): Promise<void> {
+    this.#unwatchPage ??= this.watchPage(() => void this.#wake());
+    return this.#supervisor.reconnect(code, error);
+  }
+
+  #unwatch(): void {
+    this.#unwatchPage?.();
+    this.#unwatchPage = undefined;
   }
 
   #receive(message: ServerMessage, link: Link<S>): void {

@@ -1,4 +1,5 @@
 import { InvalidOptionsError } from '../errors.js';
+import { CALLBACK_NAMES } from './client-events.js';
 import type { WebSocketClientEvents } from './client-events.js';
 import type { SocketLike } from './socket-like.js';
 import { urlFlaw } from './socket-url.js';
@@ -9,7 +10,8 @@ export type Source<T> = T | (() => T | Promise<T>);
 /** Every duration is in milliseconds. */
 export interface WebSocketClientOptions<S extends SocketLike = SocketLike> {
   /**
-   * Where the server is: `ws://`, `wss://`, or in a browser also a path such as `/ws` on the page's own host.
+   * Where the server is: `ws://`, `wss://`, or in a browser also a path such as `/ws`, relative to the page (and its
+   * `<base href>`). Where pages are rendered there is no page yet: there a path fails at `connectToServer()`.
    * A function is asked before every attempt and counts towards `connectTimeoutMs`.
    */
   url: Source<string>;
@@ -25,7 +27,10 @@ export interface WebSocketClientOptions<S extends SocketLike = SocketLike> {
   connectTimeoutMs?: number;
   /** How long `request()`, `joinRoom()` and `leaveRoom()` wait for their reply. @default 10_000 */
   requestTimeoutMs?: number;
-  /** What to do when a connection is lost; `false` for nothing. Close codes 4000–4099 always end it. */
+  /**
+   * What to do when a connection is lost; `false` for nothing. Close codes 4000–4099 always end it, and so do the server's own
+   * refusals with 401, 403 and 404 (a 401 after a second try, where a function may give a new token).
+   */
   reconnect?: false | ReconnectOptions;
   /** Join the rooms again after a reconnect; otherwise a lost connection forgets them. @default true */
   rejoinRooms?: boolean;
@@ -35,13 +40,22 @@ export interface WebSocketClientOptions<S extends SocketLike = SocketLike> {
   pongTimeoutMs?: number;
   /** How many values of a `stream()` may wait to be read before it fails. @default 1_024 */
   maxStreamBuffer?: number;
+  /**
+   * Bytes of JSON that may wait here: messages until the rooms are joined again (then the connection is announced without
+   * waiting for the rest of the rooms), and values of each `stream()` until they are read (then it fails). @default 1_048_576
+   */
+  maxHeldBytes?: number;
+  /** Bytes that may wait for a server that doesn't read. More: the connection is closed (4113) and made anew. @default 4_194_304 */
+  maxUnsentBytes?: number;
+  /** Errors of one kind that are reported within 10 s; the rest is counted and reported as one. @default 100 */
+  maxErrorReports?: number;
   events?: WebSocketClientEvents<S>;
 }
 
 export interface ReconnectOptions {
   /** The first wait is anything from 0 to this; the ceiling doubles with each attempt. @default 500 */
   minDelayMs?: number;
-  /** The ceiling of all waits. @default 30_000 */
+  /** The ceiling of all waits, but for what the server's `Retry-After` asks for (5 min at most). @default 30_000 */
   maxDelayMs?: number;
   /** Attempts in a row before the client gives up. @default Infinity */
   maxAttempts?: number;
@@ -73,13 +87,25 @@ export interface ResolvedClientOptions<S extends SocketLike> extends Required<
   reconnect: false | Required<ReconnectOptions>;
 }
 
+/** What is particular to the options of one kind of client. */
+export interface ClientKind {
+  /** Names of those that only it has. */
+  options: readonly string[];
+  /** Finds what a misspelt name means. Left out where every byte counts: there the names are listed. */
+  nearestName?: (given: string, known: readonly string[]) => string | undefined;
+}
+
 /** The longest a timer can wait: 2^31 - 1 ms, past which it fires at once. */
 export const MAX_TIMER_MS = 2_147_483_647;
 
-/** Fills in the defaults. @throws {InvalidOptionsError} naming every flaw at once. */
+/**
+ * Fills in the defaults.
+ * @throws {InvalidOptionsError} naming every flaw at once
+ */
 export function resolveClientOptions<S extends SocketLike>(
   options: WebSocketClientOptions<S>,
   baseUrl: string | undefined,
+  kind: ClientKind = { options: [] },
 ): ResolvedClientOptions<S> {
   const resolved: ResolvedClientOptions<S> = {
     url: options.url,
@@ -92,9 +118,12 @@ export function resolveClientOptions<S extends SocketLike>(
     pingIntervalMs: options.pingIntervalMs ?? 25_000,
     pongTimeoutMs: options.pongTimeoutMs ?? 10_000,
     maxStreamBuffer: options.maxStreamBuffer ?? 1_024,
+    maxHeldBytes: options.maxHeldBytes ?? 1_048_576,
+    maxUnsentBytes: options.maxUnsentBytes ?? 4_194_304,
+    maxErrorReports: options.maxErrorReports ?? 100,
     events: options.events ?? {},
   };
-  const flaws = [...findFlaws(resolved, baseUrl)];
+  const flaws = [...findUnknown(options, Object.keys(resolved), kind), ...findFlaws(resolved, baseUrl)];
   if (options.reconnect !== undefined && options.reconnect !== false && typeof options.reconnect !== 'object') {
     flaws.push('reconnect is neither false nor an object. Leave it out for the defaults.');
   }
@@ -127,6 +156,38 @@ function resolveReconnect(given: ReconnectOptions): Required<ReconnectOptions> {
   };
 }
 
+/** What an option that isn't known here may be meant for. */
+const HINTS: Record<string, string> = {
+  headers: 'Only the Node client can send headers; in a browser, give token instead.',
+};
+
+/** Misspelt options would be left out in silence. */
+function* findUnknown<S extends SocketLike>(
+  { reconnect, events, ...options }: WebSocketClientOptions<S>,
+  known: readonly string[],
+  kind: ClientKind,
+): Generator<string> {
+  const sections: [prefix: string, section: object | false | undefined, known: readonly string[]][] = [
+    ['', options, [...known, ...kind.options]],
+    ['reconnect.', reconnect, Object.keys(resolveReconnect({}))],
+    ['events.', events, CALLBACK_NAMES],
+  ];
+  for (const [prefix, section, names] of sections) {
+    for (const [name, value] of Object.entries(typeof section === 'object' ? (section ?? {}) : {})) {
+      if (value === undefined || names.includes(name)) continue;
+      const nearest = kind.nearestName?.(name, names);
+      const remedy = nearest
+        ? `Did you mean ${prefix}${nearest}?`
+        : (own(HINTS, name) ?? `Remove it. There are ${names.join(', ')}.`);
+      yield `${prefix}${name} is not an option. ${remedy}`;
+    }
+  }
+}
+
+/** A misspelt option may be called `constructor`, too. */
+const own = <T>(record: Record<string, T>, name: string): T | undefined =>
+  Object.hasOwn(record, name) ? record[name] : undefined;
+
 function* findFlaws<S extends SocketLike>(
   options: ResolvedClientOptions<S>,
   baseUrl: string | undefined,
@@ -154,8 +215,10 @@ function* findFlaws<S extends SocketLike>(
   if (reconnect && !(reconnect.maxAttempts >= 1)) {
     yield 'reconnect.maxAttempts is less than 1. Write reconnect: false for a client that must not come back.';
   }
-  if (!Number.isInteger(options.maxStreamBuffer) || options.maxStreamBuffer < 1) {
-    yield 'maxStreamBuffer is not a whole number of at least 1. Leave it out for 1024.';
+  for (const name of ['maxStreamBuffer', 'maxHeldBytes', 'maxUnsentBytes', 'maxErrorReports'] as const) {
+    if (!Number.isInteger(options[name]) || options[name] < 1) {
+      yield `${name} is not a whole number of at least 1. Leave it out for the default.`;
+    }
   }
   for (const [name, callback] of Object.entries(events)) {
     if (callback !== undefined && typeof callback !== 'function') {

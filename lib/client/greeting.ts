@@ -12,13 +12,34 @@ export interface ServerMessage {
 export interface Greeting {
   clientId: string;
   user: Pick<WebSocketUser, 'userId'> | undefined;
+  /** How often the server sends pings, in ms; undefined when it sends none, or doesn't say. */
+  heartbeatMs: number | undefined;
+  /** What the server takes; undefined where an older one doesn't say. */
+  maxPayload: number | undefined;
+  maxDepth: number | undefined;
+  /** What the server can do beyond the first version of the protocol. */
+  features: readonly unknown[];
 }
 
 /** Reads the first frame; `undefined` when it isn't `system/connected` with a client id. */
 export function readGreeting({ type, action, data }: ServerMessage): Greeting | undefined {
-  if (type !== 'system' || action !== 'connected' || typeof data !== 'object' || data === null) return undefined;
-  const { clientId, user } = data as { clientId?: unknown; user?: { userId?: unknown } | null };
+  if (type !== 'system' || action !== 'connected') return undefined;
+  const { clientId, user, heartbeat, limits, features } = fieldsOf(data);
   if (typeof clientId !== 'string' || clientId === '') return undefined;
-  const userId = user?.userId;
-  return { clientId, user: typeof userId === 'string' || typeof userId === 'number' ? { userId } : undefined };
+  const { userId } = fieldsOf(user);
+  const { maxPayload, maxDepth } = fieldsOf(limits);
+  return {
+    clientId,
+    user: typeof userId === 'string' || typeof userId === 'number' ? { userId } : undefined,
+    heartbeatMs: positive(fieldsOf(heartbeat)['pingIntervalMs']),
+    maxPayload: positive(maxPayload),
+    maxDepth: positive(maxDepth),
+    features: Array.isArray(features) ? features : [],
+  };
 }
+
+/** The fields of something that a server sent; none where it isn't an object. */
+export const fieldsOf = (value: unknown): Record<string, unknown> =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+
+const positive = (value: unknown): number | undefined => (typeof value === 'number' && value > 0 ? value : undefined);

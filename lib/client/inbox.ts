@@ -18,20 +18,23 @@ export interface HandlerContext<S extends SocketLike = SocketLike, C = unknown> 
 }
 
 /** Handles one route. For a request the first value that is not `undefined` is the reply; a throw is an error frame. */
-export type RouteHandler<S extends SocketLike = SocketLike, C = unknown> = (
-  data: unknown,
+export type RouteHandler<S extends SocketLike = SocketLike, C = unknown, D = unknown> = (
+  data: D,
   context: HandlerContext<S, C>,
 ) => unknown;
+
+/** One of any client and any data: who added it knew which. */
+export type AnyHandler<S extends SocketLike> = RouteHandler<S, never, never>;
 
 type Outcome = { value: unknown } | { error: unknown };
 
 /** What becomes of the server's messages: `onMessage`, then each handler, then the answer where one is awaited. */
-export class Inbox<S extends SocketLike, C> {
-  readonly #client: C;
-  readonly #handlers: RouteHandlers<RouteHandler<S, C>>;
+export class Inbox<S extends SocketLike> {
+  readonly #client: unknown;
+  readonly #handlers: RouteHandlers<AnyHandler<S>>;
   readonly #events: EventSink<S>;
 
-  constructor(client: C, handlers: RouteHandlers<RouteHandler<S, C>>, events: EventSink<S>) {
+  constructor(client: unknown, handlers: RouteHandlers<AnyHandler<S>>, events: EventSink<S>) {
     this.#client = client;
     this.#handlers = handlers;
     this.#events = events;
@@ -52,8 +55,10 @@ export class Inbox<S extends SocketLike, C> {
     const { type, action, data, id } = message;
     const ws = link.socket;
     const clientId = link.greeting?.clientId ?? '';
-    const context = { client: this.#client, ws, clientId, id };
-    const outcomes = this.#handlers.find(type, action).map((handler) => outcomeOf(() => handler(data, context)));
+    const context = { client: this.#client as never, ws, clientId, id };
+    const outcomes = this.#handlers
+      .find(type, action)
+      .map((handler) => outcomeOf(() => handler(data as never, context)));
     for (const outcome of outcomes) void this.#reportFailure(outcome, id !== undefined);
     if (id !== undefined) void this.#answer(message, link, outcomes);
   }
@@ -61,10 +66,10 @@ export class Inbox<S extends SocketLike, C> {
   async #answer(message: ServerMessage, link: Link<S>, outcomes: Promise<Outcome>[]): Promise<void> {
     const frame = await answerTo(message, outcomes);
     try {
-      if (link.isOpen) link.send(frame);
+      if (link.isOpen) link.answer(frame);
     } catch (error) {
       this.#events.report(error);
-      if (link.isOpen) link.send(errorFrame(message, error));
+      link.trySend(errorFrame(message, error));
     }
   }
 

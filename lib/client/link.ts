@@ -1,7 +1,10 @@
-import { ConnectionError, NotSerializableError, RemoteError } from '../errors.js';
-import { CloseCode, fitReason } from '../protocol/close-codes.js';
-import { decodeFrame, encodeFrame } from '../protocol/codec.js';
-import { BadFrameError, messageOf } from './client-errors.js';
+import { ConnectionError, RemoteError } from '../errors.js';
+import { CloseCode, fitReason, utf8Length } from '../protocol/close-codes.js';
+import { decodeFrame, MAX_DEPTH } from '../protocol/codec.js';
+import type { DecodedFrame } from '../protocol/codec.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { BadFrameError, MessageTooLargeError, messageOf } from './client-errors.js';
+import { encode } from './encode.js';
 import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
 import { PendingRequests } from './pending-requests.js';
@@ -21,6 +24,15 @@ export interface LinkHandlers<S extends SocketLike> {
   onEnd(end: LinkEnd, link: Link<S>): void;
 }
 
+/** How much one connection may keep, in bytes. */
+export interface LinkBudgets {
+  maxHeldBytes: number;
+  maxUnsentBytes: number;
+}
+
+/** An error frame that nobody asked for is reported; of a longer one only this many characters, without its details. */
+const MAX_REPORTED_CHARACTERS = 2_000;
+
 /** Codes that stand for "no code was sent" (RFC 6455 section 7.4.1). */
 const UNSENT_CODES: ReadonlySet<number> = new Set([1005, 1006, 1015]);
 
@@ -32,26 +44,34 @@ export class Link<S extends SocketLike> {
   /** Resolves with the server's first frame; rejects when the link ends before it. */
   readonly greeted: Promise<Greeting>;
   readonly ended: Promise<LinkEnd>;
+  /** Resolves when no more messages can be held. */
+  readonly full: Promise<void>;
   readonly requests: PendingRequests;
   greeting: Greeting | undefined;
   end: LinkEnd | undefined;
-  /** Counts up with every frame: a sign of life. */
-  framesHeard = 0;
+  /** When the last frame came, of whatever kind: a sign of life. Of the clock that never goes back, in ms. */
+  heardAt = performance.now();
   /** Messages wait here until the connection was announced, so that no handler runs before `onConnected`. */
   #held: ServerMessage[] | undefined = [];
+  #heldBytes = 0;
   #socketError: string | undefined;
   #resolveGreeted!: (greeting: Greeting) => void;
   #rejectGreeted!: (error: Error) => void;
   #resolveEnded!: (end: LinkEnd) => void;
+  #resolveFull!: () => void;
   readonly #handlers: LinkHandlers<S>;
+  readonly #budgets: LinkBudgets;
 
   constructor(
     readonly socket: S,
     handlers: LinkHandlers<S>,
+    budgets: LinkBudgets,
   ) {
     this.#handlers = handlers;
+    this.#budgets = budgets;
     this.requests = new PendingRequests(this);
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
+    this.full = new Promise((resolve) => (this.#resolveFull = resolve));
     this.greeted = new Promise((resolve, reject) => {
       this.#resolveGreeted = resolve;
       this.#rejectGreeted = reject;
@@ -73,12 +93,32 @@ export class Link<S extends SocketLike> {
     if (this.end) throw this.end.error;
   }
 
-  /** @throws {ConnectionError} when the socket isn't open. @throws {NotSerializableError} */
+  /** @throws {ConnectionError} when the socket isn't open. @throws {NotSerializableError} {MessageTooLargeError} */
   send(frame: unknown, binary = false): void {
     const text = encode(frame);
     if (!this.isOpen)
       throw new ConnectionError('There is no open connection. Call connectToServer() and await it first.');
+    const maxBytes = this.greeting?.maxPayload ?? Infinity;
+    // No character has more than three bytes.
+    if (text.length * 3 > maxBytes && utf8Length(text) > maxBytes) throw new MessageTooLargeError(maxBytes);
+    this.#closeIfUnread();
     this.socket.send(binary ? new TextEncoder().encode(text) : text);
+  }
+
+  /** The answer to a question of the server. @throws what `send()` does, and {BadFrameError} for what it wouldn't read. */
+  answer(frame: unknown): void {
+    const read = decodeFrame(encode(frame), this.greeting?.maxDepth);
+    if (read.kind === 'bad') throw new BadFrameError(`The server would not read the answer: ${read.reason}`);
+    this.send(frame);
+  }
+
+  /** For what nobody waits for. Never throws: a failure is reported. */
+  trySend(frame: unknown): void {
+    try {
+      if (this.isOpen) this.send(frame);
+    } catch (error) {
+      this.#handlers.onError(error as Error);
+    }
   }
 
   /** Hands on what was held, and from now on everything at once. */
@@ -133,48 +173,70 @@ export class Link<S extends SocketLike> {
   };
 
   #receive(data: unknown): void {
-    this.framesHeard += 1;
+    this.heardAt = performance.now();
     const text = decodeText(data);
-    const frame = text === undefined ? undefined : decodeFrame(text);
-    if (!frame) return this.#handlers.onError(new BadFrameError('It is neither text nor UTF-8.'));
-    if (frame.kind === 'bad') return this.#handlers.onError(new BadFrameError(frame.reason));
-    if (frame.kind === 'message') return this.greeting ? this.#hand(frame) : this.#greet(frame);
-    if (this.requests.settle(frame)) return;
-    this.#handUnasked(frame);
+    if (text === undefined) return this.#handlers.onError(skipped('It is neither text nor UTF-8.'));
+    const frame = decodeFrame(text, Math.max(MAX_DEPTH, this.greeting?.maxDepth ?? 0));
+    if (frame.kind === 'bad') return this.#refuse(frame);
+    if (frame.kind === 'message') return this.greeting ? this.#hand(frame, text) : this.#greet(frame);
+    if (this.requests.settle(frame, text)) return;
+    this.#handUnasked(frame, text);
+  }
+
+  /** Whoever asked is told at once: one of ours of a reply that can't be read, the server of its own question. */
+  #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
+    const error = skipped(reason);
+    if (isAnswer && this.requests.reject(id, error)) return;
+    this.#handlers.onError(error);
+    if (isAnswer || id === undefined) return;
+    this.trySend({ type: 'error', action: 'message', id, data: { error: reason, code: ErrorCode.BadFrame } });
+  }
+
+  /** A server that sends and doesn't read would have this client keep more and more. */
+  #closeIfUnread(): void {
+    const { maxUnsentBytes } = this.#budgets;
+    if (this.socket.bufferedAmount <= maxUnsentBytes) return;
+    const error = new ConnectionError(`More than ${maxUnsentBytes} bytes waited for the server to read them.`);
+    this.close(CloseCode.SlowConsumer, 'the server does not read', error);
+    throw error;
   }
 
   #greet(frame: ServerMessage): void {
     const greeting = readGreeting(frame);
     if (!greeting) {
-      return this.#handlers.onError(new BadFrameError('The first one must be "system/connected" with a clientId.'));
+      return this.#handlers.onError(skipped('The first one must be "system/connected" with a clientId.'));
     }
     this.greeting = greeting;
     this.#resolveGreeted(greeting);
   }
 
   /** The answer to a message that was sent without an id of ours: its response arrives like any message. */
-  #handUnasked(frame: AnswerFrame): void {
+  #handUnasked(frame: AnswerFrame, text: string): void {
     if (frame.kind === 'error') {
-      this.#handlers.onError(new RemoteError(frame.data.code, frame.data.error, frame.data.details));
+      const { code, error, details } = frame.data;
+      const isShort = text.length <= MAX_REPORTED_CHARACTERS;
+      const remote = isShort ? new RemoteError(code, error, details) : new RemoteError(short(code), short(error));
+      this.#handlers.onError(remote);
     } else if (this.greeting && !frame.done) {
-      this.#hand({ type: frame.type, action: frame.action, data: frame.response, id: undefined });
+      this.#hand({ type: frame.type, action: frame.action, data: frame.response, id: undefined }, text);
     }
   }
 
-  #hand({ type, action, data, id }: ServerMessage): void {
+  #hand({ type, action, data, id }: ServerMessage, text: string): void {
     const message = { type, action, data, id };
-    if (this.#held) this.#held.push(message);
-    else this.#handlers.onMessage(message, this);
+    if (!this.#held) return this.#handlers.onMessage(message, this);
+    this.#held.push(message);
+    this.#heldBytes += utf8Length(text);
+    if (this.#heldBytes > this.#budgets.maxHeldBytes) this.#resolveFull();
   }
 }
 
-function encode(frame: unknown): string {
-  try {
-    return encodeFrame(frame);
-  } catch (error) {
-    throw new NotSerializableError(error);
-  }
-}
+const skipped = (reason: string): BadFrameError =>
+  new BadFrameError(
+    `A frame from the server was skipped: ${reason} Check that the server speaks this module's protocol.`,
+  );
+
+const short = (text: string): string => text.slice(0, MAX_REPORTED_CHARACTERS);
 
 function decodeText(data: unknown): string | undefined {
   if (typeof data === 'string') return data;

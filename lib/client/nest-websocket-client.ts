@@ -36,7 +36,14 @@ export class NestWebSocketClient extends WebSocketClient {
   }
 
   #peer(ws: RoutePeer['ws'], clientId: string): RoutePeer {
-    return { ws, clientId, client: this, emit: cannotStream, streamStarted: cannotStream };
+    return {
+      ws,
+      clientId,
+      client: this,
+      emit: cannotStream,
+      streamStarted: cannotStream,
+      streamEnded: () => undefined,
+    };
   }
 }
 

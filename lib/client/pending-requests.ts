@@ -1,15 +1,15 @@
 import { RemoteError, TimeoutError } from '../errors.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import type { MessageFrame, RequestId } from '../protocol/message.js';
-import { errorOf } from '../protocol/thrown.js';
+import { abortReason } from './abort-reason.js';
 
 export type ReplyFrame = Extract<DecodedFrame, { kind: 'reply' }>;
 export type AnswerFrame = Extract<DecodedFrame, { kind: 'reply' | 'error' }>;
 
 /** Who waits for the answers to one request. */
 export interface ReplySink {
-  /** Called again only after a reply with `more: true`. */
-  onReply(reply: ReplyFrame): void;
+  /** Called again only after a reply with `more: true`. @param text the whole frame as it came */
+  onReply(reply: ReplyFrame, text: string): void;
   onFail(error: Error): void;
 }
 
@@ -20,10 +20,10 @@ export interface OpenRequest {
   cancel(): void;
 }
 
-/** The way out. `send` throws when the connection can't take a frame. */
+/** The way out. `send` throws when the connection can't take a frame; `trySend` doesn't. */
 export interface FrameSender {
-  readonly isOpen: boolean;
   send(frame: MessageFrame): void;
+  trySend(frame: MessageFrame): void;
 }
 
 /** The open requests of one connection: ids count up from 1 and are never used twice. */
@@ -44,9 +44,7 @@ export class PendingRequests {
     return {
       forget: () => this.#sinks.delete(id),
       cancel: () => {
-        if (this.#sinks.delete(id) && this.#sender.isOpen) {
-          this.#sender.send({ type: 'system', action: 'cancel', id });
-        }
+        if (this.#sinks.delete(id)) this.#sender.trySend({ type: 'system', action: 'cancel', id });
       },
     };
   }
@@ -54,7 +52,7 @@ export class PendingRequests {
   /** One request, one reply. A handler that streams is taken at its first value and cancelled. */
   request<T>(message: MessageFrame, { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal }): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw abortReason(signal);
       const settle = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
@@ -75,7 +73,7 @@ export class PendingRequests {
         request.forget();
         reject(error);
       };
-      const onAbort = (): void => give(errorOf(signal?.reason));
+      const onAbort = (): void => give(abortReason(signal as AbortSignal));
       const timer = setTimeout(
         () => give(new TimeoutError(`The reply to "${message.type}/${message.action}"`, timeoutMs)),
         timeoutMs,
@@ -85,15 +83,25 @@ export class PendingRequests {
   }
 
   /** Hands an answer to whoever waits for it. False when its id is none of ours. */
-  settle(frame: AnswerFrame): boolean {
+  settle(frame: AnswerFrame, text: string): boolean {
     const { id } = frame;
     const sink = id === undefined ? undefined : this.#sinks.get(id);
-    // An answer to a request that was given up is late, not wrong.
-    if (id === undefined || !sink) return typeof id === 'number' && id >= 1 && id <= this.#lastId;
+    if (id === undefined || !sink) return this.#wasOpen(id);
     const isLast = frame.kind === 'error' || !frame.more || frame.done;
     if (isLast) this.#sinks.delete(id);
     if (frame.kind === 'error') sink.onFail(new RemoteError(frame.data.code, frame.data.error, frame.data.details));
-    else sink.onReply(frame);
+    else sink.onReply(frame, text);
+    return true;
+  }
+
+  /** An answer came that can't be read. False when its id is none of ours. */
+  reject(id: RequestId | undefined, error: Error): boolean {
+    const sink = id === undefined ? undefined : this.#sinks.get(id);
+    if (id === undefined || !sink) return this.#wasOpen(id);
+    this.#sinks.delete(id);
+    // Of a stream, more would follow.
+    this.#sender.trySend({ type: 'system', action: 'cancel', id });
+    sink.onFail(error);
     return true;
   }
 
@@ -101,5 +109,10 @@ export class PendingRequests {
     const sinks = [...this.#sinks.values()];
     this.#sinks.clear();
     for (const sink of sinks) sink.onFail(error);
+  }
+
+  /** An answer to a request that was given up is late, not wrong. */
+  #wasOpen(id: RequestId | undefined): boolean {
+    return typeof id === 'number' && id >= 1 && id <= this.#lastId;
   }
 }

@@ -1,55 +1,198 @@
-import { ConnectionError, RemoteError } from '../errors.js';
+import { RemoteError, TimeoutError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
+import { backoffDelay } from './backoff.js';
+import { MessageTooLargeError } from './client-errors.js';
+import { fieldsOf } from './greeting.js';
 import type { Link } from './link.js';
+import { ReplyStream } from './reply-stream.js';
 import type { RoomMemory } from './room-memory.js';
 import type { SocketLike } from './socket-like.js';
 
-/** A server takes 30 messages a second and 60 at once by default; a client of 100 rooms must stay below it. */
-const GROUP_SIZE = 25;
-const GROUP_PAUSE_MS = 1_000;
-const MAX_TRIES = 3;
-/** Refusals that pass with time, unlike those that say "not you" or "not this room". */
-const PASSING: ReadonlySet<string> = new Set([ErrorCode.RateLimited, ErrorCode.Timeout, ErrorCode.Unavailable]);
+/** What a server takes in one `system/joinRooms`. */
+const MAX_BATCH = 100;
+/** One by one, so many go out as fast as they are answered. A server takes 60 messages at once by default … */
+const BURST = 25;
+/** … and 30 a second: this many ms apart stays below it, and leaves something for the application. */
+const SPACING_MS = 40;
+const MIN_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 30_000;
 
-/**
- * Joins every remembered room on a new connection. Never rejects: a refused room is forgotten and reported, and the end
- * of the link ends it.
- */
-export async function rejoinRooms(
-  link: Link<SocketLike>,
-  rooms: RoomMemory,
-  { requestTimeoutMs, report }: { requestTimeoutMs: number; report: (error: unknown) => void },
-): Promise<void> {
-  const tries = new Map<string, number>();
-  let waiting = [...rooms.names];
+/** Refusals that are meant: the room is given up. Whatever else goes wrong is tried again. */
+const FINAL: ReadonlySet<string> = new Set([
+  ErrorCode.RoomForbidden,
+  ErrorCode.RoomNameInvalid,
+  ErrorCode.RoomLimit,
+  ErrorCode.Forbidden,
+  ErrorCode.NotFound,
+  ErrorCode.BadRequest,
+  ErrorCode.ValidationFailed,
+]);
 
-  while (waiting.length > 0 && link.isOpen) {
-    const again: string[] = [];
-    const joinOne = async (roomName: string): Promise<void> => {
-      const tried = (tries.get(roomName) ?? 0) + 1;
-      tries.set(roomName, tried);
-      const data = { ...rooms.detailsOf(roomName), roomName };
-      try {
-        await link.requests.request({ type: 'system', action: 'joinRoom', data }, { timeoutMs: requestTimeoutMs });
-      } catch (error) {
-        if (error instanceof ConnectionError) return;
-        if (error instanceof RemoteError && PASSING.has(error.code) && tried < MAX_TRIES)
-          return void again.push(roomName);
-        if (error instanceof RemoteError) rooms.forget(roomName);
-        report(error);
+export interface RejoinOptions {
+  requestTimeoutMs: number;
+  /** A room failed for the first time on this connection, and will be tried again. */
+  report(error: unknown): void;
+  /** The server refuses a room for good. */
+  lost(roomName: string, error: Error): void;
+}
+
+interface Due {
+  /** When to try, by the clock that never goes back, in ms. */
+  at: number;
+  tries: number;
+}
+
+/** Joins the remembered rooms again on one new connection, for as long as it lives or until all are joined. */
+export class Rejoin {
+  /** Resolves when each room was tried once, or the link has ended. Never rejects. */
+  readonly triedAll: Promise<void>;
+  readonly #link: Link<SocketLike>;
+  readonly #rooms: RoomMemory;
+  readonly #options: RejoinOptions;
+  readonly #due: Map<string, Due>;
+  readonly #joinsMany: boolean;
+  #batchSize = MAX_BATCH;
+  /** Requests that may still go out without a pause. */
+  #burst = BURST;
+  #spacingMs = SPACING_MS;
+  #resolveTried!: () => void;
+
+  constructor(link: Link<SocketLike>, rooms: RoomMemory, options: RejoinOptions) {
+    this.#link = link;
+    this.#rooms = rooms;
+    this.#options = options;
+    this.#due = new Map([...rooms.names].map((roomName) => [roomName, { at: 0, tries: 0 }]));
+    this.#joinsMany = link.greeting?.features.includes('joinRooms') ?? false;
+    this.triedAll = new Promise((resolve) => (this.#resolveTried = resolve));
+    void this.#run();
+  }
+
+  /** The application has joined or left the room by itself meanwhile. */
+  forget(roomName: string): void {
+    this.#due.delete(roomName);
+  }
+
+  async #run(): Promise<void> {
+    while (this.#link.isOpen && this.#due.size > 0) {
+      const now = performance.now();
+      const names = [...this.#due].filter(([, { at }]) => at <= now).map(([roomName]) => roomName);
+      if (names.length === 0) {
+        await this.#pause(Math.min(...[...this.#due.values()].map(({ at }) => at)) - now);
+        continue;
       }
+      await (this.#joinsMany ? this.#joinMany(names.slice(0, this.#batchSize)) : this.#joinOne(names[0] as string));
+      if ([...this.#due.values()].every(({ tries }) => tries > 0)) this.#resolveTried();
+      if (this.#burst > 0) this.#burst -= 1;
+      else await this.#pause(this.#spacingMs);
+    }
+    this.#resolveTried();
+  }
+
+  async #joinOne(roomName: string): Promise<void> {
+    const { requestTimeoutMs: timeoutMs } = this.#options;
+    const message = { type: 'system', action: 'joinRoom', data: this.#asked(roomName) };
+    try {
+      await this.#link.requests.request(message, { timeoutMs });
+      this.#due.delete(roomName);
+    } catch (error) {
+      this.#failed([roomName], error);
+    }
+  }
+
+  async #joinMany(names: string[]): Promise<void> {
+    const left = new Set(names);
+    try {
+      for await (const part of this.#ask(names)) {
+        const { roomName, error } = fieldsOf(part);
+        if (typeof roomName !== 'string' || !left.delete(roomName)) continue;
+        if (error === undefined) this.#due.delete(roomName);
+        else this.#failed([roomName], remoteError(error));
+      }
+      this.#failed([...left], new RemoteError(ErrorCode.Unavailable, 'The server said nothing about the room.'));
+    } catch (error) {
+      // Some names are long, and some servers take little at once.
+      if (error instanceof MessageTooLargeError && names.length > 1) this.#batchSize = Math.ceil(names.length / 2);
+      else this.#failed([...left], error);
+    }
+  }
+
+  /** Yields what the server says of each room; fails when it says nothing for too long. */
+  async *#ask(names: string[]): AsyncGenerator {
+    const { requestTimeoutMs } = this.#options;
+    const data = { rooms: names.map((roomName) => this.#asked(roomName)) };
+    const parts = new ReplyStream<unknown>({
+      start: (sink) => this.#link.requests.open({ type: 'system', action: 'joinRooms', data }, sink),
+      maxBuffered: names.length,
+      maxBufferedBytes: Infinity,
+    });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const wait = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(
+        () => parts.cancel(new TimeoutError('A part of the reply', requestTimeoutMs)),
+        requestTimeoutMs,
+      );
     };
-    const group = waiting.slice(0, GROUP_SIZE).filter((roomName) => rooms.has(roomName));
-    await Promise.all(group.map(joinOne));
-    waiting = [...waiting.slice(GROUP_SIZE), ...again];
-    if (waiting.length > 0) await pause(link);
+    try {
+      wait();
+      for await (const part of parts) {
+        wait();
+        yield part;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #asked(roomName: string): object {
+    return { ...this.#rooms.detailsOf(roomName), roomName };
+  }
+
+  #failed(names: string[], thrown: unknown): void {
+    if (!this.#link.isOpen) return;
+    const { code, details } = thrown instanceof RemoteError ? thrown : { code: undefined, details: undefined };
+    const retryAfterMs = code === ErrorCode.RateLimited ? readWait(details) : undefined;
+    // So long lasts one message at the server's rate: a few more of its refusals would end the connection.
+    if (retryAfterMs !== undefined) {
+      this.#burst = 0;
+      this.#spacingMs = Math.min(MAX_DELAY_MS, Math.max(this.#spacingMs * 1.5, retryAfterMs * 1.5));
+    }
+    for (const roomName of names) {
+      const tries = this.#due.get(roomName)?.tries ?? 0;
+      this.#due.delete(roomName);
+      if (!this.#rooms.has(roomName)) continue;
+      if (code !== undefined && FINAL.has(code)) {
+        this.#rooms.forget(roomName);
+        this.#options.lost(roomName, thrown as RemoteError);
+        continue;
+      }
+      if (tries === 0 && retryAfterMs === undefined) this.#options.report(thrown);
+      const delayMs = retryAfterMs ?? delayAfter(tries);
+      this.#due.set(roomName, { at: performance.now() + delayMs, tries: tries + 1 });
+    }
+  }
+
+  /** Ends early with the link, so that no timer outlives it. */
+  async #pause(delayMs: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, delayMs)));
+    await Promise.race([over, this.#link.ended]);
+    clearTimeout(timer);
   }
 }
 
-/** Ends early with the link, so that no timer outlives it. */
-async function pause(link: Link<SocketLike>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, GROUP_PAUSE_MS)));
-  await Promise.race([over, link.ended]);
-  clearTimeout(timer);
+/** At least half of a doubling ceiling: a room that fails at once mustn't be asked for at once again. */
+function delayAfter(tries: number): number {
+  const options = { minDelayMs: MIN_DELAY_MS, maxDelayMs: MAX_DELAY_MS, random: Math.random };
+  return MIN_DELAY_MS / 2 + backoffDelay({ ...options, advice: 'reconnect', attempt: tries });
+}
+
+function readWait(details: unknown): number {
+  const { retryAfterMs } = fieldsOf(details);
+  return typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? Math.min(retryAfterMs, MAX_DELAY_MS) : MIN_DELAY_MS;
+}
+
+function remoteError(error: unknown): RemoteError {
+  const { code, error: sentence, details } = fieldsOf(error);
+  return new RemoteError(String(code), String(sentence), details);
 }

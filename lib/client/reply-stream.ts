@@ -1,4 +1,6 @@
+import { utf8Length } from '../protocol/close-codes.js';
 import { errorOf } from '../protocol/thrown.js';
+import { abortReason } from './abort-reason.js';
 import { StreamOverflowError } from './client-errors.js';
 import type { OpenRequest, ReplyFrame, ReplySink } from './pending-requests.js';
 
@@ -10,14 +12,17 @@ interface Reader<T> {
 export interface ReplyStreamOptions {
   /** Sends the request. Called at the first `next()`, so that a stream nobody reads costs nothing. */
   start(sink: ReplySink): OpenRequest;
+  /** How many values, and bytes of JSON, may wait to be read. */
   maxBuffered: number;
+  maxBufferedBytes: number;
   signal?: AbortSignal | undefined;
 }
 
 /** The values of one streaming request, in order. Whoever stops reading early cancels it on the server. */
 export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undefined> {
   readonly #options: ReplyStreamOptions;
-  readonly #values: T[] = [];
+  readonly #values: { value: T; bytes: number }[] = [];
+  #bytes = 0;
   readonly #readers: Reader<T>[] = [];
   #request: OpenRequest | undefined;
   #started = false;
@@ -52,13 +57,19 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
     return Promise.reject(errorOf(error));
   }
 
+  /** Asks the server for no more, and ends with this failure after the values that came before. */
+  cancel(failure?: Error): void {
+    this.#request?.cancel();
+    this.#end(failure);
+  }
+
   #start(): void {
     this.#started = true;
     const { signal, start } = this.#options;
     try {
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw abortReason(signal);
       this.#request = start({
-        onReply: (reply) => this.#receive(reply),
+        onReply: (reply, text) => this.#receive(reply, text),
         onFail: (error) => this.#end(error),
       });
       signal?.addEventListener('abort', this.#onAbort);
@@ -69,15 +80,22 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
 
   readonly #onAbort = (): void => {
     this.#values.length = 0;
-    this.#cancel(errorOf(this.#options.signal?.reason));
+    this.cancel(abortReason(this.#options.signal as AbortSignal));
   };
 
-  #receive(reply: ReplyFrame): void {
+  #receive(reply: ReplyFrame, text: string): void {
     if (reply.done) return this.#end();
-    if (this.#values.length >= this.#options.maxBuffered) {
-      return this.#cancel(new StreamOverflowError(this.#options.maxBuffered));
+    const { maxBuffered, maxBufferedBytes } = this.#options;
+    const bytes = this.#readers.length > 0 ? 0 : utf8Length(text);
+    if (this.#values.length >= maxBuffered) {
+      return this.cancel(new StreamOverflowError(`${maxBuffered} values`, 'maxStreamBuffer'));
     }
-    this.#values.push(reply.response as T);
+    // One alone may always wait: it was taken from the socket already.
+    if (this.#values.length > 0 && this.#bytes + bytes > maxBufferedBytes) {
+      return this.cancel(new StreamOverflowError(`${maxBufferedBytes} bytes`, 'maxHeldBytes'));
+    }
+    this.#values.push({ value: reply.response as T, bytes });
+    this.#bytes += bytes;
     this.#flush();
     // A handler that doesn't stream answers once, without `more`.
     if (!reply.more) this.#end();
@@ -87,12 +105,7 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
     this.#started = true;
     this.#values.length = 0;
     this.#failure = undefined;
-    this.#cancel();
-  }
-
-  #cancel(failure?: Error): void {
-    this.#request?.cancel();
-    this.#end(failure);
+    this.cancel();
   }
 
   #end(failure?: Error): void {
@@ -105,8 +118,10 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
 
   #flush(): void {
     while (this.#readers.length > 0) {
-      if (this.#values.length > 0) {
-        this.#readers.shift()?.resolve({ done: false, value: this.#values.shift() as T });
+      const next = this.#values.shift();
+      if (next) {
+        this.#bytes -= next.bytes;
+        this.#readers.shift()?.resolve({ done: false, value: next.value });
       } else if (this.#failure) {
         this.#readers.shift()?.reject(this.#failure);
         this.#failure = undefined;

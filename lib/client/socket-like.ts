@@ -4,10 +4,13 @@
  */
 export interface SocketLike {
   readonly readyState: number;
+  /** Bytes that were sent here and have not left yet. */
+  readonly bufferedAmount: number;
   binaryType: string;
   addEventListener(type: SocketEventName, listener: (event: object) => void): void;
   removeEventListener(type: SocketEventName, listener: (event: object) => void): void;
-  send(data: string | Uint8Array<ArrayBuffer>): void;
+  // TypeScript before 5.7 has no Uint8Array<ArrayBuffer>, which is what this is since.
+  send(data: string | ReturnType<TextEncoder['encode']>): void;
   close(code?: number, reason?: string): void;
 }
 

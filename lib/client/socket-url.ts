@@ -9,8 +9,7 @@ const SOCKET_PROTOCOL: Readonly<Record<string, string>> = {
 
 /** What is wrong with a url, if anything. The url itself is not quoted: it may hold a token. */
 export function urlFlaw(url: unknown, baseUrl: string | undefined): string | undefined {
-  const parsed = parse(url, baseUrl);
-  return typeof parsed === 'string' ? parsed : undefined;
+  return read(url, baseUrl).flaw;
 }
 
 /**
@@ -18,22 +17,41 @@ export function urlFlaw(url: unknown, baseUrl: string | undefined): string | und
  * @throws {InvalidOptionsError} when it can't be one.
  */
 export function toSocketUrl(url: unknown, baseUrl: string | undefined): string {
-  const parsed = parse(url, baseUrl);
-  if (typeof parsed === 'string') throw new InvalidOptionsError([parsed]);
-  return parsed.href;
+  const { flaw, href } = read(url, baseUrl);
+  if (href === undefined) throw new InvalidOptionsError([flaw ?? '']);
+  return href;
 }
 
-function parse(text: unknown, baseUrl: string | undefined): URL | string {
-  if (typeof text !== 'string' || text === '') return 'url is not a string. Write e.g. url: "ws://127.0.0.1:3000/ws".';
-  if (!URL.canParse(text, baseUrl)) {
-    return text.startsWith('/')
-      ? 'url is a path, and there is no page whose host it could mean. Write it in full, e.g. "ws://127.0.0.1:3000/ws".'
-      : 'url is not an address. Write e.g. url: "ws://127.0.0.1:3000/ws".';
+type Read = { href: string; flaw?: undefined } | { href?: undefined; flaw: string };
+
+/** The parts are found in the text: React Native has a `URL` that can't say them, and neither `URL.canParse()`. */
+function read(text: unknown, baseUrl: string | undefined): Read {
+  if (typeof text !== 'string' || text === '') {
+    return { flaw: 'url is not a string. Write e.g. url: "ws://127.0.0.1:3000/ws".' };
   }
-  const url = new URL(text, baseUrl);
-  const protocol = SOCKET_PROTOCOL[url.protocol];
-  if (!protocol) return 'url has a protocol that is no WebSocket. Begin it with ws:// or wss://.';
-  if (url.hash) return 'url has a "#" part, which a WebSocket can\'t have. Leave it out, or write %23.';
-  url.protocol = protocol;
-  return url;
+  const absolute = schemeOf(text) === undefined ? resolve(text, baseUrl) : resolve(text) && text;
+  if (absolute === undefined) {
+    return text.startsWith('/')
+      ? {
+          flaw: 'url is a path, and there is no page whose host it could mean. Write it in full, e.g. "ws://127.0.0.1:3000/ws".',
+        }
+      : { flaw: 'url is not an address. Write e.g. url: "ws://127.0.0.1:3000/ws".' };
+  }
+  const scheme = schemeOf(absolute) ?? '';
+  const protocol = SOCKET_PROTOCOL[scheme];
+  if (!protocol) return { flaw: 'url has a protocol that is no WebSocket. Begin it with ws:// or wss://.' };
+  if (absolute.includes('#')) {
+    return { flaw: 'url has a "#" part, which a WebSocket can\'t have. Leave it out, or write %23.' };
+  }
+  return { href: protocol + absolute.slice(scheme.length) };
 }
+
+function resolve(text: string, baseUrl?: string): string | undefined {
+  try {
+    return new URL(text, baseUrl).href;
+  } catch {
+    return undefined; // not an address
+  }
+}
+
+const schemeOf = (text: string): string | undefined => /^[a-z][a-z0-9+.-]*:/i.exec(text)?.[0].toLowerCase();

@@ -1,10 +1,12 @@
 import { ConnectionError } from '../errors.js';
 import { adviceOf } from '../protocol/close-codes.js';
 import type { CloseAdvice } from '../protocol/close-codes.js';
+import { Attempt } from './attempt.js';
 import type { Backoff } from './backoff.js';
 import type { ClientState, EventSink } from './client-events.js';
-import { HandshakeRefusedError, toConnectionError } from './client-errors.js';
+import { toConnectionError } from './client-errors.js';
 import type { ReconnectOptions } from './client-options.js';
+import type { HandshakeRefusedError } from './handshake-refused-error.js';
 import type { Link, LinkEnd } from './link.js';
 import type { SocketLike } from './socket-like.js';
 
@@ -15,17 +17,12 @@ export interface SupervisorOptions {
 
 /** What the client does at the turning points of a connection. */
 export interface SupervisorHooks<S extends SocketLike> {
-  /** Makes a link and waits for its greeting; leaves nothing open when the signal aborts. */
-  dial(signal: AbortSignal): Promise<Link<S>>;
+  /** Makes a link and waits for its greeting; leaves nothing open when the attempt is given up. */
+  dial(attempt: Attempt): Promise<Link<S>>;
   /** Runs between the greeting and `open`; never rejects. */
   restore(link: Link<S>): Promise<void>;
   opened(link: Link<S>): void;
   lost(link: Link<S>, end: LinkEnd, willReconnect: boolean): void;
-}
-
-interface Attempt {
-  controller: AbortController;
-  outcome: Promise<void>;
 }
 
 /**
@@ -39,6 +36,8 @@ export class Supervisor<S extends SocketLike> {
   #announced: Link<S> | undefined;
   #attempt: Attempt | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The server asked for the wait that is under way. */
+  #isToldToWait = false;
   readonly #options: SupervisorOptions;
   readonly #backoff: Backoff;
   readonly #hooks: SupervisorHooks<S>;
@@ -73,6 +72,26 @@ export class Supervisor<S extends SocketLike> {
     return outcome;
   }
 
+  /** Ends the link, whatever state its socket is in, and connects anew; without one the same as `connect()`. */
+  reconnect(code: number, error: ConnectionError): Promise<void> {
+    const link = this.openLink;
+    if (!link) return this.connect();
+    this.#link = undefined;
+    this.#state = 'reconnecting';
+    link.close(code, 'reconnecting', error);
+    this.#backoff.lost();
+    const outcome = this.#try();
+    this.#announceState('reconnecting');
+    if (link.end && link === this.#announced) this.#hooks.lost(link, link.end, true);
+    return outcome;
+  }
+
+  /** The network or the page is back: a wait is cut short, unless the server asked for it. */
+  wake(): void {
+    // Nobody listens to this one, and #failed() reports its error.
+    if (this.#retryTimer !== undefined && !this.#isToldToWait) this.connect().catch(() => undefined);
+  }
+
   disconnect(code: number, reason: string): void {
     const [before, link, attempt] = [this.#state, this.#link, this.#attempt];
     this.#clearRetry();
@@ -81,7 +100,7 @@ export class Supervisor<S extends SocketLike> {
     if (before === 'idle' || before === 'closed') return;
     this.#state = 'closed';
     const error = new ConnectionError('disconnect() was called.');
-    attempt?.controller.abort(error);
+    attempt?.abandon(error);
     link?.close(code, reason, error);
     this.#announceState('closed');
     if (link?.end && link === this.#announced) this.#hooks.lost(link, link.end, false);
@@ -102,19 +121,17 @@ export class Supervisor<S extends SocketLike> {
   }
 
   #try(): Promise<void> {
-    const controller = new AbortController();
-    const attempt: Attempt = { controller, outcome: Promise.resolve() };
+    const attempt = new Attempt();
     this.#attempt = attempt;
     attempt.outcome = this.#run(attempt);
     return attempt.outcome;
   }
 
   async #run(attempt: Attempt): Promise<void> {
-    const { signal } = attempt.controller;
     try {
       const link = await this.#establish(attempt);
       // From here to `opened` nothing may wait: disconnect() or the link's end could come between.
-      signal.throwIfAborted();
+      attempt.throwIfAbandoned();
       link.throwIfEnded();
       this.#attempt = undefined;
       this.#state = 'open';
@@ -131,13 +148,13 @@ export class Supervisor<S extends SocketLike> {
   }
 
   /** One time limit spans everything: first it ends the dialling, then it ends the wait for the rooms. */
-  async #establish({ controller }: Attempt): Promise<Link<S>> {
+  async #establish(attempt: Attempt): Promise<Link<S>> {
     const { connectTimeoutMs } = this.#options;
-    let onTimeUp = (): void => controller.abort(new ConnectionError(timeoutSentence(connectTimeoutMs)));
+    let onTimeUp = (): void => attempt.abandon(new ConnectionError(timeoutSentence(connectTimeoutMs)));
     const timer = setTimeout(() => onTimeUp(), connectTimeoutMs);
     try {
-      const link = await this.#hooks.dial(controller.signal);
-      if (controller.signal.aborted) {
+      const link = await this.#hooks.dial(attempt);
+      if (attempt.reason) {
         link.close(1000, '');
         return link;
       }
@@ -145,6 +162,7 @@ export class Supervisor<S extends SocketLike> {
       await new Promise<void>((resolve) => {
         onTimeUp = resolve;
         void link.ended.then(() => resolve());
+        void link.full.then(resolve);
         void this.#hooks.restore(link).then(resolve);
       });
       return link;
@@ -165,7 +183,7 @@ export class Supervisor<S extends SocketLike> {
     if (this.#state !== before) this.#announceState(this.#state);
     // Whoever called connectToServer() for the first time holds the rejection.
     if (!isFirst) this.#events.report(error);
-    this.#scheduleRetry(advice);
+    this.#scheduleRetry(advice, refusalIn(error).retryAfterMs);
   }
 
   #mayRetry(advice: CloseAdvice): boolean {
@@ -174,9 +192,10 @@ export class Supervisor<S extends SocketLike> {
   }
 
   /** Callbacks ran in between: they may have disconnected, or connected by themselves. */
-  #scheduleRetry(advice: CloseAdvice): void {
+  #scheduleRetry(advice: CloseAdvice, retryAfterMs?: number): void {
     if (this.#state !== 'reconnecting' || this.#attempt || this.#retryTimer !== undefined) return;
-    const delayMs = this.#backoff.next(advice);
+    const delayMs = this.#backoff.next(advice, retryAfterMs);
+    this.#isToldToWait = advice === 'back-off' || retryAfterMs !== undefined;
     // It keeps a Node process alive: a service that lost its server has to wait for it, not to exit.
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined;
@@ -196,9 +215,11 @@ export class Supervisor<S extends SocketLike> {
   }
 }
 
+/** What a refusal says, if it is one. Only the Node client has the class: a browser needn't load it. */
+export const refusalIn = (error: ConnectionError): Partial<HandshakeRefusedError> => error;
+
 function adviceAfter(error: ConnectionError): CloseAdvice {
-  if (error instanceof HandshakeRefusedError) return error.advice;
-  return error.closeCode === undefined ? 'reconnect' : adviceOf(error.closeCode);
+  return refusalIn(error).advice ?? (error.closeCode === undefined ? 'reconnect' : adviceOf(error.closeCode));
 }
 
 function timeoutSentence(timeoutMs: number): string {

@@ -1,21 +1,29 @@
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
+import type { ConnectionOptions } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { ClientOptions } from 'ws';
 import { InvalidOptionsError } from '../errors.js';
+import { nearestName } from '../protocol/nearest-name.js';
 import { WebSocketClientCore } from './client-core.js';
-import { HandshakeRefusedError } from './client-errors.js';
+import { HandshakeRefusedError } from './handshake-refused-error.js';
 import { valueOf } from './client-options.js';
-import type { ConnectTarget, Source, WebSocketClientOptions } from './client-options.js';
+import type { ClientKind, ConnectTarget, Source, WebSocketClientOptions } from './client-options.js';
 
 export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSocket> {
   /** HTTP headers of the handshake; a function is asked before every attempt, e.g. for a fresh token. @default none */
   headers?: Source<Record<string, string>>;
   /** The longest message taken from the server, in bytes; a longer one closes the connection. @default 1_048_576 */
   maxPayload?: number;
+  /** How a `wss:` connection is secured: `ca`, `cert`, `key`, `rejectUnauthorized`, `servername` … as of `tls.connect()`. @default Node's */
+  tls?: ConnectionOptions;
+  /** Makes the TCP connections, e.g. through a proxy: an `http.Agent`, or an `https.Agent` for `wss:`. @default none */
+  agent?: Agent;
 }
 
 /** How long a closing handshake may take before the socket is destroyed, in ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
+/** The longest `Retry-After` that is believed. */
+const MAX_RETRY_AFTER_MS = 300_000;
 /** A refusal's body is `{ code, error }`; more than this is no refusal of ours. */
 const MAX_REFUSAL_BYTES = 4_096;
 
@@ -26,21 +34,40 @@ const MAX_REFUSAL_BYTES = 4_096;
  * await client.connectToServer();
  * const answer = await client.request('chat', 'history', { roomName: 'lobby' });
  */
-export class WebSocketClient extends WebSocketClientCore<WebSocket> {
+export class WebSocketClient<Events extends object = object> extends WebSocketClientCore<WebSocket, Events> {
   readonly #headers: Source<Record<string, string>>;
   readonly #maxPayload: number;
+  readonly #transport: Pick<ClientOptions, 'agent'> & ConnectionOptions;
   readonly #refusals = new WeakMap<WebSocket, HandshakeRefusedError>();
 
   constructor(options: NodeWebSocketClientOptions) {
     super(options);
-    const { headers = {}, maxPayload = 1_048_576 } = options;
+    const { headers = {}, maxPayload = 1_048_576, tls, agent } = options;
+    const flaws: string[] = [];
     if (!Number.isSafeInteger(maxPayload) || maxPayload < 1) {
-      throw new InvalidOptionsError([
-        'maxPayload is not a whole number of bytes of at least 1. Leave it out for 1 MiB.',
-      ]);
+      flaws.push('maxPayload is not a whole number of bytes of at least 1. Leave it out for 1 MiB.');
     }
+    if (tls !== undefined && typeof tls !== 'object') {
+      flaws.push('tls is not an object. Write e.g. tls: { ca }, as for tls.connect().');
+    }
+    if (agent !== undefined && typeof agent !== 'object') {
+      flaws.push('agent is not an http.Agent. Give an instance, or leave it out.');
+    }
+    if (flaws.length > 0) throw new InvalidOptionsError(flaws);
     this.#headers = headers;
     this.#maxPayload = maxPayload;
+    this.#transport = { ...tls, ...(agent && { agent }) };
+  }
+
+  protected override get hasFreshTokens(): boolean {
+    return super.hasFreshTokens || typeof this.#headers === 'function';
+  }
+
+  protected override get kind(): ClientKind {
+    return {
+      options: ['headers', 'maxPayload', 'tls', 'agent'] satisfies (keyof NodeWebSocketClientOptions)[],
+      nearestName,
+    };
   }
 
   protected override async findTarget(): Promise<ConnectTarget> {
@@ -52,6 +79,7 @@ export class WebSocketClient extends WebSocketClientCore<WebSocket> {
   protected override createSocket({ url, protocols, headers }: ConnectTarget): WebSocket {
     // `closeTimeout` came with ws 8.19; its types don't know it yet.
     const options: ClientOptions & { closeTimeout: number } = {
+      ...(this.#transport as ClientOptions),
       headers,
       maxPayload: this.#maxPayload,
       handshakeTimeout: this.options.connectTimeoutMs,
@@ -72,10 +100,11 @@ export class WebSocketClient extends WebSocketClientCore<WebSocket> {
   /** `ws` leaves the socket to whoever listens to this event: it has to be ended here. */
   #noteRefusal(socket: WebSocket, request: ClientRequest, response: IncomingMessage): void {
     const status = response.statusCode ?? 0;
-    this.#refusals.set(socket, new HandshakeRefusedError(status));
+    const retryAfterMs = readRetryAfter(response.headers);
+    this.#refusals.set(socket, new HandshakeRefusedError(status, undefined, retryAfterMs));
     let body = '';
     const finish = (): void => {
-      this.#refusals.set(socket, new HandshakeRefusedError(status, refusalCode(body)));
+      this.#refusals.set(socket, new HandshakeRefusedError(status, refusalCode(body), retryAfterMs));
       request.destroy();
       socket.terminate();
     };
@@ -89,12 +118,25 @@ export class WebSocketClient extends WebSocketClientCore<WebSocket> {
   }
 }
 
+/** Of `{ code, error }`, as only our own server answers. */
 function refusalCode(body: string): string | undefined {
   try {
-    const { code } = JSON.parse(body) as { code?: unknown };
-    return typeof code === 'string' && /^[A-Z_]{1,64}$/.test(code) ? code : undefined;
+    const { code, error } = JSON.parse(body) as { code?: unknown; error?: unknown };
+    return typeof error === 'string' && typeof code === 'string' && /^[A-Z][A-Z0-9_]{0,63}$/.test(code)
+      ? code
+      : undefined;
   } catch {
     // A proxy's page, not our server's JSON: the status alone has to do.
     return undefined;
   }
+}
+
+/** Seconds, or a date (RFC 9110 section 10.2.3). A date is read against the answer's own, so that a wrong clock doesn't count. */
+function readRetryAfter({ 'retry-after': value, date }: IncomingMessage['headers']): number | undefined {
+  if (value === undefined) return undefined;
+  const now = Date.parse(date ?? '');
+  const delayMs = /^\d+$/.test(value)
+    ? Number(value) * 1_000
+    : Date.parse(value) - (Number.isNaN(now) ? Date.now() : now);
+  return Number.isNaN(delayMs) ? undefined : Math.min(Math.max(delayMs, 0), MAX_RETRY_AFTER_MS);
 }

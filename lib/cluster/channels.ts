@@ -5,9 +5,16 @@ export type Interest = { kind: 'room'; name: string } | { kind: 'user'; name: st
 
 /** What a channel turned out to be. */
 export type ChannelMeaning =
-  { kind: 'delivery'; audience: Audience | undefined } | { kind: 'event'; name: string } | { kind: 'foreign' };
+  | { kind: 'delivery'; audience: Audience | undefined }
+  /** Events of our own nodes and emitters: the name is inside. */
+  | { kind: 'event' }
+  /** JSON of another program, on a channel that has the event's name. */
+  | { kind: 'plain'; name: string }
+  | { kind: 'foreign' };
 
 const ID_END = '.';
+/** Marks our own channels: other programs publish on channels without it. */
+const OWN = '$';
 
 /** A client id begins with the id of the node that accepted it, so that any process can address it without asking. */
 export const clientIdOf = (nodeId: string, unique: string): string => `${nodeId}${ID_END}${unique}`;
@@ -18,28 +25,47 @@ export function nodeIdOf(clientId: string): string | undefined {
   return end > 0 ? clientId.slice(0, end) : undefined;
 }
 
-/** The names of a prefix's channels. `$` marks our own: an event's name never begins with it. */
+/**
+ * What all channels of an application begin with. It ends at the first `:` of the channel, and what stands before is one
+ * application's alone: no prefix is the beginning of another's channels, and databases of one Redis, for which pub/sub
+ * knows no walls, are told apart.
+ */
+export function channelHead(prefix: string, database: number): string {
+  const name = prefix.replace(/[%:@]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
+  return database === 0 ? `${name}:` : `${name}@${database}:`;
+}
+
+/** The names of an application's channels. */
 export class Channels {
+  /** Deliveries for everybody. */
   readonly all: string;
+  /** The application's own events: every node hears them, whatever their names. */
+  readonly events: string;
+  /** Who comes and goes: heard by nodes that keep a copy of the others' clients, or have a subscriber for it. */
+  readonly presence: string;
   readonly #room: string;
   readonly #user: string;
   readonly #node: string;
-  readonly #event: string;
+  readonly #head: string;
 
-  constructor(prefix: string) {
-    this.all = `${prefix}:$all`;
-    this.#room = `${prefix}:$room:`;
-    this.#user = `${prefix}:$user:`;
-    this.#node = `${prefix}:$node:`;
-    this.#event = `${prefix}:`;
+  constructor(prefix: string, database = 0) {
+    const head = channelHead(prefix, database);
+    this.#head = head;
+    this.all = `${head}${OWN}all`;
+    this.events = `${head}${OWN}events`;
+    this.presence = `${head}${OWN}presence`;
+    this.#room = `${head}${OWN}room:`;
+    this.#user = `${head}${OWN}user:`;
+    this.#node = `${head}${OWN}node:`;
   }
 
   node(nodeId: string): string {
     return this.#node + nodeId;
   }
 
-  event(name: string): string {
-    return this.#event + name;
+  /** Where other programs raise an event by its name. Undefined for a name that only our own may raise. */
+  plain(name: string): string | undefined {
+    return name.startsWith(OWN) ? undefined : this.#head + name;
   }
 
   interest({ kind, name }: Interest): string {
@@ -61,8 +87,8 @@ export class Channels {
       return { kind: 'delivery', audience: { kind: 'users', userIds: [channel.slice(this.#user.length)] } };
     }
     if (channel.startsWith(this.#node)) return { kind: 'delivery', audience: undefined };
-    return channel.startsWith(this.#event)
-      ? { kind: 'event', name: channel.slice(this.#event.length) }
-      : { kind: 'foreign' };
+    if (channel === this.events || channel === this.presence) return { kind: 'event' };
+    const name = channel.slice(this.#head.length);
+    return channel.startsWith(this.#head) && !name.startsWith(OWN) ? { kind: 'plain', name } : { kind: 'foreign' };
   }
 }

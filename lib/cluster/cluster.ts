@@ -1,37 +1,30 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { ConnectionError, RemoteError, TimeoutError } from '../errors.js';
+import { ConnectionError, NotSerializableError, RemoteError, TimeoutError } from '../errors.js';
+import { guarded } from '../guarded.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
-import type { Bus, BusCounters, BusState } from './bus.js';
+import type { Bus, BusCounters, BusReceiver, BusState } from './bus.js';
+import { checkEvent, isObject, isText, JunkError, readRecord, readVersion } from './bus-input.js';
 import { clientIdOf, type Interest, nodeIdOf } from './channels.js';
 import { MemoryBus } from './memory.bus.js';
+import { type Order, readAnswer, readOrder } from './orders.js';
+import { PRESENCE, UPDATED } from './presence-events.js';
 import { RedisBus } from './redis.bus.js';
 import type { RedisSource } from './redis-source.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
 import { withinMs } from './within.js';
-import { readRecord, RedisRegistryStore, type RegistryStore } from './registry-store.js';
+import { RedisRegistryStore, type RegistryStore } from './registry-store.js';
+import { writableRecord } from './writable-record.js';
 import type { ClientRecord, ReplicaView } from './replica.js';
-
-/** What one node may ask another to do for a client that lives there. */
-export type Order =
-  | { op: 'disconnect'; clientId: string; code: number; reason: string }
-  | {
-      op: 'join';
-      clientId: string;
-      request: { roomName: string; username?: string; userType?: string; userId?: string | number };
-    }
-  | { op: 'leave'; clientId: string; roomName: string }
-  | { op: 'update'; clientId: string; key: string; data: unknown }
-  | { op: 'request'; clientId: string; type: string; action: string; data: unknown; timeoutMs: number | undefined };
 
 export interface ClusterHost extends ReplicaView {
   ownRecords(): Iterable<ClientRecord>;
   deliver(delivery: Delivery): void;
-  event(channel: string, message: Record<string, unknown>): void;
+  event(channel: string, message: unknown): void;
   /** Does what another node asks, for a client of this one. */
   obey(order: Order): Promise<unknown>;
   stateChanged(state: BusState): void;
-  failed(error: Error): void;
+  failed(error: Error, place?: string): void;
   /** What a peer may hear of an error, for the node that asked. */
   describe(error: unknown): { code: string; error: string; details?: unknown };
 }
@@ -49,6 +42,8 @@ export interface ClusterOptions {
   prefix: string;
   /** @default 'replicated' */
   registry?: 'replicated' | 'local';
+  /** What may wait for Redis, in bytes. */
+  delivery?: { maxBusBytes?: number };
 }
 
 /** What a node stands on: its own process and a Redis, unless a test gives others. */
@@ -60,8 +55,6 @@ export interface ClusterParts {
   every(ms: number, task: () => void): () => void;
 }
 
-/** Between nodes only: a client's metadata or identity changed. */
-const UPDATED = 'WebSocket:$ClientUpdated';
 const ORDER_TIMEOUT_MS = 10_000;
 /** How long the goodbye to the registry may hold up the end of this process. */
 const LEAVE_MS = 1_000;
@@ -86,9 +79,10 @@ export class Cluster {
   #isLeaving = false;
 
   constructor(
-    { redis, prefix, registry = 'replicated' }: ClusterOptions,
+    { redis, prefix, registry = 'replicated', delivery }: ClusterOptions,
     private readonly host: ClusterHost,
-    partsOf: (nodeId: string) => ClusterParts | undefined = (nodeId) => redisParts(redis, prefix, nodeId),
+    partsOf: (nodeId: string) => ClusterParts | undefined = (nodeId) =>
+      redisParts(redis, prefix, nodeId, delivery?.maxBusBytes),
   ) {
     this.isReplicated = registry === 'replicated';
     const parts = partsOf(this.#nodeId);
@@ -105,7 +99,7 @@ export class Cluster {
       isReplicated: this.isReplicated,
       now,
       newNodeId,
-      ownRecords: () => host.ownRecords(),
+      ownRecords: () => this.#ownRecords(),
       renamed: async (nodeId) => {
         this.#nodeId = nodeId;
         await bus.renameTo(nodeId);
@@ -145,12 +139,13 @@ export class Cluster {
   /** Resolves when this node is subscribed, registered, and knows the clients of the others. */
   async start(events: readonly string[]): Promise<void> {
     this.#isLeaving = false;
-    const receiver = {
-      deliver: (delivery: Delivery) => this.host.deliver(delivery),
-      event: (channel: string, message: unknown) => this.#heard(channel, message),
-      order: (from: string, order: unknown) => this.#ordered(from, order),
-      stateChanged: (state: BusState) => this.#changedState(state),
-      failed: (error: Error) => this.host.failed(error),
+    const receiver: BusReceiver = {
+      deliver: (delivery) => this.host.deliver(delivery),
+      event: (channel, message) => this.#heard(channel, message),
+      plainEvent: (channel, message) => this.host.event(channel, message),
+      order: (from, order) => this.#ordered(from, order),
+      stateChanged: (state) => this.#changedState(state),
+      failed: (error, place) => this.host.failed(error, place),
     };
     await this.#bus.start(receiver, this.isReplicated ? [...events, UPDATED] : events);
     await this.#registry?.connected();
@@ -159,7 +154,7 @@ export class Cluster {
 
   /** Asks Redis who is connected anywhere; what can't be told is named in `missing`. Never hangs, never rejects. */
   async fetch(): Promise<ClusterSnapshot> {
-    const own = { records: [...this.host.ownRecords()], nodeIds: [this.#nodeId] };
+    const own = { records: [...this.#ownRecords()], nodeIds: [this.#nodeId] };
     if (!this.#registry) return { ...own, missing: [] };
     try {
       return await this.#registry.fetch();
@@ -174,7 +169,7 @@ export class Cluster {
     if (!this.#registry || this.#isLeaving) return;
     this.#isLeaving = true;
     this.#stopBeating();
-    this.#announceLoss(this.#nodeId, [...this.host.ownRecords()], 'node-stopping');
+    this.#announceLoss(this.#nodeId, [...this.#ownRecords()], 'node-stopping');
     if (this.#state === 'ready') await withinMs(LEAVE_MS, this.#registry.leave()); // else its lease runs out
   }
 
@@ -184,12 +179,19 @@ export class Cluster {
     for (const id of this.#pending.keys()) this.#settle(id)?.reject(new ConnectionError('This node is stopping.'));
   }
 
-  publish(delivery: Delivery): void {
-    this.#bus.publish(delivery);
+  /** What is published settles as a `Bus` says; nobody has to listen. */
+  publish(delivery: Delivery): Promise<unknown> {
+    return this.#bus.publish(delivery);
   }
 
-  emit(channel: string, message: unknown): void {
-    this.#bus.emit(channel, message);
+  emit(channel: string, message: unknown): Promise<unknown> {
+    return this.#bus.emit(channel, message);
+  }
+
+  /** Raises an event of the application. @throws {NotSerializableError} before anybody hears of it */
+  raise(channel: string, message: unknown): Promise<unknown> {
+    checkEvent(message);
+    return this.#bus.emit(channel, message);
   }
 
   follow(interest: Interest): Promise<void> {
@@ -208,36 +210,48 @@ export class Cluster {
     facts: object = {},
   ): void {
     if (!this.#registry) {
-      if (event !== UPDATED) this.#bus.emit(event, { clientId, ...facts });
+      if (event !== UPDATED) void this.#bus.emit(event, { clientId, ...facts });
       return;
     }
     if (this.#isLeaving) return; // all of them were announced
-    const record = describe?.();
+    const record = describe && this.#writable(describe());
     const version = this.#registry.changed(clientId, record);
-    this.#bus.emit(event, { clientId, ...facts, nodeId: this.#nodeId, version, client: record ?? null });
+    void this.#bus.emit(event, { clientId, ...facts, nodeId: this.#nodeId, version, client: record ?? null });
   }
 
   /** An event of a client of this node that changes nothing in the registry. */
   tell(clientId: string, event: string, facts: object): void {
-    if (!this.#isLeaving)
-      this.#bus.emit(event, { clientId, ...facts, ...(this.#registry && { nodeId: this.#nodeId }) });
+    if (this.#isLeaving) return;
+    void this.#bus.emit(event, { clientId, ...facts, ...(this.#registry && { nodeId: this.#nodeId }) });
   }
 
   /**
    * Asks the node of a client to do something for it.
-   * @throws {ConnectionError} the node is unknown @throws {TimeoutError} {RemoteError}
+   * @throws {ConnectionError} the node is unknown @throws {NotPublishedError} it can't be asked @throws {NotSerializableError}
+   * @throws {TimeoutError} @throws {RemoteError}
    */
   order(order: Order, timeoutMs = ORDER_TIMEOUT_MS): Promise<unknown> {
     const nodeId = nodeIdOf(order.clientId);
     if (nodeId === undefined || !this.#registry) return Promise.reject(new ConnectionError('No node has this client.'));
     const id = ++this.#lastOrder;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const giveUp = guarded('an order', this.#failed, () => {
         this.#settle(id)?.reject(new TimeoutError(`The answer of node ${nodeId}`, timeoutMs));
-      }, timeoutMs).unref();
-      this.#pending.set(id, { resolve, reject, timer });
-      this.#bus.order(nodeId, { id, ...order });
+      });
+      this.#pending.set(id, { resolve, reject, timer: setTimeout(giveUp, timeoutMs).unref() });
+      this.#bus.order(nodeId, { id, ...order }).catch((error: Error) => this.#settle(id)?.reject(error));
     });
+  }
+
+  readonly #failed = (error: Error, place?: string): void => this.host.failed(error, place);
+
+  /** What the application changed meanwhile so that it can't be written must not keep the others from being written. */
+  #writable(record: ClientRecord): ClientRecord {
+    return writableRecord(record, this.#failed);
+  }
+
+  *#ownRecords(): Iterable<ClientRecord> {
+    for (const record of this.host.ownRecords()) yield this.#writable(record);
   }
 
   #tick(): void {
@@ -247,10 +261,11 @@ export class Cluster {
   /** The first beat after `ms`, the others at their usual distance. */
   #beatFrom(ms: number): void {
     this.#stopBeating();
-    this.#stopBeating = this.#every(ms, () => {
+    const beat = guarded('a beat of the registry', this.#failed, () => {
       if (ms !== BEAT_MS) this.#beatFrom(BEAT_MS);
       this.#tick();
     });
+    this.#stopBeating = this.#every(ms, beat);
   }
 
   #changedState(state: BusState): void {
@@ -262,47 +277,58 @@ export class Cluster {
     this.#beatFrom(GRACE_MS); // who hasn't come back by then is dead: the beat after it would be up to 2 s later
   }
 
-  /** What was raised on the bus: presence goes into the copy of the registry, everything goes on to the subscribers. */
+  /**
+   * What a node or an emitter raised: presence goes into the copy of the registry, everything goes on to the subscribers.
+   * @throws {JunkError} for presence that can't be
+   */
   #heard(channel: string, message: unknown): void {
-    const fields = (typeof message === 'object' && message !== null ? message : {}) as Record<string, unknown>;
-    const { client, version, ...facts } = fields;
+    if (!PRESENCE.has(channel) || !isObject(message) || message['nodeId'] === undefined)
+      return this.host.event(channel, message);
+    const { client, version, ...facts } = message;
     const { nodeId, clientId, reason } = facts;
-    if (PRESENCE.has(channel) && typeof nodeId === 'string') {
-      if (reason === 'node-lost' || reason === 'node-stopping') this.#registry?.heardOfEnd(nodeId);
-      else if (typeof clientId === 'string' && Number.isSafeInteger(version)) {
-        this.#registry?.heard(nodeId, version as number, clientId, readRecord(client)[0]);
-      }
-      if (channel !== UPDATED) this.host.event(channel, facts);
-      return;
+    if (!isText(nodeId) || !isText(clientId)) throw new JunkError(`${channel} names no node or no client.`);
+    if (reason === 'node-lost' || reason === 'node-stopping') this.#registry?.heardOfEnd(nodeId);
+    else if (version !== undefined) {
+      const number = readVersion(version);
+      const record = client === null ? undefined : readRecord(client, clientId);
+      if (Number.isNaN(number) || (client !== null && !record))
+        throw new JunkError(`${channel} of node ${nodeId} is no change of a client.`);
+      this.#registry?.heard(nodeId, number, clientId, record);
     }
-    this.host.event(channel, message as Record<string, unknown>);
+    if (channel !== UPDATED) this.host.event(channel, facts);
   }
 
-  /** Another node's order, or its answer to one of ours. */
+  /** Another node's order, or its answer to one of ours. @throws {JunkError} */
   #ordered(from: string, message: unknown): void {
-    const { id, ...order } = (message ?? {}) as Record<string, unknown>;
-    if (typeof id !== 'number') return;
-    if (order['op'] === 'answer') {
-      const { error, result } = order as {
-        error?: { code: string; error: string; details?: unknown };
-        result?: unknown;
-      };
-      const pending = this.#settle(id);
-      if (error) pending?.reject(new RemoteError(error.code, error.error, error.details));
-      else pending?.resolve(result);
-      return;
-    }
-    this.host.obey(order as Order).then(
-      (result) => this.#bus.order(from, { op: 'answer', id, result }),
-      (error: unknown) => this.#bus.order(from, { op: 'answer', id, error: this.host.describe(error) }),
-    );
+    const id = isObject(message) ? message['id'] : undefined;
+    if (!isObject(message) || typeof id !== 'number') throw new JunkError(`Node ${from} sent no order.`);
+    if (message['op'] !== 'answer') return this.#obey(from, id, message);
+    const { error, result } = readAnswer(message);
+    const pending = this.#settle(id);
+    if (error) pending?.reject(new RemoteError(error.code, error.error, error.details));
+    else pending?.resolve(result);
   }
+
+  readonly #obey = guarded(
+    'an order of a node',
+    (error, place) => this.#failed(error, place),
+    async (from: string, id: number, message: Record<string, unknown>) => {
+      const answer = await (async () => this.host.obey(readOrder(message)))().then(
+        (result) => ({ result }),
+        (error: unknown) => ({ error: this.host.describe(error) }),
+      );
+      await this.#bus.order(from, { op: 'answer', id, ...answer }).catch((error: unknown) => {
+        if (!(error instanceof NotSerializableError)) return; // it was counted, and the other node will wait no longer than it does
+        void this.#bus.order(from, { op: 'answer', id, error: this.host.describe(error) });
+      });
+    },
+  );
 
   #announceLoss(nodeId: string, records: ClientRecord[], reason: string): void {
     for (const { clientId, rooms, user } of records) {
       const facts = { clientId, ...(user ? { userId: user.userId } : {}), nodeId, reason };
-      for (const roomName of rooms) this.#bus.emit(Event.ClientLeftRoom, { ...facts, roomName });
-      this.#bus.emit(Event.ClientDisconnected, facts);
+      for (const roomName of rooms) void this.#bus.emit(Event.ClientLeftRoom, { ...facts, roomName });
+      void this.#bus.emit(Event.ClientDisconnected, facts);
     }
   }
 
@@ -314,19 +340,21 @@ export class Cluster {
   }
 }
 
-/** Events that tell who is where. */
-export const PRESENCE: ReadonlySet<string> = new Set([
-  Event.ClientConnected,
-  Event.ClientDisconnected,
-  Event.ClientJoinedRoom,
-  Event.ClientLeftRoom,
-  UPDATED,
-]);
-
-function redisParts(source: RedisSource | undefined, prefix: string, nodeId: string): ClusterParts | undefined {
+function redisParts(
+  source: RedisSource | undefined,
+  prefix: string,
+  nodeId: string,
+  maxBytes: number | undefined,
+): ClusterParts | undefined {
   if (source === undefined) return undefined;
-  const bus = new RedisBus(source, prefix, nodeId);
-  return { bus, store: new RedisRegistryStore(() => bus.connection, prefix), now: () => performance.now(), every };
+  const bus = new RedisBus(source, prefix, nodeId, { maxBytes });
+  const junk = (): void => void bus.counters.junk++;
+  return {
+    bus,
+    store: new RedisRegistryStore(() => bus.connection, prefix, junk),
+    now: () => performance.now(),
+    every,
+  };
 }
 
 function every(ms: number, task: () => void): () => void {

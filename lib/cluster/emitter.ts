@@ -1,15 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { guarded } from '../guarded.js';
+import { monotonicMs } from '../clock.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import { checkEvent } from './bus-input.js';
 import { Channels, nodeIdOf } from './channels.js';
-import { keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
+import { databaseOf, keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
 import { SharedClock } from './shared-clock.js';
 import { RedisPublisher } from './redis-publisher.js';
 import type { RedisSource } from './redis-source.js';
+import { withinMs } from './within.js';
 
 /** How long a reading of the shared clock is good for, in ms. */
 const CLOCK_MS = 30_000;
+/** How long what is published may hold up the end of this process, in ms. */
+const DRAIN_MS = 2_000;
 
 /**
  * Publishes to the nodes from a process that serves no sockets: a worker, a cron job. Unlike a node it has nobody to serve
@@ -27,13 +33,17 @@ export class Emitter {
     private readonly connection: RedisConnection,
     prefix: string,
   ) {
-    this.#publisher = new RedisPublisher(new Channels(prefix), this.#clock);
+    const channels = new Channels(prefix, databaseOf(connection));
+    this.#publisher = new RedisPublisher(channels, this.#clock, { connection: () => connection });
   }
 
   /** With a connection of its own, up when this resolves; `report` hears of its troubles. Retries until then. */
   static async connect(source: RedisSource, prefix: string, report: (error: Error) => void): Promise<Emitter> {
     const connection = await openConnection(source, 'emitter');
-    connection.on('error', report);
+    connection.on(
+      'error',
+      guarded('an error of Redis', () => undefined, report),
+    );
     const isReady = once(connection as never, 'ready');
     connection.connect().catch(() => undefined); // its error is reported above, and it tries again
     await isReady;
@@ -41,6 +51,7 @@ export class Emitter {
     const emitter = new Emitter(connection, prefix);
     emitter.#stop = async () => {
       stopPings();
+      await withinMs(DRAIN_MS, emitter.#publisher.drained());
       await connection.quit().catch(() => connection.disconnect());
     };
     return emitter;
@@ -48,12 +59,14 @@ export class Emitter {
 
   async deliver(delivery: Delivery): Promise<void> {
     await this.#readClock();
-    await this.#publisher.publish(delivery, this.#id, this.connection);
+    await this.#publisher.publish(delivery, this.#id);
   }
 
-  /** Raises an event on every node. */
-  async emit(channel: string, message: unknown): Promise<void> {
-    await this.#publisher.emit(channel, JSON.stringify(message) ?? 'null', this.connection);
+  /** Raises an event on every node. @throws {NotSerializableError} */
+  emit(channel: string, message: unknown): Promise<unknown> {
+    const content = message === undefined ? null : message;
+    checkEvent(content);
+    return this.#publisher.emit(channel, JSON.stringify(content));
   }
 
   /** Asks the node of a client to close its socket. */
@@ -61,7 +74,7 @@ export class Emitter {
     const nodeId = nodeIdOf(clientId);
     if (nodeId === undefined) return;
     const order = JSON.stringify({ id: 0, op: 'disconnect', clientId, code, reason });
-    await this.#publisher.order(nodeId, order, this.#id, this.connection);
+    await this.#publisher.order(nodeId, order, this.#id);
   }
 
   /** Asks every node to close the sockets of a user. */
@@ -71,8 +84,8 @@ export class Emitter {
 
   /** Now and then, with something to send: nobody asks a connection that isn't ours on a timer. */
   async #readClock(): Promise<void> {
-    if (performance.now() - this.#measuredAt < CLOCK_MS) return;
-    this.#measuredAt = performance.now();
+    if (monotonicMs() - this.#measuredAt < CLOCK_MS) return;
+    this.#measuredAt = monotonicMs();
     await this.#clock.measure(this.connection).catch(() => undefined); // the publication itself will say what is wrong
   }
 

@@ -1,4 +1,5 @@
 import type { Audience } from '../protocol/delivery.js';
+import { isText } from './bus-input.js';
 
 /** What stands before the frame of a delivery on the bus. */
 export interface Header {
@@ -51,7 +52,7 @@ function readHeader(line: string): Header | undefined {
   }
   if (!Array.isArray(fields)) return undefined;
   const [version, nodeId, sequence, sentAt, audience, except, copyId, flags] = fields as unknown[];
-  if (version !== VERSION || typeof nodeId !== 'string' || !Number.isSafeInteger(sequence)) return undefined;
+  if (version !== VERSION || !isText(nodeId) || !Number.isSafeInteger(sequence)) return undefined;
   if (!Number.isFinite(sentAt) || !isAudience(audience) || !isExcept(except) || typeof copyId !== 'number')
     return undefined;
   return {
@@ -62,12 +63,11 @@ function readHeader(line: string): Header | undefined {
     except: except === 0 ? undefined : except,
     copyId: copyId === 0 ? undefined : copyId,
     isVolatile: flags === 1 ? true : undefined,
-    conflateKey: typeof flags === 'string' ? flags : undefined,
+    conflateKey: isText(flags) ? flags : undefined,
   };
 }
 
-const isTexts = (value: unknown): value is string[] =>
-  Array.isArray(value) && value.every((item) => typeof item === 'string');
+const isTexts = (value: unknown): value is string[] => Array.isArray(value) && value.every(isText);
 
 const isExcept = (value: unknown): value is readonly string[] | 0 => value === 0 || isTexts(value);
 

@@ -1,4 +1,9 @@
+import { NotSerializableError } from '../errors.js';
+import { guarded } from '../guarded.js';
 import type { Bus, BusReceiver } from './bus.js';
+import { PRESENCE } from './presence-events.js';
+
+const DONE = Promise.resolve();
 
 /** The bus of a single process: there are no other nodes, and events come straight back. Nothing to install. */
 export class MemoryBus implements Bus {
@@ -10,35 +15,45 @@ export class MemoryBus implements Bus {
     this.#receiver = receiver;
     this.#events = new Set(events);
     receiver.stateChanged('ready');
-    return Promise.resolve();
+    return DONE;
   }
 
-  publish(): void {
-    // There is nobody else.
+  /** There is nobody else. */
+  publish(): Promise<unknown> {
+    return DONE;
   }
 
-  order(): void {
-    // There is nobody else.
+  /** There is nobody else. */
+  order(): Promise<unknown> {
+    return DONE;
   }
 
   /** The event arrives after the caller's turn, as it would from outside, and as JSON would carry it. */
-  emit(channel: string, message: unknown): void {
+  emit(channel: string, message: unknown): Promise<unknown> {
     const receiver = this.#receiver;
-    if (!receiver || !this.#events.has(channel)) return;
+    if (!receiver || (PRESENCE.has(channel) && !this.#events.has(channel))) return DONE;
     let text: string;
     try {
       text = JSON.stringify(message) ?? 'null';
-    } catch {
+    } catch (error) {
       this.counters.unpublished++;
-      return;
+      const refusal = Promise.reject(new NotSerializableError(error));
+      refusal.catch(() => undefined); // counted; whoever asks hears of it
+      return refusal;
     }
-    queueMicrotask(() => {
+    const failed = (error: Error, place: string): void => {
+      this.counters.junk++;
+      receiver.failed(error, place);
+    };
+    const receive = guarded(`an event of ${channel}`, failed, () => {
       if (this.#receiver === receiver) receiver.event(channel, JSON.parse(text));
     });
+    queueMicrotask(receive);
+    return DONE;
   }
 
   follow(): Promise<void> {
-    return Promise.resolve();
+    return DONE;
   }
 
   unfollow(): void {
@@ -48,6 +63,6 @@ export class MemoryBus implements Bus {
   stop(): Promise<void> {
     this.#receiver?.stateChanged('stopped');
     this.#receiver = undefined;
-    return Promise.resolve();
+    return DONE;
   }
 }

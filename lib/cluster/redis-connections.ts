@@ -1,5 +1,6 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { InvalidOptionsError } from '../errors.js';
+import { guarded } from '../guarded.js';
 import type { RedisSource } from './redis-source.js';
 
 export type RedisConnection = Redis | Cluster;
@@ -46,6 +47,10 @@ const CLUSTER = {
   clusterRetryStrategy: FAIL_FAST.retryStrategy,
 };
 
+/** The number of the database; a Redis Cluster has only one. */
+export const databaseOf = (connection: RedisConnection): number =>
+  isCluster(connection) ? 0 : (connection.options?.db ?? 0);
+
 export const isCluster = (connection: RedisConnection): connection is Cluster => connection.isCluster;
 
 function isConnection(source: RedisSource): source is RedisSource & RedisConnection {
@@ -68,11 +73,14 @@ export function keepTalking(
   connection: RedisConnection,
   talk: () => Promise<unknown> = () => connection.ping(),
 ): () => void {
-  const timer = setInterval(() => {
-    if (connection.status === 'ready') talk().catch(() => undefined); // its silence is what counts
-  }, PING_EVERY_MS).unref();
+  const speak = guarded('talking to Redis', itsSilenceCounts, () =>
+    connection.status === 'ready' ? talk() : undefined,
+  );
+  const timer = setInterval(speak, PING_EVERY_MS).unref();
   return () => clearInterval(timer);
 }
+
+const itsSilenceCounts = (): void => undefined;
 
 async function loadIoredis(): Promise<{ Redis: typeof Redis }> {
   try {

@@ -1,7 +1,12 @@
 import type { Cluster, Redis } from 'ioredis';
+import { guarded } from '../guarded.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
+import { isWellFormed } from '../protocol/text.js';
+import { writeEvent } from './bus-input.js';
 import { type Channels, nodeIdOf } from './channels.js';
 import { seal } from './envelope.js';
+import { PRESENCE } from './presence-events.js';
+import { PublishQueue, type PublishQueueHost, refused } from './publish-queue.js';
 import { isCluster, type RedisConnection } from './redis-connections.js';
 import type { SharedClock } from './shared-clock.js';
 import { OutgoingSequences } from './sequences.js';
@@ -11,20 +16,13 @@ interface Route {
   forWhom?: Audience;
 }
 
-/** Told of every publication. */
-export interface PublicationTally {
-  /** It was handed to Redis: so many bytes, or characters of text. */
-  sent(size: number): void;
-  /** Redis has taken it, or not. */
-  answered(size: number, isTaken: boolean): void;
-}
-
-const NO_TALLY: PublicationTally = { sent: () => undefined, answered: () => undefined };
-
-export interface RedisPublisherOptions {
+export interface RedisPublisherOptions extends Pick<PublishQueueHost, 'maxBytes'> {
+  /** The connection to publish on; undefined when there is none any more. */
+  connection(): RedisConnection | undefined;
   /** Whose clients are here, and not to be reached by way of the bus. @default nobody's */
   isOwn?: (nodeId: string) => boolean;
-  tally?: PublicationTally;
+  /** Notified of each publication that Redis didn't take. */
+  lost?: (error: Error) => void;
 }
 
 /**
@@ -34,46 +32,52 @@ export interface RedisPublisherOptions {
 export class RedisPublisher {
   readonly #sequences = new OutgoingSequences();
   readonly #isOwn: (nodeId: string) => boolean;
-  readonly #tally: PublicationTally;
+  readonly #connection: () => RedisConnection | undefined;
+  readonly #queue: PublishQueue;
   #lastCopyId = 0;
   /** What is written to it waits for the end of the turn. */
   #corked: Pick<Redis['stream'], 'cork' | 'uncork'> | undefined;
+  readonly #lost: (error: Error) => void;
 
   constructor(
     private readonly channels: Channels,
     private readonly clock: SharedClock,
-    { isOwn = () => false, tally = NO_TALLY }: RedisPublisherOptions = {},
+    { connection, isOwn = () => false, lost = () => undefined, maxBytes }: RedisPublisherOptions,
   ) {
+    this.#connection = connection;
     this.#isOwn = isOwn;
-    this.#tally = tally;
+    this.#lost = lost;
+    this.#queue = new PublishQueue({
+      send: (channel, payload) => this.#send(channel, payload),
+      isUp: () => connection()?.status === 'ready',
+      lost,
+      maxBytes,
+    });
   }
 
-  publish(
-    { audience, except, frame, isVolatile, conflateKey }: Delivery,
-    nodeId: string,
-    connection: RedisConnection,
-  ): Promise<unknown> {
+  publish({ audience, except, frame, isVolatile, conflateKey }: Delivery, nodeId: string): Promise<unknown> {
     const routes = this.#routes(audience);
     const copyId = routes.length > 1 ? ++this.#lastCopyId : undefined;
     const sentAt = this.clock.now();
     const answers = routes.map(({ channel, forWhom }) => {
       const sequence = this.#sequences.next(channel);
       const header = { nodeId, sequence, sentAt, audience: forWhom, except, copyId, isVolatile, conflateKey };
-      return this.#send(channel, seal(header, frame), connection);
+      return this.#queue.push(channel, seal(header, frame));
     });
     return answers.length === 1 ? (answers[0] as Promise<unknown>) : quietly(Promise.all(answers));
   }
 
   /** @param order as JSON */
-  order(to: string, order: string, nodeId: string, connection: RedisConnection): Promise<unknown> {
+  order(to: string, order: string, nodeId: string): Promise<unknown> {
     const channel = this.channels.node(to);
     const header = { nodeId, sentAt: this.clock.now(), sequence: this.#sequences.next(channel) };
-    return this.#send(channel, seal(header, order), connection);
+    return this.#queue.push(channel, seal(header, order));
   }
 
   /** @param message as JSON */
-  emit(event: string, message: string, connection: RedisConnection): Promise<unknown> {
-    return this.#send(this.channels.event(event), message, connection);
+  emit(event: string, message: string): Promise<unknown> {
+    const channel = PRESENCE.has(event) ? this.channels.presence : this.channels.events;
+    return this.#queue.push(channel, writeEvent(event, message));
   }
 
   /** What was published in this turn goes out now. */
@@ -82,19 +86,33 @@ export class RedisPublisher {
     this.#corked = undefined;
   };
 
-  /** Each channel a delivery goes out on, and what its header must add where the channel doesn't say whom it is for. */
+  /** Resolves when everything has been handed to Redis. */
+  drained(): Promise<void> {
+    this.flush();
+    return this.#queue.drained();
+  }
+
+  /** What waits for its turn isn't handed over any more. */
+  abandon(reason: string): void {
+    this.#queue.abandon(reason);
+  }
+
+  /**
+   * Each channel a delivery goes out on, and what its header must add where the channel doesn't say whom it is for. Nobody has
+   * a name with half of a surrogate pair: its channel would be another name's.
+   */
   #routes(audience: Audience): Route[] {
     switch (audience.kind) {
       case 'all':
         return [{ channel: this.channels.all }];
       case 'rooms': {
-        const roomNames = [...new Set(audience.roomNames)];
+        const roomNames = [...new Set(audience.roomNames)].filter(isWellFormed);
         // A member of two rooms must get one copy: each envelope names all rooms, the first to arrive serves them.
         const forWhom: Audience | undefined = roomNames.length > 1 ? { kind: 'rooms', roomNames } : undefined;
         return roomNames.map((name) => ({ channel: this.channels.interest({ kind: 'room', name }), forWhom }));
       }
       case 'users': {
-        const names = [...new Set(audience.userIds.map(String))];
+        const names = [...new Set(audience.userIds.map(String))].filter(isWellFormed);
         return names.map((name) => ({ channel: this.channels.interest({ kind: 'user', name }) }));
       }
       case 'clients': {
@@ -109,17 +127,12 @@ export class RedisPublisher {
     }
   }
 
-  #send(channel: string, payload: string | Buffer, connection: RedisConnection): Promise<unknown> {
-    const size = payload.length;
-    this.#tally.sent(size);
-    const answer = isCluster(connection)
+  #send(channel: string, payload: string | Buffer): Promise<unknown> {
+    const connection = this.#connection();
+    if (!connection) return refused('the bus was stopped');
+    return isCluster(connection)
       ? this.#publishSharded(channel, payload, connection)
       : this.#publishCorked(channel, payload, connection);
-    answer.then(
-      () => this.#tally.answered(size, true),
-      () => this.#tally.answered(size, false),
-    );
-    return answer;
   }
 
   /** Not a pipeline: its promises outlive it by several collections, which then cost more than all the rest. */
@@ -130,7 +143,7 @@ export class RedisPublisher {
       this.flush();
       stream.cork();
       this.#corked = stream;
-      setImmediate(this.flush);
+      setImmediate(guarded('publishing', this.#lost, this.flush));
     }
     return connection.publish(channel, payload);
   }

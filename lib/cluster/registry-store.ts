@@ -1,4 +1,5 @@
 import type { ChainableCommander } from 'ioredis';
+import { readJson, readRecord, readVersion } from './bus-input.js';
 import type { RedisConnection } from './redis-connections.js';
 import type { ClientRecord } from './replica.js';
 
@@ -38,6 +39,8 @@ export class RedisRegistryStore implements RegistryStore {
   constructor(
     private readonly connection: () => RedisConnection,
     private readonly prefix: string,
+    /** Called for each entry that is nobody's client; it is passed over. */
+    private readonly junk: () => void = () => undefined,
   ) {}
 
   async register(
@@ -89,7 +92,18 @@ export class RedisRegistryStore implements RegistryStore {
   async read(nodeId: string): Promise<{ version: number; records: ClientRecord[] } | undefined> {
     const { [VERSION]: version, ...fields } = await this.connection().hgetall(this.#clients(nodeId));
     if (version === undefined) return undefined;
-    return { version: Number(version), records: Object.values(fields).flatMap(readRecord) };
+    const number = readVersion(version);
+    if (Number.isNaN(number)) {
+      this.junk();
+      return undefined;
+    }
+    const records: ClientRecord[] = [];
+    for (const [clientId, text] of Object.entries(fields)) {
+      const record = readRecord(readJson(text), clientId);
+      if (record) records.push(record);
+      else this.junk();
+    }
+    return { version: number, records };
   }
 
   async reap(nodeId: string): Promise<boolean> {
@@ -119,17 +133,5 @@ async function run(transaction: ChainableCommander): Promise<unknown[]> {
   return results.map(([, result]) => result);
 }
 
-const toVersion = (value: string | null | undefined): number | undefined => (value ? Number(value) : undefined);
-
-/** Junk in the hash is passed over: it is nobody's client. */
-export function readRecord(text: unknown): ClientRecord[] {
-  try {
-    const record = (typeof text === 'string' ? JSON.parse(text) : text) as Partial<ClientRecord> | null;
-    if (typeof record?.clientId !== 'string' || !Array.isArray(record.rooms)) return [];
-    const rooms = record.rooms.filter((room): room is string => typeof room === 'string');
-    const { clientId, user = null, metadata = {}, lastActivity = 0 } = record;
-    return [{ clientId, user, metadata, rooms, lastActivity }];
-  } catch {
-    return [];
-  }
-}
+/** A lease whose version can't be is one all the same: NaN, which no copy is up to date with. */
+const toVersion = (value: string | null | undefined): number | undefined => (value ? readVersion(value) : undefined);

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../clock.js';
 import type { RedisConnection } from './redis-connections.js';
 
 /** A message that took longer than this was held up somewhere, by a frozen Redis or a network that came back, in ms. */
@@ -11,13 +12,13 @@ export class SharedClock {
 
   /** Milliseconds since the epoch, by Redis; 0 while it isn't known. */
   now(): number {
-    return this.#ahead === undefined ? 0 : Date.now() + this.#ahead;
+    return this.#ahead === undefined ? 0 : monotonicMs() + this.#ahead;
   }
 
   async measure(connection: Pick<RedisConnection, 'time'>): Promise<void> {
-    const before = Date.now();
+    const before = monotonicMs();
     const [seconds, microseconds] = (await connection.time()).map(Number) as [number, number];
-    const after = Date.now();
+    const after = monotonicMs();
     if (after - before > MAX_ROUND_TRIP_MS) return;
     this.#ahead = seconds * 1_000 + microseconds / 1_000 - (before + after) / 2;
   }

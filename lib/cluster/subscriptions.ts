@@ -1,11 +1,31 @@
+import { PeerError } from '../errors.js';
+import { guarded } from '../guarded.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { errorOf } from '../protocol/thrown.js';
 import type { RedisConnection } from './redis-connections.js';
 
 /** Channels of one SUBSCRIBE after a reconnect: 50,000 in one command would hold up everything else. */
 const BATCH = 1_000;
+/** How long `add()` waits for a subscription that Redis refuses, in ms: less than a handler may take. */
+const PATIENCE_MS = 5_000;
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 5_000;
 
 interface Waiting {
-  channel: string;
-  resolve: () => void;
+  resolve(): void;
+  timer: NodeJS.Timeout;
+}
+
+/** A channel whose last command Redis refused. It is tried again alone: others must not fail with it. */
+interface Refused {
+  failures: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** What became of a command. */
+interface Outcome {
+  channels: readonly string[];
+  error: Error | undefined;
 }
 
 /**
@@ -15,38 +35,55 @@ interface Waiting {
 export class Subscriptions {
   readonly #wanted = new Set<string>();
   readonly #held = new Set<string>();
+  /** Without them this node isn't ready. */
+  readonly #vital = new Set<string>();
   /** Unwanted, and perhaps still held: UNSUBSCRIBE failed, and it isn't known whether this connection is a new one. */
   readonly #stray = new Set<string>();
   /** Where the two may differ: a change costs no look at the others. */
   readonly #dirty = new Set<string>();
-  #waiting: Waiting[] = [];
+  readonly #refused = new Map<string, Refused>();
+  readonly #waiting = new Map<string, Set<Waiting>>();
   #working: Promise<boolean> | undefined;
 
   constructor(
     private readonly connection: RedisConnection,
     private readonly isSharded: (channel: string) => boolean,
-    /** Told of what could not be subscribed; mostly the connection broke. */
+    /** Notified of what could not be subscribed. */
     private readonly failed: (error: Error) => void = () => undefined,
   ) {}
 
-  /** Resolves when the channel is subscribed, or at once while there is no connection: `restore()` will see to it. */
+  /**
+   * Resolves when the channel is subscribed, or at once while there is no connection: `restore()` will see to it. What Redis
+   * refuses is tried again for as long as it is wanted. A failure is no unhandled rejection when nobody asks.
+   * @throws {PeerError} UNAVAILABLE when it isn't subscribed within 5 s
+   */
   add(channel: string): Promise<void> {
     this.#wanted.add(channel);
     this.#dirty.add(channel);
     if (this.connection.status !== 'ready') return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#waiting.push({ channel, resolve });
-      void this.#reconcile();
+    const subscribed = new Promise<void>((resolve, reject) => {
+      const giveUp = guarded('subscribing', this.failed, () => {
+        this.#forget(channel, waiting);
+        reject(new PeerError(ErrorCode.Unavailable, 'Messages can not be received just now. Try again later.'));
+      });
+      const waiting = { resolve, timer: setTimeout(giveUp, PATIENCE_MS).unref() };
+      const others = this.#waiting.get(channel);
+      if (others) others.add(waiting);
+      else this.#waiting.set(channel, new Set([waiting]));
     });
+    subscribed.catch(() => undefined); // reported with the command; whoever asks hears of it
+    void this.#reconcile();
+    return subscribed;
   }
 
   /** Everybody who waits for a channel goes on: `restore()` will see to it. */
   waitNoLonger(): void {
-    for (const { resolve } of this.#waiting.splice(0)) resolve();
+    for (const channel of this.#waiting.keys()) this.#release(channel);
   }
 
   remove(channel: string): void {
     if (!this.#wanted.delete(channel)) return;
+    this.#retryNoMore(channel);
     this.#dirty.add(channel);
     void this.#reconcile();
   }
@@ -55,18 +92,32 @@ export class Subscriptions {
     return this.#wanted.has(channel);
   }
 
-  /** Wants them without asking: before the first connection. */
+  /** Wants them without asking, before the first connection: without them `restore()` has failed. */
   want(...channels: string[]): void {
-    for (const channel of channels) this.#wanted.add(channel);
+    for (const channel of channels) {
+      this.#wanted.add(channel);
+      this.#vital.add(channel);
+    }
   }
 
-  /** A new connection holds nothing. Resolves when it holds everything wanted; false when it broke before that. */
+  /**
+   * A new connection holds nothing. Resolves when it holds what is wanted, except for what Redis refuses: that is tried again
+   * by itself. False when the connection broke before that, or something that this node can't be without was refused.
+   */
   async restore(): Promise<boolean> {
     await this.#working;
     for (const channel of this.#held) if (!this.#wanted.has(channel)) this.#stray.add(channel);
     this.#held.clear();
+    for (const channel of this.#refused.keys()) this.#retryNoMore(channel);
     for (const channel of [...this.#wanted, ...this.#stray]) this.#dirty.add(channel);
-    return this.#reconcile();
+    const isDone = await this.#reconcile();
+    return isDone && [...this.#vital].every((channel) => this.#held.has(channel));
+  }
+
+  /** Nothing is tried again any more. */
+  stop(): void {
+    for (const channel of this.#refused.keys()) this.#retryNoMore(channel);
+    this.waitNoLonger();
   }
 
   /** @returns false when the connection broke */
@@ -81,50 +132,104 @@ export class Subscriptions {
     while (isComplete) {
       const changes = take(this.#dirty, BATCH);
       if (changes.length === 0) break;
-      try {
-        await this.#change(
-          changes.filter((channel) => this.#wanted.has(channel) && !this.#held.has(channel)),
-          changes.filter((channel) => !this.#wanted.has(channel) && this.#mayHold(channel)),
-        );
-        this.#release(({ channel }) => this.#held.has(channel));
-      } catch (error) {
-        this.failed(error as Error);
-        for (const channel of changes) this.#dirty.add(channel);
-        isComplete = false; // the connection broke: restore() begins anew
+      const outcomes = await this.#change(
+        changes.filter((channel) => this.#wanted.has(channel) && !this.#held.has(channel)),
+        changes.filter((channel) => !this.#wanted.has(channel) && this.#mayHold(channel)),
+      );
+      for (const { channels, error } of outcomes) {
+        if (!error) continue;
+        this.failed(error);
+        // All but a refusal may mean that the connection broke: restore() begins anew.
+        if (error.name !== 'ReplyError') isComplete = false;
+        for (const channel of channels) this.#tryAgain(channel, channels.length > 1);
       }
+      for (const channel of changes) if (this.#held.has(channel) || !this.#wanted.has(channel)) this.#release(channel);
     }
     this.#working = undefined; // in the turn of the last look: a change from here on begins anew
-    this.#release(() => true);
+    if (!isComplete && this.connection.status !== 'ready') this.waitNoLonger();
     return isComplete;
   }
 
-  async #change(missing: string[], extra: string[]): Promise<void> {
-    const [sharded, plain] = split(missing, this.isSharded);
-    const [shardedExtra, plainExtra] = split(extra, this.isSharded);
-    await Promise.all([
-      plain.length > 0 && this.connection.subscribe(...plain),
-      plainExtra.length > 0 && this.connection.unsubscribe(...plainExtra),
-      // One command a channel: those of different slots can't share one.
-      ...sharded.map((channel) => this.connection.ssubscribe(channel)),
-      ...shardedExtra.map((channel) => this.connection.sunsubscribe(channel)),
+  async #change(missing: string[], extra: string[]): Promise<Outcome[]> {
+    const { connection } = this;
+    const outcomes = await Promise.all([
+      ...this.#commands(missing).map(({ channels, isSharded }) =>
+        outcomeOf(channels, isSharded ? connection.ssubscribe(...channels) : connection.subscribe(...channels)),
+      ),
+      ...this.#commands(extra).map(({ channels, isSharded }) =>
+        outcomeOf(channels, isSharded ? connection.sunsubscribe(...channels) : connection.unsubscribe(...channels)),
+      ),
     ]);
-    for (const channel of missing) this.#held.add(channel);
-    for (const channel of [...missing, ...extra]) this.#stray.delete(channel);
-    for (const channel of extra) this.#held.delete(channel);
+    const isMissing = new Set(missing);
+    for (const { channels, error } of outcomes) {
+      if (error) continue;
+      for (const channel of channels) {
+        this.#retryNoMore(channel);
+        this.#stray.delete(channel);
+        if (isMissing.has(channel)) this.#held.add(channel);
+        else this.#held.delete(channel);
+      }
+    }
+    return outcomes;
+  }
+
+  /** One for all, but for those that were refused, and for the shards: channels of different slots can't share one. */
+  #commands(channels: string[]): { channels: string[]; isSharded: boolean }[] {
+    const together: string[] = [];
+    const commands: { channels: string[]; isSharded: boolean }[] = [];
+    for (const channel of channels) {
+      const isSharded = this.isSharded(channel);
+      if (isSharded || this.#refused.has(channel)) commands.push({ channels: [channel], isSharded });
+      else together.push(channel);
+    }
+    if (together.length > 0) commands.unshift({ channels: together, isSharded: false });
+    return commands;
+  }
+
+  /** Alone, and at once where it may not have been its own fault. */
+  #tryAgain(channel: string, wasTogether: boolean): void {
+    const { failures } = this.#refused.get(channel) ?? { failures: 0 };
+    this.#retryNoMore(channel);
+    const again = guarded('subscribing', this.failed, () => {
+      this.#dirty.add(channel);
+      return this.#reconcile();
+    });
+    const ms = wasTogether ? 0 : (0.5 + Math.random() / 2) * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
+    const timer = setTimeout(again, ms).unref();
+    this.#refused.set(channel, { failures: wasTogether ? failures : failures + 1, timer });
+  }
+
+  #retryNoMore(channel: string): void {
+    clearTimeout(this.#refused.get(channel)?.timer);
+    this.#refused.delete(channel);
   }
 
   #mayHold(channel: string): boolean {
     return this.#held.has(channel) || this.#stray.has(channel);
   }
 
-  #release(isDone: (waiting: Waiting) => boolean): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const one of waiting) {
-      if (isDone(one)) one.resolve();
-      else this.#waiting.push(one);
+  #release(channel: string): void {
+    const waiting = this.#waiting.get(channel);
+    if (!waiting) return;
+    this.#waiting.delete(channel);
+    for (const { resolve, timer } of waiting) {
+      clearTimeout(timer);
+      resolve();
     }
   }
+
+  #forget(channel: string, waiting: Waiting): void {
+    const others = this.#waiting.get(channel);
+    if (others?.delete(waiting) && others.size === 0) this.#waiting.delete(channel);
+  }
+}
+
+/** Never rejects. */
+function outcomeOf(channels: readonly string[], command: Promise<unknown>): Promise<Outcome> {
+  return command.then(
+    () => ({ channels, error: undefined }),
+    (error: unknown) => ({ channels, error: errorOf(error) }),
+  );
 }
 
 function take(set: Set<string>, count: number): string[] {
@@ -135,11 +240,4 @@ function take(set: Set<string>, count: number): string[] {
     set.delete(item);
   }
   return taken;
-}
-
-function split(channels: string[], test: (channel: string) => boolean): [yes: string[], no: string[]] {
-  const yes: string[] = [];
-  const no: string[] = [];
-  for (const channel of channels) (test(channel) ? yes : no).push(channel);
-  return [yes, no];
 }

@@ -47,6 +47,7 @@ export interface ConnectedClient {
 export interface RoutedCall {
   readonly clientId: string;
   readonly client: unknown;
+  readonly signal: AbortSignal;
 }
 
 const routedCall = (context: ExecutionContext): RoutedCall => context.getArgByIndex<RoutedCall>(2);
@@ -54,6 +55,16 @@ const routedCall = (context: ExecutionContext): RoutedCall => context.getArgByIn
 /** Injects the `ConnectedClient` that sent the message; in a client's handler, the `WebSocketClient` that received it. */
 export const ConnectedClient: () => ParameterDecorator = createParamDecorator(
   (_: unknown, context: ExecutionContext) => routedCall(context).client,
+);
+
+/**
+ * Injects an `AbortSignal` that says when nobody waits for the answer any more: the asker cancelled (`system/cancel`), the
+ * handler's time was over, or the client left. `signal.reason` says which. For generators and whatever else should stop then;
+ * what waits for it is passed on as usual: `on(emitter, 'event', { signal })`, `fetch(url, { signal })`. It isn't aborted after
+ * an answer was given.
+ */
+export const StreamSignal: () => ParameterDecorator = createParamDecorator(
+  (_: unknown, context: ExecutionContext) => routedCall(context).signal,
 );
 
 /** Injects the client id of the sender. */

@@ -8,6 +8,18 @@ export const WS_GATEWAY = 'pxl:ws-gateway';
 export interface WsRouteOptions {
   /** The name of the outbound client whose messages this method handles. Left out: the server's, or the main client's. */
   client?: string;
+  /** The name of the server, as in `forRoot({ name })`. Left out: that of `@WsGateway()`, or the server without a name. */
+  server?: string;
+}
+
+export interface WsGatewayOptions {
+  /** Of the methods that name their action alone. */
+  type?: string;
+  /**
+   * The name of the server, as in `forRoot({ name })`, to which the routes, subscribers and connection hooks of the class
+   * belong. Left out: the server without a name.
+   */
+  server?: string;
 }
 
 export interface WsRouteMetadata extends WsRouteOptions {
@@ -38,8 +50,11 @@ export function WsRoute(first: string, second?: string | WsRouteOptions, third?:
   };
 }
 
-/** Gives the class's `@WsRoute(action)` methods their `type`. Add `@Injectable()` when the class injects anything. */
-export const WsGateway =
-  (type?: string): ClassDecorator =>
-  (target) =>
-    Reflect.defineMetadata(WS_GATEWAY, { type }, target);
+/**
+ * Gives the class's `@WsRoute(action)` methods their `type`, and says which server the class is for. Add `@Injectable()` when
+ * the class injects anything.
+ */
+export const WsGateway = (options?: string | WsGatewayOptions): ClassDecorator => {
+  const metadata: WsGatewayOptions = typeof options === 'string' ? { type: options } : { ...options };
+  return (target) => Reflect.defineMetadata(WS_GATEWAY, metadata, target);
+};

@@ -10,6 +10,8 @@ export type ChannelMatcher = string | RegExp | ((event: { channel: string; messa
 export interface WsSubscribeOptions {
   /** Higher runs first. @default 0 */
   priority?: number;
+  /** The name of the server whose events are meant. @default that of `@WsGateway()`, or the server without a name */
+  server?: string;
 }
 
 export interface WsSubscribeMetadata extends WsSubscribeOptions {

@@ -28,6 +28,27 @@ export function addressReader(trustProxy: TrustProxy): (request: IncomingMessage
   };
 }
 
+/**
+ * Reads the host that the browser was told to connect to: `Host`, or `X-Forwarded-Host` where a trusted proxy says it. Each
+ * proxy adds to the end of the list, so that of the farthest one that is trusted counts.
+ */
+export function hostReader(trustProxy: TrustProxy): (request: IncomingMessage) => string | undefined {
+  if (trustProxy === false || trustProxy === 0) return ownHost;
+  const trust = trustOf(trustProxy);
+  return (request) => {
+    const said = [request.headers['x-forwarded-host'] ?? []].flat().flatMap((list) => list.split(','));
+    const hosts = said.map((host) => host.trim()).filter(Boolean);
+    if (hosts.length === 0) return ownHost(request);
+    if (trustProxy === true) return hosts[0];
+    const addresses = proxyAddr.all(request);
+    const untrusted = addresses.findIndex((address, hop) => !trust(address, hop));
+    const proxies = untrusted === -1 ? addresses.length : untrusted;
+    return proxies === 0 ? ownHost(request) : hosts.at(-Math.min(proxies, hosts.length));
+  };
+}
+
+const ownHost = ({ headers }: IncomingMessage): string | undefined => headers.host;
+
 /** Who counts as one for limits: an IPv4 address, or the /64 that an IPv6 subscriber has for itself alone. */
 export function addressGroup(address: string): string {
   if (!isIPv6(address)) return address;
@@ -42,7 +63,8 @@ export function addressGroup(address: string): string {
   return `${groups.slice(0, 4).join(':')}::/64`;
 }
 
-const ownAddress = ({ socket }: IncomingMessage): string | undefined => plain(socket.remoteAddress);
+// A request that was made up, as @fastify/websocket's injectWS() does, has no socket.
+const ownAddress = ({ socket }: Partial<IncomingMessage>): string | undefined => plain(socket?.remoteAddress);
 
 /** A dual-stack socket writes IPv4 as `::ffff:192.0.2.1`, a proxy may write it as `::ffff:c000:201`; some add the port. */
 function plain(address: string | undefined): string | undefined {

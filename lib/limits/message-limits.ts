@@ -1,5 +1,6 @@
+import { monotonicMs } from '../clock.js';
 import { CloseCode } from '../protocol/close-codes.js';
-import { decodeFrame } from '../protocol/codec.js';
+import { decodeFrame, type DecodedFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame } from '../protocol/message.js';
 import { addressGroup } from './client-address.js';
@@ -48,10 +49,13 @@ export class MessageLimits<S extends Sender> {
     this.#ofAddresses = perIp ? new KeyedRate(perIp) : undefined;
   }
 
-  /** True for a message that is not to be handled: its sender has been told, or its socket is closed. */
-  refuses(sender: S, data: Buffer): boolean {
+  /**
+   * True for a message that is not to be handled: its sender has been told, or its socket is closed.
+   * @param frame what it says, where that is known already
+   */
+  refuses(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     sender.hasSpoken = true;
-    return this.#isOverOwn(sender, data, true) || this.#isOverShared(sender, data);
+    return this.#isOverOwn(sender, data, true, frame) || this.#isOverShared(sender, data, frame);
   }
 
   /** A ping or a pong, which nobody answers with an error. */
@@ -59,24 +63,24 @@ export class MessageLimits<S extends Sender> {
     this.#isOverOwn(sender, data, false);
   }
 
-  #isOverOwn(sender: S, data: Buffer, isAnswered: boolean): boolean {
+  #isOverOwn(sender: S, data: Buffer, isAnswered: boolean, frame?: DecodedFrame): boolean {
     if (this.#own === false) return false;
     const meter = (sender.meter ??= new Meter(this.#own, this.host.maxPayload));
     if (meter.takes(data.length)) return false;
-    if (meter.isOut(performance.now())) {
+    if (meter.isOut(monotonicMs())) {
       this.host.close(sender, CloseCode.RateLimited, 'too many messages');
       return true;
     }
-    return isAnswered && refuse(sender, data, meter.waitMs(data.length));
+    return isAnswered && refuse(sender, frame ?? decodeFrame(data.toString()), meter.waitMs(data.length));
   }
 
   /** No strikes here: a connection is not closed for what others of its user or address do. */
-  #isOverShared(sender: S, data: Buffer): boolean {
+  #isOverShared(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     const user = this.#ofUsers && this.host.userKeyOf(sender);
     const waitMs =
       (user === undefined ? 0 : this.#ofUsers?.take(user)) ||
       (sender.client.ip === undefined ? 0 : this.#ofAddresses?.take(addressGroup(sender.client.ip)));
-    return Boolean(waitMs) && refuse(sender, data, waitMs as number);
+    return Boolean(waitMs) && refuse(sender, frame ?? decodeFrame(data.toString()), waitMs as number);
   }
 }
 
@@ -85,12 +89,11 @@ export class MessageLimits<S extends Sender> {
  * @returns false for a message that is taken all the same: an answer, for which we wait, or the end of a stream. Each costs
  *   next to nothing, and strikes end a flood of them, too.
  */
-function refuse(sender: Sender, data: Buffer, retryAfterMs: number): boolean {
-  const frame = decodeFrame(data.toString());
+function refuse(sender: Sender, frame: DecodedFrame, retryAfterMs: number): boolean {
   const isMessage = frame.kind === 'message';
   const isTaken = isMessage ? frame.type === 'system' && frame.action === 'cancel' : frame.kind !== 'bad';
   // The id of an answer is ours, that of a cancel another request's: neither is to be ended by this.
-  const id = isTaken ? undefined : frame.id;
+  const id = isTaken || (frame.kind === 'bad' && frame.isAnswer) ? undefined : frame.id;
   sender.send({
     type: 'error',
     action: 'message',

@@ -32,9 +32,10 @@ export type CloseAdvice = 'stop' | 'back-off' | 'reconnect-now' | 'reconnect';
 
 export function adviceOf(code: number): CloseAdvice {
   if (code >= 4000 && code <= 4099) return 'stop';
-  if (code === 1003 || code === 1007 || code === 1008 || code === 1009) return 'back-off';
+  if (code === 1003 || code === 1007 || code === 1008) return 'back-off';
   if (code === 1013 || (code >= 4100 && code <= 4199)) return 'back-off';
-  if (code >= 4200 && code <= 4299) return 'reconnect-now';
+  // 1012: this node goes, and another may be there already.
+  if (code === CloseCode.Restarting || (code >= 4200 && code <= 4299)) return 'reconnect-now';
   return 'reconnect';
 }
 
@@ -43,13 +44,51 @@ export const isSendableCloseCode = (code: number): boolean =>
   Number.isInteger(code) &&
   ((code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999));
 
+/** What a close says where nobody gave a reason. */
+const USUAL_REASONS: Readonly<Record<number, string>> = {
+  1000: 'done',
+  1001: 'going away',
+  1002: 'protocol error',
+  1003: 'unsupported data',
+  1007: 'not UTF-8',
+  1008: 'policy violation, such as too many fragments of a message',
+  1009: 'message too big',
+  1011: 'internal error',
+  1012: 'server restarting',
+  1013: 'try again later',
+  4001: 'unauthenticated',
+  4003: 'forbidden',
+  4004: 'too many bad frames',
+  4009: 'replaced',
+  4010: 'kicked',
+  4100: 'over capacity',
+  4108: 'too many messages',
+  4113: 'too slow',
+  4200: 'token expired',
+  4201: 'no pong',
+  4208: 'idle',
+  4210: 'state lost',
+};
+
+/** @returns undefined without a code: such a close has no room for a reason */
+export const usualReason = (code: number | undefined): string | undefined =>
+  code === undefined ? undefined : (USUAL_REASONS[code] ?? 'closed by the server');
+/** How many bytes a text has as UTF-8. */
+export function utf8Length(text: string): number {
+  let bytes = 0;
+  for (const character of text) {
+    const point = character.codePointAt(0) ?? 0;
+    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}
+
 /** A close reason holds at most 123 bytes (RFC 6455 section 5.5): cut at a character, never inside one. */
 export function fitReason(reason: string): string {
   let bytes = 0;
   let end = 0;
   for (const character of reason) {
-    const point = character.codePointAt(0) ?? 0;
-    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    bytes += utf8Length(character);
     if (bytes > 123) return reason.slice(0, end);
     end += character.length;
   }

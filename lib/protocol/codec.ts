@@ -1,3 +1,4 @@
+import { writeJson } from './json-form.js';
 import type { ErrorFrameData, RequestId } from './message.js';
 import { isRequestId, isRouteName } from './names.js';
 
@@ -14,10 +15,11 @@ export type DecodedFrame =
       done: boolean;
     }
   | { kind: 'error'; id: RequestId | undefined; data: ErrorFrameData }
-  | { kind: 'bad'; reason: string; id: RequestId | undefined };
+  /** `isAnswer`: it looks like the answer to a question of ours, so that its id is one of ours, not of the peer's. */
+  | { kind: 'bad'; reason: string; id: RequestId | undefined; isAnswer: boolean };
 
 /** @default 32: deeper JSON is refused, so that no handler recurses over it. */
-const MAX_DEPTH = 32;
+export const MAX_DEPTH = 32;
 /** No deeper, whatever is asked for: the check recurses itself, and so does whatever writes JSON. */
 export const DEEPEST = 1_000;
 
@@ -36,10 +38,11 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   const id = frame['id'] as RequestId | undefined;
   if (id !== undefined && !isRequestId(id)) return bad('"id" must be a string of 1–64 characters or a safe integer.');
   const { type, action } = frame;
-  if (!isRouteName(type)) return bad('"type" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
-  if (!isRouteName(action)) return bad('"action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
+  if (!isRouteName(type)) return badAs(frame, '"type" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
+  if (!isRouteName(action))
+    return badAs(frame, '"action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
   const flaw = findFlaw(frame, Math.min(maxDepth, DEEPEST));
-  if (flaw) return bad(flaw, id);
+  if (flaw) return badAs(frame, flaw, id);
 
   if (type === 'error' && action === 'message') return { kind: 'error', id, data: readError(frame['data']) };
   const done = frame['done'] === true;
@@ -50,13 +53,12 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
 }
 
 /**
- * Writes one frame.
- * @throws {TypeError} when the value has no JSON form (a cycle, a BigInt, a function, `undefined`).
+ * Writes one frame, or a part of one.
+ * @param path names the value in the error @default '' for a whole frame
+ * @throws {NoJsonFormError} when the value has no JSON form, or would arrive as something else
  */
-export function encodeFrame(frame: unknown): string {
-  const text = JSON.stringify(frame) as string | undefined;
-  if (text === undefined) throw new TypeError('The message has no JSON form.');
-  return text;
+export function encodeFrame(frame: unknown, path = ''): string {
+  return writeJson(frame, path);
 }
 
 /**
@@ -68,7 +70,7 @@ export function encodeReply(
   response: unknown,
   more = false,
 ): string {
-  return `${replyHead(to)},"response":${encodeFrame(response ?? null)}${more ? ',"more":true}' : '}'}`;
+  return `${replyHead(to)},"response":${encodeFrame(response ?? null, 'response')}${more ? ',"more":true}' : '}'}`;
 }
 
 /** Writes the end of a stream. */
@@ -81,7 +83,13 @@ function replyHead({ type, action, id }: { type: string; action: string; id?: Re
 }
 
 function bad(reason: string, id?: RequestId): DecodedFrame {
-  return { kind: 'bad', reason, id };
+  return { kind: 'bad', reason, id, isAnswer: false };
+}
+
+function badAs(frame: Record<string, unknown>, reason: string, id: RequestId | undefined): DecodedFrame {
+  const isError = frame['type'] === 'error' && frame['action'] === 'message';
+  const isAnswer = isError || frame['done'] === true || Object.hasOwn(frame, 'response');
+  return { kind: 'bad', reason, id, isAnswer };
 }
 
 function readError(data: unknown): ErrorFrameData {

@@ -10,6 +10,7 @@ export const ErrorCode = {
   Conflict: 'CONFLICT',
   RateLimited: 'RATE_LIMITED',
   Timeout: 'TIMEOUT',
+  Cancelled: 'CANCELLED',
   Unavailable: 'UNAVAILABLE',
   RoomNameInvalid: 'ROOM_NAME_INVALID',
   RoomForbidden: 'ROOM_FORBIDDEN',
@@ -19,7 +20,9 @@ export const ErrorCode = {
   OriginForbidden: 'ORIGIN_FORBIDDEN',
   UpgradeRequired: 'UPGRADE_REQUIRED',
   OverCapacity: 'OVER_CAPACITY',
+  ShuttingDown: 'SHUTTING_DOWN',
   ConnectionLimit: 'CONNECTION_LIMIT',
+  UnknownOrder: 'UNKNOWN_ORDER',
   Internal: 'INTERNAL',
 } as const;
 

@@ -1,5 +1,12 @@
+import { isWellFormed } from './text.js';
+
 const ROUTE_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
-const ROOM_NAME = /^[A-Za-z0-9:_.@/-]{1,128}$/;
+// Not by what Unicode has assigned: a browser and a server may know different versions of it. Two of the invisible characters
+// belong to words and to emoji (U+200C, U+200D); braces would place a channel within a Redis Cluster.
+const ROOM_NAME =
+  /^(?!\s)(?!.*\s$)(?:[^{}\p{Cc}\p{Cs}\p{Cf}\p{Zl}\p{Zp}\p{Noncharacter_Code_Point}]|[\u200C\u200D]){1,128}$/u;
+/** In UTF-16: of a longer text nothing needs to be read. */
+const LONGEST_ROOM_NAME = 256;
 
 /** Types that belong to the protocol itself and can't be used in `@WsRoute()`. */
 export const RESERVED_TYPES: ReadonlySet<string> = new Set(['system', 'error']);
@@ -7,8 +14,16 @@ export const RESERVED_TYPES: ReadonlySet<string> = new Set(['system', 'error']);
 /** True for a legal `type` or `action`. Only strings match. */
 export const isRouteName = (value: unknown): value is string => typeof value === 'string' && ROUTE_NAME.test(value);
 
-/** True for a legal room name: 1–128 bytes of `[A-Za-z0-9:_.@/-]`. */
-export const isRoomName = (value: unknown): value is string => typeof value === 'string' && ROOM_NAME.test(value);
+/**
+ * True for a legal room name: 1–128 printable characters, neither `{` nor `}`, no space at its beginning or end. Names are
+ * compared as they are written: nothing is normalised.
+ */
+export const isRoomName = (value: unknown): value is string =>
+  typeof value === 'string' && value.length <= LONGEST_ROOM_NAME && ROOM_NAME.test(value);
+
+/** True for a legal user id: a text of whole characters that isn't empty, or a finite number. */
+export const isUserId = (value: unknown): value is string | number =>
+  typeof value === 'string' ? value !== '' && isWellFormed(value) : Number.isFinite(value);
 
 /** True for a legal request id: a string of 1–64 characters or a safe integer. */
 export const isRequestId = (value: unknown): value is string | number =>

@@ -20,8 +20,22 @@ export class PathPattern {
     this.#form = new RegExp(`^${segments.join('/')}$`);
   }
 
+  /** True for a path without parameters, which goes before one with them. */
+  get isExact(): boolean {
+    return this.#names.length === 0;
+  }
+
   matches(path: string): boolean {
     return this.#form.test(path);
+  }
+
+  /** True when some path matches both, and neither goes before the other. */
+  rivals(other: PathPattern): boolean {
+    if (this.isExact || other.isExact) return this.path === other.path;
+    const [ours, theirs] = [this.path.split('/'), other.path.split('/')];
+    const isSame = (segment: string, index: number): boolean =>
+      segment === theirs[index] || PARAMETER.test(segment) || PARAMETER.test(theirs[index] ?? '');
+    return ours.length === theirs.length && ours.every(isSame);
   }
 
   /** @returns undefined for a path that doesn't match or can't be decoded */

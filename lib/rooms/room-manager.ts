@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { RoomLimitError, RoomNameInvalidError } from '../errors.js';
+import { keepable } from '../json-value.js';
 import { isRoomName } from '../protocol/names.js';
 
 /** Told of every change, after it happened. */
@@ -50,7 +51,7 @@ export class WebSocketRoomManager {
    * Puts a client into a room; a no-op when it is in already, or when it is no longer connected.
    * @param params.user data of the user, kept with the client unless it authenticated
    * @param params.broadcast whether to push the client list. @default true
-   * @throws {RoomNameInvalidError} @throws {RoomLimitError}
+   * @throws {RoomNameInvalidError} @throws {RoomLimitError} @throws {NotSerializableError} for a user without a JSON form
    */
   addClientToRoom({
     clientId,
@@ -63,16 +64,26 @@ export class WebSocketRoomManager {
     roomName: string;
     broadcast?: boolean;
   }): void {
-    if (!isRoomName(roomName)) throw new RoomNameInvalidError();
-    const joined = this.#roomsOf.get(clientId);
-    if (joined?.has(roomName) || !this.#isConnected(clientId)) return;
+    this.checkJoin({ clientId, roomName });
+    if (user !== undefined) keepable(user, 'user'); // what would be refused later is refused before the first change
+    if (this.isClientInRoom({ clientId, roomName }) || !this.#isConnected(clientId)) return;
     if (this.#single) this.#leaveAll(clientId, 'moved');
-    else if (joined && joined.size >= this.#maxPerClient) throw new RoomLimitError(this.#maxPerClient);
 
     add(this.rooms, roomName, clientId);
     add(this.#roomsOf, clientId, roomName);
     this.#listener.joined?.(clientId, roomName, user);
     if (broadcast) this.#listener.changed?.();
+  }
+
+  /**
+   * Says whether `addClientToRoom()` would refuse the room now. Changes nothing.
+   * @throws {RoomNameInvalidError} @throws {RoomLimitError}
+   */
+  checkJoin({ clientId, roomName }: { clientId: string; roomName: string }): void {
+    if (!isRoomName(roomName)) throw new RoomNameInvalidError();
+    const joined = this.#roomsOf.get(clientId);
+    if (this.#single || !joined || joined.has(roomName)) return;
+    if (joined.size >= this.#maxPerClient && this.#isConnected(clientId)) throw new RoomLimitError(this.#maxPerClient);
   }
 
   /** Takes a client out of a room; a no-op when it isn't in. */

@@ -1,10 +1,10 @@
-import { type CanActivate, type ExceptionFilter, ForbiddenException, type Type } from '@nestjs/common';
+import { type CanActivate, type ExceptionFilter, ForbiddenException, Logger, type Type } from '@nestjs/common';
 import { fromEvent, isObservable, lastValueFrom, takeUntil } from 'rxjs';
 import { InvalidOptionsError } from '../errors.js';
 import type { FindInstance } from '../find-instance.js';
-import { isA } from '../protocol/thrown.js';
+import { errorOf, isA } from '../protocol/thrown.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
-import { statusOf } from './error-frame.js';
+import { describeError, statusOf } from './error-frame.js';
 import { UpgradeContext } from './upgrade-context.js';
 import { UpgradeResponse } from './upgrade-response.js';
 
@@ -34,6 +34,8 @@ const CATCHES = '__filterCatchExceptions__';
 
 /** Decides with Nest's guards whether somebody may connect. */
 export class ConnectPipeline {
+  readonly #logger = new Logger('WebSocketServer');
+
   private constructor(
     private readonly guards: readonly CanActivate[],
     private readonly filters: readonly ExceptionFilter[],
@@ -68,7 +70,7 @@ export class ConnectPipeline {
     }
   }
 
-  /** @returns what is left to answer: the filter may have thrown something else */
+  /** @returns what is left to answer: the filter may throw something else that is meant for the peer. If it fails, as if it weren't there */
   async #filter(error: unknown, context: UpgradeContext): Promise<unknown> {
     const filter = this.filters.find((candidate) => catches(candidate, error));
     try {
@@ -76,7 +78,11 @@ export class ConnectPipeline {
       await filter?.catch(error, context);
       return error;
     } catch (failure) {
-      return failure;
+      if (failure === error || describeError(failure).isMeantForPeer) return failure;
+      this.#logger.warn(
+        `A filter of "connect.filters" failed, and the error is answered without it: ${errorOf(failure).message}`,
+      );
+      return error;
     }
   }
 }

@@ -1,12 +1,18 @@
-import type { ArgumentsHost, ContextType } from '@nestjs/common';
+import { type CanActivate, type ContextType, Logger } from '@nestjs/common';
 import type { ExternalContextCreator } from '@nestjs/core';
-import { isObservable } from 'rxjs';
-import { isAsyncIterable, isPromise, type RouteCall } from './route-call.js';
+import { EMPTY, isObservable } from 'rxjs';
+import { errorOf } from '../protocol/thrown.js';
+import { GlobalGuards } from './global-guards.js';
+import { MethodMetadata } from './method-metadata.js';
+import { isAsyncIterable, isPromise, type RouteCall, Source } from './route-call.js';
+import { type FilterRunner, runFilters } from './route-filters.js';
+import { withoutMessages } from './stock-results.js';
 
 /** Nest's own key for parameter decorators; not exported from a package root. */
 const ROUTE_ARGS_METADATA = '__routeArguments__';
-/** Ours, for methods without parameter decorators: they get `(ws, clientId, data)`. */
+/** For methods without parameter decorators: ours get `(ws, clientId, data)`, those of stock gateways `(client, data)`. */
 const DEFAULT_ARGS_METADATA = 'pxl:default-arguments';
+const STOCK_ARGS_METADATA = 'pxl:stock-arguments';
 /** Nest's WsParamtype, not exported: socket, payload, and a free number for the client id. */
 const SOCKET = 0;
 const PAYLOAD = 3;
@@ -30,11 +36,6 @@ const paramsFactory = {
 };
 
 type AnyFunction = (...args: unknown[]) => unknown;
-
-interface FilterRunner {
-  filters?: readonly unknown[];
-  invokeCustomFilters(exception: unknown, host: ArgumentsHost): unknown;
-}
 
 /** A parameter of a handler, as Nest hands it to its pipes. */
 interface Param {
@@ -65,6 +66,7 @@ interface Internals {
     ): Promise<unknown>;
   };
   interceptorsContextCreator: { create(...args: unknown[]): unknown[] };
+  guardsContextCreator: { getGlobalMetadata(...args: unknown[]): (CanActivate | undefined)[] };
   createGuardsFn(guards: unknown[], ...more: unknown[]): unknown;
   createPipesFn(pipes: unknown[], params: Param[]): unknown;
   externalErrorProxy: {
@@ -72,19 +74,49 @@ interface Internals {
   };
 }
 
+/** How a method is wrapped. */
+export interface WrapOptions {
+  /** A method of a stock gateway: its arguments and what it returns are Nest's. */
+  isStock: boolean;
+  /** Without the guards of the whole application. */
+  skipsGlobalGuards: boolean;
+}
+
+const OWN: WrapOptions = { isStock: false, skipsGlobalGuards: false };
+
+/** Different failures of filters that are logged; those after them are most likely one of these with another text. */
+const MAX_FAILURES_LOGGED = 10;
+
 /**
  * Nest's `ExternalContextCreator`, which runs guards, pipes, interceptors and filters (global ones included) around any
  * method, with two changes: Observables stream instead of collapsing to their last value, and an exception that no
  * filter answers comes back without being logged as an error (a peer's bad input is not our error).
  */
 export class NestPipeline {
+  readonly #logger = new Logger('WebSocketServer');
   readonly #creator: ExternalContextCreator;
+  readonly #stockCreator: ExternalContextCreator;
+  readonly #guards = new GlobalGuards();
+  readonly #filterFailures = new Set<string>();
   #found: Found = {};
+  #options = OWN;
 
   constructor(creator: ExternalContextCreator) {
     const internals = creator as unknown as Internals;
     this.#creator = Object.create(creator, {
+      handlerMetadataStorage: { value: new MethodMetadata() },
       interceptorsConsumer: { value: streaming(internals.interceptorsConsumer) },
+      guardsContextCreator: {
+        value: Object.create(internals.guardsContextCreator, {
+          getGlobalMetadata: {
+            value: (...args: unknown[]) => {
+              if (this.#options.skipsGlobalGuards) return [];
+              const guards = internals.guardsContextCreator.getGlobalMetadata(...args);
+              return guards.map((guard) => guard && this.#guards.watch(guard));
+            },
+          },
+        }) as object,
+      },
       interceptorsContextCreator: {
         value: {
           create: (...args: unknown[]) =>
@@ -102,9 +134,13 @@ export class NestPipeline {
       externalErrorProxy: {
         value: {
           createProxy: (target: AnyFunction, filters: FilterRunner, type: ContextType) =>
-            runFilters(target, (this.#found.filters = filters), type),
+            runFilters(target, (this.#found.filters = filters), type, (...failed) => this.#passedOver(...failed)),
         },
       },
+    }) as ExternalContextCreator;
+    this.#stockCreator = Object.create(this.#creator, {
+      handlerMetadataStorage: { value: new MethodMetadata() },
+      interceptorsConsumer: { value: streaming(internals.interceptorsConsumer, withoutMessages) },
     }) as ExternalContextCreator;
   }
 
@@ -112,16 +148,19 @@ export class NestPipeline {
   wrap(
     instance: object,
     methodName: string,
+    options: WrapOptions = OWN,
     contextId?: { id: number },
     inquirerId?: string,
-  ): (call: RouteCall) => unknown {
+  ): (call: RouteCall, data?: unknown) => unknown {
     const method = (instance as Record<string, AnyFunction>)[methodName] as AnyFunction;
     this.#found = {};
-    const run = this.#creator.create(
+    this.#options = options;
+    const creator = options.isStock ? this.#stockCreator : this.#creator;
+    const run = creator.create(
       instance,
       method,
       methodName,
-      argumentsMetadata(instance.constructor, methodName),
+      argumentsMetadata(instance.constructor, methodName, options),
       paramsFactory,
       contextId,
       inquirerId,
@@ -129,8 +168,19 @@ export class NestPipeline {
       'ws',
     ) as AnyFunction;
     const params = paramsOfBare(this.#found);
-    if (params) return (call) => callBare(instance, method, params, call);
-    return (call) => run(call.ws, call.data, call, `${call.type}/${call.action}`);
+    if (!params) return (call, data = call.data) => run(call.ws, data, call, `${call.type}/${call.action}`);
+    const take: Take = options.isStock ? (call, result) => call.take(withoutMessages(result, call)) : takeAll;
+    return (call, data = call.data) => callBare(instance, method, params, take, call, data);
+  }
+
+  #passedOver(failure: unknown, pattern: string): void {
+    const { message } = errorOf(failure);
+    if (this.#filterFailures.size >= MAX_FAILURES_LOGGED || this.#filterFailures.has(message)) return;
+    this.#filterFailures.add(message);
+    this.#logger.warn(
+      `An exception filter failed on the message ${pattern}, and the error is answered without it (${message}). ` +
+        `A filter made for HTTP should begin with: if (host.getType() !== 'http') return;`,
+    );
   }
 }
 
@@ -141,113 +191,60 @@ function paramsOfBare({ guards, pipes, interceptors, filters, params }: Found): 
   return params.every((param) => param.pipes.length === 0) ? params : undefined;
 }
 
+type Take = (call: RouteCall, result: unknown) => unknown;
+
+const takeAll: Take = (call, result) => call.take(result);
+
 /** Without guards, pipes, interceptors and filters nothing need be awaited: the handler is called where the message came in. */
-function callBare(instance: object, method: AnyFunction, params: Param[], call: RouteCall): unknown {
+function callBare(
+  instance: object,
+  method: AnyFunction,
+  params: Param[],
+  take: Take,
+  call: RouteCall,
+  data: unknown,
+): unknown {
   const pattern = `${call.type}/${call.action}`;
   const args: unknown[] = [];
   let isWaiting = false;
   for (const { index, extractValue } of params) {
-    const value = extractValue(call.ws, call.data, call, pattern);
+    const value = extractValue(call.ws, data, call, pattern);
     args[index] = value;
     isWaiting ||= isPromise(value);
   }
-  if (isWaiting) return Promise.all(args).then((values) => call.take(method.apply(instance, values)));
-  return call.take(method.apply(instance, args));
+  if (isWaiting) return Promise.all(args).then((values) => take(call, method.apply(instance, values)));
+  return take(call, method.apply(instance, args));
 }
 
 /** A method without parameter decorators is given some, under a key of our own that nobody else reads. */
-function argumentsMetadata(constructor: object, methodName: string): string {
+function argumentsMetadata(constructor: object, methodName: string, { isStock }: WrapOptions): string {
   const decorated = Reflect.getMetadata(ROUTE_ARGS_METADATA, constructor, methodName) as object | undefined;
   if (decorated && Object.keys(decorated).length > 0) return ROUTE_ARGS_METADATA;
-  const args = [SOCKET, CLIENT_ID, PAYLOAD].map((type, index) => [
-    `${type}:${index}`,
-    { index, data: undefined, pipes: [] },
-  ]);
-  Reflect.defineMetadata(DEFAULT_ARGS_METADATA, Object.fromEntries(args), constructor, methodName);
-  return DEFAULT_ARGS_METADATA;
+  const types = isStock ? [SOCKET, PAYLOAD] : [SOCKET, CLIENT_ID, PAYLOAD];
+  const args = types.map((type, index) => [`${type}:${index}`, { index, data: undefined, pipes: [] }]);
+  const key = isStock ? STOCK_ARGS_METADATA : DEFAULT_ARGS_METADATA;
+  Reflect.defineMetadata(key, Object.fromEntries(args), constructor, methodName);
+  return key;
 }
 
 /**
  * Interceptors turn every result into an Observable, so only the handler itself can say whether it streams: it is
- * watched here. The stream runs to its end inside, so that filters see its errors, too.
+ * watched here. What it streams from is handed out as it is: Nest's frames, which hold the data, are gone before it runs.
  */
-function streaming(inner: Internals['interceptorsConsumer']): Internals['interceptorsConsumer'] {
+function streaming(
+  inner: Internals['interceptorsConsumer'],
+  outcome: (result: unknown, call: RouteCall) => unknown = (result) => result,
+): Internals['interceptorsConsumer'] {
   return {
     async intercept(interceptors, args, instance, callback, next, type) {
       const call = args[2] as RouteCall;
       const watched = async (): Promise<unknown> => {
         const result = await next();
-        if (isObservable(result) || isAsyncIterable(result)) call.startStream();
-        return result;
+        const isStream = isObservable(result) || isAsyncIterable(result);
+        return isStream && !call.startStream() ? EMPTY : result;
       };
-      return call.consume(await inner.intercept(interceptors, args, instance, callback, watched, type));
+      const result = outcome(await inner.intercept(interceptors, args, instance, callback, watched, type), call);
+      return isObservable(result) || isAsyncIterable(result) ? new Source(result) : result;
     },
   };
-}
-
-/** A filter's return value is the reply; one that returns nothing leaves the answer to us. */
-function runFilters(target: AnyFunction, filters: FilterRunner, type: ContextType): AnyFunction {
-  return async (...args) => {
-    try {
-      return await target(...args);
-    } catch (error) {
-      const answer = await answerOf(filters, error, new RouteArgumentsHost(args, type));
-      if (answer === undefined || answer === null) throw error;
-      if (answer instanceof Error) throw answer;
-      return answer;
-    }
-  };
-}
-
-/** A global filter that was written for HTTP alone reaches for the HTTP response: then it is as if there were none. */
-async function answerOf(filters: FilterRunner, error: unknown, host: ArgumentsHost): Promise<unknown> {
-  try {
-    return await filters.invokeCustomFilters(error, host);
-  } catch (failure) {
-    if (failure instanceof NotHttpError) return undefined;
-    throw failure;
-  }
-}
-
-class NotHttpError extends TypeError {
-  constructor() {
-    super('This is a WebSocket message: use switchToWs().');
-  }
-}
-
-/** Nest's ExecutionContextHost is not exported from a package root in both majors. */
-class RouteArgumentsHost implements ArgumentsHost {
-  constructor(
-    private readonly args: unknown[],
-    private readonly type: string,
-  ) {}
-
-  getArgs<T extends unknown[]>(): T {
-    return this.args as T;
-  }
-
-  getArgByIndex<T>(index: number): T {
-    return this.args[index] as T;
-  }
-
-  getType<T extends string>(): T {
-    return this.type as T;
-  }
-
-  switchToHttp(): never {
-    throw new NotHttpError();
-  }
-
-  switchToRpc(): never {
-    throw new NotHttpError();
-  }
-
-  switchToWs(): ReturnType<ArgumentsHost['switchToWs']> {
-    const { args } = this;
-    return {
-      getClient: <T>() => args[0] as T,
-      getData: <T>() => args[1] as T,
-      getPattern: () => args[args.length - 1] as string,
-    };
-  }
 }

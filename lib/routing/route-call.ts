@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import type { RoutedCall } from '../decorators/connected-client.js';
 import { ConnectionError } from '../errors.js';
 import type { RequestId } from '../protocol/message.js';
+import { errorOf } from '../protocol/thrown.js';
 
 /** What a call needs of the socket it came in on. */
 export interface RoutePeer {
@@ -14,16 +15,27 @@ export interface RoutePeer {
   emit(call: RouteCall, value: unknown): Promise<void> | undefined;
   /** The call became a stream: it no longer holds up the messages behind it, nor runs out of time. */
   streamStarted(call: RouteCall): void;
+  /** Nothing of the stream runs any more: its Observable is unsubscribed, its iterator has returned. */
+  streamEnded(call: RouteCall): void;
 }
 
 /** What a handler's run comes to when its values went out as a stream. */
 export const STREAMED: unique symbol = Symbol('streamed');
+
+/** What came out of the interceptors and is still to be run: an Observable or an async iterable. */
+export class Source {
+  constructor(readonly of: unknown) {}
+}
 
 /** One message on its way through its handler. */
 export class RouteCall implements RoutedCall {
   /** An answer was given (or given up): whatever comes later is dropped. */
   settled = false;
   isStream = false;
+  /** What it streams from has not let go of everything yet: of a generator `return()` has not settled. */
+  runs = false;
+  /** What came with the message. Gone when the handler has been called: it is to be read in that turn. */
+  data: unknown;
   /** Of the queue that ends it when it takes too long. */
   deadline = 0;
   earlier: RouteCall | undefined;
@@ -31,14 +43,19 @@ export class RouteCall implements RoutedCall {
   /** Where it stands among those of its connection that run. */
   slot = -1;
   #stop: (() => void) | undefined;
+  /** Why it ended before its time. */
+  #endedBy: Error | undefined;
+  #abortion: AbortController | undefined;
 
   constructor(
     readonly peer: RoutePeer,
     readonly type: string,
     readonly action: string,
-    readonly data: unknown,
+    data: unknown,
     readonly id: RequestId | undefined,
-  ) {}
+  ) {
+    this.data = data;
+  }
 
   get ws(): WebSocket {
     return this.peer.ws;
@@ -52,28 +69,54 @@ export class RouteCall implements RoutedCall {
     return this.peer.client;
   }
 
+  /** Aborted when the asker cancels, the time is over or the client leaves. Made for those who ask for it alone. */
+  get signal(): AbortSignal {
+    this.#abortion ??= new AbortController();
+    if (this.#endedBy) this.#abortion.abort(this.#endedBy);
+    return this.#abortion.signal;
+  }
+
   /** For what takes effect late: who was told TIMEOUT meanwhile, or left, must not get it after all. @throws {ConnectionError} */
   throwIfSettled(): void {
     if (this.settled) throw new ConnectionError('The request had ended before it was decided.');
   }
 
-  /** Ends the stream: its source is unsubscribed. A no-op for a call that isn't one. */
-  cancel(): void {
+  /** Nobody waits for it any more: its signal is aborted, its stream ends or never starts. A handler that runs goes on. */
+  end(reason: Error): void {
+    if (this.#endedBy) return;
+    this.#endedBy = reason;
+    this.#abortion?.abort(reason);
+    if (this.isStream) this.#stop?.();
+  }
+
+  /** Its client has left: the same, and what interceptors do around its handler is unsubscribed, too. */
+  drop(reason: Error): void {
+    this.end(reason);
     this.#stop?.();
   }
 
-  /** From now on every value goes out by itself. Throws when the socket has too many streams open. */
-  startStream(): void {
-    if (this.isStream) return;
-    this.peer.streamStarted(this);
-    this.isStream = true;
+  /** What a handler that heeded the signal threw says less than why it was aborted. */
+  reasonOf(thrown: unknown): unknown {
+    return this.#endedBy && errorOf(thrown).name === 'AbortError' ? this.#endedBy : thrown;
+  }
+
+  /**
+   * From now on every value goes out by itself. Throws when the socket has too many streams open.
+   * @returns false for a call that was ended before: its source must not be subscribed
+   */
+  startStream(): boolean {
+    if (!this.isStream) {
+      if (!this.#endedBy) this.peer.streamStarted(this);
+      this.isStream = true;
+    }
+    return !this.#endedBy;
   }
 
   /** What a handler itself returned, or promised: an Observable or an async iterable streams. */
   take(result: unknown): unknown {
     // Made a real promise: what a query builder calls `then` need not return one, nor catch what we throw in it.
     if (isPromise(result)) return Promise.resolve(result).then((value) => this.take(value));
-    if (isObservable(result)) this.startStream();
+    if (isObservable(result) && !this.startStream()) return STREAMED;
     return this.consume(result);
   }
 
@@ -87,7 +130,11 @@ export class RouteCall implements RoutedCall {
     return result;
   }
 
-  #consumeObservable(source: Observable<unknown>): Promise<unknown> {
+  #consumeObservable(source: Observable<unknown>): unknown {
+    if (this.#endedBy) {
+      if (this.isStream) return STREAMED;
+      throw this.#endedBy; // interceptors: subscribing would call the handler
+    }
     return new Promise((resolve, reject) => {
       const subscription = new Subscription();
       // A teardown may throw. It runs because of what the peer did, so nobody above could catch it: it fails the call.
@@ -98,11 +145,13 @@ export class RouteCall implements RoutedCall {
         } catch (error) {
           reject(error);
         }
+        this.#sourceEnded();
       };
       const fail = (error: Error): void => {
         reject(error);
         end(() => undefined);
       };
+      this.runs = true;
       this.#stop = () => end(() => resolve(STREAMED));
       // Inside an observer a throw would surface as an uncaught exception.
       const safely =
@@ -122,50 +171,61 @@ export class RouteCall implements RoutedCall {
           else void this.peer.emit(this, value);
         }),
         error: fail,
-        complete: safely(() => resolve(this.isStream && !isAsyncIterable(last) ? STREAMED : this.consume(last))),
+        complete: safely(() => {
+          this.#sourceEnded();
+          resolve(this.isStream && !isAsyncIterable(last) ? STREAMED : this.consume(last));
+        }),
       };
-      subscription.add(source.subscribe(observer));
-      if (this.settled) this.#stop();
+      safely(() => subscription.add(source.subscribe(observer)))();
+      if (this.settled) this.#stop?.();
     });
   }
 
-  #consumeIterable(source: AsyncIterable<unknown>): Promise<typeof STREAMED> {
-    this.startStream();
+  #consumeIterable(source: AsyncIterable<unknown>): unknown {
+    if (!this.startStream()) return STREAMED;
     const iterator = source[Symbol.asyncIterator]();
+    this.runs = true;
     return new Promise((resolve, reject) => {
       let isOver = false;
-      const end = (): void => {
-        if (isOver) return;
+      /** @param closing settles when nothing of it runs any more */
+      const end = (settle: () => void, closing?: Promise<void>): void => {
         isOver = true;
-        resolve(STREAMED);
-        void close(iterator);
+        settle();
+        if (closing) void closing.then(() => this.#sourceEnded());
+        else this.#sourceEnded();
       };
-      this.#stop = end;
-      if (this.settled) return end();
-      this.#sendAll(iterator, () => isOver).then(() => {
-        isOver = true;
-        resolve(STREAMED);
-      }, reject);
+      this.#stop = () => {
+        if (!isOver) end(() => resolve(STREAMED), close(iterator));
+      };
+      // One value after the other, each once there is room for it. Nothing outlives its value: a stream may go on for months.
+      const sendAll = async (): Promise<void> => {
+        for (;;) {
+          const { done, value } = await iterator.next();
+          if (isOver) return;
+          if (done) return end(() => resolve(STREAMED));
+          try {
+            await this.peer.emit(this, value);
+          } catch (error) {
+            if (!isOver) end(() => reject(error), close(iterator));
+          }
+          if (isOver) return;
+        }
+      };
+      sendAll().catch((error: unknown) => {
+        if (!isOver) end(() => reject(error));
+      });
     });
   }
 
-  /** One value after the other, each once there is room for it. Nothing here outlives its value: a stream may go on for months. */
-  async #sendAll(iterator: AsyncIterator<unknown>, isOver: () => boolean): Promise<void> {
-    for (;;) {
-      const { done, value } = await iterator.next();
-      if (done || isOver()) return;
-      try {
-        await this.peer.emit(this, value);
-      } catch (error) {
-        void close(iterator);
-        throw error;
-      }
-      if (isOver()) return;
-    }
+  #sourceEnded(): void {
+    if (!this.runs) return;
+    this.runs = false;
+    this.#stop = undefined;
+    if (this.isStream) this.peer.streamEnded(this);
   }
 }
 
-/** Not awaited: a generator that waits for its next value only ends when that comes. What it throws then concerns nobody. */
+/** A generator that waits for its next value only ends when that comes. What it throws then concerns nobody. */
 async function close(iterator: AsyncIterator<unknown>): Promise<void> {
   try {
     await iterator.return?.();

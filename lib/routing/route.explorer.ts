@@ -8,10 +8,11 @@ import {
   MetadataScanner,
   ModuleRef,
 } from '@nestjs/core';
-import { WS_GATEWAY, WS_ROUTES, type WsRouteMetadata } from '../decorators/ws-route.js';
+import { SKIPS_GLOBAL_GUARDS } from '../decorators/skip-global-guards.js';
+import { WS_GATEWAY, WS_ROUTES, type WsGatewayOptions, type WsRouteMetadata } from '../decorators/ws-route.js';
 import { WS_SUBSCRIPTIONS, type WsSubscribeMetadata } from '../decorators/ws-subscribe.js';
 import { InvalidRouteError } from '../errors.js';
-import { NestPipeline } from './nest-pipeline.js';
+import { NestPipeline, type WrapOptions } from './nest-pipeline.js';
 import type { RouteCall } from './route-call.js';
 import type { Route, RouteHandler } from './router.js';
 import { ScopedEnhancers } from './scoped-enhancers.js';
@@ -31,8 +32,20 @@ export interface GatewayHooks {
   handleDisconnect?: (client: unknown, reason: string, disconnection: unknown) => unknown;
 }
 
+/** What is looked for. */
+export interface Exploration {
+  /** The name of the server whose routes are wanted; left out for the one without a name. */
+  server?: string | undefined;
+  /** That server's path when the application uses `PxlWsAdapter`: Nest's own gateways on it are routes, too. */
+  stockPath?: string | undefined;
+  /** False leaves the guards of the whole application out. @default true */
+  globalGuards?: boolean | undefined;
+}
+
 export interface Explored {
   routes: Route[];
+  /** Every server that a route, a gateway or a subscriber is for, whichever is looked for. */
+  servers: { server: string | undefined; place: string }[];
   /** Routes of outbound clients; `client` is the name given to `@WsRoute()`, or undefined. */
   clientRoutes: (Route & { client: string | undefined })[];
   subscriptions: Subscription[];
@@ -65,61 +78,73 @@ export class RouteExplorer {
   }
 
   /**
-   * @param stockPath the server's path when the application uses `PxlWsAdapter`: Nest's own gateways on it are routes too
    * @throws {InvalidRouteError}
    * @throws {InvalidOptionsError} for a guard and the like of the application that is transient
    */
-  explore(stockPath?: string): Explored {
-    const found: Explored = { routes: [], clientRoutes: [], subscriptions: [], hooks: [] };
+  explore(exploration: Exploration = {}): Explored {
+    const found: Explored = { routes: [], servers: [], clientRoutes: [], subscriptions: [], hooks: [] };
     for (const wrapper of [...this.#discovery.getProviders(), ...this.#discovery.getControllers()]) {
       if (wrapper.isAlias || !isClassProvider(wrapper)) continue;
-      this.#exploreClass(wrapper, stockPath, found);
+      this.#exploreClass(wrapper, exploration, found);
     }
     return found;
   }
 
-  #exploreClass(wrapper: InstanceWrapper, stockPath: string | undefined, found: Explored): void {
+  #exploreClass(wrapper: InstanceWrapper, exploration: Exploration, found: Explored): void {
     const metatype = wrapper.metatype as { name: string; prototype: object };
-    const gateway = Reflect.getMetadata(WS_GATEWAY, metatype) as { type?: string } | undefined;
-    const stock = stockPath === undefined ? undefined : readStockGateway(metatype, stockPath);
-    let serves = gateway !== undefined || stock !== undefined;
+    const gateway = Reflect.getMetadata(WS_GATEWAY, metatype) as WsGatewayOptions | undefined;
+    const stock = readStockGateway(metatype, exploration);
+    const isOurs = (server: string | undefined): boolean => server === exploration.server;
+    let serves = stock !== undefined || (gateway !== undefined && isOurs(gateway.server));
+    const module = wrapper.host?.name ?? 'unknown module';
+    if (gateway) found.servers.push({ server: gateway.server, place: `${metatype.name} (${module})` });
 
     for (const name of this.#scanner.getAllMethodNames(metatype.prototype)) {
       const method = (metatype.prototype as Record<string, object>)[name] as object;
-      const place = `${metatype.name}.${name} (${wrapper.host?.name ?? 'unknown module'})`;
+      const place = `${metatype.name}.${name} (${module})`;
+      const skipsGlobalGuards = exploration.globalGuards === false || skipsGuards(metatype) || skipsGuards(method);
       const declared = (Reflect.getMetadata(WS_ROUTES, method) as WsRouteMetadata[] | undefined) ?? [];
-      for (const { type = gateway?.type, action, client } of [
-        ...declared,
-        ...(stock ? stockRoutes(method, place) : []),
-      ]) {
+      for (const { type = gateway?.type, action, client, server = gateway?.server } of declared) {
         if (type === undefined) throw new InvalidRouteError(missingType(place, action));
-        const route = { type, action, place, handler: this.#wrap(wrapper, name) };
+        const route = {
+          type,
+          action,
+          place,
+          handler: this.#wrap(wrapper, name, { isStock: false, skipsGlobalGuards }),
+        };
         if (client === undefined) {
-          found.routes.push(route);
-          serves = true;
+          found.servers.push({ server, place });
+          if (isOurs(server)) found.routes.push(route);
+          serves ||= isOurs(server);
         }
-        found.clientRoutes.push({ ...route, client });
+        if (client !== undefined || server === undefined) found.clientRoutes.push({ ...route, client });
       }
-      for (const subscription of (Reflect.getMetadata(WS_SUBSCRIPTIONS, method) as WsSubscribeMetadata[] | undefined) ??
-        []) {
-        found.subscriptions.push({ ...subscription, place, handler: this.#call(wrapper, name) });
+      for (const named of stock ? stockRoutes(method, place) : []) {
+        const handler = this.#wrap(wrapper, name, { isStock: true, skipsGlobalGuards });
+        found.routes.push({ ...named, place, handler, isLogged: true });
+      }
+      const subscriptions = (Reflect.getMetadata(WS_SUBSCRIPTIONS, method) as WsSubscribeMetadata[] | undefined) ?? [];
+      for (const { server = gateway?.server, ...subscription } of subscriptions) {
+        found.servers.push({ server, place });
+        if (isOurs(server)) found.subscriptions.push({ ...subscription, place, handler: this.#call(wrapper, name) });
       }
     }
     if (serves) found.hooks.push(this.#hooksOf(wrapper, metatype, stock !== undefined));
   }
 
   /** A static instance is wrapped now; one that is made per message, or has something around it that is, per message. */
-  #wrap(wrapper: InstanceWrapper, methodName: string): RouteHandler {
+  #wrap(wrapper: InstanceWrapper, methodName: string, options: WrapOptions): RouteHandler {
     const areScoped = this.#scoped.areThere;
     const isStatic = wrapper.isDependencyTreeStatic();
-    if (isStatic && !areScoped) return this.#pipeline.wrap(wrapper.instance as object, methodName);
+    if (isStatic && !areScoped) return this.#pipeline.wrap(wrapper.instance as object, methodName, options);
     return async (call: RouteCall) => {
+      const { data } = call;
       const contextId = this.#contextOf(call);
       if (areScoped) await this.#scoped.make(contextId);
       const instance: object = isStatic
         ? (wrapper.instance as object)
         : await this.#moduleRef.resolve(wrapper.token as never, contextId, { strict: false });
-      return this.#pipeline.wrap(instance, methodName, contextId, wrapper.id)(call);
+      return this.#pipeline.wrap(instance, methodName, options, contextId, wrapper.id)(call, data);
     };
   }
 
@@ -170,6 +195,8 @@ export class RouteExplorer {
     );
   }
 }
+
+const skipsGuards = (target: object): boolean => Reflect.getMetadata(SKIPS_GLOBAL_GUARDS, target) === true;
 
 /** Factories and values have no methods that decorators could have marked. */
 function isClassProvider(wrapper: InstanceWrapper): boolean {

@@ -13,6 +13,8 @@ export interface Route {
   place: string;
   /** Of the protocol itself. */
   isBuiltIn?: boolean;
+  /** Nest has logged it already, as it does for its own gateways. */
+  isLogged?: boolean;
 }
 
 /** Finds the handler of a `type`/`action` pair. The pair is never joined into one key, so no two pairs can share one. */
@@ -62,9 +64,20 @@ export class Router {
     this.#routes.clear();
   }
 
-  /** The route table, one line a route. */
+  /** The application's routes as Nest logs its own, one line a route. */
+  mapped(path: string): string[] {
+    const routes = this.#all().filter(({ isBuiltIn, isLogged }) => !isBuiltIn && !isLogged);
+    return routes.map(({ type, action }) => `Mapped {${path}, ${type}/${action}} route`);
+  }
+
+  /** The route table with where each is declared, those of the protocol included. */
   print(): string[] {
-    const routes = [...this.#routes.values()].flatMap((actions) => [...actions.values()]);
-    return routes.map(({ type, action, place }) => `${type}/${action} → ${place}`).toSorted();
+    return this.#all()
+      .map(({ type, action, place }) => `${type}/${action} → ${place}`)
+      .toSorted();
+  }
+
+  #all(): Route[] {
+    return [...this.#routes.values()].flatMap((actions) => [...actions.values()]);
   }
 }

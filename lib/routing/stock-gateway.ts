@@ -1,4 +1,5 @@
 import { InvalidRouteError } from '../errors.js';
+import { readMessageName } from './stock-results.js';
 
 /** Nest's own metadata keys (`@nestjs/websockets`), not exported from its root. `ws-adapter.test.ts` guards them. */
 const GATEWAY = 'websockets:is_gateway';
@@ -7,29 +8,36 @@ const PORT = 'port';
 const IS_HANDLER = 'websockets:message_mapping';
 const PATTERN = 'message';
 
-/** True for a stock `@WebSocketGateway()` that belongs to our server: same port, and our path or none. */
-export function isOurs(port: number | undefined, path: string | undefined, ourPath: string): boolean {
-  if (port) return false;
-  return path === undefined || path === '' || `/${path.replace(/^\/+|\/+$/g, '')}` === ourPath;
+/** A server of ours, as far as stock gateways choose it. */
+export interface StockHome {
+  /** Undefined for the server without a name, which takes gateways without a path. */
+  server?: string | undefined;
+  stockPath?: string | undefined;
 }
 
-/** Nest's gateway metadata of a class, if it is a gateway on our server. */
-export function readStockGateway(metatype: object, ourPath: string): object | undefined {
+/** True for a stock `@WebSocketGateway()` that belongs to a server: same port, and its path, or none. */
+export function isOurs(port: number | undefined, path: string | undefined, { server, stockPath }: StockHome): boolean {
+  if (port || stockPath === undefined) return false;
+  if (path === undefined || path === '') return server === undefined;
+  return `/${path.replace(/^\/+|\/+$/g, '')}` === stockPath;
+}
+
+/** Nest's gateway metadata of a class, if it is a gateway on that server. */
+export function readStockGateway(metatype: object, home: StockHome): object | undefined {
   if (!Reflect.getMetadata(GATEWAY, metatype)) return undefined;
   const options = (Reflect.getMetadata(OPTIONS, metatype) ?? {}) as { path?: string };
-  return isOurs(Reflect.getMetadata(PORT, metatype) as number | undefined, options.path, ourPath) ? options : undefined;
+  return isOurs(Reflect.getMetadata(PORT, metatype) as number | undefined, options.path, home) ? options : undefined;
 }
 
 /** `@SubscribeMessage('chat/send')` as a route. */
-export function stockRoutes(method: object, place: string): { type: string; action: string; client?: string }[] {
+export function stockRoutes(method: object, place: string): { type: string; action: string }[] {
   if (!Reflect.getMetadata(IS_HANDLER, method)) return [];
   const pattern: unknown = Reflect.getMetadata(PATTERN, method);
-  const [type, action, ...rest] = typeof pattern === 'string' ? pattern.split('/') : [];
-  if (!type || !action || rest.length > 0) {
+  const name = readMessageName(pattern);
+  if (!name)
     throw new InvalidRouteError(
       `${place} subscribes to the message "${String(pattern)}". On this server a message is named 'type/action', ` +
         `e.g. @SubscribeMessage('chat/send'). Rename it, or give the gateway a path of its own.`,
     );
-  }
-  return [{ type, action }];
+  return [name];
 }

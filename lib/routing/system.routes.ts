@@ -1,19 +1,12 @@
-import { RoomForbiddenError, RoomNameInvalidError } from '../errors.js';
+import { PeerError, RoomForbiddenError, RoomNameInvalidError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { isRoomName } from '../protocol/names.js';
+import { isWellFormed } from '../protocol/text.js';
+import { type Asked, joinRooms, type JoinReply, type JoinRequest, readRooms } from './join-rooms.js';
 import type { AuthorizeJoin } from './room-authorizer.js';
 import type { RouteCall } from './route-call.js';
 import type { Router } from './router.js';
-
-export interface JoinRequest {
-  roomName: string;
-  username?: string;
-  userType?: string;
-  userId?: string | number;
-}
-
-/** The request that wants something. */
-export type Asked = Pick<RouteCall, 'throwIfSettled'>;
 
 /** What the built-in routes need of the server. */
 export interface SystemServices {
@@ -22,6 +15,9 @@ export interface SystemServices {
   /** Resolves with what was taken of the request: an authenticated client keeps its own identity. */
   join(client: ConnectedClient, request: JoinRequest, asked: Asked): Promise<JoinRequest>;
   leave(client: ConnectedClient, roomName: string): void;
+  /** Milliseconds that each room of a `joinRooms` may take. */
+  joinTimeoutMs: number;
+  failed(error: unknown, place: string): void;
   /** Left out where a token can't be renewed. */
   refresh?: (client: ConnectedClient, data: unknown) => Promise<object>;
 }
@@ -31,12 +27,24 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
   const add = (action: string, handler: (call: RouteCall) => unknown): void =>
     router.add({ type: 'system', action, handler, place: 'the protocol itself', isBuiltIn: true });
 
-  add('joinRoom', async (call) => {
-    const request = readJoin(call.data);
-    const client = call.client as ConnectedClient;
-    await authorize(services, client, request.roomName, call.data);
-    call.throwIfSettled();
-    return { success: true, data: await services.join(client, request, call) };
+  const join = async (client: ConnectedClient, data: unknown, asked: Asked): Promise<JoinReply> => {
+    const request = readJoin(data);
+    await authorize(services, client, request.roomName, data);
+    asked.throwIfSettled();
+    return { success: true, data: await services.join(client, request, asked) };
+  };
+
+  add('joinRoom', (call) => join(call.client as ConnectedClient, call.data, call));
+
+  add('joinRooms', (call) => {
+    const rooms = readRooms(call.data);
+    return call.take(
+      joinRooms(rooms, call, {
+        timeoutMs: services.joinTimeoutMs,
+        join: (data, asked) => join(call.client as ConnectedClient, data, asked),
+        failed: services.failed,
+      }),
+    );
   });
 
   add('leaveRoom', (call) => {
@@ -70,9 +78,16 @@ function readRoom(data: unknown): Record<string, unknown> & { roomName: string }
   return given as Record<string, unknown> & { roomName: string };
 }
 
-/** Fields of the wrong type are left out, as if they had not been sent. */
+/**
+ * Fields of the wrong type are left out, as if they had not been sent.
+ * @throws {PeerError} BAD_REQUEST for half a character: two names would be one for others
+ */
 function readJoin(data: unknown): JoinRequest {
   const { roomName, username, userType, userId } = readRoom(data);
+  for (const [field, value] of Object.entries({ username, userType, userId })) {
+    if (typeof value === 'string' && !isWellFormed(value))
+      throw new PeerError(ErrorCode.BadRequest, `"${field}" has half a character in it (a lone surrogate).`);
+  }
   return {
     roomName,
     ...(isShortText(username) ? { username } : {}),

@@ -1,8 +1,13 @@
+import { InvalidMessageError } from '../errors.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import { isRouteName } from '../protocol/names.js';
 import type { WebSocketClientManager } from './client-manager.js';
 import { type Outgoing, plainError } from './outgoing.js';
 
-/** Some events of the bus are orders to this module, whoever published them; their shape is checked, never trusted. */
+/**
+ * Some events of the bus are orders to this module, whoever published them; their shape is checked, never trusted.
+ * @throws {InvalidMessageError} for one that no client could read
+ */
 export function obeyEvent(
   channel: string,
   message: unknown,
@@ -12,7 +17,8 @@ export function obeyEvent(
   const order = (typeof message === 'object' && message !== null ? message : {}) as Record<string, unknown>;
   const clientId = order['clientId'] ?? order['webSocketClientId'];
   if (channel === Event.SendMessageToAll) {
-    if (message === order && !Array.isArray(message)) outgoing.toThisNode({ kind: 'all' }, message);
+    if (message !== order || Array.isArray(message) || !isReadable(order)) throw new InvalidMessageError();
+    outgoing.toThisNode({ kind: 'all' }, message);
   } else if (channel === Event.MessageError && typeof clientId === 'string') {
     const error = typeof order['error'] === 'string' ? order['error'] : 'An error occurred.';
     outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, plainError(error));
@@ -25,6 +31,10 @@ export function obeyEvent(
       disconnectUserHere(clients, userId, farewellOf(order));
   }
 }
+
+/** A message may say less than ours do, but not something else in the same place. */
+const isReadable = ({ type, action }: Record<string, unknown>): boolean =>
+  (type === undefined || isRouteName(type)) && (action === undefined || isRouteName(action));
 
 /** Closes the connections that a user has on this node. */
 export function disconnectUserHere(

@@ -3,7 +3,7 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import { ClientNotFoundError } from '../errors.js';
 import { CloseCode, fitReason, isSendableCloseCode } from '../protocol/close-codes.js';
-import { type ClientRecord, type ClientSurroundings, RegisteredClient } from './registered-client.js';
+import { type ClientRecord, type ClientSurroundings, keepableUser, RegisteredClient } from './registered-client.js';
 
 /** Told of every change, after it happened. */
 export interface ClientListener {
@@ -15,8 +15,8 @@ export interface ClientListener {
   disconnect?(client: RegisteredClient, code: number, reason: string): void;
   /** The same for a client that isn't known here. */
   disconnectUnknown?(clientId: string, code: number, reason: string): void;
-  /** The public client list may have changed. */
-  listChanged?(event?: string): void;
+  /** The public client list may have changed. `isWanted`: it is to be pushed in any case. */
+  listChanged?(event?: string, isWanted?: boolean): void;
 }
 
 export interface ClientManagerOptions extends Partial<ClientSurroundings> {
@@ -27,6 +27,7 @@ export interface ClientManagerOptions extends Partial<ClientSurroundings> {
 const ALONE: ClientSurroundings = {
   roomsOf: () => [],
   publicFields: ['clientId'],
+  isPublicRoom: () => true,
   send: (clientId) => {
     throw new ClientNotFoundError(clientId);
   },
@@ -54,10 +55,11 @@ export class WebSocketClientManager {
    * Adds a client; one with the same id is replaced.
    * @param record.lastActivity milliseconds since the epoch
    * @param record.ws null for a client of another node
+   * @throws {NotSerializableError} for a user whose payload has no JSON form
    */
   addClient(record: ClientRecord): RegisteredClient {
-    this.removeClient(record.clientId);
     const client = new RegisteredClient(record, this.#surroundings);
+    this.removeClient(record.clientId);
     this.#clients.set(client.clientId, client);
     if (client.ws) this.#idOfSocket.set(client.ws, client.clientId);
     this.#indexUser(client);
@@ -100,21 +102,28 @@ export class WebSocketClientManager {
   }
 
   /**
-   * Stores metadata with a client, readable as `client[key]`. A no-op for an unknown id.
+   * Stores metadata with a client, readable as `client[key]` on every node. A no-op for an unknown id.
+   * @param params.data its JSON form is kept: a `Date` becomes its ISO text. `undefined` removes the key everywhere.
    * @throws {ReservedKeyError} for a key that belongs to the module (`ws`, `clientId`, `user`, …) or to JavaScript
+   * @throws {NotSerializableError} for what has no JSON form (a BigInt, a cycle, a function, a `Map`, bytes, …)
    */
   updateClient({ clientId, key, data }: { clientId: string; key: string; data: unknown }): void {
     const client = this.#clients.get(clientId);
     if (!client) return;
-    client.setMetadata(key, data);
-    this.#listener.updated?.(client, key, data);
+    const kept = client.setMetadata(key, data);
+    this.#listener.updated?.(client, key, kept);
     if (this.#surroundings.publicFields.includes(key)) this.#listener.listChanged?.('updated');
   }
 
-  /** Says who a client is. Not for what a client claims of itself: `joinRoom()` decides that. */
-  setUser({ clientId, user }: { clientId: string; user: WebSocketUser | null }): void {
+  /**
+   * Says who a client is. Not for what a client claims of itself: `joinRoom()` decides that.
+   * @param params.user its payload is kept in its JSON form, as metadata is
+   * @throws {NotSerializableError}
+   */
+  setUser({ clientId, user: given }: { clientId: string; user: WebSocketUser | null }): void {
     const client = this.#clients.get(clientId);
     if (!client) return;
+    const user = keepableUser(given);
     const before = client.user;
     this.#unindexUser(client);
     client.user = user;
@@ -148,7 +157,7 @@ export class WebSocketClientManager {
    * @param event what happened, told to the clients. @default 'updated'
    */
   broadcastClientList(event = 'updated'): void {
-    this.#listener.listChanged?.(event);
+    this.#listener.listChanged?.(event, true);
   }
 
   /** Forgets every client without closing a socket. */

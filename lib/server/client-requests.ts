@@ -1,4 +1,5 @@
 import { ConnectionError, RemoteError, TimeoutError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrameData, RequestId } from '../protocol/message.js';
 
 interface Pending {
@@ -26,6 +27,15 @@ export class ClientRequests {
     });
   }
 
+  /** How many wait for their answers. */
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  has(id: RequestId | undefined): boolean {
+    return id !== undefined && this.#pending.has(id);
+  }
+
   /** Late and unasked answers are dropped: their asker is gone. */
   answered(id: RequestId | undefined, response: unknown): void {
     this.#take(id)?.resolve(response);
@@ -33,6 +43,11 @@ export class ClientRequests {
 
   refused(id: RequestId | undefined, { code, error, details }: ErrorFrameData): void {
     this.#take(id)?.reject(new RemoteError(code, error, details));
+  }
+
+  /** An answer came that breaks the protocol: there won't be another. */
+  unreadable(id: RequestId | undefined, reason: string): void {
+    this.#take(id)?.reject(new RemoteError(ErrorCode.BadFrame, `The client's answer can't be read. ${reason}`));
   }
 
   disconnected(): void {

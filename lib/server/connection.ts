@@ -1,31 +1,36 @@
 import { isUtf8 } from 'node:buffer';
 import type { WebSocket } from 'ws';
-import { ClientNotFoundError, ConnectionError, NotSerializableError, PeerError, TimeoutError } from '../errors.js';
+import { monotonicMs, wallMs } from '../clock.js';
+import { ConnectionError, NotSerializableError } from '../errors.js';
+import type { MessageLimits } from '../limits/message-limits.js';
+import type { Meter } from '../limits/meter.js';
 import { CloseCode } from '../protocol/close-codes.js';
-import { decodeFrame, type DecodedFrame, encodeFrame, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
+import { decodeFrame, type DecodedFrame, encodeFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RequestId } from '../protocol/message.js';
 import type { ResolvedOptions } from '../resolve-options.js';
-import { describeError, encodeErrorFrame, errorFrame } from '../routing/error-frame.js';
-import { isPromise, RouteCall, type RoutePeer, STREAMED } from '../routing/route-call.js';
-import type { MessageLimits } from '../limits/message-limits.js';
-import type { Meter } from '../limits/meter.js';
+import { errorFrame } from '../routing/error-frame.js';
+import type { RouteCall } from '../routing/route-call.js';
 import type { Router } from '../routing/router.js';
+import { Calls } from './calls.js';
 import { ClientRequests } from './client-requests.js';
-import type { RegisteredClient } from './registered-client.js';
 import type { Outbox } from './outbox.js';
-import { isA } from '../protocol/thrown.js';
+import type { QueueBudget } from './queue-budget.js';
+import type { RegisteredClient } from './registered-client.js';
 import type { TimeoutQueue } from './timeout-queue.js';
 
-/** A stream waits for the socket above this many bytes not yet sent. */
-const STREAM_HIGH_WATER_MARK = 65_536;
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
+/** A peer that was told to go may have so much under way. Of one that sends more, no more is read. */
+const MAX_LEFTOVER_BYTES = 65_536;
+/** What a frame costs, however short it is. */
+const FRAME_HEAD_BYTES = 6;
 
 /** What a connection needs of its server. */
 export interface ConnectionHost {
   readonly router: Router;
   readonly messages: ResolvedOptions['messages'];
   readonly timeouts: TimeoutQueue<RouteCall>;
+  readonly queued: QueueBudget;
   readonly limits: MessageLimits<Connection>;
   /** A well-formed message is about to be handled. */
   received(connection: Connection, call: RouteCall): void;
@@ -35,13 +40,16 @@ export interface ConnectionHost {
   disconnect(client: RegisteredClient, code: number, reason: string): void;
 }
 
-const NO_CALLS: readonly RouteCall[] = [];
-
-/** One socket: frames come in here, wait their turn, go through their handler, and the answers leave here. */
-export class Connection implements RoutePeer {
+/** One socket: frames come in here and are told apart; its answers to our questions go to whoever asked. */
+export class Connection {
+  /** Nothing is read of it until messages that wait have been handled. */
   isPaused = false;
+  /** Its hooks have finished: its messages are handled. */
+  isReady = false;
   hasSpoken = false;
   meter: Meter | undefined;
+  /** When it was last heard, by the monotonic clock: `client.lastActivity` is for people. */
+  activeAt = monotonicMs();
   /** Of the queue that closes it when it says nothing. */
   deadline = 0;
   earlier: Connection | undefined;
@@ -49,13 +57,11 @@ export class Connection implements RoutePeer {
   /** Settles when the connection's hooks have finished. */
   opened: Promise<void> = Promise.resolve();
   // Made when they are first needed: an idle connection has none of them.
-  #waiting: RouteCall[] | undefined;
-  #running: RouteCall[] | undefined;
-  #streams: Set<RouteCall> | undefined;
+  #calls: Calls | undefined;
   #requests: ClientRequests | undefined;
-  #isReady = false;
   #isGone = false;
   #badFrames = 0;
+  #leftoverBytes = 0;
 
   constructor(
     readonly ws: WebSocket,
@@ -70,10 +76,21 @@ export class Connection implements RoutePeer {
     return this.client.clientId;
   }
 
+  /** Bytes of its messages that wait for their turn. */
+  get waitingBytes(): number {
+    return this.#calls?.waitingBytes ?? 0;
+  }
+
   /** The connection's hooks have finished: what arrived meanwhile is handled now. */
   ready(): void {
-    this.#isReady = true;
-    this.#next();
+    this.isReady = true;
+    this.#calls?.next();
+  }
+
+  /** The peer is there. */
+  noteActivity(): void {
+    this.activeAt = monotonicMs();
+    this.client.lastActivity = wallMs();
   }
 
   /** @returns whether a pong answers the outbox, which asks at times whether the peer reads */
@@ -81,26 +98,21 @@ export class Connection implements RoutePeer {
     return this.outbox.isAnswered(payload);
   }
 
+  /** A ping or a pong. @returns true for one that comes after the end: then it means nothing any more */
+  isLeftover(payload: Buffer): boolean {
+    if (this.#isGone) this.#ignore(payload);
+    return this.#isGone;
+  }
+
   /** One frame of the peer. Answers to our own requests, pings and cancels don't wait for the handlers before them. */
   receive(data: Buffer, isBinary: boolean): void {
-    if (this.#isGone) return;
-    this.client.lastActivity = Date.now();
+    if (this.#isGone) return this.#ignore(data);
+    this.noteActivity();
+    if (this.#requests?.size) return this.#receiveWhileAsking(data, isBinary, this.#requests);
     if (this.host.limits.refuses(this, data)) return;
     if (isBinary && !isUtf8(data)) return this.#close(CloseCode.InvalidUtf8, 'not UTF-8');
-    const frame = decodeFrame(data.toString(), this.host.messages.maxDepth);
-    switch (frame.kind) {
-      case 'message':
-        this.#badFrames = 0;
-        return this.#accept(frame);
-      case 'reply':
-        return this.#requests?.answered(frame.id, frame.response);
-      case 'error':
-        return this.#requests?.refused(frame.id, frame.data);
-      case 'bad':
-        return this.#refuse(frame);
-      default:
-        return frame satisfies never;
-    }
+    const text = data.toString();
+    this.#take(decodeFrame(text, this.host.messages.maxDepth), text, data.length);
   }
 
   /** @throws {NotSerializableError} */
@@ -117,148 +129,84 @@ export class Connection implements RoutePeer {
   /** The socket is gone, or no longer listened to: nothing waits, streams end, requests fail. */
   end(): void {
     this.#isGone = true;
-    const calls = [this.#waiting, this.#running, this.#streams].flatMap((some) => [...(some ?? NO_CALLS)]);
-    this.#waiting = this.#streams = undefined;
-    for (const call of calls) {
-      call.settled = true;
-      this.#release(call);
-      call.cancel();
-    }
+    this.#calls?.end();
     this.#requests?.disconnected();
     this.outbox.end();
   }
 
   expire(call: RouteCall): void {
-    this.#fail(call, new TimeoutError('The handler', this.host.messages.handlerTimeoutMs));
-    this.#release(call);
-  }
-
-  streamStarted(call: RouteCall): void {
-    if (call.settled) throw new ConnectionError('The stream started after its request had ended.');
-    const streams = (this.#streams ??= new Set());
-    if (streams.size >= this.host.messages.maxStreams) {
-      throw new PeerError(
-        ErrorCode.StreamLimit,
-        `A connection may have ${this.host.messages.maxStreams} streams open at once.`,
-      );
-    }
-    if (this.#findStream(call.id)) throw new PeerError(ErrorCode.DuplicateId, 'Another stream has this id.');
-    streams.add(call);
-    this.#release(call);
-  }
-
-  emit(call: RouteCall, value: unknown): Promise<void> | undefined {
-    if (call.settled) return undefined;
-    this.outbox.pushText(encodeReply(call, value, true));
-    return this.outbox.bufferedBytes >= STREAM_HIGH_WATER_MARK ? this.outbox.whenDrained() : undefined;
+    this.#calls?.expire(call);
   }
 
   /** Asks the client; resolves with its answer. */
   ask(type: string, action: string, data: unknown, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS): Promise<unknown> {
     if (this.#isGone) return Promise.reject(new ConnectionError('The client is no longer connected.'));
     this.#requests ??= new ClientRequests();
-    return this.#requests.ask(`The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
+    const answer = this.#requests.ask(`The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
       this.send({ type, action, ...(data === undefined ? {} : { data }), id }),
     );
+    this.#calls?.asked(answer);
+    return answer;
   }
 
-  #accept({ type, action, data, id }: Extract<DecodedFrame, { kind: 'message' }>): void {
+  /** There is room for messages again. */
+  readOn(): void {
+    if (!this.isPaused || this.#isGone) return;
+    this.isPaused = false;
+    this.noteActivity(); // its pong may be among what we didn't read
+    this.ws.resume();
+  }
+
+  /**
+   * An answer that we asked for is no message of the peer's own making, so it doesn't count against its rate: whoever asks much
+   * would close its clients for answering. No more of them come than were asked for.
+   */
+  #receiveWhileAsking(data: Buffer, isBinary: boolean, requests: ClientRequests): void {
+    const isText = !isBinary || isUtf8(data);
+    const text = isText ? data.toString() : '';
+    const frame = decodeFrame(text, this.host.messages.maxDepth);
+    if (frame.kind !== 'message' && requests.has(frame.id)) {
+      this.hasSpoken = true;
+      if (frame.kind === 'reply') return requests.answered(frame.id, frame.response);
+      if (frame.kind === 'error') return requests.refused(frame.id, frame.data);
+      if (frame.isAnswer) return requests.unreadable(frame.id, frame.reason);
+    }
+    if (this.host.limits.refuses(this, data, frame)) return;
+    if (isText) this.#take(frame, text, data.length);
+    else this.#close(CloseCode.InvalidUtf8, 'not UTF-8');
+  }
+
+  #take(frame: DecodedFrame, text: string, bytes: number): void {
+    switch (frame.kind) {
+      case 'message':
+        this.#badFrames = 0;
+        return this.#accept(frame, text, bytes);
+      case 'bad':
+        return this.#refuse(frame);
+      case 'reply':
+      case 'error':
+        return; // nobody waits for it any more
+      default:
+        return frame satisfies never;
+    }
+  }
+
+  #accept(frame: Extract<DecodedFrame, { kind: 'message' }>, text: string, bytes: number): void {
+    const { type, action, id } = frame;
     if (type === 'system' && action === 'ping') return this.#pong(id);
-    if (type === 'system' && action === 'cancel') return this.#findStream(id)?.cancel();
-    const call = new RouteCall(this, type, action, data, id);
-    if (this.#mayStart() && !this.#waiting?.length) return this.#start(call);
-    const waiting = (this.#waiting ??= []);
-    waiting.push(call);
-    if (id !== undefined) this.host.timeouts.add(call); // the asker's time runs from here, not from its turn
-    if (waiting.length >= this.host.messages.maxQueued && !this.isPaused) {
-      this.isPaused = true;
-      this.ws.pause();
-    }
+    if (type === 'system' && action === 'cancel') return this.#calls?.cancel(id);
+    const calls = (this.#calls ??= new Calls(this, this.outbox, this.host));
+    calls.accept(frame, text, bytes);
+    if (this.isPaused || this.#isGone || !calls.isFull) return;
+    this.isPaused = true;
+    this.ws.pause();
   }
 
-  #refuse({ reason, id }: Extract<DecodedFrame, { kind: 'bad' }>): void {
-    this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame, isMeantForPeer: true }, { id }));
+  /** The id of an answer is ours: in an error frame it would end a request of the peer's own that has the same. */
+  #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
+    const to = isAnswer ? {} : { id };
+    this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame, isMeantForPeer: true }, to));
     if (++this.#badFrames >= this.host.messages.maxBadFrames) this.#close(CloseCode.BadFrames, 'too many bad frames');
-  }
-
-  #mayStart(): boolean {
-    return this.#isReady && (this.#running?.length ?? 0) < this.host.messages.concurrency;
-  }
-
-  /** Those that waited, as far as there is room. */
-  #next(): void {
-    while (this.#waiting?.length && this.#mayStart()) {
-      const call = this.#waiting.shift() as RouteCall;
-      if (this.host.timeouts.isOver(call)) this.expire(call);
-      else if (!call.settled) this.#start(call); // else it was told so while it waited
-    }
-    if (this.isPaused && (this.#waiting?.length ?? 0) <= this.host.messages.maxQueued / 2) {
-      this.isPaused = false;
-      this.client.lastActivity = Date.now(); // its pong may be among what we didn't read
-      this.ws.resume();
-    }
-  }
-
-  /** A handler that answers at once is done here; only one that takes its time is waited for, and timed. */
-  #start(call: RouteCall): void {
-    try {
-      this.host.received(this, call);
-      const result = this.host.router.dispatch(call);
-      if (isPromise(result)) return this.#wait(call, result);
-      this.#reply(call, result);
-    } catch (error) {
-      this.#fail(call, error);
-    }
-    this.host.timeouts.delete(call);
-  }
-
-  #wait(call: RouteCall, result: PromiseLike<unknown>): void {
-    if (!call.isStream) {
-      call.slot = (this.#running ??= []).push(call) - 1;
-      this.host.timeouts.add(call);
-    }
-    void this.#finish(call, result);
-  }
-
-  async #finish(call: RouteCall, result: PromiseLike<unknown>): Promise<void> {
-    try {
-      this.#reply(call, await result);
-    } catch (error) {
-      this.#fail(call, error);
-    } finally {
-      this.#streams?.delete(call);
-      this.#release(call);
-    }
-  }
-
-  #release(call: RouteCall): void {
-    this.host.timeouts.delete(call);
-    const running = this.#running;
-    if (running?.[call.slot] !== call) return;
-    // The last one takes its place. Not a Set: see TimeoutQueue.
-    const last = running.pop() as RouteCall;
-    if (last !== call) running[(last.slot = call.slot)] = last;
-    this.#next();
-  }
-
-  #reply(call: RouteCall, result: unknown): void {
-    if (call.settled) return;
-    if (result === STREAMED) this.outbox.pushText(encodeStreamEnd(call));
-    else if (result !== undefined || call.id !== undefined) this.outbox.pushText(encodeReply(call, result));
-    call.settled = true;
-  }
-
-  #fail(call: RouteCall, error: unknown): void {
-    const described = describeError(error);
-    // Of a client that left meanwhile, these say only that it left.
-    const isOver = call.settled && (isA(error, ConnectionError) || isA(error, ClientNotFoundError));
-    if (!described.isMeantForPeer && !isOver) {
-      this.host.failed(error, `${call.type}/${call.action}`);
-    }
-    if (call.settled) return;
-    call.settled = true;
-    const { type, action, id } = call;
-    this.outbox.pushText(encodeErrorFrame(described, { type, action, id }));
   }
 
   #pong(id: RequestId | undefined): void {
@@ -266,10 +214,10 @@ export class Connection implements RoutePeer {
     else this.outbox.pushText(encodeReply({ type: 'system', action: 'ping', id }, null));
   }
 
-  #findStream(id: RequestId | undefined): RouteCall | undefined {
-    if (id === undefined) return undefined;
-    for (const call of this.#streams ?? NO_CALLS) if (call.id === id) return call;
-    return undefined;
+  /** It was told to go. What it sends until it does isn't handled, and not much of it is even read. */
+  #ignore(data: Buffer): void {
+    this.#leftoverBytes += data.length + FRAME_HEAD_BYTES;
+    if (this.#leftoverBytes > MAX_LEFTOVER_BYTES && !this.ws.isPaused) this.ws.pause();
   }
 
   #close(code: number, reason: string): void {

@@ -1,9 +1,11 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import { wallMs } from '../clock.js';
 import { Expiry } from '../auth/expiry.js';
 import type { Identity } from '../auth/identity.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { CloseCode, fitReason } from '../protocol/close-codes.js';
+import { guarded } from '../guarded.js';
+import { CloseCode, fitReason, usualReason } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { WebSocketRoomManager } from '../rooms/room-manager.js';
@@ -12,16 +14,19 @@ import type { GatewayHooks } from '../routing/route.explorer.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import type { JoinRoom } from '../websocket-options.js';
 import type { WebSocketClientManager } from './client-manager.js';
+import { cutAfterGrace, isHeardAfter } from './closing.js';
 import { Connection, type ConnectionHost } from './connection.js';
+import type { LocalDelivery } from './delivery.js';
 import type { Flusher } from './flusher.js';
+import { greetingOf } from './greeting.js';
 import type { Heartbeat } from './heartbeat.js';
 import { Outbox } from './outbox.js';
+import { QueueBudget } from './queue-budget.js';
 import type { RegisteredClient } from './registered-client.js';
 import type { ServerSocket } from './server-socket.js';
+import { onSocket } from './socket-listeners.js';
 import { TimeoutQueue } from './timeout-queue.js';
 
-/** Milliseconds a socket has to answer our close frame before it is cut. */
-const CLOSE_GRACE_MS = 1_000;
 /** Milliseconds between two groups of closes while draining. */
 const DRAIN_STEP_MS = 50;
 
@@ -35,13 +40,16 @@ export interface Disconnection {
   reason: string;
 }
 
-export interface ConnectionsHost extends Omit<ConnectionHost, 'disconnect'> {
-  readonly options: Pick<ResolvedOptions, 'events' | 'heartbeat' | 'drain' | 'limits'>;
+export interface ConnectionsHost extends Omit<ConnectionHost, 'disconnect' | 'queued'> {
+  readonly options: Pick<ResolvedOptions, 'events' | 'heartbeat' | 'drain' | 'limits' | 'messages'>;
   readonly clients: WebSocketClientManager;
   readonly rooms: WebSocketRoomManager;
   readonly flusher: Flusher;
   readonly hooks: readonly GatewayHooks[];
   readonly heartbeat: Heartbeat;
+  readonly local: LocalDelivery;
+  /** The public client list may have changed. */
+  listChanged(event?: string): void;
   joinRoom(params: Parameters<JoinRoom>[0] & { ws: WebSocket }): Promise<boolean>;
   newClientId(): string;
   /** The cluster may know of the client. Resolves when messages for its user arrive here. */
@@ -58,28 +66,59 @@ export class Connections {
   readonly #authenticated = new WeakSet<ConnectedClient>();
   /** Ends of connections whose hooks are still running. */
   readonly #leaving = new Set<Promise<void>>();
-  readonly #expiry = new Expiry<RegisteredClient>((client) =>
-    this.disconnect(client, CloseCode.TokenExpired, 'token expired'),
-  );
-
+  readonly #expiry: Expiry<RegisteredClient>;
   readonly #connectionHost: ConnectionHost;
-  readonly #onPing: ControlListener;
-  readonly #onPong: ControlListener;
+  readonly #onMessage;
+  readonly #onPing;
+  readonly #onPong;
+  readonly #onClose;
+  readonly #queued: QueueBudget;
   /** Those that have to say something within a time. */
   readonly #silent: TimeoutQueue<Connection> | undefined;
 
   constructor(private readonly host: ConnectionsHost) {
-    this.#connectionHost = { ...host, disconnect: (client, code, reason) => this.disconnect(client, code, reason) };
-    const { limits, heartbeat, options } = host;
-    this.#onPing = onControl((connection, payload) => limits.countControl(connection, payload));
-    this.#onPong = onControl((connection, payload) => {
+    const { limits, heartbeat, options, failed } = host;
+    this.#queued = new QueueBudget(
+      options.messages.processMaxQueuedBytes,
+      guarded('messages that wait', failed, () => this.#closeFullest()),
+    );
+    this.#connectionHost = {
+      ...host,
+      queued: this.#queued,
+      disconnect: (client, code, reason) => this.disconnect(client, code, reason),
+    };
+    const broke = (connection: Connection, error: unknown): void => {
+      failed(error, 'a socket');
+      connection.ws.terminate();
+    };
+    this.#onMessage = onSocket<Buffer, boolean>(
+      (connection, data, isBinary) => connection.receive(data, isBinary),
+      broke,
+    );
+    this.#onPing = onSocket<Buffer>((connection, payload) => {
+      if (!connection.isLeftover(payload)) limits.countControl(connection, payload);
+    }, broke);
+    this.#onPong = onSocket<Buffer>((connection, payload) => {
+      if (connection.isLeftover(payload)) return;
       heartbeat.pongReceived(connection, payload);
       if (!connection.isAnswer(payload)) limits.countControl(connection, payload);
-    });
+    }, broke);
+    this.#onClose = onSocket<number, Buffer>((connection, code, reason) => {
+      this.#sockets.delete(connection.ws);
+      this.#end(connection, code, reason.toString());
+    }, broke);
+    this.#expiry = new Expiry(
+      guarded('the expiry of a token', failed, (client: RegisteredClient) =>
+        this.disconnect(client, CloseCode.TokenExpired, 'token expired'),
+      ),
+    );
     if (options.limits.firstMessageTimeoutMs)
-      this.#silent = new TimeoutQueue(options.limits.firstMessageTimeoutMs, (connection) => {
-        if (!connection.hasSpoken) this.disconnect(connection.client, CloseCode.Policy, 'no message in time');
-      });
+      this.#silent = new TimeoutQueue(
+        options.limits.firstMessageTimeoutMs,
+        guarded('the first message', failed, (connection: Connection) => {
+          if (!connection.hasSpoken) this.disconnect(connection.client, CloseCode.Policy, 'no message in time');
+        }),
+      );
   }
 
   get(ws: WebSocket): Connection | undefined {
@@ -99,7 +138,7 @@ export class Connections {
     const client = this.host.clients.addClient({
       clientId,
       ws,
-      lastActivity: Date.now(),
+      lastActivity: wallMs(),
       user,
       ip: request.ip,
       params: request.params,
@@ -111,11 +150,8 @@ export class Connections {
     this.#sockets.add(ws);
     this.host.heartbeat.watch(connection);
     this.#silent?.add(connection);
-    ws.on('message', onMessage).on('ping', this.#onPing).on('pong', this.#onPong);
-    ws.on('close', (code, reason) => {
-      this.#sockets.delete(ws);
-      this.#end(connection, code, reason.toString());
-    });
+    ws.on('message', this.#onMessage as (data: unknown, isBinary: boolean) => void);
+    ws.on('ping', this.#onPing).on('pong', this.#onPong).on('close', this.#onClose);
     connection.opened = this.#welcome(connection, request);
     outbox.flush(); // with the answer to the upgrade
     return connection;
@@ -129,14 +165,16 @@ export class Connections {
   }
 
   /** Closes a socket and forgets its client at once, however long the peer takes to answer. */
-  disconnect(client: RegisteredClient, code: number, reason: string): void {
+  disconnect(client: RegisteredClient, code: number, given: string): void {
+    const reason = fitReason(given || (usualReason(code) ?? ''));
     const ws = client.ws;
     const connection = ws ? this.get(ws) : undefined;
     // One that is closing already, too: a peer that says goodbye and never reads would keep what waits for it.
     if (ws && ws.readyState !== ws.CLOSED) {
-      ws.close(code, fitReason(reason));
+      ws.close(code, reason);
       cutAfterGrace(ws);
-      if (connection?.isPaused) ws.resume(); // its answer to the close frame would never be read
+      if (!isHeardAfter(code)) ws.pause();
+      else if (connection?.isPaused) ws.resume(); // its answer to the close frame would never be read
     }
     if (connection) this.#end(connection, code, reason);
     else this.host.disconnected(client);
@@ -162,6 +200,7 @@ export class Connections {
       for (const connection of this.open) this.#end(connection, CloseCode.Restarting, 'server restarting');
       await Promise.race([Promise.all(this.#leaving), limit.over]);
     } finally {
+      this.#queued.stop();
       limit.cancel();
     }
   }
@@ -169,19 +208,35 @@ export class Connections {
   /** Tells the new client its id, then runs the hooks; its messages wait until they have finished. */
   async #welcome(connection: Connection, request: UpgradeRequest): Promise<void> {
     const { ws, clientId, client } = connection;
-    const { heartbeat, events } = this.host.options;
-    const user = client.user ? { userId: client.user.userId } : undefined;
+    const { events } = this.host.options;
     try {
-      connection.send({ type: 'system', action: 'connected', data: { clientId, ...(user && { user }), heartbeat } });
+      connection.send(greetingOf(client, this.host.options));
       await this.host.connected(client);
       const joinRoom: JoinRoom = (params) => this.host.joinRoom({ ws, ...params });
       await events.onConnected?.({ ws, clientId, request, params: client.params, joinRoom });
       for (const hook of this.host.hooks) await hook.handleConnection?.(ws, request);
-      connection.ready();
+      this.#admit(connection);
     } catch (error) {
       const { isMeantForPeer, error: sentence, code } = describeError(error);
       if (!isMeantForPeer) this.host.failed(error, 'a connection hook');
       this.disconnect(client, CLOSE_CODE_OF.get(code) ?? CloseCode.Internal, sentence);
+    }
+  }
+
+  /** From here on it is one of those that broadcasts are for. */
+  #admit(connection: Connection): void {
+    if (!this.open.has(connection)) return; // it left while its hooks were running
+    this.host.local.admit(connection.clientId);
+    this.host.listChanged('connected');
+    connection.ready();
+  }
+
+  /** Too much waits in all of them together: those with the most go. */
+  #closeFullest(): void {
+    const fullestFirst = [...this.open].toSorted((a, b) => b.waitingBytes - a.waitingBytes);
+    for (const { client } of fullestFirst) {
+      if (!this.#queued.isOver) return;
+      this.disconnect(client, CloseCode.OverCapacity, 'too much waits to be handled');
     }
   }
 
@@ -218,24 +273,10 @@ export class Connections {
   }
 }
 
-// One function for all sockets, not one for each.
-function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {
-  (this as ServerSocket).connection?.receive(data as Buffer, isBinary);
-}
-
-type ControlListener = (this: WebSocket, payload: Buffer) => void;
-
-/** One listener for all sockets of a server, told apart by `this`: none is kept for each. */
-function onControl(received: (connection: Connection, payload: Buffer) => void): ControlListener {
-  return function onControl(this: WebSocket, payload: Buffer) {
-    const { connection } = this as ServerSocket;
-    if (connection) received(connection, payload);
-  };
-}
-
-/** A peer's broken frame: ws has sent the close code that says so. */
+/** A peer's broken frame: ws has sent the close code that says so. It would go on reading what it throws away. */
 function onError(this: WebSocket): void {
   cutAfterGrace(this);
+  process.nextTick(() => this.pause()); // ws resumes it in this turn
 }
 
 /** What a hook that refuses a connection by throwing tells the client to do. */
@@ -246,16 +287,6 @@ const CLOSE_CODE_OF: ReadonlyMap<string, number> = new Map([
   [ErrorCode.Unavailable, CloseCode.TryLater],
   [ErrorCode.BadRequest, CloseCode.Policy],
 ]);
-
-const beingCut = new WeakSet<WebSocket>();
-
-/** A peer that doesn't answer our close frame would keep its socket for as long as it likes. */
-export function cutAfterGrace(ws: WebSocket): void {
-  if (beingCut.has(ws)) return; // whatever else comes of it
-  beingCut.add(ws);
-  const timer = setTimeout(() => ws.terminate(), CLOSE_GRACE_MS).unref();
-  ws.once('close', () => clearTimeout(timer));
-}
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
 

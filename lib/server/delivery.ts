@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws';
 import type { Interest } from '../cluster/channels.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
+import { HeldMessages, type HoldLimits } from './held-messages.js';
 import { OutgoingMessage } from './outgoing-message.js';
 import type { ServerSocket } from './server-socket.js';
 
@@ -14,9 +15,18 @@ export interface InterestListener {
 export interface Recipient {
   readonly clientId: string;
   push(message: OutgoingMessage): void;
+  /** A message that nobody is closed for. @returns whether it was taken: only where nothing waits */
+  offer(message: OutgoingMessage): boolean;
+}
+
+export interface DeliveryHost extends InterestListener {
+  readonly limits: HoldLimits;
+  /** A message was left out. */
+  dropped(): void;
 }
 
 const NOBODY: ReadonlySet<Recipient> = new Set();
+const NONE_WAITING: ReadonlyMap<Recipient, HeldMessages> = new Map();
 
 /**
  * Hands an encoded message to this node's sockets, whoever published it. Keeps its own lists of them, so that a message for
@@ -26,8 +36,10 @@ export class LocalDelivery {
   readonly #recipients = new Map<string, Recipient>();
   readonly #membersOf = new Map<string, Set<Recipient>>();
   readonly #connectionsOf = new Map<string, Set<Recipient>>();
+  /** Those whose connection hooks are still running, and the broadcasts that wait for them. */
+  readonly #newcomers = new Map<Recipient, HeldMessages>();
 
-  constructor(private readonly listener: InterestListener) {}
+  constructor(private readonly host: DeliveryHost) {}
 
   /** True for a client whose socket is on this node. */
   has(clientId: string): boolean {
@@ -38,47 +50,78 @@ export class LocalDelivery {
     return this.#recipients.keys();
   }
 
+  /** Until `admit()` a client of this server gets what is sent to it alone; broadcasts wait. */
   add(clientId: string, ws: WebSocket): void {
-    this.#recipients.set(clientId, (ws as ServerSocket).outbox ?? new ForeignSocket(clientId, ws));
+    const { outbox } = ws as ServerSocket;
+    this.#recipients.set(clientId, outbox ?? new ForeignSocket(clientId, ws));
+    if (outbox) this.#newcomers.set(outbox, new HeldMessages());
+  }
+
+  /** Its hooks have let it in: it gets what waited for it. */
+  admit(clientId: string): void {
+    const recipient = this.#recipients.get(clientId);
+    const held = recipient && this.#newcomers.get(recipient);
+    if (!held) return;
+    this.#newcomers.delete(recipient);
+    for (const message of held.inOrder()) recipient.push(message);
+  }
+
+  /** Those whose hooks have let them in. */
+  *admitted(): Iterable<Recipient> {
+    for (const recipient of this.#recipients.values()) if (!this.#newcomers.has(recipient)) yield recipient;
   }
 
   remove(clientId: string): void {
+    const recipient = this.#recipients.get(clientId);
+    if (!recipient) return;
     this.#recipients.delete(clientId);
+    this.#newcomers.delete(recipient);
   }
 
   join(clientId: string, roomName: string): void {
     const recipient = this.#recipients.get(clientId);
-    if (recipient && addTo(this.#membersOf, roomName, recipient))
-      this.listener.wanted({ kind: 'room', name: roomName });
+    if (recipient && addTo(this.#membersOf, roomName, recipient)) this.host.wanted({ kind: 'room', name: roomName });
   }
 
   leave(clientId: string, roomName: string): void {
     const recipient = this.#recipients.get(clientId);
     if (recipient && removeFrom(this.#membersOf, roomName, recipient))
-      this.listener.unwanted({ kind: 'room', name: roomName });
+      this.host.unwanted({ kind: 'room', name: roomName });
   }
 
   identify(clientId: string, userId: string | number): void {
     const recipient = this.#recipients.get(clientId);
     const name = String(userId);
-    if (recipient && addTo(this.#connectionsOf, name, recipient)) this.listener.wanted({ kind: 'user', name });
+    if (recipient && addTo(this.#connectionsOf, name, recipient)) this.host.wanted({ kind: 'user', name });
   }
 
   unidentify(clientId: string, userId: string | number): void {
     const recipient = this.#recipients.get(clientId);
     const name = String(userId);
-    if (recipient && removeFrom(this.#connectionsOf, name, recipient)) this.listener.unwanted({ kind: 'user', name });
+    if (recipient && removeFrom(this.#connectionsOf, name, recipient)) this.host.unwanted({ kind: 'user', name });
   }
 
   /** Hands the same bytes to every local member, once each. */
   deliver({ audience, except, frame, isVolatile, conflateKey }: Delivery): void {
     const message = new OutgoingMessage(frame, isVolatile, conflateKey);
     const recipients = this.#recipientsOf(audience);
-    if (except && except.length > 0) {
-      const excluded = new Set(except);
-      for (const recipient of recipients) if (!excluded.has(recipient.clientId)) recipient.push(message);
-    } else {
-      for (const recipient of recipients) recipient.push(message);
+    const waiting = audience.kind === 'clients' ? NONE_WAITING : this.#newcomers;
+    if (waiting.size > 0 || (except && except.length > 0)) this.#deliverAround(message, recipients, waiting, except);
+    else for (const recipient of recipients) recipient.push(message);
+  }
+
+  #deliverAround(
+    message: OutgoingMessage,
+    recipients: Iterable<Recipient>,
+    waiting: ReadonlyMap<Recipient, HeldMessages>,
+    except: readonly string[] = [],
+  ): void {
+    const excluded = new Set(except);
+    for (const recipient of recipients) {
+      if (excluded.has(recipient.clientId)) continue;
+      const held = waiting.get(recipient);
+      if (!held) recipient.push(message);
+      else if (!held.hold(message, this.host.limits)) this.host.dropped();
     }
   }
 
@@ -107,6 +150,12 @@ class ForeignSocket implements Recipient {
 
   push({ payload }: OutgoingMessage): void {
     if (this.ws.readyState === this.ws.OPEN) this.ws.send(payload, { binary: false });
+  }
+
+  offer(message: OutgoingMessage): boolean {
+    if (this.ws.bufferedAmount > 0) return false;
+    this.push(message);
+    return true;
   }
 }
 

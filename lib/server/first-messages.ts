@@ -3,12 +3,13 @@ import type { WebSocket } from 'ws';
 import { type Authentication, readToken } from '../auth/authentication.js';
 import { AuthenticationError, type Identity } from '../auth/identity.js';
 import { redactError } from '../auth/tokens.js';
+import { guarded } from '../guarded.js';
 import { MessageLimits, type MessageLimitsOptions, type Sender } from '../limits/message-limits.js';
 import { CloseCode, fitReason } from '../protocol/close-codes.js';
 import { decodeFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { describeError, encodeErrorFrame } from '../routing/error-frame.js';
-import { cutAfterGrace } from './connections.js';
+import { cutAfterGrace, isHeardAfter } from './closing.js';
 import type { UpgradeRequest } from '../upgrade-request.js';
 import type { ServerSocket } from './server-socket.js';
 import { TimeoutQueue } from './timeout-queue.js';
@@ -26,6 +27,18 @@ export interface FirstMessagesHost {
 
 type Message = [data: Buffer, isBinary: boolean];
 
+/** What a kept message costs besides its own bytes. */
+const OVERHEAD_BYTES = 64;
+/** May wait besides one message of `messages.maxPayload`: what comes in one read. */
+const READ_BYTES = 65_536;
+
+/** What came behind a token that is still being checked. */
+interface Behind {
+  isChecking: boolean;
+  messages: Message[];
+  bytes: number;
+}
+
 /** Somebody of whom only the address is known. */
 interface Newcomer extends Sender {
   readonly ws: ServerSocket;
@@ -36,10 +49,11 @@ const NOT_FIRST = new AuthenticationError(401, 'The first message must be system
 
 /**
  * Sockets whose first message says who they are: `system/authenticate` with a token. Anything else, and a token that doesn't do,
- * closes them (4001); what comes behind a good one waits until it is checked. Nobody else knows of them before that.
+ * closes them (4001); what comes behind a good one waits until it is checked, up to a number of bytes. Nothing is kept of a
+ * socket that is being closed. Nobody else knows of them before that.
  */
 export class FirstMessages {
-  readonly #waiting = new Set<ServerSocket>();
+  readonly #waiting = new Map<ServerSocket, Behind>();
   readonly #deadlines: TimeoutQueue<ServerSocket>;
   readonly #limits: MessageLimits<Newcomer>;
 
@@ -52,7 +66,10 @@ export class FirstMessages {
       { messages: limits.messages, perUser: false, perIp: false },
       { maxPayload, userKeyOf: () => undefined, close },
     );
-    this.#deadlines = new TimeoutQueue(host.timeoutMs, (ws) => this.#refuse(ws, LATE));
+    this.#deadlines = new TimeoutQueue(
+      host.timeoutMs,
+      guarded('system/authenticate', host.failed, (ws) => this.#refuse(ws, LATE)),
+    );
   }
 
   get size(): number {
@@ -60,25 +77,22 @@ export class FirstMessages {
   }
 
   add(ws: ServerSocket, socket: Duplex, request: UpgradeRequest): void {
-    const behind: Message[] = [];
-    let isFirst = true;
     const listen = (data: unknown, isBinary: boolean): void => {
-      if (!isFirst) {
-        behind.push([data as Buffer, isBinary]);
-        return;
-      }
-      isFirst = false;
+      const behind = this.#waiting.get(ws);
+      if (!behind) return; // it is being closed
+      if (behind.isChecking) return this.#keep(ws, behind, [data as Buffer, isBinary]);
+      behind.isChecking = true;
       ws.pause(); // at most what was read already comes behind
       this.#identify(ws, data as Buffer)
         .then((admission) => {
           ws.off('message', listen).off('ping', count).off('pong', count);
-          ws.resume();
           if (!admission || !this.#waiting.has(ws)) return;
+          ws.resume();
           this.#forget(ws);
           if (!this.host.admit(ws, socket, request, admission.identity)) return;
           ws.off('error', cut); // not before another listens: unheard, a broken frame would end the process
           ws.outbox?.pushText(admission.reply);
-          for (const message of behind) ws.emit('message', ...message);
+          for (const message of behind.messages) ws.emit('message', ...message);
         })
         .catch((error: unknown) => {
           this.host.failed(error, 'system/authenticate');
@@ -89,15 +103,21 @@ export class FirstMessages {
     const newcomer: Newcomer = { ws, client: request, meter: undefined, hasSpoken: false, send: () => undefined };
     const count = (payload: Buffer): void => this.#limits.countControl(newcomer, payload);
     ws.on('message', listen).on('error', cut).on('ping', count).on('pong', count);
-    ws.once('close', () => this.#forget(ws));
-    this.#waiting.add(ws);
+    ws.once('close', () => this.#drop(ws));
+    this.#waiting.set(ws, { isChecking: false, messages: [], bytes: 0 });
     this.#deadlines.add(ws);
   }
 
   /** Closes all of them. */
   stop(): void {
-    for (const ws of this.#waiting) this.#close(ws, CloseCode.Restarting, 'server restarting');
+    for (const ws of this.#waiting.keys()) this.#close(ws, CloseCode.Restarting, 'server restarting');
     this.#deadlines.stop();
+  }
+
+  #keep(ws: ServerSocket, behind: Behind, message: Message): void {
+    behind.bytes += message[0].length + OVERHEAD_BYTES;
+    if (behind.bytes <= this.host.maxPayload + READ_BYTES) behind.messages.push(message);
+    else this.#close(ws, CloseCode.Policy, 'too much behind the token');
   }
 
   async #identify(ws: ServerSocket, data: Buffer): Promise<{ identity: Identity; reply: string } | undefined> {
@@ -130,10 +150,18 @@ export class FirstMessages {
   }
 
   #close(ws: WebSocket, code: number, reason: string): void {
-    this.#forget(ws as ServerSocket);
+    this.#drop(ws as ServerSocket);
     ws.close(code, fitReason(reason));
-    ws.resume();
+    if (isHeardAfter(code)) ws.resume();
+    else ws.pause();
     cutAfterGrace(ws);
+  }
+
+  /** The check of its token may go on; what came behind it is of no use any more. */
+  #drop(ws: ServerSocket): void {
+    const behind = this.#waiting.get(ws);
+    if (behind) behind.messages = [];
+    this.#forget(ws);
   }
 
   #forget(ws: ServerSocket): void {

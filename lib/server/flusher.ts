@@ -1,3 +1,5 @@
+import { monotonicMs } from '../clock.js';
+import { guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { FrameRun } from './frame-run.js';
 import type { Outbox } from './outbox.js';
@@ -67,7 +69,8 @@ export class Flusher {
     else this.#behind.add(outbox);
     if (this.#behind.size > 0) this.#sweep ??= this.#startSweep();
     // Once for all that fall behind in this turn: looking for the largest each time would cost their square.
-    if (this.waitingBytes > this.limits.processMaxBufferedBytes) this.#eviction ??= setImmediate(this.#evictLargest);
+    if (this.waitingBytes > this.limits.processMaxBufferedBytes)
+      this.#eviction ??= setImmediate(guarded('slow clients', this.failed, this.#evictLargest));
   }
 
   stop(): void {
@@ -82,7 +85,7 @@ export class Flusher {
     const touched = this.#touched;
     this.#touched = [];
     this.run = FrameRun.start();
-    if (this.flushGapMs > 0) return this.#flushSpaced(touched, performance.now());
+    if (this.flushGapMs > 0) return this.#flushSpaced(touched, monotonicMs());
     for (const outbox of touched) this.#endTurnOf(outbox);
   };
 
@@ -101,7 +104,7 @@ export class Flusher {
 
   readonly #flushLater = (): void => {
     this.#gap = undefined;
-    const now = performance.now();
+    const now = monotonicMs();
     for (const outbox of this.#later.splice(0)) {
       outbox.flushedAt = now;
       this.#endTurnOf(outbox);
@@ -119,19 +122,20 @@ export class Flusher {
   }
 
   #startSweep(): NodeJS.Timeout {
-    this.#sweptAt = performance.now();
-    return setInterval(this.#closeStalled, SWEEP_MS).unref();
+    this.#sweptAt = monotonicMs();
+    return setInterval(guarded('slow clients', this.failed, this.#closeStalled), SWEEP_MS).unref();
   }
 
   readonly #closeStalled = (): void => {
     const { drainTimeoutMs } = this.limits;
-    const now = performance.now();
+    const now = monotonicMs();
     // This process stood still: what was taken meanwhile hasn't been seen yet.
     const isLate = now - this.#sweptAt > 2 * SWEEP_MS;
     this.#sweptAt = now;
     if (isLate) return;
     for (const outbox of this.#behind) {
       outbox.look();
+      if (outbox.owedBytes === 0) outbox.behindSince = now; // the limit is for what is owed, from when it is
       if (outbox.waitingBytes > 0 && now - outbox.behindSince > drainTimeoutMs) this.tooSlow(outbox);
     }
     if (this.#behind.size > 0) return;
@@ -152,7 +156,7 @@ export class Flusher {
 
   /** What was written since the socket fell behind doesn't count any more. */
   #recount(outbox: Outbox): void {
-    const bytes = Math.max(1, outbox.bufferedBytes);
+    const bytes = Math.max(1, outbox.owedBytes);
     this.waitingBytes += bytes - outbox.waitingBytes;
     outbox.waitingBytes = bytes;
   }

@@ -1,4 +1,6 @@
 import { Logger } from '@nestjs/common';
+import { monotonicMs } from '../clock.js';
+import { type Failed, guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { Connection } from './connection.js';
@@ -36,17 +38,28 @@ export class Heartbeat {
   constructor(
     private readonly options: Pick<ResolvedOptions, 'heartbeat' | 'disconnectInactiveClients'>,
     private readonly disconnect: (client: RegisteredClient, code: number, reason: string) => void,
+    private readonly failed: Failed,
   ) {}
 
   start(): void {
     const { heartbeat, disconnectInactiveClients: idle } = this.options;
     if (heartbeat) {
       const stepMs = Math.min(100, Math.max(10, Math.min(heartbeat.pingIntervalMs, heartbeat.pongTimeoutMs) / 20));
-      this.#sweptAt = performance.now();
-      this.#timers.push(setInterval(() => this.#sweep(heartbeat, stepMs), stepMs).unref());
+      this.#sweptAt = monotonicMs();
+      this.#timers.push(
+        setInterval(
+          this.#guarded(() => this.#sweep(heartbeat, stepMs)),
+          stepMs,
+        ).unref(),
+      );
     }
     if (idle.enabled) {
-      this.#timers.push(setInterval(() => this.#closeIdle(idle.inactiveTime), idle.intervalCheckTime).unref());
+      this.#timers.push(
+        setInterval(
+          this.#guarded(() => this.#closeIdle(idle.inactiveTime)),
+          idle.intervalCheckTime,
+        ).unref(),
+      );
     }
   }
 
@@ -55,7 +68,7 @@ export class Heartbeat {
   }
 
   watch(connection: Connection): void {
-    const pingDueAt = performance.now() + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE) * Math.random();
+    const pingDueAt = monotonicMs() + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE) * Math.random();
     this.#pulses.set(connection, { pingDueAt, pingSentAt: 0, pongSeenAt: 0, wasPaused: false });
   }
 
@@ -65,10 +78,10 @@ export class Heartbeat {
 
   /** @param payload as the peer sent it: that of our ping, if it answers one */
   pongReceived(connection: Connection, payload: Buffer): void {
-    connection.client.lastActivity = Date.now();
+    connection.noteActivity();
     const pulse = this.#pulses.get(connection);
     if (!pulse) return;
-    const now = performance.now();
+    const now = monotonicMs();
     pulse.pongSeenAt = now;
     if (!isAnswer(payload, pulse.pingSentAt)) return;
     if (!pulse.wasPaused) connection.client.roundTripMs = now - pulse.pingSentAt;
@@ -78,12 +91,16 @@ export class Heartbeat {
     pulse.wasPaused = false;
   }
 
+  #guarded(work: () => void): () => void {
+    return guarded('the heartbeat', this.failed, work);
+  }
+
   get #intervalMs(): number {
     return this.options.heartbeat ? this.options.heartbeat.pingIntervalMs : 0;
   }
 
   #sweep({ pingIntervalMs, pongTimeoutMs }: { pingIntervalMs: number; pongTimeoutMs: number }, stepMs: number): void {
-    const now = performance.now();
+    const now = monotonicMs();
     // This process stood still: pongs that came meanwhile haven't been read yet.
     const isLate = now - this.#sweptAt > stepMs + pongTimeoutMs / 4;
     this.#sweptAt = now;
@@ -103,9 +120,9 @@ export class Heartbeat {
   }
 
   #closeIdle(inactiveTime: number): void {
-    const now = Date.now();
-    for (const { client, clientId, isPaused } of this.#pulses.keys()) {
-      if (isPaused || now - client.lastActivity < inactiveTime) continue;
+    const now = monotonicMs();
+    for (const { client, clientId, isPaused, activeAt } of this.#pulses.keys()) {
+      if (isPaused || now - activeAt < inactiveTime) continue;
       if (this.options.disconnectInactiveClients.log) {
         this.#logger.log(`Closing client ${clientId} at ${client.ip}: idle for ${inactiveTime} ms.`);
       }
@@ -116,7 +133,7 @@ export class Heartbeat {
 
 /** The payload is the time: its pong is known by it, and a peer can't answer a ping that it hasn't seen. */
 function ping({ ws, isPaused }: Connection, pulse: Pulse): void {
-  pulse.pingSentAt = performance.now();
+  pulse.pingSentAt = monotonicMs();
   pulse.wasPaused = isPaused;
   const payload = Buffer.allocUnsafe(8);
   payload.writeDoubleBE(pulse.pingSentAt);

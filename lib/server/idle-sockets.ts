@@ -1,12 +1,12 @@
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /**
  * HTTP sockets on which no request is being handled: `server.close()` waits for those that never sent one, or only half of
  * it (`closeIdleConnections()` passes over them), and so would the end of the application.
  */
 export class IdleSockets {
-  readonly #idle = new Set<Socket>();
+  readonly #idle = new Set<Duplex>();
   readonly #forget = forgetting(this.#idle);
 
   constructor(private readonly httpServer: HttpServer) {
@@ -27,7 +27,7 @@ export class IdleSockets {
     this.httpServer.off('request', this.#requested);
   }
 
-  readonly #connected = (socket: Socket): void => {
+  readonly #connected = (socket: Duplex): void => {
     this.#idle.add(socket);
     socket.once('close', this.#forget);
   };
@@ -40,15 +40,15 @@ export class IdleSockets {
   };
 
   /** An upgrade: from here on the socket belongs to whoever takes it. */
-  upgraded({ socket }: IncomingMessage): void {
+  upgraded(socket: Duplex): void {
     this.#idle.delete(socket);
     socket.off('close', this.#forget);
   }
 }
 
 /** One function for all sockets, told apart by `this`: none is kept for each. */
-function forgetting(idle: Set<Socket>): (this: Socket) => void {
-  return function forget(this: Socket) {
+function forgetting(idle: Set<Duplex>): (this: Duplex) => void {
+  return function forget(this: Duplex) {
     idle.delete(this);
   };
 }

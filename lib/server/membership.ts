@@ -1,20 +1,21 @@
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { ClientNotFoundError, PeerError, RoomNameInvalidError } from '../errors.js';
+import { ClientNotFoundError, PeerError } from '../errors.js';
+import { keepable } from '../json-value.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
-import { isRoomName } from '../protocol/names.js';
+import { isUserId } from '../protocol/names.js';
 import type { ResolvedOptions } from '../resolve-options.js';
 import type { WebSocketRoomManager } from '../rooms/room-manager.js';
-import type { Asked, JoinRequest } from '../routing/system.routes.js';
+import type { Asked, JoinRequest } from '../routing/join-rooms.js';
 import type { WebSocketClientManager } from './client-manager.js';
+import type { Followed } from './followed.js';
 
 export interface MembershipHost {
   readonly options: Pick<ResolvedOptions, 'auth' | 'connect' | 'users'>;
   readonly clients: WebSocketClientManager;
   readonly rooms: WebSocketRoomManager;
   isAuthenticated(client: ConnectedClient): boolean;
-  /** Resolves when this node hears of messages for the room. */
-  follow(roomName: string): Promise<void>;
+  readonly followed: Followed;
 }
 
 /** Who joins a room as whom. */
@@ -35,33 +36,55 @@ export class Membership {
     return this.join(client, isOpen ? { userId, userType, ...request } : request, asked);
   }
 
-  /** @returns what was taken of the request */
+  /**
+   * All or nothing: what can be refused, or can fail, comes before the first change.
+   * @returns what was taken of the request
+   */
   async join(client: ConnectedClient, request: JoinRequest, asked?: Asked): Promise<JoinRequest> {
-    const { clients, rooms, isAuthenticated, follow } = this.host;
+    const { rooms, followed } = this.host;
     const { clientId } = client;
-    const { roomName, username, userType } = request;
-    if (!isRoomName(roomName)) throw new RoomNameInvalidError();
-    if (request.userId !== undefined && !isAuthenticated(client)) {
-      const user = await this.#loadUser(request.userId);
+    const { roomName } = request;
+    const { username, userType } = keepable({ username: request.username, userType: request.userType }, 'joinRoom');
+    const room = { kind: 'room', name: roomName } as const;
+    rooms.checkJoin({ clientId, roomName });
+    const user = await this.#userNamedBy(client, request);
+    // Before the join is acknowledged: a message sent in between would be lost. And before anything is changed: it may fail.
+    const isHeard = followed.hold(room);
+    try {
+      await isHeard;
       asked?.throwIfSettled();
-      clients.setUser({ clientId, user });
+      this.#enter(clientId, request, user);
+    } finally {
+      followed.release(room);
     }
-    if (!clients.getClient({ clientId })) throw new ClientNotFoundError(clientId);
-    for (const [key, data] of Object.entries({ username, userType })) {
-      if (data !== undefined) clients.updateClient({ clientId, key, data });
-    }
-    rooms.addClientToRoom({ clientId, roomName });
-    await follow(roomName); // before the join is acknowledged: a message sent in between would be lost
     const userId = client.user?.userId;
     return { roomName, ...defined({ username, userType, userId }) };
   }
 
+  /** In one turn, so that nothing is refused halfway. */
+  #enter(clientId: string, { roomName, username, userType }: JoinRequest, user: WebSocketUser | undefined): void {
+    const { clients, rooms } = this.host;
+    if (!clients.getClient({ clientId })) throw new ClientNotFoundError(clientId);
+    rooms.checkJoin({ clientId, roomName }); // others may have been joined meanwhile
+    if (user) clients.setUser({ clientId, user });
+    for (const [key, data] of Object.entries({ username, userType })) {
+      if (data !== undefined) clients.updateClient({ clientId, key, data });
+    }
+    rooms.addClientToRoom({ clientId, roomName });
+  }
+
+  /** A client that authenticated stays who it is. */
+  async #userNamedBy(client: ConnectedClient, { userId }: JoinRequest): Promise<WebSocketUser | undefined> {
+    return userId === undefined || this.host.isAuthenticated(client) ? undefined : this.#loadUser(userId);
+  }
+
   async #loadUser(userId: string | number): Promise<WebSocketUser> {
+    if (!isUserId(userId)) throw new PeerError(ErrorCode.BadRequest, '"userId" must be a text or a finite number.');
     const { load } = this.host.options.users;
     if (!load) return { userId, payload: {} };
     const payload = await load(userId);
     if (!payload) throw new PeerError(ErrorCode.NotFound, 'There is no such user.');
-    return { userId, payload };
+    return { userId, payload: keepable(payload, 'users.load: payload') };
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import { monotonicMs } from '../clock.js';
 import type { Flusher } from './flusher.js';
 import type { FrameRun } from './frame-run.js';
 import { LatestMessages } from './latest-messages.js';
@@ -20,7 +21,7 @@ export class Outbox {
   queuedBytes = 0;
   /** What it was found to be behind by, when it was last looked at. 0 for a socket that keeps up. */
   waitingBytes = 0;
-  /** `performance.now()` of when it fell behind. */
+  /** When it fell behind, by the monotonic clock. */
   behindSince = 0;
   flushedAt = 0;
   isTouched = false;
@@ -39,6 +40,8 @@ export class Outbox {
   /** Nothing is written until the peer shows that it reads. */
   #isHeld = false;
   #wasOverBudget = false;
+  /** Of what waits, so much was offered: nobody is closed for it. */
+  #offeredBytes = 0;
   #awaitsDrain = false;
   /** `ws` keeps a queue of its own for compressed messages, and knows what it has begun: then all goes by way of it. */
   #isByWs: boolean;
@@ -60,6 +63,16 @@ export class Outbox {
     return this.queuedBytes + unsent + (this.#latest?.bytes ?? 0);
   }
 
+  /** Of that, what the limits are for. */
+  get owedBytes(): number {
+    return Math.max(0, this.bufferedBytes - this.#offeredBytes);
+  }
+
+  /** The same for a socket that is behind: at least 1 while anything waits. */
+  get behindBytes(): number {
+    return this.bufferedBytes === 0 ? 0 : Math.max(1, this.owedBytes);
+  }
+
   /** A message that others get, too. */
   push(message: OutgoingMessage): void {
     if (this.waitingBytes > 0 && this.#holdsBack(message)) return;
@@ -67,6 +80,18 @@ export class Outbox {
     const { frame } = message;
     this.#run = (this.#run ?? this.flusher.run).plus(frame);
     this.#queued(frame.length);
+  }
+
+  /**
+   * A message that nobody is closed for, such as the client list: taken only where nothing waits, so that at most one of them
+   * lies in front of what counts.
+   * @returns whether it was taken
+   */
+  offer(message: OutgoingMessage): boolean {
+    if (this.waitingBytes > 0 || this.bufferedBytes > this.queuedBytes) return false;
+    this.#offeredBytes = message.frame.length;
+    this.push(message);
+    return true;
   }
 
   /** A message for this client alone. */
@@ -93,7 +118,7 @@ export class Outbox {
     const { queuedBytes } = this;
     const frames = this.#takeFrames();
     if (this.ws.readyState !== this.ws.OPEN) return false;
-    if (this.waitingBytes > 0 && this.bufferedBytes + queuedBytes > this.flusher.limits.maxBufferedBytes) {
+    if (this.waitingBytes > 0 && this.owedBytes + queuedBytes > this.flusher.limits.maxBufferedBytes) {
       this.flusher.tooSlow(this);
       return true;
     }
@@ -128,7 +153,7 @@ export class Outbox {
 
   /** `ws` was given something, by us or by the application. What that comes to is seen at the end of the turn. */
   sentByWs(): void {
-    if (this.waitingBytes > 0 && this.bufferedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
+    if (this.waitingBytes > 0 && this.owedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
     else if (!this.isTouched) this.flusher.touch(this);
   }
 
@@ -196,13 +221,13 @@ export class Outbox {
 
   #hold(): void {
     this.#isHeld = true;
-    if (this.waitingBytes === 0) this.behindSince = performance.now();
-    this.flusher.waits(this, this.bufferedBytes);
+    if (this.waitingBytes === 0) this.behindSince = monotonicMs();
+    this.flusher.waits(this, this.behindBytes);
   }
 
   /** Over it once may be one large message, or this process was busy and hasn't read the pong yet. */
   #keepBudget(): void {
-    const isOverBudget = this.bufferedBytes > this.flusher.limits.maxBufferedBytes;
+    const isOverBudget = this.owedBytes > this.flusher.limits.maxBufferedBytes;
     if (isOverBudget && this.#wasOverBudget) return this.flusher.tooSlow(this);
     this.#wasOverBudget = isOverBudget;
   }
@@ -260,9 +285,8 @@ export class Outbox {
   /** It is sent when the socket has drained, unless a newer one takes its place. */
   #keepLatest(message: OutgoingMessage, key: string): void {
     if ((this.#latest ??= new LatestMessages()).put(key, message)) this.flusher.counters.conflated++;
-    const { bufferedBytes } = this;
-    if (bufferedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
-    else this.flusher.waits(this, bufferedBytes);
+    if (this.owedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
+    else this.flusher.waits(this, this.behindBytes);
   }
 
   /** `ws` doesn't say when its own queue is full: it is above the mark at which a socket would say so. */
@@ -272,9 +296,8 @@ export class Outbox {
 
   #lookBehind(): void {
     if (this.#isOver || !this.#isBehind) return;
-    const { bufferedBytes } = this;
-    if (bufferedBytes === 0) return; // much, but the operating system took it at once
-    if (this.waitingBytes === 0) this.behindSince = performance.now();
+    if (this.bufferedBytes === 0) return; // much, but the operating system took it at once
+    if (this.waitingBytes === 0) this.behindSince = monotonicMs();
     if (!this.#isByWs && !this.#awaitsDrain) {
       this.#awaitsDrain = true;
       this.socket.once('drain', () => {
@@ -282,7 +305,7 @@ export class Outbox {
         this.#drained();
       });
     }
-    this.flusher.waits(this, bufferedBytes);
+    this.flusher.waits(this, this.behindBytes);
   }
 
   #drained(): void {
@@ -294,6 +317,7 @@ export class Outbox {
     const latest = this.#latest;
     const waiters = this.#waiters;
     this.#latest = this.#waiters = undefined;
+    this.#offeredBytes = 0;
     if (this.waitingBytes > 0) this.flusher.waits(this, 0);
     for (const resolve of waiters ?? []) resolve();
     for (const message of latest?.inOrder() ?? []) this.push(message);

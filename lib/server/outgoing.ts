@@ -1,5 +1,5 @@
-import { InvalidMessageError, NotSerializableError } from '../errors.js';
-import { encodeFrame } from '../protocol/codec.js';
+import { InvalidMessageError } from '../errors.js';
+import { encodeJson } from '../json-value.js';
 import type { Audience, BackpressureOptions, BackpressurePolicy, Delivery } from '../protocol/delivery.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame, WebSocketMessage } from '../protocol/message.js';
@@ -16,24 +16,25 @@ export interface SendOptions extends BackpressureOptions {
 export class Outgoing {
   constructor(
     private readonly local: LocalDelivery,
-    private readonly others: { publish(delivery: Delivery): void },
+    private readonly others: { publish(delivery: Delivery): Promise<unknown> },
     private readonly policy: BackpressurePolicy,
   ) {}
 
-  deliver(delivery: Delivery): void {
+  /** @returns settles once the message is handed to the other nodes, or can't be; nobody has to listen */
+  deliver(delivery: Delivery): Promise<unknown> {
     this.local.deliver(delivery);
-    this.others.publish(delivery);
+    return this.others.publish(delivery);
   }
 
-  /** @throws {InvalidMessageError} @throws {NotSerializableError} */
-  send(audience: Audience, message: WebSocketMessage, options: SendOptions = {}): void {
+  /** @returns as `deliver()` @throws {InvalidMessageError} @throws {NotSerializableError} */
+  send(audience: Audience, message: WebSocketMessage, options: SendOptions = {}): Promise<unknown> {
     const frame = encodeMessage(message);
-    this.deliver({ audience, except: options.except, frame, ...flagsOf(message, options, this.policy) });
+    return this.deliver({ audience, except: options.except, frame, ...flagsOf(message, options, this.policy) });
   }
 
   /** @throws {NotSerializableError} */
   toCluster(audience: Audience, data: unknown, options: SendOptions = {}): void {
-    this.deliver(this.#toDelivery(audience, data, options));
+    void this.deliver(this.#toDelivery(audience, data, options));
   }
 
   /** @returns the bytes of one copy @throws {NotSerializableError} */
@@ -49,14 +50,8 @@ export class Outgoing {
   }
 }
 
-/** Anything with a JSON form. @throws {NotSerializableError} */
-export function encode(data: unknown): string {
-  try {
-    return encodeFrame(data);
-  } catch (error) {
-    throw new NotSerializableError(error);
-  }
-}
+/** Anything that arrives as what it is. @throws {NotSerializableError} */
+export const encode = (data: unknown): string => encodeJson(data);
 
 /** Only the fields of a message go out, whatever else the object carries. @throws {InvalidMessageError} */
 export function encodeMessage({ type, action, data }: WebSocketMessage): string {
@@ -77,7 +72,7 @@ export function flagsOf(
   if (volatile !== undefined || policy === 'close') return { isVolatile: volatile };
   if (policy === 'drop-volatile') return { isVolatile: true };
   const { type, action } = (message ?? {}) as Partial<WebSocketMessage>;
-  return { conflateKey: `${type}/${action}` };
+  return isRouteName(type) && isRouteName(action) ? { conflateKey: `${type}/${action}` } : {};
 }
 
 /** A message goes out with its own fields alone; what a bus or a worker added for itself stays inside. */

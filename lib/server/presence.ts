@@ -1,5 +1,7 @@
 import type { Cluster } from '../cluster/cluster.js';
 import type { ClientRecord, ReplicaView } from '../cluster/replica.js';
+import { guarded } from '../guarded.js';
+import { isUserId } from '../protocol/names.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { RoomListener, WebSocketRoomManager } from '../rooms/room-manager.js';
@@ -17,7 +19,7 @@ export interface PresenceHost {
   /** A client of another node. */
   isElsewhere(clientId: string): boolean;
   sendTo(clientId: string, message: { type: string; action: string; data: unknown }): void;
-  listChanged(event?: string): void;
+  listChanged(event?: string, isWanted?: boolean): void;
   failed(error: unknown, place: string): void;
 }
 
@@ -122,8 +124,8 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
       this.#order(cluster.order({ op: 'disconnect', clientId, code, reason }), 'disconnectClient');
   }
 
-  listChanged(event?: string): void {
-    this.host().listChanged(event);
+  listChanged(event?: string, isWanted?: boolean): void {
+    this.host().listChanged(event, isWanted);
   }
 
   joined(clientId: string, roomName: string, user: unknown): void {
@@ -177,12 +179,17 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
         });
       } else if (known.user?.userId !== user?.userId) clients.setUser({ clientId, user });
       else known.user = user; // its claims may be newer
-      for (const [key, data] of Object.entries(metadata)) clients.updateClient({ clientId, key, data });
+      for (const key of Object.keys(client.metadata())) {
+        if (!Object.hasOwn(metadata, key)) clients.updateClient({ clientId, key, data: undefined });
+      }
+      for (const [key, data] of Object.entries(metadata)) {
+        this.#tolerate(() => clients.updateClient({ clientId, key, data }));
+      }
       const wanted = new Set(rooms);
       for (const roomName of client.rooms) {
         if (!wanted.has(roomName)) roomManager.removeClientFromRoom({ clientId, roomName });
       }
-      for (const roomName of wanted) roomManager.addClientToRoom({ clientId, roomName });
+      for (const roomName of wanted) this.#tolerate(() => roomManager.addClientToRoom({ clientId, roomName }));
     });
   }
 
@@ -196,16 +203,16 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
     });
   }
 
-  /** What another node says must not break this one: a name that isn't allowed here is passed over and reported. */
+  /** What another node says must not break this one. */
   #replicate(change: () => void): void {
     this.#isReplicating = true;
-    try {
-      change();
-    } catch (error) {
-      this.host().failed(error, 'the registry');
-    } finally {
-      this.#isReplicating = false;
-    }
+    this.#tolerate(change);
+    this.#isReplicating = false;
+  }
+
+  /** A name that isn't allowed here is passed over and reported; the rest is taken. */
+  #tolerate(change: () => void): void {
+    guarded('the registry', (error, place) => this.host().failed(error, place), change)();
   }
 
   #order(order: Promise<unknown>, place: string): void {
@@ -221,6 +228,4 @@ function recordOf(client: RegisteredClient): ClientRecord {
 const userOf = ({ user }: RegisteredClient): { userId?: string | number } => (user ? { userId: user.userId } : {});
 
 const isUser = (value: unknown): value is WebSocketUser =>
-  typeof value === 'object' &&
-  value !== null &&
-  ['string', 'number'].includes(typeof (value as Partial<WebSocketUser>).userId);
+  typeof value === 'object' && value !== null && isUserId((value as Partial<WebSocketUser>).userId);

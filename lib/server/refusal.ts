@@ -17,17 +17,34 @@ export class Refusal {
     readonly code: string,
     readonly error: string,
     readonly headers: Headers = {},
-    /** What is answered instead of `{ code, error }`. */
-    readonly written?: WrittenAnswer,
+    private readonly more: { written?: WrittenAnswer | undefined; remedy?: string } = {},
   ) {}
+
+  /** What is answered instead of `{ code, error }`. */
+  get written(): WrittenAnswer | undefined {
+    return this.more.written;
+  }
+
+  /** What the operator can do about it. Not for the peer. */
+  get remedy(): string | undefined {
+    return this.more.remedy;
+  }
 }
 
-export const STOPPING = new Refusal(503, ErrorCode.Unavailable, 'The server is stopping. Try again soon.');
+/** This node is going, and another may take the client at once: not the same as a server that has too much to do. */
+export const STOPPING = new Refusal(503, ErrorCode.ShuttingDown, 'The server is stopping. Try again soon.', {
+  'Retry-After': '1',
+});
 
 export const TOO_SLOW = new Refusal(
   503,
   ErrorCode.Unavailable,
   'Finding out whether you may connect took too long. Try again.',
+  {},
+  {
+    remedy:
+      'What took so long is the authenticator or a guard: make it faster, or raise "auth.timeoutMs" or "connect.timeoutMs".',
+  },
 );
 
 /** What goes with a status (RFC 9110, RFC 6455 section 4.4), unless somebody said it already. */
@@ -53,7 +70,8 @@ export const NOBODY = new Refusal(
   'Say who you are: no valid credentials came with the request.',
 );
 
-export const NOT_HERE = new Refusal(404, ErrorCode.NotFound, 'No WebSocket is served on this path.');
+export const notHere = (path: string): Refusal =>
+  new Refusal(404, ErrorCode.NotFound, 'No WebSocket is served on this path.', {}, { remedy: `Served is "${path}".` });
 
 /** What a peer hears of something that was thrown before its upgrade. */
 export function refusalOf(error: unknown, headers: Headers = {}): Refusal {
@@ -65,7 +83,9 @@ export function refusalOf(error: unknown, headers: Headers = {}): Refusal {
 
 /** What a guard or its filter answered, else what the guard threw. */
 export function refusalOfDenial({ error, response: { written, headers } }: Denial): Refusal {
-  return written ? new Refusal(written.status, '', '', headers, written) : refusalOf(error, headers);
+  if (!written) return refusalOf(error, headers);
+  const { error: text, code } = describeError(error);
+  return new Refusal(written.status, code, text, headers, { written });
 }
 
 /** A version we don't speak is answered with the one we do. */
@@ -76,9 +96,12 @@ export function badHandshake(error: Error, request: IncomingMessage): Refusal {
     : new Refusal(request.method === 'GET' ? 400 : 405, ErrorCode.BadRequest, `${error.message}.`);
 }
 
-/** Answers with plain HTTP and ends the socket. A no-op when that has happened. */
-export function refuse(socket: Duplex, { status, code, error, headers, written }: Refusal): void {
-  if (socket.destroyed || socket.writableEnded) return;
+/**
+ * Answers with plain HTTP and ends the socket. For `Refusals`, which notes it.
+ * @returns false when that has happened already, or the socket is gone
+ */
+export function answer(socket: Duplex, { status, code, error, headers, written }: Refusal): boolean {
+  if (socket.destroyed || socket.writableEnded) return false;
   const { type, body } = written ?? { type: 'application/json; charset=utf-8', body: JSON.stringify({ code, error }) };
   const given = Object.entries(headers).filter(([name]) => !OURS.has(name.toLowerCase()));
   const said = new Set(given.map(([name]) => name.toLowerCase()));
@@ -92,4 +115,5 @@ export function refuse(socket: Duplex, { status, code, error, headers, written }
   ];
   socket.once('finish', () => socket.destroy());
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
+  return true;
 }

@@ -1,9 +1,14 @@
 import type { WebSocket } from 'ws';
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { ClientNotFoundError, ReservedKeyError } from '../errors.js';
+import { ClientNotFoundError, NotSerializableError, PeerError, ReservedKeyError } from '../errors.js';
+import { keepable } from '../json-value.js';
 import type { BackpressureOptions } from '../protocol/delivery.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { NoJsonFormError } from '../protocol/json-form.js';
 import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
+import { isUserId } from '../protocol/names.js';
 import { NO_PARAMS, type PathParams } from '../protocol/path-pattern.js';
+import { isWellFormed } from '../protocol/text.js';
 
 /** Asks a client something, over its socket or by way of its node. */
 export interface Asker {
@@ -15,6 +20,8 @@ export interface ClientSurroundings {
   roomsOf(clientId: string): string[];
   /** What `client.toJSON()` and the public client list show. */
   readonly publicFields: readonly string[];
+  /** Whether others may see that a client is in this room. */
+  isPublicRoom(roomName: string): boolean;
   send(clientId: string, message: WebSocketMessage, options?: BackpressureOptions): void;
 }
 
@@ -63,14 +70,14 @@ export class RegisteredClient implements ConnectedClient {
   [key: string]: any;
   readonly #surroundings: ClientSurroundings;
   #asker: Asker | undefined;
-  /** The names of what `updateClient()` stored. */
-  #metadata: Set<string> | undefined;
+  /** What `updateClient()` stored: the application may overwrite a property, but not what other nodes are told. */
+  #metadata: Map<string, unknown> | undefined;
 
   constructor(record: ClientRecord, surroundings: ClientSurroundings) {
     this.clientId = record.clientId;
     this.ws = record.ws;
     this.lastActivity = record.lastActivity;
-    this.user = record.user ?? null;
+    this.user = keepableUser(record.user);
     this.ip = record.ip;
     this.params = record.params ?? NO_PARAMS;
     this.#surroundings = surroundings;
@@ -98,27 +105,58 @@ export class RegisteredClient implements ConnectedClient {
     return { send: (message) => this.send(message, { volatile: true }) };
   }
 
-  /** The public fields: what `clientList.publicFields` allows and this client has. */
+  /** The public fields: what `clientList.publicFields` allows and this client has. They never name a protected room. */
   toJSON(): Record<string, unknown> {
     const shown: Record<string, unknown> = {};
     for (const field of this.#surroundings.publicFields) {
-      const value: unknown = field === 'userId' ? this.user?.userId : this[field];
+      const value = this.#publicValue(field);
       if (value !== undefined && value !== null) shown[field] = value;
     }
     return shown;
   }
 
-  /** @throws {ReservedKeyError} */
-  setMetadata(key: string, data: unknown): void {
-    if (RESERVED.has(key) || key in RegisteredClient.prototype) throw new ReservedKeyError(key);
-    this[key] = data;
-    (this.#metadata ??= new Set()).add(key);
+  #publicValue(field: string): unknown {
+    const { isPublicRoom } = this.#surroundings;
+    if (field === 'userId') return this.user?.userId;
+    if (field === 'rooms') return this.rooms.filter(isPublicRoom);
+    if (field === 'roomName') return this.roomName !== null && isPublicRoom(this.roomName) ? this.roomName : null;
+    return this[field];
+  }
+
+  /**
+   * Keeps the JSON form of a value; `undefined` removes the key.
+   * @returns what is kept
+   * @throws {ReservedKeyError} @throws {NotSerializableError}
+   */
+  setMetadata(key: string, data: unknown): unknown {
+    if (RESERVED.has(key) || key in RegisteredClient.prototype || !isWellFormed(key)) throw new ReservedKeyError(key);
+    const kept = keepable(data, key);
+    if (kept === undefined) {
+      delete this[key];
+      this.#metadata?.delete(key);
+    } else {
+      this[key] = kept;
+      (this.#metadata ??= new Map()).set(key, kept);
+    }
+    return kept;
   }
 
   /** What was stored with `updateClient()`, by the application or by `joinRoom()`. */
   metadata(): Record<string, unknown> {
-    const metadata: Record<string, unknown> = {};
-    for (const key of this.#metadata ?? []) metadata[key] = this[key];
-    return metadata;
+    return this.#metadata ? Object.fromEntries(this.#metadata) : {};
   }
+}
+
+/**
+ * A user as every node keeps it: with the JSON form of the payload.
+ * @throws {NotSerializableError} @throws {PeerError} BAD_REQUEST for an id that others would read as another one
+ */
+export function keepableUser(user: WebSocketUser | null | undefined): WebSocketUser | null {
+  if (!user) return null;
+  const { userId, payload } = user;
+  if (!isUserId(userId)) throw new PeerError(ErrorCode.BadRequest, 'A "userId" is a text or a finite number.');
+  const kept: unknown = keepable(payload ?? {}, 'payload');
+  if (typeof kept === 'object' && kept !== null && !Array.isArray(kept))
+    return { userId, payload: kept as WebSocketUser['payload'] };
+  throw new NotSerializableError(new NoJsonFormError('payload', 'is no object. Give { payload: { … } }.'));
 }

@@ -1,4 +1,6 @@
 import { WebSocket } from 'ws';
+import { usualReason } from '../protocol/close-codes.js';
+import { type FilterAwareSocket, isOverheard } from '../routing/overheard.js';
 import type { Connection } from './connection.js';
 import type { Outbox, SentCallback } from './outbox.js';
 
@@ -11,15 +13,17 @@ type SendArguments = [data: Parameters<WebSocket['send']>[0], options?: SendOpti
  * It has no JSON form: an application that sends a client's `ws` along by mistake would otherwise publish its inside: the
  * remote address, the request, half a frame.
  */
-export class ServerSocket extends WebSocket {
+export class ServerSocket extends WebSocket implements FilterAwareSocket {
   connection: Connection | undefined;
   outbox: Outbox | undefined;
   /** Of the queue that closes it when its first message takes too long. */
   deadline = 0;
   earlier: ServerSocket | undefined;
   later: ServerSocket | undefined;
+  exceptionListeners: FilterAwareSocket['exceptionListeners'];
 
   override send(...args: SendArguments): void {
+    if (this.exceptionListeners && isOverheard(this.exceptionListeners, args[0])) return;
     const { outbox } = this;
     if (!outbox) return super.send(...(args as Parameters<WebSocket['send']>));
     const [data, options, callback] = args;
@@ -39,9 +43,10 @@ export class ServerSocket extends WebSocket {
     super.pong(...args);
   }
 
-  override close(...args: Parameters<WebSocket['close']>): void {
+  /** `ws` itself closes by way of this method, too, and gives no reason when a message breaks a rule or a limit. */
+  override close(code?: number, reason?: string | Buffer): void {
     this.outbox?.flush();
-    super.close(...args);
+    super.close(code, reason === undefined || reason === '' ? usualReason(code) : reason);
   }
 
   toJSON(): undefined {

@@ -1,6 +1,8 @@
+import { monotonicMs } from '../clock.js';
+
 /** What a queue keeps at its items, each of which stands in one queue at most. */
 export interface Timed<T> {
-  /** 0 for one that stands in none. */
+  /** By the monotonic clock; 0 for one that stands in none. */
   deadline: number;
   earlier: T | undefined;
   later: T | undefined;
@@ -26,7 +28,7 @@ export class TimeoutQueue<T extends Timed<T>> {
   /** From now on; a no-op for one whose time runs already. */
   add(item: T): void {
     if (item.deadline > 0) return;
-    item.deadline = Date.now() + this.timeoutMs;
+    item.deadline = monotonicMs() + this.timeoutMs;
     item.earlier = this.#last;
     if (this.#last) this.#last.later = item;
     else this.#first = item;
@@ -36,7 +38,7 @@ export class TimeoutQueue<T extends Timed<T>> {
 
   /** True for one whose time has run out, though it may not have been told yet. */
   isOver({ deadline }: T): boolean {
-    return deadline > 0 && deadline <= Date.now();
+    return deadline > 0 && deadline <= monotonicMs();
   }
 
   delete(item: T): void {
@@ -58,7 +60,7 @@ export class TimeoutQueue<T extends Timed<T>> {
 
   #sweep(): void {
     this.#timer = undefined;
-    const now = Date.now();
+    const now = monotonicMs();
     while (this.#first) {
       const item = this.#first;
       if (item.deadline > now) {

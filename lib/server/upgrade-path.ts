@@ -1,15 +1,36 @@
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
-import { NOT_HERE, refuse } from './refusal.js';
+
+const SCHEME_AND_AUTHORITY = /^(?:https?|wss?):\/\/([^/?]*)/i;
+/** A host and maybe a port: no user, who would be somebody else's. */
+const AUTHORITY = /^[^\s@\\#]+$/;
 
 /** The path as it was sent: never decoded, never matched by its beginning. */
 export function pathOf({ url = '' }: IncomingMessage): string {
-  const end = url.indexOf('?');
-  return end === -1 ? url : url.slice(0, end);
+  const target = originForm(url);
+  const end = target.indexOf('?');
+  return end === -1 ? target : target.slice(0, end);
 }
 
-/** Nobody else listens for upgrades, so nobody else will answer this one. */
-export function answerUnowned(socket: Duplex): void {
-  socket.on('error', () => socket.destroy());
-  refuse(socket, NOT_HERE);
+/** Path and query of a request target: `/ws?a=1` for `http://example.com/ws?a=1`, too. */
+export function originForm(target: string): string {
+  if (target.startsWith('/')) return target;
+  const absolute = SCHEME_AND_AUTHORITY.exec(target);
+  if (!absolute) return target;
+  const rest = target.slice(absolute[0].length);
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+/**
+ * A target in absolute form must be taken, and its authority is the host, whatever `Host` says (RFC 9112 section 3.2.2). From
+ * here on the request looks as if it had come in origin form.
+ * @returns false for an authority that is none
+ */
+export function takeAbsoluteForm(request: IncomingMessage): boolean {
+  const { url = '' } = request;
+  const authority = SCHEME_AND_AUTHORITY.exec(url)?.[1];
+  if (authority === undefined) return true;
+  if (!AUTHORITY.test(authority) || !URL.canParse(`http://${authority}`)) return false;
+  request.url = originForm(url);
+  request.headers.host = authority;
+  return true;
 }

@@ -6,9 +6,11 @@ import { Authentication, readToken } from '../auth/authentication.js';
 import type { WebSocketAuthenticator } from '../auth/identity.js';
 import { chooseProtocol, redactData } from '../auth/tokens.js';
 import type { BusCounters, BusState } from '../cluster/bus.js';
-import { Cluster, type Order, PRESENCE } from '../cluster/cluster.js';
+import { Cluster } from '../cluster/cluster.js';
+import type { Order } from '../cluster/orders.js';
+import { PRESENCE } from '../cluster/presence-events.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { ClientNotFoundError, InvalidOptionsError, InvalidStateError, PeerError } from '../errors.js';
+import { ClientNotFoundError, InvalidOptionsError, InvalidStateError, PeerError, RemoteError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { FindInstance } from '../find-instance.js';
@@ -16,12 +18,13 @@ import { ConnectPipeline } from '../routing/connect-pipeline.js';
 import { describeError } from '../routing/error-frame.js';
 import type { ClientRecord } from '../cluster/replica.js';
 import { nodeIdOf } from '../cluster/channels.js';
-import { addressReader } from '../limits/client-address.js';
+import { addressReader, hostReader } from '../limits/client-address.js';
 import { ConnectionLimits } from '../limits/connection-limits.js';
 import { MessageLimits } from '../limits/message-limits.js';
 import type { Audience, BackpressureOptions } from '../protocol/delivery.js';
 import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import { isA } from '../protocol/thrown.js';
 import { PathPattern } from '../protocol/path-pattern.js';
 import { DEFAULTS, type ResolvedOptions, resolveOptions } from '../resolve-options.js';
 import { NO_RESOURCES, type Resources } from '../resources.js';
@@ -30,23 +33,31 @@ import type { RouteCall } from '../routing/route-call.js';
 import type { Explored, GatewayHooks } from '../routing/route.explorer.js';
 import { authorizeJoinOf } from '../routing/room-authorizer.js';
 import { Router } from '../routing/router.js';
-import { addSystemRoutes, type JoinRequest } from '../routing/system.routes.js';
+import type { JoinRequest } from '../routing/join-rooms.js';
+import { addSystemRoutes } from '../routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from '../websocket-options.js';
-import { disconnectUserHere, obeyEvent } from './bus-events.js';
+import { obeyEvent } from './bus-events.js';
+import { guarded } from '../guarded.js';
 import { ClientList } from './client-list.js';
 import { WebSocketClientManager } from './client-manager.js';
 import type { Connection } from './connection.js';
-import { Connections, cutAfterGrace } from './connections.js';
+import { cutAfterGrace } from './closing.js';
+import { Connections } from './connections.js';
 import { LocalDelivery } from './delivery.js';
 import { ErrorReport } from './error-report.js';
 import { FirstMessages } from './first-messages.js';
+import { Followed } from './followed.js';
 import { type BackpressureCounters, Flusher } from './flusher.js';
 import { Heartbeat } from './heartbeat.js';
 import { IdleSockets } from './idle-sockets.js';
 import { Membership } from './membership.js';
 import { encode, Outgoing, plainError, type SendOptions } from './outgoing.js';
 import { Presence } from './presence.js';
+import { Refusals } from './refusals.js';
 import type { RegisteredClient } from './registered-client.js';
+import { guardReceivers } from './receiver-guard.js';
+import type { Sender } from './sender.js';
+import { ServerSender } from './server-sender.js';
 import { ServerSocket } from './server-socket.js';
 import { Subscribers } from './subscribers.js';
 import { TimeoutQueue } from './timeout-queue.js';
@@ -104,6 +115,8 @@ export interface ServerStatus {
   connections: number;
   /** What was lost or passed over on the bus since the start. */
   counters: Readonly<BusCounters>;
+  /** Handshakes that this node refused since the start, by the code of the refusal. */
+  refused: Readonly<Record<string, number>>;
   /** What slow clients of this node didn't get since the start, and how many bytes wait for them now. */
   backpressure: Readonly<BackpressureCounters> & { waitingBytes: number };
 }
@@ -118,6 +131,8 @@ export class WebSocketServer {
   readonly clientManager: WebSocketClientManager;
   readonly roomManager: WebSocketRoomManager;
   readonly options: ResolvedOptions;
+  /** What `WebSocketService` sends with: the methods of this server, with promises that settle with Redis's answer. */
+  readonly sender: Sender;
   /** What the application bound to `PXL_REDIS`, `PXL_QUEUE_MANAGER` and `PXL_DATABASE`. Known after `load()`. */
   resources: Resources = NO_RESOURCES;
   readonly #logger = new Logger(WebSocketServer.name);
@@ -141,6 +156,7 @@ export class WebSocketServer {
   readonly #connectionLimits: ConnectionLimits;
   readonly #addressOf: (request: IncomingMessage) => string | undefined;
   readonly #timeouts: TimeoutQueue<RouteCall>;
+  readonly #refusals: Refusals;
   readonly #listener: UpgradeListener;
   readonly #hooks: GatewayHooks[] = [];
   #isLoaded = false;
@@ -157,11 +173,16 @@ export class WebSocketServer {
     this.#dependencies = dependencies;
     this.#report = new ErrorReport(events);
     this.#path = new PathPattern(path);
-    this.#listener = new UpgradeListener(this.#path);
     this.#addressOf = addressReader(this.options.trustProxy);
+    this.#refusals = new Refusals({
+      addressOf: this.#addressOf,
+      cookieName: this.options.auth?.cookieName,
+      refused: (handshake) => this.#report.contain('events.onRefused', () => events.onRefused?.(handshake)),
+    });
+    this.#listener = new UpgradeListener(this.#path, this.#refusals);
     this.#connectionLimits = new ConnectionLimits(this.options.limits, (userId) => this.#connectionsOf(userId));
     const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
-    const listChanged = (event?: string): void => this.#clientList?.changed(event);
+    const listChanged = (event?: string, isWanted?: boolean): void => this.#clientList?.changed(event, isWanted);
     this.#subscribers = new Subscribers(failed);
     this.#presence = new Presence(() => shared);
     this.roomManager = new WebSocketRoomManager({
@@ -172,12 +193,20 @@ export class WebSocketServer {
     this.clientManager = new WebSocketClientManager({
       roomsOf: (clientId) => this.roomManager.getClientRooms({ clientId }),
       publicFields: clientList.publicFields,
+      isPublicRoom: (roomName) => !rooms.protectedPrefixes.some((prefix) => roomName.startsWith(prefix)),
       send: (clientId, message, options) => this.send({ kind: 'clients', clientIds: [clientId] }, message, options),
       listener: this.#presence,
     });
+    const followed = new Followed({
+      follow: (interest) => this.#cluster.follow(interest),
+      unfollow: (interest) => this.#cluster.unfollow(interest),
+      failed,
+    });
     this.#local = new LocalDelivery({
-      wanted: (interest) => void this.#cluster.follow(interest),
-      unwanted: (interest) => this.#cluster.unfollow(interest),
+      limits: backpressure,
+      dropped: () => this.#flusher.counters.dropped++,
+      wanted: (interest) => followed.keep(interest),
+      unwanted: (interest) => followed.release(interest),
     });
     this.#cluster = new Cluster(this.options, {
       put: (record) => this.#presence.put(record),
@@ -187,20 +216,25 @@ export class WebSocketServer {
       event: (channel, message) => this.#event(channel, message),
       obey: (order) => this.#obey(order),
       stateChanged: () => undefined,
-      failed: (error) => failed(error, 'the cluster'),
-      describe: (error) => describeError(error),
+      failed: (error, place = 'the cluster') => failed(error, place),
+      // What a client of this node answered is no error of this node's own.
+      describe: (error) => (isA(error, RemoteError) ? answerOf(error) : describeError(error)),
     });
     this.#outgoing = new Outgoing(this.#local, this.#cluster, backpressure.policy);
+    this.sender = new ServerSender(this.#outgoing, this.#cluster, this.clientManager);
     const closeSlow = ({ ws }: { ws: WebSocket }): void => {
       const client = this.#connections.get(ws)?.client;
       if (client) this.#connections.disconnect(client, CloseCode.SlowConsumer, 'too slow');
     };
     const writeFailed = (error: unknown): void => failed(error, 'writing to a socket');
     this.#flusher = new Flusher(backpressure, delivery.flushGapMs, closeSlow, writeFailed);
-    this.#timeouts = new TimeoutQueue(messages.handlerTimeoutMs, (call) =>
-      this.#connections.get(call.ws)?.expire(call),
+    this.#timeouts = new TimeoutQueue(
+      messages.handlerTimeoutMs,
+      guarded('a timeout', failed, (call: RouteCall) => this.#connections.get(call.ws)?.expire(call)),
     );
-    this.#heartbeat = new Heartbeat(this.options, (...closing) => this.#connections.disconnect(...closing));
+    const disconnect = (...closing: Parameters<Connections['disconnect']>): void =>
+      this.#connections.disconnect(...closing);
+    this.#heartbeat = new Heartbeat(this.options, disconnect, failed);
     const shared = {
       options: this.options,
       messages,
@@ -223,7 +257,7 @@ export class WebSocketServer {
       closeHere: (client: RegisteredClient, code: number, reason: string) =>
         this.#connections.disconnect(client, code, reason),
       isElsewhere: (clientId: string) => this.#isElsewhere(clientId),
-      follow: (name: string) => this.#cluster.follow({ kind: 'room', name }),
+      followed,
       joinRoom: (params: JoinRequest & { ws: WebSocket }) => this.joinRoom(params),
       isAuthenticated: (client: ConnectedClient) => this.#connections.isAuthenticated(client),
       sendTo: (clientId: string, message: unknown) =>
@@ -247,9 +281,8 @@ export class WebSocketServer {
       failed,
     });
     if (clientList.enabled) {
-      const push = (message: unknown): number =>
-        this.#outgoing.toThisNode({ kind: 'all' }, message, { conflateKey: 'system/clientList' });
-      this.#clientList = new ClientList(clientList, this.clientManager, push);
+      const receivers = () => this.#local.admitted();
+      this.#clientList = new ClientList(clientList, { clients: this.clientManager, receivers, failed });
     }
   }
 
@@ -260,6 +293,14 @@ export class WebSocketServer {
   /** Room names to the ids of their members. */
   get rooms(): Map<string, Set<string>> {
     return this.roomManager.rooms;
+  }
+
+  /**
+   * The sockets of this node, for code that was written for the server of `ws`: `server.clients.forEach((ws) => ws.send(text))`.
+   * A copy, made at each call. What is sent so is no message of the protocol unless it is written as one.
+   */
+  get clients(): Set<WebSocket> {
+    return new Set([...this.#connections.open].map(({ ws }) => ws));
   }
 
   /** True from `start()` until `stop()` is called: what a readiness probe asks. */
@@ -275,6 +316,7 @@ export class WebSocketServer {
       nodeId,
       nodeIds,
       connections: this.#connections.open.size,
+      refused: this.#refusals.counters,
       counters,
       backpressure,
     };
@@ -302,7 +344,7 @@ export class WebSocketServer {
     if (this.#isLoaded) return;
     this.#isLoaded = true;
     this.resources = this.#dependencies.resources?.() ?? NO_RESOURCES;
-    const { rooms, subscriberEventHandler, printRoutes, path, auth, connect } = this.options;
+    const { rooms, messages, subscriberEventHandler, printRoutes, path, auth, connect } = this.options;
     const { instance } = this.#dependencies;
     if (auth) this.#authentication = await this.#authenticationOf(auth);
     if (connect.guards.length > 0) this.#guards = await ConnectPipeline.of(connect, instance);
@@ -311,6 +353,8 @@ export class WebSocketServer {
       authorizeJoin: await authorizeJoinOf(rooms.authorizeJoin, instance),
       join: (client, request, asked) => this.#membership.joinByItself(client, request, asked),
       leave: (client, roomName) => this.#presence.leaveByItself(client, roomName),
+      joinTimeoutMs: messages.handlerTimeoutMs,
+      failed: (error, place) => this.#report.failed(error, place),
       ...(this.#authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
     });
     const found = this.#dependencies.explore?.(this.#usesStockGateways ? path : undefined);
@@ -322,13 +366,14 @@ export class WebSocketServer {
     }
     this.#hooks.push(...(found?.hooks ?? []));
     for (const hook of this.#hooks) await hook.afterInit?.(this);
+    for (const line of this.#router.mapped(path)) this.#logger.log(line);
     if (printRoutes) this.#logger.log(`Routes of ${path}:\n${this.#router.print().join('\n')}`);
   }
 
   /**
    * Accepts connections on an HTTP server: the one given, or the Nest application's own.
    * @returns the `ws` library's server
-   * @throws {InvalidStateError} before `load()`, or when there is no HTTP server
+   * @throws {InvalidStateError} before `load()`, without an HTTP server, or when another server takes its path there
    */
   async start(on: { fastifyServer?: { server: HttpServer }; httpServer?: HttpServer } = {}): Promise<{ server: WS }> {
     if (!this.#isLoaded)
@@ -348,11 +393,12 @@ export class WebSocketServer {
         'There is no HTTP server to listen on. Call start({ fastifyServer }) or start({ httpServer }).',
       );
     }
+    this.#listener.check(httpServer);
     const wss = new WS({
       noServer: true,
       WebSocket: ServerSocket,
       maxPayload: this.options.messages.maxPayload,
-      perMessageDeflate: this.options.messages.perMessageDeflate,
+      perMessageDeflate: this.#compression(),
       handleProtocols: chooseProtocol,
       maxFragments: this.options.messages.maxFragments,
       maxBufferedChunks: this.options.messages.maxBufferedChunks,
@@ -438,8 +484,7 @@ export class WebSocketServer {
 
   /** Raises an event of any channel for the subscribers of every node. @throws {NotSerializableError} */
   publish({ channel, data }: { channel: string; data: unknown }): void {
-    encode(data); // before anything is raised, and whoever listens
-    this.#cluster.emit(channel, data);
+    void this.sender.emit(channel, data);
   }
 
   /** Sends to every client of this process. Scope: this node. @throws {NotSerializableError} */
@@ -487,8 +532,7 @@ export class WebSocketServer {
    * @param reason cut to the 123 bytes a close frame has room for
    */
   disconnectUser(userId: string | number, code: number = CloseCode.Kicked, reason = ''): void {
-    disconnectUserHere(this.clientManager, userId, { code, reason });
-    this.#cluster.emit(Event.DisconnectUser, { userId, code, reason });
+    void this.sender.disconnectUser(userId, code, reason);
   }
 
   /** @param params.userType only those of this `userType` */
@@ -522,7 +566,7 @@ export class WebSocketServer {
    * arrival. @throws {InvalidMessageError} @throws {NotSerializableError}
    */
   send(audience: Audience, message: WebSocketMessage, options?: SendOptions): void {
-    this.#outgoing.send(audience, message, options);
+    void this.#outgoing.send(audience, message, options);
   }
 
   /** For `PxlWsAdapter`: Nest's own gateways on our path become routes, and another listener shares the upgrades. */
@@ -547,11 +591,22 @@ export class WebSocketServer {
     });
   }
 
+  #compression(): ResolvedOptions['messages']['perMessageDeflate'] {
+    const { perMessageDeflate } = this.options.messages;
+    if (perMessageDeflate === false || guardReceivers()) return perMessageDeflate;
+    this.#logger.warn(
+      'Messages are not compressed: this version of ws is not known to survive a peer that breaks them.',
+    );
+    return false;
+  }
+
   async #listen(httpServer: HttpServer, wss: WS): Promise<void> {
     const gate = new UpgradeGate(wss, {
       options: this.options,
       limits: this.#connectionLimits,
+      refusals: this.#refusals,
       addressOf: this.#addressOf,
+      hostOf: hostReader(this.options.trustProxy),
       connections: () => this.#connections.open.size + this.#firstMessages.size,
       accepted: (ws, socket, request, admitted) => {
         if (admitted === AWAITED) this.#firstMessages.add(ws, socket, request);
@@ -659,6 +714,7 @@ export class WebSocketServer {
     this.#clientList?.stop();
     this.#timeouts.stop();
     this.#flusher.stop();
+    this.#report.flush();
     wss.close();
     await this.#cluster.stop();
     this.clientManager.cleanup();
@@ -678,6 +734,12 @@ export class WebSocketServer {
     this.#report.contain(`subscribers of ${channel}`, () => this.#subscribers.dispatch(event));
   }
 }
+
+const answerOf = ({ code, message, details }: RemoteError): { code: string; error: string; details?: unknown } => ({
+  code,
+  error: message,
+  details,
+});
 
 const sendOptions = ({
   excludeClientId,

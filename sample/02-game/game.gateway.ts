@@ -20,7 +20,7 @@ export const GAME_ROOMS = 'game:';
 /** Every change is pushed to both players as `game/state`; replies only say what is for the asker alone. */
 @Injectable()
 @WsGateway('game')
-@UsePipes(new ValidationPipe({ transform: true, whitelist: true }))
+@UsePipes(new ValidationPipe({ transform: true, whitelist: true, stopAtFirstError: true }))
 export class GameGateway implements OnGatewayInit, OnGatewayDisconnect {
   constructor(
     private readonly games: Games,

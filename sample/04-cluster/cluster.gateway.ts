@@ -43,8 +43,7 @@ const GATHER_MS = 60;
 @WsGateway('cluster')
 @UsePipes(new ValidationPipe({ whitelist: true, transform: true }))
 export class ClusterGateway implements OnModuleInit, OnApplicationShutdown {
-  /** As they were before the event that is told just now: who is gone has no name any more. */
-  /** Until the end of each is heard of: this process may have dropped a dead node's clients before. */
+  /** Kept until a client's end is reported: this process may have dropped the clients of a dead node before. */
   readonly #seen = new Map<string, SeenClient>();
   #pushDue: NodeJS.Timeout | undefined;
   #changes: Subscription | undefined;

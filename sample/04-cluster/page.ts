@@ -11,7 +11,7 @@ const PACKAGE = new URL('../', import.meta.resolve('@scpxl/nestjs-websocket/clie
 /** What `client/browser.js` imports, directly or not. */
 const CLIENT_FILES = /^\/(client\/|protocol\/|errors\.js$)/;
 /** What the pages have in common with the chat's, at paths that a relative import finds in the sources, too. */
-const CHAT_FILES = /^\/(css\/base\.css|js\/dom\.js|icon\.svg)$/;
+const CHAT_FILES = /^\/(css\/base\.css|js\/(dom|sentences)\.js|icon\.svg)$/;
 
 /**
  * Serves the page of a sample at `/`, what it shares with the chat's page, and below `/pxl/` the client that its import map

@@ -4,17 +4,19 @@ import { MessageBody, WsException } from '@nestjs/websockets';
 import { ConnectedClient, WebSocketService, WsGateway, WsRoute } from '@scpxl/nestjs-websocket';
 import type { Job, JobType, Queue } from 'bullmq';
 import { IsBoolean, IsInt, Max, Min } from 'class-validator';
-import { type JobView, type PrimesJob, QUEUE } from './queue.js';
+import { type JobView, type PrimesJob, QUEUE, sentenceOf } from './queue.js';
 
 const MAX_UNFINISHED = 5;
 const SHOWN = 100;
 /** `delayed` is a job that a leaving worker gave back. */
 const UNFINISHED = ['waiting', 'active', 'delayed'] as const;
 
+const LIMIT = { message: 'The limit is a whole number from 2 to 1,000,000,000.' };
+
 class StartDto {
-  @IsInt({ message: 'The limit is a whole number.' })
-  @Min(2, { message: 'The limit is at least 2.' })
-  @Max(1_000_000_000, { message: 'The limit is 1,000,000,000 at most.' })
+  @IsInt(LIMIT)
+  @Min(2, LIMIT)
+  @Max(1_000_000_000, LIMIT)
   limit!: number;
 
   @IsBoolean()
@@ -24,7 +26,7 @@ class StartDto {
 /** What the page asks for. */
 @Injectable()
 @WsGateway('primes')
-@UsePipes(new ValidationPipe({ transform: true, whitelist: true }))
+@UsePipes(new ValidationPipe({ transform: true, whitelist: true, stopAtFirstError: true }))
 export class PrimesGateway {
   constructor(
     @InjectQueue(QUEUE) private readonly queue: Queue<PrimesJob, number>,
@@ -77,6 +79,6 @@ async function viewOf(job: Job<PrimesJob>): Promise<JobView> {
     state: state === 'completed' || state === 'failed' || state === 'active' ? state : 'waiting',
     percent: progress.percent ?? 0,
     found: progress.found ?? 0,
-    ...(state === 'failed' ? { error: job.failedReason } : {}),
+    ...(state === 'failed' ? { error: sentenceOf(job.failedReason) } : {}),
   };
 }

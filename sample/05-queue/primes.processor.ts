@@ -4,7 +4,7 @@ import { Logger, type OnModuleDestroy } from '@nestjs/common';
 import { WebSocketRedisSubscriberEvent as Event, WebSocketService } from '@scpxl/nestjs-websocket';
 import { DelayedError, type Job } from 'bullmq';
 import { countPrimes, type Step } from './primes.js';
-import { type JobNews, type JobView, type PrimesJob, QUEUE } from './queue.js';
+import { FAILED_AS_TOLD, type JobNews, type JobView, type PrimesJob, QUEUE, sentenceOf } from './queue.js';
 
 type CountJob = Job<PrimesJob, number>;
 
@@ -32,7 +32,7 @@ export class PrimesProcessor extends WorkerHost implements OnModuleDestroy {
       await job.updateProgress(step);
       const data = viewOf(job, 'active', step);
       await this.#tell(this.webSocketService.sendToUsers([userId], { type: 'primes', action: 'progress', data }));
-      if (mustFail && step.percent >= 50) throw new Error('It was told to fail halfway, and did.');
+      if (mustFail && step.percent >= 50) throw new Error(FAILED_AS_TOLD);
       if (this.#isLeaving && step.percent < 100) await giveBack(job, token);
       await setImmediate(); // other jobs, and the lock of this one
     }
@@ -47,7 +47,10 @@ export class PrimesProcessor extends WorkerHost implements OnModuleDestroy {
   @OnWorkerEvent('failed')
   async failed(job: CountJob | undefined, { message }: Error): Promise<void> {
     if (!job) return; // its record is gone, and with it the user to tell
-    await this.#publish(Event.QueueJobError, job, { ...viewOf(job, 'failed', stepOf(job)), error: message });
+    await this.#publish(Event.QueueJobError, job, {
+      ...viewOf(job, 'failed', stepOf(job)),
+      error: sentenceOf(message),
+    });
   }
 
   #publish(channel: Event, { data: { userId } }: CountJob, view: JobView): Promise<void> {

@@ -23,6 +23,13 @@ export interface JobView {
   error?: string;
 }
 
+/** How a job fails that was started to do so. */
+export const FAILED_AS_TOLD = 'It was told to fail halfway, and did.';
+
+/** What users read of a failure. The reasons that BullMQ and Node.js give are for the log. */
+export const sentenceOf = (reason: string): string =>
+  reason === FAILED_AS_TOLD ? reason : 'The worker could not finish it.';
+
 /** What the worker publishes as `QueueJobCompleted` and `QueueJobError`, for whichever process has the user's sockets. */
 export interface JobNews {
   userId: string;

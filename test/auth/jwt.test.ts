@@ -1,4 +1,4 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -24,6 +24,24 @@ async function pairOf(algorithm: string): Promise<Pair> {
 
 const weakKeys = generateKeyPairSync('rsa', { modulusLength: 1_024 });
 const weak: JWK = weakKeys.publicKey.export({ format: 'jwk' });
+
+/** Anybody can sign for it: the signature is the padded hash itself. */
+const exponentOne: JWK = {
+  ...generateKeyPairSync('rsa', { modulusLength: 2_048 }).publicKey.export({ format: 'jwk' }),
+  e: 'AQ',
+};
+function signedByAnybody(kid: string): string {
+  const [head, body] = [{ alg: 'RS256', kid }, { sub: 'ada' }].map((part) => base64url.encode(JSON.stringify(part)));
+  const digest = createHash('sha256').update(`${head}.${body}`).digest();
+  const info = Buffer.concat([Buffer.from('3031300d060960864801650304020105000420', 'hex'), digest]);
+  const padded = Buffer.concat([
+    Buffer.from([0, 1]),
+    Buffer.alloc(256 - 3 - info.length, 0xff),
+    Buffer.from([0]),
+    info,
+  ]);
+  return `${head}.${body}.${base64url.encode(padded)}`;
+}
 
 /** By hand: jose signs nothing with a weak key. */
 function weaklySigned(kid?: string): string {
@@ -69,6 +87,13 @@ describe('a JSON Web Token', () => {
   const userOf = async (token: string): Promise<unknown> =>
     (await running.connect(bearer(token))).connected.data.user.userId;
   const refusal = (token: string): Promise<unknown> => expect(running.connect(bearer(token))).rejects.toThrow('401');
+
+  it('signed with the decoded bytes of a secret that is given as base64url', async () => {
+    const bytes = Buffer.from('þe secret ÿÿÿ bytes, more than 32 of them'); // its code has - and _ in it
+    await start({ secret: { base64url: bytes.toString('base64url') } });
+    expect(await userOf(await tokenFor('ada', {}, { key: bytes }))).toBe('ada');
+    await refusal(await tokenFor('ada', {}, { key: new TextEncoder().encode(bytes.toString('base64url')) }));
+  });
 
   it('signed with the shared secret names the user, and its claims are the payload', async () => {
     await start({ secret: SECRET });
@@ -320,6 +345,7 @@ describe('a JSON Web Token', () => {
     it('is refused where its key cannot be used, and that is reported once, however many are made up', async () => {
       const bad: JWK[] = [
         { ...weak, kid: 'weak' },
+        { ...exponentOne, kid: 'one' },
         { kty: 'RSA', kid: 'malformed', n: '!!', e: 'AQAB' },
         { kty: 'RSA', kid: 'half', e: 'AQAB' },
         { ...ec.jwk, kid: 'off-curve', x: ec.jwk.y! },
@@ -333,9 +359,36 @@ describe('a JSON Web Token', () => {
         await refusal(await signed(rsa, 'RS256', kid));
       }
       await refusal(await signed(ec, 'ES256', 'off-curve'));
+      await refusal(signedByAnybody('one'));
       expect(await userOf(await signed(other, 'RS256', 'good'))).toBe('ada');
       expect(running.errors).toHaveLength(1);
       for (const index of bad.keys()) expect(running.errors[0]?.message).toContain(`keys[${index}] `);
+    });
+
+    it.each([
+      ['says how long it is', { 'content-length': String(8 << 20) }],
+      ['does not say how long it is', {}],
+    ])('is not read without end: an answer that %s', async (_, headers) => {
+      let bytes = 0;
+      const endless = createServer((_request, response) => {
+        response.writeHead(200, headers);
+        response.on('close', () => clearInterval(timer));
+        const timer = setInterval(() => {
+          for (let n = 0; n < 8 && !response.destroyed && bytes < 8 << 20; n++) {
+            bytes += 65_536;
+            response.write(Buffer.alloc(65_536, ' '));
+          }
+        }, 1);
+      }).listen(0, '127.0.0.1');
+      await new Promise((resolve) => endless.once('listening', resolve));
+      try {
+        await start({ jwksUri: `http://127.0.0.1:${(endless.address() as AddressInfo).port}/jwks` });
+        await expect(running.connect(bearer(await signed(rsa, 'RS256', 'r')))).rejects.toThrow('503');
+        expect(running.errors.map(({ message }) => message)).toEqual([expect.stringContaining('262144 bytes')]);
+        expect(bytes).toBeLessThan(8 << 20);
+      } finally {
+        endless.close().closeAllConnections();
+      }
     });
 
     it('without a key id is checked with each that can be used', async () => {

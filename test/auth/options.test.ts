@@ -14,6 +14,7 @@ const file = (name: string, text: string): string => {
 };
 const pem = { type: 'spki', format: 'pem' } as const;
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+const strong = generateKeyPairSync('rsa', { modulusLength: 2_048 }).publicKey.export({ format: 'jwk' });
 const weak = generateKeyPairSync('rsa', { modulusLength: 1_024 });
 const rsaPem = rsa.publicKey.export(pem).toString();
 const privatePem = rsa.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
@@ -47,6 +48,13 @@ describe('who may connect, badly configured', () => {
       'at least 64 random bytes',
     ],
     ['an empty secret', { jwt: { secret: '' } }, '"auth.jwt.secret" has 0 bytes'],
+    ['half a secret', { jwt: { secret: { base64url: 'YWJj'.repeat(10) } } }, '"auth.jwt.secret" has 30 bytes'],
+    [
+      'an encoded secret that is none',
+      { jwt: { secret: { base64url: `${'YWJj'.repeat(11)}!` } } },
+      `"auth.jwt.secret.base64url" isn't base64url`,
+    ],
+    ['a secret in a code of its own', { jwt: { secret: { base64: SECRET } } }, 'or { base64url:'],
     ['a secret that is a number', { jwt: { secret: 42 } }, '"auth.jwt.secret" must be a text'],
     ['no signature', { jwt: { ...jwt, algorithms: ['HS256', 'none'] } }, 'can\'t have "none"'],
     [
@@ -73,6 +81,9 @@ describe('who may connect, badly configured', () => {
     ['a private key', { jwt: { publicKey: privatePem } }, '"auth.jwt.publicKey" holds a private key'],
     ['a private JWK', { jwt: { publicKey: rsa.privateKey.export({ format: 'jwk' }) } }, 'holds a private key'],
     ['a weak key', { jwt: { publicKey: weak.publicKey.export(pem) } }, 'RSA key of 1024 bits'],
+    ...['AQ', 'Aw', 'AQAC', Buffer.alloc(33, 0xff).toString('base64url')].map(
+      (e) => [`the exponent ${e}`, { jwt: { publicKey: { ...strong, e } } }, 'weak public exponent'] as never,
+    ),
     ['a key for something else', { jwt: { publicKey: oddPem } }, 'signs no tokens (x25519)'],
     ['a secret as JWK', { jwt: { publicKey: { kty: 'oct', k: 'AAAA' } } }, 'give it as "auth.jwt.secret"'],
     ['a missing key file', { jwt: { keyFile: join(folder, 'missing') } }, '"auth.jwt.keyFile" can\'t be read (ENOENT)'],

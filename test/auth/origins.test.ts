@@ -57,7 +57,10 @@ describe('R9: origins', () => {
     await start({});
     const own = `127.0.0.1:${running.port}`;
     for (const scheme of ['http', 'https', 'HTTPS']) expect(await statusFor(`${scheme}://${own}`)).toBe(101);
-    for (const scheme of ['ftp', 'chrome-extension', 'ws', 'file', 'blob:http'])
+    // Clients that are no browsers name the address they connect to.
+    for (const scheme of ['ws', 'wss']) expect(await statusFor(`${scheme}://${own}`)).toBe(101);
+    expect(await statusFor('ws://elsewhere.example')).toBe(403);
+    for (const scheme of ['ftp', 'chrome-extension', 'file', 'blob:http'])
       expect([scheme, await statusFor(`${scheme}://${own}`)]).toEqual([scheme, 403]);
   });
 

@@ -22,8 +22,8 @@ describe('disconnectUser()', () => {
     ];
     running.server.disconnectUser('7');
     expect(await Promise.all([one.closed, two.closed])).toEqual([
-      { code: 4010, reason: '' },
-      { code: 4010, reason: '' },
+      { code: 4010, reason: 'kicked' },
+      { code: 4010, reason: 'kicked' },
     ]);
     await bob.settle();
     const again = await running.connect(await as('7'));
@@ -99,7 +99,7 @@ describe('disconnectUser()', () => {
       for (const message of ['{}', '7', '{"userId":{}}', '{"userId":"ada","code":"x","reason":7}']) {
         await connection.publish('pxl:WebSocket:DisconnectUser', message);
       }
-      expect(await again.closed).toEqual({ code: 4010, reason: '' });
+      expect(await again.closed).toEqual({ code: 4010, reason: 'kicked' });
     } finally {
       connection.disconnect();
     }

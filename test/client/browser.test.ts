@@ -4,7 +4,10 @@ import type { Browser, Page } from 'playwright-core';
 import type * as ClientModule from '../../lib/client/browser.js';
 import { findChromium, launchChromium } from '../support/chromium.js';
 import { compile, findBrowserModules } from './browser-modules.js';
-import { answerSystem, ScriptedServer } from './support.js';
+import { startApp } from '../support/app.js';
+import { SECRET, tokenFor } from '../support/tokens.js';
+import { aMoment, answerSystem, ScriptedServer } from './support.js';
+import type { Peer } from './support.js';
 
 /** What the page keeps for the test's next call into it. */
 interface PageState {
@@ -151,6 +154,126 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
       expect(peer.request.headers['sec-websocket-protocol']).toBe(`pxl, bearer.${token}`);
       expect(peer.socket.protocol).toBe('pxl');
     }
+  });
+
+  it('may show a token as the only protocol', async () => {
+    const running = await startApp({
+      options: { auth: { jwt: { secret: SECRET } }, origins: [new URL(tab.url()).origin] },
+    });
+    try {
+      const token = await tokenFor('ada');
+      const seen = await tab.evaluate(
+        ([url = '', bearer = '']) =>
+          new Promise<unknown>((resolve) => {
+            const socket = new WebSocket(url, bearer);
+            socket.addEventListener('message', ({ data }) => resolve([socket.protocol, JSON.parse(data as string)]));
+            socket.addEventListener('error', () => resolve('failed'));
+          }),
+        [running.url, `bearer.${token}`],
+      );
+      expect(seen).toEqual([
+        `bearer.${token}`,
+        expect.objectContaining({ data: expect.objectContaining({ user: { userId: 'ada' } }) }),
+      ]);
+    } finally {
+      await running.close();
+    }
+  });
+
+  it('resolves a path against the <base href> of its page', async () => {
+    await tab.evaluate(async () => {
+      const base = document.createElement('base');
+      base.href = '/app/';
+      document.head.append(base);
+      const client = new page.module.WebSocketClient({ url: 'live' });
+      await client.connectToServer();
+      client.disconnect();
+      base.remove();
+    });
+    expect((await server.peers.take()).request.url).toBe('/app/live');
+  });
+
+  describe('when something wakes the page', () => {
+    /** A connected client whose server has been silent for longer than its heartbeat. */
+    async function connectSilently(isAlive: boolean): Promise<Peer> {
+      server.greet = (peer, clientId) =>
+        peer.send({
+          type: 'system',
+          action: 'connected',
+          data: { clientId, heartbeat: { pingIntervalMs: 100, pongTimeoutMs: 1_000 } },
+        });
+      server.answer = (frame, to) => {
+        if (isAlive || to !== first) answerSystem(frame, to);
+      };
+      await tab.evaluate(async () => {
+        const reconnect = { minDelayMs: 60_000, maxDelayMs: 60_000 };
+        page.client = new page.module.WebSocketClient({ url: '/ws', pingIntervalMs: 0, pongTimeoutMs: 300, reconnect });
+        await page.client.connectToServer();
+      });
+      const first = await server.peers.take();
+      await aMoment(150);
+      return first;
+    }
+
+    afterEach(() => tab.evaluate(() => page.client.disconnect()));
+
+    const events: [string, () => void][] = [
+      ['online', () => void dispatchEvent(new Event('online'))],
+      ['visibilitychange', () => void document.dispatchEvent(new Event('visibilitychange'))],
+      ['pageshow', () => void dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))],
+    ];
+
+    it.each(events)('replaces a dead connection on %s', async (_name, wake) => {
+      await connectSilently(false);
+      await tab.evaluate(wake);
+      await server.peers.take();
+      await tab.waitForFunction(() => page.client.state === 'open');
+    });
+
+    it.each(events)('keeps one that answers on %s', async (_name, wake) => {
+      const peer = await connectSilently(true);
+      const before = server.peers.all.length;
+      await tab.evaluate(wake);
+      await peer.next('system', 'ping');
+      await aMoment(400);
+      expect(server.peers.all).toHaveLength(before);
+      expect(await tab.evaluate(() => page.client.state)).toBe('open');
+    });
+
+    it('does not wait for the next attempt', async () => {
+      const peer = await connectSilently(true);
+      peer.socket.terminate();
+      await tab.waitForFunction(() => page.client.state === 'reconnecting');
+      await tab.evaluate(() => void dispatchEvent(new Event('online')));
+      await server.peers.take();
+      await tab.waitForFunction(() => page.client.state === 'open');
+    });
+
+    it('does nothing once it was disconnected, and leaves no listener behind', async () => {
+      await connectSilently(false);
+      const count = await tab.evaluate(() => {
+        let left = 0;
+        const remove = globalThis.removeEventListener.bind(globalThis);
+        const removeFromPage = document.removeEventListener.bind(document);
+        globalThis.removeEventListener = (...given: Parameters<typeof remove>) => {
+          left += 1;
+          remove(...given);
+        };
+        document.removeEventListener = (...given: Parameters<typeof removeFromPage>) => {
+          left += 1;
+          removeFromPage(...given);
+        };
+        page.client.disconnect();
+        globalThis.removeEventListener = remove;
+        document.removeEventListener = removeFromPage;
+        return left;
+      });
+      expect(count).toBe(3);
+      const before = server.peers.all.length;
+      for (const [, wake] of events) await tab.evaluate(wake);
+      await aMoment(500);
+      expect(server.peers.all).toHaveLength(before);
+    });
   });
 
   it('settles and throws nothing when it is refused', async () => {

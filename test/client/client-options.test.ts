@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { WebSocketClient as BrowserClient } from '../../lib/client/browser.js';
 import { resolveClientOptions } from '../../lib/client/client-options.js';
 import type { WebSocketClientOptions } from '../../lib/client/client-options.js';
 import { toSocketUrl } from '../../lib/client/socket-url.js';
@@ -19,6 +20,9 @@ describe('client options', () => {
       pingIntervalMs: 25_000,
       pongTimeoutMs: 10_000,
       maxStreamBuffer: 1_024,
+      maxHeldBytes: 1_048_576,
+      maxUnsentBytes: 4_194_304,
+      maxErrorReports: 100,
       events: {},
     });
   });
@@ -41,6 +45,20 @@ describe('client options', () => {
     ['reconnect: true', { reconnect: true }, /reconnect is neither false nor an object/],
     ['half a value of buffer', { maxStreamBuffer: 0.5 }, /maxStreamBuffer is not a whole number/],
     ['a callback that is none', { events: { onMessage: 'log' } }, /events\.onMessage is not a function/],
+    [
+      'a misspelt option',
+      { requestTimeoutMS: 5 },
+      /requestTimeoutMS is not an option\. Did you mean requestTimeoutMs\?/,
+    ],
+    ['one without its unit', { pingInterval: 5 }, /pingInterval is not an option\. Did you mean pingIntervalMs\?/],
+    [
+      'a misspelt one of reconnect',
+      { reconnect: { maxDelay: 5 } },
+      /reconnect\.maxDelay is .* reconnect\.maxDelayMs\?/,
+    ],
+    ['a misspelt callback', { events: { onConected: () => 1 } }, /events\.onConected .* events\.onConnected\?/],
+    ['what no option is like', { colour: 'red' }, /colour is not an option\. Remove it\./],
+    ['a name that every object has', { constructor: 1 }, /constructor is not an option\. Remove it\./],
     ['no bytes', { maxPayload: 0 }, /maxPayload is not a whole number of bytes/],
   ];
 
@@ -48,6 +66,16 @@ describe('client options', () => {
     const make = (): WebSocketClient => new WebSocketClient({ url, ...flaw });
     expect(make).toThrow(InvalidOptionsError);
     expect(make).toThrow(sentence);
+  });
+
+  it('refuse headers in a browser, which can not send them', () => {
+    expect(() => new BrowserClient({ url, headers: { authorization: 'x' } } as WebSocketClientOptions<never>)).toThrow(
+      /headers is not an option\. Only the Node client can send headers; in a browser, give token instead\./,
+    );
+  });
+
+  it('pass over an unknown name that is undefined', () => {
+    expect(() => new WebSocketClient({ url, colour: undefined } as WebSocketClientOptions)).not.toThrow();
   });
 
   it('name every flaw at once', () => {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { HandshakeRefusedError } from '../../lib/client/client-errors.js';
+import { HandshakeRefusedError } from '../../lib/client/handshake-refused-error.js';
 import { ConnectionError } from '../../lib/errors.js';
 import { aMoment, cleanUp, connect, deferred, onCleanUp, startServer, TestClient } from './support.js';
 

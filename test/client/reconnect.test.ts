@@ -60,21 +60,18 @@ describe('L6: reconnect', () => {
     expect(client.stateNames).toEqual(['connecting', 'open', 'reconnecting', 'open']);
   });
 
-  it('L6: stops when the server refuses it for good on the way back', async () => {
-    for (const [status, advice] of [
-      [401, 'stop'],
-      [403, 'stop'],
-      [404, 'stop'],
-    ] as const) {
+  it.each([401, 403, 404])(
+    'L6: stops when the server itself refuses it for good with %i on the way back',
+    async (status) => {
       const server = await startServer();
       const { client, peer } = await connect(server);
-      server.refusal = { status };
+      server.refusal = { status, body: '{"code":"FORBIDDEN","error":"No."}' };
       peer.socket.terminate();
       await client.until('closed');
-      expect((await client.errors.take()).error).toMatchObject({ status, advice });
+      expect((await client.errors.take()).error).toMatchObject({ status, advice: 'stop' });
       expect(client.disconnected.all).toHaveLength(1);
-    }
-  });
+    },
+  );
 
   it('L6: goes on after a refusal that passes', async () => {
     const server = await startServer();
@@ -195,20 +192,21 @@ describe('L6: rooms', () => {
   it('L6: are all joined again even when there are more than a server takes at once', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server);
-    const names = Array.from({ length: 60 }, (_, index) => `room-${index}`);
+    const names = Array.from({ length: 90 }, (_, index) => `room-${index}`);
     await Promise.all(names.map((name) => client.joinRoom(name)));
-    const times: number[] = [];
+    // 30 a second and 60 at once is what a server takes by default.
+    let taken = 0;
+    const since = performance.now();
     server.answer = (frame, to) => {
-      times.push(performance.now());
-      answerSystem(frame, to);
+      taken += 1;
+      if (taken > 60 + (30 * (performance.now() - since)) / 1_000) to.refuse(frame, 'RATE_LIMITED');
+      else answerSystem(frame, to);
     };
     peer.socket.terminate();
     await client.until('reconnecting');
     await client.until('open');
     const again = server.peers.all[1] as Peer;
     expect(named(again.frames.all, 'joinRoom')).toEqual(names);
-    // 30 a second and 60 at once is what a server takes by default.
-    expect((times[30] as number) - (times[0] as number)).toBeGreaterThan(900);
   });
 
   it('L6: that refuse are forgotten and reported, and the connection stands', async () => {
@@ -275,7 +273,7 @@ describe('L6: rooms', () => {
     const { client } = await connect(server);
     server.answer = (frame, peer) => peer.refuse(frame, 'ROOM_LIMIT');
     await expect(client.joinRoom('lobby')).rejects.toMatchObject({ code: 'ROOM_LIMIT' });
-    await expect(client.joinRoom('a room')).rejects.toMatchObject({ code: 'ROOM_NAME_INVALID' });
+    await expect(client.joinRoom('a room ')).rejects.toMatchObject({ code: 'ROOM_NAME_INVALID' });
     await expect(client.leaveRoom('')).rejects.toMatchObject({ code: 'ROOM_NAME_INVALID' });
     expect(client.rooms.size).toBe(0);
   });
@@ -320,7 +318,7 @@ describe('L6: rooms', () => {
     const { client } = await connect(server);
     const { joinRoom } = await client.connected.take();
     joinRoom({ roomName: 'lobby', username: 'Ada' });
-    joinRoom({ roomName: 'not a room' });
+    joinRoom({ roomName: 'not a room ' });
     expect((await client.errors.take()).error).toMatchObject({ code: 'ROOM_NAME_INVALID' });
     await client.request('system', 'ping');
     expect([...client.rooms]).toEqual(['lobby']);

@@ -46,6 +46,11 @@ describe('sendClientMessage()', () => {
     for (const value of [undefined, () => 1, 1n, cycle]) {
       expect(() => client.sendMessage(value)).toThrow(NotSerializableError);
     }
+    for (const lost of [new Map(), new Set(), new Uint8Array(1), Buffer.from('x')]) {
+      expect(() => client.sendMessage({ type: 'a', action: 'b', data: { lost } })).toThrow(
+        /lost is a Map, a Set or bytes/,
+      );
+    }
     await expect(client.request('a', 'b', 1n)).rejects.toThrow(NotSerializableError);
   });
 });

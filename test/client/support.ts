@@ -103,7 +103,7 @@ export class ScriptedServer {
   /** Answers to `system/*`; a test may replace it. */
   answer: (frame: Frame, peer: Peer) => void = answerSystem;
   /** An HTTP status instead of a WebSocket, while set. */
-  refusal: { status: number; body?: string } | undefined;
+  refusal: { status: number; body?: string; headers?: Record<string, string> } | undefined;
   url = '';
   port = 0;
   readonly #tcpSockets = new Set<Socket>();
@@ -145,8 +145,10 @@ export class ScriptedServer {
 
   #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     if (this.refusal) {
-      const { status, body = '' } = this.refusal;
-      socket.end(`HTTP/1.1 ${status} No\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+      const { status, body = '', headers = {} } = this.refusal;
+      const more = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+      const head = `HTTP/1.1 ${status} No\r\nConnection: close\r\nContent-Length: ${body.length}\r\n${more.join('')}`;
+      socket.end(`${head}\r\n${body}`);
       return;
     }
     this.wss.handleUpgrade(request, socket, head, (webSocket) => this.#accept(new Peer(webSocket, request)));

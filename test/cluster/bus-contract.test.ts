@@ -112,27 +112,41 @@ function contract(name: string, underground: Underground, describeIt: typeof des
 
     it('brings an event to its own node, after the turn of the caller, as JSON carries it', async () => {
       const { bus, events } = await start();
-      bus.emit(EVENT, { at: new Date(0), gone: undefined, list: [1, undefined], deep: { text: 'ü\n' } });
+      void bus.emit(EVENT, { at: new Date(0), gone: undefined, list: [1, undefined], deep: { text: 'ü\n' } });
       expect(events).toEqual([]);
       await until(() => events.length > 0);
       expect(events).toEqual([[EVENT, { at: '1970-01-01T00:00:00.000Z', list: [1, null], deep: { text: 'ü\n' } }]]);
     });
 
-    it('brings events in their order, those without content as null, and none that nobody asked for', async () => {
+    it('brings events in their order, those without content as null, and whatever their names', async () => {
       const { bus, events } = await start();
-      for (const message of [1, 'two', null, undefined, [5]]) bus.emit(EVENT, message);
-      bus.emit('WebSocket:Other', 'unasked');
-      await until(() => events.length >= 5);
+      for (const message of [1, 'two', null, undefined, [5]]) void bus.emit(EVENT, message);
+      void bus.emit('orders:shipped', 6);
+      await until(() => events.length >= 6);
       await quiet();
-      expect(events.map(([, message]) => message)).toEqual([1, 'two', null, null, [5]]);
+      expect(events.map(([, message]) => message)).toEqual([1, 'two', null, null, [5], 6]);
+      expect(events.at(-1)?.[0]).toBe('orders:shipped');
+    });
+
+    it('brings no news of who comes and goes where nobody named such an event', async () => {
+      const { bus, events } = await start();
+      void bus.emit('WebSocket:ClientConnected', { clientId: 'x' });
+      await quiet();
+      expect(events).toEqual([]);
+      await bus.stop();
+      const recorder = started[0] as RecordedBus;
+      await bus.start(recorder, ['WebSocket:ClientConnected']);
+      void bus.emit('WebSocket:ClientConnected', { clientId: 'y' });
+      await until(() => events.length > 0);
+      expect(events).toEqual([['WebSocket:ClientConnected', { clientId: 'y' }]]);
     });
 
     it('counts an event that has no JSON form, and throws nothing', async () => {
       const { bus, events } = await start();
       const circular: { self?: unknown } = {};
       circular.self = circular;
-      bus.emit(EVENT, circular);
-      bus.emit(EVENT, 1n);
+      void bus.emit(EVENT, circular);
+      void bus.emit(EVENT, 1n);
       await until(() => bus.counters.unpublished === 2);
       await quiet();
       expect(events).toEqual([]);
@@ -141,21 +155,21 @@ function contract(name: string, underground: Underground, describeIt: typeof des
     it('never brings a delivery back to its own node', async () => {
       const { bus, deliveries } = await start();
       await Promise.all([bus.follow(room('red')), bus.follow(user('7'))]);
-      bus.publish({ audience: { kind: 'all' }, frame: frameOf('1') });
-      bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf('2') });
-      bus.publish({ audience: { kind: 'users', userIds: [7] }, frame: frameOf('3') });
-      bus.publish({ audience: { kind: 'clients', clientIds: ['n1.x'] }, frame: frameOf('4') });
+      void bus.publish({ audience: { kind: 'all' }, frame: frameOf('1') });
+      void bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf('2') });
+      void bus.publish({ audience: { kind: 'users', userIds: [7] }, frame: frameOf('3') });
+      void bus.publish({ audience: { kind: 'clients', clientIds: ['n1.x'] }, frame: frameOf('4') });
       await quiet();
       expect(deliveries).toEqual([]);
     });
 
     it('brings nothing after stop(), and ends every connection', async () => {
       const { bus, events, deliveries, states } = await start();
-      bus.emit(EVENT, 'late');
+      void bus.emit(EVENT, 'late');
       await bus.stop();
       const seen = events.length;
-      bus.emit(EVENT, 'later');
-      bus.publish({ audience: { kind: 'all' }, frame: frameOf('later') });
+      void bus.emit(EVENT, 'later');
+      void bus.publish({ audience: { kind: 'all' }, frame: frameOf('later') });
       await bus.follow(room('red'));
       bus.unfollow(room('red'));
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -172,10 +186,10 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       await one.bus.stop();
       await one.bus.start(one, EVENTS);
       expect(one.states).toEqual(['ready', 'stopped', 'ready']);
-      one.bus.emit(EVENT, 'again');
+      void one.bus.emit(EVENT, 'again');
       await until(() => started.every(({ events }) => events.length === 1));
       await one.bus.follow(room('red'));
-      two?.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf('red') });
+      void two?.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf('red') });
       if (two) await until(() => one.deliveries.length === 1);
     });
 
@@ -185,7 +199,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
   function betweenNodes(): void {
     it('brings an event to every node once, the one that raised it too', async () => {
       const [one, two, three] = [await start(), await start(), await start()];
-      for (const { bus, nodeId } of started) bus.emit(EVENT, nodeId);
+      for (const { bus, nodeId } of started) void bus.emit(EVENT, nodeId);
       await quiet();
       for (const { events } of [one, two, three]) {
         expect(new Set(events.map(([, message]) => message))).toEqual(new Set(['n1', 'n2', 'n3']));
@@ -195,7 +209,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
 
     it('brings a delivery for everybody to every other node once', async () => {
       const [one, two, three] = [await start(), await start(), await start()];
-      one.bus.publish({ audience: { kind: 'all' }, except: ['n2.a', 'n3.b'], frame: frameOf('hello') });
+      void one.bus.publish({ audience: { kind: 'all' }, except: ['n2.a', 'n3.b'], frame: frameOf('hello') });
       await quiet();
       expect(one.deliveries).toEqual([]);
       const delivery = { audience: { kind: 'all' }, except: ['n2.a', 'n3.b'], frame: frameOf('hello') };
@@ -208,14 +222,14 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       await fc.assert(
         fc.asyncProperty(fc.uint8Array({ maxLength: 2_000 }), async (frame) => {
           two.deliveries.length = 0;
-          one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame });
+          void one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame });
           await until(() => two.deliveries.length > 0);
           expect(Buffer.compare(Buffer.from(two.deliveries[0]?.frame ?? []), Buffer.from(frame))).toBe(0);
         }),
         { numRuns: 40 },
       );
       const large = Buffer.alloc(3_000_000, 10);
-      one.bus.publish({ audience: { kind: 'all' }, frame: large });
+      void one.bus.publish({ audience: { kind: 'all' }, frame: large });
       await until(() => two.deliveries.some(({ frame }) => large.equals(frame as Uint8Array)));
     });
 
@@ -223,7 +237,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       const [one, two] = [await start(), await start()];
       await two.bus.follow(room('red'));
       const texts = ['{}', '"ä€😀\\n"', '""', `"${'ü'.repeat(70_000)}"`, '{"a":"\\ud800"}'];
-      for (const frame of texts) one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame });
+      for (const frame of texts) void one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame });
       await until(() => two.deliveries.length === texts.length);
       expect(two.deliveries.map(({ frame }) => Buffer.from(frame).toString())).toEqual(texts);
     });
@@ -233,7 +247,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       for (let index = 0; index < 30; index++) {
         const name = `room-${index}`;
         await two.bus.follow(room(name));
-        one.bus.publish({ audience: { kind: 'rooms', roomNames: [name] }, frame: frameOf(name) });
+        void one.bus.publish({ audience: { kind: 'rooms', roomNames: [name] }, frame: frameOf(name) });
       }
       await quiet();
       expect(two.frames.toSorted()).toEqual(Array.from({ length: 30 }, (_, index) => `room-${index}`).toSorted());
@@ -246,7 +260,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       await Promise.all([two.bus.follow(room('red')), two.bus.follow(room('blue')), three.bus.follow(room('blue'))]);
       const roomNames = ['red', 'blue', 'red'];
       for (let index = 0; index < 20; index++) {
-        one.bus.publish({ audience: { kind: 'rooms', roomNames }, except: ['x'], frame: frameOf(`${index}`) });
+        void one.bus.publish({ audience: { kind: 'rooms', roomNames }, except: ['x'], frame: frameOf(`${index}`) });
       }
       await quiet();
       for (const { deliveries, frames } of [two, three]) {
@@ -263,8 +277,8 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       const [one, two, three] = [await start(), await start(), await start()];
       await Promise.all([two.bus.follow(user('7')), three.bus.follow(user('ada'))]);
       await three.bus.follow(room('7')); // another thing than the user 7
-      one.bus.publish({ audience: { kind: 'users', userIds: [7, '7', 'bob'] }, frame: frameOf('seven') });
-      one.bus.publish({ audience: { kind: 'users', userIds: ['ada'] }, frame: frameOf('ada') });
+      void one.bus.publish({ audience: { kind: 'users', userIds: [7, '7', 'bob'] }, frame: frameOf('seven') });
+      void one.bus.publish({ audience: { kind: 'users', userIds: ['ada'] }, frame: frameOf('ada') });
       await quiet();
       expect([one.frames, two.frames, three.frames]).toEqual([[], ['seven'], ['ada']]);
       expect(two.deliveries[0]?.audience).toEqual({ kind: 'users', userIds: ['7'] });
@@ -273,7 +287,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
     it('brings a delivery for clients to their nodes alone, once each, with those that are there', async () => {
       const [one, two, three] = [await start(), await start(), await start()];
       const clientIds = ['n2.a', 'n1.own', 'n2.b', 'n2.a', 'nobody', 'n9.gone'];
-      one.bus.publish({ audience: { kind: 'clients', clientIds }, frame: frameOf('you') });
+      void one.bus.publish({ audience: { kind: 'clients', clientIds }, frame: frameOf('you') });
       await quiet();
       expect([one.deliveries, three.deliveries]).toEqual([[], []]);
       expect(two.deliveries).toEqual([
@@ -284,7 +298,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
     it('reaches 4,000 clients of one node', async () => {
       const [one, two] = [await start(), await start('n'.repeat(22))];
       const clientIds = Array.from({ length: 4_000 }, (_, index) => `${two.nodeId}.${String(index).padStart(22, 'x')}`);
-      one.bus.publish({ audience: { kind: 'clients', clientIds }, frame: frameOf('you') });
+      void one.bus.publish({ audience: { kind: 'clients', clientIds }, frame: frameOf('you') });
       await quiet();
       expect(two.deliveries.map(({ audience }) => audience)).toEqual([{ kind: 'clients', clientIds }]);
       expect(two.bus.counters.junk).toBe(0);
@@ -294,7 +308,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       const [one, two] = [await start(), await start()];
       await two.bus.follow(room('red'));
       for (let index = 0; index < 500; index++) {
-        one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf(`${index}`) });
+        void one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf(`${index}`) });
       }
       await until(() => two.deliveries.length >= 500);
       expect(two.frames).toEqual(Array.from({ length: 500 }, (_, index) => `${index}`));
@@ -303,7 +317,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
 
     it('brings nothing of a room after unfollow(), and counts no gap when it is followed again', async () => {
       const [one, two] = [await start(), await start()];
-      const say = (text: string): void =>
+      const say = (text: string): unknown =>
         one.bus.publish({ audience: { kind: 'rooms', roomNames: ['red'] }, frame: frameOf(text) });
       await two.bus.follow(room('red'));
       for (let round = 0; round < 10; round++) {
@@ -324,9 +338,9 @@ function contract(name: string, underground: Underground, describeIt: typeof des
 
     it('carries an order to one node, which learns who asks', async () => {
       const [one, two, three] = [await start(), await start(), await start()];
-      one.bus.order('n2', { id: 1, op: 'disconnect', text: 'ü\n' });
-      two.bus.order('n1', { id: 1, op: 'answer' });
-      one.bus.order('n9', { nobody: true });
+      void one.bus.order('n2', { id: 1, op: 'disconnect', text: 'ü\n' });
+      void two.bus.order('n1', { id: 1, op: 'answer' });
+      void one.bus.order('n9', { nobody: true });
       await quiet();
       expect(two.orders).toEqual([['n1', { id: 1, op: 'disconnect', text: 'ü\n' }]]);
       expect(one.orders).toEqual([['n2', { id: 1, op: 'answer' }]]);
@@ -337,9 +351,9 @@ function contract(name: string, underground: Underground, describeIt: typeof des
     it('goes on under a new id, and is found under the old one, too', async () => {
       const [one, two] = [await start(), await start()];
       await (two.bus as RedisBus).renameTo('n2-new');
-      one.bus.publish({ audience: { kind: 'clients', clientIds: ['n2.a', 'n2-new.b'] }, frame: frameOf('you') });
-      two.bus.publish({ audience: { kind: 'clients', clientIds: ['n2.a', 'n2-new.b'] }, frame: frameOf('own') });
-      two.bus.order('n1', { id: 2 });
+      void one.bus.publish({ audience: { kind: 'clients', clientIds: ['n2.a', 'n2-new.b'] }, frame: frameOf('you') });
+      void two.bus.publish({ audience: { kind: 'clients', clientIds: ['n2.a', 'n2-new.b'] }, frame: frameOf('own') });
+      void two.bus.order('n1', { id: 2 });
       await quiet();
       expect(two.deliveries.map(({ audience }) => JSON.stringify(audience)).toSorted()).toEqual(
         ['n2-new.b', 'n2.a'].map((clientId) => JSON.stringify({ kind: 'clients', clientIds: [clientId] })),
@@ -351,8 +365,8 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       const one = await start();
       prefix += '-other';
       const other = await start();
-      one.bus.publish({ audience: { kind: 'all' }, frame: frameOf('mine') });
-      one.bus.emit('WebSocket:SendMessage', 'mine');
+      void one.bus.publish({ audience: { kind: 'all' }, frame: frameOf('mine') });
+      void one.bus.emit('WebSocket:SendMessage', 'mine');
       await settle([one], EVENT, isSharded);
       await settle([other], EVENT, isSharded);
       expect([other.deliveries, other.events]).toEqual([[], []]);

@@ -91,7 +91,8 @@ class Sentinel {
 
     await master.kill();
     await until(() => one.server.status.state === 'down' && two.server.status.state === 'down', 10_000);
-    await one.service.sendToRooms(['red'], { type: 'news', action: 'local' });
+    const sent = one.service.sendToRooms(['red'], { type: 'news', action: 'local' });
+    await expect(sent).rejects.toMatchObject({ code: 'NOT_PUBLISHED' });
     expect((await ada.next('news', 'local')).type).toBe('news');
     await until(() => one.server.status.state === 'ready' && two.server.status.state === 'ready', 25_000);
     expect(one.server.status.counters.unpublished).toBeGreaterThan(0);

@@ -3,6 +3,7 @@ import { RedisBus } from '../../lib/cluster/redis.bus.js';
 import type { Delivery } from '../../lib/protocol/delivery.js';
 import { BusRecorder, type RecordedBus } from '../support/bus-recorder.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 
 const describeWithRedis = hasRedis() ? describe : describe.skip;
@@ -16,8 +17,8 @@ describeWithRedis('publishing to Redis', () => {
   afterAll(() => redis.stop());
   afterEach(() => Promise.all(started.splice(0).map(({ bus }) => bus.stop())));
 
-  async function start(nodeId: string, url = redis.url): Promise<RecordedBus> {
-    const bus = new RedisBus(url, 'pxl', nodeId);
+  async function start(nodeId: string, url = redis.url, maxBytes?: number): Promise<RecordedBus> {
+    const bus = new RedisBus(url, 'pxl', nodeId, { maxBytes });
     const recorder = Object.assign(new BusRecorder(), { nodeId, bus });
     started.push(recorder);
     await bus.start(recorder, []);
@@ -32,14 +33,14 @@ describeWithRedis('publishing to Redis', () => {
     await two.bus.follow({ kind: 'room', name: 'red' });
     const texts = Array.from({ length: 100 }, (_, index) => `${index}`);
     const before = await reads();
-    for (const text of texts) one.bus.publish(toRoom('red', text));
+    for (const text of texts) void one.bus.publish(toRoom('red', text));
     await until(() => two.frames.length === texts.length);
     expect(two.frames).toEqual(texts);
     expect((await reads()) - before).toBeLessThan(10); // with those of the question itself and of pings
   });
 
   it('counts exactly what Redis refuses among what it takes', async () => {
-    const allowed = ['&pxl:$all', '&pxl:$node:*', '&pxl:$room:red'];
+    const allowed = ['&pxl:$all', '&pxl:$events', '&pxl:$node:*', '&pxl:$room:red'];
     await redis.run('ACL', 'SETUSER', 'limited', 'on', '>secret', '~*', '+@all', 'resetchannels', ...allowed);
     const one = await start('n1', redis.url.replace('redis://', 'redis://limited:secret@'));
     const two = await start('n2');
@@ -50,7 +51,7 @@ describeWithRedis('publishing to Redis', () => {
       ['red', '3'],
       ['green', '4'],
     ] as const)
-      one.bus.publish(toRoom(room, text));
+      void one.bus.publish(toRoom(room, text));
     await until(() => two.frames.length === 2 && one.bus.counters.unpublished > 0);
     expect(two.frames).toEqual(['1', '3']);
     expect(one.bus.counters.unpublished).toBe(2);
@@ -59,8 +60,74 @@ describeWithRedis('publishing to Redis', () => {
   it('hands over what was published just before it stops', async () => {
     const [one, two] = [await start('n1'), await start('n2')];
     await two.bus.follow({ kind: 'room', name: 'red' });
-    one.bus.publish(toRoom('red', '"last"'));
+    void one.bus.publish(toRoom('red', '"last"'));
     await one.bus.stop();
     await until(() => two.frames.includes('"last"'));
+  });
+
+  it('loses nothing of a burst that one turn makes, and resolves each promise once Redis has it', async () => {
+    const [one, two] = [await start('n1'), await start('n2')];
+    await two.bus.follow({ kind: 'room', name: 'red' });
+    const count = 50_000;
+    const handed = Array.from({ length: count }, (_, index) => one.bus.publish(toRoom('red', `${index}`)));
+    await Promise.all(handed);
+    await until(() => two.deliveries.length === count, 20_000);
+    expect(two.frames.every((frame, index) => frame === `${index}`)).toBe(true);
+    expect(one.bus.counters.unpublished).toBe(0);
+    expect(two.bus.counters.missing).toBe(0);
+  }, 40_000);
+
+  it('refuses and counts what is more than its budget of bytes, and goes on once that has gone', async () => {
+    const one = await start('n1', redis.url, 40 * 1_024 * 1_024);
+    const frame = JSON.stringify('x'.repeat(100_000));
+    const results = await Promise.allSettled(
+      Array.from({ length: 1_000 }, () => one.bus.publish(toRoom('red', frame))),
+    );
+    const rejected = results.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+    expect(rejected.length).toBeGreaterThan(500);
+    expect(rejected.length).toBeLessThan(700);
+    expect(rejected[0]?.reason).toMatchObject({
+      code: 'NOT_PUBLISHED',
+      message: expect.stringContaining('maxBusBytes'),
+    });
+    expect(one.bus.counters.unpublished).toBe(rejected.length);
+    await one.bus.publish(toRoom('red', frame));
+  });
+
+  it('rejects at once while Redis is away, and flushes nothing of a burst afterwards', async () => {
+    const proxy = await TcpProxy.start(redis.port);
+    const [one, two] = [await start('n1', proxy.url), await start('n2')];
+    await two.bus.follow({ kind: 'room', name: 'red' });
+    const burst = Array.from({ length: 30_000 }, (_, index) => one.bus.publish(toRoom('red', `${index}`)));
+    const settled = Promise.allSettled(burst);
+    proxy.cut();
+    await until(() => one.states.at(-1) === 'down');
+    const lost = (await settled).filter(({ status }) => status === 'rejected');
+    expect(lost.length).toBeGreaterThanOrEqual(20_000); // what waited for its turn was not handed over
+    expect(one.bus.counters.unpublished).toBe(lost.length);
+    await expect(one.bus.publish(toRoom('red', '"away"'))).rejects.toMatchObject({ code: 'NOT_PUBLISHED' });
+    proxy.heal();
+    await until(() => one.states.at(-1) === 'ready');
+    await one.bus.publish(toRoom('red', '"back"'));
+    await until(() => two.frames.includes('"back"'));
+    expect(two.frames).not.toContain('"away"');
+    expect(two.frames.length).toBeLessThanOrEqual(30_000 - lost.length + 1);
+    await proxy.stop();
+  }, 30_000);
+
+  it('rejects nothing that a process must hear of when nobody awaits it', async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.on('unhandledRejection', note);
+    const one = await start('n1', redis.url, 1_000);
+    void one.bus.emit('x', 1n);
+    for (let index = 0; index < 20_000; index++) void one.bus.publish(toRoom('red', `${index}`));
+    await one.bus.stop();
+    void one.bus.publish(toRoom('red', '1'));
+    void one.bus.order('n2', {});
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+    expect(one.bus.counters.unpublished).toBeGreaterThan(10_000);
   });
 });

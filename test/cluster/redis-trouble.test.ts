@@ -86,7 +86,7 @@ describeWithRedis('trouble with Redis', () => {
     await leave(moves, ledger, room);
     await moves.join('elsewhere');
     const sending = Date.now();
-    await one.call('send', 'rooms', [room], 'in the outage');
+    await expect(one.call('send', 'rooms', [room], 'in the outage')).rejects.toThrow(/not handed to Redis/);
     expect(Date.now() - sending).toBeLessThan(500);
     await Promise.all([ada, comes].map((peer) => peer.take(({ data }) => data === 'in the outage')));
     await pause(lastsMs);

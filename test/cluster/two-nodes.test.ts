@@ -35,6 +35,24 @@ describeWithRedis('two nodes on one Redis', () => {
     expect([ada, bob, cyd].map((peer) => peer.received.filter(({ type }) => type === 'news'))).toEqual([[], [], []]);
   });
 
+  it.each(['alice+work@example.org', 'Café', 'two words', '*', 'r?d[a-z]\\', '$all', '部屋 💬', 'x'.repeat(128)])(
+    'deliver to a room of any legal name, and to no other: %s',
+    async (roomName) => {
+      const [one, two] = [await start(), await start()];
+      const [ada, bob] = [await one.connect(), await two.connect()];
+      await Promise.all([ada.join(roomName), bob.join('red')]);
+      await until(() => two.rooms.getRoomClients({ roomName }).includes(ada.clientId));
+      await two.service.sendToRooms(['red'], { ...message, data: 'red' });
+      await two.service.sendToRooms([roomName], message);
+      expect(await ada.next('news', 'flash')).toEqual(message);
+      await two.service.sendToRooms(['Cafe\u0301', 'r1d'], { ...message, data: 'another' });
+      await two.service.sendToRooms([roomName], { ...message, data: 'last' });
+      expect((await ada.next('news', 'flash')).data).toBe('last');
+      await bob.settle();
+      expect(bob.received.filter(({ type }) => type === 'news')).toEqual([{ ...message, data: 'red' }]);
+    },
+  );
+
   it("know each other's clients and rooms, and act on them", async () => {
     const [one, two] = [await start(), await start()];
     const ada = await one.connect();
@@ -53,6 +71,10 @@ describeWithRedis('two nodes on one Redis', () => {
     const { id } = await ada.next('quiz', 'question');
     ada.sendRaw(JSON.stringify({ type: 'quiz', action: 'question', id, response: 'yes' }));
     expect(await asked).toBe('yes');
+    const refused = client?.request('quiz', 'question', 2);
+    const second = await ada.next('quiz', 'question');
+    ada.sendRaw(`{"type":"quiz","action":"question","id":${second.id},"response":{"__proto__":1}}`);
+    await expect(refused).rejects.toMatchObject({ name: 'RemoteError', code: 'BAD_FRAME' });
     two.clients.updateClient({ clientId: ada.clientId, key: 'mood', data: 'good' });
     await until(() => one.clients.getClient({ clientId: ada.clientId })?.['mood'] === 'good');
     two.server.leaveRoom({ clientId: ada.clientId, roomName: 'red' });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { Channels, clientIdOf, nodeIdOf } from '../../lib/cluster/channels.js';
+import { channelHead, Channels, clientIdOf, nodeIdOf } from '../../lib/cluster/channels.js';
 import { type Header, open, seal } from '../../lib/cluster/envelope.js';
 import { type ClientRecord, Replica } from '../../lib/cluster/replica.js';
 import { IncomingSequences, OutgoingSequences } from '../../lib/cluster/sequences.js';
@@ -106,7 +106,7 @@ describe('channels', () => {
     fc.assert(
       fc.property(
         id.filter((name) => !name.startsWith('$')),
-        (name) => expect(channels.meaningOf(channels.event(name))).toEqual({ kind: 'event', name }),
+        (name) => expect(channels.meaningOf(channels.plain(name) as string)).toEqual({ kind: 'plain', name }),
       ),
     );
     expect(channels.meaningOf(channels.all)).toEqual({ kind: 'delivery', audience: { kind: 'all' } });
@@ -124,9 +124,24 @@ describe('channels', () => {
 
   it('of another prefix are foreign', () => {
     const other = new Channels('two');
-    for (const channel of [other.all, other.node('n'), other.event('WebSocket:Custom'), 'app:on', '']) {
+    for (const channel of [other.all, other.node('n'), other.events, `two:WebSocket:Custom`, 'app:on', '']) {
       expect(channels.meaningOf(channel)).toEqual({ kind: 'foreign' });
     }
+  });
+
+  it('of two applications begin differently, none with what another begins with, whatever their prefixes', () => {
+    const prefix = fc.string({ minLength: 1, unit: fc.constantFrom('a', ':', '@', '%', '3', 'A', '$') });
+    const database = fc.integer({ min: 0, max: 3 });
+    fc.assert(
+      fc.property(prefix, database, prefix, database, (one, oneDb, other, otherDb) => {
+        const isSame = one === other && oneDb === otherDb;
+        const heads = [channelHead(one, oneDb), channelHead(other, otherDb)] as const;
+        expect(heads[0].startsWith(heads[1])).toBe(isSame);
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(channelHead('pxl', 0)).toBe('pxl:');
+    expect(channelHead('shop:orders', 3)).toBe('shop%3Aorders@3:');
   });
 
   it('tell the node of a client id, and of no other text', () => {

@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
@@ -9,6 +10,8 @@ import { anchorsOf, flawsOf, linksOf, snippetsOf } from './markdown.js';
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const textOf = (path: string): string => readFileSync(join(root, path), 'utf8');
 const pages = ['README.md', 'SECURITY.md', ...listPages()];
+// A link to a file that git doesn't know is dead for everybody else, and on npm, which shows the README.
+const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).split('\n');
 
 function listPages(): string[] {
   return readdirSync(join(root, 'docs'))
@@ -40,18 +43,22 @@ describe('the documentation', () => {
     const { scripts } = JSON.parse(textOf('package.json')) as { scripts: object };
     const known = [...Object.keys(scripts), 'install', 'packages', 'create'];
     for (const page of pages)
-      for (const [, script] of textOf(page).matchAll(/`npm run ([a-z][a-z:-]*)/g))
-        expect([...known]).toContain(script);
+      for (const [, script] of textOf(page).matchAll(/`npm run ([a-z][a-z:-]*)/g)) expect([...known]).toContain(script);
   });
 
   it('has every page in the sidebar of the site, and no other', () => {
     const named = [...textOf('docs/.vitepress/config.ts').matchAll(/page\('([^']+)'/g)].map(([, name]) => name);
     const there = listPages().map((path) => path.slice('docs/'.length, -'.md'.length));
-    expect(named.toSorted()).toEqual(there.filter((name) => name !== 'index').toSorted());
+    expect(new Set(named)).toEqual(new Set(there.filter((name) => name !== 'index')));
   });
 });
 
 describe('the README', () => {
+  it('names the repository that its links lead into on npm', () => {
+    const { repository } = JSON.parse(textOf('package.json')) as { repository: { url: string } };
+    expect(repository.url).toMatch(/^git\+https:\/\/.+\.git$/);
+  });
+
   it('has at most 8 KB', () => {
     expect(Buffer.byteLength(textOf('README.md'))).toBeLessThanOrEqual(8_192);
   });
@@ -88,6 +95,6 @@ describe('the protocol page', () => {
 function leadsSomewhere(page: string, link: string): boolean {
   const [path = '', anchor] = link.split('#');
   const target = path === '' ? page : relative(root, join(root, dirname(page), path));
-  if (!existsSync(join(root, target))) return false;
+  if (!tracked.some((file) => file === target || file.startsWith(`${target}/`))) return false;
   return anchor === undefined || anchorsOf(textOf(target)).includes(anchor);
 }

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { ChildApp } from '../support/child.js';
 import type { Peer } from '../support/peer.js';
-import { frameBytes, RawPeer, textBytes } from '../support/raw-peer.js';
+import { compressedBytes, compressedPayload, frameBytes, RawPeer, textBytes } from '../support/raw-peer.js';
 
 const FRAMES = 100_000;
 const FRAMES_PER_CONNECTION = 50;
@@ -95,6 +95,24 @@ const legal = fc.oneof(
   },
 );
 
+/** For a peer that offered compression. */
+const packed = fc.oneof(
+  { weight: 8, arbitrary: legal },
+  { weight: 4, arbitrary: text.map(compressedBytes) },
+  // Compressed and in two pieces, with a pong between them.
+  {
+    weight: 1,
+    arbitrary: text.map((value) => {
+      const whole = compressedPayload(value);
+      return Buffer.concat([
+        frameBytes({ payload: whole.subarray(0, 5), isFinal: false, reserved: 4 }),
+        frameBytes({ opcode: 10 }),
+        frameBytes({ payload: whole.subarray(5), opcode: 0 }),
+      ]);
+    }),
+  },
+);
+
 /** Breaks the framing, most of the time: the last that its connection says. */
 const broken = fc.oneof(
   fc
@@ -111,13 +129,14 @@ const broken = fc.oneof(
   fc.uint8Array({ minLength: 1, maxLength: 64 }).map((bytes) => Buffer.from(bytes)),
 );
 
-const connection = fc.record({
-  frames: fc.array(legal, { minLength: FRAMES_PER_CONNECTION, maxLength: FRAMES_PER_CONNECTION, size: 'max' }),
-  end: fc.option(broken, { nil: undefined, freq: 2 }),
-  inOne: fc.boolean(),
-});
+const connectionOf = (frame: fc.Arbitrary<Buffer>) =>
+  fc.record({
+    frames: fc.array(frame, { minLength: FRAMES_PER_CONNECTION, maxLength: FRAMES_PER_CONNECTION, size: 'max' }),
+    end: fc.option(broken, { nil: undefined, freq: 2 }),
+    inOne: fc.boolean(),
+  });
 
-const several = fc.array(connection, { minLength: CONNECTIONS_AT_ONCE, maxLength: CONNECTIONS_AT_ONCE });
+type Attack = ReturnType<typeof connectionOf> extends fc.Arbitrary<infer T> ? T : never;
 
 /** The code of a short masked close frame. */
 function closeCodeOf(frame: Buffer | undefined): number | undefined {
@@ -136,11 +155,8 @@ function closeCodeOf(frame: Buffer | undefined): number | undefined {
 }
 
 /** Sends the frames, and hears the server out. */
-async function attack(
-  app: ChildApp,
-  { frames, end, inOne }: typeof connection extends fc.Arbitrary<infer T> ? T : never,
-) {
-  const peer = await RawPeer.open(app.port);
+async function attack(app: ChildApp, { frames, end, inOne }: Attack, isCompressed: boolean) {
+  const peer = await RawPeer.open(app.port, { isCompressed });
   const all = [...frames, textBytes({ type: 'test', action: 'echo', id: 'the last', data: null })];
   for (const bytes of inOne ? [Buffer.concat(all)] : all) peer.write(bytes);
   await Promise.race([peer.until(() => peer.bytes.includes('"id":"the last"')), peer.closed]);
@@ -159,13 +175,15 @@ async function attack(
   return { isHeardOut: peer.bytes.includes('"id":"the last"'), errors: errors.length };
 }
 
-async function attackWith(app: ChildApp, bystander: Peer, frameCount: number) {
+async function attackWith(app: ChildApp, bystander: Peer, frameCount: number, isCompressed = false) {
   const numRuns = Math.ceil(frameCount / FRAMES_PER_CONNECTION / CONNECTIONS_AT_ONCE);
   const heaps: number[] = [];
   let [runs, heardOut, errors] = [0, 0, 0];
+  const connection = connectionOf(isCompressed ? packed : legal);
+  const several = fc.array(connection, { minLength: CONNECTIONS_AT_ONCE, maxLength: CONNECTIONS_AT_ONCE });
   const property = fc.asyncProperty(several, async (given) => {
     bystander.send('test', 'echo', runs);
-    for (const seen of await Promise.all(given.map((one) => attack(app, one)))) {
+    for (const seen of await Promise.all(given.map((one) => attack(app, one, isCompressed)))) {
       heardOut += Number(seen.isHeardOut);
       errors += seen.errors;
     }
@@ -201,6 +219,17 @@ describe('R1: whatever bytes come', () => {
     expect((await app.stats()).rooms).toBe(1);
     expect(app.exit).toBeUndefined();
   }, 120_000);
+
+  it('the same holds for connections that are compressed', async () => {
+    app = await ChildApp.start('generated-compressed');
+    const bystander = await app.connect();
+    const { runs, heardOut } = await attackWith(app, bystander, FRAMES / 10, true);
+    await bystander.settle();
+    const echoes = bystander.received.filter(({ action }) => action === 'echo').map(({ response }) => response);
+    expect(echoes).toEqual(Array.from({ length: runs }, (_, index) => index));
+    expect(heardOut).toBeGreaterThan(runs * CONNECTIONS_AT_ONCE * 0.99);
+    expect(app.exit).toBeUndefined();
+  }, 60_000);
 
   it('an application that keeps what it is sent is found out by the same measure', async () => {
     app = await ChildApp.start('leaky');

@@ -4,12 +4,12 @@ import { WebSocket } from 'ws';
 import { ChildApp } from '../support/child.js';
 import type { Stats } from '../support/child-main.js';
 
-describe('R1: a stream whose teardown throws', () => {
+describe.each(['plain', 'compressed'] as const)('R1: a stream whose teardown throws (%s)', (scenario) => {
   let app: ChildApp;
   afterEach(() => app.stop());
 
   it.each(['cancels it', 'leaves', 'is kicked by its own bad frames'])('survives a peer that %s', async (how) => {
-    app = await ChildApp.start();
+    app = await ChildApp.start(scenario);
     const [peer, bystander] = [await app.connect(), await app.connect()];
     peer.send('test', 'brittle-stream', undefined, 's');
     await peer.take(({ id, more }) => id === 's' && more === true);

@@ -147,8 +147,10 @@ describe('R1: odd upgrade requests', () => {
   const entries = (count: number) => Array.from({ length: count }, (_, index) => `p${index}`).join(',');
 
   const REFUSED: [what: string, statuses: number[], request: () => string][] = [
-    ['an absolute URL', [404], () => good().replace('GET /ws', `GET http://127.0.0.1:${app.port}/ws`)],
-    ['an absolute URL of another host', [404], () => good().replace('GET /ws', 'GET http://elsewhere.example/ws')],
+    ['an absolute URL of another path', [404], () => good().replace('GET /ws', 'GET http://127.0.0.1/other')],
+    ['an absolute URL of a user', [400], () => good().replace('GET /ws', 'GET http://user:evil=1@127.0.0.1/ws')],
+    ['an absolute URL of no host', [400, 404], () => good().replace('GET /ws', 'GET http:///ws')],
+    ['an absolute URL of no port', [400], () => good().replace('GET /ws', 'GET http://127.0.0.1:evil/ws')],
     ['a path that is only decoded ours', [404], () => good().replace('GET /ws', 'GET /%77s')],
     ['a path with dots', [404], () => good().replace('GET /ws', 'GET /x/../ws')],
     ['a POST', [405], () => good().replace('GET', 'POST')],
@@ -185,6 +187,22 @@ describe('R1: odd upgrade requests', () => {
     expect(peer.answer?.headers.toLowerCase()).not.toContain('set-cookie');
     expect(peer.bytes.toString()).not.toContain('evil');
     await peer.closed;
+    await expectPeace(app, bystander);
+  });
+
+  it.each(['http', 'ws', 'WSS'])('an absolute %s URL is served as RFC 9112 section 3.2.2 says', async (scheme) => {
+    const peer = await RawPeer.connect(app.port);
+    const headers = { Host: 'elsewhere.example', Origin: 'https://chat.example.com' };
+    const request = handshakeBytes(app.port, { headers }).toString('latin1');
+    peer.write(request.replace('GET /ws', `GET ${scheme}://chat.example.com/ws?room=1`));
+    await peer.until(() => peer.answer !== undefined);
+    expect(peer.answer?.status).toBe(101); // its authority is the host, not what Host says
+    peer.reset();
+    const page = await RawPeer.connect(app.port);
+    page.write(request.replace('GET /ws', `GET ${scheme}://elsewhere.example/ws`));
+    await page.until(() => page.answer !== undefined);
+    expect(page.answer?.status).toBe(403);
+    page.reset();
     await expectPeace(app, bystander);
   });
 

@@ -6,6 +6,8 @@ import type { Peer } from '../support/peer.js';
 import { frameBytes, RawPeer } from '../support/raw-peer.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
 
+const MEBIBYTE = 1_048_576;
+
 let running: RunningApp;
 let bystander: Peer;
 afterEach(async () => {
@@ -19,6 +21,11 @@ class Echo {
   @WsRoute('back')
   back(_ws: unknown, _clientId: string, data: unknown): unknown {
     return data;
+  }
+
+  @WsRoute('size')
+  size(_ws: unknown, _clientId: string, { length }: string): number {
+    return length;
   }
 }
 
@@ -52,7 +59,20 @@ describe('fragments of a message', () => {
     await peer.until(() => peer.messages.some(({ id }) => id === 1));
     peer.write(fragments(limit + 1));
     await peer.until(() => peer.closeCode !== undefined);
-    expect(peer.closeCode).toBe(1008);
+    expect([peer.closeCode, peer.closeReason]).toEqual([1008, expect.stringContaining('too many fragments')]);
+    peer.reset();
+  });
+
+  it('are as many as a larger maxPayload needs', async () => {
+    await start({ messages: { maxPayload: MEBIBYTE } });
+    const peer = await RawPeer.open(running.port);
+    const text = JSON.stringify({ type: 'echo', action: 'size', data: 'x'.repeat(MEBIBYTE - 100), id: 1 });
+    for (let at = 0; at < text.length; at += 4_096) {
+      const isFinal = at + 4_096 >= text.length;
+      peer.write(frameBytes({ opcode: at === 0 ? 1 : 0, isFinal, payload: text.slice(at, at + 4_096) }));
+    }
+    await peer.until(() => peer.messages.length === 2);
+    expect(peer.messages[1]).toMatchObject({ id: 1, response: MEBIBYTE - 100 });
     peer.reset();
   });
 });
@@ -68,7 +88,49 @@ describe('pieces of a frame', () => {
       await new Promise((resolve) => setTimeout(resolve, 2)); // one by one, or they arrive as one
     }
     await peer.until(() => peer.closeCode !== undefined);
-    expect(peer.closeCode).toBe(1008);
+    expect([peer.closeCode, peer.closeReason]).toEqual([1008, expect.stringContaining('too many fragments')]);
+    peer.reset();
+  });
+});
+
+describe('the reason of a close', () => {
+  it.each<[what: string, bytes: Buffer, code: number, reason: string]>([
+    ['a frame against the rules', frameBytes({ reserved: 7, payload: '{}' }), 1002, 'protocol error'],
+    ['text that is no UTF-8', frameBytes({ payload: Buffer.from([0xff, 0xfe]) }), 1007, 'not UTF-8'],
+    ['a message that is too big', frameBytes({ payload: 'x'.repeat(70_000) }), 1009, 'message too big'],
+  ])('is said after %s', async (_, bytes, code, reason) => {
+    await start();
+    const peer = await RawPeer.open(running.port);
+    peer.write(bytes);
+    await peer.until(() => peer.closeCode !== undefined);
+    expect([peer.closeCode, peer.closeReason]).toEqual([code, reason]);
+    peer.reset();
+  });
+
+  it("is the application's own, or the usual one of its code", async () => {
+    await start();
+    const closes: [code: number | undefined, reason: string | undefined, expected: object][] = [
+      [4010, 'three strikes', { code: 4010, reason: 'three strikes' }],
+      [4010, undefined, { code: 4010, reason: 'kicked' }],
+      [4300, '', { code: 4300, reason: 'closed by the server' }],
+      [undefined, undefined, { code: 1005, reason: '' }],
+    ];
+    for (const [code, reason, expected] of closes) {
+      const peer = await running.connect();
+      running.clients.getClient(peer)?.ws?.close(code, reason);
+      expect(await peer.closed).toEqual(expected);
+    }
+    const peer = await running.connect();
+    running.clients.disconnectClient({ clientId: peer.clientId, code: 4003 });
+    expect(await peer.closed).toEqual({ code: 4003, reason: 'forbidden' });
+  });
+
+  it('of the peer comes back as it was', async () => {
+    await start();
+    const peer = await RawPeer.open(running.port);
+    peer.write(frameBytes({ opcode: 8, payload: Buffer.from([0x03, 0xe8]) }));
+    await peer.until(() => peer.closeCode !== undefined);
+    expect([peer.closeCode, peer.closeReason]).toEqual([1000, '']);
     peer.reset();
   });
 });

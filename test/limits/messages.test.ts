@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
 import { concat, NEVER, type Observable, of } from 'rxjs';
-import { type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
+import { type ConnectedClient, type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Frame, Peer } from '../support/peer.js';
 
@@ -142,19 +142,39 @@ describe('messages over the rate', () => {
     expect((await bystander.request('work', 'do')).response).toBe('done');
   });
 
-  it('that are answers or cancels are taken, and told of without an id: somebody waits for them', async () => {
+  it('that are cancels are taken, and told of without an id: somebody waits for them', async () => {
     await start({ messages: { perSecond: 0.1, burst: 1 } });
     const peer = await running.connect();
     peer.send('work', 'count', null, 7);
     await peer.take((frame) => frame.id === 7 && frame.response === 1);
-    const asked = running.clients.getClient(peer)?.request('quiz', 'question');
-    const { id } = await peer.next('quiz', 'question');
-    peer.sendRaw(JSON.stringify({ type: 'quiz', action: 'question', id, response: 'yes' }));
-    expect(await asked).toBe('yes');
     peer.send('system', 'cancel', undefined, 7);
     expect((await peer.take((frame) => frame.id === 7 && frame.response === undefined)).done).toBe(true);
-    for (let n = 0; n < 2; n++) expect(await peer.error()).toMatchObject({ data: { code: 'RATE_LIMITED' } });
+    expect(await peer.error()).toMatchObject({ data: { code: 'RATE_LIMITED' } });
     expect(peer.received.filter(isRefusal)).toEqual([]);
+  });
+
+  it('are not counted where they answer what the server asked, however much that is', async () => {
+    await start({ messages: { perSecond: 0.1, burst: 2, strikes: 1 } });
+    const peer = await running.connect();
+    const client = running.clients.getClient(peer) as ConnectedClient;
+    const asked = Array.from({ length: 50 }, (_, n) => client.request('quiz', 'question', n));
+    for (let n = 0; n < 50; n++) {
+      const { id, data } = await peer.next('quiz', 'question');
+      peer.sendRaw(JSON.stringify({ type: 'quiz', action: 'question', id, response: data * 2 }));
+    }
+    expect(await Promise.all(asked)).toEqual(Array.from({ length: 50 }, (_, n) => n * 2));
+    expect((await peer.request('work', 'do')).response).toBe('done');
+    expect(peer.received).toEqual([]);
+  });
+
+  it('do not end a request of the peer when they are late answers under the same id', async () => {
+    await start({ messages: { perSecond: 0.1, burst: 1, strikes: 100 } });
+    const peer = await running.connect();
+    peer.send('work', 'count', null, 1);
+    await peer.take((frame) => frame.id === 1 && frame.response === 1);
+    for (const answer of ['"response":1', '"done":true', `"response":${'['.repeat(50)}${']'.repeat(50)}`])
+      peer.sendRaw(`{"type":"quiz","action":"question","id":1,${answer}}`);
+    for (let n = 0; n < 3; n++) expect((await peer.error()).id).toBeUndefined();
   });
 
   it('are not counted for who says nothing', async () => {

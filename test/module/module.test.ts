@@ -1,3 +1,4 @@
+import { Agent } from 'node:http';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Controller, Inject, Injectable, Module, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -140,13 +141,6 @@ describe('PxlWebSocketModule', () => {
     }
   });
 
-  it('says what to do when there is no HTTP server', async () => {
-    @Module({ imports: [PxlWebSocketModule.forRoot()] })
-    class AppModule {}
-    const app = NestFactory.createApplicationContext(AppModule, { logger: false, abortOnError: false });
-    await expect(app).rejects.toThrow('There is no HTTP server to listen on. Call start({ fastifyServer })');
-  });
-
   it('fails at start-up when two handlers claim one route, naming both places', async () => {
     @WsGateway('chat')
     class First {
@@ -286,11 +280,25 @@ describe('outbound clients of a Nest application', () => {
         return 'from the main client';
       }
     }
+    const agent = new Agent();
+    const requests: unknown[] = [];
+    const addRequest = Reflect.get(agent, 'addRequest') as (...given: unknown[]) => void;
+    Object.assign(agent, {
+      addRequest(...given: unknown[]) {
+        requests.push(given);
+        addRequest.apply(agent, given);
+      },
+    });
     let connected!: () => void;
     const isConnected = new Promise<void>((resolve) => (connected = resolve));
     @Module({
       imports: [
-        PxlWebSocketModule.forRoot({ type: 'client', url: server.url, events: { onConnected: () => connected() } }),
+        PxlWebSocketModule.forRoot({
+          type: 'client',
+          url: server.url,
+          client: { agent, tls: { rejectUnauthorized: true } },
+          events: { onConnected: () => connected() },
+        }),
       ],
       providers: [Handlers],
     })
@@ -299,6 +307,7 @@ describe('outbound clients of a Nest application', () => {
     closing.push(() => app.close());
     await isConnected;
     expect(await app.get(WebSocketClient).request('chat', 'ask-me')).toBe('from the main client');
+    expect(requests).toHaveLength(1);
   });
 
   it('fails at start-up when a handler names a client that nobody makes', async () => {

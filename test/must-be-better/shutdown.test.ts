@@ -69,11 +69,16 @@ describe('L4: the end', () => {
     expect(await exitWithin(GRACE_MS)).toMatchObject({ code: 0 });
   });
 
+  const expectShuttingDown = ({ answer }: RawPeer): void => {
+    expect(answer).toMatchObject({ status: 503, headers: expect.stringMatching(/^Retry-After: 1$/m) });
+    expect(JSON.parse(answer?.body ?? '').code).toBe('SHUTTING_DOWN');
+  };
+
   it('a handshake under way is answered 503', async () => {
     await gather('slow-auth');
     const waiting = raws[1] as RawPeer;
     await Promise.all([app.ask('close'), waiting.closed]);
-    expect(waiting.answer).toMatchObject({ status: 503, headers: expect.stringContaining('Retry-After') });
+    expectShuttingDown(waiting);
   });
 
   it.each([
@@ -97,7 +102,7 @@ describe('L4: the end', () => {
     const closing = app.ask('close');
     await peer.closed;
     const late = await RawPeer.handshake(app.port);
-    expect(late.answer).toMatchObject({ status: 503, headers: expect.stringContaining('Retry-After') });
+    expectShuttingDown(late);
     await Promise.all([late.closed, closing]);
   });
 

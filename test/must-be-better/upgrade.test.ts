@@ -55,7 +55,7 @@ describe('R9: the upgrade', () => {
       '/',
       '*',
     ];
-    for (const path of [...others, 'http://127.0.0.1/ws', '/ws%00', `/ws${'x'.repeat(4_000)}`]) {
+    for (const path of [...others, 'http://127.0.0.1/other', '/ws%00', `/ws${'x'.repeat(4_000)}`]) {
       expect([path, await statusOf({ path })]).toEqual([path, 404]);
     }
   });

@@ -9,7 +9,7 @@ try {
   const [{ filename }] = JSON.parse(run(`npm pack --json --ignore-scripts --pack-destination "${folder}"`, 'pipe'));
   const tarball = join(folder, filename);
   run(`publint run --strict "${tarball}"`);
-  run(`attw --profile esm-only --format ascii "${tarball}"`);
+  run(`attw --format ascii "${tarball}"`);
 } catch (error) {
   // The tool has said what is wrong; a stack trace of this script would bury it.
   process.exitCode = error.status ?? 1;

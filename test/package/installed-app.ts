@@ -13,7 +13,14 @@ const EXIT_MS = 10_000;
 
 const INSTALL_OPTIONS =
   '--prefer-offline --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error'.split(' ');
-const OTHER_DEPENDENCIES = ['@types/node@20', 'class-transformer', 'class-validator', 'reflect-metadata', 'rxjs', 'ws'];
+const NEST = ['common', 'core', 'platform-express', 'platform-fastify', 'platform-ws', 'websockets'];
+const OTHER_DEPENDENCIES = [
+  '@types/node@20',
+  '@types/ws',
+  'class-transformer',
+  'class-validator',
+  'reflect-metadata',
+].concat(['rxjs', 'ws']);
 
 /** An application's own: strict, and with other packages' declarations checked. */
 const COMPILER_OPTIONS = {
@@ -74,17 +81,15 @@ export class InstalledApp {
   private constructor(readonly folder: string) {}
 
   static async install(tarball: string, nestMajor: number): Promise<InstalledApp> {
-    const folder = await newFolder();
-    const app = new InstalledApp(folder);
-    await writeJson(join(folder, 'package.json'), { private: true, dependencies: {} });
-    const nest = ['common', 'core', 'platform-express', 'platform-fastify', 'platform-ws', 'websockets'];
-    await app.#run('npm', [
-      'install',
-      ...INSTALL_OPTIONS,
-      tarball,
-      ...nest.map((name) => `@nestjs/${name}@^${nestMajor}.0.0`),
-      ...OTHER_DEPENDENCIES,
-    ]);
+    const nest = NEST.map((name) => `@nestjs/${name}@^${nestMajor}.0.0`);
+    return InstalledApp.installOnly([tarball, ...nest, ...OTHER_DEPENDENCIES]);
+  }
+
+  /** A folder with these packages, and what they bring by themselves. */
+  static async installOnly(packages: string[]): Promise<InstalledApp> {
+    const app = new InstalledApp(await newFolder());
+    await writeJson(join(app.folder, 'package.json'), { private: true, dependencies: {} });
+    await app.#run('npm', ['install', ...INSTALL_OPTIONS, ...packages]);
     return app;
   }
 
@@ -110,6 +115,17 @@ export class InstalledApp {
   /** Runs a line of JavaScript in the folder and returns what it prints. */
   async evaluate(script: string): Promise<string> {
     return (await this.#run(process.execPath, ['--eval', script])).stdout.trim();
+  }
+
+  /** Runs a program of an installed package and returns its exit code and all that it prints. */
+  async execute(file: string, ...args: string[]): Promise<{ exitCode: number; output: string }> {
+    try {
+      const { stdout, stderr } = await this.#run(process.execPath, [join('node_modules', file), ...args]);
+      return { exitCode: 0, output: stdout + stderr };
+    } catch (error) {
+      const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+      return { exitCode: code, output: stdout + stderr };
+    }
   }
 
   async start(format: Format, file: 'example.js' | 'main.js'): Promise<RunningProcess> {
@@ -142,7 +158,7 @@ export class InstalledApp {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  #run(command: string, args: string[]): Promise<{ stdout: string }> {
+  #run(command: string, args: string[]): Promise<{ stdout: string; stderr: string }> {
     return run(command, args, { cwd: this.folder, env: environment, maxBuffer: 2 ** 24 });
   }
 }

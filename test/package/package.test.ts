@@ -29,12 +29,57 @@ describe('the package', () => {
     const built = await readdir(join(unpacked, 'dist'), { recursive: true, withFileTypes: true });
     const files = built.filter((entry) => entry.isFile()).map(({ name }) => name);
     expect(files).toContain('index.js');
-    expect(files.filter((name) => !/\.(js|d\.ts)$/.test(name) || name.includes('.test.'))).toEqual([]);
+    const others = files.filter((name) => !/\.(js|d\.ts)$/.test(name) || name.includes('.test.'));
+    expect(others.toSorted()).toEqual(['package.json', 'ws.LICENSE']);
     expect(await readFile(join(unpacked, 'dist/index.js'), 'utf8')).not.toContain('sourceMappingURL');
   });
 
-  it('has a browser entry that reaches for no package and no module of Node', async () => {
-    expect(await bareImports(join(unpacked, 'dist/client/browser.js'))).toEqual([]);
+  it.each(['dist/client/browser.js', 'dist/cjs/client/browser.js'])(
+    'has a browser entry that reaches for no package and no module of Node: %s',
+    async (file) => {
+      expect(await bareImports(join(unpacked, file))).toEqual([]);
+    },
+  );
+
+  it('requires nothing in its CommonJS build that is an ES module only', async () => {
+    const imports = await bareImports(join(unpacked, 'dist/cjs/index.js'));
+    expect(imports.map((line) => line.slice(line.indexOf(': ') + 2))).toContain('limiter');
+    expect(imports.filter((line) => line.endsWith(': jose'))).toEqual([]);
+  });
+
+  describe('installed for its client alone', () => {
+    let frontEnd: InstalledApp;
+
+    beforeAll(async () => {
+      frontEnd = await InstalledApp.installOnly([tarball]);
+    }, INSTALL_MS);
+
+    afterAll(() => frontEnd?.remove());
+
+    it('brings neither Nest nor types of Node', async () => {
+      const packages = await readdir(join(frontEnd.folder, 'node_modules'));
+      expect(packages.filter((name) => !name.startsWith('.')).toSorted()).toEqual([
+        '@fastify',
+        '@scpxl',
+        'cookie',
+        'ipaddr.js',
+        'jose',
+        'limiter',
+        'ws',
+      ]);
+    });
+
+    it('has a client that works so', async () => {
+      const script = `const { WebSocketClient } = require('@scpxl/nestjs-websocket/client');
+        import('@scpxl/nestjs-websocket/client').then((it) => console.log(it.WebSocketClient === WebSocketClient));`;
+      expect(await frontEnd.evaluate(script)).toBe('true');
+    });
+
+    it('names the package that an application lacks', async () => {
+      await expect(frontEnd.evaluate("require('@scpxl/nestjs-websocket')")).rejects.toThrow(
+        /Cannot find package '@nestjs\/[a-z-]+' imported from .*@scpxl\/nestjs-websocket/,
+      );
+    });
   });
 
   describe.each([12, 11])('installed beside Nest %i', (major) => {
@@ -172,9 +217,8 @@ async function bareImports(path: string, seen = new Set<string>()): Promise<stri
   if (seen.has(path)) return [];
   seen.add(path);
   const source = await readFile(path, 'utf8');
-  const targets = [...source.matchAll(/^(?:import|export) .*?from '([^']+)'|^import '([^']+)'/gm)].map(
-    (match) => match[1] ?? match[2] ?? '',
-  );
+  const statements = source.matchAll(/^(?:import|export) .*?from '([^']+)'|^import '([^']+)'|\brequire\("([^"]+)"\)/gm);
+  const targets = [...statements].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
   const found = targets.map(async (target) =>
     target.startsWith('.') ? bareImports(join(dirname(path), target), seen) : [`${path}: ${target}`],
   );

@@ -76,7 +76,14 @@ describe('frames', () => {
   });
 
   it('keep the id of a bad frame that has a good one', () => {
-    expect(decodeFrame('{"type":"","action":"b","id":7}')).toMatchObject({ kind: 'bad', id: 7 });
+    expect(decodeFrame('{"type":"","action":"b","id":7}')).toMatchObject({ kind: 'bad', id: 7, isAnswer: false });
+    for (const frame of [
+      '{"type":"","action":"b","id":7,"response":1}',
+      '{"type":"a","action":"b","id":7,"done":true,"x":{"__proto__":1}}',
+      '{"type":"error","action":"message","id":7,"data":{"__proto__":1}}',
+    ]) {
+      expect(decodeFrame(frame)).toMatchObject({ kind: 'bad', id: 7, isAnswer: true });
+    }
   });
 
   it('read an error frame of any shape', () => {
@@ -98,8 +105,35 @@ describe('names', () => {
   it('are strings of the allowed characters', () => {
     expect(['a', 'A-z_0.9', 'x'.repeat(64)].every(isRouteName)).toBe(true);
     expect(['', 'a:b', 'ä', 'x'.repeat(65), ['a'], 1, null].some(isRouteName)).toBe(false);
-    expect(['a', 'user:1', 'a/b@c.d', 'x'.repeat(128)].every(isRoomName)).toBe(true);
-    expect(['', 'a b', 'ä', 'x'.repeat(129), {}, 'a\n'].some(isRoomName)).toBe(false);
+    const rooms = [
+      'a',
+      'user:1',
+      'a/b@c.d',
+      'alice+work@example.org',
+      'Café',
+      'Cafe\u0301',
+      'a b',
+      '部屋',
+      'می\u200Cخواهم',
+    ];
+    const odd = ['👩\u200D💻', '*?[a-z]\\', '"', '__proto__', 'x'.repeat(128), '💻'.repeat(128)];
+    expect([...rooms, ...odd].filter((name) => !isRoomName(name))).toEqual([]);
+    const ends = [' a', 'a ', '\u00A0a', 'a\u3000', ' '];
+    const invisible = [
+      'a\n',
+      'a\tb',
+      '\0',
+      'a\u007F',
+      'a\u0085',
+      'a\u200Bb',
+      '\u202Ea',
+      '\uFEFFa',
+      'a\u2028b',
+      'a\u00AD',
+    ];
+    const broken = ['\uD800', 'a\uDC00b', '\uFFFF', '\u{1FFFE}'];
+    const others = ['', '{a}', 'a}', 'x'.repeat(129), '💻'.repeat(129), 'x'.repeat(1_000_000), {}, null, ['a'], 1];
+    expect([...ends, ...invisible, ...broken, ...others].filter(isRoomName)).toEqual([]);
     expect([0, -5, 'a', 'x'.repeat(64)].every(isRequestId)).toBe(true);
     expect(['', 1.5, 2 ** 53, NaN, 'x'.repeat(65), null, {}].some(isRequestId)).toBe(false);
   });
@@ -108,7 +142,8 @@ describe('names', () => {
 describe('close codes', () => {
   it('say what to do', () => {
     const codes = [CloseCode.Kicked, CloseCode.SlowConsumer, CloseCode.TokenExpired, CloseCode.Restarting, 1006, 1013];
-    expect(codes.map(adviceOf)).toEqual(['stop', 'back-off', 'reconnect-now', 'reconnect', 'reconnect', 'back-off']);
+    const advice = ['stop', 'back-off', 'reconnect-now', 'reconnect-now', 'reconnect', 'back-off', 'reconnect'];
+    expect([...codes, CloseCode.TooBig].map(adviceOf)).toEqual(advice);
   });
 
   it('can be sent unless the RFC keeps them', () => {

@@ -1,15 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
-import { findChromium, launchChromium } from '../support/chromium.js';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { type Frame, Peer } from '../support/peer.js';
+import { describeInChromium } from './chromium-windows.js';
+import { pageSentences } from './page-sentences.js';
 import { type RunningSample, startSample } from './start-sample.js';
-
-const hasChromium = findChromium() !== undefined;
-const suite = hasChromium ? describe : describe.skip;
-const why = hasChromium ? '' : ' (skipped: none found; install it or set CHROMIUM_PATH)';
 
 const room = (page: Page, name: string | RegExp): Locator =>
   page.getByRole('navigation', { name: 'Your rooms' }).getByRole('button', { name });
@@ -41,50 +38,21 @@ async function sayAndStore(page: Page, text: string): Promise<void> {
 
 const focused = (page: Page): Promise<string> => page.evaluate(() => document.activeElement?.id ?? '');
 
-suite(`the page of the chat sample in Chromium${why}`, () => {
-  jest.setTimeout(60_000);
+describeInChromium('the page of the chat sample', {}, (windows) => {
   let folder: string;
   let sample: RunningSample;
-  let browser: Browser;
-  let isServerAway = false;
-  const contexts: BrowserContext[] = [];
-  const problems: string[] = [];
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'pxl-chat-page-'));
     sample = await startSample('01-chat', { CHAT_DB: join(folder, 'chat.db') });
-    browser = await launchChromium();
   });
   afterAll(async () => {
-    await browser?.close();
     await sample?.stop();
     await rm(folder, { recursive: true, force: true });
   });
-  afterEach(async () => {
-    await Promise.all(contexts.splice(0).map((context) => context.close()));
-    expect(problems.splice(0)).toEqual([]);
-  });
 
-  async function newContext(options: BrowserContextOptions = {}): Promise<BrowserContext> {
-    const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
-    context.setDefaultTimeout(20_000);
-    contexts.push(context);
-    return context;
-  }
-
-  /** A window that nobody has entered yet. A broken policy (CSP) shows up as an error on the console. */
-  async function open(context: BrowserContext): Promise<Page> {
-    const page = await context.newPage();
-    page.on('pageerror', (error) => problems.push(error.message));
-    page.on('console', (message) => {
-      if (message.type() === 'error' && !isServerAway) problems.push(message.text());
-    });
-    await page.goto(sample.url);
-    return page;
-  }
-
-  async function enter(context: BrowserContext, name: string): Promise<Page> {
-    const page = await open(context);
+  async function enter(name: string, context?: BrowserContext): Promise<Page> {
+    const page = await windows.open(sample.url, context);
     await page.getByRole('textbox', { name: 'Your name' }).fill(name);
     await page.getByRole('button', { name: 'Enter the chat' }).click();
     await page.locator('#status').getByText('Connected').waitFor({ state: 'attached' });
@@ -92,9 +60,9 @@ suite(`the page of the chat sample in Chromium${why}`, () => {
   }
 
   it('lets two windows of one browser chat as two people', async () => {
-    const context = await newContext();
-    const ada = await enter(context, 'Ada Lovelace');
-    const bob = await enter(context, 'Bob');
+    const context = await windows.newContext();
+    const ada = await enter('Ada Lovelace', context);
+    const bob = await enter('Bob', context);
 
     await people(ada).filter({ hasText: 'Bob' }).waitFor();
     await people(bob).filter({ hasText: 'Ada Lovelace' }).waitFor();
@@ -116,7 +84,7 @@ suite(`the page of the chat sample in Chromium${why}`, () => {
   });
 
   it('counts what is unread in rooms that are not in view', async () => {
-    const [ada, bob] = [await enter(await newContext(), 'Ada'), await enter(await newContext(), 'Bob')];
+    const [ada, bob] = [await enter('Ada'), await enter('Bob')];
     for (const page of [ada, bob]) await joinRoom(page, 'random');
     await room(ada, 'general').click();
     for (const text of ['One', 'Two']) await sayAndStore(bob, text);
@@ -131,7 +99,7 @@ suite(`the page of the chat sample in Chromium${why}`, () => {
   });
 
   it('opens a room by name, shows it to others, and leaves it', async () => {
-    const [ada, bob] = [await enter(await newContext(), 'Ada'), await enter(await newContext(), 'Bob')];
+    const [ada, bob] = [await enter('Ada'), await enter('Bob')];
     await ada.getByRole('textbox', { name: 'Open or join a room' }).fill('Blümchen & Bäume');
     await ada.getByText('The room will be called “blumchen-baume”.').waitFor();
     await ada.getByRole('button', { name: 'Join', exact: true }).click();
@@ -147,7 +115,7 @@ suite(`the page of the chat sample in Chromium${why}`, () => {
   });
 
   it('shows why a message was refused and gives it back to be mended', async () => {
-    const ada = await enter(await newContext(), 'Ada');
+    const ada = await enter('Ada');
     await say(ada, 'x'.repeat(1_001));
     await ada.getByRole('alert').getByText('Not sent: A message has 1 to 1,000 characters.').waitFor();
     await ada.getByRole('button', { name: 'Edit' }).click();
@@ -156,8 +124,15 @@ suite(`the page of the chat sample in Chromium${why}`, () => {
     expect(await ada.locator('.bubble').getByText('xxx').count()).toBe(0);
   });
 
+  it('shows no message of the module to a person', async () => {
+    const page = await windows.open(sample.url);
+    const { said, own } = await pageSentences(page, '/js/sentences.js', 'sentenceOf');
+    for (const sentence of said) expect(sentence).toMatch(/^(?!.*RAW)[A-Z].+\.$/);
+    expect(own).toBe('A sentence of the sample.');
+  });
+
   it('knows after a reload who and where one was, and shows the last 50 messages', async () => {
-    const ada = await enter(await newContext(), 'Ada');
+    const ada = await enter('Ada');
     await joinRoom(ada, 'help');
     const bob = await Peer.open(`${sample.url.replace('http', 'ws')}/ws`);
     await bob.join('help', { username: 'Bob' });
@@ -181,12 +156,11 @@ suite(`the page of the chat sample in Chromium${why}`, () => {
   });
 
   it('comes back into its rooms when the server was killed and started again, and sends what waited', async () => {
-    const [ada, bob] = [await enter(await newContext(), 'Ada'), await enter(await newContext(), 'Bob')];
+    const [ada, bob] = [await enter('Ada'), await enter('Bob')];
     for (const page of [ada, bob]) await joinRoom(page, 'random');
     await sayAndStore(ada, 'Before');
     await bubble(bob, 'Before').waitFor();
 
-    isServerAway = true;
     sample.child.kill('SIGKILL');
     await sample.stop();
     for (const page of [ada, bob]) {
@@ -201,7 +175,6 @@ suite(`the page of the chat sample in Chromium${why}`, () => {
 
     sample = await startSample('01-chat', { CHAT_DB: join(folder, 'chat.db'), PORT: new URL(sample.url).port });
     await Promise.all([ada, bob].map((page) => page.getByRole('status').getByText('Connected again.').waitFor()));
-    isServerAway = false;
     await bubble(bob, 'Meanwhile').waitFor();
     await sayAndStore(bob, 'After');
     await bubble(ada, 'After').waitFor();
@@ -217,7 +190,7 @@ suite(`the page of the chat sample in Chromium${why}`, () => {
   });
 
   it('works with the keyboard alone', async () => {
-    const page = await open(await newContext());
+    const page = await windows.open(sample.url);
     await page.getByRole('dialog').waitFor();
     await page.keyboard.press('Escape');
     expect(await focused(page)).toBe('name');
@@ -255,8 +228,8 @@ suite(`the page of the chat sample in Chromium${why}`, () => {
   });
 
   it('fits a phone: rooms and people are drawers that give the focus back', async () => {
-    const context = await newContext({ viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true });
-    const page = await enter(context, 'Zoë');
+    const context = await windows.newContext({ viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true });
+    const page = await enter('Zoë', context);
     const isOverflowing = (): Promise<boolean> =>
       page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
     expect(await room(page, 'general').isVisible()).toBe(false);
@@ -281,7 +254,7 @@ suite(`the page of the chat sample in Chromium${why}`, () => {
   });
 
   it('is entered under another name later on', async () => {
-    const [ada, bob] = [await enter(await newContext(), 'Ada'), await enter(await newContext(), 'Bob')];
+    const [ada, bob] = [await enter('Ada'), await enter('Bob')];
     await ada.getByRole('button', { name: 'Change your name' }).click();
     await ada.getByRole('textbox', { name: 'Your name' }).fill('Countess');
     await ada.keyboard.press('Enter');

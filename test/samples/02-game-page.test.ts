@@ -1,11 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { findChromium, launchChromium } from '../support/chromium.js';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { describeInChromium } from './chromium-windows.js';
 import { startProxy } from './cuttable-proxy.js';
+import { pageSentences } from './page-sentences.js';
 import { type RunningSample, startSample } from './start-sample.js';
-
-const hasChromium = findChromium() !== undefined;
-if (!hasChromium) console.warn('No Chromium was found: the page of the game is not tested.');
 
 /** How a player drops a disc into a column, counted from 1. */
 type Hand = (page: Page, column: number) => Promise<void>;
@@ -34,40 +32,21 @@ async function play(moves: [Page, Hand, number][]): Promise<void> {
   }
 }
 
-(hasChromium ? describe : describe.skip)('the page of the game sample in Chromium', () => {
+describeInChromium('the page of the game sample', {}, (windows) => {
   let sample: RunningSample;
-  let browser: Browser;
-  const contexts: BrowserContext[] = [];
-  const problems: string[] = [];
 
   beforeAll(async () => {
     sample = await startSample('02-game');
-    browser = await launchChromium();
   });
-  afterAll(async () => {
-    await browser?.close();
-    await sample?.stop();
-  });
-  afterEach(async () => {
-    await Promise.all(contexts.splice(0).map((context) => context.close()));
-    expect(problems.splice(0)).toEqual([]);
-  });
+  afterAll(() => sample?.stop());
 
-  async function open(url: string, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
-    const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
-    contexts.push(context);
-    context.setDefaultTimeout(8_000);
-    const page = await context.newPage();
-    page.on('pageerror', (error) => problems.push(error.message));
-    page.on('console', (message) => {
-      if (message.type() === 'error') problems.push(message.text());
-    });
-    await page.goto(url);
-    return page;
-  }
+  const open = async (url: string, options?: BrowserContextOptions): Promise<Page> =>
+    windows.open(url, await windows.newContext(options));
 
   /** @param given.url where Ada finds the server, if not where Bob does */
-  async function beginGame(given: { url?: string; bob?: object } = {}): Promise<{ ada: Page; bob: Page }> {
+  async function beginGame(
+    given: { url?: string; bob?: BrowserContextOptions } = {},
+  ): Promise<{ ada: Page; bob: Page }> {
     const ada = await open(given.url ?? sample.url);
     await enter(ada, 'Ada', 'Start a game');
     await headline(ada, 'Waiting for an opponent');
@@ -140,6 +119,24 @@ async function play(moves: [Page, Hand, number][]): Promise<void> {
     const third = await open(ada.url());
     await enter(third, 'Eve', 'Join the game');
     await third.getByRole('alert').getByText('This game already has two players.').waitFor();
+    await third.getByRole('heading', { name: 'Play with a friend' }).waitFor();
+  });
+
+  it('invites nobody to a game that is gone', async () => {
+    const page = await open(`${sample.url}/?game=gone`);
+    await page.getByRole('heading', { name: 'You are invited to a game' }).waitFor();
+    await enter(page, 'Eve', 'Join the game');
+    await page.getByRole('alert').getByText('There is no such game any more.').waitFor();
+    await page.getByRole('heading', { name: 'Play with a friend' }).waitFor();
+    expect(await page.getByText('invited').count()).toBe(0);
+    await page.getByRole('button', { name: 'Start a game' }).click();
+    await headline(page, 'Waiting for an opponent');
+  });
+
+  it('shows no message of the module to a person', async () => {
+    const { said, own } = await pageSentences(await open(sample.url), '/words.js', 'describeError');
+    for (const sentence of said) expect(sentence).toMatch(/^(?!.*RAW)[A-Z].+\.$/);
+    expect(own).toBe('A sentence of the sample.');
   });
 
   it('shows a lost connection to both, and goes on when it is back', async () => {
@@ -148,6 +145,7 @@ async function play(moves: [Page, Hand, number][]): Promise<void> {
       const { ada, bob } = await beginGame({ url: proxy.url });
       proxy.cut();
       await ada.getByText('Reconnecting…').waitFor();
+      await headline(ada, 'The connection is lost. The game goes on when it is back.');
       await headline(bob, 'Ada is gone for a moment');
       await byMouse(ada, 4);
       await ada.getByRole('alert').getByText('The server is out of reach. Try again.').waitFor();
@@ -157,8 +155,6 @@ async function play(moves: [Page, Hand, number][]): Promise<void> {
       await ada.getByText('Connected', { exact: true }).waitFor();
       await byMouse(ada, 4);
       await headline(bob, 'Your turn');
-      // Chromium logs each refused attempt as an error of its own.
-      problems.splice(0, Infinity, ...problems.filter((problem) => !problem.startsWith('WebSocket connection to')));
     } finally {
       await proxy.close();
     }

@@ -1,13 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page } from 'playwright-core';
-import { findChromium, launchChromium } from '../support/chromium.js';
-import { hasRedis } from '../support/redis.js';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
+import { describeInChromium } from './chromium-windows.js';
+import { startProxy } from './cuttable-proxy.js';
 import { type RunningSample, startSample } from './start-sample.js';
-
-const hasChromium = findChromium() !== undefined;
-const isReady = hasChromium && hasRedis();
-const suite = isReady ? describe : describe.skip;
-const why = isReady ? '' : ` (skipped: there is no ${hasChromium ? 'redis-server' : 'Chromium'})`;
 
 const node = (page: Page, name: string): Locator => page.getByRole('article', { name: `Node ${name}` });
 const clients = (page: Page, name: string): Locator => node(page, name).getByRole('listitem');
@@ -16,38 +11,16 @@ const someone = (page: Page, name: string): Locator =>
 const press = (page: Page, name: string): Promise<void> => page.getByRole('button', { name, exact: true }).click();
 const happened = (page: Page, text: string): Locator => page.getByRole('log').getByText(text, { exact: true });
 
-suite(`the page of the cluster sample in Chromium${why}`, () => {
-  jest.setTimeout(60_000);
+describeInChromium('the page of the cluster sample', { needsRedis: true }, (windows) => {
   let sample: RunningSample;
-  let browser: Browser;
-  const contexts: BrowserContext[] = [];
-  const problems: string[] = [];
 
   beforeAll(async () => {
     sample = await startSample('04-cluster');
-    browser = await launchChromium();
   });
-  afterAll(async () => {
-    await browser?.close();
-    await sample?.stop();
-  });
-  afterEach(async () => {
-    await Promise.all(contexts.splice(0).map((context) => context.close()));
-    expect(problems.splice(0)).toEqual([]);
-  });
+  afterAll(() => sample?.stop());
 
-  /** A broken policy (CSP) shows up as an error on the console; a node that was ended does, too. */
-  async function open(options: BrowserContextOptions = {}): Promise<Page> {
-    const context = await browser.newContext({ reducedMotion: 'reduce', ...options });
-    context.setDefaultTimeout(15_000);
-    contexts.push(context);
-    const page = await context.newPage();
-    page.on('pageerror', (error) => problems.push(error.message));
-    page.on('console', (message) => {
-      const text = message.text();
-      if (message.type() === 'error' && !text.startsWith('WebSocket connection to')) problems.push(text);
-    });
-    await page.goto(sample.url);
+  async function open(options?: BrowserContextOptions, url = sample.url): Promise<Page> {
+    const page = await windows.open(url, await windows.newContext(options));
     await page.getByText('3 of 3 nodes run, 0 clients').waitFor();
     return page;
   }
@@ -77,7 +50,7 @@ suite(`the page of the cluster sample in Chromium${why}`, () => {
   it('shows whom a window of the chat is connected to, and its messages', async () => {
     const page = await open();
     await addGuests(page, ['Ada']);
-    const link = node(page, 'C').getByRole('link', { name: 'Open a chat on node C' });
+    const link = node(page, 'C').getByRole('link', { name: 'Chat here on node C' });
     const [chat] = await Promise.all([page.waitForEvent('popup'), link.click()]);
     await chat.getByRole('textbox', { name: 'Your name' }).fill('Zoë');
     await chat.getByRole('button', { name: 'Enter the chat' }).click();
@@ -129,6 +102,26 @@ suite(`the page of the cluster sample in Chromium${why}`, () => {
     await page.getByText('A room name has 1 to 32 characters of a–z, 0–9 and -.').waitFor();
     await press(page, 'Send');
     await page.getByText('A message has 1 to 1,000 characters.').waitFor();
+  });
+
+  it('calls no node running while it has no connection to its own server, and asks for nothing', async () => {
+    const network = await startProxy(sample.url);
+    try {
+      const page = await open({}, network.url);
+      await addGuests(page, ['Ada']);
+      network.cut();
+      for (const name of ['A', 'B', 'C']) await node(page, name).getByText('Not known', { exact: true }).waitFor();
+      expect(await page.getByText('Running', { exact: true }).count()).toBe(0);
+      expect(await page.getByRole('article').getByRole('button').count()).toBe(0);
+      expect(await page.getByRole('button', { name: 'Send' }).isDisabled()).toBe(true);
+
+      network.mend();
+      for (const name of ['A', 'B', 'C']) await node(page, name).getByText('Running', { exact: true }).waitFor();
+      await page.getByRole('button', { name: 'Remove Ada' }).click();
+      await page.getByText('3 of 3 nodes run, 0 clients').waitFor();
+    } finally {
+      await network.close();
+    }
   });
 
   it('works on a phone and with the keyboard', async () => {

@@ -10,13 +10,13 @@ export interface RunningSample {
   child: ChildProcess;
   /** Everything it has written so far. */
   output(): string;
-  /** Resolves once the output has a match. Fails when the process ends, or after fifteen seconds. */
+  /** Resolves once the output has a match. Fails when the process ends, or after half a minute. */
   printed(pattern: RegExp): Promise<RegExpMatchArray>;
   /** SIGTERM, as a supervisor stops it; SIGKILL after five seconds. Says how it ended. */
   stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null; isForced: boolean }>;
 }
 
-const START_MS = 15_000;
+const START_MS = 30_000;
 const STOP_MS = 5_000;
 
 /** Starts `dist-sample/<name>/main.js` on a free port of 127.0.0.1 and waits for the line that says it is ready. */

@@ -18,6 +18,10 @@ export class BusRecorder implements BusReceiver {
     this.events.push([channel, message]);
   }
 
+  plainEvent(channel: string, message: unknown): void {
+    this.events.push([channel, message]);
+  }
+
   order(fromNodeId: string, order: unknown): void {
     this.orders.push([fromNodeId, order]);
   }
@@ -44,7 +48,7 @@ export interface RecordedBus extends BusRecorder {
 export async function settle(buses: readonly RecordedBus[], event: string, isSharded: boolean): Promise<void> {
   const marks = buses.map(({ nodeId, bus }) => {
     const mark = { mark: `${nodeId} ${Math.random()}` };
-    bus.emit(event, mark);
+    void bus.emit(event, mark);
     return mark.mark;
   });
   const has = ({ events }: RecordedBus, mark: string): boolean =>

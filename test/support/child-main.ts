@@ -1,5 +1,9 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Catch, type INestApplication, UseFilters } from '@nestjs/common';
+import { Catch, type INestApplication, Logger, UseFilters } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
 import { WsException } from '@nestjs/websockets';
 import { concat, NEVER, Observable, of } from 'rxjs';
 import type { WebSocket } from 'ws';
@@ -24,6 +28,8 @@ export interface Stats {
   authenticating: number;
   held: number;
   heapUsed: number;
+  /** Bytes of buffers, which are not part of the heap. */
+  buffers: number;
   rss: number;
   produced: number;
   backpressure: ServerStatus['backpressure'];
@@ -48,12 +54,23 @@ class Unanswering {
   catch(): void {}
 }
 
+async function silentServer(): Promise<string> {
+  if (process.argv[2] !== 'slow-keys') return 'http://127.0.0.1';
+  const server = createServer(() => undefined).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`;
+}
+
 const scenarios = {
   plain: {},
   compressed: { messages: { perMessageDeflate: true } },
   'strict-limits': { messages: { maxPayload: 4_096, handlerTimeoutMs: 500 } },
+  'strict-limits-compressed': {
+    messages: { maxPayload: 4_096, handlerTimeoutMs: 500, perMessageDeflate: { threshold: 0 } },
+  },
   // Its connections aren't closed by their bad frames: all that is generated is looked at.
   generated: { messages: { maxBadFrames: 1_000_000, handlerTimeoutMs: 500 } },
+  'generated-compressed': { messages: { maxBadFrames: 1_000_000, handlerTimeoutMs: 500, perMessageDeflate: true } },
   leaky: { messages: { maxBadFrames: 1_000_000 }, events: { onMessage: (message) => void leaked.push(message) } },
   'short-headers-timeout': {},
   'fast-pings': { heartbeat: { pingIntervalMs: 300, pongTimeoutMs: 2_000 } },
@@ -72,6 +89,8 @@ const scenarios = {
   },
   'endless-hooks': {},
   throttled: { trustProxy: 1 },
+  'throttled-routes': {},
+  'throttled-routes-left-out': { routes: { globalGuards: false } },
   'failing-callbacks': {
     events: {
       onConnected: () => undefined,
@@ -91,6 +110,8 @@ const scenarios = {
     auth: { jwt: { secret: SECRET }, tokenFrom: ['header', 'message'] },
     messages: { maxPayload: 4_096 },
   },
+  // Its key server never answers, so a token is checked for three seconds.
+  'slow-keys': { limits: {}, auth: { jwt: { jwksUri: await silentServer() }, tokenFrom: ['message'] } },
   // What is thrown before there is a socket, with a filter that looks at it.
   'odd-handshake': {
     auth: {
@@ -281,6 +302,7 @@ function stats(): Stats {
     errors: running.errors.map(String),
     authenticating,
     heapUsed: process.memoryUsage().heapUsed,
+    buffers: process.memoryUsage().arrayBuffers,
     rss: process.memoryUsage.rss(),
     produced,
     backpressure: running.server.status.backpressure,
@@ -300,13 +322,24 @@ process.on('message', (question: ChildQuestion) => {
 });
 
 // CommonJS that requires Nest's ES modules: Node does that, Jest on Node 20 doesn't.
-const throttler = scenario === 'throttled' ? await import('@nestjs/throttler') : undefined;
+const throttler = scenario.startsWith('throttled') ? await import('@nestjs/throttler') : undefined;
+const isThrottledAtConnect = scenario === 'throttled';
+if (throttler && !isThrottledAtConnect) {
+  const warn = (text: unknown): unknown => process.stderr.write(`${String(text)}\n`);
+  Logger.overrideLogger({ log: () => undefined, error: () => undefined, warn });
+}
 
 running = await startApp({
-  providers: [TestGateway],
+  providers: [
+    TestGateway,
+    ...(throttler && !isThrottledAtConnect ? [{ provide: APP_GUARD, useClass: throttler.ThrottlerGuard }] : []),
+  ],
   imports: throttler ? [throttler.ThrottlerModule.forRoot([{ ttl: 60_000, limit: 2 }])] : [],
-  options: { ...scenarios[scenario], ...(throttler && { connect: { guards: [throttler.ThrottlerGuard] } }) },
-  keepsLogger: scenario === 'no-on-error',
+  options: {
+    ...scenarios[scenario],
+    ...(throttler && isThrottledAtConnect && { connect: { guards: [throttler.ThrottlerGuard] } }),
+  },
+  keepsLogger: scenario === 'no-on-error' || scenario.startsWith('throttled-'),
   configure: (app: INestApplication) => {
     app.enableShutdownHooks();
     if (scenario === 'short-headers-timeout') {

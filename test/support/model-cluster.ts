@@ -323,9 +323,12 @@ export class ModelNode {
               },
             };
           }),
-        emit: (channel, message) => this.#emit(channel, message),
-        publish: () => undefined,
-        order: () => undefined,
+        emit: (channel, message) => {
+          this.#emit(channel, message);
+          return Promise.resolve();
+        },
+        publish: () => Promise.resolve(),
+        order: () => Promise.resolve(),
         follow: () => Promise.resolve(),
         unfollow: () => undefined,
         renameTo: () => this.#command(() => undefined),

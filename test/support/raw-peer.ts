@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
+import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
 
 const WAIT_MS = 5_000;
 
@@ -33,8 +34,22 @@ export function frameBytes(parts: FrameParts = {}): Buffer {
 export const textBytes = (value: unknown): Buffer =>
   frameBytes({ payload: typeof value === 'string' ? value : JSON.stringify(value) });
 
+/** RFC 7692 section 7.2: what ends a compressed message, and is left out of it. */
+const TAIL = Buffer.from([0, 0, 0xff, 0xff]);
+
+/** A message compressed by itself, independent of those before it. */
+export const compressedPayload = (text: string): Buffer =>
+  deflateRawSync(Buffer.from(text), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -TAIL.length);
+
+export const compressedBytes = (text: string): Buffer => frameBytes({ payload: compressedPayload(text), reserved: 4 });
+
+const inflated = (payload: Buffer): Buffer =>
+  inflateRawSync(Buffer.concat([payload, TAIL]), { finishFlush: constants.Z_SYNC_FLUSH });
+
 export interface HandshakeOptions {
   path?: string;
+  /** Offers compression. */
+  isCompressed?: boolean;
   /** Never ends its side: the server must do the cutting. */
   allowHalfOpen?: boolean;
   /** Added to, or with `undefined` taken from, the headers of a good handshake. */
@@ -42,13 +57,17 @@ export interface HandshakeOptions {
 }
 
 /** The bytes of an upgrade request. */
-export function handshakeBytes(port: number, { path = '/ws', headers = {} }: HandshakeOptions = {}): Buffer {
+export function handshakeBytes(port: number, given: HandshakeOptions = {}): Buffer {
+  const { path = '/ws', headers = {}, isCompressed = false } = given;
   const all: Record<string, string | undefined> = {
     Host: `127.0.0.1:${port}`,
     Connection: 'Upgrade',
     Upgrade: 'websocket',
     'Sec-WebSocket-Version': '13',
     'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+    'Sec-WebSocket-Extensions': isCompressed
+      ? 'permessage-deflate; server_no_context_takeover; client_no_context_takeover'
+      : undefined,
     ...headers,
   };
   const lines = Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
@@ -128,7 +147,7 @@ export class RawPeer {
     return { status: Number(headers.slice(9, 12)), headers, body, length: end + 4 + length };
   }
 
-  /** The server's whole frames so far. */
+  /** The server's whole frames so far, inflated. */
   get frames(): { opcode: number; payload: Buffer }[] {
     const frames = [];
     let at = this.answer?.length ?? this.bytes.length;
@@ -140,9 +159,11 @@ export class RawPeer {
         wide === 0 ? form : wide === 2 ? this.bytes.readUInt16BE(at + 2) : Number(this.bytes.readBigUInt64BE(at + 2));
       const start = at + 2 + wide;
       if (start + length > this.bytes.length) break;
+      const payload = this.bytes.subarray(start, start + length);
+      const isCompressed = ((this.bytes[at] as number) & 0x40) !== 0;
       frames.push({
         opcode: (this.bytes[at] as number) & 0x0f,
-        payload: this.bytes.subarray(start, start + length),
+        payload: isCompressed ? inflated(payload) : payload,
       });
       at = start + length;
     }
@@ -159,6 +180,14 @@ export class RawPeer {
   get closeCode(): number | undefined {
     const close = this.frames.find(({ opcode }) => opcode === 8);
     return close && (close.payload.length >= 2 ? close.payload.readUInt16BE(0) : 1005);
+  }
+
+  /** What the server's close frame says. */
+  get closeReason(): string | undefined {
+    return this.frames
+      .find(({ opcode }) => opcode === 8)
+      ?.payload.subarray(2)
+      .toString();
   }
 
   async until(isTrue: () => boolean, waitMs = WAIT_MS): Promise<void> {

@@ -10,6 +10,10 @@ import {
   showInAddress,
 } from './memory.js';
 import { View } from './view.js';
+import { describeError } from './words.js';
+
+/** The game in the address can't be played, by whoever is asked to. */
+const NO_SEAT = ['NO_SUCH_GAME', 'GAME_FULL'];
 
 /** Where this page sits, once the server has said so: `{ gameId, seat, token }`. */
 let seated = null;
@@ -55,9 +59,10 @@ client.connectToServer().catch(() => {
 /** A new game, or with its id the free seat of one. */
 async function enter(name, gameId) {
   rememberName(name);
-  await attempt(async () => {
+  const error = await attempt(async () => {
     takeSeat(await client.request('game', gameId ? 'join' : 'create', gameId ? { name, gameId } : { name }));
   });
+  if (NO_SEAT.includes(error?.code)) backToLobby(describeError(error));
 }
 
 /** What gives this window its seat in the game of its address. */
@@ -74,7 +79,7 @@ async function takeSeatAgain() {
     takeSeat(await client.request('game', 'join', { gameId, name: recallName() || 'Player', token }));
   } catch (error) {
     if (!(error instanceof RemoteError)) return; // The connection went again: so will this.
-    backToLobby(error.message);
+    backToLobby(describeError(error));
   }
 }
 
@@ -83,22 +88,26 @@ async function leave() {
   if (isRunning && !confirm('Leave in the middle of the round? Your opponent wins it.')) return;
   const { gameId } = seated;
   backToLobby();
-  await attempt(() => client.request('game', 'leave', { gameId }));
+  const error = await attempt(() => client.request('game', 'leave', { gameId }));
+  // Without a connection there is nothing to try again: the server frees the seat by itself after a while.
+  if (error && !(error instanceof RemoteError)) view.showNotice('');
 }
 
 async function ask(action, data) {
   await attempt(() => client.request('game', action, { gameId: seated.gameId, ...data }));
 }
 
-/** One request at a time; what goes wrong is said. */
+/** One request at a time. What goes wrong is shown, and returned. */
 async function attempt(act) {
-  if (view.isBusy) return;
+  if (view.isBusy) return undefined;
   view.showBusy(true);
   try {
     await act();
     view.showNotice('');
+    return undefined;
   } catch (error) {
-    view.showNotice(error instanceof RemoteError ? error.message : 'The server is out of reach. Try again.');
+    view.showNotice(describeError(error));
+    return error;
   } finally {
     view.showBusy(false);
   }

@@ -10,7 +10,11 @@ export const recallSeat = (gameId) => read(sessionStorage, seatKey(gameId));
 export const rememberSeat = ({ gameId, token }) => write(sessionStorage, seatKey(gameId), token);
 export const forgetSeat = (gameId) => write(sessionStorage, seatKey(gameId), null);
 
-export const gameInAddress = () => new URLSearchParams(location.search).get('game');
+/** The game that somebody was invited to, or sits in. */
+export function gameInAddress() {
+  const gameId = new URLSearchParams(location.search).get('game');
+  return gameId && /^[a-z0-9]{1,16}$/.test(gameId) ? gameId : null;
+}
 
 export function showInAddress(gameId) {
   history.replaceState(null, '', gameId ? `?game=${encodeURIComponent(gameId)}` : location.pathname);

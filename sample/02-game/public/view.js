@@ -6,6 +6,7 @@ const $ = (id) => document.getElementById(id);
 export class View {
   isBusy = false;
   #connection = 'connecting';
+  #detail = '';
 
   constructor({ onEnter, onNewGame, onRematch, onLeave }) {
     const name = () => $('name').value.trim();
@@ -48,7 +49,8 @@ export class View {
   showGame(state, ownSeat) {
     const [headline, detail] = describeState(state, ownSeat);
     setText('headline', headline);
-    setText('detail', detail);
+    this.#detail = detail;
+    this.#showDetail();
     const { status, turn, outcome, players } = state;
     const isOwnTurn = status === 'playing' && turn === ownSeat;
     $('headline').dataset.mood = outcome?.winner === ownSeat ? 'won' : isOwnTurn ? 'turn' : 'calm';
@@ -66,6 +68,7 @@ export class View {
     this.#connection = state;
     $('connection').dataset.state = state;
     setText('connection', CONNECTION_WORDS[state]);
+    this.#showDetail();
     this.#showEnabled();
   }
 
@@ -77,6 +80,14 @@ export class View {
   showNotice(text) {
     setText('notice', text);
     $('notice').hidden = text === '';
+  }
+
+  /** Without a connection nobody knows what the opponent does. */
+  #showDetail() {
+    setText(
+      'detail',
+      this.#connection === 'open' ? this.#detail : 'The connection is lost. The game goes on when it is back.',
+    );
   }
 
   #showEnabled() {

@@ -1,4 +1,7 @@
+import { ErrorCode, RemoteError } from '@scpxl/nestjs-websocket/client';
+
 const COLUMNS = 7;
+const MODULE_CODES = Object.values(ErrorCode);
 
 /** What is going on, from the point of view of one seat: a headline and a sentence. */
 export function describeState(state, ownSeat) {
@@ -34,6 +37,14 @@ function describeRematch(own, opponent) {
   if (!opponent.isConnected) return `${opponent.name} is gone for a moment.`;
   if (own.wantsRematch) return `Waiting for ${opponent.name} to agree…`;
   return opponent.wantsRematch ? `${opponent.name} wants to play again.` : 'Play again?';
+}
+
+/** What a player reads of an error: the game's own sentences. Those of the module are for developers. */
+export function describeError(error) {
+  if (!(error instanceof RemoteError)) return 'The server is out of reach. Try again.';
+  const { code, details, message } = error;
+  if (code === ErrorCode.ValidationFailed && Array.isArray(details)) return details.join(' ');
+  return MODULE_CODES.includes(code) ? 'That did not work. Try again.' : message;
 }
 
 export const CONNECTION_WORDS = {

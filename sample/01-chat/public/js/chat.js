@@ -1,5 +1,6 @@
 import { ConnectionError, ErrorCode, RemoteError, WebSocketClient } from '@scpxl/nestjs-websocket/client';
 import { Room } from './room.js';
+import { sentenceOf } from './sentences.js';
 
 export const DEFAULT_ROOMS = {
   general: 'Everything and everyone',
@@ -18,7 +19,7 @@ export class Chat extends EventTarget {
   /** Everybody on the server as `{ clientId, username, rooms }`, or null when there are too many to list. */
   people = [];
   peopleCount = 0;
-  connection = { state: 'idle', retryAt: null, wasLost: false, reason: '' };
+  connection = { state: 'idle', retryAt: null, wasLost: false };
   #identity;
   #client;
   #isChangeDue = false;
@@ -32,7 +33,6 @@ export class Chat extends EventTarget {
       events: {
         onStateChanged: ({ state }) => this.#stateChanged(state),
         onConnected: ({ clientId }) => this.#connected(clientId),
-        onDisconnected: ({ reason }) => (this.connection.reason = reason),
         onReconnecting: ({ delayMs }) => this.#setConnection({ retryAt: Date.now() + delayMs }),
         // The state says all there is to say about a lost connection.
         onError: ({ error }) => error instanceof ConnectionError || console.warn(error),
@@ -42,6 +42,7 @@ export class Chat extends EventTarget {
     this.#client.on('chat', 'typing', (data) => this.#typing(data));
     this.#client.on('chat', 'left', ({ clientId }) => this.#left(clientId));
     this.#client.on('system', 'clientList', (list) => this.#listed(list));
+    this.#client.on('system', 'clientListChanged', (changes) => this.#listChanged(changes));
     this.#client.on('system', 'leftRoom', ({ roomName }) => this.#forget(roomName));
     setInterval(() => this.#forgetTypists(), 1_000);
   }
@@ -134,7 +135,7 @@ export class Chat extends EventTarget {
 
   /** Best effort: nobody misses it while there is no connection. */
   tellTyping(roomName, isTyping) {
-    if (!this.#client.isClientConnected() || !this.rooms.has(roomName)) return;
+    if (!this.#client.isClientConnected() || this.rooms.get(roomName)?.status !== 'ready') return;
     this.#client.sendMessage({ type: 'chat', action: 'typing', data: { roomName, isTyping } });
   }
 
@@ -149,7 +150,9 @@ export class Chat extends EventTarget {
   }
 
   async #deliver(room, message) {
-    message.status = this.#client.isClientConnected() ? 'sending' : 'waiting';
+    // Before the room is joined the server would refuse it.
+    const isReady = this.#client.isClientConnected() && room.status === 'ready';
+    message.status = isReady ? 'sending' : 'waiting';
     this.#changed();
     if (message.status === 'waiting') return;
     try {
@@ -226,6 +229,13 @@ export class Chat extends EventTarget {
     this.#changed();
   }
 
+  /** What makes the new list of the one before, where the list is long. */
+  #listChanged({ changed, removed, count }) {
+    const gone = new Set([...removed, ...changed.map(({ clientId }) => clientId)]);
+    const others = (this.people ?? []).filter(({ clientId }) => !gone.has(clientId));
+    this.#listed({ clients: [...others, ...changed], count });
+  }
+
   #forget(roomName) {
     if (!this.rooms.delete(roomName)) return;
     if (this.activeName === roomName) {
@@ -256,13 +266,6 @@ export class Chat extends EventTarget {
       this.dispatchEvent(new Event('change'));
     });
   }
-}
-
-/** What to tell people: of a failed validation its details, which are sentences themselves. */
-export function sentenceOf(error) {
-  if (error instanceof ConnectionError) return 'There is no connection at the moment.';
-  const details = error.code === ErrorCode.ValidationFailed && Array.isArray(error.details) ? error.details : [];
-  return details.length > 0 ? details.join(' ') : error.message;
 }
 
 /** `crypto.randomUUID()` is only there on HTTPS and localhost. */

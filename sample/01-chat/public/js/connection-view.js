@@ -35,7 +35,7 @@ export function connectionView(chat) {
 
   return {
     render() {
-      const { state, wasLost, reason } = chat.connection;
+      const { state, wasLost } = chat.connection;
       setText(name, chat.name);
       paintAvatar(find('#my-avatar'), chat.name);
       status.dataset.state = state;
@@ -44,7 +44,7 @@ export function connectionView(chat) {
       button.hidden = state !== 'reconnecting' && state !== 'closed';
       if (state !== 'open') clearTimeout(hideTimer);
       if (state === 'reconnecting') show('lost', 'The connection is lost.');
-      else if (state === 'closed') show('lost', `Disconnected by the server${reason ? `: ${reason}` : ''}.`);
+      else if (state === 'closed') show('lost', 'The server has ended the connection.');
       else if (state === 'open' && wasLost) {
         show('back', 'Connected again.');
         chat.connection.wasLost = false;

@@ -1,6 +1,6 @@
-import { sentenceOf } from './chat.js';
 import { find, setText } from './dom.js';
 import { tidyName } from './identity.js';
+import { sentenceOf } from './sentences.js';
 
 /** @returns a function that asks for a name, and resolves once `accept(name)` took one or the dialog was cancelled */
 export function nameDialog() {

@@ -1,6 +1,7 @@
-import { DEFAULT_ROOMS, sentenceOf } from './chat.js';
+import { DEFAULT_ROOMS } from './chat.js';
 import { find, h, icon, reconcile, setText } from './dom.js';
 import { tidyRoomName } from './identity.js';
+import { sentenceOf } from './sentences.js';
 
 /** The rooms to choose from, those to join, the form for a new one, and the header of the room in view. */
 export function roomsView(chat, { onChosen }) {

@@ -66,10 +66,13 @@ export class Cluster extends EventTarget {
     await this.#client.request('cluster', 'say', { roomName, text, key });
   }
 
+  get isFull() {
+    return this.guests.length === NAMES.length;
+  }
+
   async addGuest(roomName) {
     const taken = new Set(this.guests.map(({ name }) => name));
     const name = NAMES.find((one) => !taken.has(one));
-    if (!name) throw new Error('Twelve guests are enough for one page.');
     const guest = new Guest({
       name,
       roomName,
@@ -105,8 +108,12 @@ export class Cluster extends EventTarget {
   }
 
   async #connected() {
-    const state = await this.#client.request('cluster', 'state');
-    this.#changed(() => Object.assign(this, state, { isConnected: true }));
+    try {
+      const state = await this.#client.request('cluster', 'state');
+      this.#changed(() => Object.assign(this, state, { isConnected: true }));
+    } catch {
+      // Lost again: the next connection asks again.
+    }
   }
 
   #arrived(guest, message) {

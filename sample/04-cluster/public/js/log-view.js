@@ -19,7 +19,7 @@ const SENTENCES = {
 };
 
 const who = (username) => username || 'Somebody';
-const because = (reason) => (reason ? `: ${REASONS[reason] ?? reason}` : '');
+const because = (reason) => (reason in REASONS ? `: ${REASONS[reason]}` : '');
 
 export function logView(cluster) {
   const list = find('#log');

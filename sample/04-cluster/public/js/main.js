@@ -1,4 +1,5 @@
 import { find, setText } from '../../../01-chat/public/js/dom.js';
+import { sentenceOf } from '../../../01-chat/public/js/sentences.js';
 import { Cluster } from './cluster.js';
 import { logView } from './log-view.js';
 import { nodesView } from './nodes-view.js';
@@ -17,11 +18,14 @@ function onSubmit(selector, act) {
   find(selector).addEventListener('submit', (event) => {
     event.preventDefault();
     failure = '';
-    act().catch((error) => failed([error.details].flat().filter(Boolean).join(' ') || error.message));
+    act().catch((error) => failed(sentenceOf(error)));
   });
 }
 
-onSubmit('#guest-form', () => cluster.addGuest(find('#guest-room').value.trim()));
+onSubmit('#guest-form', async () => {
+  if (cluster.isFull) failed('Twelve guests are enough for one page.');
+  else await cluster.addGuest(find('#guest-room').value.trim());
+});
 onSubmit('#say-form', async () => {
   const box = find('#say-text');
   await cluster.say(find('#say-room').value.trim(), box.value);
@@ -44,7 +48,8 @@ function render() {
       : 'No connection to this page’s server. Trying again…',
   );
   find('#status').dataset.isConnected = String(isConnected);
-  find('#open-chat').hidden = !balancerPort;
+  for (const button of ['#add-guest', '#send']) find(button).disabled = !isConnected;
+  find('#open-chat').hidden = !balancerPort || !isConnected;
   find('#open-chat').href = `http://${location.hostname}:${balancerPort}/`;
   setText(notice, failure || arrival());
   notice.classList.toggle('is-failure', failure !== '');

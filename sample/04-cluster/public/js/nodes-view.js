@@ -1,4 +1,5 @@
 import { find, h, paintAvatar, reconcile, setText } from '../../../01-chat/public/js/dom.js';
+import { sentenceOf } from '../../../01-chat/public/js/sentences.js';
 
 const STATES = {
   starting: 'Starting',
@@ -7,6 +8,7 @@ const STATES = {
   stopped: 'Stopped',
   killed: 'Killed',
   crashed: 'Crashed',
+  unknown: 'Not known',
 };
 
 /** A column for each node: its state, what may be done to it, and who is connected to it. */
@@ -16,7 +18,7 @@ export function nodesView(cluster, { onFailed }) {
     try {
       await cluster.command(action, name);
     } catch (error) {
-      onFailed(`Node ${name}: ${error.message}`);
+      onFailed(`Node ${name}: ${sentenceOf(error)}`);
     }
   };
 
@@ -37,35 +39,45 @@ export function nodesView(cluster, { onFailed }) {
         button('start', 'Start', name, () => command('start', name)),
         button('stop', 'Stop', name, () => command('stop', name), 'SIGTERM: it says goodbye first'),
         button('kill', 'Kill', name, () => command('kill', name), 'SIGKILL: gone without a word'),
-        h('a', { class: 'button button-small open', target: '_blank', rel: 'noopener', text: 'Chat here' }),
+        h(
+          'a',
+          { class: 'button button-small open', target: '_blank', rel: 'noopener', text: 'Chat here' },
+          h('span', { class: 'visually-hidden', text: ` on node ${name}` }),
+        ),
       ),
       h('ul', { class: 'clients', 'aria-label': `Clients of node ${name}` }),
       h('p', { class: 'hint node-note' }),
     );
 
-  const update = (element, node) => {
-    const { name, state, port, pid } = node;
+  const update = (element, { name, port, pid, ...node }) => {
+    // What this page knows of the nodes comes from its own server.
+    const state = cluster.isConnected ? node.state : 'unknown';
     const isUp = state === 'running' || state === 'starting';
     const clients = cluster.clients.filter((client) => client.node === name);
     element.dataset.state = state;
     setText(find('.state', element), STATES[state]);
-    setText(find('.facts', element), pid ? `pid ${pid}${port ? `, port ${port}` : ''}` : 'no process');
-    show(find('.start', element), !isUp && state !== 'stopping');
+    const isGhostly = !isUp && state !== 'stopping';
+    setText(find('.facts', element), factsOf({ state, port, pid }));
+    show(find('.start', element), isGhostly && state !== 'unknown');
     show(find('.stop', element), isUp);
     show(find('.kill', element), isUp || state === 'stopping');
     const link = find('.open', element);
     show(link, state === 'running');
     link.href = `http://${location.hostname}:${port}/`;
-    link.setAttribute('aria-label', `Open a chat on node ${name}`);
     reconcile(find('.clients', element), clients, {
       key: ({ clientId }) => clientId,
       create: () => clientElement(cluster),
-      update: updateClient(cluster, isUp || state === 'stopping'),
+      update: updateClient(cluster, isGhostly),
     });
     setText(find('.node-note', element), noteOf(state, clients.length));
   };
 
   return { render: () => reconcile(list, cluster.nodes, { key: ({ name }) => name, create, update }) };
+}
+
+function factsOf({ state, port, pid }) {
+  if (state === 'unknown') return 'as it was before the connection was lost';
+  return pid ? `pid ${pid}${port ? `, port ${port}` : ''}` : 'no process';
 }
 
 function noteOf(state, count) {
@@ -96,10 +108,9 @@ const clientElement = (cluster) => {
 };
 
 const updateClient =
-  (cluster, isNodeUp) =>
+  (cluster, isGhost) =>
   (element, { clientId, username, rooms }) => {
     const guest = cluster.guestOf(clientId);
-    const isGhost = !isNodeUp;
     element.dataset.clientId = clientId;
     element.classList.toggle('is-ghost', isGhost);
     paintAvatar(find('.avatar', element), username || '?');

@@ -1,4 +1,4 @@
-import { WebSocketClient } from '@scpxl/nestjs-websocket/client';
+import { ConnectionError, WebSocketClient } from '@scpxl/nestjs-websocket/client';
 
 const RANK = { waiting: 0, active: 1, completed: 2, failed: 2 };
 
@@ -7,6 +7,8 @@ export class Jobs extends EventTarget {
   isConnected = false;
   /** The last thing that ended, for those who can't see the list. */
   news = '';
+  /** True when the server couldn't say which jobs there are. */
+  isListMissing = false;
   #jobs = new Map();
   #client;
 
@@ -41,9 +43,14 @@ export class Jobs extends EventTarget {
 
   /** What was told while there was no connection is asked for. */
   async #connected() {
-    const jobs = await this.#client.request('primes', 'list');
-    this.#changed(() => (this.isConnected = true));
-    for (const job of jobs) this.#take(job);
+    const news = { isConnected: true, isListMissing: false };
+    try {
+      for (const job of await this.#client.request('primes', 'list')) this.#take(job);
+    } catch (error) {
+      if (error instanceof ConnectionError) return; // lost again: the next connection asks again
+      news.isListMissing = true;
+    }
+    this.#changed(() => Object.assign(this, news));
   }
 
   /** The reply to `start` may come after the worker's first word: what is further on counts. */

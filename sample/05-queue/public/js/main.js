@@ -1,9 +1,12 @@
 import { find, h, reconcile, setText } from '../../../01-chat/public/js/dom.js';
+import { sentenceOf } from '../../../01-chat/public/js/sentences.js';
 import { Jobs } from './jobs.js';
 
 const jobs = new Jobs();
 const limit = find('#limit');
 const flaw = find('#flaw');
+const EMPTY = 'None yet. Other browsers don’t see yours, another tab of this one does.';
+const MISSING = 'They can’t be read at the moment. Reload the page to try again.';
 const number = new Intl.NumberFormat();
 
 find('#form').addEventListener('submit', async (event) => {
@@ -13,7 +16,7 @@ find('#form').addEventListener('submit', async (event) => {
     // Spaces, dots and commas are how people write large numbers.
     await jobs.start(Number(limit.value.replace(/[\s.,'_]/g, '') || NaN), find('#must-fail').checked);
   } catch (error) {
-    flaw.textContent = Array.isArray(error.details) ? error.details[0] : error.message;
+    flaw.textContent = sentenceOf(error);
     limit.focus();
   }
 });
@@ -22,10 +25,13 @@ jobs.addEventListener('change', render);
 jobs.connect();
 
 function render() {
-  const { isConnected, list, news } = jobs;
+  const { isConnected, isListMissing, list, news } = jobs;
   setText(find('#status'), isConnected ? 'Connected' : 'The connection is lost. Trying again…');
   find('#status').dataset.isConnected = String(isConnected);
+  find('#start').disabled = !isConnected;
+  find('#stale').hidden = isConnected || list.length === 0;
   find('#empty').hidden = list.length > 0;
+  setText(find('#empty'), isListMissing ? MISSING : EMPTY);
   setText(find('#news'), news);
   reconcile(find('#jobs'), list, { key: ({ jobId }) => jobId, create, update });
 }

@@ -1,0 +1,27 @@
+import { NotSerializableError } from '../errors.js';
+import { NoJsonFormError } from '../protocol/json-form.js';
+
+/**
+ * Writes one frame. It is a smaller way than the server's, for browsers: an error names the key, not the whole path.
+ * @throws {NotSerializableError} when it has no JSON form, or would arrive as something else
+ */
+export function encode(frame: unknown): string {
+  try {
+    const text = JSON.stringify(frame, refuseLoss) as string | undefined;
+    if (text === undefined) throw new NoJsonFormError('', 'has no JSON form.');
+    return text;
+  } catch (error) {
+    throw new NotSerializableError(error);
+  }
+}
+
+function refuseLoss(this: Record<string, unknown>, key: string, value: unknown): unknown {
+  const given = this[key]; // before its toJSON(), which a Buffer has
+  if (given instanceof Map || given instanceof Set || given instanceof ArrayBuffer || ArrayBuffer.isView(given)) {
+    throw new NoJsonFormError(
+      key,
+      "is a Map, a Set or bytes, which JSON can't hold. Send a list, an object or base64.",
+    );
+  }
+  return value;
+}

@@ -1,0 +1,41 @@
+import { ConnectionError } from '../errors.js';
+import type { CloseAdvice } from '../protocol/close-codes.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+
+/** The server answered the handshake with an HTTP status instead of a WebSocket. Only Node can see it; browsers can't. */
+export class HandshakeRefusedError extends ConnectionError {
+  /**
+   * What to do next. Only this module's own refusal (a JSON body with `code`) ends the attempts, with 401, 403 or 404: what a
+   * proxy answers may be different in a second.
+   */
+  readonly advice: CloseAdvice;
+  constructor(
+    /** The HTTP status, e.g. 401. */
+    readonly status: number,
+    /** The `code` of the server's JSON body, e.g. `UNAUTHENTICATED`; undefined when somebody else answered. */
+    readonly refusalCode?: string,
+    /** What the header `Retry-After` asks for, in ms. */
+    readonly retryAfterMs?: number,
+  ) {
+    super(
+      `The server refused the connection with HTTP ${status}${refusalCode ? ` (${refusalCode})` : ''}.${remedy(status)}`,
+    );
+    this.advice = adviceAfter(status, refusalCode);
+  }
+}
+
+function adviceAfter(status: number, refusalCode: string | undefined): CloseAdvice {
+  if (status === 429) return 'back-off';
+  if (refusalCode === undefined) return 'reconnect';
+  if (status === 401 || status === 403 || status === 404) return 'stop';
+  if (refusalCode === ErrorCode.ShuttingDown) return 'reconnect-now';
+  return status === 503 ? 'back-off' : 'reconnect';
+}
+
+function remedy(status: number): string {
+  if (status === 401) return ' Give a valid token.';
+  if (status === 403) return ' Check what the token permits, and the allowed origins.';
+  if (status === 404) return " Check the url's path.";
+  if (status === 426) return ' Check that nothing on the way strips the Upgrade header.';
+  return '';
+}

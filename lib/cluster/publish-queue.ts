@@ -1,0 +1,170 @@
+import { NotPublishedError } from '../errors.js';
+import { monotonicMs } from '../clock.js';
+import { guarded } from '../guarded.js';
+
+/** Publications that ioredis may hold at once: each costs it a kilobyte or two besides what it says. */
+const MAX_IN_FLIGHT = 10_000;
+const MAX_BYTES_IN_FLIGHT = 16 * 1_024 * 1_024;
+/** What a publication that waits costs here besides what it says, in bytes. */
+const OVERHEAD_BYTES = 300;
+/** What waited longer is no news any more, in ms: receivers would drop it. */
+const MAX_WAIT_MS = 5_000;
+/** @default 64 MiB */
+const MAX_BYTES = 64 * 1_024 * 1_024;
+
+export interface PublishQueueHost {
+  /** Hands it to Redis; settles with its answer. */
+  send(channel: string, payload: string | Buffer): Promise<unknown>;
+  /** False: what waits now would arrive after an outage. */
+  isUp(): boolean;
+  /** Notified of each publication that Redis didn't take, or wasn't handed. Never throws. */
+  lost(error: Error): void;
+  /** What may wait and be under way, in bytes. @default 67108864 */
+  maxBytes?: number | undefined;
+}
+
+interface Waiting {
+  readonly channel: string;
+  readonly payload: string | Buffer;
+  readonly until: number;
+  resolve(answer: unknown): void;
+  reject(error: Error): void;
+  next: Waiting | undefined;
+}
+
+/**
+ * What is published and not yet answered by Redis. A burst waits its turn, in its order; what bounds it is memory and time,
+ * never how much one turn of the event loop made. Each publication settles with Redis's answer. A failure is no unhandled
+ * rejection when nobody asks.
+ */
+export class PublishQueue {
+  #inFlight = 0;
+  #bytes = 0;
+  #bytesWaiting = 0;
+  #first: Waiting | undefined;
+  #last: Waiting | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #idle: (() => void)[] = [];
+  #full: Promise<never> | undefined;
+
+  constructor(private readonly host: PublishQueueHost) {}
+
+  push(channel: string, payload: string | Buffer): Promise<unknown> {
+    if (this.#first === undefined && this.#hasRoom()) return this.#send(channel, payload);
+    const bytes = payload.length + OVERHEAD_BYTES;
+    if (this.#bytes + this.#bytesWaiting + bytes > (this.host.maxBytes ?? MAX_BYTES)) return this.#refuse();
+    return this.#wait(channel, payload, bytes);
+  }
+
+  /** Resolves when nothing waits any more: all has been handed over. */
+  async drained(): Promise<void> {
+    if (this.#first) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Nothing that waits is handed over any more: after an outage it would be stale. */
+  abandon(reason: string): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    let waiting = this.#first;
+    this.#first = this.#last = undefined;
+    this.#bytesWaiting = 0;
+    if (!waiting) return;
+    const error = new NotPublishedError(reason);
+    while (waiting) {
+      this.#lose(waiting, error);
+      waiting = waiting.next;
+    }
+  }
+
+  #hasRoom(): boolean {
+    return this.#inFlight < MAX_IN_FLIGHT && this.#bytes < MAX_BYTES_IN_FLIGHT;
+  }
+
+  #send(channel: string, payload: string | Buffer): Promise<unknown> {
+    const size = payload.length;
+    this.#inFlight++;
+    this.#bytes += size;
+    const answer = this.host.send(channel, payload);
+    answer.then(
+      () => this.#answered(size),
+      (error: Error) => {
+        this.host.lost(error);
+        this.#answered(size);
+      },
+    );
+    return answer;
+  }
+
+  #answered(size: number): void {
+    this.#inFlight--;
+    this.#bytes -= size;
+    this.#full = undefined;
+    if (this.#first) this.#sendWaiting();
+    if (!this.#first) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #sendWaiting(): void {
+    if (!this.host.isUp()) return this.abandon('the connection to Redis broke');
+    while (this.#first && this.#hasRoom()) {
+      const { channel, payload, resolve, reject } = this.#take();
+      this.#send(channel, payload).then(resolve, reject);
+    }
+    if (!this.#first) clearTimeout(this.#timer);
+  }
+
+  #wait(channel: string, payload: string | Buffer, bytes: number): Promise<unknown> {
+    this.#bytesWaiting += bytes;
+    const answer = new Promise<unknown>((resolve, reject) => {
+      const waiting = { channel, payload, until: monotonicMs() + MAX_WAIT_MS, resolve, reject, next: undefined };
+      if (this.#last) this.#last.next = waiting;
+      else this.#first = waiting;
+      this.#last = waiting;
+      if (waiting === this.#first) this.#expireIn(MAX_WAIT_MS);
+    });
+    answer.catch(() => undefined); // counted; whoever asks hears of it
+    return answer;
+  }
+
+  #take(): Waiting {
+    const waiting = this.#first as Waiting;
+    this.#first = waiting.next;
+    if (!this.#first) this.#last = undefined;
+    this.#bytesWaiting -= waiting.payload.length + OVERHEAD_BYTES;
+    return waiting;
+  }
+
+  #expireIn(ms: number): void {
+    clearTimeout(this.#timer);
+    const expire = guarded('publishing', this.host.lost, () => this.#expire());
+    this.#timer = setTimeout(expire, ms).unref();
+  }
+
+  #expire(): void {
+    const now = monotonicMs();
+    let error: Error | undefined;
+    while (this.#first && this.#first.until <= now) {
+      error ??= new NotPublishedError(`Redis was too slow for ${MAX_WAIT_MS} ms`);
+      this.#lose(this.#take(), error);
+    }
+    if (this.#first) this.#expireIn(this.#first.until - now);
+  }
+
+  #lose({ reject }: Waiting, error: Error): void {
+    this.host.lost(error);
+    reject(error);
+  }
+
+  /** One for all that find it full: an error each would cost more than what it stands for. */
+  #refuse(): Promise<never> {
+    this.#full ??= refused('more waits for Redis than delivery.maxBusBytes allows');
+    this.#full.catch((error: Error) => this.host.lost(error));
+    return this.#full;
+  }
+}
+
+/** A rejection that is no unhandled one when nobody asks. */
+export function refused(reason: string): Promise<never> {
+  const refusal = Promise.reject(new NotPublishedError(reason));
+  refusal.catch(() => undefined);
+  return refusal;
+}

@@ -1,0 +1,67 @@
+import { type CanActivate, type ExecutionContext, Logger } from '@nestjs/common';
+import { errorOf } from '../protocol/thrown.js';
+import { isPromise } from './route-call.js';
+
+/** Watches the guards of the whole application: those made for HTTP are named, once each, with what to do about them. */
+export class GlobalGuards {
+  readonly #logger = new Logger('WebSocketServer');
+  readonly #named = new WeakSet<object>();
+
+  watch(guard: CanActivate): CanActivate {
+    return {
+      canActivate: (context) => (this.#named.has(guard) ? guard.canActivate(context) : this.#ask(guard, context)),
+    };
+  }
+
+  /** What comes back is what the guard gave: Nest tells promises and Observables apart. */
+  #ask(guard: CanActivate, context: ExecutionContext): ReturnType<CanActivate['canActivate']> {
+    let wantsHttp = false;
+    const watched = Object.create(context, {
+      switchToHttp: {
+        value: () => {
+          wantsHttp = true;
+          return context.switchToHttp();
+        },
+      },
+    }) as ExecutionContext;
+    const look = (failure?: unknown): void => {
+      if (wantsHttp || failure instanceof TypeError) this.#name(guard, context, failure);
+    };
+    const fail = (failure: unknown): never => {
+      look(failure);
+      throw failure;
+    };
+    let answer: ReturnType<CanActivate['canActivate']>;
+    try {
+      answer = guard.canActivate(watched);
+    } catch (failure) {
+      return fail(failure);
+    }
+    if (!isPromise(answer)) {
+      look();
+      return answer;
+    }
+    return answer.then((decision) => {
+      look();
+      return decision;
+    }, fail);
+  }
+
+  #name(guard: CanActivate, context: ExecutionContext, failure: unknown): void {
+    if (this.#named.has(guard)) return;
+    this.#named.add(guard);
+    const outcome = failure === undefined ? '' : ` It failed (${errorOf(failure).message}).`;
+    this.#logger.warn(
+      `${nameOf(guard)}, a guard of the whole application, is made for HTTP, but it runs around WebSocket messages, too ` +
+        `(${context.switchToWs().getPattern()}).${outcome} Leave it out there with the option "routes: { globalGuards: false }" ` +
+        `or with @SkipGlobalGuards() on the class or method, or let it return true where context.getType() is 'ws'. ` +
+        'For requests to connect, name it in "connect.guards".',
+    );
+  }
+}
+
+/** Nest's `mixin()` gives the class that `AuthGuard()` makes a random name; one that extends it has its own. */
+function nameOf(guard: CanActivate): string {
+  const isOfPassport = Object.hasOwn(Object.getPrototypeOf(guard) as object, 'logIn');
+  return isOfPassport ? 'AuthGuard (@nestjs/passport)' : guard.constructor.name;
+}

@@ -1,0 +1,46 @@
+import { filter, from, isObservable } from 'rxjs';
+import type { ConnectedClient } from '../decorators/connected-client.js';
+import { InvalidMessageError } from '../errors.js';
+import { isPromise, type RouteCall } from './route-call.js';
+
+/** What Nest's own gateways return to send a message of that name: Nest's `WsResponse`. */
+interface StockMessage {
+  event: string;
+  data?: unknown;
+}
+
+/** A message name of Nest's gateways, `type/action`. Undefined for another text. */
+export function readMessageName(name: unknown): { type: string; action: string } | undefined {
+  const [type, action, ...rest] = typeof name === 'string' ? name.split('/') : [];
+  return type && action && rest.length === 0 ? { type, action } : undefined;
+}
+
+/**
+ * What a method of a stock gateway returned, without the `{ event, data }` in it: these are sent to the client at once, as
+ * messages of their own.
+ */
+export function withoutMessages(result: unknown, call: RouteCall): unknown {
+  if (isPromise(result)) return Promise.resolve(result).then((value) => withoutMessages(value, call));
+  if (isObservable(result)) return from(result).pipe(filter((value) => !isSent(value, call)));
+  return isSent(result, call) ? undefined : result;
+}
+
+/** @throws {InvalidMessageError} */
+function isSent(value: unknown, call: RouteCall): boolean {
+  if (!isMessage(value)) return false;
+  const name = readMessageName(value.event);
+  if (!name)
+    throw new InvalidMessageError(
+      `${call.type}/${call.action} returned { event: '${value.event}', … }. On this server a message is named ` +
+        `'type/action', e.g. { event: 'chat/said', data }.`,
+    );
+  if (!call.settled) (call.client as ConnectedClient).send({ ...name, data: value.data }, { volatile: false });
+  return true;
+}
+
+/** Nothing but the two fields: with others it is an answer that has an `event`, e.g. of a calendar. */
+function isMessage(value: unknown): value is StockMessage {
+  if (typeof value !== 'object' || value === null) return false;
+  if (typeof (value as Partial<StockMessage>).event !== 'string') return false;
+  return Object.keys(value).every((key) => key === 'event' || key === 'data');
+}

@@ -1,0 +1,31 @@
+/** Bytes of the messages that wait for their turn in all connections of the process. */
+export class QueueBudget {
+  bytes = 0;
+  #relief: NodeJS.Immediate | undefined;
+
+  constructor(
+    private readonly maxBytes: number,
+    /** Must close connections until `isOver` is false. */
+    private readonly relieve: () => void,
+  ) {}
+
+  get isOver(): boolean {
+    return this.bytes > this.maxBytes;
+  }
+
+  count(bytes: number): void {
+    this.bytes += bytes;
+    // Not at once: this is amid the reading of a frame.
+    if (bytes > 0 && this.isOver) this.#relief ??= setImmediate(this.#relieveLater);
+  }
+
+  stop(): void {
+    clearImmediate(this.#relief);
+    this.#relief = undefined;
+  }
+
+  readonly #relieveLater = (): void => {
+    this.#relief = undefined;
+    if (this.isOver) this.relieve();
+  };
+}

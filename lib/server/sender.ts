@@ -1,0 +1,14 @@
+import type { Audience } from '../protocol/delivery.js';
+import type { WebSocketMessage } from '../protocol/message.js';
+import type { SendOptions } from './outgoing.js';
+
+/**
+ * What a service sends with: a server, or an emitter. A promise resolves when the message is handed to Redis, and rejects when it
+ * isn't; that is no unhandled rejection when nobody listens.
+ */
+export interface Sender {
+  send(audience: Audience, message: WebSocketMessage, options: SendOptions | undefined): Promise<unknown>;
+  emit(channel: string, data: unknown): Promise<unknown>;
+  disconnect(clientId: string, code: number | undefined, reason: string | undefined): Promise<unknown>;
+  disconnectUser(userId: string | number, code: number, reason: string): Promise<unknown>;
+}

@@ -1,0 +1,122 @@
+import { Worker } from 'node:worker_threads';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { answerSystem, cleanUp, connect, onCleanUp, startServer, TestClient } from './support.js';
+
+afterEach(cleanUp);
+
+/** A server on a thread of its own: it answers while this one stands still. */
+const SERVER = `
+const { parentPort } = require('node:worker_threads');
+const { WebSocketServer } = require('ws');
+const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' }, () => parentPort.postMessage(wss.address().port));
+wss.on('connection', (socket) => {
+  socket.send('{"type":"system","action":"connected","data":{"clientId":"c"}}');
+  socket.on('message', (data) => {
+    const { type, action, id } = JSON.parse(data.toString());
+    setTimeout(() => socket.send(JSON.stringify({ type, action, id, response: null })), 20);
+  });
+});
+`;
+
+async function startThread(): Promise<string> {
+  const worker = new Worker(SERVER, { eval: true });
+  onCleanUp(() => worker.terminate());
+  const port = await new Promise<number>((resolve) => worker.once('message', resolve));
+  return `ws://127.0.0.1:${port}/ws`;
+}
+
+function standStill(forMs: number): void {
+  const end = performance.now() + forMs;
+  while (performance.now() < end);
+}
+
+describe('a client that stood still', () => {
+  it('does not blame the server for answers that it has not read', async () => {
+    const client = new TestClient({ url: await startThread(), pingIntervalMs: 30, pongTimeoutMs: 300 });
+    await client.connectToServer();
+    const { ws } = await client.connected.take();
+    const send = jest.spyOn(ws, 'send');
+    await new Promise<void>((resolve) => {
+      send.mockImplementationOnce((data) => {
+        ws.send(data as string);
+        resolve();
+      });
+    });
+    // The ping is out, and its answer comes while nobody reads.
+    standStill(800);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(client.disconnected.all).toEqual([]);
+    expect(client.state).toBe('open');
+  });
+
+  it('notices soon that its connection is dead', async () => {
+    const server = await startServer();
+    const { client } = await connect(server, { pingIntervalMs: 200, pongTimeoutMs: 8_000 });
+    server.answer = () => undefined;
+    standStill(3_000);
+    const since = performance.now();
+    expect(await client.disconnected.take()).toMatchObject({ code: 4201, willReconnect: true });
+    expect(performance.now() - since).toBeLessThan(4_000);
+  });
+});
+
+describe('the wall clock', () => {
+  it('ends nothing when it is set, forward or back', async () => {
+    const server = await startServer();
+    const { client, peer } = await connect(server, { pingIntervalMs: 50, pongTimeoutMs: 1_000 });
+    const now = Date.now.bind(Date);
+    const clock = jest.spyOn(Date, 'now');
+    try {
+      server.answer = (frame, to) => frame.action !== 'slow' && answerSystem(frame, to);
+      const slow = client.request('chat', 'slow', 1, { timeoutMs: 400 });
+      slow.catch(() => undefined);
+      clock.mockImplementation(() => now() + 3_600_000);
+      for (let count = 0; count < 3; count += 1) await peer.next('system', 'ping');
+      clock.mockImplementation(() => now() - 3_600_000);
+      await expect(slow).rejects.toThrow(/400 ms/);
+      for (let count = 0; count < 3; count += 1) await peer.next('system', 'ping');
+      expect(client.state).toBe('open');
+    } finally {
+      clock.mockRestore();
+    }
+  });
+});
+
+describe('reconnect()', () => {
+  it('replaces a connection that is dead without being closed, and keeps the rooms', async () => {
+    const server = await startServer();
+    const { client, peer } = await connect(server, { reconnect: { minDelayMs: 20_000, maxDelayMs: 20_000 } });
+    await client.joinRoom('lobby');
+    peer.socket.pause();
+    const pending = client.request('chat', 'slow');
+    pending.catch(() => undefined);
+    const back = client.reconnect();
+    expect(client.state).toBe('reconnecting');
+    await back;
+    expect(client.clientId).toBe('client-2');
+    await expect(pending).rejects.toMatchObject({ code: 'CONNECTION', message: 'reconnect() was called.' });
+    expect(client.disconnected.all).toMatchObject([{ code: 1000, willReconnect: true }]);
+    expect(client.stateNames).toEqual(['connecting', 'open', 'reconnecting', 'open']);
+    expect((await server.peers.take()).frames.all).toMatchObject([{ action: 'joinRoom', data: { roomName: 'lobby' } }]);
+    peer.socket.terminate();
+  });
+
+  it('connects where there is no connection, and shares an attempt under way', async () => {
+    const server = await startServer();
+    const client = new TestClient({ url: server.url, reconnect: false });
+    await Promise.all([client.reconnect(), client.connectToServer(), client.reconnect()]);
+    expect(server.peers.all).toHaveLength(1);
+    await client.reconnect();
+    expect([client.state, client.clientId]).toEqual(['open', 'client-2']);
+  });
+
+  it('lets disconnect() have the last word', async () => {
+    const server = await startServer();
+    const { client } = await connect(server);
+    const back = client.reconnect();
+    client.disconnect();
+    await expect(back).rejects.toThrow('disconnect() was called.');
+    expect(client.state).toBe('closed');
+    expect(client.disconnected.all).toHaveLength(1);
+  });
+});

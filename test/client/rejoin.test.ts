@@ -1,0 +1,259 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { WebSocketClient } from '../../lib/client/websocket-client.js';
+import type { NodeWebSocketClientOptions } from '../../lib/client/websocket-client.js';
+import type { WebSocketOptions } from '../../lib/index.js';
+import { type RunningApp, startApp } from '../support/app.js';
+import { until } from '../support/until.js';
+import { answerSystem, cleanUp, connect, onCleanUp, startServer } from './support.js';
+import type { Frame, Peer, ScriptedServer, TestClient } from './support.js';
+
+afterEach(cleanUp);
+
+const roomOf = (frame: Frame): string => (frame.data as { roomName: string }).roomName;
+
+/** In these rooms, and connected again; `answer` says what becomes of the new joins. */
+async function rejoin(
+  roomNames: string[],
+  answer: (frame: Frame, peer: Peer, server: ScriptedServer) => void,
+  { features = [], ...options }: Partial<NodeWebSocketClientOptions> & { features?: string[]; limits?: object } = {},
+): Promise<{ client: TestClient; peer: Peer; server: ScriptedServer }> {
+  const server = await startServer();
+  const { limits = {}, ...settings } = options;
+  server.greet = (peer, clientId) =>
+    peer.send({ type: 'system', action: 'connected', data: { clientId, limits, features } });
+  const { client, peer } = await connect(server, settings);
+  for (const roomName of roomNames) await client.joinRoom(roomName);
+  server.answer = (frame, to) => answer(frame, to, server);
+  peer.socket.terminate();
+  await client.until('reconnecting');
+  await client.until('open');
+  return { client, peer: server.peers.all[1] as Peer, server };
+}
+
+function limited(frame: Frame, peer: Peer, retryAfterMs: number): void {
+  const data = { error: 'Slowly.', code: 'RATE_LIMITED', details: { retryAfterMs } };
+  peer.send({ type: 'error', action: 'message', id: frame.id, data });
+}
+
+describe('a room that could not be joined again', () => {
+  it.each(['ROOM_FORBIDDEN', 'FORBIDDEN', 'ROOM_NAME_INVALID', 'ROOM_LIMIT', 'NOT_FOUND'])(
+    'because of %s is forgotten, and the application is told',
+    async (code) => {
+      const lost: unknown[] = [];
+      const { client } = await rejoin(
+        ['lobby', 'board'],
+        (frame, peer) => (roomOf(frame) === 'board' ? peer.refuse(frame, code) : answerSystem(frame, peer)),
+        { events: { onRoomLost: (params) => lost.push(params) } },
+      );
+      expect(lost).toEqual([{ roomName: 'board', error: expect.objectContaining({ code }) }]);
+      expect([...client.rooms]).toEqual(['lobby']);
+      expect(client.errors.all).toEqual([]);
+    },
+  );
+
+  it.each(['INTERNAL', 'UNAVAILABLE', 'TIMEOUT', 'SOMETHING_ELSE'])(
+    'because of %s is kept, reported once and tried again',
+    async (code) => {
+      let tries = 0;
+      const { client } = await rejoin(['lobby'], (frame, peer) => {
+        tries += 1;
+        if (tries <= 2) peer.refuse(frame, code);
+        else answerSystem(frame, peer);
+      });
+      expect([...client.rooms]).toEqual(['lobby']);
+      await until(() => tries === 3, 10_000);
+      expect(client.errors.all).toEqual([{ error: expect.objectContaining({ code }) }]);
+    },
+    15_000,
+  );
+
+  it('is not asked for again once it was left, or joined by the application', async () => {
+    const asked: string[] = [];
+    let isUp = false;
+    const { client } = await rejoin(['left', 'joined', 'other'], (frame, peer) => {
+      asked.push(`${frame.action} ${roomOf(frame)}`);
+      if (isUp) answerSystem(frame, peer);
+      else peer.refuse(frame, 'UNAVAILABLE');
+    });
+    isUp = true;
+    await client.leaveRoom('left');
+    await client.joinRoom('joined');
+    await until(() => asked.filter((one) => one === 'joinRoom other').length === 2, 5_000);
+    expect(asked.filter((one) => one !== 'joinRoom other').toSorted()).toEqual([
+      'joinRoom joined',
+      'joinRoom joined',
+      'joinRoom left',
+      'leaveRoom left',
+    ]);
+  });
+
+  it('is asked for no more when the connection has ended', async () => {
+    const { client, server } = await rejoin(['lobby'], (frame, peer) => peer.refuse(frame, 'UNAVAILABLE'));
+    client.disconnect();
+    await new Promise((resolve) => setTimeout(resolve, 1_700));
+    expect((server.peers.all[1] as Peer).frames.all).toHaveLength(1);
+  });
+});
+
+describe('the pace of joining again', () => {
+  it('follows what the server says, with nothing but joinRoom', async () => {
+    // 20 a second, 5 at once, and closed at the third second in which messages were refused: as a server does it.
+    let tokens = 5;
+    let at = performance.now();
+    const strikes: number[] = [];
+    const joined = new Set<string>();
+    const names = Array.from({ length: 20 }, (_, index) => `room-${index}`);
+    const { client } = await rejoin(names, (frame, peer) => {
+      const now = performance.now();
+      tokens = Math.min(5, tokens + ((now - at) * 20) / 1_000);
+      at = now;
+      if (tokens < 1) {
+        if (strikes.length === 0 || now - (strikes.at(-1) as number) > 1_000) strikes.push(now);
+        if (strikes.length === 3) return peer.socket.close(4108);
+        return limited(frame, peer, ((1 - tokens) * 1_000) / 20);
+      }
+      tokens -= 1;
+      joined.add(roomOf(frame));
+      answerSystem(frame, peer);
+    });
+    await until(() => joined.size === names.length, 10_000);
+    expect(client.disconnected.all).toHaveLength(1);
+    expect(strikes.length).toBeLessThan(3);
+    expect(client.errors.all).toEqual([]);
+  }, 15_000);
+
+  it("keeps a real server's small limits with 45 rooms, whichever way it joins", async () => {
+    const options: WebSocketOptions = { limits: { messages: { perSecond: 10, burst: 20 } } };
+    const running = await startApp({ options });
+    onCleanUp(() => running.close());
+    const ends: number[] = [];
+    const client = new WebSocketClient({ url: running.url, events: { onDisconnected: ({ code }) => ends.push(code) } });
+    onCleanUp(() => client.disconnect());
+    await client.connectToServer();
+    for (let room = 0; room < 45; room += 1) {
+      await client.joinRoom(`room-${room}`);
+      if (room > 15) await new Promise((resolve) => setTimeout(resolve, 110));
+    }
+    const before = client.clientId as string;
+    running.clients.disconnectClient({ clientId: before, code: 4201 });
+    await until(() => roomsOf(running, before) === 45, 15_000);
+    expect(ends).toEqual([4201]);
+  }, 40_000);
+});
+
+const roomsOf = (running: RunningApp, exceptId: string): number =>
+  running.server.getClients().find(({ clientId }) => clientId !== exceptId)?.rooms.length ?? 0;
+
+describe('system/joinRooms', () => {
+  const names = Array.from({ length: 150 }, (_, index) => `room-${index}`);
+  const answerParts = (frame: Frame, peer: Peer, partOf: (roomName: string) => object): void => {
+    const { rooms } = frame.data as { rooms: { roomName: string }[] };
+    for (const { roomName } of rooms) peer.reply(frame, { roomName, ...partOf(roomName) }, { more: true });
+    peer.send({ type: 'system', action: 'joinRooms', id: frame.id, done: true });
+  };
+
+  it('is used by a server that has it, 100 rooms a frame', async () => {
+    const { client, peer } = await rejoin(names, (frame, to) => answerParts(frame, to, () => ({ success: true })), {
+      features: ['joinRooms'],
+    });
+    const frames = peer.frames.all.map(({ action, data }) => [action, (data as { rooms: unknown[] }).rooms.length]);
+    expect(frames).toEqual([
+      ['joinRooms', 100],
+      ['joinRooms', 50],
+    ]);
+    expect([...client.rooms]).toEqual(names);
+    expect(client.errors.all).toEqual([]);
+  });
+
+  it('gives up what is refused for good, and tries the rest again', async () => {
+    const lost: string[] = [];
+    const asked: number[] = [];
+    const { client } = await rejoin(
+      ['a', 'b', 'c'],
+      (frame, to) => {
+        const isFirst = asked.push((frame.data as { rooms: unknown[] }).rooms.length) === 1;
+        answerParts(frame, to, (roomName) => {
+          if (roomName === 'a') return { error: { code: 'ROOM_FORBIDDEN', error: 'No.' } };
+          if (roomName === 'b' && isFirst) return { error: { code: 'INTERNAL', error: 'Oh.' } };
+          return { success: true };
+        });
+      },
+      { features: ['joinRooms'], events: { onRoomLost: ({ roomName }) => lost.push(roomName) } },
+    );
+    await until(() => asked.length === 2, 5_000);
+    expect(asked).toEqual([3, 1]);
+    expect(lost).toEqual(['a']);
+    expect([...client.rooms]).toEqual(['b', 'c']);
+  });
+
+  it('waits as long as the server says when the frame was too early', async () => {
+    const at: number[] = [];
+    const { client } = await rejoin(
+      ['a', 'b'],
+      (frame, to) => {
+        if (at.push(performance.now()) === 1) limited(frame, to, 300);
+        else answerParts(frame, to, () => ({ success: true }));
+      },
+      { features: ['joinRooms'] },
+    );
+    await until(() => at.length === 2, 5_000);
+    expect((at[1] as number) - (at[0] as number)).toBeGreaterThan(290);
+    expect([...client.rooms]).toEqual(['a', 'b']);
+    expect(client.errors.all).toEqual([]);
+  });
+
+  it('is sent in smaller frames to a server that takes little at once', async () => {
+    const joined = new Set<string>();
+    const { client } = await rejoin(
+      names.slice(0, 40),
+      (frame, to) =>
+        answerParts(frame, to, (roomName) => {
+          joined.add(roomName);
+          return { success: true };
+        }),
+      { features: ['joinRooms'], limits: { maxPayload: 500 } },
+    );
+    await until(() => joined.size === 40, 5_000);
+    expect(client.errors.all).toEqual([]);
+  });
+
+  it('that stops in the middle is tried again for what is missing', async () => {
+    const asked: string[][] = [];
+    await rejoin(
+      ['a', 'b'],
+      (frame, to) => {
+        if (frame.action === 'cancel') return;
+        const rooms = (frame.data as { rooms: { roomName: string }[] }).rooms.map(({ roomName }) => roomName);
+        if (asked.push(rooms) === 1) to.reply(frame, { roomName: 'a', success: true }, { more: true });
+        else answerParts(frame, to, () => ({ success: true }));
+      },
+      { features: ['joinRooms'], requestTimeoutMs: 200 },
+    );
+    await until(() => asked.length === 2, 5_000);
+    expect(asked).toEqual([['a', 'b'], ['b']]);
+  });
+});
+
+describe('authorizeJoin', () => {
+  it('that throws once, or says 503 for a while, costs no room', async () => {
+    let fails = false;
+    let calls = 0;
+    const authorizeJoin = (): boolean => {
+      if (fails && (calls += 1) <= 2) throw new Error('The database is away.');
+      return true;
+    };
+    const running = await startApp({ options: { rooms: { authorizeJoin } } });
+    onCleanUp(() => running.close());
+    const errors: Error[] = [];
+    const client = new WebSocketClient({ url: running.url, events: { onError: ({ error }) => errors.push(error) } });
+    onCleanUp(() => client.disconnect());
+    await client.connectToServer();
+    await client.joinRoom('team');
+    const before = client.clientId as string;
+    fails = true;
+    running.clients.disconnectClient({ clientId: before, code: 4201 });
+    await until(() => roomsOf(running, before) === 1, 10_000);
+    expect(errors).toMatchObject([{ code: 'INTERNAL' }]);
+    expect(calls).toBe(3);
+  }, 15_000);
+});

@@ -1,0 +1,223 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type CanActivate, type ExecutionContext, Injectable, Scope, UseGuards } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { ExtractJwt, Strategy } from 'passport-jwt';
+import { of } from 'rxjs';
+import { PxlWebSocketModule, PxlWsAdapter, SkipGlobalGuards, WsGateway, WsRoute } from '../../lib/index.js';
+import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
+import { ChildApp } from '../support/child.js';
+import { LogLines } from '../support/log-lines.js';
+import { SECRET } from '../support/tokens.js';
+import { until } from '../support/until.js';
+
+@Injectable()
+class JwtStrategy extends PassportStrategy(Strategy) {
+  constructor() {
+    super({ jwtFromRequest: ExtractJwt.fromAuthHeaderAsBearerToken(), secretOrKey: SECRET });
+  }
+
+  validate(payload: object): object {
+    return payload;
+  }
+}
+
+@Injectable()
+class Jwt extends AuthGuard('jwt') {}
+
+class Refuse implements CanActivate {
+  canActivate(): boolean {
+    return false;
+  }
+}
+
+@WsGateway('guarded')
+class Guarded {
+  @WsRoute('ask')
+  ask(): string {
+    return 'answer';
+  }
+
+  @SkipGlobalGuards()
+  @WsRoute('free')
+  free(): string {
+    return 'free';
+  }
+}
+
+@SkipGlobalGuards()
+@WsGateway('free')
+class Free {
+  @WsRoute('ask')
+  ask(): string {
+    return 'free';
+  }
+
+  @UseGuards(Refuse)
+  @WsRoute('refused')
+  refused(): void {}
+}
+
+@SkipGlobalGuards()
+@WebSocketGateway()
+class FreeStock {
+  @SubscribeMessage('stock/ask')
+  ask(): string {
+    return 'free';
+  }
+}
+
+/** Asks for an HTTP request and answers, whatever it gets: so does a ThrottlerGuard when the message has data. */
+class Lenient implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    return context.switchToHttp().getRequest<{ method?: string }>().method === undefined;
+  }
+}
+
+const lenient = { imports: [], guard: { provide: APP_GUARD, useClass: Lenient } };
+const passport = { imports: [PassportModule], guard: { provide: APP_GUARD, useClass: Jwt } };
+
+describe('guards of the whole application that are made for HTTP', () => {
+  let running: RunningApp;
+  let log: LogLines;
+  beforeEach(() => {
+    log = new LogLines();
+  });
+  afterEach(async () => {
+    log.stop();
+    await running.close();
+  });
+
+  const start = async (guard: { imports: unknown[]; guard: object }, more: AppOptions = {}): Promise<void> => {
+    running = await startApp({
+      imports: guard.imports as NonNullable<AppOptions['imports']>,
+      providers: [Guarded, Free, FreeStock, JwtStrategy, guard.guard as never],
+      keepsLogger: true,
+      ...more,
+    });
+  };
+
+  it('are named once, with what to do about them', async () => {
+    await start(passport);
+    const peer = await running.connect();
+    await peer.request('guarded', 'ask');
+    await peer.request('guarded', 'ask');
+    const [hint, ...more] = log.of('warn [WebSocketServer]');
+    expect(more).toEqual([]);
+    expect(hint).toContain('Jwt, a guard of the whole application, is made for HTTP');
+    expect(hint).toContain('(guarded/ask). It failed (');
+    expect(hint).toContain('"routes: { globalGuards: false }"');
+    expect(hint).toContain('@SkipGlobalGuards()');
+  });
+
+  it('are named when they have an answer for a socket, too: it means nothing', async () => {
+    await start(lenient);
+    const peer = await running.connect();
+    expect((await peer.request('guarded', 'ask')).response).toBe('answer');
+    expect(log.of('warn [WebSocketServer] Lenient, a guard of the whole application')).toHaveLength(1);
+  });
+
+  it("are named, or left out: @nestjs/throttler's", async () => {
+    const answers: unknown[] = [];
+    const warnings: string[] = [];
+    for (const scenario of ['throttled-routes', 'throttled-routes-left-out'] as const) {
+      const child = await ChildApp.start(scenario);
+      try {
+        const peer = await child.connect();
+        for (const data of [undefined, 1, {}]) answers.push((await peer.request('test', 'echo', data)).response);
+      } finally {
+        await child.stop();
+      }
+      warnings.push((await child.exited).stderr);
+    }
+    expect(answers.slice(3)).toEqual([null, 1, {}]);
+    expect(answers[0]).toBeUndefined();
+    expect(warnings[0]?.match(/ThrottlerGuard, a guard of the whole application, is made for HTTP/g)).toHaveLength(1);
+    expect(warnings[1]).toBe('');
+  });
+
+  it("names passport's guard, though Nest gave it a random name", async () => {
+    await start({ imports: [PassportModule], guard: { provide: APP_GUARD, useClass: AuthGuard('jwt') } });
+    const peer = await running.connect();
+    expect((await peer.request('guarded', 'ask')).data.code).toBe('INTERNAL');
+    expect(log.of('AuthGuard (@nestjs/passport), a guard of the whole application')).toHaveLength(1);
+  });
+
+  it('are left out with routes: { globalGuards: false }', async () => {
+    await start(passport, { options: { routes: { globalGuards: false } } });
+    const peer = await running.connect();
+    expect((await peer.request('guarded', 'ask')).response).toBe('answer');
+    expect((await peer.request('free', 'refused')).data.code).toBe('FORBIDDEN');
+    expect(running.errors).toEqual([]);
+    expect(log.of('warn')).toEqual([]);
+  });
+
+  it('are left out with @SkipGlobalGuards(), on a method, a class and a stock gateway', async () => {
+    await start(passport, { configure: (app) => app.useWebSocketAdapter(new PxlWsAdapter(app)) });
+    const peer = await running.connect();
+    expect((await peer.request('guarded', 'free')).response).toBe('free');
+    expect((await peer.request('free', 'ask')).response).toBe('free');
+    expect((await peer.request('stock', 'ask')).response).toBe('free');
+    expect((await peer.request('free', 'refused')).data.code).toBe('FORBIDDEN');
+    expect((await peer.request('guarded', 'ask')).data.code).toBe('INTERNAL');
+  });
+
+  it('are left out when they are request-scoped, too', async () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class Scoped extends Refuse {}
+    await start({ imports: [], guard: { provide: APP_GUARD, useClass: Scoped } });
+    const peer = await running.connect();
+    expect((await peer.request('guarded', 'ask')).data.code).toBe('FORBIDDEN');
+    expect((await peer.request('guarded', 'free')).response).toBe('free');
+  });
+
+  it('are left out around the handlers of an outbound client', async () => {
+    class Handlers {
+      @SkipGlobalGuards()
+      @WsRoute('quiz', 'question', { client: 'quiz' })
+      answer(): number {
+        return 42;
+      }
+    }
+    await start(passport);
+    const player = await startApp({
+      imports: [PassportModule, PxlWebSocketModule.forClient({ name: 'quiz', url: running.url })],
+      providers: [Handlers, JwtStrategy, passport.guard],
+    });
+    try {
+      await until(() => running.clients.getClients().length === 1);
+      const [client] = running.clients.getClients();
+      expect(await client?.request('quiz', 'question')).toBe(42);
+    } finally {
+      await player.close();
+    }
+  });
+});
+
+describe('guards of the whole application that are made for WebSockets', () => {
+  let running: RunningApp;
+  let log: LogLines;
+  beforeEach(() => {
+    log = new LogLines();
+  });
+  afterEach(async () => {
+    log.stop();
+    await running.close();
+  });
+
+  it.each<[string, (context: ExecutionContext) => ReturnType<CanActivate['canActivate']>]>([
+    ['a boolean', (context) => context.switchToWs().getData<{ ok: boolean }>().ok],
+    ['a promise', async (context) => context.switchToWs().getData<{ ok: boolean }>().ok],
+    ['an Observable', (context) => of(context.switchToWs().getData<{ ok: boolean }>().ok)],
+  ])('decide, without a word in the log, by %s', async (_name, canActivate) => {
+    running = await startApp({
+      providers: [Guarded, { provide: APP_GUARD, useValue: { canActivate } }],
+      keepsLogger: true,
+    });
+    const peer = await running.connect();
+    expect((await peer.request('guarded', 'ask', { ok: true })).response).toBe('answer');
+    expect((await peer.request('guarded', 'ask', { ok: false })).data.code).toBe('FORBIDDEN');
+    expect(log.of('warn')).toEqual([]);
+  });
+});
