@@ -5,7 +5,7 @@ import { describeError } from './error-frame.js';
 import type { RouteCall } from './route-call.js';
 
 /** Rooms of one `system/joinRooms`. */
-export const MAX_ROOMS = 100;
+const MAX_ROOMS = 100;
 /** Rooms of one `system/joinRooms` that are asked for at the same time. */
 const AT_ONCE = 8;
 
