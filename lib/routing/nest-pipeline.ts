@@ -4,7 +4,7 @@ import { EMPTY, isObservable } from 'rxjs';
 import { errorOf } from '../protocol/thrown.js';
 import { GlobalGuards } from './global-guards.js';
 import { MethodMetadata } from './method-metadata.js';
-import { isAsyncIterable, isPromise, type RouteCall } from './route-call.js';
+import { isAsyncIterable, isPromise, type RouteCall, Source } from './route-call.js';
 import { type FilterRunner, runFilters } from './route-filters.js';
 import { withoutMessages } from './stock-results.js';
 
@@ -229,7 +229,7 @@ function argumentsMetadata(constructor: object, methodName: string, { isStock }:
 
 /**
  * Interceptors turn every result into an Observable, so only the handler itself can say whether it streams: it is
- * watched here. The stream runs to its end inside, so that filters see its errors, too.
+ * watched here. What it streams from is handed out as it is: Nest's frames, which hold the data, are gone before it runs.
  */
 function streaming(
   inner: Internals['interceptorsConsumer'],
@@ -243,7 +243,8 @@ function streaming(
         const isStream = isObservable(result) || isAsyncIterable(result);
         return isStream && !call.startStream() ? EMPTY : result;
       };
-      return call.consume(outcome(await inner.intercept(interceptors, args, instance, callback, watched, type), call));
+      const result = outcome(await inner.intercept(interceptors, args, instance, callback, watched, type), call);
+      return isObservable(result) || isAsyncIterable(result) ? new Source(result) : result;
     },
   };
 }

@@ -22,6 +22,11 @@ export interface RoutePeer {
 /** What a handler's run comes to when its values went out as a stream. */
 export const STREAMED: unique symbol = Symbol('streamed');
 
+/** What came out of the interceptors and is still to be run: an Observable or an async iterable. */
+export class Source {
+  constructor(readonly of: unknown) {}
+}
+
 /** One message on its way through its handler. */
 export class RouteCall implements RoutedCall {
   /** An answer was given (or given up): whatever comes later is dropped. */

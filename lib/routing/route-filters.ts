@@ -2,6 +2,7 @@ import type { ArgumentsHost, ContextType } from '@nestjs/common';
 import { isA } from '../protocol/thrown.js';
 import { describeError } from './error-frame.js';
 import { overhear } from './overheard.js';
+import { type RouteCall, Source } from './route-call.js';
 
 type AnyFunction = (...args: unknown[]) => unknown;
 
@@ -21,11 +22,14 @@ export function runFilters(
   type: ContextType,
   passedOver: PassedOver,
 ): AnyFunction {
-  return async (...args) => {
+  return async (ws, data, call, pattern) => {
     try {
-      return await target(...args);
+      const result = await target(ws, data, call, pattern);
+      if (!(result instanceof Source)) return result;
+      data = undefined; // a stream may go on for months
+      return await (call as RouteCall).consume(result.of);
     } catch (error) {
-      const host = new RouteArgumentsHost(args, type);
+      const host = new RouteArgumentsHost([ws, data, call, pattern], type);
       const answer = await answerOf(filters, error, host, passedOver);
       if (isA(answer, Error)) throw answer;
       return answer;
