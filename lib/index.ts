@@ -3,7 +3,7 @@ export {
   type WebSocketClientBaseControllerConstructorParams,
   WebSocketServerBaseController,
   type WebSocketServerBaseControllerConstructorParams,
-} from './base-controllers.js';
+} from './module/base-controllers.js';
 export type { AuthOptions, JwtOptions } from './auth/auth-options.js';
 export { type AuthenticatedUser, AuthenticationError, type WebSocketAuthenticator } from './auth/identity.js';
 export type { Origins } from './auth/origins.js';
@@ -43,17 +43,20 @@ export type {
   WebSocketMessage,
   WebSocketUser,
 } from './protocol/message.js';
-export { PxlWebSocketModule } from './pxl-websocket.module.js';
-export type { WebSocketOptionsFactory } from './pxl-websocket.module-definition.js';
-export type { WebSocketClientModuleAsyncOptions, WebSocketClientModuleOptions } from './pxl-websocket-client.module.js';
-export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './resources.js';
-export { WebSocketRoomManager } from './rooms/room-manager.js';
-export type { ConnectOptions } from './routing/connect-pipeline.js';
+export { PxlWebSocketModule } from './module/pxl-websocket.module.js';
+export type { WebSocketOptionsFactory } from './module/pxl-websocket.module-definition.js';
+export type {
+  WebSocketClientModuleAsyncOptions,
+  WebSocketClientModuleOptions,
+} from './client/nest/pxl-websocket-client.module.js';
+export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './module/resources.js';
+export { WebSocketRoomManager } from './clients/room-manager.js';
+export type { ConnectOptions } from './admission/connect-pipeline.js';
 export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room-authorizer.js';
-export { WebSocketUpgrade } from './routing/upgrade-context.js';
-export { WebSocketClientManager } from './server/client-manager.js';
-export type { Disconnection } from './server/connections.js';
-export { type RemoteClient, type ServerState, type ServerStatus, WebSocketServer } from './server/websocket-server.js';
+export { WebSocketUpgrade } from './admission/upgrade-context.js';
+export { WebSocketClientManager } from './clients/client-manager.js';
+export type { Disconnection } from './connection/connections.js';
+export { type RemoteClient, type ServerState, type ServerStatus, WebSocketServer } from './server.js';
 export {
   getWebSocketClientManagerToken,
   getWebSocketRoomManagerToken,
@@ -63,14 +66,14 @@ export {
   InjectWebSocketRoomManager,
   InjectWebSocketServer,
   InjectWebSocketService,
-} from './server-tokens.js';
+} from './module/server-tokens.js';
 export {
   getWebSocketClientToken,
   InjectWebSocketClient,
   PXL_DATABASE,
   PXL_QUEUE_MANAGER,
   PXL_REDIS,
-} from './tokens.js';
+} from './module/tokens.js';
 export type {
   JoinRoom,
   SubscriberEvent,
@@ -78,9 +81,9 @@ export type {
   WebSocketOptions,
   WebSocketRoute,
   WebSocketType,
-} from './websocket-options.js';
-export type { BackpressureCounters } from './server/flusher.js';
-export type { SendOptions } from './server/outgoing.js';
-export type { RefusedHandshake, UpgradeRequest } from './upgrade-request.js';
+} from './options/websocket-options.js';
+export type { BackpressureCounters } from './outbound/flusher.js';
+export type { SendOptions } from './outbound/outgoing.js';
+export type { RefusedHandshake, UpgradeRequest } from './auth/upgrade-request.js';
 export { WebSocketService, type WebSocketServiceOptions } from './websocket.service.js';
-export { PxlWsAdapter } from './ws-adapter.js';
+export { PxlWsAdapter } from './module/ws-adapter.js';

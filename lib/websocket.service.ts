@@ -5,10 +5,10 @@ import { CloseCode } from './protocol/close-codes.js';
 import type { Audience, Delivery } from './protocol/delivery.js';
 import type { WebSocketMessage } from './protocol/message.js';
 import { errorOf } from './protocol/thrown.js';
-import { DEFAULTS } from './resolve-options.js';
-import { encodeMessage, flagsOf, type SendOptions } from './server/outgoing.js';
-import type { Sender } from './server/sender.js';
-import type { WebSocketServer } from './server/websocket-server.js';
+import { DEFAULTS } from './options/resolve-options.js';
+import { encodeMessage, flagsOf, type SendOptions } from './outbound/outgoing.js';
+import type { Sender } from './outbound/sender.js';
+import type { WebSocketServer } from './server.js';
 
 export interface WebSocketServiceOptions {
   /** Sends through this server: to its own sockets at once, to the other nodes by way of the bus. */

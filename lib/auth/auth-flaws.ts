@@ -1,5 +1,5 @@
 import type { AuthOptions, JwtOptions } from './auth-options.js';
-import { unknownOption } from '../unknown-options.js';
+import { unknownOption } from '../options/unknown-options.js';
 import { isAnchored, type Origins } from './origins.js';
 
 const WAYS = ['jwt', 'useClass', 'useExisting', 'authenticate'] as const;

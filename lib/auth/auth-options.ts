@@ -1,7 +1,7 @@
 import type { JsonWebKey } from 'node:crypto';
 import type { InjectionToken, Type } from '@nestjs/common';
 import type { WebSocketUser } from '../protocol/message.js';
-import type { UpgradeRequest } from '../upgrade-request.js';
+import type { UpgradeRequest } from './upgrade-request.js';
 import type { WebSocketAuthenticator } from './identity.js';
 import type { TokenSource } from './tokens.js';
 

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
-import type { UpgradeRequest } from '../upgrade-request.js';
+import type { UpgradeRequest } from './upgrade-request.js';
 import type { AuthOptions } from './auth-options.js';
 import { AuthenticationError, type Identity, identityOf, type WebSocketAuthenticator } from './identity.js';
 import { JwtAuthenticator } from './jwt-authenticator.js';

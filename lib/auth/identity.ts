@@ -5,7 +5,7 @@ import { keepable } from '../json-value.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import { isUserId } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
-import type { UpgradeRequest } from '../upgrade-request.js';
+import type { UpgradeRequest } from './upgrade-request.js';
 
 /** What an authenticator returns: who it is, and until when that holds. */
 export interface AuthenticatedUser extends WebSocketUser {

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { WebSocketRedisSubscriberEvent as Event } from '../../lib/index.js';
-import type { RegisteredClient } from '../../lib/server/registered-client.js';
+import type { RegisteredClient } from '../../lib/clients/registered-client.js';
 import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
 import { hasRedis, TestRedis } from '../support/redis.js';

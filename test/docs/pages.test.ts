@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { CloseCode, ErrorCode } from '../../lib/index.js';
-import { DEFAULTS, OPTION_NAMES } from '../../lib/resolve-options.js';
+import { DEFAULTS, OPTION_NAMES } from '../../lib/options/resolve-options.js';
 import { anchorsOf, flawsOf, linksOf, snippetsOf } from './markdown.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');

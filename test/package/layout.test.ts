@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 
 const ALLOWED =
   'README.md LICENSE CHANGELOG.md SECURITY.md package.json package-lock.json ' +
-  'tsconfig.json tsconfig.build.json nest-cli.json jest.config.js knip.json lib sample scripts test';
+  'tsconfig.json tsconfig.build.json nest-cli.json jest.config.js knip.json docs lib sample test';
 
 it('keeps the top level of the repository to what a newcomer expects there', () => {
   const tracked = execFileSync('git', ['ls-tree', '--name-only', 'HEAD'], {

@@ -159,7 +159,7 @@ describe('the chat sample over bare sockets', () => {
     for (const path of ['/pxl/client/browser.js', '/pxl/errors.js', '/pxl/protocol/close-codes.js']) {
       expect([path, await statusOf(path)]).toEqual([path, 200]);
     }
-    for (const path of ['/pxl/index.js', '/pxl/server/websocket-server.js', '/pxl/..%2fpackage.json', '/main.ts']) {
+    for (const path of ['/pxl/index.js', '/pxl/server.js', '/pxl/..%2fpackage.json', '/main.ts']) {
       expect([path, await statusOf(path)]).toEqual([path, 404]);
     }
   });

@@ -1,0 +1,53 @@
+import { addressGroup } from '../limits/client-address.js';
+import { KeyedRate } from '../limits/keyed-rate.js';
+import type { Rate } from '../limits/rate.js';
+import { Tally } from '../limits/tally.js';
+
+export interface ConnectionLimitsOptions {
+  readonly handshakesPerIp: Rate | false;
+  readonly connectionsPerIp: number | false;
+  readonly connectionsPerUser: number | false;
+}
+
+/** Why a handshake isn't taken, for its HTTP answer. */
+export type OverLimit = { kind: 'rate'; retryAfterMs: number } | { kind: 'connections' };
+
+/** How many may connect, and how fast. */
+export class ConnectionLimits {
+  readonly #handshakes: KeyedRate | undefined;
+  readonly #ofAddress = new Tally();
+
+  constructor(
+    private readonly options: ConnectionLimitsOptions,
+    /** The connections of a user who authenticated, on other nodes too. */
+    private readonly connectionsOfUser: (userId: string | number) => number,
+  ) {
+    this.#handshakes = options.handshakesPerIp ? new KeyedRate(options.handshakesPerIp) : undefined;
+  }
+
+  /**
+   * A handshake came. What is let in counts until its socket closes; those under way count, or a flood of them would pass
+   * before the first is through.
+   */
+  admit(
+    address: string | undefined,
+    socket: { once(event: 'close', listener: () => void): unknown },
+  ): OverLimit | undefined {
+    const { connectionsPerIp } = this.options;
+    if (address === undefined || (!this.#handshakes && connectionsPerIp === false)) return undefined;
+    const group = addressGroup(address);
+    const retryAfterMs = this.#handshakes?.take(group) ?? 0;
+    if (retryAfterMs > 0) return { kind: 'rate', retryAfterMs };
+    if (connectionsPerIp === false) return undefined;
+    if (this.#ofAddress.of(group) >= connectionsPerIp) return { kind: 'connections' };
+    this.#ofAddress.add(group);
+    socket.once('close', () => this.#ofAddress.remove(group));
+    return undefined;
+  }
+
+  /** True when the user has as many connections as it may have. */
+  isUserFull(userId: string | number): boolean {
+    const { connectionsPerUser } = this.options;
+    return connectionsPerUser !== false && this.connectionsOfUser(userId) >= connectionsPerUser;
+  }
+}

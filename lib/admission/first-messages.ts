@@ -1,0 +1,171 @@
+import type { Duplex } from 'node:stream';
+import type { WebSocket } from 'ws';
+import { type Authentication, readToken } from '../auth/authentication.js';
+import { AuthenticationError, type Identity } from '../auth/identity.js';
+import { redactError } from '../auth/tokens.js';
+import { guarded } from '../guarded.js';
+import { MessageLimits, type MessageLimitsOptions, type Sender } from '../limits/message-limits.js';
+import { CloseCode, fitReason } from '../protocol/close-codes.js';
+import { decodeFrame, encodeReply } from '../protocol/codec.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { describeError, encodeErrorFrame } from '../routing/error-frame.js';
+import { cutAfterGrace, isHeardAfter } from '../connection/closing.js';
+import type { UpgradeRequest } from '../auth/upgrade-request.js';
+import type { ServerSocket } from '../connection/server-socket.js';
+import { TimeoutQueue } from '../connection/timeout-queue.js';
+
+export interface FirstMessagesHost {
+  readonly timeoutMs: number;
+  readonly maxDepth: number;
+  readonly maxPayload: number;
+  readonly limits: Pick<MessageLimitsOptions, 'messages'>;
+  authentication(): Authentication | undefined;
+  /** The socket is a client from now on. @returns false when it was refused and is being closed */
+  admit(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity): boolean;
+  failed(error: unknown, place: string): void;
+}
+
+type Message = [data: Buffer, isBinary: boolean];
+
+/** What a kept message costs besides its own bytes. */
+const OVERHEAD_BYTES = 64;
+/** May wait besides one message of `messages.maxPayload`: what comes in one read. */
+const READ_BYTES = 65_536;
+
+/** What came behind a token that is still being checked. */
+interface Behind {
+  isChecking: boolean;
+  messages: Message[];
+  bytes: number;
+}
+
+/** Somebody of whom only the address is known. */
+interface Newcomer extends Sender {
+  readonly ws: ServerSocket;
+}
+
+const LATE = new AuthenticationError(401, 'No token came in time.');
+const NOT_FIRST = new AuthenticationError(401, 'The first message must be system/authenticate with a token.');
+
+/**
+ * Sockets whose first message says who they are: `system/authenticate` with a token. Anything else, and a token that doesn't do,
+ * closes them (4001); what comes behind a good one waits until it is checked, up to a number of bytes. Nothing is kept of a
+ * socket that is being closed. Nobody else knows of them before that.
+ */
+export class FirstMessages {
+  readonly #waiting = new Map<ServerSocket, Behind>();
+  readonly #deadlines: TimeoutQueue<ServerSocket>;
+  readonly #limits: MessageLimits<Newcomer>;
+
+  constructor(private readonly host: FirstMessagesHost) {
+    const { limits, maxPayload } = host;
+    const close = ({ ws }: Newcomer, code: number, reason: string): void => {
+      if (this.#waiting.has(ws)) this.#close(ws, code, reason);
+    };
+    this.#limits = new MessageLimits<Newcomer>(
+      { messages: limits.messages, perUser: false, perIp: false },
+      { maxPayload, userKeyOf: () => undefined, close },
+    );
+    this.#deadlines = new TimeoutQueue(
+      host.timeoutMs,
+      guarded('system/authenticate', host.failed, (ws) => this.#refuse(ws, LATE)),
+    );
+  }
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  add(ws: ServerSocket, socket: Duplex, request: UpgradeRequest): void {
+    const listen = (data: unknown, isBinary: boolean): void => {
+      const behind = this.#waiting.get(ws);
+      if (!behind) return; // it is being closed
+      if (behind.isChecking) return this.#keep(ws, behind, [data as Buffer, isBinary]);
+      behind.isChecking = true;
+      ws.pause(); // at most what was read already comes behind
+      this.#identify(ws, data as Buffer)
+        .then((admission) => {
+          ws.off('message', listen).off('ping', count).off('pong', count);
+          if (!admission || !this.#waiting.has(ws)) return;
+          ws.resume();
+          this.#forget(ws);
+          if (!this.host.admit(ws, socket, request, admission.identity)) return;
+          ws.off('error', cut); // not before another listens: unheard, a broken frame would end the process
+          ws.outbox?.pushText(admission.reply);
+          for (const message of behind.messages) ws.emit('message', ...message);
+        })
+        .catch((error: unknown) => {
+          this.host.failed(error, 'system/authenticate');
+          this.#close(ws, CloseCode.Internal, 'Something went wrong on the server.');
+        });
+    };
+    const cut = (): void => cutAfterGrace(ws);
+    const newcomer: Newcomer = { ws, client: request, meter: undefined, hasSpoken: false, send: () => undefined };
+    const count = (payload: Buffer): void => this.#limits.countControl(newcomer, payload);
+    ws.on('message', listen).on('error', cut).on('ping', count).on('pong', count);
+    ws.once('close', () => this.#drop(ws));
+    this.#waiting.set(ws, { isChecking: false, messages: [], bytes: 0 });
+    this.#deadlines.add(ws);
+  }
+
+  /** Closes all of them. */
+  stop(): void {
+    for (const ws of this.#waiting.keys()) this.#close(ws, CloseCode.Restarting, 'server restarting');
+    this.#deadlines.stop();
+  }
+
+  #keep(ws: ServerSocket, behind: Behind, message: Message): void {
+    behind.bytes += message[0].length + OVERHEAD_BYTES;
+    if (behind.bytes <= this.host.maxPayload + READ_BYTES) behind.messages.push(message);
+    else this.#close(ws, CloseCode.Policy, 'too much behind the token');
+  }
+
+  async #identify(ws: ServerSocket, data: Buffer): Promise<{ identity: Identity; reply: string } | undefined> {
+    const frame = decodeFrame(data.toString(), this.host.maxDepth);
+    const isRequest = frame.kind === 'message';
+    const id = isRequest || frame.kind === 'bad' ? frame.id : undefined;
+    let token = '';
+    try {
+      if (!isRequest || frame.type !== 'system' || frame.action !== 'authenticate') throw NOT_FIRST;
+      token = readToken(frame.data);
+      const authentication = this.host.authentication();
+      if (!authentication) throw NOT_FIRST;
+      const identity = await authentication.identify(token);
+      const { user, expiresAt = null } = identity;
+      const response = { success: true, data: { userId: user.userId, expiresAt } };
+      return { identity, reply: encodeReply({ type: 'system', action: 'authenticate', id }, response) };
+    } catch (error) {
+      if (!describeError(error).isMeantForPeer) this.host.failed(redactError(error, [token]), 'system/authenticate');
+      this.#refuse(ws, error, id);
+      return undefined;
+    }
+  }
+
+  #refuse(ws: ServerSocket, error: unknown, id?: string | number): void {
+    const described = describeError(error);
+    const { code } = described;
+    if (ws.readyState === ws.OPEN) ws.send(encodeErrorFrame(described, { type: 'system', action: 'authenticate', id }));
+    const isOurs = code === ErrorCode.Unavailable || code === ErrorCode.Internal;
+    this.#close(ws, isOurs ? CloseCode.TryLater : CloseCode.Unauthenticated, described.error);
+  }
+
+  #close(ws: WebSocket, code: number, reason: string): void {
+    this.#drop(ws as ServerSocket);
+    ws.close(code, fitReason(reason));
+    if (isHeardAfter(code)) ws.resume();
+    else ws.pause();
+    cutAfterGrace(ws);
+  }
+
+  /** The check of its token may go on; what came behind it is of no use any more. */
+  #drop(ws: ServerSocket): void {
+    const behind = this.#waiting.get(ws);
+    if (behind) behind.messages = [];
+    this.#forget(ws);
+  }
+
+  #forget(ws: ServerSocket): void {
+    this.#waiting.delete(ws);
+    this.#deadlines.delete(ws);
+  }
+}

@@ -1,0 +1,96 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { Logger } from '@nestjs/common';
+import { redactError, redactUrl, tokensIn } from '../auth/tokens.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import type { RefusedHandshake } from '../auth/upgrade-request.js';
+import { answer, type Refusal } from './refusal.js';
+import { originForm } from './upgrade-path.js';
+
+/** Between two log lines of one code: a flood of bad handshakes must not become a flood of lines. */
+const LOG_EVERY_MS = 60_000;
+/** Codes may come from guards of the application; those beyond count together. */
+const MAX_CODES = 64;
+const OTHER_CODES = 'OTHER';
+/** Of what a peer wrote, in a log line. */
+const MAX_QUOTED = 200;
+
+export interface RefusalsHost {
+  /** Where a token may be, besides the usual places. */
+  readonly cookieName: string | undefined;
+  addressOf(request: IncomingMessage): string | undefined;
+  /** For the application's own listener. Never throws. */
+  refused(handshake: RefusedHandshake): void;
+}
+
+interface Count {
+  total: number;
+  loggedAtMs: number;
+  unlogged: number;
+}
+
+/** The one way to refuse a handshake: it is answered, counted, logged, and the application hears of it. */
+export class Refusals {
+  readonly #logger = new Logger('WebSocketServer');
+  readonly #counts = new Map<string, Count>();
+
+  constructor(
+    private readonly host: RefusalsHost,
+    private readonly nowMs = (): number => performance.now(),
+  ) {}
+
+  /** Refused handshakes since the start, by their code. */
+  get counters(): Record<string, number> {
+    return Object.fromEntries([...this.#counts].map(([code, { total }]) => [code, total]));
+  }
+
+  /** A no-op for a socket that is gone, or that has its answer already. */
+  refuse(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
+    if (!answer(socket, refusal)) return;
+    const { status, code, error, remedy } = refusal;
+    const handshake: RefusedHandshake = {
+      status,
+      code,
+      reason: this.#withoutTokens(request, remedy ? `${error} ${remedy}` : error),
+      ip: this.host.addressOf(request),
+      origin: request.headers.origin,
+      url: redactUrl(originForm(request.url ?? '')),
+    };
+    this.#count(handshake);
+    this.host.refused(handshake);
+  }
+
+  /** The text may be that of an exception of the application. */
+  #withoutTokens(request: IncomingMessage, text: string): string {
+    return String(redactError(text, tokensIn(request, this.host.cookieName)));
+  }
+
+  #count(handshake: RefusedHandshake): void {
+    const code = this.#counts.has(handshake.code) || this.#counts.size < MAX_CODES ? handshake.code : OTHER_CODES;
+    const count = this.#counts.get(code) ?? { total: 0, loggedAtMs: -Infinity, unlogged: 0 };
+    this.#counts.set(code, count);
+    count.total++;
+    const nowMs = this.nowMs();
+    if (nowMs - count.loggedAtMs < LOG_EVERY_MS) {
+      count.unlogged++;
+      return;
+    }
+    const others = count.unlogged > 0 ? ` (${count.unlogged} more with this code since the last line)` : '';
+    count.loggedAtMs = nowMs;
+    count.unlogged = 0;
+    const line = `${describe(handshake)}${others}`;
+    if (code === ErrorCode.ShuttingDown)
+      this.#logger.debug(line); // nothing is wrong
+    else this.#logger.warn(line);
+  }
+}
+
+function describe({ status, code, reason, ip, origin, url }: RefusedHandshake): string {
+  const from = [ip ?? 'an unknown address', ...(origin === undefined ? [] : [`a page of ${quoted(origin)}`])].join(
+    ', ',
+  );
+  return `Handshake refused: ${status} ${code} for ${quoted(url)} from ${from}. ${reason}`;
+}
+
+const quoted = (text: string): string =>
+  JSON.stringify(text.length > MAX_QUOTED ? `${text.slice(0, MAX_QUOTED)}…` : text);

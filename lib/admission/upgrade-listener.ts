@@ -1,0 +1,94 @@
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { PathPattern } from '../protocol/path-pattern.js';
+import type { IdleSockets } from './idle-sockets.js';
+import { checkSiblings, markListener, patternOf, patternsOn } from './sibling-paths.js';
+import type { UpgradeGate } from './upgrade-gate.js';
+import { Neighbours } from './neighbours.js';
+import { notHere } from './refusal.js';
+import type { Refusals } from './refusals.js';
+import { pathOf } from './upgrade-path.js';
+
+/** Listens for upgrades next to whoever else does on the same HTTP server. */
+export class UpgradeListener {
+  /** Listeners that told which paths are theirs. */
+  readonly #known = new Map<unknown, (path: string) => boolean>();
+  #attached: { httpServer: HttpServer; gate: UpgradeGate; idle: IdleSockets } | undefined;
+
+  readonly #neighbours: Neighbours;
+
+  constructor(
+    private readonly path: PathPattern,
+    private readonly refusals: Refusals,
+  ) {
+    this.#neighbours = new Neighbours(path.path);
+    markListener(this.#onUpgrade, path);
+  }
+
+  /** Another listener that can say whether a path is its own. */
+  know(listener: unknown, ownsPath: (path: string) => boolean): void {
+    this.#known.set(listener, ownsPath);
+  }
+
+  /** @throws {InvalidStateError} when another server of ours takes the same path of the HTTP server */
+  check(httpServer: HttpServer): void {
+    checkSiblings(httpServer, this.path);
+  }
+
+  attach(httpServer: HttpServer, gate: UpgradeGate, idle: IdleSockets): void {
+    this.#attached = { httpServer, gate, idle };
+    httpServer.on('upgrade', this.#onUpgrade);
+    this.#neighbours.attach(httpServer);
+  }
+
+  /**
+   * Takes no more upgrades. They are answered with 503 until `detach()`: with nobody listening, Node would hand them to
+   * the application as requests, and its 404 tells a client never to come back.
+   */
+  close(): void {
+    this.#attached?.gate.stop();
+  }
+
+  detach(): void {
+    this.#attached?.httpServer.off('upgrade', this.#onUpgrade);
+    this.#neighbours.detach();
+    this.#attached = undefined;
+  }
+
+  readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    this.#attached?.idle.upgraded(socket);
+    const path = pathOf(request);
+    if (this.path.matches(path) && !this.#isElsewhere(path)) {
+      this.#attached?.gate.handle(request, socket, head, () => this.#neighbours.interfered());
+    } else if (this.#isUnowned(path)) this.#refuseUnowned(request, socket);
+  };
+
+  /** Nobody else listens for upgrades, so nobody else will answer this one. */
+  #refuseUnowned(request: IncomingMessage, socket: Duplex): void {
+    socket.on('error', () => socket.destroy());
+    this.refusals.refuse(request, socket, notHere(this.path.path));
+  }
+
+  /** A path that another listener names in full is its own, though ours, with a parameter, would fit. */
+  #isElsewhere(path: string): boolean {
+    const siblings = this.#attached && !this.path.isExact ? patternsOn(this.#attached.httpServer) : [];
+    if (siblings.some((sibling) => sibling.isExact && sibling.matches(path))) return true;
+    for (const [listener, ownsPath] of this.#known) {
+      if (ownsPath(path) && this.#attached?.httpServer.listeners('upgrade').includes(listener as () => void))
+        return true;
+    }
+    return false;
+  }
+
+  /** True when every listener is known and none of them takes the path: nobody would ever answer. */
+  #isUnowned(path: string): boolean {
+    const listeners = this.#attached?.httpServer.listeners('upgrade') ?? [];
+    if (listeners.find((listener) => patternOf(listener)) !== this.#onUpgrade) return false; // the first of ours answers
+    return listeners.every((listener) => {
+      const sibling = patternOf(listener);
+      if (sibling) return !sibling.matches(path);
+      const owns = this.#known.get(listener);
+      return owns !== undefined && !owns(path);
+    });
+  }
+}

@@ -1,0 +1,100 @@
+import {
+  type BeforeApplicationShutdown,
+  type DynamicModule,
+  type FactoryProvider,
+  Inject,
+  Logger,
+  Module,
+  type ModuleMetadata,
+  type OnApplicationBootstrap,
+} from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { NestWebSocketClient } from './nest-websocket-client.js';
+import type { NodeWebSocketClientOptions } from '../websocket-client.js';
+import { InvalidOptionsError } from '../../errors.js';
+import { RouteExplorer } from '../../routing/route.explorer.js';
+import { getWebSocketClientToken } from '../../module/tokens.js';
+
+/** Options of `PxlWebSocketModule.forClient()`. */
+export interface WebSocketClientModuleOptions extends NodeWebSocketClientOptions {
+  /** Named in `@InjectWebSocketClient(name)` and `@WsRoute(type, action, { client: name })`. */
+  name: string;
+  /** Connect with the application, in the background. False: call `connectToServer()` yourself. @default true */
+  autoConnect?: boolean;
+}
+
+/** Options of `PxlWebSocketModule.forClientAsync()`: the name is needed at once, the rest may come from a provider. */
+export interface WebSocketClientModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
+  name: string;
+  inject?: FactoryProvider['inject'];
+  // The tokens of `inject` decide what arrives, as in Nest's own FactoryProvider.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  useFactory: (...args: any[]) => ClientSettings | Promise<ClientSettings>;
+}
+
+type ClientSettings = Omit<WebSocketClientModuleOptions, 'name'>;
+
+interface ManagedClient {
+  client: NestWebSocketClient;
+  autoConnect: boolean;
+}
+
+const MANAGED = Symbol('pxl:managed-client');
+
+/** One outbound client: made with the application, connected when it is up, disconnected before it stops. */
+@Module({ imports: [DiscoveryModule], providers: [RouteExplorer] })
+export class PxlWebSocketClientModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
+  constructor(@Inject(MANAGED) private readonly managed: ManagedClient) {}
+
+  /** @param isGlobal so that any module can inject the client */
+  static register({ name, imports = [], inject = [], useFactory }: WebSocketClientModuleAsyncOptions): DynamicModule {
+    if (typeof name !== 'string' || name === '') {
+      throw new InvalidOptionsError([
+        '"name" is missing: forClient({ name, url }) needs it for @InjectWebSocketClient(name)',
+      ]);
+    }
+    const token = getWebSocketClientToken(name);
+    return {
+      module: PxlWebSocketClientModule,
+      global: true,
+      imports,
+      providers: [
+        {
+          provide: MANAGED,
+          inject: [RouteExplorer, ...inject],
+          useFactory: async (explorer: RouteExplorer, ...args: unknown[]): Promise<ManagedClient> => {
+            const { autoConnect = true, ...settings } = await useFactory(...args);
+            return {
+              autoConnect,
+              client: new NestWebSocketClient(withRetry(settings), name, () => explorer.explore()),
+            };
+          },
+        },
+        { provide: token, inject: [MANAGED], useFactory: ({ client }: ManagedClient) => client },
+      ],
+      exports: [token],
+    };
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const { client, autoConnect } = this.managed;
+    await client.load();
+    if (autoConnect) connectInBackground(client);
+  }
+
+  beforeApplicationShutdown(): void {
+    this.managed.client.disconnect();
+  }
+}
+
+/** A server that isn't up yet is no reason for an application not to start: the client keeps trying. */
+export function withRetry<T extends NodeWebSocketClientOptions>(options: T): T {
+  const { reconnect } = options;
+  return reconnect === false ? options : { ...options, reconnect: { initial: true, ...reconnect } };
+}
+
+export function connectInBackground(client: NestWebSocketClient): void {
+  client.connectToServer().catch((error: unknown) => {
+    new Logger('WebSocketClient').warn(error instanceof Error ? error.message : String(error));
+  });
+}

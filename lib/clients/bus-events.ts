@@ -1,0 +1,53 @@
+import { InvalidMessageError } from '../errors.js';
+import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import { isRouteName } from '../protocol/names.js';
+import type { WebSocketClientManager } from './client-manager.js';
+import { type Outgoing, plainError } from '../outbound/outgoing.js';
+
+/**
+ * Some events of the bus are orders to this module, whoever published them; their shape is checked, never trusted.
+ * @throws {InvalidMessageError} for one that no client could read
+ */
+export function obeyEvent(
+  channel: string,
+  message: unknown,
+  outgoing: Outgoing,
+  clients: WebSocketClientManager,
+): void {
+  const order = (typeof message === 'object' && message !== null ? message : {}) as Record<string, unknown>;
+  const clientId = order['clientId'] ?? order['webSocketClientId'];
+  if (channel === Event.SendMessageToAll) {
+    if (message !== order || Array.isArray(message) || !isReadable(order)) throw new InvalidMessageError();
+    outgoing.toThisNode({ kind: 'all' }, message);
+  } else if (channel === Event.MessageError && typeof clientId === 'string') {
+    const error = typeof order['error'] === 'string' ? order['error'] : 'An error occurred.';
+    outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, plainError(error));
+  } else if (channel === Event.DisconnectClient && typeof clientId === 'string') {
+    if (!clients.getClient({ clientId, requireWs: true })) return; // its own node hears this, too
+    clients.disconnectClient({ clientId, ...farewellOf(order) });
+  } else if (channel === Event.DisconnectUser) {
+    const { userId } = order;
+    if (typeof userId === 'string' || typeof userId === 'number')
+      disconnectUserHere(clients, userId, farewellOf(order));
+  }
+}
+
+/** A message may say less than ours do, but not something else in the same place. */
+const isReadable = ({ type, action }: Record<string, unknown>): boolean =>
+  (type === undefined || isRouteName(type)) && (action === undefined || isRouteName(action));
+
+/** Closes the connections that a user has on this node. */
+export function disconnectUserHere(
+  clients: WebSocketClientManager,
+  userId: string | number,
+  farewell: { code?: number; reason?: string },
+): void {
+  for (const { clientId, ws } of clients.getUserClients({ userId })) {
+    if (ws) clients.disconnectClient({ clientId, ...farewell });
+  }
+}
+
+const farewellOf = ({ code, reason }: Record<string, unknown>): { code?: number; reason?: string } => ({
+  ...(typeof code === 'number' ? { code } : {}),
+  ...(typeof reason === 'string' ? { reason } : {}),
+});

@@ -1,0 +1,233 @@
+import type { WebSocket } from 'ws';
+import { CancelledError, ClientNotFoundError, ConnectionError, PeerError, TimeoutError } from '../errors.js';
+import { type DecodedFrame, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import type { RequestId } from '../protocol/message.js';
+import { isA } from '../protocol/thrown.js';
+import { describeError, encodeErrorFrame } from '../routing/error-frame.js';
+import { isPromise, RouteCall, type RoutePeer, STREAMED } from '../routing/route-call.js';
+import type { Connection, ConnectionHost } from './connection.js';
+import type { Outbox } from '../outbound/outbox.js';
+import { WaitingCalls } from './waiting-calls.js';
+
+/** A stream waits for the socket above this many bytes not yet sent. */
+const STREAM_HIGH_WATER_MARK = 65_536;
+
+const NO_CALLS: readonly RouteCall[] = [];
+
+/** The messages of one connection that have a handler: they wait their turn, run, stream, and are answered. */
+export class Calls implements RoutePeer {
+  #waiting: WaitingCalls | undefined;
+  #running: RouteCall[] | undefined;
+  /** Those whose sources run. Some are answered already: a generator ends when it likes. */
+  #streams: Set<RouteCall> | undefined;
+  /** A handler is being called at this moment. */
+  #isCalling = false;
+  /** Questions to the client under way that were asked while a handler of its messages ran. */
+  #questions = 0;
+  #isOver = false;
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly outbox: Outbox,
+    private readonly host: ConnectionHost,
+  ) {}
+
+  get ws(): WebSocket {
+    return this.connection.ws;
+  }
+
+  get clientId(): string {
+    return this.connection.clientId;
+  }
+
+  get client(): unknown {
+    return this.connection.client;
+  }
+
+  /** Bytes of the frames that wait. */
+  get waitingBytes(): number {
+    return this.#waiting?.bytes ?? 0;
+  }
+
+  /** True while more must not be read. */
+  get isFull(): boolean {
+    const { maxQueued, maxQueuedBytes } = this.host.messages;
+    return this.#waiting !== undefined && (this.#waiting.size >= maxQueued || this.#waiting.bytes >= maxQueuedBytes);
+  }
+
+  /** Starts the message, or lets it wait. */
+  accept({ type, action, data, id }: Extract<DecodedFrame, { kind: 'message' }>, text: string, bytes: number): void {
+    const call = new RouteCall(this, type, action, data, id);
+    if (this.#mayStart() && !this.#waiting?.size) return this.#start(call);
+    (this.#waiting ??= new WaitingCalls(this.host.queued)).add(call, text, bytes);
+    if (id !== undefined) this.host.timeouts.add(call); // the asker's time runs from here, not from its turn
+  }
+
+  /** Those that waited, as far as there is room. */
+  next(): void {
+    while (this.#waiting?.size && this.#mayStart()) {
+      const call = this.#waiting.next() as RouteCall;
+      if (this.host.timeouts.isOver(call)) this.expire(call);
+      else this.#start(call);
+    }
+    this.#readOn();
+  }
+
+  cancel(id: RequestId | undefined): void {
+    if (id === undefined) return;
+    const waiting = this.#waiting?.take(id);
+    if (waiting) {
+      this.host.timeouts.delete(waiting);
+      this.#fail(waiting, new CancelledError());
+      this.#readOn();
+      return;
+    }
+    for (const calls of [this.#streams ?? NO_CALLS, this.#running ?? NO_CALLS]) {
+      for (const call of calls) if (call.id === id && !call.settled) return call.end(new CancelledError());
+    }
+  }
+
+  expire(call: RouteCall): void {
+    const error = new TimeoutError('The handler', this.host.messages.handlerTimeoutMs);
+    this.#waiting?.remove(call);
+    this.#fail(call, error);
+    call.end(error);
+    this.#release(call);
+    this.#readOn();
+  }
+
+  /** The client has left: nothing waits, streams end, and whatever its handlers come to is dropped. */
+  end(): void {
+    this.#isOver = true;
+    const calls = new Set([...(this.#waiting?.clear() ?? []), ...(this.#running ?? []), ...(this.#streams ?? [])]);
+    this.#running = this.#streams = undefined;
+    const reason = new ConnectionError('The client has disconnected.');
+    for (const call of calls) {
+      call.settled = true;
+      this.host.timeouts.delete(call);
+      call.drop(reason);
+    }
+  }
+
+  /**
+   * A question to the client goes out. A handler that asked it waits for the answer, and what the client sends meanwhile may be
+   * what it needs to give one: so that handler doesn't hold up the messages behind it.
+   */
+  asked(answer: Promise<unknown>): void {
+    if (!this.#isCalling && !this.#running?.length) return;
+    this.#questions++;
+    const answered = (): void => {
+      this.#questions--;
+    };
+    answer.then(answered, answered);
+    if (!this.#isCalling) this.next();
+  }
+
+  streamStarted(call: RouteCall): void {
+    if (call.settled) throw new ConnectionError('The stream started after its request had ended.');
+    const streams = (this.#streams ??= new Set());
+    if (streams.size >= this.host.messages.maxStreams) {
+      throw new PeerError(
+        ErrorCode.StreamLimit,
+        `A connection may have ${this.host.messages.maxStreams} streams open at once.`,
+      );
+    }
+    if (call.id !== undefined) {
+      for (const other of streams)
+        if (other.id === call.id && !other.settled)
+          throw new PeerError(ErrorCode.DuplicateId, 'Another stream has this id.');
+    }
+    streams.add(call);
+    this.#release(call);
+  }
+
+  streamEnded(call: RouteCall): void {
+    this.#streams?.delete(call);
+  }
+
+  emit(call: RouteCall, value: unknown): Promise<void> | undefined {
+    if (call.settled) return undefined;
+    this.outbox.pushText(encodeReply(call, value, true));
+    return this.outbox.bufferedBytes >= STREAM_HIGH_WATER_MARK ? this.outbox.whenDrained() : undefined;
+  }
+
+  #mayStart(): boolean {
+    const running = this.#running?.length ?? 0;
+    const holding = running - Math.min(this.#questions, running);
+    return this.connection.isReady && !this.#isOver && holding < this.host.messages.concurrency;
+  }
+
+  #readOn(): void {
+    const { maxQueued, maxQueuedBytes } = this.host.messages;
+    if ((this.#waiting?.size ?? 0) <= maxQueued / 2 && this.waitingBytes <= maxQueuedBytes / 2)
+      this.connection.readOn();
+  }
+
+  /** A handler that answers at once is done here; only one that takes its time is waited for, and timed. */
+  #start(call: RouteCall): void {
+    this.#isCalling = true;
+    try {
+      this.host.received(this.connection, call);
+      const result = this.host.router.dispatch(call);
+      if (isPromise(result)) return this.#wait(call, result);
+      this.#reply(call, result);
+    } catch (error) {
+      this.#fail(call, error);
+    } finally {
+      this.#isCalling = false;
+    }
+    this.host.timeouts.delete(call);
+  }
+
+  #wait(call: RouteCall, result: PromiseLike<unknown>): void {
+    call.data = undefined; // the handler has it, and keeps it if it likes
+    if (!call.isStream && !this.#isOver) {
+      call.slot = (this.#running ??= []).push(call) - 1;
+      this.host.timeouts.add(call);
+    }
+    void this.#finish(call, result);
+  }
+
+  async #finish(call: RouteCall, result: PromiseLike<unknown>): Promise<void> {
+    try {
+      this.#reply(call, await result);
+    } catch (error) {
+      this.#fail(call, error);
+    } finally {
+      if (!call.runs) this.#streams?.delete(call); // it never began
+      this.#release(call);
+    }
+  }
+
+  #release(call: RouteCall): void {
+    this.host.timeouts.delete(call);
+    const running = this.#running;
+    if (running?.[call.slot] !== call) return;
+    // The last one takes its place. Not a Set: see TimeoutQueue.
+    const last = running.pop() as RouteCall;
+    if (last !== call) running[(last.slot = call.slot)] = last;
+    this.next();
+  }
+
+  #reply(call: RouteCall, result: unknown): void {
+    if (call.settled) return;
+    if (result === STREAMED) this.outbox.pushText(encodeStreamEnd(call));
+    else if (result !== undefined || call.id !== undefined) this.outbox.pushText(encodeReply(call, result));
+    call.settled = true;
+  }
+
+  #fail(call: RouteCall, thrown: unknown): void {
+    const error = call.reasonOf(thrown);
+    const described = describeError(error);
+    // Of a client that left meanwhile, these say only that it left.
+    const isOver = call.settled && (isA(error, ConnectionError) || isA(error, ClientNotFoundError));
+    if (!described.isMeantForPeer && !isOver) {
+      this.host.failed(error, `${call.type}/${call.action}`);
+    }
+    if (call.settled) return;
+    call.settled = true;
+    const { type, action, id } = call;
+    this.outbox.pushText(encodeErrorFrame(described, { type, action, id }));
+  }
+}

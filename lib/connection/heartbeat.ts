@@ -1,0 +1,144 @@
+import { Logger } from '@nestjs/common';
+import { monotonicMs } from '../clock.js';
+import { type Failed, guarded } from '../guarded.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+import { CloseCode } from '../protocol/close-codes.js';
+import type { Connection } from './connection.js';
+import type { RegisteredClient } from '../clients/registered-client.js';
+
+/** A paused socket's pong lies behind messages that wait for their handlers. It has so many times as long, not for ever. */
+const PAUSED_FACTOR = 6;
+/** A ping goes out after 0.8 to 0.92 of the interval: it is the longest time between two, whatever else holds them up. */
+const EARLIEST_SHARE = 0.8;
+const SPREAD_SHARE = 0.12;
+/** Pings of one step, as a multiple of what an even spread would send. */
+const CROWD_FACTOR = 4;
+
+/** Of one connection. Times are of the monotonic clock: one that is set must not close anybody. */
+interface Pulse {
+  pingDueAt: number;
+  /** 0 while no ping is under way. */
+  pingSentAt: number;
+  /** The last pong of any kind: one that nobody asked for doesn't answer a ping, but it is a sign of life. */
+  pongSeenAt: number;
+  /** It was seen paused since the ping. */
+  wasPaused: boolean;
+}
+
+/**
+ * Pings every socket on one shared sweep, spread over the interval, closes those that don't answer (4201) and, when asked
+ * to, those that have been idle (4208).
+ */
+export class Heartbeat {
+  readonly #logger = new Logger('WebSocketServer');
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #pulses = new Map<Connection, Pulse>();
+  #sweptAt = 0;
+
+  constructor(
+    private readonly options: Pick<ResolvedOptions, 'heartbeat' | 'disconnectInactiveClients'>,
+    private readonly disconnect: (client: RegisteredClient, code: number, reason: string) => void,
+    private readonly failed: Failed,
+  ) {}
+
+  start(): void {
+    const { heartbeat, disconnectInactiveClients: idle } = this.options;
+    if (heartbeat) {
+      const stepMs = Math.min(100, Math.max(10, Math.min(heartbeat.pingIntervalMs, heartbeat.pongTimeoutMs) / 20));
+      this.#sweptAt = monotonicMs();
+      this.#timers.push(
+        setInterval(
+          this.#guarded(() => this.#sweep(heartbeat, stepMs)),
+          stepMs,
+        ).unref(),
+      );
+    }
+    if (idle.enabled) {
+      this.#timers.push(
+        setInterval(
+          this.#guarded(() => this.#closeIdle(idle.inactiveTime)),
+          idle.intervalCheckTime,
+        ).unref(),
+      );
+    }
+  }
+
+  stop(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+  }
+
+  watch(connection: Connection): void {
+    const pingDueAt = monotonicMs() + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE) * Math.random();
+    this.#pulses.set(connection, { pingDueAt, pingSentAt: 0, pongSeenAt: 0, wasPaused: false });
+  }
+
+  forget(connection: Connection): void {
+    this.#pulses.delete(connection);
+  }
+
+  /** @param payload as the peer sent it: that of our ping, if it answers one */
+  pongReceived(connection: Connection, payload: Buffer): void {
+    connection.noteActivity();
+    const pulse = this.#pulses.get(connection);
+    if (!pulse) return;
+    const now = monotonicMs();
+    pulse.pongSeenAt = now;
+    if (!isAnswer(payload, pulse.pingSentAt)) return;
+    if (!pulse.wasPaused) connection.client.roundTripMs = now - pulse.pingSentAt;
+    // Never twice the same: who came together, or waited together, drifts apart.
+    pulse.pingDueAt = pulse.pingSentAt + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE * Math.random());
+    pulse.pingSentAt = 0;
+    pulse.wasPaused = false;
+  }
+
+  #guarded(work: () => void): () => void {
+    return guarded('the heartbeat', this.failed, work);
+  }
+
+  get #intervalMs(): number {
+    return this.options.heartbeat ? this.options.heartbeat.pingIntervalMs : 0;
+  }
+
+  #sweep({ pingIntervalMs, pongTimeoutMs }: { pingIntervalMs: number; pongTimeoutMs: number }, stepMs: number): void {
+    const now = monotonicMs();
+    // This process stood still: pongs that came meanwhile haven't been read yet.
+    const isLate = now - this.#sweptAt > stepMs + pongTimeoutMs / 4;
+    this.#sweptAt = now;
+    let pingsLeft = Math.max(10, Math.ceil((CROWD_FACTOR * this.#pulses.size * stepMs) / pingIntervalMs));
+    for (const [connection, pulse] of this.#pulses) {
+      if (pulse.pingSentAt === 0) {
+        if (now < pulse.pingDueAt || pingsLeft === 0) continue;
+        pingsLeft--;
+        ping(connection, pulse);
+      } else if (!isLate) {
+        pulse.wasPaused ||= connection.isPaused;
+        const allowedMs = pongTimeoutMs * (pulse.wasPaused ? PAUSED_FACTOR : 1);
+        if (now - Math.max(pulse.pingSentAt, pulse.pongSeenAt) >= allowedMs)
+          this.disconnect(connection.client, CloseCode.NoPong, 'no pong');
+      }
+    }
+  }
+
+  #closeIdle(inactiveTime: number): void {
+    const now = monotonicMs();
+    for (const { client, clientId, isPaused, activeAt } of this.#pulses.keys()) {
+      if (isPaused || now - activeAt < inactiveTime) continue;
+      if (this.options.disconnectInactiveClients.log) {
+        this.#logger.log(`Closing client ${clientId} at ${client.ip}: idle for ${inactiveTime} ms.`);
+      }
+      this.disconnect(client, CloseCode.Idle, 'idle');
+    }
+  }
+}
+
+/** The payload is the time: its pong is known by it, and a peer can't answer a ping that it hasn't seen. */
+function ping({ ws, isPaused }: Connection, pulse: Pulse): void {
+  pulse.pingSentAt = monotonicMs();
+  pulse.wasPaused = isPaused;
+  const payload = Buffer.allocUnsafe(8);
+  payload.writeDoubleBE(pulse.pingSentAt);
+  ws.ping(payload);
+}
+
+const isAnswer = (payload: Buffer, pingSentAt: number): boolean =>
+  pingSentAt !== 0 && payload.length === 8 && payload.readDoubleBE() === pingSentAt;

@@ -1,0 +1,85 @@
+import { Inject, Optional } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { WebSocketClient } from '../client/websocket-client.js';
+import {
+  type DatabaseInstance,
+  findResources,
+  type QueueManager,
+  type RedisInstance,
+  type Resources,
+} from './resources.js';
+import { WebSocketServer } from '../server.js';
+
+/** What a controller made by hand is given; inside a Nest application injection fills it in. */
+export type BaseControllerParams = Partial<Resources>;
+
+abstract class BaseController {
+  @Optional()
+  @Inject(ModuleRef)
+  private readonly moduleRef?: ModuleRef;
+  readonly #params: BaseControllerParams;
+  #found: Resources | undefined;
+
+  constructor(params: BaseControllerParams = {}) {
+    this.#params = params;
+  }
+
+  /** What the application bound to `PXL_REDIS`. */
+  protected get redisInstance(): RedisInstance {
+    return this.#params.redisInstance ?? this.#resources?.redisInstance;
+  }
+
+  /** What the application bound to `PXL_QUEUE_MANAGER`. */
+  protected get queueManager(): QueueManager {
+    return this.#params.queueManager ?? this.#resources?.queueManager;
+  }
+
+  /** What the application bound to `PXL_DATABASE`. */
+  protected get databaseInstance(): DatabaseInstance {
+    return this.#params.databaseInstance ?? this.#resources?.databaseInstance;
+  }
+
+  get #resources(): Resources | undefined {
+    this.#found ??= this.moduleRef && findResources(this.moduleRef);
+    return this.#found;
+  }
+}
+
+export interface WebSocketServerBaseControllerConstructorParams extends BaseControllerParams {
+  webSocketServer?: WebSocketServer;
+}
+
+/** For controllers that come from the reference: extend it, add `@Injectable()`, and put `@WsRoute()` on the methods. */
+export abstract class WebSocketServerBaseController extends BaseController {
+  @Optional()
+  @Inject(WebSocketServer)
+  protected readonly webSocketServer!: WebSocketServer;
+
+  constructor(params: WebSocketServerBaseControllerConstructorParams = {}) {
+    super(params);
+    if (params.webSocketServer) this.webSocketServer = params.webSocketServer;
+  }
+}
+
+export interface WebSocketClientBaseControllerConstructorParams extends BaseControllerParams {
+  /** Left out: the client of `forRoot({ type: 'client' })`. Pass the one of `@InjectWebSocketClient(name)` for another. */
+  webSocketClient?: Pick<WebSocketClient, 'sendMessage'>;
+}
+
+/** For controllers of an outbound client. */
+export abstract class WebSocketClientBaseController extends BaseController {
+  @Optional()
+  @Inject(WebSocketClient)
+  private readonly mainClient?: WebSocketClient;
+  readonly #given: Pick<WebSocketClient, 'sendMessage'> | undefined;
+
+  constructor(params: WebSocketClientBaseControllerConstructorParams = {}) {
+    super(params);
+    this.#given = params.webSocketClient;
+  }
+
+  /** Sends to the server. @throws {ConnectionError} while not connected */
+  protected readonly sendMessage = (data: unknown): void => {
+    (this.#given ?? this.mainClient)?.sendMessage(data);
+  };
+}

@@ -1,0 +1,38 @@
+import type { InjectionToken, Type } from '@nestjs/common';
+import type { ModuleRef } from '@nestjs/core';
+import { InvalidOptionsError } from '../errors.js';
+import { findInstance } from './find-instance.js';
+import type { AuthOptions } from '../auth/auth-options.js';
+import type { WebSocketAuthenticator } from '../auth/identity.js';
+
+/**
+ * The authenticator that `useExisting` or `useClass` names: the application's own instance, wherever it is provided; a class
+ * that nobody provides is made with what this module can inject.
+ * @throws {InvalidOptionsError}
+ */
+export async function findAuthenticator(
+  moduleRef: ModuleRef,
+  { useClass, useExisting }: Pick<AuthOptions, 'useClass' | 'useExisting'>,
+): Promise<WebSocketAuthenticator> {
+  const option = useClass ? 'auth.useClass' : 'auth.useExisting';
+  const token = useClass ?? useExisting;
+  const name = typeof token === 'function' ? token.name : String(token);
+  const found = useClass ? await findInstance(moduleRef, useClass, option) : find(moduleRef, token);
+  if (!found)
+    throw new InvalidOptionsError([
+      `"${option}" names ${name}, which no module provides: add it to the providers of one`,
+    ]);
+  if (typeof found.authenticate !== 'function')
+    throw new InvalidOptionsError([
+      `"${option}" names ${name}, which has no method authenticate(request): give it one`,
+    ]);
+  return found;
+}
+
+function find(moduleRef: ModuleRef, token: InjectionToken | undefined): WebSocketAuthenticator | undefined {
+  try {
+    return moduleRef.get<WebSocketAuthenticator>(token as Type, { strict: false });
+  } catch {
+    return undefined; // Nest throws for a token that nobody provides: here that is an answer.
+  }
+}

@@ -1,0 +1,17 @@
+import { ConfigurableModuleBuilder } from '@nestjs/common';
+import type { WebSocketOptions } from '../options/websocket-options.js';
+
+export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
+  new ConfigurableModuleBuilder<WebSocketOptions>({ moduleName: 'PxlWebSocket' })
+    .setClassMethodName('forRoot')
+    .setExtras({ isGlobal: true, name: undefined as string | undefined }, (definition, { isGlobal }) => ({
+      ...definition,
+      global: isGlobal,
+    }))
+    .setFactoryMethodName('createWebSocketOptions')
+    .build();
+
+/** For `forRootAsync({ useClass })` and `useExisting`. */
+export interface WebSocketOptionsFactory {
+  createWebSocketOptions(): WebSocketOptions | Promise<WebSocketOptions>;
+}

@@ -1,0 +1,163 @@
+import { monotonicMs } from '../clock.js';
+import { guarded } from '../guarded.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+import { FrameRun } from './frame-run.js';
+import type { Outbox } from './outbox.js';
+
+/** How often sockets that are behind are looked at. */
+const SWEEP_MS = 1_000;
+
+/** What slow clients didn't get, counted since the start. */
+export interface BackpressureCounters {
+  /** Volatile messages left out for a client that was behind. */
+  dropped: number;
+  /** Messages whose place a newer one with the same `conflateKey` took. */
+  conflated: number;
+  /** Clients closed with 4113. */
+  closed: number;
+}
+
+/**
+ * Writes what the outboxes queued, once at the end of the event-loop turn, and keeps them within their budgets: bytes per
+ * socket, time to drain, bytes of the whole process.
+ */
+export class Flusher {
+  readonly counters: BackpressureCounters = { dropped: 0, conflated: 0, closed: 0 };
+  /** Where the runs of this turn begin. */
+  run = FrameRun.start();
+  /** Bytes that wait in all sockets. */
+  waitingBytes = 0;
+  /** So much is written to a socket between two pings that ask whether its peer reads. */
+  readonly askEveryBytes: number;
+  readonly #behind = new Set<Outbox>();
+  #touched: Outbox[] = [];
+  #later: Outbox[] = [];
+  #gap: NodeJS.Timeout | undefined;
+  #sweep: NodeJS.Timeout | undefined;
+  #sweptAt = 0;
+  #eviction: NodeJS.Immediate | undefined;
+
+  constructor(
+    readonly limits: Omit<ResolvedOptions['backpressure'], 'policy'>,
+    private readonly flushGapMs: number,
+    /** Closes the client's socket with 4113. */
+    private readonly closeSlow: (outbox: Outbox) => void,
+    private readonly failed: (error: unknown) => void,
+  ) {
+    // One such part before the question, and one while the answer is under way.
+    this.askEveryBytes = (limits.maxInFlightBytes || Infinity) / 2;
+  }
+
+  touch(outbox: Outbox): void {
+    outbox.isTouched = true;
+    if (this.#touched.push(outbox) === 1) setImmediate(this.#flush);
+  }
+
+  tooSlow(outbox: Outbox): void {
+    // The application closed it already, and it doesn't take that either.
+    if (outbox.ws.readyState !== outbox.ws.OPEN) outbox.ws.terminate();
+    else this.counters.closed++;
+    outbox.end();
+    this.closeSlow(outbox);
+  }
+
+  /** So many bytes wait in the socket now. */
+  waits(outbox: Outbox, bytes: number): void {
+    this.waitingBytes += bytes - outbox.waitingBytes;
+    outbox.waitingBytes = bytes;
+    if (bytes === 0) this.#behind.delete(outbox);
+    else this.#behind.add(outbox);
+    if (this.#behind.size > 0) this.#sweep ??= this.#startSweep();
+    // Once for all that fall behind in this turn: looking for the largest each time would cost their square.
+    if (this.waitingBytes > this.limits.processMaxBufferedBytes)
+      this.#eviction ??= setImmediate(guarded('slow clients', this.failed, this.#evictLargest));
+  }
+
+  stop(): void {
+    clearInterval(this.#sweep);
+    clearTimeout(this.#gap);
+    clearImmediate(this.#eviction);
+    this.#sweep = this.#gap = this.#eviction = undefined;
+    this.#later = [];
+  }
+
+  readonly #flush = (): void => {
+    const touched = this.#touched;
+    this.#touched = [];
+    this.run = FrameRun.start();
+    if (this.flushGapMs > 0) return this.#flushSpaced(touched, monotonicMs());
+    for (const outbox of touched) this.#endTurnOf(outbox);
+  };
+
+  /** A socket that was written to a moment ago waits for the rest of the gap; one that wasn't is written to at once. */
+  #flushSpaced(touched: Outbox[], now: number): void {
+    for (const outbox of touched) {
+      if (now - outbox.flushedAt < this.flushGapMs) {
+        this.#later.push(outbox);
+        continue;
+      }
+      outbox.flushedAt = now;
+      this.#endTurnOf(outbox);
+    }
+    if (this.#later.length > 0) this.#gap ??= setTimeout(this.#flushLater, this.flushGapMs);
+  }
+
+  readonly #flushLater = (): void => {
+    this.#gap = undefined;
+    const now = monotonicMs();
+    for (const outbox of this.#later.splice(0)) {
+      outbox.flushedAt = now;
+      this.#endTurnOf(outbox);
+    }
+  };
+
+  /** What fails for one must not be the end of the others' turn; a socket that lost frames can't go on. */
+  #endTurnOf(outbox: Outbox): void {
+    try {
+      outbox.turnEnded();
+    } catch (error) {
+      outbox.ws.terminate();
+      this.failed(error);
+    }
+  }
+
+  #startSweep(): NodeJS.Timeout {
+    this.#sweptAt = monotonicMs();
+    return setInterval(guarded('slow clients', this.failed, this.#closeStalled), SWEEP_MS).unref();
+  }
+
+  readonly #closeStalled = (): void => {
+    const { drainTimeoutMs } = this.limits;
+    const now = monotonicMs();
+    // This process stood still: what was taken meanwhile hasn't been seen yet.
+    const isLate = now - this.#sweptAt > 2 * SWEEP_MS;
+    this.#sweptAt = now;
+    if (isLate) return;
+    for (const outbox of this.#behind) {
+      outbox.look();
+      if (outbox.owedBytes === 0) outbox.behindSince = now; // the limit is for what is owed, from when it is
+      if (outbox.waitingBytes > 0 && now - outbox.behindSince > drainTimeoutMs) this.tooSlow(outbox);
+    }
+    if (this.#behind.size > 0) return;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
+  };
+
+  readonly #evictLargest = (): void => {
+    this.#eviction = undefined;
+    const { processMaxBufferedBytes } = this.limits;
+    for (const outbox of this.#behind) this.#recount(outbox);
+    if (this.waitingBytes <= processMaxBufferedBytes) return;
+    for (const outbox of [...this.#behind].toSorted((a, b) => b.waitingBytes - a.waitingBytes)) {
+      this.tooSlow(outbox);
+      if (this.waitingBytes <= processMaxBufferedBytes) return;
+    }
+  };
+
+  /** What was written since the socket fell behind doesn't count any more. */
+  #recount(outbox: Outbox): void {
+    const bytes = Math.max(1, outbox.owedBytes);
+    this.waitingBytes += bytes - outbox.waitingBytes;
+    outbox.waitingBytes = bytes;
+  }
+}

@@ -1,0 +1,192 @@
+import type { WebSocket } from 'ws';
+import type { Interest } from '../cluster/channels.js';
+import type { Audience, Delivery } from '../protocol/delivery.js';
+import { HeldMessages, type HoldLimits } from './held-messages.js';
+import { OutgoingMessage } from './outgoing-message.js';
+import type { ServerSocket } from '../connection/server-socket.js';
+
+/** Told when this node gets its first member of a room or connection of a user, and when it loses the last. */
+export interface InterestListener {
+  wanted(interest: Interest): void;
+  unwanted(interest: Interest): void;
+}
+
+/** What a message is handed to: the outbox of a socket of this node. */
+export interface Recipient {
+  readonly clientId: string;
+  push(message: OutgoingMessage): void;
+  /** A message that nobody is closed for. @returns whether it was taken: only where nothing waits */
+  offer(message: OutgoingMessage): boolean;
+}
+
+export interface DeliveryHost extends InterestListener {
+  readonly limits: HoldLimits;
+  /** A message was left out. */
+  dropped(): void;
+}
+
+const NOBODY: ReadonlySet<Recipient> = new Set();
+const NONE_WAITING: ReadonlyMap<Recipient, HeldMessages> = new Map();
+
+/**
+ * Hands an encoded message to this node's sockets, whoever published it. Keeps its own lists of them, so that a message for
+ * a room costs what its members here cost, however many are elsewhere.
+ */
+export class LocalDelivery {
+  readonly #recipients = new Map<string, Recipient>();
+  readonly #membersOf = new Map<string, Set<Recipient>>();
+  readonly #connectionsOf = new Map<string, Set<Recipient>>();
+  /** Those whose connection hooks are still running, and the broadcasts that wait for them. */
+  readonly #newcomers = new Map<Recipient, HeldMessages>();
+
+  constructor(private readonly host: DeliveryHost) {}
+
+  /** True for a client whose socket is on this node. */
+  has(clientId: string): boolean {
+    return this.#recipients.has(clientId);
+  }
+
+  clientIds(): Iterable<string> {
+    return this.#recipients.keys();
+  }
+
+  /** Until `admit()` a client of this server gets what is sent to it alone; broadcasts wait. */
+  add(clientId: string, ws: WebSocket): void {
+    const { outbox } = ws as ServerSocket;
+    this.#recipients.set(clientId, outbox ?? new ForeignSocket(clientId, ws));
+    if (outbox) this.#newcomers.set(outbox, new HeldMessages());
+  }
+
+  /** Its hooks have let it in: it gets what waited for it. */
+  admit(clientId: string): void {
+    const recipient = this.#recipients.get(clientId);
+    const held = recipient && this.#newcomers.get(recipient);
+    if (!held) return;
+    this.#newcomers.delete(recipient);
+    for (const message of held.inOrder()) recipient.push(message);
+  }
+
+  /** Those whose hooks have let them in. */
+  *admitted(): Iterable<Recipient> {
+    for (const recipient of this.#recipients.values()) if (!this.#newcomers.has(recipient)) yield recipient;
+  }
+
+  remove(clientId: string): void {
+    const recipient = this.#recipients.get(clientId);
+    if (!recipient) return;
+    this.#recipients.delete(clientId);
+    this.#newcomers.delete(recipient);
+  }
+
+  join(clientId: string, roomName: string): void {
+    const recipient = this.#recipients.get(clientId);
+    if (recipient && addTo(this.#membersOf, roomName, recipient)) this.host.wanted({ kind: 'room', name: roomName });
+  }
+
+  leave(clientId: string, roomName: string): void {
+    const recipient = this.#recipients.get(clientId);
+    if (recipient && removeFrom(this.#membersOf, roomName, recipient))
+      this.host.unwanted({ kind: 'room', name: roomName });
+  }
+
+  identify(clientId: string, userId: string | number): void {
+    const recipient = this.#recipients.get(clientId);
+    const name = String(userId);
+    if (recipient && addTo(this.#connectionsOf, name, recipient)) this.host.wanted({ kind: 'user', name });
+  }
+
+  unidentify(clientId: string, userId: string | number): void {
+    const recipient = this.#recipients.get(clientId);
+    const name = String(userId);
+    if (recipient && removeFrom(this.#connectionsOf, name, recipient)) this.host.unwanted({ kind: 'user', name });
+  }
+
+  /** Hands the same bytes to every local member, once each. */
+  deliver({ audience, except, frame, isVolatile, conflateKey }: Delivery): void {
+    const message = new OutgoingMessage(frame, isVolatile, conflateKey);
+    const recipients = this.#recipientsOf(audience);
+    const waiting = audience.kind === 'clients' ? NONE_WAITING : this.#newcomers;
+    if (waiting.size > 0 || (except && except.length > 0)) this.#deliverAround(message, recipients, waiting, except);
+    else for (const recipient of recipients) recipient.push(message);
+  }
+
+  #deliverAround(
+    message: OutgoingMessage,
+    recipients: Iterable<Recipient>,
+    waiting: ReadonlyMap<Recipient, HeldMessages>,
+    except: readonly string[] = [],
+  ): void {
+    const excluded = new Set(except);
+    for (const recipient of recipients) {
+      if (excluded.has(recipient.clientId)) continue;
+      const held = waiting.get(recipient);
+      if (!held) recipient.push(message);
+      else if (!held.hold(message, this.host.limits)) this.host.dropped();
+    }
+  }
+
+  #recipientsOf(audience: Audience): Iterable<Recipient> {
+    switch (audience.kind) {
+      case 'all':
+        return this.#recipients.values();
+      case 'clients':
+        return pick(this.#recipients, audience.clientIds);
+      case 'users':
+        return membersOfAny(this.#connectionsOf, audience.userIds.map(String));
+      case 'rooms':
+        return membersOfAny(this.#membersOf, audience.roomNames);
+      default:
+        return audience satisfies never;
+    }
+  }
+}
+
+/** A socket that the application registered by hand: it has no outbox. */
+class ForeignSocket implements Recipient {
+  constructor(
+    readonly clientId: string,
+    private readonly ws: WebSocket,
+  ) {}
+
+  push({ payload }: OutgoingMessage): void {
+    if (this.ws.readyState === this.ws.OPEN) this.ws.send(payload, { binary: false });
+  }
+
+  offer(message: OutgoingMessage): boolean {
+    if (this.ws.bufferedAmount > 0) return false;
+    this.push(message);
+    return true;
+  }
+}
+
+function pick(recipients: ReadonlyMap<string, Recipient>, clientIds: readonly string[]): Iterable<Recipient> {
+  const picked = new Set<Recipient>();
+  for (const clientId of clientIds) {
+    const recipient = recipients.get(clientId);
+    if (recipient) picked.add(recipient);
+  }
+  return picked;
+}
+
+function membersOfAny(map: ReadonlyMap<string, ReadonlySet<Recipient>>, keys: readonly string[]): Iterable<Recipient> {
+  const [only] = keys;
+  if (only !== undefined && keys.length === 1) return map.get(only) ?? NOBODY;
+  const members = new Set<Recipient>();
+  for (const key of keys) for (const recipient of map.get(key) ?? NOBODY) members.add(recipient);
+  return members;
+}
+
+/** @returns true when it is the first of this key */
+function addTo(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
+  const recipients = map.get(key);
+  if (recipients) recipients.add(recipient);
+  else map.set(key, new Set([recipient]));
+  return !recipients;
+}
+
+/** @returns true when it was the last of this key */
+function removeFrom(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
+  const recipients = map.get(key);
+  if (!recipients?.delete(recipient) || recipients.size > 0) return false;
+  return map.delete(key);
+}

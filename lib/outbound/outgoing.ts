@@ -1,0 +1,84 @@
+import { InvalidMessageError } from '../errors.js';
+import { encodeJson } from '../json-value.js';
+import type { Audience, BackpressureOptions, BackpressurePolicy, Delivery } from '../protocol/delivery.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import type { ErrorFrame, WebSocketMessage } from '../protocol/message.js';
+import { isRouteName } from '../protocol/names.js';
+import { errorFrame } from '../routing/error-frame.js';
+import type { LocalDelivery } from './local-delivery.js';
+
+export interface SendOptions extends BackpressureOptions {
+  /** Client ids that get no copy, e.g. the sender's. */
+  except?: readonly string[];
+}
+
+/** Turns a message into a delivery, once, and hands it on: to this node's sockets first, then to the other nodes. */
+export class Outgoing {
+  constructor(
+    private readonly local: LocalDelivery,
+    private readonly others: { publish(delivery: Delivery): Promise<unknown> },
+    private readonly policy: BackpressurePolicy,
+  ) {}
+
+  /** @returns settles once the message is handed to the other nodes, or can't be; nobody has to listen */
+  deliver(delivery: Delivery): Promise<unknown> {
+    this.local.deliver(delivery);
+    return this.others.publish(delivery);
+  }
+
+  /** @returns as `deliver()` @throws {InvalidMessageError} @throws {NotSerializableError} */
+  send(audience: Audience, message: WebSocketMessage, options: SendOptions = {}): Promise<unknown> {
+    const frame = encodeMessage(message);
+    return this.deliver({ audience, except: options.except, frame, ...flagsOf(message, options, this.policy) });
+  }
+
+  /** @throws {NotSerializableError} */
+  toCluster(audience: Audience, data: unknown, options: SendOptions = {}): void {
+    void this.deliver(this.#toDelivery(audience, data, options));
+  }
+
+  /** @returns the bytes of one copy @throws {NotSerializableError} */
+  toThisNode(audience: Audience, data: unknown, options: SendOptions = {}): number {
+    const delivery = this.#toDelivery(audience, data, options);
+    this.local.deliver(delivery);
+    return Buffer.byteLength(delivery.frame);
+  }
+
+  #toDelivery(audience: Audience, data: unknown, options: SendOptions): Delivery {
+    const message = publicMessage(data);
+    return { audience, except: options.except, frame: encode(message), ...flagsOf(message, options, this.policy) };
+  }
+}
+
+/** Anything that arrives as what it is. @throws {NotSerializableError} */
+export const encode = (data: unknown): string => encodeJson(data);
+
+/** Only the fields of a message go out, whatever else the object carries. @throws {InvalidMessageError} */
+export function encodeMessage({ type, action, data }: WebSocketMessage): string {
+  if (!isRouteName(type) || !isRouteName(action)) throw new InvalidMessageError();
+  return encode({ type, action, data });
+}
+
+export const plainError = (error: string): ErrorFrame =>
+  errorFrame({ error, code: ErrorCode.Internal, isMeantForPeer: true });
+
+/** What the call says of itself goes before the policy; the latest of a route stands for those before it. */
+export function flagsOf(
+  message: unknown,
+  { volatile, conflateKey }: BackpressureOptions,
+  policy: BackpressurePolicy = 'close',
+): Pick<Delivery, 'isVolatile' | 'conflateKey'> {
+  if (conflateKey !== undefined) return { conflateKey };
+  if (volatile !== undefined || policy === 'close') return { isVolatile: volatile };
+  if (policy === 'drop-volatile') return { isVolatile: true };
+  const { type, action } = (message ?? {}) as Partial<WebSocketMessage>;
+  return isRouteName(type) && isRouteName(action) ? { conflateKey: `${type}/${action}` } : {};
+}
+
+/** A message goes out with its own fields alone; what a bus or a worker added for itself stays inside. */
+function publicMessage(data: unknown): unknown {
+  if (typeof data !== 'object' || data === null) return data;
+  const { type, action, data: inner } = data as Record<string, unknown>;
+  if (!isRouteName(type) || !isRouteName(action)) return data;
+  return { type, action, data: inner };
+}

@@ -1,0 +1,43 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from '@jest/globals';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+
+const filesIn = (text: string): string[] => [...text.matchAll(/`(lib\/[\w./-]+\.ts)`/g)].map(([, file = '']) => file);
+
+function section(title: string): string {
+  const [, text = ''] = page.split(`## ${title}\n`);
+  return text.split('\n## ')[0] ?? '';
+}
+
+/** What a file of lib imports, types included. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  return [...text.matchAll(/from '(\.[^']+)\.js'/g)].map(([, path = '']) =>
+    relative(root, join(root, dirname(file), `${path}.ts`)),
+  );
+}
+
+const areTied = (one: string, other: string): boolean =>
+  importsOf(one).includes(other) || importsOf(other).includes(one);
+
+describe('the architecture page', () => {
+  it('names only files and folders that exist, and every folder of lib', () => {
+    expect(filesIn(page).filter((file) => !existsSync(join(root, file)))).toEqual([]);
+    const named = new Set([...page.matchAll(/`lib\/([\w-]+)`/g)].map(([, folder]) => folder));
+    const folders = readdirSync(join(root, 'lib'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    expect(named).toEqual(new Set(folders.map(({ name }) => name)));
+  });
+
+  it.each(['A message comes in', 'A message goes out'])('follows the imports where it says how: %s', (title) => {
+    const way = filesIn(section(title));
+    expect(way.length).toBeGreaterThan(5);
+    const loose = way.filter(
+      (file, index) => index > 0 && !way.slice(0, index).some((before) => areTied(before, file)),
+    );
+    expect(loose).toEqual([]);
+  });
+});
