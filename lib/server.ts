@@ -37,6 +37,7 @@ import type { JoinRequest } from './routing/join-rooms.js';
 import { addSystemRoutes } from './routing/system.routes.js';
 import type { SubscriberEvent, WebSocketOptions, WebSocketType } from './options/websocket-options.js';
 import { obeyEvent } from './clients/bus-events.js';
+import { type Farewell, farewellOf, sayDeprecated } from './deprecated.js';
 import { guarded } from './guarded.js';
 import { ClientList } from './clients/client-list.js';
 import { WebSocketClientManager } from './clients/client-manager.js';
@@ -82,6 +83,11 @@ export interface ServerDependencies {
 const MORE_OF_WS = { maxPendingAutoPongs: 1_000 };
 
 type SentData = Record<string, unknown>;
+
+interface BroadcastOptions extends SendOptions {
+  /** @deprecated Write `except: [clientId]`. */
+  excludeClientId?: string;
+}
 
 /** A client, by its socket on this node or by its id anywhere. */
 interface ClientReference {
@@ -456,7 +462,7 @@ export class WebSocketServer {
   }
 
   /**
-   * Sends one client anything that has a JSON form. Scope: the given socket.
+   * Scope: this node. Sends anything that has a JSON form to one socket.
    * @param binary as a binary frame with the same bytes. @default false
    * @throws {NotSerializableError}
    */
@@ -467,58 +473,60 @@ export class WebSocketServer {
     else if (ws.readyState === ws.OPEN) ws.send(text, { binary });
   }
 
-  /** Raises the event `SendMessage` for the subscribers of every node. Sends nothing to clients by itself. */
+  /** Scope: cluster. Raises the event `SendMessage` for the subscribers. Sends nothing to clients by itself. */
   sendMessage({ data }: { data: unknown }): void {
     this.publish({ channel: Event.SendMessage, data });
   }
 
-  /** Sends to every client. Scope: cluster. @throws {NotSerializableError} */
-  sendMessageToAll({ data, ...options }: { data: unknown } & BackpressureOptions): void {
+  /** Scope: cluster. Sends to every client. @throws {NotSerializableError} */
+  sendMessageToAll({ data, ...options }: { data: unknown } & SendOptions): void {
     this.#outgoing.toCluster({ kind: 'all' }, data, options);
   }
 
-  /** Raises the event `Custom` for the subscribers of every node. */
+  /** Scope: cluster. Raises the event `Custom` for the subscribers. */
   sendCustomMessage({ data }: { data: unknown }): void {
     this.publish({ channel: Event.Custom, data });
   }
 
-  /** Raises an event of any channel for the subscribers of every node. @throws {NotSerializableError} */
+  /** Scope: cluster. Raises an event of any channel for the subscribers. @throws {NotSerializableError} */
   publish({ channel, data }: { channel: string; data: unknown }): void {
     void this.sender.emit(channel, data);
   }
 
-  /** Sends to every client of this process. Scope: this node. @throws {NotSerializableError} */
+  /**
+   * Scope: this node, or every node with `scope: 'cluster'`. Sends to every client there.
+   * @param params.scope @default 'node'
+   * @throws {NotSerializableError}
+   */
   broadcastToAllClients({
     data,
+    scope = 'node',
     ...options
-  }: { data: SentData; excludeClientId?: string } & BackpressureOptions): void {
-    this.#outgoing.toThisNode({ kind: 'all' }, data, sendOptions(options));
+  }: { data: SentData; scope?: 'node' | 'cluster' } & BroadcastOptions): void {
+    if (scope === 'cluster') this.#outgoing.toCluster({ kind: 'all' }, data, sendOptions(options));
+    else this.#outgoing.toThisNode({ kind: 'all' }, data, sendOptions(options));
   }
 
-  /** Sends to the members of a room. Scope: cluster. @throws {NotSerializableError} */
-  broadcastToRoom({
-    roomName,
-    data,
-    ...options
-  }: { roomName: string; data: SentData; excludeClientId?: string } & BackpressureOptions): void {
+  /** Scope: cluster. Sends to the members of a room. @throws {NotSerializableError} */
+  broadcastToRoom({ roomName, data, ...options }: { roomName: string; data: SentData } & BroadcastOptions): void {
     this.#outgoing.toCluster({ kind: 'rooms', roomNames: [roomName] }, data, sendOptions(options));
   }
 
-  /** Sends to every connection of the users. Scope: cluster. @throws {NotSerializableError} */
+  /** Scope: cluster. Sends to every connection of the users. @throws {NotSerializableError} */
   broadcastToUsers({
     userIds,
     data,
     ...options
-  }: { userIds: (string | number)[]; data: SentData } & BackpressureOptions): void {
+  }: { userIds: (string | number)[]; data: SentData } & SendOptions): void {
     this.#outgoing.toCluster({ kind: 'users', userIds }, data, options);
   }
 
-  /** Sends to one client. Scope: cluster. @throws {NotSerializableError} */
+  /** Scope: cluster. Sends to one client. @throws {NotSerializableError} */
   broadcastToClient({ clientId, data, ...options }: { clientId: string; data: SentData } & BackpressureOptions): void {
     this.#outgoing.toCluster({ kind: 'clients', clientIds: [clientId] }, data, options);
   }
 
-  /** Sends one client an error frame with the code `INTERNAL`. Scope: cluster. */
+  /** Scope: cluster. Sends one client an error frame with the code `INTERNAL`. */
   sendMessageError({ webSocketClientId, error }: { webSocketClientId: string; error: string }): void {
     this.#outgoing.toCluster({ kind: 'clients', clientIds: [webSocketClientId] }, plainError(error), {
       volatile: false,
@@ -526,12 +534,14 @@ export class WebSocketServer {
   }
 
   /**
-   * Closes every connection of a user, on every node, within a second; a valid token lets the user come back, so see to that
-   * first. While Redis is away only those of this node are closed. Scope: cluster.
-   * @param code @default 4010
-   * @param reason cut to the 123 bytes a close frame has room for
+   * Scope: cluster. Closes every connection of a user within a second; a valid token lets the user come back, so see to that
+   * first. While Redis is away only those of this node are closed.
    */
-  disconnectUser(userId: string | number, code: number = CloseCode.Kicked, reason = ''): void {
+  disconnectUser(userId: string | number, farewell?: Farewell): void;
+  /** @deprecated Write `disconnectUser(userId, { code, reason })`. */
+  disconnectUser(userId: string | number, code?: number, reason?: string): void;
+  disconnectUser(userId: string | number, given?: Farewell | number, text?: string): void {
+    const { code = CloseCode.Kicked, reason = '' } = farewellOf(given, text);
     void this.sender.disconnectUser(userId, code, reason);
   }
 
@@ -562,8 +572,9 @@ export class WebSocketServer {
   }
 
   /**
-   * Sends a message: to this node's sockets at once, then to the other nodes by way of the bus. It says nothing about
-   * arrival. @throws {InvalidMessageError} @throws {NotSerializableError}
+   * Scope: cluster. Sends a message: to this node's sockets at once, then to the other nodes by way of the bus. It says nothing
+   * about arrival.
+   * @throws {InvalidMessageError} @throws {NotSerializableError}
    */
   send(audience: Audience, message: WebSocketMessage, options?: SendOptions): void {
     void this.#outgoing.send(audience, message, options);
@@ -687,7 +698,7 @@ export class WebSocketServer {
     const { clientId } = client;
     switch (order.op) {
       case 'disconnect':
-        return this.clientManager.disconnectClient({ clientId, code: order.code, reason: order.reason });
+        return this.clientManager.disconnectClient(clientId, { code: order.code, reason: order.reason });
       case 'join':
         await this.#membership.join(client, order.request);
         return true;
@@ -741,11 +752,11 @@ const answerOf = ({ code, message, details }: RemoteError): { code: string; erro
   details,
 });
 
-const sendOptions = ({
-  excludeClientId,
-  ...options
-}: { excludeClientId?: string } & BackpressureOptions): SendOptions =>
-  excludeClientId === undefined ? options : { ...options, except: [excludeClientId] };
+function sendOptions({ excludeClientId, ...options }: BroadcastOptions): SendOptions {
+  if (excludeClientId === undefined) return options;
+  sayDeprecated('"excludeClientId"', 'Write "except: [clientId]".');
+  return { ...options, except: [...(options.except ?? []), excludeClientId] };
+}
 
 const toRemoteClient = ({ clientId, lastActivity, user, rooms, metadata }: ClientRecord): RemoteClient => ({
   clientId,

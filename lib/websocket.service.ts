@@ -1,5 +1,6 @@
 import { Emitter } from './cluster/emitter.js';
 import type { RedisInstanceLike } from './cluster/redis-source.js';
+import { type Farewell, farewellOf } from './deprecated.js';
 import { InvalidStateError, NotPublishedError, PxlWebSocketError } from './errors.js';
 import { CloseCode } from './protocol/close-codes.js';
 import type { Audience, Delivery } from './protocol/delivery.js';
@@ -47,57 +48,59 @@ export class WebSocketService {
     this.#sender = 'sender' in options ? options.sender : senderOf(options);
   }
 
-  /** Sends to every connected client. */
+  /** Scope: cluster. Sends to every connected client. */
   broadcast(message: WebSocketMessage, options?: SendOptions): Promise<void> {
     return this.#send({ kind: 'all' }, message, options);
   }
 
-  /** Sends to these clients, once each; ids that are not connected are passed over. */
+  /** Scope: cluster. Sends to these clients, once each; ids that are not connected are passed over. */
   sendToClients(clientIds: readonly string[], message: WebSocketMessage, options?: SendOptions): Promise<void> {
     return this.#send({ kind: 'clients', clientIds }, message, options);
   }
 
-  /** Sends to the members of these rooms; a client in two of them gets one copy. */
+  /** Scope: cluster. Sends to the members of these rooms; a client in two of them gets one copy. */
   sendToRooms(roomNames: readonly string[], message: WebSocketMessage, options?: SendOptions): Promise<void> {
     return this.#send({ kind: 'rooms', roomNames }, message, options);
   }
 
-  /** Sends to every connection of these users. `7` and `'7'` are the same user. */
+  /** Scope: cluster. Sends to every connection of these users. `7` and `'7'` are the same user. */
   sendToUsers(userIds: readonly (string | number)[], message: WebSocketMessage, options?: SendOptions): Promise<void> {
     return this.#send({ kind: 'users', userIds }, message, options);
   }
 
-  /** Broadcasts `{ type: 'user', action, data }`. */
+  /** Scope: cluster. Broadcasts `{ type: 'user', action, data }`. */
   sendUserMessage(action: string, data?: unknown): Promise<void> {
     return this.broadcast({ type: 'user', action, data });
   }
 
-  /** Broadcasts `{ type: 'system', action, data }`. */
+  /** Scope: cluster. Broadcasts `{ type: 'system', action, data }`. */
   sendSystemMessage(action: string, data?: unknown): Promise<void> {
     return this.broadcast({ type: 'system', action, data });
   }
 
-  /** Broadcasts `{ type: 'error', action, data: { error } }`: of an `Error` its message alone, never its stack. */
+  /**
+   * Scope: cluster. Broadcasts `{ type: 'error', action, data: { error } }`: of an `Error` its message alone, never its stack.
+   */
   sendErrorMessage(action: string, error: unknown): Promise<void> {
     return this.broadcast({ type: 'error', action, data: { error: error instanceof Error ? error.message : error } });
   }
 
-  /** Raises an event for the subscribers of every node, e.g. `WebSocketRedisSubscriberEvent.QueueJobCompleted`. */
+  /** Scope: cluster. Raises an event for the subscribers, e.g. `WebSocketRedisSubscriberEvent.QueueJobCompleted`. */
   publish(channel: string, data: unknown): Promise<void> {
     return handedOver(() => this.#sender.emit(channel, data));
   }
 
-  /** Closes a client's socket, wherever it is. A no-op for an unknown id. @param options.code @default 4010 */
-  disconnectClient(clientId: string, { code, reason }: { code?: number; reason?: string } = {}): Promise<void> {
+  /** Scope: cluster. Closes a client's socket, wherever it is. A no-op for an unknown id. */
+  disconnectClient(clientId: string, { code, reason }: Farewell = {}): Promise<void> {
     return handedOver(() => this.#sender.disconnect(clientId, code, reason));
   }
 
-  /**
-   * Closes every connection of a user, on every node, within a second.
-   * @param code @default 4010
-   * @param reason cut to the 123 bytes a close frame has room for
-   */
-  disconnectUser(userId: string | number, code: number = CloseCode.Kicked, reason = ''): Promise<void> {
+  /** Scope: cluster. Closes every connection of a user within a second. */
+  disconnectUser(userId: string | number, farewell?: Farewell): Promise<void>;
+  /** @deprecated Write `disconnectUser(userId, { code, reason })`. */
+  disconnectUser(userId: string | number, code?: number, reason?: string): Promise<void>;
+  disconnectUser(userId: string | number, given?: Farewell | number, text?: string): Promise<void> {
+    const { code = CloseCode.Kicked, reason = '' } = farewellOf(given, text);
     return handedOver(() => this.#sender.disconnectUser(userId, code, reason));
   }
 

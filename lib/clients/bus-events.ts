@@ -1,3 +1,4 @@
+import type { Farewell } from '../deprecated.js';
 import { InvalidMessageError } from '../errors.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { isRouteName } from '../protocol/names.js';
@@ -24,7 +25,7 @@ export function obeyEvent(
     outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, plainError(error));
   } else if (channel === Event.DisconnectClient && typeof clientId === 'string') {
     if (!clients.getClient({ clientId, requireWs: true })) return; // its own node hears this, too
-    clients.disconnectClient({ clientId, ...farewellOf(order) });
+    clients.disconnectClient(clientId, farewellOf(order));
   } else if (channel === Event.DisconnectUser) {
     const { userId } = order;
     if (typeof userId === 'string' || typeof userId === 'number')
@@ -37,17 +38,13 @@ const isReadable = ({ type, action }: Record<string, unknown>): boolean =>
   (type === undefined || isRouteName(type)) && (action === undefined || isRouteName(action));
 
 /** Closes the connections that a user has on this node. */
-export function disconnectUserHere(
-  clients: WebSocketClientManager,
-  userId: string | number,
-  farewell: { code?: number; reason?: string },
-): void {
+export function disconnectUserHere(clients: WebSocketClientManager, userId: string | number, farewell: Farewell): void {
   for (const { clientId, ws } of clients.getUserClients({ userId })) {
-    if (ws) clients.disconnectClient({ clientId, ...farewell });
+    if (ws) clients.disconnectClient(clientId, farewell);
   }
 }
 
-const farewellOf = ({ code, reason }: Record<string, unknown>): { code?: number; reason?: string } => ({
+const farewellOf = ({ code, reason }: Record<string, unknown>): Farewell => ({
   ...(typeof code === 'number' ? { code } : {}),
   ...(typeof reason === 'string' ? { reason } : {}),
 });

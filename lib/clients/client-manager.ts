@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import type { WebSocketUser } from '../protocol/message.js';
+import { type Farewell, sayDeprecated } from '../deprecated.js';
 import { ClientNotFoundError } from '../errors.js';
 import { CloseCode, fitReason, isSendableCloseCode } from '../protocol/close-codes.js';
 import { type ClientRecord, type ClientSurroundings, keepableUser, RegisteredClient } from './registered-client.js';
@@ -132,12 +133,20 @@ export class WebSocketClientManager {
     this.#listener.listChanged?.('updated');
   }
 
-  /**
-   * Closes a client's socket and forgets the client at once. A no-op for an unknown id.
-   * @param params.code a code that may be sent (1000–1014, 3000–4999), else 4010. @default 4010
-   * @param params.reason cut to the 123 bytes a close frame has room for
-   */
-  disconnectClient({ clientId, code, reason = '' }: { clientId: string; code?: number; reason?: string }): void {
+  /** Scope: cluster. Closes a client's socket and forgets the client at once. A no-op for an unknown id. */
+  disconnectClient(clientId: string, farewell?: Farewell): void;
+  /** @deprecated Write `disconnectClient(clientId, { code, reason })`. */
+  disconnectClient(params: { clientId: string } & Farewell): void;
+  disconnectClient(given: string | ({ clientId: string } & Farewell), farewell: Farewell = {}): void {
+    if (typeof given === 'string') return this.#disconnect(given, farewell);
+    sayDeprecated(
+      'disconnectClient({ clientId, code, reason })',
+      'Write "disconnectClient(clientId, { code, reason })".',
+    );
+    this.#disconnect(given.clientId, given);
+  }
+
+  #disconnect(clientId: string, { code, reason = '' }: Farewell): void {
     const client = this.#clients.get(clientId);
     const sendable = code !== undefined && isSendableCloseCode(code) ? code : CloseCode.Kicked;
     if (!client) {

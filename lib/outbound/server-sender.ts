@@ -26,11 +26,7 @@ export class ServerSender implements Sender {
   }
 
   disconnect(clientId: string, code: number | undefined, reason: string | undefined): Promise<unknown> {
-    this.clients.disconnectClient({
-      clientId,
-      ...(code !== undefined && { code }),
-      ...(reason !== undefined && { reason }),
-    });
+    this.clients.disconnectClient(clientId, { code, reason });
     return Promise.resolve();
   }
 

@@ -32,6 +32,12 @@ describe('disconnectUser()', () => {
     const odd = await running.connect(await as('7'));
     await running.service.disconnectUser('7', 1006, 'x'.repeat(200));
     expect(await odd.closed).toEqual({ code: 4010, reason: 'x'.repeat(123) });
+    const third = await running.connect(await as('7'));
+    running.server.disconnectUser(7, { code: 4004, reason: 'said by name' });
+    expect(await third.closed).toEqual({ code: 4004, reason: 'said by name' });
+    const fourth = await running.connect(await as('7'));
+    await running.service.disconnectUser(7, { reason: 'with the usual code' });
+    expect(await fourth.closed).toEqual({ code: 4010, reason: 'with the usual code' });
     await running.service.disconnectUser('nobody');
     await bob.settle();
     expect(running.errors).toEqual([]);

@@ -42,6 +42,14 @@ describe('clients', () => {
     expect(await peer.closed).toEqual({ code: 4321, reason: 'because' });
   });
 
+  it('disconnects by id, with code and reason or the usual ones', async () => {
+    running.clients.disconnectClient(peer.clientId, { code: 4321, reason: 'because' });
+    expect(await peer.closed).toEqual({ code: 4321, reason: 'because' });
+    const other = await running.connect();
+    running.clients.disconnectClient(other.clientId);
+    expect(await other.closed).toEqual({ code: 4010, reason: 'kicked' });
+  });
+
   it('kicks with 4010 where no code that can be sent is given', async () => {
     running.clients.disconnectClient({ clientId: peer.clientId, code: 1006, reason: 'ü'.repeat(200) });
     const { code, reason } = await peer.closed;

@@ -86,6 +86,16 @@ describeWithRedis('two nodes on one Redis', () => {
     await until(() => one.clients.size + two.clients.size === 0);
   });
 
+  it('broadcastToAllClients() reaches the clients of one node, or of both', async () => {
+    const [one, two] = [await start(), await start()];
+    const [ada, bob] = [await one.connect(), await two.connect()];
+    one.server.broadcastToAllClients({ data: { ...message, data: { scope: 'node' } } });
+    one.server.broadcastToAllClients({ data: { ...message, data: { scope: 'cluster' } }, scope: 'cluster' });
+    expect((await bob.next('news', 'flash')).data).toEqual({ scope: 'cluster' });
+    expect((await ada.next('news', 'flash')).data).toEqual({ scope: 'node' });
+    expect((await ada.next('news', 'flash')).data).toEqual({ scope: 'cluster' });
+  });
+
   it('start and stop again and again', async () => {
     const one = await start();
     for (let round = 0; round < 3; round++) {

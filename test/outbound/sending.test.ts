@@ -109,6 +109,23 @@ describe('sending', () => {
     expect(await received()).toEqual([[message], [message], [message]]);
   });
 
+  it('leaves out everybody whom "except" names, in the broadcasts of the reference, too', async () => {
+    const { server } = running;
+    const except = [ada.clientId, bob.clientId];
+    server.broadcastToAllClients({ data: message, except });
+    server.broadcastToAllClients({ data: message, except, scope: 'cluster' });
+    server.broadcastToAllClients({ data: message, except: [ada.clientId], excludeClientId: bob.clientId });
+    server.sendMessageToAll({ data: message, except });
+    server.broadcastToUsers({ userIds: ['7', '7f3e'], data: message, except: [ada.clientId] });
+    expect(await received()).toEqual([[], [message], [message, message, message, message]]);
+    for (const peer of [ada, bob, cyd]) {
+      peer.received.length = 0;
+      await peer.join('blue');
+    }
+    server.broadcastToRoom({ roomName: 'blue', data: message, except });
+    expect(await received()).toEqual([[], [], [message]]);
+  });
+
   it('raises no event that has no JSON form', () => {
     expect(() => running.server.publish({ channel: 'nobody', data: 1n })).toThrow(NotSerializableError);
     expect(() => running.server.sendCustomMessage({ data: undefined })).toThrow(NotSerializableError);

@@ -1,0 +1,64 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type RunningApp, startApp } from './support/app.js';
+import { LogLines } from './support/log-lines.js';
+import type { Peer } from './support/peer.js';
+
+const message = { type: 'news', action: 'flash', data: { n: 1 } };
+
+describe('a deprecated form of a call works, and says once what to write', () => {
+  let running: RunningApp;
+  let peer: Peer;
+  let log: LogLines;
+  beforeEach(async () => {
+    running = await startApp({ options: { auth: { authenticate: () => ({ userId: '7', payload: {} }) } } });
+    peer = await running.connect();
+    log = new LogLines();
+  });
+  afterEach(async () => {
+    log.stop();
+    await running.close();
+  });
+
+  it('excludeClientId', async () => {
+    const other = await running.connect();
+    for (let count = 0; count < 2; count++)
+      running.server.broadcastToAllClients({ data: message, excludeClientId: peer.clientId });
+    running.server.broadcastToRoom({ roomName: 'red', data: message, excludeClientId: peer.clientId });
+    await other.next('news', 'flash');
+    await other.next('news', 'flash');
+    await peer.settle();
+    expect(peer.received.filter(({ type }) => type === 'news')).toEqual([]);
+    expect(log.of('"excludeClientId"')).toEqual([expect.stringContaining('Write "except: [clientId]"')]);
+  });
+
+  it('disconnectClient({ clientId, code, reason })', async () => {
+    const other = await running.connect();
+    running.clients.disconnectClient({ clientId: peer.clientId, code: 4321, reason: 'because' });
+    running.clients.disconnectClient({ clientId: other.clientId });
+    expect(await Promise.all([peer.closed, other.closed])).toEqual([
+      { code: 4321, reason: 'because' },
+      { code: 4010, reason: 'kicked' },
+    ]);
+    expect(log.of('disconnectClient')).toEqual([
+      expect.stringContaining('Write "disconnectClient(clientId, { code, reason })"'),
+    ]);
+  });
+
+  it('disconnectUser(userId, code, reason)', async () => {
+    running.server.disconnectUser('7', 4321, 'because');
+    expect(await peer.closed).toEqual({ code: 4321, reason: 'because' });
+    const other = await running.connect();
+    await running.service.disconnectUser('7', 4322);
+    expect(await other.closed).toEqual({ code: 4322, reason: 'closed by the server' });
+    expect(log.of('disconnectUser')).toEqual([
+      expect.stringContaining('Write "disconnectUser(userId, { code, reason })"'),
+    ]);
+  });
+
+  it('the new forms say nothing', async () => {
+    running.server.disconnectUser('nobody');
+    running.clients.disconnectClient(peer.clientId, { code: 4321 });
+    await peer.closed;
+    expect(log.of('deprecated')).toEqual([]);
+  });
+});
