@@ -53,7 +53,7 @@ import { Heartbeat } from './connection/heartbeat.js';
 import { IdleSockets } from './admission/idle-sockets.js';
 import { Membership } from './clients/membership.js';
 import { encode, Outgoing, plainError, type SendOptions } from './outbound/outgoing.js';
-import { Presence } from './clients/client-sync.js';
+import { ClientSync } from './clients/client-sync.js';
 import { Refusals } from './admission/refusals.js';
 import type { RegisteredClient } from './clients/registered-client.js';
 import { guardReceivers } from './connection/receiver-guard.js';
@@ -144,7 +144,7 @@ export class WebSocketServer {
   readonly #logger = new Logger(WebSocketServer.name);
   readonly #dependencies: ServerDependencies;
   readonly #cluster: Cluster;
-  readonly #presence: Presence;
+  readonly #sync: ClientSync;
   readonly #router = new Router();
   readonly #subscribers: Subscribers;
   readonly #membership: Membership;
@@ -190,18 +190,18 @@ export class WebSocketServer {
     const failed = (error: unknown, place: string): void => this.#report.failed(error, place);
     const listChanged = (event?: string, isWanted?: boolean): void => this.#clientList?.changed(event, isWanted);
     this.#subscribers = new Subscribers(failed);
-    this.#presence = new Presence(() => shared);
+    this.#sync = new ClientSync(() => shared);
     this.roomManager = new WebSocketRoomManager({
       ...rooms,
       isConnected: (clientId) => this.clientManager.getClient({ clientId }) !== undefined,
-      listener: this.#presence,
+      listener: this.#sync,
     });
     this.clientManager = new WebSocketClientManager({
       roomsOf: (clientId) => this.roomManager.getClientRooms({ clientId }),
       publicFields: clientList.publicFields,
       isPublicRoom: (roomName) => !rooms.protectedPrefixes.some((prefix) => roomName.startsWith(prefix)),
       send: (clientId, message, options) => this.send({ kind: 'clients', clientIds: [clientId] }, message, options),
-      listener: this.#presence,
+      listener: this.#sync,
     });
     const followed = new Followed({
       follow: (interest) => this.#cluster.follow(interest),
@@ -215,9 +215,9 @@ export class WebSocketServer {
       unwanted: (interest) => followed.release(interest),
     });
     this.#cluster = new Cluster(this.options, {
-      put: (record) => this.#presence.put(record),
-      remove: (clientId) => this.#presence.remove(clientId),
-      ownRecords: () => this.#presence.ownRecords(),
+      put: (record) => this.#sync.put(record),
+      remove: (clientId) => this.#sync.remove(clientId),
+      ownRecords: () => this.#sync.ownRecords(),
       deliver: (delivery) => this.#local.deliver(delivery),
       event: (channel, message) => this.#event(channel, message),
       obey: (order) => this.#obey(order),
@@ -259,7 +259,7 @@ export class WebSocketServer {
       cluster: this.#cluster,
       newClientId: () => this.#cluster.newClientId(),
       connected: (client: RegisteredClient) => this.#connected(client),
-      disconnected: (client: RegisteredClient) => this.#presence.disconnected(client),
+      disconnected: (client: RegisteredClient) => this.#sync.disconnected(client),
       closeHere: (client: RegisteredClient, code: number, reason: string) =>
         this.#connections.disconnect(client, code, reason),
       isElsewhere: (clientId: string) => this.#isElsewhere(clientId),
@@ -358,14 +358,14 @@ export class WebSocketServer {
       ...rooms,
       authorizeJoin: await authorizeJoinOf(rooms.authorizeJoin, instance),
       join: (client, request, asked) => this.#membership.joinByItself(client, request, asked),
-      leave: (client, roomName) => this.#presence.leaveByItself(client, roomName),
+      leave: (client, roomName) => this.#sync.leaveByItself(client, roomName),
       joinTimeoutMs: messages.handlerTimeoutMs,
       failed: (error, place) => this.#report.failed(error, place),
       ...(this.#authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
     });
     const found = this.#dependencies.explore?.(this.#usesStockGateways ? path : undefined);
     for (const route of found?.routes ?? []) this.#router.add(route);
-    for (const subscription of found?.subscriptions ?? []) this.#subscribers.add(subscription);
+    for (const subscriber of found?.subscribers ?? []) this.#subscribers.add(subscriber);
     if (subscriberEventHandler) {
       const handler = subscriberEventHandler as (event: unknown) => unknown;
       this.#subscribers.add({ matcher: '*', handler, place: 'subscriberEventHandler' });
@@ -687,7 +687,7 @@ export class WebSocketServer {
   }
 
   async #connected(client: RegisteredClient): Promise<void> {
-    this.#presence.connected(client);
+    this.#sync.connected(client);
     if (client.user) await this.#cluster.follow({ kind: 'user', name: String(client.user.userId) });
   }
 

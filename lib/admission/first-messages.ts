@@ -4,7 +4,7 @@ import { type Authentication, readToken } from '../auth/authentication.js';
 import { AuthenticationError, type Identity } from '../auth/identity.js';
 import { redactError } from '../auth/tokens.js';
 import { guarded } from '../guarded.js';
-import { MessageLimits, type MessageLimitsOptions, type Sender } from '../limits/message-limits.js';
+import { MessageLimits, type MessageLimitsOptions, type LimitedPeer } from '../limits/message-limits.js';
 import { CloseCode, fitReason } from '../protocol/close-codes.js';
 import { decodeFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
@@ -40,7 +40,7 @@ interface Behind {
 }
 
 /** Somebody of whom only the address is known. */
-interface Newcomer extends Sender {
+interface Newcomer extends LimitedPeer {
   readonly ws: ServerSocket;
 }
 

@@ -345,7 +345,7 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike, Eve
   /** A socket may have died while nobody looked: of a page that was hidden, a laptop that slept, a network that went. */
   async #wake(): Promise<void> {
     this.#supervisor.wake();
-    if (!(await this.#keepAlive?.isDead())) return;
+    if (!(await this.#keepAlive?.probe())) return;
     const error = new ConnectionError('The server has been silent for longer than its heartbeat.');
     // Nobody listens to this one, and a failed attempt is reported.
     this.#reconnect(CloseCode.NoPong, error).catch(() => undefined);

@@ -106,7 +106,7 @@ export class EventSink<S extends SocketLike> {
 
   report(thrown: unknown): void {
     const error = errorOf(thrown);
-    if (this.#budget.takes(error.name)) this.#report(error);
+    if (this.#budget.take(error.name)) this.#report(error);
   }
 
   /** Reports how many errors were left out so far. */

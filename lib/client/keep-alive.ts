@@ -35,7 +35,7 @@ export class KeepAlive {
   }
 
   /** Resolves with true when the server has been silent for longer than its heartbeat, and doesn't answer a ping now. */
-  async isDead(): Promise<boolean> {
+  async probe(): Promise<boolean> {
     const heartbeatMs = this.#link.greeting?.heartbeatMs ?? USUAL_HEARTBEAT_MS;
     if (performance.now() - this.#link.heardAt <= heartbeatMs) return false;
     return this.#isSilent(this.#probeMs);

@@ -17,7 +17,7 @@ export class ReportBudget {
     private readonly leftOut: (kind: string, count: number) => void,
   ) {}
 
-  takes(kind: string): boolean {
+  take(kind: string): boolean {
     const now = performance.now();
     let count = this.#counts.get(kind);
     if (count && now - count.since >= WINDOW_MS) {

@@ -4,7 +4,7 @@ import type { WebSocketUser } from '../protocol/message.js';
 import { type Farewell, sayDeprecated } from '../deprecated.js';
 import { ClientNotFoundError } from '../errors.js';
 import { CloseCode, fitReason, isSendableCloseCode } from '../protocol/close-codes.js';
-import { type ClientRecord, type ClientSurroundings, keepableUser, RegisteredClient } from './registered-client.js';
+import { type NewClient, type ClientSurroundings, keepableUser, RegisteredClient } from './registered-client.js';
 
 /** Told of every change, after it happened. */
 export interface ClientListener {
@@ -58,7 +58,7 @@ export class WebSocketClientManager {
    * @param record.ws null for a client of another node
    * @throws {NotSerializableError} for a user whose payload has no JSON form
    */
-  addClient(record: ClientRecord): RegisteredClient {
+  addClient(record: NewClient): RegisteredClient {
     const client = new RegisteredClient(record, this.#surroundings);
     this.removeClient(record.clientId);
     this.#clients.set(client.clientId, client);

@@ -28,7 +28,7 @@ export interface PresenceHost {
  * cluster. A change of a client of this node goes out to the others; what they tell of theirs comes in here; a change that
  * this node wants of a client elsewhere becomes an order to its node.
  */
-export class Presence implements ClientListener, RoomListener, ReplicaView {
+export class ClientSync implements ClientListener, RoomListener, ReplicaView {
   /** What happens now is told by another node, and no news to it. */
   #isReplicating = false;
   /** What happens now was asked for by the client: its reply says so, a push would say it twice. */
@@ -173,7 +173,7 @@ export class Presence implements ClientListener, RoomListener, ReplicaView {
       const known = clients.getClient({ clientId }) as RegisteredClient | undefined;
       const client = known ?? clients.addClient({ clientId, ws: null, lastActivity, user });
       if (!known) {
-        client.isServedBy({
+        client.serveBy({
           ask: (type, action, data, timeoutMs = 10_000) =>
             cluster.order({ op: 'request', clientId, type, action, data, timeoutMs }, timeoutMs + 1_000),
         });

@@ -26,7 +26,7 @@ export interface ClientSurroundings {
 }
 
 /** What a client is registered with. */
-export interface ClientRecord {
+export interface NewClient {
   clientId: string;
   ws: WebSocket | null;
   lastActivity: number;
@@ -73,7 +73,7 @@ export class RegisteredClient implements ConnectedClient {
   /** What `updateClient()` stored: the application may overwrite a property, but not what other nodes are told. */
   #metadata: Map<string, unknown> | undefined;
 
-  constructor(record: ClientRecord, surroundings: ClientSurroundings) {
+  constructor(record: NewClient, surroundings: ClientSurroundings) {
     this.clientId = record.clientId;
     this.ws = record.ws;
     this.lastActivity = record.lastActivity;
@@ -87,8 +87,8 @@ export class RegisteredClient implements ConnectedClient {
     return this.#surroundings.roomsOf(this.clientId);
   }
 
-  /** By the connection that owns the socket, or by what reaches its node. */
-  isServedBy(asker: Asker): void {
+  /** @param asker the connection that owns the socket, or what reaches its node */
+  serveBy(asker: Asker): void {
     this.#asker = asker;
   }
 

@@ -233,7 +233,7 @@ export class RedisBus implements Bus {
       this.counters.stale++;
       return;
     }
-    if (copyId !== undefined && audience?.kind === 'rooms' && publisher.isSecondCopy(copyId)) return;
+    if (copyId !== undefined && audience?.kind === 'rooms' && publisher.noteCopy(copyId)) return;
     if (audience) receiver.deliver({ audience, except, frame: envelope.frame, isVolatile, conflateKey });
     else this.#receiveJson(envelope.frame, (order) => receiver.order(nodeId, order));
   }

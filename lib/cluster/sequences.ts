@@ -36,7 +36,8 @@ class Publisher {
     return last === undefined || sequence <= last ? 0 : sequence - last - 1;
   }
 
-  isSecondCopy(copyId: number): boolean {
+  /** @returns true when it was noted before: this is the second copy of a message */
+  noteCopy(copyId: number): boolean {
     if (this.#seen.has(copyId)) return true;
     this.#seen.add(copyId);
     if (this.#seen.size > REMEMBERED) for (const oldest of this.#seen) return !this.#seen.delete(oldest);

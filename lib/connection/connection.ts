@@ -69,7 +69,7 @@ export class Connection {
     private readonly outbox: Outbox,
     private readonly host: ConnectionHost,
   ) {
-    client.isServedBy(this);
+    client.serveBy(this);
   }
 
   get clientId(): string {
@@ -94,12 +94,12 @@ export class Connection {
   }
 
   /** @returns whether a pong answers the outbox, which asks at times whether the peer reads */
-  isAnswer(payload: Buffer): boolean {
-    return this.outbox.isAnswered(payload);
+  takePong(payload: Buffer): boolean {
+    return this.outbox.takePong(payload);
   }
 
   /** A ping or a pong. @returns true for one that comes after the end: then it means nothing any more */
-  isLeftover(payload: Buffer): boolean {
+  dropLeftover(payload: Buffer): boolean {
     if (this.#isGone) this.#ignore(payload);
     return this.#isGone;
   }
@@ -109,7 +109,7 @@ export class Connection {
     if (this.#isGone) return this.#ignore(data);
     this.noteActivity();
     if (this.#requests?.size) return this.#receiveWhileAsking(data, isBinary, this.#requests);
-    if (this.host.limits.refuses(this, data)) return;
+    if (this.host.limits.countMessage(this, data)) return;
     if (isBinary && !isUtf8(data)) return this.#close(CloseCode.InvalidUtf8, 'not UTF-8');
     const text = data.toString();
     this.#take(decodeFrame(text, this.host.messages.maxDepth), text, data.length);
@@ -171,7 +171,7 @@ export class Connection {
       if (frame.kind === 'error') return requests.refused(frame.id, frame.data);
       if (frame.isAnswer) return requests.unreadable(frame.id, frame.reason);
     }
-    if (this.host.limits.refuses(this, data, frame)) return;
+    if (this.host.limits.countMessage(this, data, frame)) return;
     if (isText) this.#take(frame, text, data.length);
     else this.#close(CloseCode.InvalidUtf8, 'not UTF-8');
   }

@@ -96,12 +96,12 @@ export class Connections {
       broke,
     );
     this.#onPing = onSocket<Buffer>((connection, payload) => {
-      if (!connection.isLeftover(payload)) limits.countControl(connection, payload);
+      if (!connection.dropLeftover(payload)) limits.countControl(connection, payload);
     }, broke);
     this.#onPong = onSocket<Buffer>((connection, payload) => {
-      if (connection.isLeftover(payload)) return;
+      if (connection.dropLeftover(payload)) return;
       heartbeat.pongReceived(connection, payload);
-      if (!connection.isAnswer(payload)) limits.countControl(connection, payload);
+      if (!connection.takePong(payload)) limits.countControl(connection, payload);
     }, broke);
     this.#onClose = onSocket<number, Buffer>((connection, code, reason) => {
       this.#sockets.delete(connection.ws);

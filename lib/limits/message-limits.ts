@@ -9,7 +9,7 @@ import { type MessageRate, Meter } from './meter.js';
 import type { Rate } from './rate.js';
 
 /** A connection, as its limits see it. */
-export interface Sender {
+export interface LimitedPeer {
   readonly client: { readonly ip?: string | undefined };
   /** Belongs to the limits: made at the first message, so that an idle connection costs nothing. */
   meter: Meter | undefined;
@@ -24,7 +24,7 @@ export interface MessageLimitsOptions {
   readonly perIp: Rate | false;
 }
 
-export interface MessageLimitsHost<S extends Sender> {
+export interface MessageLimitsHost<S extends LimitedPeer> {
   readonly maxPayload: number;
   /** Who the sender proved to be. What it claims doesn't count: it could use up somebody else's rate. */
   userKeyOf(sender: S): string | undefined;
@@ -35,7 +35,7 @@ export interface MessageLimitsHost<S extends Sender> {
  * How much may come from one connection, from one user and from one address. Asked before a frame is even decoded, and
  * for every kind of frame, pings and answers included: one that cost nothing would be the way round.
  */
-export class MessageLimits<S extends Sender> {
+export class MessageLimits<S extends LimitedPeer> {
   readonly #own: MessageRate | false;
   readonly #ofUsers: KeyedRate | undefined;
   readonly #ofAddresses: KeyedRate | undefined;
@@ -50,24 +50,25 @@ export class MessageLimits<S extends Sender> {
   }
 
   /**
-   * True for a message that is not to be handled: its sender has been told, or its socket is closed.
+   * Counts a message.
+   * @returns true when it is not to be handled: its sender has been told, or its socket is closed
    * @param frame what it says, where that is known already
    */
-  refuses(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
+  countMessage(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     sender.hasSpoken = true;
-    return this.#isOverOwn(sender, data, true, frame) || this.#isOverShared(sender, data, frame);
+    return this.#countOwn(sender, data, true, frame) || this.#countShared(sender, data, frame);
   }
 
   /** A ping or a pong, which nobody answers with an error. */
   countControl(sender: S, data: Buffer): void {
-    this.#isOverOwn(sender, data, false);
+    this.#countOwn(sender, data, false);
   }
 
-  #isOverOwn(sender: S, data: Buffer, isAnswered: boolean, frame?: DecodedFrame): boolean {
+  #countOwn(sender: S, data: Buffer, isAnswered: boolean, frame?: DecodedFrame): boolean {
     if (this.#own === false) return false;
     const meter = (sender.meter ??= new Meter(this.#own, this.host.maxPayload));
-    if (meter.takes(data.length)) return false;
-    if (meter.isOut(monotonicMs())) {
+    if (meter.take(data.length)) return false;
+    if (meter.strike(monotonicMs())) {
       this.host.close(sender, CloseCode.RateLimited, 'too many messages');
       return true;
     }
@@ -75,7 +76,7 @@ export class MessageLimits<S extends Sender> {
   }
 
   /** No strikes here: a connection is not closed for what others of its user or address do. */
-  #isOverShared(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
+  #countShared(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     const user = this.#ofUsers && this.host.userKeyOf(sender);
     const waitMs =
       (user === undefined ? 0 : this.#ofUsers?.take(user)) ||
@@ -89,7 +90,7 @@ export class MessageLimits<S extends Sender> {
  * @returns false for a message that is taken all the same: an answer, for which we wait, or the end of a stream. Each costs
  *   next to nothing, and strikes end a flood of them, too.
  */
-function refuse(sender: Sender, frame: DecodedFrame, retryAfterMs: number): boolean {
+function refuse(sender: LimitedPeer, frame: DecodedFrame, retryAfterMs: number): boolean {
   const isMessage = frame.kind === 'message';
   const isTaken = isMessage ? frame.type === 'system' && frame.action === 'cancel' : frame.kind !== 'bad';
   // The id of an answer is ours, that of a cancel another request's: neither is to be ended by this.

@@ -30,7 +30,8 @@ export class Meter {
     this.#bytes = fullBucket(rate.bytesPerSecond, Math.max(rate.bytesPerSecond, maxPayload));
   }
 
-  takes(bytes: number): boolean {
+  /** @returns false for a message over the rate */
+  take(bytes: number): boolean {
     return this.#messages.tryRemoveTokens(1) && this.#bytes.tryRemoveTokens(bytes);
   }
 
@@ -44,7 +45,7 @@ export class Meter {
    * number alone, so that only so many of its messages have to be answered.
    * @returns true when the strikes are used up
    */
-  isOut(now: number): boolean {
+  strike(now: number): boolean {
     const { burst, strikes, strikeWindowMs } = this.rate;
     const since = (this.#strikes ??= []);
     while (since.length > 0 && now - (since[0] as number) >= strikeWindowMs) since.shift();

@@ -139,7 +139,7 @@ export class Outbox {
    * 5.5.3).
    * @returns whether it answers the ping that asked
    */
-  isAnswered(payload: Buffer): boolean {
+  takePong(payload: Buffer): boolean {
     const isAnswer = this.#question !== 0 && payload.length === 4 && payload.readUInt32BE() === this.#question;
     if (isAnswer) this.#question = 0;
     this.look();

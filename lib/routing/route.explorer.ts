@@ -19,7 +19,7 @@ import { ScopedEnhancers } from './scoped-enhancers.js';
 import { readStockGateway, stockRoutes } from './stock-gateway.js';
 
 /** A method that wants bus events. */
-export interface Subscription extends WsSubscribeMetadata {
+export interface SubscriberMethod extends WsSubscribeMetadata {
   handler: (event: unknown) => unknown;
   place: string;
 }
@@ -48,7 +48,7 @@ export interface Explored {
   servers: { server: string | undefined; place: string }[];
   /** Routes of outbound clients; `client` is the name given to `@WsRoute()`, or undefined. */
   clientRoutes: (Route & { client: string | undefined })[];
-  subscriptions: Subscription[];
+  subscribers: SubscriberMethod[];
   hooks: GatewayHooks[];
 }
 
@@ -82,7 +82,7 @@ export class RouteExplorer {
    * @throws {InvalidOptionsError} for a guard and the like of the application that is transient
    */
   explore(exploration: Exploration = {}): Explored {
-    const found: Explored = { routes: [], servers: [], clientRoutes: [], subscriptions: [], hooks: [] };
+    const found: Explored = { routes: [], servers: [], clientRoutes: [], subscribers: [], hooks: [] };
     for (const wrapper of [...this.#discovery.getProviders(), ...this.#discovery.getControllers()]) {
       if (wrapper.isAlias || !isClassProvider(wrapper)) continue;
       this.#exploreClass(wrapper, exploration, found);
@@ -126,7 +126,7 @@ export class RouteExplorer {
       const subscriptions = (Reflect.getMetadata(WS_SUBSCRIPTIONS, method) as WsSubscribeMetadata[] | undefined) ?? [];
       for (const { server = gateway?.server, ...subscription } of subscriptions) {
         found.servers.push({ server, place });
-        if (isOurs(server)) found.subscriptions.push({ ...subscription, place, handler: this.#call(wrapper, name) });
+        if (isOurs(server)) found.subscribers.push({ ...subscription, place, handler: this.#call(wrapper, name) });
       }
     }
     if (serves) found.hooks.push(this.#hooksOf(wrapper, metatype, stock !== undefined));

@@ -4,7 +4,7 @@ import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
 
 const RESERVED =
-  'ws clientId user lastActivity roomName rooms request toJSON setMetadata isServedBy __proto__ constructor prototype toString valueOf hasOwnProperty __defineGetter__ then';
+  'ws clientId user lastActivity roomName rooms request toJSON setMetadata serveBy __proto__ constructor prototype toString valueOf hasOwnProperty __defineGetter__ then';
 
 describe('D10: updateClient()', () => {
   let running: RunningApp;

@@ -205,14 +205,14 @@ describe('sequences', () => {
         const publisher = new IncomingSequences().of('n');
         const seen = new Set<number>();
         for (const copyId of copies) {
-          expect(publisher.isSecondCopy(copyId)).toBe(seen.has(copyId));
+          expect(publisher.noteCopy(copyId)).toBe(seen.has(copyId));
           seen.add(copyId);
         }
       }),
     );
     const publisher = new IncomingSequences().of('n');
-    for (let copyId = 1; copyId <= 5_000; copyId++) expect(publisher.isSecondCopy(copyId)).toBe(false);
-    expect(publisher.isSecondCopy(4_000)).toBe(true);
+    for (let copyId = 1; copyId <= 5_000; copyId++) expect(publisher.noteCopy(copyId)).toBe(false);
+    expect(publisher.noteCopy(4_000)).toBe(true);
   });
 });
 

@@ -8,7 +8,7 @@ describe('strikes', () => {
   /** Which of the messages over the rate, by the time they came, is the end. */
   function endOf(times: number[], rate: Partial<typeof RATE> = {}): number | undefined {
     const meter = new Meter({ ...RATE, ...rate }, 1_000);
-    const end = times.findIndex((now) => meter.isOut(now));
+    const end = times.findIndex((now) => meter.strike(now));
     return end === -1 ? undefined : end;
   }
   const at = (now: number, count: number): number[] => Array<number>(count).fill(now);

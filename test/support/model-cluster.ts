@@ -289,7 +289,7 @@ export class ModelNode {
 
   #host(): ConstructorParameters<typeof Cluster>[1] {
     return {
-      // As Presence does: what is here is never believed to be elsewhere.
+      // As ClientSync does: what is here is never believed to be elsewhere.
       put: (record) => void (this.own.has(record.clientId) || this.view.set(record.clientId, record)),
       remove: (clientId) => void this.view.delete(clientId),
       ownRecords: () => [...this.own.values()],
