@@ -1,9 +1,65 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { WebSocketOptions } from '../lib/index.js';
 import { type RunningApp, startApp } from './support/app.js';
 import { LogLines } from './support/log-lines.js';
 import type { Peer } from './support/peer.js';
 
 const message = { type: 'news', action: 'flash', data: { n: 1 } };
+
+describe('a deprecated option works, and says once what to write', () => {
+  let running: RunningApp;
+  let log: LogLines;
+  beforeEach(() => {
+    log = new LogLines();
+  });
+  afterEach(async () => {
+    log.stop();
+    await running.close();
+  });
+  const start = async (options: WebSocketOptions): Promise<Peer> => {
+    running = await startApp({ options, keepsLogger: true });
+    return running.connect();
+  };
+
+  it('disconnectInactiveClients.inactiveTime and intervalCheckTime', async () => {
+    const peer = await start({
+      disconnectInactiveClients: { enabled: true, inactiveTime: 200, intervalCheckTime: 20 },
+    });
+    expect((await peer.closed).code).toBe(4208);
+    expect(log.of('deprecated')).toEqual([
+      expect.stringContaining('Write "inactiveTimeMs"'),
+      expect.stringContaining('Write "intervalCheckTimeMs"'),
+    ]);
+  });
+
+  it('enabled: false', async () => {
+    const peer = await start({
+      disconnectInactiveClients: { enabled: false, inactiveTimeMs: 50, intervalCheckTimeMs: 10 },
+      clientList: { enabled: false },
+    });
+    await pause(200);
+    await peer.settle();
+    expect(peer.received.filter(({ action }) => action === 'clientList')).toEqual([]);
+    expect(log.of('deprecated')).toEqual([
+      expect.stringContaining('Write "clientList: false"'),
+      expect.stringContaining('Write "disconnectInactiveClients: false"'),
+    ]);
+  });
+
+  it('the new names say nothing', async () => {
+    const peer = await start({
+      disconnectInactiveClients: { inactiveTimeMs: 200, intervalCheckTimeMs: 20 },
+      clientList: false,
+    });
+    expect((await peer.closed).code).toBe(4208);
+    expect(peer.received.filter(({ action }) => action === 'clientList')).toEqual([]);
+    await running.close();
+    const kept = await start({ disconnectInactiveClients: false, clientList: { enabled: false, publicFields: [] } });
+    await kept.settle();
+    expect(log.of('deprecated')).toEqual([]);
+  });
+});
 
 describe('a deprecated form of a call works, and says once what to write', () => {
   let running: RunningApp;

@@ -40,6 +40,11 @@ describe('options', () => {
       { backpressure: { volatileBytes: 2_000, maxBufferedBytes: 1_999 } },
       '"backpressure.volatileBytes" (2000) is above "backpressure.maxBufferedBytes" (1999)',
     ],
+    [
+      'a time by its old name and by its new one',
+      { disconnectInactiveClients: { inactiveTime: 5_000, inactiveTimeMs: 6_000 } },
+      '"disconnectInactiveClients.inactiveTime" is the old name of "disconnectInactiveClients.inactiveTimeMs"',
+    ],
     ['the same with the usual budget', { backpressure: { volatileBytes: 1_048_577 } }, '(1048576)'],
     ['a name that every object has', { constructor: 1 } as never, '"constructor" is not an option'],
     ['one within a section', { drain: { toString: 1 } as never }, '"drain.toString" is not an option'],

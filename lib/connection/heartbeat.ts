@@ -56,8 +56,8 @@ export class Heartbeat {
     if (idle.enabled) {
       this.#timers.push(
         setInterval(
-          this.#guarded(() => this.#closeIdle(idle.inactiveTime)),
-          idle.intervalCheckTime,
+          this.#guarded(() => this.#closeIdle(idle.inactiveTimeMs)),
+          idle.intervalCheckTimeMs,
         ).unref(),
       );
     }
@@ -119,12 +119,12 @@ export class Heartbeat {
     }
   }
 
-  #closeIdle(inactiveTime: number): void {
+  #closeIdle(inactiveTimeMs: number): void {
     const now = monotonicMs();
     for (const { client, clientId, isPaused, activeAt } of this.#pulses.keys()) {
-      if (isPaused || now - activeAt < inactiveTime) continue;
+      if (isPaused || now - activeAt < inactiveTimeMs) continue;
       if (this.options.disconnectInactiveClients.log) {
-        this.#logger.log(`Closing client ${clientId} at ${client.ip}: idle for ${inactiveTime} ms.`);
+        this.#logger.log(`Closing client ${clientId} at ${client.ip}: idle for ${inactiveTimeMs} ms.`);
       }
       this.disconnect(client, CloseCode.Idle, 'idle');
     }

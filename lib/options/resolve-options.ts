@@ -10,6 +10,7 @@ import type { Rate } from '../limits/rate.js';
 import { DEEPEST } from '../protocol/codec.js';
 import { pathFlaws } from '../protocol/path-pattern.js';
 import type { BackpressurePolicy } from '../protocol/delivery.js';
+import { oldNameFlaws, withNewNames } from './old-names.js';
 import { unknownOption } from './unknown-options.js';
 import type { WebSocketOptions } from './websocket-options.js';
 
@@ -35,7 +36,7 @@ export const DEFAULTS = {
     maxPerClient: 100,
     protectedPrefixes: ['private:', 'user:', 'system:'],
   },
-  disconnectInactiveClients: { enabled: false, inactiveTime: 300_000, log: false },
+  disconnectInactiveClients: { enabled: false, inactiveTimeMs: 300_000, log: false },
   auth: {
     required: true,
     timeoutMs: 5_000,
@@ -105,7 +106,13 @@ export interface ResolvedOptions {
   trustProxy: TrustProxy;
   limits: MessageLimitsOptions & ConnectionLimitsOptions & { firstMessageTimeoutMs: false | number };
   rooms: Merged<'rooms'>;
-  disconnectInactiveClients: Merged<'disconnectInactiveClients'> & { intervalCheckTime: number };
+  disconnectInactiveClients: Merged<'disconnectInactiveClients'> & {
+    intervalCheckTimeMs: number;
+    /** @deprecated Read `inactiveTimeMs`. */
+    inactiveTime: number;
+    /** @deprecated Read `intervalCheckTimeMs`. */
+    intervalCheckTime: number;
+  };
   auth: Merged<'auth'> | undefined;
   connect: Merged<'connect'>;
   origins: NonNullable<WebSocketOptions['origins']>;
@@ -125,11 +132,11 @@ export interface ResolvedOptions {
  * Fills in the defaults.
  * @throws {InvalidOptionsError} naming every field that can't work and what to write instead
  */
-export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
-  const flaws = findFlaws(given);
+export function resolveOptions(options: WebSocketOptions = {}): ResolvedOptions {
+  const flaws = findFlaws(options);
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);
 
-  const inactive = merge(DEFAULTS.disconnectInactiveClients, given.disconnectInactiveClients);
+  const given = withNewNames(options);
   const path = given.path ?? pathOf(given.url) ?? DEFAULTS.path;
   return {
     enabled: given.enabled ?? true,
@@ -147,18 +154,13 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     trustProxy: given.trustProxy ?? DEFAULTS.trustProxy,
     limits: resolveLimits(given.limits),
     rooms: merge(DEFAULTS.rooms, given.rooms),
-    disconnectInactiveClients: {
-      ...inactive,
-      intervalCheckTime:
-        given.disconnectInactiveClients?.intervalCheckTime ??
-        Math.min(15_000, Math.max(100, inactive.inactiveTime / 10)),
-    },
+    disconnectInactiveClients: resolveIdle(given.disconnectInactiveClients),
     auth: given.auth && merge(DEFAULTS.auth, given.auth),
     connect: merge(DEFAULTS.connect, given.connect),
     origins: given.origins ?? [],
     messages: resolveMessages(given.messages),
     heartbeat: given.heartbeat === false ? false : merge(DEFAULTS.heartbeat, given.heartbeat),
-    clientList: merge(DEFAULTS.clientList, given.clientList),
+    clientList: merge(DEFAULTS.clientList, given.clientList === false ? { enabled: false } : given.clientList),
     backpressure: resolveBackpressure(given.backpressure),
     delivery: merge(DEFAULTS.delivery, given.delivery),
     drain: resolveDrain(given.drain),
@@ -167,6 +169,15 @@ export function resolveOptions(given: WebSocketOptions = {}): ResolvedOptions {
     users: given.users ?? {},
     client: given.client ?? {},
   };
+}
+
+function resolveIdle(
+  given: WebSocketOptions['disconnectInactiveClients'],
+): ResolvedOptions['disconnectInactiveClients'] {
+  const isOn = given !== undefined && given !== false && given.enabled !== false;
+  const merged = { ...merge(DEFAULTS.disconnectInactiveClients, given || undefined), enabled: isOn };
+  const { inactiveTimeMs, intervalCheckTimeMs = Math.min(15_000, Math.max(100, inactiveTimeMs / 10)) } = merged;
+  return { ...merged, intervalCheckTimeMs, inactiveTime: inactiveTimeMs, intervalCheckTime: intervalCheckTimeMs };
 }
 
 function resolveLimits(given: WebSocketOptions['limits']): ResolvedOptions['limits'] {
@@ -228,7 +239,7 @@ const isTextList = (value: unknown): boolean => Array.isArray(value) && value.ev
 const isFlag = (value: unknown): boolean => typeof value === 'boolean';
 const isFunction = (value: unknown): boolean => typeof value === 'function';
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
-const isHeartbeat = (value: unknown): boolean => value === false || isObject(value);
+const isFalseOrObject = (value: unknown): boolean => value === false || isObject(value);
 const isClassList = (value: unknown): boolean =>
   Array.isArray(value) && value.every((one) => isFunction(one) || isObject(one));
 const isUrl = (value: unknown): boolean =>
@@ -297,7 +308,7 @@ const RULES: Record<string, Rule> = {
   maxConnections: [positive, 'a whole number above 0'],
   trustProxy: [isTrustProxy, "true, false, a number of proxies, or addresses and ranges such as '10.0.0.0/8'"],
   limits: [isObject, 'an object'],
-  'limits.messages': [isHeartbeat, 'false or an object'],
+  'limits.messages': [isFalseOrObject, 'false or an object'],
   'limits.messages.perSecond': [above, 'a number above 0'],
   'limits.messages.burst': [positive, 'a whole number above 0'],
   'limits.messages.bytesPerSecond': [positive, 'a whole number of bytes above 0'],
@@ -342,8 +353,10 @@ const RULES: Record<string, Rule> = {
   'rooms.maxPerClient': [positive, 'a whole number above 0'],
   'rooms.protectedPrefixes': [isTextList, 'a list of texts'],
   'rooms.authorizeJoin': [isFunction, 'a function, or a class with a method authorizeJoin({ client, roomName, data })'],
-  disconnectInactiveClients: [isObject, 'an object'],
+  disconnectInactiveClients: [isFalseOrObject, 'false or an object'],
   'disconnectInactiveClients.enabled': [isFlag, 'true or false'],
+  'disconnectInactiveClients.inactiveTimeMs': SOME_TIME,
+  'disconnectInactiveClients.intervalCheckTimeMs': SOME_TIME,
   'disconnectInactiveClients.inactiveTime': SOME_TIME,
   'disconnectInactiveClients.intervalCheckTime': SOME_TIME,
   'disconnectInactiveClients.log': [isFlag, 'true or false'],
@@ -390,10 +403,10 @@ const RULES: Record<string, Rule> = {
   'messages.handlerTimeoutMs': SOME_TIME,
   'messages.maxStreams': [positive, 'a whole number above 0'],
   'messages.maxBadFrames': [positive, 'a whole number above 0'],
-  heartbeat: [isHeartbeat, 'false or an object'],
+  heartbeat: [isFalseOrObject, 'false or an object'],
   'heartbeat.pingIntervalMs': SOME_TIME,
   'heartbeat.pongTimeoutMs': SOME_TIME,
-  clientList: [isObject, 'an object'],
+  clientList: [isFalseOrObject, 'false or an object'],
   'clientList.enabled': [isFlag, 'true or false'],
   'clientList.publicFields': [isTextList, 'a list of field names'],
   'clientList.maxClients': [natural, 'a whole number'],
@@ -408,7 +421,7 @@ const RULES: Record<string, Rule> = {
   'client.tls': [isObject, 'an object, as for tls.connect()'],
   'client.agent': [isObject, 'an http.Agent'],
   'client.connectTimeoutMs': SOME_TIME,
-  'client.reconnect': [isHeartbeat, 'false or an object'],
+  'client.reconnect': [isFalseOrObject, 'false or an object'],
   'client.reconnect.minDelayMs': SOME_TIME,
   'client.reconnect.maxDelayMs': SOME_TIME,
   'client.reconnect.maxAttempts': [(value) => value === Infinity || positive(value), 'a whole number above 0'],
@@ -430,7 +443,7 @@ function findFlaws(given: WebSocketOptions): string[] {
   if (flaws.length === 0) flaws.push(...pairFlaws(given));
   const { clientList } = given;
   for (const secret of ['ws', 'params', 'user', 'payload', 'request', 'ip', 'roundTripMs']) {
-    if (clientList?.publicFields?.includes(secret))
+    if (clientList && clientList.publicFields?.includes(secret))
       flaws.push(`"clientList.publicFields" can't name "${secret}": it is not for others to see`);
   }
   if (given.type === 'client' && !given.url)
@@ -442,6 +455,7 @@ function findFlaws(given: WebSocketOptions): string[] {
 
 /** What can't work together, though each could alone. */
 function* pairFlaws(given: WebSocketOptions): Generator<string> {
+  yield* oldNameFlaws(given);
   const { spreadMs, terminateAfterMs } = resolveDrain(given.drain);
   if (spreadMs > terminateAfterMs)
     yield (

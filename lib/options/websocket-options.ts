@@ -147,17 +147,23 @@ export interface WebSocketOptions {
      */
     authorizeJoin?: AuthorizeJoin | Type<RoomAuthorizer>;
   };
-  /** Closes sockets (4208) from which neither a message nor a pong came for a while. */
-  disconnectInactiveClients?: {
-    /** @default false */
-    enabled: boolean;
-    /** Milliseconds without activity. @default 300_000 */
-    inactiveTime?: number;
-    /** Milliseconds between two looks. @default a tenth of `inactiveTime`, between 100 and 15_000 */
-    intervalCheckTime?: number;
-    /** Log each one closed. @default false */
-    log?: boolean;
-  };
+  /** Closes sockets (4208) from which neither a message nor a pong came for a while; an object switches it on. @default false */
+  disconnectInactiveClients?:
+    | false
+    | {
+        /** @deprecated Write `disconnectInactiveClients: false` to switch it off; `true` says nothing more than the object. */
+        enabled?: boolean;
+        /** Milliseconds without activity. @default 300_000 */
+        inactiveTimeMs?: number;
+        /** Milliseconds between two looks. @default a tenth of `inactiveTimeMs`, between 100 and 15_000 */
+        intervalCheckTimeMs?: number;
+        /** @deprecated Write `inactiveTimeMs`. */
+        inactiveTime?: number;
+        /** @deprecated Write `intervalCheckTimeMs`. */
+        intervalCheckTime?: number;
+        /** Log each one closed. @default false */
+        log?: boolean;
+      };
   events?: WebSocketEvents;
   /** Called for every bus event, after the `@WsSubscribe()` methods of priority 0 and above. */
   subscriberEventHandler?: (params: SubscriberEvent) => unknown;
@@ -266,22 +272,27 @@ export interface WebSocketOptions {
         /** Milliseconds to wait for the pong. @default 10_000 */
         pongTimeoutMs?: number;
       };
-  /** The public list of clients, pushed as `system/clientList` when it changes. */
-  clientList?: {
-    /** @default true */
-    enabled?: boolean;
-    /**
-     * What others may see of a client; of its rooms never those of `rooms.protectedPrefixes`.
-     * @default ['clientId', 'userId', 'username', 'userType', 'rooms']
-     */
-    publicFields?: string[];
-    /** Clients named in a push; with more only their count is sent. @default 200 */
-    maxClients?: number;
-    /** Bytes of a push; where the list needs more, only the count is sent. @default 32_768 */
-    maxBytes?: number;
-    /** Milliseconds between two pushes at least; longer when they are large. @default 250 */
-    minIntervalMs?: number;
-  };
+  /** The public list of clients, pushed as `system/clientList` when it changes; false pushes none. */
+  clientList?:
+    | false
+    | {
+        /**
+         * Write `clientList: false` to switch it off. `enabled: false` is for `publicFields` beside it, which say what
+         * `client.toJSON()` shows. @default true
+         */
+        enabled?: boolean;
+        /**
+         * What others may see of a client; of its rooms never those of `rooms.protectedPrefixes`.
+         * @default ['clientId', 'userId', 'username', 'userType', 'rooms']
+         */
+        publicFields?: string[];
+        /** Clients named in a push; with more only their count is sent. @default 200 */
+        maxClients?: number;
+        /** Bytes of a push; where the list needs more, only the count is sent. @default 32_768 */
+        maxBytes?: number;
+        /** Milliseconds between two pushes at least; longer when they are large. @default 250 */
+        minIntervalMs?: number;
+      };
   /**
    * What may wait for a client that doesn't read as fast as it is written to. Nobody else ever waits for it. Messages
    * say by `volatile` and `conflateKey` what may be left out for it, see `SendOptions`.

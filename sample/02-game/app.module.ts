@@ -10,7 +10,7 @@ import { PlayerGuard } from './player.guard.js';
       path: '/ws',
       // Nobody gets into a game by asking for its room: the gateway lets players in.
       rooms: { protectedPrefixes: ['private:', 'user:', 'system:', GAME_ROOMS] },
-      clientList: { enabled: false },
+      clientList: false,
     }),
   ],
   providers: [

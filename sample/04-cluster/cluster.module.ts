@@ -25,7 +25,7 @@ export class ClusterModule {
         PxlWebSocketModule.forRoot({
           redis: redisUrl,
           prefix,
-          clientList: { enabled: false },
+          clientList: false,
           drain: { spreadMs: 0, terminateAfterMs: 500 },
         }),
       ],

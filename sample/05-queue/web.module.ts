@@ -16,7 +16,7 @@ export class WebModule {
           redis: redisUrl,
           prefix: PREFIX,
           auth: { authenticate: userOf },
-          clientList: { enabled: false },
+          clientList: false,
           drain: { spreadMs: 200, terminateAfterMs: 1_000 },
         }),
         ...queueModules(redisUrl),

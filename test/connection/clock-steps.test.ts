@@ -31,7 +31,7 @@ describe('when the clock of the host is set', () => {
   });
 
   it('an hour forward, nobody is closed as idle', async () => {
-    await start({ disconnectInactiveClients: { enabled: true, inactiveTime: 5_000, intervalCheckTime: 20 } });
+    await start({ disconnectInactiveClients: { inactiveTimeMs: 5_000, intervalCheckTimeMs: 20 } });
     const peer = await running.connect();
     stepClock(HOUR_MS);
     await pause(200); // ten looks
@@ -43,7 +43,7 @@ describe('when the clock of the host is set', () => {
 
   it('an hour back, whoever says nothing is closed as idle all the same', async () => {
     const heartbeat = false as const; // its pong would be a sign of life, an hour later
-    await start({ heartbeat, disconnectInactiveClients: { enabled: true, inactiveTime: 200, intervalCheckTime: 20 } });
+    await start({ heartbeat, disconnectInactiveClients: { inactiveTimeMs: 200, intervalCheckTimeMs: 20 } });
     const peer = await running.connect();
     stepClock(-HOUR_MS);
     expect((await peer.closed).code).toBe(4208);

@@ -18,7 +18,7 @@ describe('L1: idle clients', () => {
     running = await startApp({
       options: {
         heartbeat,
-        disconnectInactiveClients: { enabled: true, inactiveTime: IDLE_MS, intervalCheckTime: CHECK_MS },
+        disconnectInactiveClients: { inactiveTimeMs: IDLE_MS, intervalCheckTimeMs: CHECK_MS },
       },
     });
   };

@@ -7,7 +7,7 @@ import { of } from 'rxjs';
 import { WebSocketServer } from '../../lib/index.js';
 import { Peer } from '../support/peer.js';
 
-const options = { clientList: { enabled: false }, drain: { spreadMs: 10, terminateAfterMs: 500 } };
+const options = { clientList: false, drain: { spreadMs: 10, terminateAfterMs: 500 } } as const;
 
 describe('a server outside a Nest application', () => {
   it('runs on Fastify, with routes added by hand', async () => {

@@ -23,7 +23,7 @@ import {
 import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
 import { RawPeer } from '../support/raw-peer.js';
 
-const FAST: WebSocketOptions = { drain: { spreadMs: 0, terminateAfterMs: 1_000 }, clientList: { enabled: false } };
+const FAST: WebSocketOptions = { drain: { spreadMs: 0, terminateAfterMs: 1_000 }, clientList: false };
 const admin = (more: WebSocketOptions = {}): DynamicModule =>
   PxlWebSocketModule.forRoot({ ...FAST, name: 'admin', path: '/admin', ...more });
 

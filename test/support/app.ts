@@ -55,7 +55,7 @@ export async function startApp(given: AppOptions = {}): Promise<RunningApp> {
   const errors: Error[] = [];
   const options: WebSocketOptions = {
     drain: FAST_DRAIN,
-    clientList: { enabled: false },
+    clientList: false,
     limits: NO_LIMITS,
     ...given.options,
     events: { onError: ({ error }) => errors.push(error), ...given.options?.events },

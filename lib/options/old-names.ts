@@ -1,0 +1,41 @@
+import { sayDeprecated } from '../deprecated.js';
+import type { WebSocketOptions } from './websocket-options.js';
+
+const RENAMED = [
+  ['inactiveTime', 'inactiveTimeMs'],
+  ['intervalCheckTime', 'intervalCheckTimeMs'],
+] as const;
+
+/** A name of before beside the one of now: nobody can say which of the two is meant. */
+export function* oldNameFlaws({ disconnectInactiveClients: idle }: WebSocketOptions): Generator<string> {
+  for (const [before, now] of RENAMED) {
+    if (idle && idle[before] !== undefined && idle[now] !== undefined)
+      yield (
+        `"disconnectInactiveClients.${before}" is the old name of "disconnectInactiveClients.${now}", and both are given: ` +
+        `remove "${before}"`
+      );
+  }
+}
+
+/** The options without the names of before, which are said once. */
+export function withNewNames(given: WebSocketOptions): WebSocketOptions {
+  const { clientList, disconnectInactiveClients: idle } = given;
+  // Without the list its public fields still say what `client.toJSON()` shows: `false` couldn't say both.
+  if (clientList && clientList.enabled === false && clientList.publicFields === undefined)
+    sayDeprecated('"clientList.enabled: false"', 'Write "clientList: false".');
+  if (!idle) return given;
+  if (idle.enabled === false)
+    sayDeprecated('"disconnectInactiveClients.enabled: false"', 'Write "disconnectInactiveClients: false".');
+  const { inactiveTime, intervalCheckTime, ...rest } = idle;
+  for (const [before, now] of RENAMED)
+    if (idle[before] !== undefined)
+      sayDeprecated(`"disconnectInactiveClients.${before}"`, `Write "${now}", in milliseconds as before.`);
+  return {
+    ...given,
+    disconnectInactiveClients: {
+      ...rest,
+      ...(inactiveTime !== undefined && { inactiveTimeMs: inactiveTime }),
+      ...(intervalCheckTime !== undefined && { intervalCheckTimeMs: intervalCheckTime }),
+    },
+  };
+}
