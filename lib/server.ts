@@ -46,6 +46,7 @@ import { obeyEvent } from './clients/bus-events.js';
 import { type Farewell, farewellOf, sayDeprecated } from './deprecated.js';
 import { guarded } from './guarded.js';
 import { ClientList } from './clients/client-list.js';
+import { ListedClients } from './clients/listed-clients.js';
 import { WebSocketClientManager } from './clients/client-manager.js';
 import type { Connection } from './connection/connection.js';
 import { cutAfterGrace } from './connection/closing.js';
@@ -312,8 +313,9 @@ export class WebSocketServer {
       failed,
     });
     if (clientList.enabled) {
+      const clients = new ListedClients(this.clientManager, this.#local);
       const receivers = () => this.#local.admitted();
-      this.#clientList = new ClientList(clientList, { clients: this.clientManager, receivers, failed });
+      this.#clientList = new ClientList(clientList, { clients, receivers, failed });
     }
   }
 

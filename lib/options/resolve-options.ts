@@ -295,7 +295,8 @@ const RULES: Record<string, Rule> = {
   path: [isPath, "a path that starts with '/', without '?' or '#', such as '/ws'"],
   redis: [
     isRedis,
-    "a redis:// or rediss:// URL such as 'redis://127.0.0.1:6379', ioredis options, or an ioredis connection",
+    "a redis:// or rediss:// URL such as 'redis://127.0.0.1:6379', ioredis options without a URL in them, or an ioredis " +
+      'connection',
   ],
   prefix: [
     (value) => isText(value) && /^[A-Za-z0-9:_.-]{1,64}$/.test(value as string),
@@ -497,9 +498,9 @@ function isPublicHost(value: unknown): boolean {
   return hostname !== '0.0.0.0' && hostname !== '[::]';
 }
 
-/** ioredis would take any text for the name of a host, and try to reach it for ever. */
+/** ioredis takes any text for the name of a host and leaves a `url` out, and tries to reach what isn't meant for ever. */
 function isRedis(value: unknown): boolean {
-  if (!isText(value)) return isObject(value) && !Array.isArray(value);
+  if (!isText(value)) return isObject(value) && !Array.isArray(value) && !Object.hasOwn(value as object, 'url');
   const text = value as string;
   return text.startsWith('/') || (/^rediss?:\/\//.test(text) && URL.canParse(text));
 }
