@@ -70,7 +70,7 @@ export class PendingRequests {
       });
       const give = (error: Error): void => {
         settle();
-        request.forget();
+        request.cancel(); // its handler may begin a stream later, which nobody would end
         reject(error);
       };
       const onAbort = (): void => give(abortReason(signal as AbortSignal));
