@@ -56,7 +56,14 @@ export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room
 export { WebSocketUpgrade } from './admission/upgrade-context.js';
 export { WebSocketClientManager } from './clients/client-manager.js';
 export type { Disconnection } from './connection/connections.js';
-export { type RemoteClient, type ServerState, type ServerStatus, WebSocketServer } from './server.js';
+export {
+  type RemoteClient,
+  type ServerState,
+  type ServerStatus,
+  type SubscriberEvent,
+  type WebSocketOptions,
+  WebSocketServer,
+} from './server.js';
 export {
   getWebSocketClientManagerToken,
   getWebSocketRoomManagerToken,
@@ -74,14 +81,7 @@ export {
   PXL_QUEUE_MANAGER,
   PXL_REDIS,
 } from './module/tokens.js';
-export type {
-  JoinRoom,
-  SubscriberEvent,
-  WebSocketEvents,
-  WebSocketOptions,
-  WebSocketRoute,
-  WebSocketType,
-} from './options/websocket-options.js';
+export type { JoinRoom, WebSocketEvents, WebSocketRoute, WebSocketType } from './options/websocket-options.js';
 export type { BackpressureCounters } from './outbound/flusher.js';
 export type { SendOptions } from './outbound/outgoing.js';
 export type { RefusedHandshake, UpgradeRequest } from './auth/upgrade-request.js';

@@ -27,7 +27,13 @@ import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
 import { isA } from './protocol/thrown.js';
 import { PathPattern } from './protocol/path-pattern.js';
 import { DEFAULTS, type ResolvedOptions, resolveOptions } from './options/resolve-options.js';
-import { NO_RESOURCES, type Resources } from './module/resources.js';
+import {
+  type DatabaseInstance,
+  NO_RESOURCES,
+  type QueueManager,
+  type RedisInstance,
+  type Resources,
+} from './module/resources.js';
 import { WebSocketRoomManager } from './clients/room-manager.js';
 import type { RouteCall } from './routing/route-call.js';
 import type { Explored, GatewayHooks } from './routing/route.explorer.js';
@@ -35,11 +41,12 @@ import { authorizeJoinOf } from './routing/room-authorizer.js';
 import { Router } from './routing/router.js';
 import type { JoinRequest } from './routing/join-rooms.js';
 import { addSystemRoutes } from './routing/system.routes.js';
-import type { SubscriberEvent, WebSocketOptions, WebSocketType } from './options/websocket-options.js';
+import type { ServerOptions, WebSocketType } from './options/websocket-options.js';
 import { obeyEvent } from './clients/bus-events.js';
 import { type Farewell, farewellOf, sayDeprecated } from './deprecated.js';
 import { guarded } from './guarded.js';
 import { ClientList } from './clients/client-list.js';
+import { ListedClients } from './clients/listed-clients.js';
 import { WebSocketClientManager } from './clients/client-manager.js';
 import type { Connection } from './connection/connection.js';
 import { cutAfterGrace } from './connection/closing.js';
@@ -64,6 +71,25 @@ import { Subscribers } from './cluster/subscribers.js';
 import { TimeoutQueue } from './connection/timeout-queue.js';
 import { AWAITED, UpgradeGate } from './admission/upgrade-gate.js';
 import { UpgradeListener } from './admission/upgrade-listener.js';
+
+/** What a subscriber of bus events is called with. */
+export interface SubscriberEvent {
+  /** e.g. `WebSocket:Custom`, see `WebSocketRedisSubscriberEvent`, or any channel of your own. */
+  channel: string;
+  // Whatever the publisher sent: JSON of its own shape.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  message: any;
+  webSocketServer: WebSocketServer;
+  redisInstance: RedisInstance;
+  queueManager: QueueManager;
+  databaseInstance: DatabaseInstance;
+}
+
+/** The options of a server, of a client and of an emitter. */
+export interface WebSocketOptions extends ServerOptions {
+  /** Called for every bus event, after the `@WsSubscribe()` methods of priority 0 and above. */
+  subscriberEventHandler?: (params: SubscriberEvent) => unknown;
+}
 
 /** What the module gives a server inside a Nest application; all optional for a server made by hand. */
 export interface ServerDependencies {
@@ -254,7 +280,7 @@ export class WebSocketServer {
       limits: this.#messageLimits(),
       failed,
       listChanged,
-      received: (connection: Connection, call: RouteCall) => this.#received(connection, call),
+      received: (call: RouteCall) => this.#received(call),
       local: this.#local,
       cluster: this.#cluster,
       newClientId: () => this.#cluster.newClientId(),
@@ -287,8 +313,9 @@ export class WebSocketServer {
       failed,
     });
     if (clientList.enabled) {
+      const clients = new ListedClients(this.clientManager, this.#local);
       const receivers = () => this.#local.admitted();
-      this.#clientList = new ClientList(clientList, { clients: this.clientManager, receivers, failed });
+      this.#clientList = new ClientList(clientList, { clients, receivers, failed });
     }
   }
 
@@ -732,7 +759,7 @@ export class WebSocketServer {
     this.roomManager.cleanup();
   }
 
-  #received({ ws, clientId }: Connection, { type, action, data }: RouteCall): void {
+  #received({ ws, clientId, type, action, data }: RouteCall): void {
     const { onMessage } = this.options.events;
     if (!onMessage) return;
     const params = { ws, clientId, data: { type, action, data: redactData(type, action, data) }, ...this.resources };

@@ -85,6 +85,7 @@ describe('options', () => {
     ['a pattern for a host', { host: '*.example.com' }, '"host" must be the public host'],
     ['a Redis that is none', { redis: 'nonsense' }, `"redis" must be a redis:// or rediss:// URL`],
     ['another protocol for Redis', { redis: 'http://127.0.0.1:6379' }, '"redis" must be'],
+    ['a URL among the options of ioredis', { redis: { url: 'redis://127.0.0.1' } }, '"redis" must be'],
     ['a list for Redis', { redis: ['redis://127.0.0.1'] as never }, '"redis" must be'],
     ['rooms.enabled', { rooms: { enabled: false } } as never, '"rooms.enabled" is gone: rooms are always there'],
     ['subscriberHandlers', { subscriberHandlers: {} } as never, '"subscriberHandlers" is gone: put @WsSubscribe('],

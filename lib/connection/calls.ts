@@ -6,7 +6,10 @@ import type { RequestId } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
 import { describeError, encodeErrorFrame } from '../routing/error-frame.js';
 import { isPromise, RouteCall, type RoutePeer, STREAMED } from '../routing/route-call.js';
-import type { Connection, ConnectionHost } from './connection.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+import type { Router } from '../routing/router.js';
+import type { QueueBudget } from './queue-budget.js';
+import type { TimeoutQueue } from './timeout-queue.js';
 import type { Outbox } from '../outbound/outbox.js';
 import { WaitingCalls } from './waiting-calls.js';
 
@@ -14,6 +17,30 @@ import { WaitingCalls } from './waiting-calls.js';
 const STREAM_HIGH_WATER_MARK = 65_536;
 
 const NO_CALLS: readonly RouteCall[] = [];
+
+/** The connection whose messages these are. */
+export interface CallsOwner {
+  readonly ws: WebSocket;
+  readonly clientId: string;
+  readonly client: unknown;
+  readonly waitingBytes: number;
+  /** Its hooks have finished: its messages may be handled. */
+  readonly isReady: boolean;
+  /** There is room for messages again. */
+  readOn(): void;
+}
+
+/** What calls need of their server. */
+export interface CallsHost {
+  readonly router: Router;
+  readonly messages: ResolvedOptions['messages'];
+  readonly timeouts: TimeoutQueue<RouteCall>;
+  readonly queued: QueueBudget;
+  /** A well-formed message is about to be handled. */
+  received(call: RouteCall): void;
+  /** A handler failed in a way that is the application's bug. */
+  failed(error: unknown, place: string): void;
+}
 
 /** The messages of one connection that have a handler: they wait their turn, run, stream, and are answered. */
 export class Calls implements RoutePeer {
@@ -30,9 +57,9 @@ export class Calls implements RoutePeer {
   #isOver = false;
 
   constructor(
-    private readonly connection: Connection,
+    private readonly connection: CallsOwner,
     private readonly outbox: Outbox,
-    private readonly host: ConnectionHost,
+    private readonly host: CallsHost,
   ) {}
 
   get ws(): WebSocket {
@@ -179,7 +206,7 @@ export class Calls implements RoutePeer {
     this.#isCalling = true;
     call.turn = ++this.#turns;
     try {
-      this.host.received(this.connection, call);
+      this.host.received(call);
       const result = this.host.router.dispatch(call);
       if (isPromise(result)) return this.#wait(call, result);
       this.#reply(call, result);

@@ -8,16 +8,12 @@ import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, encodeFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RequestId } from '../protocol/message.js';
-import type { ResolvedOptions } from '../options/resolve-options.js';
 import { errorFrame } from '../routing/error-frame.js';
 import type { RouteCall } from '../routing/route-call.js';
-import type { Router } from '../routing/router.js';
-import { Calls } from './calls.js';
+import { Calls, type CallsHost } from './calls.js';
 import { ClientRequests } from './client-requests.js';
 import type { Outbox } from '../outbound/outbox.js';
-import type { QueueBudget } from './queue-budget.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
-import type { TimeoutQueue } from './timeout-queue.js';
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
 /** A peer that was told to go may have so much under way. Of one that sends more, no more is read. */
@@ -26,16 +22,8 @@ const MAX_LEFTOVER_BYTES = 65_536;
 const FRAME_HEAD_BYTES = 6;
 
 /** What a connection needs of its server. */
-export interface ConnectionHost {
-  readonly router: Router;
-  readonly messages: ResolvedOptions['messages'];
-  readonly timeouts: TimeoutQueue<RouteCall>;
-  readonly queued: QueueBudget;
+export interface ConnectionHost extends CallsHost {
   readonly limits: MessageLimits<Connection>;
-  /** A well-formed message is about to be handled. */
-  received(connection: Connection, call: RouteCall): void;
-  /** A handler failed in a way that is the application's bug. */
-  failed(error: unknown, place: string): void;
   /** Closes the client's socket and ends its connection at once. */
   disconnect(client: RegisteredClient, code: number, reason: string): void;
 }

@@ -22,7 +22,7 @@ import {
 import { ErrorReport } from '../observe/error-report.js';
 import { WebSocketServer } from '../server.js';
 import { REGISTRATION, type Registration } from './servers-together.js';
-import type { WebSocketOptions } from '../options/websocket-options.js';
+import type { WebSocketOptions } from '../server.js';
 import { emitterSender, WebSocketService } from '../websocket.service.js';
 
 export const EMITTER = Symbol('pxl:emitter');

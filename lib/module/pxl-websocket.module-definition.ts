@@ -1,5 +1,5 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
-import type { WebSocketOptions } from '../options/websocket-options.js';
+import type { WebSocketOptions } from '../server.js';
 
 export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
   new ConfigurableModuleBuilder<WebSocketOptions>({ moduleName: 'PxlWebSocket' })

@@ -1,5 +1,5 @@
 import { sayDeprecated } from '../deprecated.js';
-import type { WebSocketOptions } from './websocket-options.js';
+import type { ServerOptions } from './websocket-options.js';
 
 const RENAMED = [
   ['inactiveTime', 'inactiveTimeMs'],
@@ -7,7 +7,7 @@ const RENAMED = [
 ] as const;
 
 /** A name of before beside the one of now: nobody can say which of the two is meant. */
-export function* oldNameFlaws({ disconnectInactiveClients: idle }: WebSocketOptions): Generator<string> {
+export function* oldNameFlaws({ disconnectInactiveClients: idle }: ServerOptions): Generator<string> {
   for (const [before, now] of RENAMED) {
     if (idle && idle[before] !== undefined && idle[now] !== undefined)
       yield (
@@ -18,7 +18,7 @@ export function* oldNameFlaws({ disconnectInactiveClients: idle }: WebSocketOpti
 }
 
 /** The options without the names of before, which are said once. */
-export function withNewNames(given: WebSocketOptions): WebSocketOptions {
+export function withNewNames(given: ServerOptions): ServerOptions {
   const { clientList, disconnectInactiveClients: idle } = given;
   // Without the list its public fields still say what `client.toJSON()` shows: `false` couldn't say both.
   if (clientList && clientList.enabled === false && clientList.publicFields === undefined)

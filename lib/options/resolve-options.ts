@@ -12,7 +12,7 @@ import { pathFlaws } from '../protocol/path-pattern.js';
 import type { BackpressurePolicy } from '../protocol/delivery.js';
 import { oldNameFlaws, withNewNames } from './old-names.js';
 import { unknownOption } from './unknown-options.js';
-import type { WebSocketOptions } from './websocket-options.js';
+import type { ServerOptions } from './websocket-options.js';
 
 /** Every default, here alone. */
 export const DEFAULTS = {
@@ -45,15 +45,15 @@ export const DEFAULTS = {
     usesCookies: false,
   },
   connect: {
-    guards: [] as NonNullable<NonNullable<WebSocketOptions['connect']>['guards']>,
-    filters: [] as NonNullable<NonNullable<WebSocketOptions['connect']>['filters']>,
+    guards: [] as NonNullable<NonNullable<ServerOptions['connect']>['guards']>,
+    filters: [] as NonNullable<NonNullable<ServerOptions['connect']>['filters']>,
     timeoutMs: 5_000,
   },
   messages: {
     maxPayload: 65_536,
     maxFragments: 128,
     maxBufferedChunks: 4_096,
-    perMessageDeflate: false as NonNullable<NonNullable<WebSocketOptions['messages']>['perMessageDeflate']>,
+    perMessageDeflate: false as NonNullable<NonNullable<ServerOptions['messages']>['perMessageDeflate']>,
     maxDepth: 32,
     concurrency: 1,
     maxQueued: 64,
@@ -83,8 +83,8 @@ export const DEFAULTS = {
   drain: { spreadMs: 5_000, terminateAfterMs: 10_000 },
 };
 
-type Section = keyof WebSocketOptions;
-type Given<K extends Section> = Exclude<NonNullable<WebSocketOptions[K]>, false>;
+type Section = keyof ServerOptions;
+type Given<K extends Section> = Exclude<NonNullable<ServerOptions[K]>, false>;
 type Merged<K extends Section & keyof typeof DEFAULTS> = Omit<Given<K>, keyof (typeof DEFAULTS)[K]> &
   (typeof DEFAULTS)[K];
 
@@ -99,7 +99,7 @@ export interface ResolvedOptions {
   url: string;
   printRoutes: boolean;
   routes: { globalGuards: boolean };
-  redis: WebSocketOptions['redis'];
+  redis: ServerOptions['redis'];
   prefix: string;
   registry: 'replicated' | 'local';
   maxConnections: number;
@@ -115,24 +115,24 @@ export interface ResolvedOptions {
   };
   auth: Merged<'auth'> | undefined;
   connect: Merged<'connect'>;
-  origins: NonNullable<WebSocketOptions['origins']>;
+  origins: NonNullable<ServerOptions['origins']>;
   messages: Merged<'messages'>;
   heartbeat: Merged<'heartbeat'> | false;
   clientList: Merged<'clientList'>;
   backpressure: Merged<'backpressure'>;
   delivery: Merged<'delivery'>;
   drain: Merged<'drain'>;
-  events: NonNullable<WebSocketOptions['events']>;
-  subscriberEventHandler: WebSocketOptions['subscriberEventHandler'];
-  users: NonNullable<WebSocketOptions['users']>;
-  client: NonNullable<WebSocketOptions['client']>;
+  events: NonNullable<ServerOptions['events']>;
+  subscriberEventHandler: ServerOptions['subscriberEventHandler'];
+  users: NonNullable<ServerOptions['users']>;
+  client: NonNullable<ServerOptions['client']>;
 }
 
 /**
  * Fills in the defaults.
  * @throws {InvalidOptionsError} naming every field that can't work and what to write instead
  */
-export function resolveOptions(options: WebSocketOptions = {}): ResolvedOptions {
+export function resolveOptions(options: ServerOptions = {}): ResolvedOptions {
   const flaws = findFlaws(options);
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);
 
@@ -171,16 +171,14 @@ export function resolveOptions(options: WebSocketOptions = {}): ResolvedOptions 
   };
 }
 
-function resolveIdle(
-  given: WebSocketOptions['disconnectInactiveClients'],
-): ResolvedOptions['disconnectInactiveClients'] {
+function resolveIdle(given: ServerOptions['disconnectInactiveClients']): ResolvedOptions['disconnectInactiveClients'] {
   const isOn = given !== undefined && given !== false && given.enabled !== false;
   const merged = { ...merge(DEFAULTS.disconnectInactiveClients, given || undefined), enabled: isOn };
   const { inactiveTimeMs, intervalCheckTimeMs = Math.min(15_000, Math.max(100, inactiveTimeMs / 10)) } = merged;
   return { ...merged, intervalCheckTimeMs, inactiveTime: inactiveTimeMs, intervalCheckTime: intervalCheckTimeMs };
 }
 
-function resolveLimits(given: WebSocketOptions['limits']): ResolvedOptions['limits'] {
+function resolveLimits(given: ServerOptions['limits']): ResolvedOptions['limits'] {
   const messages = given?.messages === false ? false : merge(DEFAULTS.limits.messages, given?.messages);
   return { ...merge(DEFAULTS.limits, { ...given, messages: undefined }), messages };
 }
@@ -189,7 +187,7 @@ function resolveLimits(given: WebSocketOptions['limits']): ResolvedOptions['limi
  * One larger message must be possible in as small parts as before: fragments of 512 bytes, segments of 256 (those of TCP have 536
  * or more). A client that sends in parts of 4 KiB would meet these limits long before `maxPayload`.
  */
-function resolveMessages(given: WebSocketOptions['messages']): ResolvedOptions['messages'] {
+function resolveMessages(given: ServerOptions['messages']): ResolvedOptions['messages'] {
   const merged = merge(DEFAULTS.messages, given);
   const { maxPayload, maxFragments, maxBufferedChunks } = merged;
   return {
@@ -199,13 +197,13 @@ function resolveMessages(given: WebSocketOptions['messages']): ResolvedOptions['
   };
 }
 
-function resolveBackpressure(given: WebSocketOptions['backpressure']): ResolvedOptions['backpressure'] {
+function resolveBackpressure(given: ServerOptions['backpressure']): ResolvedOptions['backpressure'] {
   const merged = merge(DEFAULTS.backpressure, given);
   const usual = Math.min(DEFAULTS.backpressure.volatileBytes, Math.floor(merged.maxBufferedBytes / 4));
   return { ...merged, volatileBytes: given?.volatileBytes ?? usual };
 }
 
-function resolveDrain(given: WebSocketOptions['drain']): ResolvedOptions['drain'] {
+function resolveDrain(given: ServerOptions['drain']): ResolvedOptions['drain'] {
   const merged = merge(DEFAULTS.drain, given);
   const usual = Math.min(DEFAULTS.drain.spreadMs, Math.floor(merged.terminateAfterMs / 2));
   return { ...merged, spreadMs: given?.spreadMs ?? usual };
@@ -223,7 +221,7 @@ function pathOf(url: string | undefined): string | undefined {
   return url.startsWith('/') ? url : new URL(url).pathname;
 }
 
-function clientUrl(given: WebSocketOptions, path: string): string {
+function clientUrl(given: ServerOptions, path: string): string {
   if (given.url && !given.url.startsWith('/')) return given.url;
   return `ws://${given.host ?? 'localhost'}${given.url ?? path}`;
 }
@@ -297,7 +295,8 @@ const RULES: Record<string, Rule> = {
   path: [isPath, "a path that starts with '/', without '?' or '#', such as '/ws'"],
   redis: [
     isRedis,
-    "a redis:// or rediss:// URL such as 'redis://127.0.0.1:6379', ioredis options, or an ioredis connection",
+    "a redis:// or rediss:// URL such as 'redis://127.0.0.1:6379', ioredis options without a URL in them, or an ioredis " +
+      'connection',
   ],
   prefix: [
     (value) => isText(value) && /^[A-Za-z0-9:_.-]{1,64}$/.test(value as string),
@@ -430,7 +429,7 @@ const RULES: Record<string, Rule> = {
 /** Every option there is, sections included. */
 export const OPTION_NAMES: readonly string[] = Object.keys(RULES);
 
-function findFlaws(given: WebSocketOptions): string[] {
+function findFlaws(given: ServerOptions): string[] {
   if (!isObject(given)) return ['the options must be an object'];
   const flaws: string[] = [];
   checkFields('', given, flaws);
@@ -453,7 +452,7 @@ function findFlaws(given: WebSocketOptions): string[] {
 }
 
 /** What can't work together, though each could alone. */
-function* pairFlaws(given: WebSocketOptions): Generator<string> {
+function* pairFlaws(given: ServerOptions): Generator<string> {
   yield* oldNameFlaws(given);
   const { spreadMs, terminateAfterMs } = resolveDrain(given.drain);
   if (spreadMs > terminateAfterMs)
@@ -499,9 +498,9 @@ function isPublicHost(value: unknown): boolean {
   return hostname !== '0.0.0.0' && hostname !== '[::]';
 }
 
-/** ioredis would take any text for the name of a host, and try to reach it for ever. */
+/** ioredis takes any text for the name of a host and leaves a `url` out, and tries to reach what isn't meant for ever. */
 function isRedis(value: unknown): boolean {
-  if (!isText(value)) return isObject(value) && !Array.isArray(value);
+  if (!isText(value)) return isObject(value) && !Array.isArray(value) && !Object.hasOwn(value as object, 'url');
   const text = value as string;
   return text.startsWith('/') || (/^rediss?:\/\//.test(text) && URL.canParse(text));
 }

@@ -13,7 +13,6 @@ import type { DatabaseInstance, QueueManager, RedisInstance } from '../module/re
 import type { PathParams } from '../protocol/path-pattern.js';
 import type { ConnectOptions } from '../admission/connect-pipeline.js';
 import type { AuthorizeJoin, RoomAuthorizer } from '../routing/room-authorizer.js';
-import type { WebSocketServer } from '../server.js';
 import type { RefusedHandshake, UpgradeRequest } from '../auth/upgrade-request.js';
 
 export type WebSocketType = 'server' | 'client';
@@ -25,19 +24,6 @@ export type JoinRoom = (params: {
   username?: string;
   roomName: string;
 }) => Promise<boolean>;
-
-/** What a subscriber of bus events is called with. */
-export interface SubscriberEvent {
-  /** e.g. `WebSocket:Custom`, see `WebSocketRedisSubscriberEvent`, or any channel of your own. */
-  channel: string;
-  // Whatever the publisher sent: JSON of its own shape.
-  // oxlint-disable-next-line typescript/no-explicit-any
-  message: any;
-  webSocketServer: WebSocketServer;
-  redisInstance: RedisInstance;
-  queueManager: QueueManager;
-  databaseInstance: DatabaseInstance;
-}
 
 /** Callbacks. What they return is ignored; one that throws or rejects is reported through `onError` and breaks nothing. */
 export interface WebSocketEvents {
@@ -88,7 +74,7 @@ export interface WebSocketEvents {
  * Options of `PxlWebSocketModule.forRoot()`. Every default is in `DEFAULTS`; a bad set fails at start-up. Milliseconds are at most
  * 2_147_483_647 (24 days): the longest a timer can run.
  */
-export interface WebSocketOptions {
+export interface ServerOptions {
   /** False: everything can be injected, nothing is started, nothing is sent. @default true */
   enabled?: boolean;
   /**
@@ -165,8 +151,8 @@ export interface WebSocketOptions {
         log?: boolean;
       };
   events?: WebSocketEvents;
-  /** Called for every bus event, after the `@WsSubscribe()` methods of priority 0 and above. */
-  subscriberEventHandler?: (params: SubscriberEvent) => unknown;
+  /** Its parameter names the server, which stands above the options: `WebSocketOptions` has the whole type. */
+  subscriberEventHandler?: (params: never) => unknown;
   users?: {
     /** Finds the user whom `joinRoom({ userId })` names; its result becomes `client.user.payload`. Null: no such user. */
     load?: (userId: string | number) => Promise<Record<string, unknown> | null> | Record<string, unknown> | null;

@@ -1,8 +1,8 @@
+import type { WebSocket } from 'ws';
 import { monotonicMs } from '../clock.js';
 import { guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { FrameRun } from './frame-run.js';
-import type { Outbox } from './outbox.js';
 
 /** How often sockets that are behind are looked at. */
 const SWEEP_MS = 1_000;
@@ -17,6 +17,25 @@ export interface BackpressureCounters {
   closed: number;
 }
 
+/** What waits for one socket. */
+export interface FlushedOutbox {
+  readonly ws: WebSocket;
+  /** Queued in this turn. */
+  isTouched: boolean;
+  /** What it was found to be behind by. 0 for a socket that keeps up. */
+  waitingBytes: number;
+  /** What it is behind by now, without what was only offered to it. */
+  readonly owedBytes: number;
+  /** When it fell behind, by the monotonic clock. */
+  behindSince: number;
+  flushedAt: number;
+  /** Writes what was queued. */
+  turnEnded(): void;
+  /** Looks whether what waits was taken. */
+  look(): void;
+  end(): void;
+}
+
 /**
  * Writes what the outboxes queued, once at the end of the event-loop turn, and keeps them within their budgets: bytes per
  * socket, time to drain, bytes of the whole process.
@@ -29,9 +48,9 @@ export class Flusher {
   waitingBytes = 0;
   /** So much is written to a socket between two pings that ask whether its peer reads. */
   readonly askEveryBytes: number;
-  readonly #behind = new Set<Outbox>();
-  #touched: Outbox[] = [];
-  #later: Outbox[] = [];
+  readonly #behind = new Set<FlushedOutbox>();
+  #touched: FlushedOutbox[] = [];
+  #later: FlushedOutbox[] = [];
   #gap: NodeJS.Timeout | undefined;
   #sweep: NodeJS.Timeout | undefined;
   #sweptAt = 0;
@@ -41,19 +60,19 @@ export class Flusher {
     readonly limits: Omit<ResolvedOptions['backpressure'], 'policy'>,
     private readonly flushGapMs: number,
     /** Closes the client's socket with 4113. */
-    private readonly closeSlow: (outbox: Outbox) => void,
+    private readonly closeSlow: (outbox: FlushedOutbox) => void,
     private readonly failed: (error: unknown) => void,
   ) {
     // One such part before the question, and one while the answer is under way.
     this.askEveryBytes = (limits.maxInFlightBytes || Infinity) / 2;
   }
 
-  touch(outbox: Outbox): void {
+  touch(outbox: FlushedOutbox): void {
     outbox.isTouched = true;
     if (this.#touched.push(outbox) === 1) setImmediate(this.#flush);
   }
 
-  tooSlow(outbox: Outbox): void {
+  tooSlow(outbox: FlushedOutbox): void {
     // The application closed it already, and it doesn't take that either.
     if (outbox.ws.readyState !== outbox.ws.OPEN) outbox.ws.terminate();
     else this.counters.closed++;
@@ -62,7 +81,7 @@ export class Flusher {
   }
 
   /** So many bytes wait in the socket now. */
-  waits(outbox: Outbox, bytes: number): void {
+  waits(outbox: FlushedOutbox, bytes: number): void {
     this.waitingBytes += bytes - outbox.waitingBytes;
     outbox.waitingBytes = bytes;
     if (bytes === 0) this.#behind.delete(outbox);
@@ -90,7 +109,7 @@ export class Flusher {
   };
 
   /** A socket that was written to a moment ago waits for the rest of the gap; one that wasn't is written to at once. */
-  #flushSpaced(touched: Outbox[], now: number): void {
+  #flushSpaced(touched: FlushedOutbox[], now: number): void {
     for (const outbox of touched) {
       if (now - outbox.flushedAt < this.flushGapMs) {
         this.#later.push(outbox);
@@ -112,7 +131,7 @@ export class Flusher {
   };
 
   /** What fails for one must not be the end of the others' turn; a socket that lost frames can't go on. */
-  #endTurnOf(outbox: Outbox): void {
+  #endTurnOf(outbox: FlushedOutbox): void {
     try {
       outbox.turnEnded();
     } catch (error) {
@@ -155,7 +174,7 @@ export class Flusher {
   };
 
   /** What was written since the socket fell behind doesn't count any more. */
-  #recount(outbox: Outbox): void {
+  #recount(outbox: FlushedOutbox): void {
     const bytes = Math.max(1, outbox.owedBytes);
     this.waitingBytes += bytes - outbox.waitingBytes;
     outbox.waitingBytes = bytes;

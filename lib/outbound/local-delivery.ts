@@ -66,6 +66,17 @@ export class LocalDelivery {
     for (const message of held.inOrder()) recipient.push(message);
   }
 
+  /** How many have hooks that are still running. */
+  get newcomers(): number {
+    return this.#newcomers.size;
+  }
+
+  /** True for a client of this node whose hooks are still running. */
+  isNewcomer(clientId: string): boolean {
+    const recipient = this.#recipients.get(clientId);
+    return recipient !== undefined && this.#newcomers.has(recipient);
+  }
+
   /** Those whose hooks have let them in. */
   *admitted(): Iterable<Recipient> {
     for (const recipient of this.#recipients.values()) if (!this.#newcomers.has(recipient)) yield recipient;

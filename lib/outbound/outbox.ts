@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { monotonicMs } from '../clock.js';
-import type { Flusher } from './flusher.js';
+import type { FlushedOutbox, Flusher } from './flusher.js';
 import type { FrameRun } from './frame-run.js';
 import { LatestMessages } from './latest-messages.js';
 import type { OutgoingMessage } from './outgoing-message.js';
@@ -16,7 +16,7 @@ export type SentCallback = (error?: Error) => void;
  *
  * Long because every message for every member comes through here: a part of it elsewhere would cost a look-up each.
  */
-export class Outbox {
+export class Outbox implements FlushedOutbox {
   /** Queued in this turn. */
   queuedBytes = 0;
   /** What it was found to be behind by, when it was last looked at. 0 for a socket that keeps up. */

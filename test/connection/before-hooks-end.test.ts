@@ -43,10 +43,43 @@ describe('a client whose connection hooks are still running', () => {
     running.server.sendMessageToAll({ data: news(4) });
     running.server.broadcastToRoom({ roomName: 'lobby', data: news(5) });
     await until(() => seenBy(bystander).length === 2);
+    await running.connect();
     await bystander.take(({ action, data }) => action === 'clientList' && data.count === 2);
     decide(false);
     expect((await peer.closed).code).toBe(4003);
     expect(peer.received).toEqual([]);
+  });
+
+  it('is not in the client list of others before they let it in', async () => {
+    await start(undefined, { clientList: { enabled: true, minIntervalMs: 0, publicFields: ['clientId'] } });
+    const lists = (peer: Peer, count: number) =>
+      peer.take(({ action, data }) => action === 'clientList' && data.count === count);
+    const bystander = await running.connect();
+    await lists(bystander, 1);
+    const peer = await newcomer();
+    const friend = await running.connect();
+    const { data } = await lists(bystander, 2);
+    expect(data.clients).toEqual([{ clientId: bystander.clientId }, { clientId: friend.clientId }]);
+    decide(true);
+    const { clients } = (await lists(bystander, 3)).data;
+    expect(clients).toContainEqual({ clientId: peer.clientId });
+  });
+
+  it("is in nobody's client list when they refuse it", async () => {
+    await start(undefined, { clientList: { enabled: true, minIntervalMs: 0, publicFields: ['clientId'] } });
+    const bystander = await running.connect();
+    const heard: string[] = [];
+    bystander.ws.on('message', (data: Buffer) => heard.push(data.toString()));
+    const peer = await newcomer();
+    await running.connect();
+    await bystander.take(({ action }) => action === 'clientList');
+    await bystander.settle();
+    decide(false);
+    await peer.closed;
+    await running.connect();
+    await bystander.take(({ action, data }) => action === 'clientList' && data.count === 3);
+    expect(heard.length).toBeGreaterThan(1);
+    expect(heard.join()).not.toContain(peer.clientId);
   });
 
   it('gets, once they let it in, what was sent meanwhile to all, its rooms and its user, in order', async () => {

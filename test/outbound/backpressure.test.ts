@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { WebSocket } from 'ws';
 import { type ConnectedClient, InvalidOptionsError, type WebSocketOptions, WebSocketServer } from '../../lib/index.js';
-import { Flusher } from '../../lib/outbound/flusher.js';
+import { type FlushedOutbox, Flusher } from '../../lib/outbound/flusher.js';
 import { Outbox } from '../../lib/outbound/outbox.js';
 import type { ServerSocket } from '../../lib/connection/server-socket.js';
 import { type RunningApp, startApp } from '../support/app.js';
@@ -413,7 +413,7 @@ describe('many slow clients', () => {
   it('cost each turn in which they are too much for the process their number, not its square', async () => {
     const COUNT = 10_000;
     let looks = 0;
-    const ended: Outbox[] = [];
+    const ended: FlushedOutbox[] = [];
     const limits = {
       volatileBytes: 1,
       maxBufferedBytes: 1_000_000,

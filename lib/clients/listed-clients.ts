@@ -1,0 +1,18 @@
+import type { LocalDelivery } from '../outbound/local-delivery.js';
+import type { WebSocketClientManager } from './client-manager.js';
+
+/** Whom the public client list names: everybody but those whose connection hooks may still refuse them. */
+export class ListedClients {
+  constructor(
+    private readonly clients: Pick<WebSocketClientManager, 'size' | 'getClients'>,
+    private readonly local: Pick<LocalDelivery, 'newcomers' | 'isNewcomer'>,
+  ) {}
+
+  get size(): number {
+    return this.clients.size - this.local.newcomers;
+  }
+
+  *getClients(): Iterable<object> {
+    for (const client of this.clients.getClients()) if (!this.local.isNewcomer(client.clientId)) yield client;
+  }
+}
