@@ -1,4 +1,4 @@
-import { PeerError, UnknownRouteError } from '../errors.js';
+import { PeerError, PxlWebSocketError, UnknownRouteError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame, ErrorFrameData } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
@@ -69,7 +69,9 @@ export class Inbox<S extends SocketLike> {
       if (link.isOpen) link.answer(frame);
     } catch (error) {
       this.#events.report(error);
-      link.trySend(errorFrame(message, error));
+      link.trySend(
+        errorFrame(message, isA(error, PxlWebSocketError) ? new PeerError(error.code, error.message) : error),
+      );
     }
   }
 

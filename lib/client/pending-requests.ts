@@ -14,8 +14,6 @@ export interface ReplySink {
 }
 
 export interface OpenRequest {
-  /** Takes no more answers. */
-  forget(): void;
   /** Takes no more answers, and asks the server to send none. */
   cancel(): void;
 }
@@ -42,7 +40,6 @@ export class PendingRequests {
     this.#lastId = id;
     this.#sinks.set(id, sink);
     return {
-      forget: () => this.#sinks.delete(id),
       cancel: () => {
         if (this.#sinks.delete(id)) this.#sender.trySend({ type: 'system', action: 'cancel', id });
       },
@@ -70,7 +67,7 @@ export class PendingRequests {
       });
       const give = (error: Error): void => {
         settle();
-        request.forget();
+        request.cancel(); // its handler may begin a stream later, which nobody would end
         reject(error);
       };
       const onAbort = (): void => give(abortReason(signal as AbortSignal));

@@ -1,6 +1,7 @@
 import type { Cluster } from '../cluster/cluster.js';
 import type { ClientRecord, ReplicaView } from '../cluster/replica.js';
 import { guarded } from '../guarded.js';
+import { encodeJson } from '../json-value.js';
 import { isUserId } from '../protocol/names.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import type { WebSocketUser } from '../protocol/message.js';
@@ -174,8 +175,10 @@ export class ClientSync implements ClientListener, RoomListener, ReplicaView {
       const client = known ?? clients.addClient({ clientId, ws: null, lastActivity, user });
       if (!known) {
         client.serveBy({
-          ask: (type, action, data, timeoutMs = 10_000) =>
-            cluster.order({ op: 'request', clientId, type, action, data, timeoutMs }, timeoutMs + 1_000),
+          ask: async (type, action, data, timeoutMs = 10_000) => {
+            encodeJson({ data }); // as the client's own node would
+            return cluster.order({ op: 'request', clientId, type, action, data, timeoutMs }, timeoutMs + 1_000);
+          },
         });
       } else if (known.user?.userId !== user?.userId) clients.setUser({ clientId, user });
       else known.user = user; // its claims may be newer

@@ -50,8 +50,10 @@ export class Calls implements RoutePeer {
   #streams: Set<RouteCall> | undefined;
   /** A handler is being called at this moment. */
   #isCalling = false;
-  /** Questions to the client under way that were asked while a handler of its messages ran. */
-  #questions = 0;
+  /** Messages that were started. */
+  #turns = 0;
+  /** Questions to the client under way that were asked while a handler of its messages ran: each with `#turns` at that time. */
+  #questions: Set<{ askedAt: number }> | undefined;
   #isOver = false;
 
   constructor(
@@ -143,12 +145,12 @@ export class Calls implements RoutePeer {
    */
   asked(answer: Promise<unknown>): void {
     if (!this.#isCalling && !this.#running?.length) return;
-    this.#questions++;
-    const answered = (): void => {
-      this.#questions--;
-    };
+    const question = { askedAt: this.#turns };
+    const questions = (this.#questions ??= new Set()).add(question);
+    const answered = (): void => void questions.delete(question);
     answer.then(answered, answered);
-    if (!this.#isCalling) this.next();
+    // Not in this turn, in which the handler may ask more: what is started next didn't ask that.
+    if (!this.#isCalling) queueMicrotask(() => this.next());
   }
 
   streamStarted(call: RouteCall): void {
@@ -180,9 +182,17 @@ export class Calls implements RoutePeer {
   }
 
   #mayStart(): boolean {
-    const running = this.#running?.length ?? 0;
-    const holding = running - Math.min(this.#questions, running);
+    const holding = (this.#running?.length ?? 0) - this.#countAsking();
     return this.connection.isReady && !this.#isOver && holding < this.host.messages.concurrency;
+  }
+
+  /** Handlers that may wait for an answer of the client: for each question one, that was running when it was asked. */
+  #countAsking(): number {
+    if (!this.#questions?.size || !this.#running) return 0;
+    const turns = this.#running.map(({ turn }) => turn).toSorted((a, b) => a - b);
+    let asking = 0;
+    for (const { askedAt } of this.#questions) if ((turns[asking] ?? Infinity) <= askedAt) asking++;
+    return asking;
   }
 
   #readOn(): void {
@@ -194,6 +204,7 @@ export class Calls implements RoutePeer {
   /** A handler that answers at once is done here; only one that takes its time is waited for, and timed. */
   #start(call: RouteCall): void {
     this.#isCalling = true;
+    call.turn = ++this.#turns;
     try {
       this.host.received(call);
       const result = this.host.router.dispatch(call);

@@ -24,6 +24,9 @@ import { RouteExplorer } from '../routing/route.explorer.js';
 import { callerOf, checkServerNames, checkTogether, REGISTRATION, type Registration } from './servers-together.js';
 import { getWebSocketClientToken } from './tokens.js';
 
+/** Applications, by their host, in whose log it stands that no server is started: once for all of their servers. */
+const saidUnstarted = new WeakSet<HttpAdapterHost>();
+
 /** Gives an application a WebSocket server (or client): import it once, with `forRoot()` or `forRootAsync()`. */
 @Module({ imports: [DiscoveryModule], providers: [RouteExplorer] })
 export class PxlWebSocketModule
@@ -31,7 +34,6 @@ export class PxlWebSocketModule
   implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
 {
   readonly #logger = new Logger('WebSocketServer');
-  #hasSaidUnstarted = false;
 
   constructor(
     @Inject(REGISTRATION) private readonly registration: Registration,
@@ -107,8 +109,8 @@ export class PxlWebSocketModule
 
   /** A testing module, an application context, a microservice: stock gateways aren't started there either. */
   #stayUnstarted(): void {
-    if (this.#hasSaidUnstarted) return;
-    this.#hasSaidUnstarted = true;
+    if (saidUnstarted.has(this.host)) return;
+    saidUnstarted.add(this.host);
     this.#logger.debug(
       'There is no HTTP server here, so the WebSocket server is not started, and nothing is sent. It starts with an ' +
         "application that listens. To send from a process without sockets, use forRoot({ type: 'emitter', redis }).",

@@ -1,4 +1,5 @@
 import { type CanActivate, type ExecutionContext, Logger } from '@nestjs/common';
+import { isObservable, tap } from 'rxjs';
 import { errorOf } from '../protocol/thrown.js';
 import { isPromise } from './route-call.js';
 
@@ -37,6 +38,7 @@ export class GlobalGuards {
     } catch (failure) {
       return fail(failure);
     }
+    if (isObservable(answer)) return answer.pipe(tap({ next: () => look(), error: look }));
     if (!isPromise(answer)) {
       look();
       return answer;

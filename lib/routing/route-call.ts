@@ -42,6 +42,8 @@ export class RouteCall implements RoutedCall {
   later: RouteCall | undefined;
   /** Where it stands among those of its connection that run. */
   slot = -1;
+  /** When it was started, counted by its connection. */
+  turn = 0;
   #stop: (() => void) | undefined;
   /** Why it ended before its time. */
   #endedBy: Error | undefined;

@@ -177,11 +177,11 @@ describe('a request of the server', () => {
     },
   );
 
-  it('is answered with INTERNAL when the response has no JSON form', async () => {
+  it('is answered with NOT_SERIALIZABLE when the response has no JSON form', async () => {
     const { client, peer } = await connect(await startServer());
     client.on('quiz', 'ask', () => 1n);
     peer.send(request);
-    expect(await peer.next('error', 'message')).toMatchObject({ id: 'q-1', data: { code: 'INTERNAL' } });
+    expect(await peer.next('error', 'message')).toMatchObject({ id: 'q-1', data: { code: 'NOT_SERIALIZABLE' } });
     expect((await client.errors.take()).error).toBeInstanceOf(NotSerializableError);
   });
 

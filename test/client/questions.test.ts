@@ -102,18 +102,18 @@ describe('a question of the server with the id of a request of ours', () => {
 
 describe('an answer that the server could not read', () => {
   it.each([
-    ['deeper than 32 levels', {}, nested(40)],
-    ['deeper than the greeting says', { maxDepth: 5 }, nested(10)],
-    ['with a forbidden key', {}, JSON.parse('{"__proto__":1}') as unknown],
-    ['longer than the greeting says', { maxPayload: 500 }, 'x'.repeat(500)],
-    ['without a JSON form', {}, 1n],
-  ])('%s, is an error frame instead, and the handler is reported', async (_name, limits, response) => {
+    ['deeper than 32 levels', 'BAD_FRAME', {}, nested(40)],
+    ['deeper than the greeting says', 'BAD_FRAME', { maxDepth: 5 }, nested(10)],
+    ['with a forbidden key', 'BAD_FRAME', {}, JSON.parse('{"__proto__":1}') as unknown],
+    ['longer than the greeting says', 'MESSAGE_TOO_LARGE', { maxPayload: 500 }, 'x'.repeat(500)],
+    ['without a JSON form', 'NOT_SERIALIZABLE', {}, 1n],
+  ])('%s, is the error frame %s instead, and the handler is reported', async (_name, code, limits, response) => {
     const server = await startServer();
     greetWith(server, limits);
     const { client, peer } = await connect(server);
     client.on('quiz', 'ask', () => response);
     peer.send({ type: 'quiz', action: 'ask', id: 1 });
-    expect(await peer.next('error', 'message')).toMatchObject({ id: 1, data: { code: 'INTERNAL' } });
+    expect(await peer.next('error', 'message')).toMatchObject({ id: 1, data: { code } });
     expect(client.errors.all).toHaveLength(1);
     expect(client.state).toBe('open');
   });

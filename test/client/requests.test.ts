@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { defer, NEVER, type Observable } from 'rxjs';
 import {
   ConnectionError,
   InvalidOptionsError,
@@ -7,7 +8,9 @@ import {
   RemoteError,
   TimeoutError,
 } from '../../lib/errors.js';
-import { aMoment, cleanUp, connect, startServer, TestClient } from './support.js';
+import { WsRoute } from '../../lib/index.js';
+import { startApp } from '../support/app.js';
+import { aMoment, cleanUp, connect, onCleanUp, startServer, TestClient } from './support.js';
 
 afterEach(cleanUp);
 
@@ -107,6 +110,36 @@ describe('request()', () => {
     expect(client.messages.all).toEqual([]);
   });
 
+  it('leaves no stream behind when the handler starts one after the timeout', async () => {
+    let release!: () => void;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    let returned!: () => void;
+    const hasReturned = new Promise<void>((resolve) => (returned = resolve));
+    let subscribed = 0;
+    class Clock {
+      @WsRoute('clock', 'ticks')
+      async ticks(): Promise<Observable<number>> {
+        await released;
+        setImmediate(returned);
+        return defer(() => {
+          subscribed++;
+          return NEVER;
+        });
+      }
+    }
+    const running = await startApp({ providers: [Clock] });
+    onCleanUp(() => running.close());
+    const client = new TestClient({ url: running.url });
+    onCleanUp(() => client.disconnect());
+    await client.connectToServer();
+    await expect(client.request('clock', 'ticks', 1, { timeoutMs: 20 })).rejects.toThrow(TimeoutError);
+    await client.request('system', 'ping');
+    release();
+    await hasReturned;
+    await client.request('system', 'ping');
+    expect(subscribed).toBe(0);
+  });
+
   it('uses the timeout of the client by default', async () => {
     const server = await startServer();
     server.answer = () => undefined;
@@ -121,11 +154,12 @@ describe('request()', () => {
     await expect(client.request('chat', 'never', 1, { signal: AbortSignal.abort() })).rejects.toThrow(/aborted/);
     const controller = new AbortController();
     const failure = client.request('chat', 'slow', 1, { signal: controller.signal });
-    await peer.next('chat', 'slow');
+    const frame = await peer.next('chat', 'slow');
     const reason = new Error('changed my mind');
     controller.abort(reason);
     await expect(failure).rejects.toBe(reason);
-    expect(peer.frames.all.map(({ action }) => action)).toEqual(['slow']);
+    expect((await peer.next('system', 'cancel')).id).toBe(frame.id);
+    expect(peer.frames.all.map(({ action }) => action)).toEqual(['slow', 'cancel']);
   });
 
   it('rejects at once when the connection is lost', async () => {

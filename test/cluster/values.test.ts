@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { WebSocketRedisSubscriberEvent as Event } from '../../lib/index.js';
+import { type ConnectedClient, WebSocketRedisSubscriberEvent as Event } from '../../lib/index.js';
 import type { RegisteredClient } from '../../lib/clients/registered-client.js';
 import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
@@ -8,6 +8,9 @@ import { hasRedis, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
 const describeWithRedis = hasRedis() ? describe : describe.skip;
+const fail = (message: string): never => {
+  throw new Error(message);
+};
 const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 
 /** Two nodes in this process on one Redis. */
@@ -61,6 +64,17 @@ describeWithRedis('what enters two nodes', () => {
       one.clients.updateClient({ clientId: ada.clientId, key: 'username', data: 'Ada' });
       await ada.take(({ action, data }) => action === 'clientList' && data.clients?.[0]?.username === 'Ada');
       await until(() => known(two, ada)?.['username'] === 'Ada');
+    });
+
+    it('refuses a question to a client of another node that would arrive as something else', async () => {
+      const [one, two] = await pair();
+      const ada = await one.connect();
+      await until(() => known(two, ada) !== undefined);
+      for (const data of [new Map(), { picture: new Uint8Array(1) }, [new Set()], new Error('x'), 1n]) {
+        const answers = [one, two].map((app) => known(app, ada)?.request('quiz', 'question', data));
+        for (const answer of answers) await expect(answer).rejects.toMatchObject({ code: 'NOT_SERIALIZABLE' });
+      }
+      expect(ada.received.filter(({ type }) => type === 'quiz')).toEqual([]);
     });
 
     it('keeps the JSON form of a Date and of an instance, the same on both nodes', async () => {
@@ -126,6 +140,36 @@ describeWithRedis('what enters two nodes', () => {
       const client = known(one, ada) as RegisteredClient;
       expect(client.metadata()).toEqual({ cart: { items: [1n] } });
     }, 30_000);
+
+    it.each<[string, (client: ConnectedClient) => unknown]>([
+      ['the time of its last message', (client) => (client.lastActivity = 1n as never)],
+      ['a row for a user', (client) => Object.assign(client, { user: { id: 1n } })],
+      ['no object for a user', (client) => Object.assign(client, { user: 5 })],
+      ['a user that contains itself', (client) => Object.assign(client.user as object, { self: client.user })],
+      ['a user whose id throws', (client) => Object.defineProperty(client.user, 'userId', { get: () => fail('x') })],
+    ])(
+      'tells the others of a client that the application gave %s',
+      async (_what, spoil) => {
+        const [one, two] = await pair();
+        const ada = await one.connect();
+        one.clients.setUser({ clientId: ada.clientId, user: { userId: 'ada', payload: {} } });
+        await until(() => known(two, ada)?.user !== null);
+        const eve = await one.connect();
+        spoil(known(one, ada) as ConnectedClient);
+        one.clients.updateClient({ clientId: ada.clientId, key: 'tick', data: 1 });
+        const { nodeId } = one.server.status;
+        await redis.run('DEL', `pxl:{${nodeId}}:lease`);
+        await until(() => one.server.status.nodeId !== nodeId, 10_000);
+        const after = one.server.status.nodeId;
+        const bob = await two.connect();
+        await until(() => known(one, bob) !== undefined);
+        await until(async () => (await plain.hlen(`pxl:{${after}}:clients`)) === 3); // and the version
+        await until(() => known(two, ada) !== undefined && known(two, eve) !== undefined, 10_000);
+        expect(one.server.status.nodeId).toBe(after);
+        expect(one.errors).toContainEqual(expect.objectContaining({ code: 'NOT_SERIALIZABLE' }));
+      },
+      30_000,
+    );
 
     it('says at the send what would arrive as something else', async () => {
       const one = await start();

@@ -21,6 +21,11 @@ class Ask {
     return Promise.all(answers);
   }
 
+  @WsRoute('thrice')
+  async thrice(@ConnectedClient() client: ConnectedClient): Promise<unknown> {
+    return Promise.all([1, 2, 3].map((n) => client.request('quiz', 'question', n)));
+  }
+
   @WsRoute('note')
   async note(_ws: unknown, _clientId: string, data: string): Promise<string> {
     seen.push(`${data} begins`);
@@ -84,6 +89,24 @@ describe('a handler that asks its own client', () => {
     for (let depth = 5; depth > 0; depth--)
       expect((await peer.take((frame) => frame.id === depth && 'response' in frame)).response).toBe(depth);
   });
+
+  it.each(['thrice', 'later'])(
+    'asks several questions, and the messages behind it still come one by one: %s',
+    async (action) => {
+      peer.send('ask', action, null, 'first');
+      release();
+      const question = await peer.next('quiz', 'question');
+      for (const name of ['a', 'b', 'c']) peer.send('ask', 'note', name);
+      await peer.request('ask', 'note', 'd');
+      expect(seen).toEqual(['a', 'b', 'c', 'd'].flatMap((name) => [`${name} begins`, `${name} ends`]));
+      const answer = { type: question.type, action: question.action, response: 1 };
+      // The first answer doesn't end the wait of the handler: it has asked more.
+      peer.sendRaw(JSON.stringify({ ...answer, id: question.id }));
+      expect((await peer.request('ask', 'note', 'e')).response).toBe('e');
+      for (const id of action === 'thrice' ? [2, 3] : [2]) peer.sendRaw(JSON.stringify({ ...answer, id }));
+      expect((await peer.take(({ id }) => id === 'first')).response).toBeInstanceOf(Array);
+    },
+  );
 
   it('keeps the order of what comes after the answer', async () => {
     peer.send('ask', 'at-once', null, 'first');

@@ -88,6 +88,14 @@ describe('an application without an HTTP server', () => {
     expectUnstarted(app);
   });
 
+  it('says so once, however many servers it has', async () => {
+    @Module({ imports: [AppModule, PxlWebSocketModule.forRoot({ name: 'admin', path: '/admin' })] })
+    class TwoServers {}
+    const app = await NestFactory.createApplicationContext(TwoServers, { abortOnError: false });
+    closing.push(app);
+    expectUnstarted(app);
+  });
+
   it('starts with the application that listens later', async () => {
     const module = await Test.createTestingModule({ imports: [AppModule] })
       .setLogger(log.logger)

@@ -4,7 +4,7 @@ import { APP_GUARD } from '@nestjs/core';
 import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { ExtractJwt, Strategy } from 'passport-jwt';
-import { of } from 'rxjs';
+import { defer, type Observable, of } from 'rxjs';
 import { PxlWebSocketModule, PxlWsAdapter, SkipGlobalGuards, WsGateway, WsRoute } from '../../lib/index.js';
 import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
 import { ChildApp } from '../support/child.js';
@@ -116,6 +116,18 @@ describe('guards of the whole application that are made for HTTP', () => {
     const peer = await running.connect();
     expect((await peer.request('guarded', 'ask')).response).toBe('answer');
     expect(log.of('warn [WebSocketServer] Lenient, a guard of the whole application')).toHaveLength(1);
+  });
+
+  it('are named when they fail in an Observable', async () => {
+    class Late implements CanActivate {
+      canActivate(context: ExecutionContext): Observable<boolean> {
+        return defer(() => of(context.switchToHttp().getRequest<{ headers: { ok: boolean } }>().headers.ok));
+      }
+    }
+    await start({ imports: [], guard: { provide: APP_GUARD, useClass: Late } });
+    const peer = await running.connect();
+    expect((await peer.request('guarded', 'ask', 1)).data.code).toBe('INTERNAL');
+    expect(log.of('warn [WebSocketServer] Late, a guard of the whole application')).toHaveLength(1);
   });
 
   it("are named, or left out: @nestjs/throttler's", async () => {
