@@ -34,21 +34,26 @@ if (!python && !isRequired) console.warn('python3-websockets is not installed: i
 (python || isRequired ? describe : describe.skip)(
   'R1: a peer that shares no code with the server (python3-websockets)',
   () => {
-    let app: ChildApp;
-    let results: Record<string, string>;
-    beforeAll(async () => {
-      if (!python) throw new Error('REQUIRE_PYTHON_WEBSOCKETS=1, but no python3 can import websockets. Install it.');
-      app = await ChildApp.start('fast-pings');
-      const { stdout } = await promisify(execFile)(python, [SCRIPT, app.url], { timeout: 60_000 });
-      results = JSON.parse(stdout);
-    }, 60_000);
-    afterAll(() => app?.stop());
+    describe.each([
+      ['without compression', 'fast-pings', []],
+      ['with compression', 'fast-pings-compressed', ['compressed']],
+    ] as const)('%s', (_, scenario, flags) => {
+      let app: ChildApp;
+      let results: Record<string, string>;
+      beforeAll(async () => {
+        if (!python) throw new Error('REQUIRE_PYTHON_WEBSOCKETS=1, but no python3 can import websockets. Install it.');
+        app = await ChildApp.start(scenario);
+        const { stdout } = await promisify(execFile)(python, [SCRIPT, app.url, ...flags], { timeout: 60_000 });
+        results = JSON.parse(stdout);
+      }, 60_000);
+      afterAll(() => app?.stop());
 
-    it.each(CHECKS)('%s', (check) => expect(results[check]).toBe('ok'));
+      it.each(CHECKS)('%s', (check) => expect(results[check]).toBe('ok'));
 
-    it('left nothing out, and nothing behind', async () => {
-      expect(Object.keys(results)).toEqual(CHECKS);
-      expect((await app.untilStats(({ clients }) => clients === 0)).errors).toEqual([]);
+      it('left nothing out, and nothing behind', async () => {
+        expect(Object.keys(results)).toEqual(CHECKS);
+        expect((await app.untilStats(({ clients }) => clients === 0)).errors).toEqual([]);
+      });
     });
   },
 );

@@ -1,6 +1,6 @@
 """A peer that shares no code with the server: Debian's python3-websockets.
 
-Usage: independent_peer.py ws://127.0.0.1:PORT/ws
+Usage: independent_peer.py ws://127.0.0.1:PORT/ws [compressed]
 Prints one JSON object: the name of each check, and "ok" or what went wrong.
 """
 
@@ -12,6 +12,7 @@ from websockets.client import WebSocketClientProtocol, connect
 from websockets.exceptions import ConnectionClosed
 
 URL = sys.argv[1]
+IS_COMPRESSED = "compressed" in sys.argv[2:]
 WAIT_S = 10
 MAX_PAYLOAD = 65_536
 TEXT, CONTINUATION, CLOSE = 1, 0, 8
@@ -194,7 +195,9 @@ async def subprotocol():
 async def compression_offered():
     async with open_peer(compression="deflate") as ws:
         await greeted(ws)
-        assert ws.extensions == [], ws.extensions
+        names = [extension.name for extension in ws.extensions]
+        assert names == (["permessage-deflate"] if IS_COMPRESSED else []), names
+        assert await echo(ws, "x" * 5_000) == "x" * 5_000
 
 
 CHECKS = [

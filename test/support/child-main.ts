@@ -74,6 +74,10 @@ const scenarios = {
   leaky: { messages: { maxBadFrames: 1_000_000 }, events: { onMessage: (message) => void leaked.push(message) } },
   'short-headers-timeout': {},
   'fast-pings': { heartbeat: { pingIntervalMs: 300, pongTimeoutMs: 2_000 } },
+  'fast-pings-compressed': {
+    heartbeat: { pingIntervalMs: 300, pongTimeoutMs: 2_000 },
+    messages: { perMessageDeflate: { threshold: 0 } },
+  },
   'slow-auth': {
     auth: {
       timeoutMs: 60_000,
