@@ -126,6 +126,11 @@ export class Connection {
     this.#calls?.expire(call);
   }
 
+  /** What was asked of the client gets no answer any more. */
+  failQuestions(): void {
+    this.#requests?.disconnected();
+  }
+
   /** Asks the client; resolves with its answer. */
   ask(type: string, action: string, data: unknown, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS): Promise<unknown> {
     if (this.#isGone) return Promise.reject(new ConnectionError('The client is no longer connected.'));

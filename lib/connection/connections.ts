@@ -275,6 +275,7 @@ export class Connections {
 
 /** A peer's broken frame: ws has sent the close code that says so. It would go on reading what it throws away. */
 function onError(this: WebSocket): void {
+  (this as ServerSocket).connection?.failQuestions(); // nothing more is read, so no answer can come
   cutAfterGrace(this);
   process.nextTick(() => this.pause()); // ws resumes it in this turn
 }

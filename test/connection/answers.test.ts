@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
+import { RawPeer } from '../support/raw-peer.js';
 
 let release: () => void;
 let isReleased: Promise<void>;
@@ -56,6 +57,19 @@ describe('an answer of a client that can not be read', () => {
     peer.sendRaw(`{"type":"error","action":"message","id":${id},"data":{"details":${nested(40)}}}`);
     await expect(answer).rejects.toMatchObject({ code: 'BAD_FRAME' });
     release();
+  });
+
+  it('fails the question at once when it is longer than a message may be, before its socket is cut', async () => {
+    isReleased = Promise.resolve();
+    running = await startApp({ providers: [Pay] });
+    const peer = await RawPeer.open(running.port); // it doesn't answer our close frame
+    const [client] = running.clients.getClients();
+    const answer = client?.request('quiz', 'question', null, { timeoutMs: 60_000 });
+    await peer.until(() => peer.messages.some(({ type }) => type === 'quiz'));
+    peer.write(Buffer.from([0x81, 0xff, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0])); // 64 KiB and a byte will follow
+    await expect(answer).rejects.toMatchObject({ name: 'ConnectionError' });
+    expect(peer.isClosed).toBe(false);
+    await peer.closed;
   });
 
   it('that nobody waits for is refused without its id, and counts', async () => {
