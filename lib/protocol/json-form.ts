@@ -85,7 +85,7 @@ function copyOf(given: unknown, path: string, key: string, above: object[]): unk
     case 'boolean':
       return value;
     case 'number':
-      return Number.isFinite(value) ? value : null;
+      return Number.isFinite(value) ? value + 0 : null; // -0 becomes 0
     case 'object':
       break;
     case 'undefined':
@@ -102,7 +102,7 @@ function copyOf(given: unknown, path: string, key: string, above: object[]): unk
   const inside = [...above, value];
   if (Array.isArray(value)) {
     const list = Array.from(value, (item, at) => copyOf(item, `${path}[${at}]`, `${at}`, inside) ?? null);
-    return list.every((item, at) => item === value[at]) ? value : list;
+    return list.every((item, at) => Object.is(item, value[at])) ? value : list;
   }
   const copy: Fields = {};
   let isSame = isPlain(value);
@@ -110,7 +110,7 @@ function copyOf(given: unknown, path: string, key: string, above: object[]): unk
     if (name === '__proto__') throw new NoJsonFormError(path, 'has a key "__proto__".');
     const form = copyOf(item, join(path, name), name, inside);
     if (form !== undefined) copy[name] = form;
-    isSame &&= form === item && form !== undefined;
+    isSame &&= Object.is(form, item) && form !== undefined;
   }
   return isSame ? value : copy;
 }

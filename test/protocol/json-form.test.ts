@@ -30,6 +30,7 @@ describe('the JSON form of a value', () => {
     ['an instance', new Row(), { id: 1 }],
     ['an object with toJSON()', { toJSON: () => ({ shown: true }) }, { shown: true }],
     ['numbers that JSON lacks', [Number.NaN, Infinity], [null, null]],
+    ['minus zero', { a: -0, b: [-0] }, { a: 0, b: [0] }],
     ['undefined', { a: undefined, b: [undefined] }, { b: [null] }],
     ['an empty place', [, 1], [null, 1]], // oxlint-disable-line no-sparse-arrays
     ['a boxed text', { a: Object('x') as unknown }, { a: 'x' }],
