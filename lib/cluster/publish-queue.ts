@@ -115,7 +115,14 @@ export class PublishQueue {
   #wait(channel: string, payload: string | Buffer, bytes: number): Promise<unknown> {
     this.#bytesWaiting += bytes;
     const answer = new Promise<unknown>((resolve, reject) => {
-      const waiting = { channel, payload, until: this.options.clock.now() + MAX_WAIT_MS, resolve, reject, next: undefined };
+      const waiting = {
+        channel,
+        payload,
+        until: this.options.clock.now() + MAX_WAIT_MS,
+        resolve,
+        reject,
+        next: undefined,
+      };
       if (this.#last) this.#last.next = waiting;
       else this.#first = waiting;
       this.#last = waiting;

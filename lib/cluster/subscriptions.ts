@@ -195,7 +195,9 @@ export class Subscriptions {
       this.#dirty.add(channel);
       return this.#reconcile();
     });
-    const ms = wasTogether ? 0 : (0.5 + this.options.random() / 2) * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
+    const ms = wasTogether
+      ? 0
+      : (0.5 + this.options.random() / 2) * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
     const tryNoMore = this.options.clock.after(ms, again);
     this.#refused.set(channel, { failures: wasTogether ? failures : failures + 1, tryNoMore });
   }
