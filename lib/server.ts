@@ -1,12 +1,12 @@
 import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import { Logger } from '@nestjs/common';
 import { type WebSocket, WebSocketServer as WS } from 'ws';
-import type { AuthOptions } from './auth/auth-options.js';
+import { AUTH, type AuthOptions } from './auth/auth-options.js';
 import { Authentication, readToken } from './auth/authentication.js';
 import type { WebSocketAuthenticator } from './auth/identity.js';
 import { chooseProtocol, redactData } from './auth/tokens.js';
 import type { BusCounters, BusState } from './cluster/bus-receiver.js';
-import { Cluster } from './cluster/cluster.js';
+import { Cluster, type ClusterReceiver } from './cluster/cluster.js';
 import type { Order } from './cluster/orders.js';
 import { PRESENCE } from './cluster/presence-events.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
@@ -26,7 +26,7 @@ import type { WebSocketMessage, WebSocketUser } from './protocol/message.js';
 import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
 import { isA } from './protocol/thrown.js';
 import { PathPattern } from './protocol/path-pattern.js';
-import { DEFAULTS, type ResolvedOptions, resolveOptions } from './options/resolve-options.js';
+import { type ResolvedOptions, resolveOptions } from './options/resolve-options.js';
 import {
   type DatabaseInstance,
   NO_RESOURCES,
@@ -170,6 +170,7 @@ export class WebSocketServer {
   readonly #logger = new Logger(WebSocketServer.name);
   readonly #dependencies: ServerDependencies;
   readonly #cluster: Cluster;
+  readonly #receiver: ClusterReceiver;
   readonly #sync: ClientSync;
   readonly #router = new Router();
   readonly #subscribers: Subscribers;
@@ -240,18 +241,17 @@ export class WebSocketServer {
       wanted: (interest) => followed.keep(interest),
       unwanted: (interest) => followed.release(interest),
     });
-    this.#cluster = new Cluster(this.options, {
+    this.#cluster = new Cluster(this.options, (error, place = 'the cluster') => failed(error, place));
+    this.#receiver = {
       put: (record) => this.#sync.put(record),
       remove: (clientId) => this.#sync.remove(clientId),
       ownRecords: () => this.#sync.ownRecords(),
       deliver: (delivery) => this.#local.deliver(delivery),
       event: (channel, message) => this.#event(channel, message),
       obey: (order) => this.#obey(order),
-      stateChanged: () => undefined,
-      failed: (error, place = 'the cluster') => failed(error, place),
       // What a client of this node answered is no error of this node's own.
       describe: (error) => (isA(error, RemoteError) ? answerOf(error) : describeError(error)),
-    });
+    };
     this.#outgoing = new Outgoing(this.#local, this.#cluster, backpressure.policy);
     this.sender = new ServerSender(this.#outgoing, this.#cluster, this.clientManager);
     const closeSlow = ({ ws }: { ws: WebSocket }): void => {
@@ -298,7 +298,7 @@ export class WebSocketServer {
     this.#membership = new Membership(shared);
     this.#connections = new Connections(shared);
     this.#firstMessages = new FirstMessages({
-      timeoutMs: this.options.auth?.timeoutMs ?? DEFAULTS.auth.timeoutMs,
+      timeoutMs: this.options.auth?.timeoutMs ?? AUTH.timeoutMs.default,
       maxDepth: messages.maxDepth,
       maxPayload: messages.maxPayload,
       limits: this.options.limits,
@@ -656,7 +656,7 @@ export class WebSocketServer {
       failed: (error, place) => this.#report.failed(error, place),
     });
     try {
-      await this.#cluster.start(this.#wantedEvents());
+      await this.#cluster.start(this.#receiver, this.#wantedEvents());
     } catch (error) {
       this.#running = undefined;
       throw error;

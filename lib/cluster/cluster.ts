@@ -1,6 +1,7 @@
 import { ConnectionError, NotSerializableError, RemoteError, TimeoutError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import type { Delivery } from '../protocol/delivery.js';
+import { ErrorCode } from '../protocol/error-codes.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import type { BusCounters, BusReceiver, BusState } from './bus-receiver.js';
 import { checkEvent, isObject, isText, JunkError, readRecord, readVersion } from './bus-input.js';
@@ -14,14 +15,14 @@ import { withinMs } from './within.js';
 import { writableRecord } from './writable-record.js';
 import type { ClientRecord, ReplicaView } from './replica.js';
 
-export interface ClusterHost extends ReplicaView {
+/** What the cluster calls on this node, from `start()` on. */
+export interface ClusterReceiver extends ReplicaView {
+  /** The clients of this node. */
   ownRecords(): Iterable<ClientRecord>;
   deliver(delivery: Delivery): void;
   event(channel: string, message: unknown): void;
   /** Does what another node asks, for a client of this one. */
   obey(order: Order): Promise<unknown>;
-  stateChanged(state: BusState): void;
-  failed(error: Error, place?: string): void;
   /** What a peer may hear of an error, for the node that asked. */
   describe(error: unknown): { code: string; error: string; details?: unknown };
 }
@@ -38,6 +39,17 @@ export interface ClusterOptions extends ClusterPartsOptions {
   /** @default 'replicated' */
   registry?: 'replicated' | 'local';
 }
+
+/** Until `start()`. */
+const NOBODY: ClusterReceiver = {
+  put: () => undefined,
+  remove: () => undefined,
+  ownRecords: () => [],
+  deliver: () => undefined,
+  event: () => undefined,
+  obey: () => Promise.reject(new ConnectionError('This node has not started.')),
+  describe: () => ({ code: ErrorCode.Unavailable, error: 'This node has not started.' }),
+};
 
 const ORDER_TIMEOUT_MS = 10_000;
 /** How long the goodbye to the registry may hold up the end of this process. */
@@ -61,10 +73,12 @@ export class Cluster {
   #lastOrder = 0;
   #stopBeating: () => void = () => undefined;
   #isLeaving = false;
+  #receiver = NOBODY;
 
   constructor(
     options: ClusterOptions,
-    private readonly host: ClusterHost,
+    /** Hears of what no caller can be told. */
+    private readonly failed: (error: Error, place?: string) => void,
     partsOf: (nodeId: string) => ClusterParts = (nodeId) => clusterParts(options, nodeId),
   ) {
     this.isReplicated = (options.registry ?? 'replicated') === 'replicated';
@@ -74,7 +88,10 @@ export class Cluster {
     if (!store) return;
     this.#registry = new Registry(this.#nodeId, {
       store,
-      view: host,
+      view: {
+        put: (record) => this.#receiver.put(record),
+        remove: (clientId) => this.#receiver.remove(clientId),
+      },
       isReplicated: this.isReplicated,
       now: () => clock.now(),
       newNodeId: () => ids.nodeId(),
@@ -85,7 +102,7 @@ export class Cluster {
       },
       reaped: (nodeId, records) => this.#announceLoss(nodeId, records, 'node-lost'),
       nodeGone: (nodeId) => bus.forgetNode(nodeId),
-      failed: (error) => host.failed(error),
+      failed: (error) => failed(error),
     });
   }
 
@@ -116,17 +133,18 @@ export class Cluster {
   }
 
   /** Resolves when this node is subscribed, registered, and knows the clients of the others. */
-  async start(events: readonly string[]): Promise<void> {
+  async start(receiver: ClusterReceiver, events: readonly string[]): Promise<void> {
     this.#isLeaving = false;
-    const receiver: BusReceiver = {
-      deliver: (delivery) => this.host.deliver(delivery),
+    this.#receiver = receiver;
+    const busReceiver: BusReceiver = {
+      deliver: (delivery) => receiver.deliver(delivery),
       event: (channel, message) => this.#heard(channel, message),
-      plainEvent: (channel, message) => this.host.event(channel, message),
+      plainEvent: (channel, message) => receiver.event(channel, message),
       order: (from, order) => this.#ordered(from, order),
       stateChanged: (state) => this.#changedState(state),
-      failed: (error, place) => this.host.failed(error, place),
+      failed: this.failed,
     };
-    await this.#bus.start(receiver, this.isReplicated ? [...events, UPDATED] : events);
+    await this.#bus.start(busReceiver, this.isReplicated ? [...events, UPDATED] : events);
     await this.#registry?.connected();
     if (this.#registry) this.#beatFrom(BEAT_MS);
   }
@@ -138,7 +156,7 @@ export class Cluster {
     try {
       return await this.#registry.fetch();
     } catch (error) {
-      this.host.failed(error as Error);
+      this.failed(error as Error);
       return { ...own, missing: this.#registry.others };
     }
   }
@@ -214,7 +232,7 @@ export class Cluster {
     if (nodeId === undefined || !this.#registry) return Promise.reject(new ConnectionError('No node has this client.'));
     const id = ++this.#lastOrder;
     return new Promise((resolve, reject) => {
-      const giveUp = guarded('an order', this.#failed, () => {
+      const giveUp = guarded('an order', this.failed, () => {
         this.#settle(id)?.reject(new TimeoutError(`The answer of node ${nodeId}`, timeoutMs));
       });
       this.#pending.set(id, { resolve, reject, timer: setTimeout(giveUp, timeoutMs).unref() });
@@ -222,15 +240,13 @@ export class Cluster {
     });
   }
 
-  readonly #failed = (error: Error, place?: string): void => this.host.failed(error, place);
-
   /** What the application changed meanwhile so that it can't be written must not keep the others from being written. */
   #writable(record: ClientRecord): ClientRecord {
-    return writableRecord(record, this.#failed);
+    return writableRecord(record, this.failed);
   }
 
   *#ownRecords(): Iterable<ClientRecord> {
-    for (const record of this.host.ownRecords()) yield this.#writable(record);
+    for (const record of this.#receiver.ownRecords()) yield this.#writable(record);
   }
 
   #tick(): void {
@@ -240,7 +256,7 @@ export class Cluster {
   /** The first beat after `ms`, the others at their usual distance. */
   #beatFrom(ms: number): void {
     this.#stopBeating();
-    const beat = guarded('a beat of the registry', this.#failed, () => {
+    const beat = guarded('a beat of the registry', this.failed, () => {
       if (ms !== BEAT_MS) this.#beatFrom(BEAT_MS);
       this.#tick();
     });
@@ -250,7 +266,6 @@ export class Cluster {
   #changedState(state: BusState): void {
     const isBack = state === 'ready' && this.#state === 'down';
     this.#state = state;
-    this.host.stateChanged(state);
     if (!isBack || this.#isLeaving) return;
     this.#registry?.connected().catch(() => undefined); // reported there; the next beat tries again
     this.#beatFrom(GRACE_MS); // who hasn't come back by then is dead: the beat after it would be up to 2 s later
@@ -262,7 +277,7 @@ export class Cluster {
    */
   #heard(channel: string, message: unknown): void {
     if (!PRESENCE.has(channel) || !isObject(message) || message['nodeId'] === undefined)
-      return this.host.event(channel, message);
+      return this.#receiver.event(channel, message);
     const { client, version, ...facts } = message;
     const { nodeId, clientId, reason } = facts;
     if (!isText(nodeId) || !isText(clientId)) throw new JunkError(`${channel} names no node or no client.`);
@@ -274,7 +289,7 @@ export class Cluster {
         throw new JunkError(`${channel} of node ${nodeId} is no change of a client.`);
       this.#registry?.heard(nodeId, number, clientId, record);
     }
-    if (channel !== UPDATED) this.host.event(channel, facts);
+    if (channel !== UPDATED) this.#receiver.event(channel, facts);
   }
 
   /** Another node's order, or its answer to one of ours. @throws {JunkError} */
@@ -290,15 +305,15 @@ export class Cluster {
 
   readonly #obey = guarded(
     'an order of a node',
-    (error, place) => this.#failed(error, place),
+    (error, place) => this.failed(error, place),
     async (from: string, id: number, message: Record<string, unknown>) => {
-      const answer = await (async () => this.host.obey(readOrder(message)))().then(
+      const answer = await (async () => this.#receiver.obey(readOrder(message)))().then(
         (result) => ({ result }),
-        (error: unknown) => ({ error: this.host.describe(error) }),
+        (error: unknown) => ({ error: this.#receiver.describe(error) }),
       );
       await this.#bus.order(from, { op: 'answer', id, ...answer }).catch((error: unknown) => {
         if (!(error instanceof NotSerializableError)) return; // it was counted, and the other node will wait no longer than it does
-        void this.#bus.order(from, { op: 'answer', id, error: this.host.describe(error) });
+        void this.#bus.order(from, { op: 'answer', id, error: this.#receiver.describe(error) });
       });
     },
   );

@@ -1,5 +1,5 @@
 import type { BusReceiver } from '../../lib/cluster/bus-receiver.js';
-import { Cluster } from '../../lib/cluster/cluster.js';
+import { Cluster, type ClusterReceiver } from '../../lib/cluster/cluster.js';
 import type { ClusterParts } from '../../lib/cluster/cluster-parts.js';
 import { systemIds } from '../../lib/cluster/ids.js';
 import type { RegistryStore } from '../../lib/cluster/registry-store.js';
@@ -122,11 +122,14 @@ export class ModelNode {
     private readonly world: ModelWorld,
     private readonly number: number,
   ) {
-    this.cluster = new Cluster({ redis: undefined, prefix: 'model', registry: 'replicated' }, this.#host(), () =>
-      this.#parts(),
+    const options = { redis: undefined, prefix: 'model', registry: 'replicated' } as const;
+    this.cluster = new Cluster(
+      options,
+      () => undefined,
+      () => this.#parts(),
     );
     this.firstId = this.cluster.nodeId;
-    this.cluster.start([Event.ClientDisconnected, Event.ClientConnected]).then(
+    this.cluster.start(this.#clients(), [Event.ClientDisconnected, Event.ClientConnected]).then(
       () => (this.isStarted = true),
       () => this.kill(), // an application whose start-up failed exits
     );
@@ -290,17 +293,15 @@ export class ModelNode {
     });
   }
 
-  #host(): ConstructorParameters<typeof Cluster>[1] {
+  #clients(): ClusterReceiver {
     return {
-      // As ClientSync does: what is here is never believed to be elsewhere.
+      // As a server's clients do: what is here is never believed to be elsewhere.
       put: (record) => void (this.own.has(record.clientId) || this.view.set(record.clientId, record)),
       remove: (clientId) => void this.view.delete(clientId),
       ownRecords: () => [...this.own.values()],
       deliver: () => undefined,
       event: () => undefined,
       obey: () => Promise.resolve(undefined),
-      stateChanged: () => undefined,
-      failed: () => undefined,
       describe: () => ({ code: 'X', error: 'x' }),
     };
   }
