@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import { Logger } from '@nestjs/common';
 import { type WebSocket, WebSocketServer as WS } from 'ws';
-import type { AuthOptions } from './auth/auth-options.js';
+import { AUTH, type AuthOptions } from './auth/auth-options.js';
 import { Authentication, readToken } from './auth/authentication.js';
 import type { WebSocketAuthenticator } from './auth/identity.js';
 import { chooseProtocol, redactData } from './auth/tokens.js';
@@ -26,7 +26,7 @@ import type { WebSocketMessage, WebSocketUser } from './protocol/message.js';
 import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
 import { isA } from './protocol/thrown.js';
 import { PathPattern } from './protocol/path-pattern.js';
-import { DEFAULTS, type ResolvedOptions, resolveOptions } from './options/resolve-options.js';
+import { type ResolvedOptions, resolveOptions } from './options/resolve-options.js';
 import {
   type DatabaseInstance,
   NO_RESOURCES,
@@ -298,7 +298,7 @@ export class WebSocketServer {
     this.#membership = new Membership(shared);
     this.#connections = new Connections(shared);
     this.#firstMessages = new FirstMessages({
-      timeoutMs: this.options.auth?.timeoutMs ?? DEFAULTS.auth.timeoutMs,
+      timeoutMs: this.options.auth?.timeoutMs ?? AUTH.timeoutMs.default,
       maxDepth: messages.maxDepth,
       maxPayload: messages.maxPayload,
       limits: this.options.limits,

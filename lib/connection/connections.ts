@@ -12,7 +12,7 @@ import type { WebSocketRoomManager } from '../clients/room-manager.js';
 import { describeError } from '../routing/error-frame.js';
 import type { GatewayHooks } from '../routing/route.explorer.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
-import type { JoinRoom } from '../options/websocket-options.js';
+import type { JoinRoom } from '../options/websocket-events.js';
 import type { WebSocketClientManager } from '../clients/client-manager.js';
 import { cutAfterGrace, isHeardAfter } from './closing.js';
 import { Connection, type ConnectionHost } from './connection.js';
