@@ -23,7 +23,7 @@ export {
   StreamOverflowError,
 } from './client/client-errors.js';
 export { HandshakeRefusedError } from './client/handshake-refused-error.js';
-export type { BusCounters, BusState } from './cluster/bus.js';
+export type { BusCounters, BusState } from './cluster/bus-receiver.js';
 export type { RedisInstanceLike, RedisSettings, RedisSource } from './cluster/redis-source.js';
 export { ClientId, ConnectedClient, StreamSignal } from './decorators/connected-client.js';
 export { ConnectionParam } from './decorators/connection-param.js';

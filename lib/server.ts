@@ -5,7 +5,7 @@ import { AUTH, type AuthOptions } from './auth/auth-options.js';
 import { Authentication, readToken } from './auth/authentication.js';
 import type { WebSocketAuthenticator } from './auth/identity.js';
 import { chooseProtocol, redactData } from './auth/tokens.js';
-import type { BusCounters, BusState } from './cluster/bus.js';
+import type { BusCounters, BusState } from './cluster/bus-receiver.js';
 import { Cluster, type ClusterReceiver } from './cluster/cluster.js';
 import type { Order } from './cluster/orders.js';
 import { PRESENCE } from './cluster/presence-events.js';
