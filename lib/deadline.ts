@@ -1,0 +1,43 @@
+export const TIMED_OUT = Symbol('timed out');
+
+/** A time limit for one wait, or for several. Cancel it when they are over: its timer keeps the process alive. */
+export class Deadline {
+  /** Ends the time now, whatever the clock says. */
+  readonly end: () => void;
+  #isOver = false;
+  readonly #over: Promise<typeof TIMED_OUT>;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(ms: number) {
+    let resolve!: (outcome: typeof TIMED_OUT) => void;
+    this.#over = new Promise((settle) => (resolve = settle));
+    this.end = () => {
+      this.#isOver = true;
+      resolve(TIMED_OUT);
+    };
+    this.#timer = setTimeout(this.end, ms);
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Settles as `work` does, or at the limit. */
+  race<T>(work: Promise<T>): Promise<T | typeof TIMED_OUT> {
+    return Promise.race([work, this.#over]);
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Settles as `work` does, or after `ms`. */
+export async function inTime<T>(ms: number, work: Promise<T>): Promise<T | typeof TIMED_OUT> {
+  const deadline = new Deadline(ms);
+  try {
+    return await deadline.race(work);
+  } finally {
+    deadline.cancel();
+  }
+}
