@@ -15,7 +15,7 @@ import { CloseCode } from './protocol/close-codes.js';
 import { ErrorCode } from './protocol/error-codes.js';
 import type { FindInstance } from './module/find-instance.js';
 import { ConnectPipeline } from './admission/connect-pipeline.js';
-import { describeError } from './routing/error-frame.js';
+import { describeError } from './routing/describe-error.js';
 import type { ClientRecord } from './cluster/replica.js';
 import { nodeIdOf } from './cluster/channels.js';
 import { addressReader, hostReader } from './limits/client-address.js';
@@ -26,6 +26,7 @@ import type { WebSocketMessage, WebSocketUser } from './protocol/message.js';
 import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
 import { isA } from './protocol/thrown.js';
 import { PathPattern } from './protocol/path-pattern.js';
+import { encode } from './json-value.js';
 import { type ResolvedOptions, resolveOptions } from './options/resolve-options.js';
 import {
   type DatabaseInstance,
@@ -59,7 +60,7 @@ import { type BackpressureCounters, Flusher } from './outbound/flusher.js';
 import { Heartbeat } from './connection/heartbeat.js';
 import { IdleSockets } from './admission/idle-sockets.js';
 import { Membership } from './clients/membership.js';
-import { encode, Outgoing, plainError, type SendOptions } from './outbound/outgoing.js';
+import { Outgoing, plainError, type SendOptions } from './outbound/outgoing.js';
 import { ClientSync } from './clients/client-sync.js';
 import { Refusals } from './admission/refusals.js';
 import type { RegisteredClient } from './clients/registered-client.js';

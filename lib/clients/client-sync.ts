@@ -1,7 +1,7 @@
 import type { Cluster } from '../cluster/cluster.js';
 import type { ClientRecord, ReplicaView } from '../cluster/replica.js';
 import { guarded } from '../guarded.js';
-import { encodeJson } from '../json-value.js';
+import { encode } from '../json-value.js';
 import { isUserId } from '../protocol/names.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import type { WebSocketUser } from '../protocol/message.js';
@@ -176,7 +176,7 @@ export class ClientSync implements ClientListener, RoomListener, ReplicaView {
       if (!known) {
         client.serveBy({
           ask: async (type, action, data, timeoutMs = 10_000) => {
-            encodeJson({ data }); // as the client's own node would
+            encode({ data }); // as the client's own node would
             return cluster.order({ op: 'request', clientId, type, action, data, timeoutMs }, timeoutMs + 1_000);
           },
         });

@@ -9,7 +9,7 @@ import { CloseCode, fitReason, usualReason } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { WebSocketRoomManager } from '../clients/room-manager.js';
-import { describeError } from '../routing/error-frame.js';
+import { describeError } from '../routing/describe-error.js';
 import type { GatewayHooks } from '../routing/route.explorer.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import type { JoinRoom } from '../options/websocket-events.js';
