@@ -32,12 +32,9 @@ export class Deadline {
   }
 }
 
-/** Settles as `work` does, or after `ms`. */
-export async function inTime<T>(ms: number, work: Promise<T>): Promise<T | typeof TIMED_OUT> {
+/** Resolves when the work is done, has failed, or took long enough: for what may be given up. */
+export async function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
   const deadline = new Deadline(ms);
-  try {
-    return await deadline.race(work);
-  } finally {
-    deadline.cancel();
-  }
+  await deadline.race(work.catch(() => undefined));
+  deadline.cancel();
 }
