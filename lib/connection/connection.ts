@@ -24,8 +24,7 @@ const FRAME_HEAD_BYTES = 6;
 /** What a connection needs of its server. */
 export interface ConnectionHost extends CallsHost {
   readonly limits: MessageLimits<Connection>;
-  /** Closes the client's socket and ends its connection at once. */
-  disconnect(client: RegisteredClient, code: number, reason: string): void;
+  close(connection: Connection, code: number, reason: string): void;
 }
 
 /** One socket: frames come in here and are told apart; its answers to our questions go to whoever asked. */
@@ -54,6 +53,8 @@ export class Connection {
   constructor(
     readonly ws: WebSocket,
     readonly client: RegisteredClient,
+    /** The handshake said who it is. */
+    readonly isAuthenticated: boolean,
     private readonly outbox: Outbox,
     private readonly host: ConnectionHost,
   ) {
@@ -98,7 +99,7 @@ export class Connection {
     this.noteActivity();
     if (this.#requests?.size) return this.#receiveWhileAsking(data, isBinary, this.#requests);
     if (this.host.limits.countMessage(this, data)) return;
-    if (isBinary && !isUtf8(data)) return this.#close(CloseCode.InvalidUtf8, 'not UTF-8');
+    if (isBinary && !isUtf8(data)) return this.close(CloseCode.InvalidUtf8, 'not UTF-8');
     const text = data.toString();
     this.#take(decodeFrame(text, this.host.messages.maxDepth), text, data.length);
   }
@@ -112,6 +113,11 @@ export class Connection {
       throw new NotSerializableError(error);
     }
     this.outbox.pushText(text);
+  }
+
+  /** Closes the socket and forgets the client at once, however long the peer takes to answer. */
+  close(code: number, reason: string): void {
+    this.host.close(this, code, reason);
   }
 
   /** The socket is gone, or no longer listened to: nothing waits, streams end, requests fail. */
@@ -166,7 +172,7 @@ export class Connection {
     }
     if (this.host.limits.countMessage(this, data, frame)) return;
     if (isText) this.#take(frame, text, data.length);
-    else this.#close(CloseCode.InvalidUtf8, 'not UTF-8');
+    else this.close(CloseCode.InvalidUtf8, 'not UTF-8');
   }
 
   #take(frame: DecodedFrame, text: string, bytes: number): void {
@@ -199,7 +205,7 @@ export class Connection {
   #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
     const to = isAnswer ? {} : { id };
     this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame, isMeantForPeer: true }, to));
-    if (++this.#badFrames >= this.host.messages.maxBadFrames) this.#close(CloseCode.BadFrames, 'too many bad frames');
+    if (++this.#badFrames >= this.host.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
   }
 
   #pong(id: RequestId | undefined): void {
@@ -211,9 +217,5 @@ export class Connection {
   #ignore(data: Buffer): void {
     this.#leftoverBytes += data.length + FRAME_HEAD_BYTES;
     if (this.#leftoverBytes > MAX_LEFTOVER_BYTES && !this.ws.isPaused) this.ws.pause();
-  }
-
-  #close(code: number, reason: string): void {
-    this.host.disconnect(this.client, code, reason);
   }
 }
