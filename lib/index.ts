@@ -23,7 +23,7 @@ export {
   StreamOverflowError,
 } from './client/client-errors.js';
 export { HandshakeRefusedError } from './client/handshake-refused-error.js';
-export type { BusCounters, BusState } from './cluster/bus.js';
+export type { BusCounters, BusState } from './cluster/bus-receiver.js';
 export type { RedisInstanceLike, RedisSettings, RedisSource } from './cluster/redis-source.js';
 export { ClientId, ConnectedClient, StreamSignal } from './decorators/connected-client.js';
 export { ConnectionParam } from './decorators/connection-param.js';
@@ -51,7 +51,7 @@ export type {
 } from './client/nest/pxl-websocket-client.module.js';
 export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './module/resources.js';
 export { WebSocketRoomManager } from './clients/room-manager.js';
-export type { ConnectOptions } from './admission/connect-pipeline.js';
+export type { ConnectOptions } from './admission/connect-options.js';
 export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room-authorizer.js';
 export { WebSocketUpgrade } from './admission/upgrade-context.js';
 export { WebSocketClientManager } from './clients/client-manager.js';
@@ -76,7 +76,21 @@ export {
   PXL_QUEUE_MANAGER,
   PXL_REDIS,
 } from './module/tokens.js';
-export type { JoinRoom, WebSocketEvents, WebSocketRoute, WebSocketType } from './options/websocket-options.js';
+export type { ClientListOptions } from './options/client-list-options.js';
+export type { LimitOptions, MessageRateOptions } from './options/limit-options.js';
+export type { HeartbeatOptions, InactivityOptions } from './options/liveness-options.js';
+export type { MessageOptions } from './options/message-options.js';
+export type { DeliveryOptions, DrainOptions, SlowClientOptions } from './options/outbound-options.js';
+export type { RoomOptions } from './options/room-options.js';
+export type { JoinRoom, WebSocketEvents } from './options/websocket-events.js';
+export type {
+  ClientSectionOptions,
+  DebugOptions,
+  RouteOptions,
+  UserOptions,
+  WebSocketRoute,
+  WebSocketType,
+} from './options/websocket-options.js';
 export type { BackpressureCounters } from './outbound/flusher.js';
 export type { SendOptions } from './outbound/outgoing.js';
 export type { RefusedHandshake, UpgradeRequest } from './auth/upgrade-request.js';

@@ -1,4 +1,4 @@
-import type { BusCounters, BusState } from './cluster/bus.js';
+import type { BusCounters, BusState } from './cluster/bus-receiver.js';
 import type { BackpressureCounters } from './outbound/flusher.js';
 import type { ServerParts } from './compose-server.js';
 

@@ -6,7 +6,7 @@ import { CloseCode } from './protocol/close-codes.js';
 import type { Audience, Delivery } from './protocol/delivery.js';
 import type { WebSocketMessage } from './protocol/message.js';
 import { errorOf } from './protocol/thrown.js';
-import { DEFAULTS } from './options/resolve-options.js';
+import { OPTIONS } from './options/options.js';
 import { encodeMessage, flagsOf, type SendOptions } from './outbound/outgoing.js';
 import type { Sender } from './outbound/sender.js';
 import type { WebSocketServer } from './server.js';
@@ -132,7 +132,11 @@ function handedOver(send: () => Promise<unknown>): Promise<void> {
 
 const isOwn = (error: unknown): boolean => error instanceof PxlWebSocketError;
 
-function senderOf({ webSocketServer, redisInstance, prefix = DEFAULTS.prefix }: WebSocketServiceOptions): Sender {
+function senderOf({
+  webSocketServer,
+  redisInstance,
+  prefix = OPTIONS.prefix.default,
+}: WebSocketServiceOptions): Sender {
   if (webSocketServer) return webSocketServer.sender;
   if (!redisInstance) {
     throw new InvalidStateError(

@@ -5,22 +5,9 @@ import type { FindInstance } from '../module/find-instance.js';
 import { errorOf, isA } from '../protocol/thrown.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import { describeError, statusOf } from '../routing/error-frame.js';
+import type { ConnectOptions } from './connect-options.js';
 import { UpgradeContext } from './upgrade-context.js';
 import { UpgradeResponse } from './upgrade-response.js';
-
-/** Guards that run before there is a socket, and filters for what they throw. Each a class or an instance. */
-export interface ConnectOptions {
-  /**
-   * Asked in this order, after `auth`. A class is your own instance where a module provides it, else made once with what this
-   * module can inject. False is answered with 403, an `HttpException` with its status, anything else with 500 and no text.
-   * @default []
-   */
-  guards?: (Type<CanActivate> | CanActivate)[];
-  /** The first whose `@Catch()` fits answers with `host.switchToHttp().getResponse()`, as in HTTP. @default [] */
-  filters?: (Type<ExceptionFilter> | ExceptionFilter)[];
-  /** Milliseconds that guards and filters may take together; then 503. @default 5_000 */
-  timeoutMs?: number;
-}
 
 /** A request that a guard refused. */
 export interface Denial {

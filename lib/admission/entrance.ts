@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { WebSocketServer as WS } from 'ws';
+import { AUTH } from '../auth/auth-options.js';
 import type { Authentication } from '../auth/authentication.js';
 import { cutAfterGrace } from '../connection/closing.js';
 import type { Connections } from '../connection/connections.js';
 import { hostReader } from '../limits/client-address.js';
-import { DEFAULTS, type ResolvedOptions } from '../options/resolve-options.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { PathPattern } from '../protocol/path-pattern.js';
 import type { ConnectionLimits } from './connection-limits.js';
@@ -32,7 +33,7 @@ export function openEntrance(
 ): { gate: UpgradeGate; firstMessages: FirstMessages } {
   const { options, limits, connections, failed } = parts;
   const firstMessages = new FirstMessages({
-    timeoutMs: options.auth?.timeoutMs ?? DEFAULTS.auth.timeoutMs,
+    timeoutMs: options.auth?.timeoutMs ?? AUTH.timeoutMs.default,
     maxDepth: options.messages.maxDepth,
     maxPayload: options.messages.maxPayload,
     limits: options.limits,

@@ -1,20 +1,8 @@
 import type { AuthOptions, JwtOptions } from './auth-options.js';
-import { unknownOption } from '../options/unknown-options.js';
 import { isAnchored, type Origins } from './origins.js';
 
 const WAYS = ['jwt', 'useClass', 'useExisting', 'authenticate'] as const;
 const KEY_SOURCES = ['secret', 'publicKey', 'jwksUri', 'keyFile'] as const;
-const JWT_FIELDS: ReadonlySet<string> = new Set([
-  ...KEY_SOURCES,
-  'algorithms',
-  'issuer',
-  'audience',
-  'clockToleranceSeconds',
-  'requireExpiry',
-]);
-
-const JWT_OPTIONS = [...JWT_FIELDS].map((field) => `auth.jwt.${field}`);
-
 /** What can't work about who may connect; the keys themselves are looked at when they are read. */
 export function* authFlaws(auth: AuthOptions, origins: Origins | undefined): Generator<string> {
   const given = WAYS.filter((way) => auth[way] !== undefined);
@@ -54,29 +42,7 @@ function* jwtFlaws(jwt: JwtOptions): Generator<string> {
   const sources = KEY_SOURCES.filter((source) => jwt[source] !== undefined);
   if (sources.length === 0) yield '"auth.jwt" has no key: give one of "secret", "publicKey", "jwksUri" and "keyFile"';
   if (sources.length > 1) yield `"auth.jwt" has ${listed(sources)}: keep one of them`;
-  for (const field of Object.keys(jwt)) {
-    if (!JWT_FIELDS.has(field)) yield unknownOption(`auth.jwt.${field}`, JWT_OPTIONS);
-  }
-  for (const field of ['issuer', 'audience'] as const) {
-    if (jwt[field] !== undefined && !isTexts([jwt[field]].flat()))
-      yield `"auth.jwt.${field}" must be a text or a list of texts`;
-  }
-  if (jwt.algorithms !== undefined && !(Array.isArray(jwt.algorithms) && isTexts(jwt.algorithms)))
-    yield '"auth.jwt.algorithms" must be a list of names such as \'RS256\'';
-  if (jwt.requireExpiry !== undefined && typeof jwt.requireExpiry !== 'boolean')
-    yield '"auth.jwt.requireExpiry" must be true or false';
-  const { clockToleranceSeconds = 0, jwksUri, keyFile } = jwt;
-  if (!(Number.isFinite(clockToleranceSeconds) && clockToleranceSeconds >= 0))
-    yield '"auth.jwt.clockToleranceSeconds" must be a number of seconds, 0 or more';
-  if (jwksUri !== undefined && !isHttp(jwksUri)) yield '"auth.jwt.jwksUri" must be an https:// or http:// URL';
-  if (keyFile !== undefined && !isTexts([keyFile])) yield '"auth.jwt.keyFile" must be the path of a file';
 }
-
-const isTexts = (values: unknown[]): boolean =>
-  values.length > 0 && values.every((value) => typeof value === 'string' && value !== '');
-
-const isHttp = (value: unknown): boolean =>
-  typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
 
 const listed = (names: readonly string[]): string =>
   `${names

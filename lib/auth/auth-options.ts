@@ -3,37 +3,38 @@ import type { InjectionToken, Type } from '@nestjs/common';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { UpgradeRequest } from './upgrade-request.js';
 import type { WebSocketAuthenticator } from './identity.js';
-import type { TokenSource } from './tokens.js';
+import { DEFAULT_COOKIE, DEFAULT_SOURCES, type TokenSource } from './tokens.js';
+import { CALLBACK, type Check, FLAG, isFunction, isText, OBJECT, TIME } from '../options/checks.js';
+import type { Table } from '../options/option-table.js';
 
 /** Tokens signed by you or by an identity provider. Exactly one of `secret`, `publicKey`, `jwksUri` and `keyFile`. */
 export interface JwtOptions {
   /**
-   * Shared by whoever signs: at least 32 bytes (48 for HS384, 64 for HS512). A text counts as its UTF-8 bytes; `{ base64url }`
+   * The key of HS256 and its like: at least 32 bytes (48 for HS384, 64 for HS512). A text counts as its UTF-8 bytes; `{ base64url }`
    * is decoded first, as the PXL framework does with its `jwtSecretKey`.
    */
   secret?: string | Uint8Array | { base64url: string };
-  /** A PEM (public key or X.509 certificate) or a JWK. */
+  /** The public key: a PEM (public key or X.509 certificate) or a JWK. */
   publicKey?: string | JsonWebKey;
   /**
-   * Where the identity provider publishes its keys. Fetched when needed, after a failure once a second at most; while it can't be,
-   * the answer is 503. Keys that can't be used are passed over and reported; of the
-   * answer at most 256 KiB are read.
+   * The URL where the identity provider publishes its keys. They are fetched when needed, and after a failure at most once a second;
+   * until then the answer is 503. Unusable keys are reported and skipped. The answer may have 256 KiB.
    */
   jwksUri?: string;
-  /** The path of a file with a PEM, a JWK or a JWK Set; read at start, and again within a second of a change. */
+  /** The path of a file with a PEM, a JWK or a JWK Set. Read at start, and again within a second of a change. */
   keyFile?: string;
   /**
-   * Signatures that are taken; never `none`, and `HS…` only with `secret`. @default what fits the key: HS256 for a secret,
-   * RS256 for RSA, ES256, ES384 or ES512 for an EC key, EdDSA for Ed25519; for a key set all of these and PS256
+   * Accepted signatures. Never `none`, and `HS…` only with `secret`. @default by the key: HS256 for a secret, RS256 for RSA, ES256,
+   * ES384 or ES512 for an EC key, EdDSA for Ed25519; for a key set all of these and PS256
    */
   algorithms?: string[];
-  /** `iss` must be this, or one of these. @default anyone */
+  /** What `iss` must be: a text, or one of a list. @default any */
   issuer?: string | string[];
-  /** `aud` must name this, or one of these. @default any */
+  /** What `aud` must name: a text, or one of a list. @default any */
   audience?: string | string[];
-  /** How much the signer's clock may differ, in seconds; a token holds that much longer, too. @default 0 */
+  /** Seconds that the signer's clock may differ. A token is valid that much longer, too. @default 0 */
   clockToleranceSeconds?: number;
-  /** True refuses tokens without `exp`, which would hold for ever. @default false */
+  /** True: refuse tokens without `exp`, which never expire. @default false */
   requireExpiry?: boolean;
 }
 
@@ -41,27 +42,84 @@ type Verdict = ReturnType<WebSocketAuthenticator['authenticate']>;
 
 /** Who may connect: exactly one of `jwt`, `useClass`, `useExisting` and `authenticate`. */
 export interface AuthOptions {
-  /** JSON Web Tokens. The `userId` is `sub`, as it is, and the payload the claims; a token without `sub` is refused. */
+  /**
+   * JSON Web Tokens, with exactly one of `secret`, `publicKey`, `jwksUri` and `keyFile`. `sub` is the `userId` and must be there; the
+   * claims are the payload.
+   */
   jwt?: JwtOptions;
-  /** With `jwt`: where a token may be. Tokens in several of these places must be the same. @default ['header', 'protocol', 'query'] */
+  /**
+   * With `jwt`: where a token may be: `'header'`, `'protocol'`, `'query'`, `'cookie'`, `'message'`. Tokens in several places must be
+   * the same. @default ['header', 'protocol', 'query']
+   */
   tokenFrom?: TokenSource[];
-  /** With `jwt` and `tokenFrom: ['cookie']`. @default 'token' */
+  /** The cookie of `tokenFrom: ['cookie']`. @default 'token' */
   cookieName?: string;
-  /** A class, provided by any of your modules, or made with what this module can inject. */
+  /** A class that is a `WebSocketAuthenticator`: provided by one of your modules, or created with what this module can inject. */
   useClass?: Type<WebSocketAuthenticator>;
   /** The token of a provider of yours that is a `WebSocketAuthenticator`. */
   useExisting?: InjectionToken;
-  /** Says who asks for a connection, from its HTTP upgrade request, as `WebSocketAuthenticator.authenticate` does. */
+  /** Returns the user of an HTTP upgrade request, as `WebSocketAuthenticator.authenticate` does. */
   authenticate?: (request: UpgradeRequest) => Verdict;
-  /** With `authenticate`: takes a new token of a connected user, as `WebSocketAuthenticator.refresh` does. */
+  /** With `authenticate`: accepts a new token of a connected user, as `WebSocketAuthenticator.refresh` does. */
   refresh?: (token: string, user: WebSocketUser) => Verdict;
   /**
-   * True says that your authenticator looks at cookies, which a browser sends from any page: then `origins: ['*']` is refused at
-   * start, and so is a request with cookies and without an `Origin`. @default false
+   * True: your authenticator reads cookies, which a browser sends from any page. Then `origins: ['*']` is refused at start, and a
+   * request with cookies needs an `Origin`. @default false
    */
   usesCookies?: boolean;
-  /** False lets a connection without a user in, as an anonymous one. @default true */
+  /** False: a connection without a user is accepted as an anonymous one. @default true */
   required?: boolean;
-  /** Milliseconds authentication may take before the answer is 503, and a first message may take to come. @default 5_000 */
+  /** Milliseconds that authentication may take. Then the answer is 503, or 4001 for a first message that doesn't come. @default 5_000 */
   timeoutMs?: number;
 }
+
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.length > 0 && value.every(isText);
+const isHttp = (value: unknown): boolean =>
+  isText(value) && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
+
+const NAMES: Check = { holds: (value) => isTexts([value].flat()), must: 'a text or a list of texts' };
+const SOURCES: readonly unknown[] = ['header', 'protocol', 'cookie', 'message', 'query'] satisfies TokenSource[];
+
+/** `secret` and `publicKey` are looked at when they are read. */
+const JWT = {
+  secret: {},
+  publicKey: {},
+  jwksUri: { check: { holds: isHttp, must: 'an https:// or http:// URL' } },
+  keyFile: { check: { holds: isText, must: 'the path of a file' } },
+  algorithms: { check: { holds: isTexts, must: "a list of names such as 'RS256'" } },
+  issuer: { check: NAMES },
+  audience: { check: NAMES },
+  clockToleranceSeconds: {
+    default: 0,
+    check: {
+      holds: (value) => Number.isFinite(value) && (value as number) >= 0,
+      must: 'a number of seconds, 0 or more',
+      unit: 's',
+    },
+  },
+  requireExpiry: { default: false, check: FLAG },
+} satisfies Table<JwtOptions>;
+
+export const AUTH = {
+  jwt: { check: OBJECT, fields: JWT },
+  tokenFrom: {
+    default: [...DEFAULT_SOURCES],
+    check: {
+      holds: (value) => isTexts(value) && (value as unknown[]).every((source) => SOURCES.includes(source)),
+      must: "a list of 'header', 'protocol', 'cookie', 'message' and 'query'",
+    },
+  },
+  cookieName: { default: DEFAULT_COOKIE, check: { holds: isText, must: 'the name of a cookie' } },
+  useClass: { check: { ...CALLBACK, must: 'a class with a method authenticate(request)' } },
+  useExisting: {
+    check: {
+      holds: (value) => isFunction(value) || isText(value) || typeof value === 'symbol',
+      must: 'the token of a provider',
+    },
+  },
+  authenticate: { check: CALLBACK },
+  refresh: { check: CALLBACK },
+  usesCookies: { default: false, check: FLAG },
+  required: { default: true, check: FLAG },
+  timeoutMs: { default: 5_000, check: TIME },
+} satisfies Table<AuthOptions>;

@@ -6,14 +6,10 @@ import type { Attempt } from './attempt.js';
 import { Backoff } from './backoff.js';
 import { EventSink } from './client-events.js';
 import type { ClientEventListener, ClientEventName, ClientState } from './client-events.js';
-import { assertDuration, resolveClientOptions, valueOf } from './client-options.js';
-import type {
-  ClientKind,
-  ConnectTarget,
-  RequestOptions,
-  ResolvedClientOptions,
-  WebSocketClientOptions,
-} from './client-options.js';
+import { valueOf } from './client-options.js';
+import type { ConnectTarget, RequestOptions, WebSocketClientOptions } from './client-options.js';
+import { assertDuration, resolveClientOptions } from './resolve-client-options.js';
+import type { ClientKind, ResolvedClientOptions } from './resolve-client-options.js';
 import { ClientRooms } from './client-rooms.js';
 import type { JoinedRoom } from './client-rooms.js';
 import type { ServerMessage } from './greeting.js';
@@ -269,7 +265,7 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike, Eve
 
   /** What is particular to the options of this kind of client. */
   protected get kind(): ClientKind {
-    return { options: [] };
+    return { options: {} };
   }
 
   /** Asks the sources of url, protocols and token, before every attempt. */

@@ -2,23 +2,44 @@ import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { ConnectionOptions } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { ClientOptions } from 'ws';
-import { InvalidOptionsError } from '../errors.js';
 import { nearestName } from '../protocol/nearest-name.js';
 import { WebSocketClientCore } from './client-core.js';
 import { HandshakeRefusedError } from './handshake-refused-error.js';
 import { valueOf } from './client-options.js';
-import type { ClientKind, ConnectTarget, Source, WebSocketClientOptions } from './client-options.js';
+import type { ConnectTarget, Source, WebSocketClientOptions } from './client-options.js';
+import type { ClientKind, ClientTable } from './resolve-client-options.js';
 
 export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSocket> {
-  /** HTTP headers of the handshake; a function is asked before every attempt, e.g. for a fresh token. @default none */
+  /** HTTP headers of the handshake. A function is called before every attempt, e.g. for a fresh token. @default {} */
   headers?: Source<Record<string, string>>;
-  /** The longest message taken from the server, in bytes; a longer one closes the connection. @default 1_048_576 */
+  /** Bytes of one message of the server. A longer one closes the connection. @default 1_048_576 */
   maxPayload?: number;
-  /** How a `wss:` connection is secured: `ca`, `cert`, `key`, `rejectUnauthorized`, `servername` … as of `tls.connect()`. @default Node's */
+  /** TLS of a `wss:` connection: `ca`, `cert`, `key`, `rejectUnauthorized`, `servername` and so on, as for `tls.connect()`. @default Node's */
   tls?: ConnectionOptions;
   /** Makes the TCP connections, e.g. through a proxy: an `http.Agent`, or an `https.Agent` for `wss:`. @default none */
   agent?: Agent;
 }
+
+type NodeOptions = Omit<NodeWebSocketClientOptions, keyof WebSocketClientOptions>;
+
+export const NODE_OPTIONS = {
+  headers: { default: {} },
+  maxPayload: {
+    default: 1_048_576,
+    flaw: (name, value) =>
+      Number.isSafeInteger(value) && (value as number) >= 1
+        ? undefined
+        : `${name} is not a whole number of bytes of at least 1. Leave it out for 1 MiB.`,
+  },
+  tls: {
+    flaw: (name, value) =>
+      typeof value === 'object' ? undefined : `${name} is not an object. Write e.g. tls: { ca }, as for tls.connect().`,
+  },
+  agent: {
+    flaw: (name, value) =>
+      typeof value === 'object' ? undefined : `${name} is not an http.Agent. Give an instance, or leave it out.`,
+  },
+} satisfies ClientTable<NodeOptions>;
 
 /** How long a closing handshake may take before the socket is destroyed, in ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -42,18 +63,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
 
   constructor(options: NodeWebSocketClientOptions) {
     super(options);
-    const { headers = {}, maxPayload = 1_048_576, tls, agent } = options;
-    const flaws: string[] = [];
-    if (!Number.isSafeInteger(maxPayload) || maxPayload < 1) {
-      flaws.push('maxPayload is not a whole number of bytes of at least 1. Leave it out for 1 MiB.');
-    }
-    if (tls !== undefined && typeof tls !== 'object') {
-      flaws.push('tls is not an object. Write e.g. tls: { ca }, as for tls.connect().');
-    }
-    if (agent !== undefined && typeof agent !== 'object') {
-      flaws.push('agent is not an http.Agent. Give an instance, or leave it out.');
-    }
-    if (flaws.length > 0) throw new InvalidOptionsError(flaws);
+    const { headers = {}, maxPayload = NODE_OPTIONS.maxPayload.default, tls, agent } = options;
     this.#headers = headers;
     this.#maxPayload = maxPayload;
     this.#transport = { ...tls, ...(agent && { agent }) };
@@ -64,10 +74,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
   }
 
   protected override get kind(): ClientKind {
-    return {
-      options: ['headers', 'maxPayload', 'tls', 'agent'] satisfies (keyof NodeWebSocketClientOptions)[],
-      nearestName,
-    };
+    return { options: NODE_OPTIONS, nearestName };
   }
 
   protected override async findTarget(): Promise<ConnectTarget> {

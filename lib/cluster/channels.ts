@@ -1,4 +1,5 @@
 import type { Audience } from '../protocol/delivery.js';
+import { PRESENCE } from './presence-events.js';
 
 /** Something that only nodes with such a member want to hear of. */
 export type Interest = { kind: 'room'; name: string } | { kind: 'user'; name: string };
@@ -35,6 +36,14 @@ export function channelHead(prefix: string, database: number): string {
   return database === 0 ? `${name}:` : `${name}@${database}:`;
 }
 
+const INTERESTS = ['room:', 'user:', 'node:'].map((kind) => OWN + kind);
+
+/** True for a channel that only some nodes want, of any application. */
+export function isInterest(channel: string): boolean {
+  const start = channel.indexOf(':') + 1;
+  return INTERESTS.some((beginning) => channel.startsWith(beginning, start));
+}
+
 /** The names of an application's channels. */
 export class Channels {
   /** Deliveries for everybody. */
@@ -63,6 +72,11 @@ export class Channels {
     return this.#node + nodeId;
   }
 
+  /** Where our own raise this event. */
+  eventsOf(event: string): string {
+    return PRESENCE.has(event) ? this.presence : this.events;
+  }
+
   /** Where other programs raise an event by its name. Undefined for a name that only our own may raise. */
   plain(name: string): string | undefined {
     return name.startsWith(OWN) ? undefined : this.#head + name;
@@ -70,11 +84,6 @@ export class Channels {
 
   interest({ kind, name }: Interest): string {
     return (kind === 'room' ? this.#room : this.#user) + name;
-  }
-
-  /** A channel that only some nodes want: spread over the shards of a Redis Cluster. */
-  isInterest(channel: string): boolean {
-    return [this.#room, this.#user, this.#node].some((beginning) => channel.startsWith(beginning));
   }
 
   /** What arrives on this channel. A node's own channel says in its header whom a delivery is for. */

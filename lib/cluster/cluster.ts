@@ -1,20 +1,17 @@
-import { randomBytes, randomUUID } from 'node:crypto';
 import { ConnectionError, NotSerializableError, RemoteError, TimeoutError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
-import type { Bus, BusCounters, BusReceiver, BusState } from './bus.js';
+import type { BusCounters, BusReceiver, BusState } from './bus-receiver.js';
 import { checkEvent, isObject, isText, JunkError, readRecord, readVersion } from './bus-input.js';
 import { clientIdOf, type Interest, nodeIdOf } from './channels.js';
-import { MemoryBus } from './memory.bus.js';
+import { type ClusterParts, clusterParts, type ClusterPartsOptions } from './cluster-parts.js';
+import { systemIds } from './ids.js';
 import { type Order, readAnswer, readOrder } from './orders.js';
 import { PRESENCE, UPDATED } from './presence-events.js';
-import { RedisBus } from './redis.bus.js';
-import type { RedisSource } from './redis-source.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
 import { withinMs } from './within.js';
-import { RedisRegistryStore, type RegistryStore } from './registry-store.js';
 import { writableRecord } from './writable-record.js';
 import type { ClientRecord, ReplicaView } from './replica.js';
 
@@ -38,22 +35,9 @@ export interface ClusterSnapshot {
   missing: string[];
 }
 
-export interface ClusterOptions {
-  redis: RedisSource | undefined;
-  prefix: string;
+export interface ClusterOptions extends ClusterPartsOptions {
   /** @default 'replicated' */
   registry?: 'replicated' | 'local';
-  /** What may wait for Redis, in bytes. */
-  delivery?: { maxBusBytes?: number };
-}
-
-/** What a node stands on: its own process and a Redis, unless a test gives others. */
-export interface ClusterParts {
-  bus: Bus & Pick<RedisBus, 'renameTo' | 'forgetNode'>;
-  store: RegistryStore;
-  now(): number;
-  /** Calls again and again; stops with the returned function. */
-  every(ms: number, task: () => void): () => void;
 }
 
 /** Until `start()`. */
@@ -80,33 +64,28 @@ interface PendingOrder {
 /** This process as one node among others: the bus, the registry, and orders between nodes. Alone, without Redis, too. */
 export class Cluster {
   readonly isReplicated: boolean;
-  readonly #bus: Bus;
+  readonly #parts: ClusterParts;
+  readonly #bus: ClusterParts['bus'];
   readonly #registry: Registry | undefined;
   readonly #pending = new Map<number, PendingOrder>();
-  #nodeId = newNodeId();
+  #nodeId = systemIds.nodeId();
   #state: BusState = 'starting';
   #lastOrder = 0;
-  readonly #every: ClusterParts['every'];
   #stopBeating: () => void = () => undefined;
   #isLeaving = false;
   #receiver = NOBODY;
 
   constructor(
-    { redis, prefix, registry = 'replicated', delivery }: ClusterOptions,
+    options: ClusterOptions,
     /** Hears of what no caller can be told. */
     private readonly failed: (error: Error, place?: string) => void,
-    partsOf: (nodeId: string) => ClusterParts | undefined = (nodeId) =>
-      redisParts(redis, prefix, nodeId, delivery?.maxBusBytes),
+    partsOf: (nodeId: string) => ClusterParts = (nodeId) => clusterParts(options, nodeId),
   ) {
-    this.isReplicated = registry === 'replicated';
-    const parts = partsOf(this.#nodeId);
-    this.#every = parts?.every ?? every;
-    if (!parts) {
-      this.#bus = new MemoryBus();
-      return;
-    }
-    const { bus, store, now } = parts;
-    this.#bus = bus;
+    this.isReplicated = (options.registry ?? 'replicated') === 'replicated';
+    const parts = (this.#parts = partsOf(this.#nodeId));
+    this.#bus = parts.bus;
+    const { bus, store, clock, ids } = parts;
+    if (!store) return;
     this.#registry = new Registry(this.#nodeId, {
       store,
       view: {
@@ -114,8 +93,8 @@ export class Cluster {
         remove: (clientId) => this.#receiver.remove(clientId),
       },
       isReplicated: this.isReplicated,
-      now,
-      newNodeId,
+      now: () => clock.now(),
+      newNodeId: () => ids.nodeId(),
       ownRecords: () => this.#ownRecords(),
       renamed: async (nodeId) => {
         this.#nodeId = nodeId;
@@ -150,7 +129,7 @@ export class Cluster {
   }
 
   newClientId(): string {
-    return clientIdOf(this.#nodeId, randomUUID());
+    return clientIdOf(this.#nodeId, this.#parts.ids.unique());
   }
 
   /** Resolves when this node is subscribed, registered, and knows the clients of the others. */
@@ -281,7 +260,7 @@ export class Cluster {
       if (ms !== BEAT_MS) this.#beatFrom(BEAT_MS);
       this.#tick();
     });
-    this.#stopBeating = this.#every(ms, beat);
+    this.#stopBeating = this.#parts.clock.every(ms, beat);
   }
 
   #changedState(state: BusState): void {
@@ -353,31 +332,4 @@ export class Cluster {
     clearTimeout(pending?.timer);
     return pending;
   }
-}
-
-function redisParts(
-  source: RedisSource | undefined,
-  prefix: string,
-  nodeId: string,
-  maxBytes: number | undefined,
-): ClusterParts | undefined {
-  if (source === undefined) return undefined;
-  const bus = new RedisBus(source, prefix, nodeId, { maxBytes });
-  const junk = (): void => void bus.counters.junk++;
-  return {
-    bus,
-    store: new RedisRegistryStore(() => bus.connection, prefix, junk),
-    now: () => performance.now(),
-    every,
-  };
-}
-
-function every(ms: number, task: () => void): () => void {
-  const timer = setInterval(task, ms).unref();
-  return () => clearInterval(timer);
-}
-
-/** 128 bits, new at each boot: never a pid or a worker number, which two hosts share. */
-function newNodeId(): string {
-  return randomBytes(16).toString('base64url');
 }

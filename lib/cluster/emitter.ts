@@ -1,14 +1,15 @@
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { guarded } from '../guarded.js';
-import { monotonicMs } from '../clock.js';
+import { type Clock, systemClock } from '../clock.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { checkEvent } from './bus-input.js';
 import { Channels, nodeIdOf } from './channels.js';
+import { type Ids, systemIds } from './ids.js';
 import { databaseOf, keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
 import { SharedClock } from './shared-clock.js';
-import { RedisPublisher } from './redis-publisher.js';
+import { Publisher } from './publisher.js';
+import { RedisOutlet } from './redis-outlet.js';
 import type { RedisSource } from './redis-source.js';
 import { withinMs } from './within.js';
 
@@ -22,19 +23,25 @@ const DRAIN_MS = 2_000;
  * when Redis is away, so a publication that can't be handed over rejects.
  */
 export class Emitter {
-  readonly #clock = new SharedClock();
-  readonly #publisher: RedisPublisher;
+  readonly #outlet: RedisOutlet;
+  readonly #time: SharedClock;
+  readonly #publisher: Publisher;
   #measuredAt = -Infinity;
-  readonly #id = randomBytes(16).toString('base64url');
+  readonly #id: string;
   #stop: (() => Promise<void>) | undefined;
 
   /** @param connection stays the caller's: it is used, never closed */
   constructor(
-    private readonly connection: RedisConnection,
+    connection: RedisConnection,
     prefix: string,
+    private readonly clock: Clock = systemClock,
+    ids: Ids = systemIds,
   ) {
     const channels = new Channels(prefix, databaseOf(connection));
-    this.#publisher = new RedisPublisher(channels, this.#clock, { connection: () => connection });
+    this.#id = ids.nodeId();
+    this.#outlet = new RedisOutlet(connection);
+    this.#time = new SharedClock(clock);
+    this.#publisher = new Publisher(channels, this.#outlet, this.#time, { clock });
   }
 
   /** With a connection of its own, up when this resolves; `report` hears of its troubles. Retries until then. */
@@ -47,7 +54,7 @@ export class Emitter {
     const isReady = once(connection as never, 'ready');
     connection.connect().catch(() => undefined); // its error is reported above, and it tries again
     await isReady;
-    const stopPings = keepTalking(connection);
+    const stopPings = keepTalking(connection, systemClock);
     const emitter = new Emitter(connection, prefix);
     emitter.#stop = async () => {
       stopPings();
@@ -84,9 +91,9 @@ export class Emitter {
 
   /** Now and then, with something to send: nobody asks a connection that isn't ours on a timer. */
   async #readClock(): Promise<void> {
-    if (monotonicMs() - this.#measuredAt < CLOCK_MS) return;
-    this.#measuredAt = monotonicMs();
-    await this.#clock.measure(this.connection).catch(() => undefined); // the publication itself will say what is wrong
+    if (this.clock.now() - this.#measuredAt < CLOCK_MS) return;
+    this.#measuredAt = this.clock.now();
+    await this.#time.measure(this.#outlet).catch(() => undefined); // the publication itself will say what is wrong
   }
 
   async close(): Promise<void> {

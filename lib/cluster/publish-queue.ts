@@ -1,6 +1,7 @@
 import { NotPublishedError } from '../errors.js';
-import { monotonicMs } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
+import type { Outlet } from './transport.js';
 
 /** Publications that ioredis may hold at once: each costs it a kilobyte or two besides what it says. */
 const MAX_IN_FLIGHT = 10_000;
@@ -12,12 +13,9 @@ const MAX_WAIT_MS = 5_000;
 /** @default 64 MiB */
 const MAX_BYTES = 64 * 1_024 * 1_024;
 
-export interface PublishQueueHost {
-  /** Hands it to Redis; settles with its answer. */
-  send(channel: string, payload: string | Buffer): Promise<unknown>;
-  /** False: what waits now would arrive after an outage. */
-  isUp(): boolean;
-  /** Notified of each publication that Redis didn't take, or wasn't handed. Never throws. */
+interface PublishQueueOptions {
+  clock: Clock;
+  /** Notified of each publication that wasn't taken, or wasn't handed over. Never throws. */
   lost(error: Error): void;
   /** What may wait and be under way, in bytes. @default 67108864 */
   maxBytes?: number | undefined;
@@ -43,16 +41,19 @@ export class PublishQueue {
   #bytesWaiting = 0;
   #first: Waiting | undefined;
   #last: Waiting | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #expireNoMore: () => void = () => undefined;
   #idle: (() => void)[] = [];
   #full: Promise<never> | undefined;
 
-  constructor(private readonly host: PublishQueueHost) {}
+  constructor(
+    private readonly outlet: Outlet,
+    private readonly options: PublishQueueOptions,
+  ) {}
 
   push(channel: string, payload: string | Buffer): Promise<unknown> {
     if (this.#first === undefined && this.#hasRoom()) return this.#send(channel, payload);
     const bytes = payload.length + OVERHEAD_BYTES;
-    if (this.#bytes + this.#bytesWaiting + bytes > (this.host.maxBytes ?? MAX_BYTES)) return this.#refuse();
+    if (this.#bytes + this.#bytesWaiting + bytes > (this.options.maxBytes ?? MAX_BYTES)) return this.#refuse();
     return this.#wait(channel, payload, bytes);
   }
 
@@ -63,8 +64,7 @@ export class PublishQueue {
 
   /** Nothing that waits is handed over any more: after an outage it would be stale. */
   abandon(reason: string): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#expireNoMore();
     let waiting = this.#first;
     this.#first = this.#last = undefined;
     this.#bytesWaiting = 0;
@@ -84,11 +84,11 @@ export class PublishQueue {
     const size = payload.length;
     this.#inFlight++;
     this.#bytes += size;
-    const answer = this.host.send(channel, payload);
+    const answer = this.outlet.publish(channel, payload);
     answer.then(
       () => this.#answered(size),
       (error: Error) => {
-        this.host.lost(error);
+        this.options.lost(error);
         this.#answered(size);
       },
     );
@@ -104,18 +104,25 @@ export class PublishQueue {
   }
 
   #sendWaiting(): void {
-    if (!this.host.isUp()) return this.abandon('the connection to Redis broke');
+    if (!this.outlet.isOpen) return this.abandon('the connection to Redis broke');
     while (this.#first && this.#hasRoom()) {
       const { channel, payload, resolve, reject } = this.#take();
       this.#send(channel, payload).then(resolve, reject);
     }
-    if (!this.#first) clearTimeout(this.#timer);
+    if (!this.#first) this.#expireNoMore();
   }
 
   #wait(channel: string, payload: string | Buffer, bytes: number): Promise<unknown> {
     this.#bytesWaiting += bytes;
     const answer = new Promise<unknown>((resolve, reject) => {
-      const waiting = { channel, payload, until: monotonicMs() + MAX_WAIT_MS, resolve, reject, next: undefined };
+      const waiting = {
+        channel,
+        payload,
+        until: this.options.clock.now() + MAX_WAIT_MS,
+        resolve,
+        reject,
+        next: undefined,
+      };
       if (this.#last) this.#last.next = waiting;
       else this.#first = waiting;
       this.#last = waiting;
@@ -134,13 +141,13 @@ export class PublishQueue {
   }
 
   #expireIn(ms: number): void {
-    clearTimeout(this.#timer);
-    const expire = guarded('publishing', this.host.lost, () => this.#expire());
-    this.#timer = setTimeout(expire, ms).unref();
+    this.#expireNoMore();
+    const expire = guarded('publishing', this.options.lost, () => this.#expire());
+    this.#expireNoMore = this.options.clock.after(ms, expire);
   }
 
   #expire(): void {
-    const now = monotonicMs();
+    const now = this.options.clock.now();
     let error: Error | undefined;
     while (this.#first && this.#first.until <= now) {
       error ??= new NotPublishedError(`Redis was too slow for ${MAX_WAIT_MS} ms`);
@@ -150,14 +157,14 @@ export class PublishQueue {
   }
 
   #lose({ reject }: Waiting, error: Error): void {
-    this.host.lost(error);
+    this.options.lost(error);
     reject(error);
   }
 
   /** One for all that find it full: an error each would cost more than what it stands for. */
   #refuse(): Promise<never> {
     this.#full ??= refused('more waits for Redis than delivery.maxBusBytes allows');
-    this.#full.catch((error: Error) => this.host.lost(error));
+    this.#full.catch((error: Error) => this.options.lost(error));
     return this.#full;
   }
 }

@@ -1,4 +1,5 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
+import type { Clock } from '../clock.js';
 import { InvalidOptionsError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import type { RedisSource } from './redis-source.js';
@@ -69,15 +70,11 @@ export async function reachAll(connection: RedisConnection): Promise<void> {
  * Says something now and then, so that a connection that died without a word is noticed by its silence. Stops with the
  * returned function.
  */
-export function keepTalking(
-  connection: RedisConnection,
-  talk: () => Promise<unknown> = () => connection.ping(),
-): () => void {
+export function keepTalking(connection: RedisConnection, clock: Clock): () => void {
   const speak = guarded('talking to Redis', itsSilenceCounts, () =>
-    connection.status === 'ready' ? talk() : undefined,
+    connection.status === 'ready' ? connection.ping() : undefined,
   );
-  const timer = setInterval(speak, PING_EVERY_MS).unref();
-  return () => clearInterval(timer);
+  return clock.every(PING_EVERY_MS, speak);
 }
 
 const itsSilenceCounts = (): void => undefined;

@@ -1,5 +1,5 @@
-import { monotonicMs } from '../clock.js';
-import type { RedisConnection } from './redis-connections.js';
+import type { Clock } from '../clock.js';
+import type { Outlet } from './transport.js';
 
 /** A message that took longer than this was held up somewhere, by a frozen Redis or a network that came back, in ms. */
 const STALE_AFTER_MS = 5_000;
@@ -10,15 +10,17 @@ const MAX_ROUND_TRIP_MS = 1_000;
 export class SharedClock {
   #ahead: number | undefined;
 
+  constructor(private readonly clock: Clock) {}
+
   /** Milliseconds since the epoch, by Redis; 0 while it isn't known. */
   now(): number {
-    return this.#ahead === undefined ? 0 : monotonicMs() + this.#ahead;
+    return this.#ahead === undefined ? 0 : this.clock.now() + this.#ahead;
   }
 
-  async measure(connection: Pick<RedisConnection, 'time'>): Promise<void> {
-    const before = monotonicMs();
-    const [seconds, microseconds] = (await connection.time()).map(Number) as [number, number];
-    const after = monotonicMs();
+  async measure(outlet: Pick<Outlet, 'time'>): Promise<void> {
+    const before = this.clock.now();
+    const [seconds, microseconds] = (await outlet.time()).map(Number) as [number, number];
+    const after = this.clock.now();
     if (after - before > MAX_ROUND_TRIP_MS) return;
     this.#ahead = seconds * 1_000 + microseconds / 1_000 - (before + after) / 2;
   }

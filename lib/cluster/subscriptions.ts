@@ -1,8 +1,9 @@
+import type { Clock } from '../clock.js';
 import { PeerError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { errorOf } from '../protocol/thrown.js';
-import type { RedisConnection } from './redis-connections.js';
+import type { Transport } from './transport.js';
 
 /** Channels of one SUBSCRIBE after a reconnect: 50,000 in one command would hold up everything else. */
 const BATCH = 1_000;
@@ -13,19 +14,26 @@ const LONGEST_RETRY_MS = 5_000;
 
 interface Waiting {
   resolve(): void;
-  timer: NodeJS.Timeout;
+  giveUpNoMore(): void;
 }
 
 /** A channel whose last command Redis refused. It is tried again alone: others must not fail with it. */
 interface Refused {
   failures: number;
-  timer: NodeJS.Timeout | undefined;
+  tryNoMore(): void;
 }
 
 /** What became of a command. */
 interface Outcome {
   channels: readonly string[];
   error: Error | undefined;
+}
+
+export interface SubscriptionsOptions {
+  clock: Clock;
+  random(): number;
+  /** Notified of what could not be subscribed. */
+  failed(error: Error): void;
 }
 
 /**
@@ -46,10 +54,8 @@ export class Subscriptions {
   #working: Promise<boolean> | undefined;
 
   constructor(
-    private readonly connection: RedisConnection,
-    private readonly isSharded: (channel: string) => boolean,
-    /** Notified of what could not be subscribed. */
-    private readonly failed: (error: Error) => void = () => undefined,
+    private readonly transport: Pick<Transport, 'state' | 'sharesCommands' | 'subscribe' | 'unsubscribe'>,
+    private readonly options: SubscriptionsOptions,
   ) {}
 
   /**
@@ -60,13 +66,13 @@ export class Subscriptions {
   add(channel: string): Promise<void> {
     this.#wanted.add(channel);
     this.#dirty.add(channel);
-    if (this.connection.status !== 'ready') return Promise.resolve();
+    if (this.transport.state !== 'up') return Promise.resolve();
     const subscribed = new Promise<void>((resolve, reject) => {
-      const giveUp = guarded('subscribing', this.failed, () => {
+      const giveUp = guarded('subscribing', this.options.failed, () => {
         this.#forget(channel, waiting);
         reject(new PeerError(ErrorCode.Unavailable, 'Messages can not be received just now. Try again later.'));
       });
-      const waiting = { resolve, timer: setTimeout(giveUp, PATIENCE_MS).unref() };
+      const waiting = { resolve, giveUpNoMore: this.options.clock.after(PATIENCE_MS, giveUp) };
       const others = this.#waiting.get(channel);
       if (others) others.add(waiting);
       else this.#waiting.set(channel, new Set([waiting]));
@@ -138,7 +144,7 @@ export class Subscriptions {
       );
       for (const { channels, error } of outcomes) {
         if (!error) continue;
-        this.failed(error);
+        this.options.failed(error);
         // All but a refusal may mean that the connection broke: restore() begins anew.
         if (error.name !== 'ReplyError') isComplete = false;
         for (const channel of channels) this.#tryAgain(channel, channels.length > 1);
@@ -146,19 +152,15 @@ export class Subscriptions {
       for (const channel of changes) if (this.#held.has(channel) || !this.#wanted.has(channel)) this.#release(channel);
     }
     this.#working = undefined; // in the turn of the last look: a change from here on begins anew
-    if (!isComplete && this.connection.status !== 'ready') this.waitNoLonger();
+    if (!isComplete && this.transport.state !== 'up') this.waitNoLonger();
     return isComplete;
   }
 
   async #change(missing: string[], extra: string[]): Promise<Outcome[]> {
-    const { connection } = this;
+    const { transport } = this;
     const outcomes = await Promise.all([
-      ...this.#commands(missing).map(({ channels, isSharded }) =>
-        outcomeOf(channels, isSharded ? connection.ssubscribe(...channels) : connection.subscribe(...channels)),
-      ),
-      ...this.#commands(extra).map(({ channels, isSharded }) =>
-        outcomeOf(channels, isSharded ? connection.sunsubscribe(...channels) : connection.unsubscribe(...channels)),
-      ),
+      ...this.#commands(missing).map((channels) => outcomeOf(channels, transport.subscribe(channels))),
+      ...this.#commands(extra).map((channels) => outcomeOf(channels, transport.unsubscribe(channels))),
     ]);
     const isMissing = new Set(missing);
     for (const { channels, error } of outcomes) {
@@ -173,16 +175,15 @@ export class Subscriptions {
     return outcomes;
   }
 
-  /** One for all, but for those that were refused, and for the shards: channels of different slots can't share one. */
-  #commands(channels: string[]): { channels: string[]; isSharded: boolean }[] {
+  /** One for all, but for those that were refused, and those that can't share one. */
+  #commands(channels: string[]): string[][] {
     const together: string[] = [];
-    const commands: { channels: string[]; isSharded: boolean }[] = [];
+    const commands: string[][] = [];
     for (const channel of channels) {
-      const isSharded = this.isSharded(channel);
-      if (isSharded || this.#refused.has(channel)) commands.push({ channels: [channel], isSharded });
+      if (this.#refused.has(channel) || !this.transport.sharesCommands(channel)) commands.push([channel]);
       else together.push(channel);
     }
-    if (together.length > 0) commands.unshift({ channels: together, isSharded: false });
+    if (together.length > 0) commands.unshift(together);
     return commands;
   }
 
@@ -190,17 +191,19 @@ export class Subscriptions {
   #tryAgain(channel: string, wasTogether: boolean): void {
     const { failures } = this.#refused.get(channel) ?? { failures: 0 };
     this.#retryNoMore(channel);
-    const again = guarded('subscribing', this.failed, () => {
+    const again = guarded('subscribing', this.options.failed, () => {
       this.#dirty.add(channel);
       return this.#reconcile();
     });
-    const ms = wasTogether ? 0 : (0.5 + Math.random() / 2) * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
-    const timer = setTimeout(again, ms).unref();
-    this.#refused.set(channel, { failures: wasTogether ? failures : failures + 1, timer });
+    const ms = wasTogether
+      ? 0
+      : (0.5 + this.options.random() / 2) * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
+    const tryNoMore = this.options.clock.after(ms, again);
+    this.#refused.set(channel, { failures: wasTogether ? failures : failures + 1, tryNoMore });
   }
 
   #retryNoMore(channel: string): void {
-    clearTimeout(this.#refused.get(channel)?.timer);
+    this.#refused.get(channel)?.tryNoMore();
     this.#refused.delete(channel);
   }
 
@@ -212,8 +215,8 @@ export class Subscriptions {
     const waiting = this.#waiting.get(channel);
     if (!waiting) return;
     this.#waiting.delete(channel);
-    for (const { resolve, timer } of waiting) {
-      clearTimeout(timer);
+    for (const { resolve, giveUpNoMore } of waiting) {
+      giveUpNoMore();
       resolve();
     }
   }

@@ -1,7 +1,7 @@
 import type { Membership } from '../clients/membership.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import type { JoinRoom } from '../options/websocket-options.js';
+import type { JoinRoom } from '../options/websocket-events.js';
 import type { GatewayHooks } from '../routing/route.explorer.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import type { Connection } from './connection.js';

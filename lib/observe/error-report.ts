@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { guarded } from '../guarded.js';
 import { errorOf } from '../protocol/thrown.js';
-import type { WebSocketEvents } from '../options/websocket-options.js';
+import type { WebSocketEvents } from '../options/websocket-events.js';
 
 /** So many errors of one place are reported in each window; a peer that makes a handler throw must not fill the disk. */
 const REPORTS_PER_WINDOW = 10;

@@ -1,26 +1,21 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { WebSocketOptions } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
+import { memoryRedis } from '../support/buses.js';
 import { RawPeer } from '../support/raw-peer.js';
-import { hasRedis, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
-const describeWithRedis = hasRedis() ? describe : describe.skip;
-
-describeWithRedis('connections of a user on two nodes', () => {
-  let redis: TestRedis;
+describe('connections of a user on two nodes', () => {
+  let network = memoryRedis();
   const apps: RunningApp[] = [];
-  beforeAll(async () => {
-    redis = await TestRedis.start();
-  });
-  afterAll(() => redis.stop());
+  beforeEach(() => void (network = memoryRedis()));
   afterEach(async () => {
     await Promise.all(apps.splice(0).map((app) => app.close()));
   });
   const start = async (options: WebSocketOptions = {}): Promise<RunningApp> => {
     const app = await startApp({
       options: {
-        redis: redis.url,
+        redis: network,
         limits: { connectionsPerUser: 2 },
         auth: { authenticate: ({ headers }) => ({ userId: headers.authorization ?? '', payload: {} }) },
         ...options,

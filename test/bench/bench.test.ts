@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { verdictOn } from './self-test.js';
+import { p99OfStall, verdictOn } from './self-test.js';
 
 describe('the load generator of the benchmark', () => {
   it('counts every frame of a right server, in order', async () => {
@@ -18,5 +18,9 @@ describe('the load generator of the benchmark', () => {
     const { surplus, disordered } = await verdictOn('swap');
     expect(surplus).toBe(0);
     expect(disordered).toBeGreaterThan(0);
+  });
+
+  it('sees a server that stands still for 200 ms: messages are late from when they were due', async () => {
+    expect(await p99OfStall('stall')).toBeGreaterThan(150);
   });
 });

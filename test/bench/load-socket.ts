@@ -7,6 +7,8 @@ import { FIRST_SEQ } from './contract.js';
 export interface Traffic {
   /** A data frame: `size` bytes of payload from `start` on. The bytes are overwritten once this returns. */
   frame(socket: LoadSocket, bytes: Buffer, start: number, size: number): void;
+  /** Bytes came. */
+  arrived?(): void;
   /** All frames of one read were handed over. */
   read?(socket: LoadSocket): void;
 }
@@ -71,6 +73,7 @@ export class LoadSocket {
   }
 
   #read(length: number): boolean {
+    this.traffic?.arrived?.();
     let bytes = SHARED;
     let end = length;
     if (this.#rest) {

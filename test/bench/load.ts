@@ -1,11 +1,11 @@
 // The load generator: a process of its own that opens the sockets, makes the requests and counts what comes.
 import { cpu, type Cpu, FIRST_SEQ, now, pause, ROOM } from './contract.js';
+import { Counter, type Counting } from './counter.js';
 import { type Dialect, DIALECTS } from './dialects.js';
 import { answerLines } from './lines.js';
 import { LoadSocket, Template, type Traffic } from './load-socket.js';
 
 const STALLED_MS = 5_000;
-const DIGITS = 10;
 
 export interface Connecting {
   port: number;
@@ -15,15 +15,6 @@ export interface Connecting {
   rooms?: string[];
   /** Sockets that connect at the same time. @default 50 */
   atOnce?: number;
-}
-
-export interface Counting {
-  /** Each socket gets every message: its numbers leave out none. Else they may, but never go back. */
-  isConsecutive?: boolean;
-  /** Messages of many publishers: no order to expect, and the sum of all numbers is checked. */
-  isUnordered?: boolean;
-  /** Milliseconds from publication to arrival are kept. */
-  keepsLatency?: boolean;
 }
 
 export interface Count {
@@ -45,60 +36,6 @@ let sockets: LoadSocket[] = [];
 /** Those that have stopped reading. */
 let slow: LoadSocket[] = [];
 let started: Cpu = cpu();
-
-/** Counts messages, reading no more of each than its number. */
-class Counter implements Traffic {
-  received = 0;
-  disordered = 0;
-  sum = 0;
-  readonly latencies: number[] = [];
-  #size = -1;
-  #seqAt = 0;
-  #goal = Infinity;
-  #reached: (() => void) | undefined;
-
-  constructor(private readonly counting: Counting = {}) {}
-
-  frame(socket: LoadSocket, bytes: Buffer, start: number, size: number): void {
-    if (size !== this.#size && !this.#learn(bytes.toString('latin1', start, start + size))) return;
-    const seq = number(bytes, start + this.#seqAt, DIGITS);
-    if (!this.counting.isUnordered) {
-      const isNext = this.counting.isConsecutive ? seq === socket.last + 1 : seq > socket.last;
-      if (socket.last !== 0 && !isNext) this.disordered++;
-      socket.last = seq;
-    }
-    this.sum += seq - FIRST_SEQ;
-    if (this.counting.keepsLatency) {
-      // The time of publication follows the number: ,"at":
-      this.latencies.push(now() - number(bytes, start + this.#seqAt + DIGITS + 6, 16) / 1_000);
-    }
-    if (++this.received === this.#goal) this.#reached?.();
-  }
-
-  /** Resolves once so many have come, or when none has come for a while. */
-  async until(goal: number, stalledMs = STALLED_MS): Promise<void> {
-    if (this.received >= goal) return;
-    const reached = new Promise<true>((resolve) => {
-      this.#goal = goal;
-      this.#reached = () => resolve(true);
-    });
-    for (;;) {
-      const before = this.received;
-      const timer = new AbortController();
-      const isReached = await Promise.race([reached, stalled(stalledMs, timer.signal)]);
-      timer.abort();
-      if (isReached || this.received === before) return;
-    }
-  }
-
-  #learn(text: string): boolean {
-    const at = text.indexOf('"seq":');
-    if (at < 0) return false;
-    this.#size = text.length;
-    this.#seqAt = at + 6;
-    return true;
-  }
-}
 
 let counter = new Counter();
 
@@ -203,15 +140,13 @@ async function received(given: unknown): Promise<Count> {
   const ended = cpu();
   await pause(30); // what came twice would come now
   const { disordered, sum, latencies } = counter;
-  latencies.sort((a, b) => a - b);
-  const quantile = (share: number): number | undefined => latencies[Math.floor(latencies.length * share)];
   return {
     received: counter.received,
     disordered,
     sum,
     ...share(ended),
-    p50: quantile(0.5),
-    p99: quantile(0.99),
+    p50: latencies.quantile(0.5),
+    p99: latencies.quantile(0.99),
   };
 }
 
@@ -280,20 +215,6 @@ function close(): null {
   for (const socket of sockets) socket.close();
   sockets = [];
   return null;
-}
-
-/** Resolves when nothing came for too long. */
-function stalled(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => clearTimeout(timer));
-  });
-}
-
-function number(bytes: Buffer, at: number, digits: number): number {
-  let value = 0;
-  for (let n = at; n < at + digits; n++) value = value * 10 + (bytes[n] as number) - 48;
-  return value;
 }
 
 const commands = { connect, join, count, received, ask, chat, stopReading, goOnReading, close, cpu };

@@ -36,7 +36,9 @@ export function resultsOf(samples: Sample[]): Results {
 export function markdownTable(results: Results): string {
   const peers = PEER_NAMES.filter((peer) => Object.values(results).some((row) => row[peer]));
   const head = ['workload', ...peers.map((peer) => PEERS[peer].title), 'ratio and bound', ''];
-  const lines = [head, head.map(() => '---'), ...ROWS.flatMap((row) => lineOf(row, results, peers))];
+  const rows = ROWS.flatMap((row) => lineOf(row, results, peers));
+  if (rows.length === 0) return '';
+  const lines = [head, head.map(() => '---'), ...rows];
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 

@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { buildOurs, OUT } from './build.js';
 import { chart } from './chart.js';
 import { foreignLoad } from './foreign-load.js';
+import { curvesOf, openLoopChart, openLoopTables } from './open-loop-report.js';
 import { findBun, hasPeers, PEER_NAMES, type PeerName } from './peers.js';
 import { machine, markdownTable, resultsOf, short } from './report.js';
 import { selfTest } from './self-test.js';
@@ -72,22 +73,27 @@ async function playRound(name: string, round: number): Promise<void> {
     }
     samples.push(...stage.samples);
     flaws.push(...stage.flaws.map((flaw) => `${name}, round ${round}, ${flaw}`));
-    const figures = stage.samples.map(({ figure, value, loadShare }) => {
+    const figures = stage.samples.filter(isTold).map(({ figure, value, loadShare }) => {
       return `${figure} ${short(value)} (load ${Math.round(loadShare * 100)} %)`;
     });
     console.info(`round ${round} ${peer}: ${[...figures, ...stage.flaws].join(', ')}`);
   }
 }
 
+/** Of the open loop's figures p99 alone: the tables have the rest. */
+function isTold({ figure }: Sample): boolean {
+  return !figure.startsWith('open ') || figure.endsWith(' p99');
+}
+
 function report(): void {
   const results = resultsOf(samples);
-  const table = markdownTable(results);
+  const tables = [markdownTable(results), openLoopTables(results)].filter((text) => text !== '').join('\n\n');
   const minutes = ((Date.now() - began) / 60_000).toFixed(1);
   const date = new Date().toISOString().slice(0, 10);
   const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, '');
   const busy = Math.round((foreign.reduce((sum, share) => sum + share, 0) / Math.max(1, foreign.length)) * 100);
   const quiet = `Between the workloads the machine was ${busy} % busy with other things.`;
-  const text = `${date}, ${machine()}, ${minutes} minutes, median of ${rounds}: \`${command}\`\n\n${table}\n\n${NOTES} ${quiet}\n`;
+  const text = `${date}, ${machine()}, ${minutes} minutes, median of ${rounds}: \`${command}\`\n\n${tables}\n\n${NOTES} ${quiet}\n`;
   mkdirSync(OUT, { recursive: true }); // with --dist nothing was built
   writeFileSync(`${OUT}/results.md`, text);
   writeFileSync(
@@ -97,7 +103,9 @@ function report(): void {
   console.info(`\n${text}`);
   if (flaws.length > 0) console.info(`What came wrong:\n${flaws.join('\n')}`);
   writeFileSync(`${OUT}/results.svg`, chart(results, `${date}, ${machine()}`));
-  console.info(`Also in ${OUT}: results.md, results.svg, results.json`);
+  if (curvesOf(results).length > 0)
+    writeFileSync(`${OUT}/open-loop.svg`, openLoopChart(results, `${date}, ${machine()}`));
+  console.info(`Also in ${OUT}: results.md, results.json, results.svg, and open-loop.svg if there was one`);
 }
 
 /** Growth opens 10,000 sockets from one process to another. */

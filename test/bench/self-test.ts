@@ -29,13 +29,34 @@ export async function verdictOn(fault: Verdict['fault']): Promise<Verdict> {
   }
 }
 
+/** p99 of an open loop on a server that stands still for 200 ms once in a second; every message of that time is late. */
+export async function p99OfStall(fault: 'none' | 'stall'): Promise<number> {
+  const load = await Worker.start({ file: 'load.ts', core: OTHERS });
+  const server = await Worker.start({ file: 'servers/faulty.ts', core: MEASURED, env: { BENCH_FAULT: fault } });
+  try {
+    await load.ask('connect', { port: server.port, dialect: 'plain', count: MEMBERS });
+    await load.ask('count', { isConsecutive: true, keepsLatency: true });
+    const publishing = { perSecond: 100, pauseMs: 0, forMs: 1_000 };
+    const { published } = await server.ask<{ published: number }>('publish', publishing);
+    const { p99 } = await load.ask<Count>('received', { total: published * MEMBERS, stalledMs: 2_000 });
+    return p99 as number;
+  } finally {
+    await Promise.all([load.stop(), server.stop()]);
+  }
+}
+
 /** One line for each fault; a fault that stays unseen sets the exit code. */
 export async function selfTest(): Promise<string[]> {
   const verdicts = await Promise.all(FAULTS.map(verdictOn));
-  return verdicts.map(({ fault, surplus, disordered }) => {
+  const [calm, stalled] = [await p99OfStall('none'), await p99OfStall('stall')];
+  const isStallSeen = stalled > 150 && stalled > 2 * calm;
+  if (!isStallSeen) process.exitCode = 1;
+  const stall = `${isStallSeen ? 'right' : 'WRONG'}: stall of 200 ms, p99 ${stalled.toFixed(0)} ms, without it ${calm.toFixed(0)} ms`;
+  const lines = verdicts.map(({ fault, surplus, disordered }) => {
     const isSeen = surplus !== 0 || disordered > 0;
     const isRight = isSeen === (fault !== 'none');
     if (!isRight) process.exitCode = 1;
     return `${isRight ? 'right' : 'WRONG'}: ${fault}, ${surplus} frames more than expected, ${disordered} out of order`;
   });
+  return [...lines, stall];
 }

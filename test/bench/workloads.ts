@@ -2,6 +2,7 @@ import { hasRedis, TestRedis } from '../support/redis.js';
 import { type Cpu, pause } from './contract.js';
 import { GROWTH } from './goals.js';
 import type { Count } from './load.js';
+import { openLoop, openLoopAcross } from './open-loop.js';
 import type { PeerName } from './peers.js';
 import type { Stage } from './stage.js';
 import { OTHERS, type Worker } from './worker.js';
@@ -35,6 +36,11 @@ export const WORKLOADS: Record<string, Workload> = {
   accept: { peers: ['ours', 'ws', 'socket.io', 'nest-ws', 'bun'], run: accept },
   memory: { peers: ['ours', 'ws', 'socket.io', 'nest-ws', 'bun'], run: memory },
   growth: { peers: ['ours', 'net'], run: growth },
+  open: { peers: ['ours', 'net', 'ws', 'socket.io', 'nest-ws', 'bun'], run: openLoop },
+  openAcross: {
+    peers: ['ours', 'socket.io'],
+    run: (stage) => withRedis(stage, (redis) => openLoopAcross(stage, redis)),
+  },
 };
 
 /** Processor time per delivery in a room of 100, 1,000 and 5,000. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { WebSocketClient as BrowserClient } from '../../lib/client/browser.js';
-import { resolveClientOptions } from '../../lib/client/client-options.js';
 import type { WebSocketClientOptions } from '../../lib/client/client-options.js';
+import { resolveClientOptions } from '../../lib/client/resolve-client-options.js';
 import { toSocketUrl } from '../../lib/client/socket-url.js';
 import { WebSocketClient } from '../../lib/client/websocket-client.js';
 import { InvalidOptionsError } from '../../lib/errors.js';

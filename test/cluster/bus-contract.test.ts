@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { Cluster, Redis } from 'ioredis';
-import type { Bus } from '../../lib/cluster/bus.js';
+import { Cluster } from 'ioredis';
+import { systemClock } from '../../lib/clock.js';
 import type { Interest } from '../../lib/cluster/channels.js';
-import { MemoryBus } from '../../lib/cluster/memory.bus.js';
-import { RedisBus } from '../../lib/cluster/redis.bus.js';
-import { RedisRegistryStore } from '../../lib/cluster/registry-store.js';
+import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
+import type { RegistryStore } from '../../lib/cluster/registry-store.js';
+import { memoryBus, redisBus, type TestBus } from '../support/buses.js';
 import { BusRecorder, type RecordedBus, settle } from '../support/bus-recorder.js';
 import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
@@ -22,22 +22,42 @@ interface Underground {
   isSharded: boolean;
   open(): Promise<void>;
   close(): Promise<void>;
-  make(prefix: string, nodeId: string): Bus;
+  make(prefix: string, nodeId: string): TestBus;
+  /** Publishes bytes, as any other program can. */
+  publish(channel: string, payload: string | Buffer): Promise<unknown>;
   /** The names of the connections that buses still hold. */
   connections(): Promise<string[]>;
+  /** The keys that lie in Redis under this prefix and never go by themselves. */
+  lastingKeys(prefix: string): Promise<string[]>;
 }
 
 const namesOf = (list: unknown): string[] => String(list).match(/name=\S*pxl-\S+/g) ?? [];
 
-function inMemory(): Underground {
+async function lastingKeys(redis: TestRedis, prefix: string): Promise<string[]> {
+  const keys = (await redis.run('KEYS', `${prefix}:{*`)) as string[];
+  const lives = await Promise.all(keys.map((key) => redis.run('PTTL', key)));
+  return keys.filter((_, index) => Number(lives[index]) < 0);
+}
+
+const alone = (): Underground => inMemory({ isShared: false });
+
+function inMemory({ isShared }: { isShared: boolean }): Underground {
+  const network = new MemoryNetwork(systemClock);
   const nothing = (): Promise<void> => Promise.resolve();
   return {
-    isShared: false,
+    isShared,
     isSharded: false,
     open: nothing,
     close: nothing,
-    make: () => new MemoryBus(),
-    connections: () => Promise.resolve([]),
+    make: (prefix, nodeId) => memoryBus(isShared ? network : undefined, prefix, nodeId),
+    publish: async (channel, payload) => {
+      const stranger = network.join();
+      stranger.connect({ received: () => undefined, stateChanged: () => undefined, failed: () => undefined });
+      await stranger.publish(channel, payload);
+      await stranger.close();
+    },
+    connections: () => Promise.resolve(Array.from({ length: network.size }, (_, index) => `member ${index}`)),
+    lastingKeys: () => Promise.resolve([]),
   };
 }
 
@@ -48,8 +68,10 @@ function onRedis(): Underground {
     isSharded: false,
     open: async () => void (redis = await TestRedis.start()),
     close: () => redis.stop(),
-    make: (prefix, nodeId) => new RedisBus(redis.url, prefix, nodeId),
+    make: (prefix, nodeId) => redisBus(redis.url, prefix, nodeId),
+    publish: (channel, payload) => redis.run('PUBLISH', channel, payload),
     connections: async () => namesOf(await redis.run('CLIENT', 'LIST')),
+    lastingKeys: (prefix) => lastingKeys(redis, prefix),
   };
 }
 
@@ -70,27 +92,31 @@ function onRedisCluster(): Underground {
       source.disconnect();
       await servers.stop();
     },
-    make: (prefix, nodeId) => new RedisBus(source, prefix, nodeId),
+    make: (prefix, nodeId) => redisBus(source, prefix, nodeId),
+    publish: (channel, payload) =>
+      channel.includes(':$node:') ? source.spublish(channel, payload) : source.publish(channel, payload),
     connections: async () => {
       const lists = await Promise.all(servers.nodes.map((node) => node.run('CLIENT', 'LIST')));
       return lists.flatMap(namesOf);
     },
+    lastingKeys: async (prefix) => (await Promise.all(servers.nodes.map((node) => lastingKeys(node, prefix)))).flat(),
   };
 }
 
-contract('MemoryBus', inMemory(), describe);
-contract('RedisBus on one Redis', onRedis(), hasRedis() ? describe : describe.skip);
-contract('RedisBus on a Redis Cluster of three masters', onRedisCluster(), hasRedis() ? describe : describe.skip);
+contract('a bus alone', alone(), describe);
+contract('a bus between servers of one process', inMemory({ isShared: true }), describe);
+contract('a bus on one Redis', onRedis(), hasRedis() ? describe : describe.skip);
+contract('a bus on a Redis Cluster of three masters', onRedisCluster(), hasRedis() ? describe : describe.skip);
 
 function contract(name: string, underground: Underground, describeIt: typeof describe.skip): void {
   const { isShared, isSharded } = underground;
-  const started: RecordedBus[] = [];
+  const started: (RecordedBus & { store: RegistryStore | undefined })[] = [];
   let prefix = '';
   let count = 0;
 
-  const start = async (nodeId = `n${started.length + 1}`): Promise<RecordedBus> => {
-    const bus = underground.make(prefix, nodeId);
-    const recorder = Object.assign(new BusRecorder(), { nodeId, bus });
+  const start = async (nodeId = `n${started.length + 1}`): Promise<(typeof started)[number]> => {
+    const recorder = Object.assign(new BusRecorder(), { nodeId, ...underground.make(prefix, nodeId) });
+    const { bus } = recorder;
     started.push(recorder);
     await bus.start(recorder, EVENTS);
     return recorder;
@@ -350,7 +376,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
 
     it('goes on under a new id, and is found under the old one, too', async () => {
       const [one, two] = [await start(), await start()];
-      await (two.bus as RedisBus).renameTo('n2-new');
+      await two.bus.renameTo('n2-new');
       void one.bus.publish({ audience: { kind: 'clients', clientIds: ['n2.a', 'n2-new.b'] }, frame: frameOf('you') });
       void two.bus.publish({ audience: { kind: 'clients', clientIds: ['n2.a', 'n2-new.b'] }, frame: frameOf('own') });
       void two.bus.order('n1', { id: 2 });
@@ -373,17 +399,16 @@ function contract(name: string, underground: Underground, describeIt: typeof des
     });
 
     it('lets a record written after its node was buried go by itself', async () => {
-      const { bus } = await start();
-      const { connection } = bus as RedisBus;
-      const store = new RedisRegistryStore(() => connection, prefix);
+      const { store } = await start();
+      if (!store) throw new Error('There is no store.');
       const record = { clientId: 'n1.a', user: null, metadata: {}, rooms: [], lastActivity: 0 };
       expect(await store.register('n1', 1, [], { isNew: true })).toBe(true);
       expect(await store.register('n1', 1, [], { isNew: false })).toBe(true);
       expect([await store.reap('n1'), await store.reap('n1')]).toEqual([true, false]);
       await store.write('n1', 2, 'n1.a', record);
-      expect(await connection.pttl(`${prefix}:{n1}:clients`)).toBeGreaterThan(0);
+      expect(await underground.lastingKeys(prefix)).toEqual([]);
       await store.write('n1', 3, 'n1.a', undefined);
-      expect(await connection.pttl(`${prefix}:{n1}:clients`)).toBeGreaterThan(0);
+      expect(await underground.lastingKeys(prefix)).toEqual([]);
       expect(await store.renew('n1', 3)).toBe(false);
       expect(await store.register('n1', 4, [record], { isNew: false })).toBe(false);
       expect(await store.leases()).toEqual(new Map());
@@ -391,16 +416,11 @@ function contract(name: string, underground: Underground, describeIt: typeof des
 
     it('drops and counts junk from any other process', async () => {
       const one = await start();
-      const { connection } = one.bus as RedisBus;
       const junk = ['', '\n', 'hello', '{}\n', '[2,"n",1,1,0,0,0]\n{}', Buffer.from([0xff, 0xfe, 10])];
-      for (const payload of junk) await connection.publish(`${prefix}:$all`, payload);
-      await connection.publish(`${prefix}:${EVENT}`, '{not json');
-      const nodeChannel = `${prefix}:$node:n1`;
-      const order = `[1,"other",1,${Date.now()},0,0,0]\nnot json`;
-      await (connection instanceof Redis
-        ? connection.publish(nodeChannel, order)
-        : connection.spublish(nodeChannel, order));
-      await connection.publish(`${prefix}:${EVENT}`, '{"plain":"JSON"}');
+      for (const payload of junk) await underground.publish(`${prefix}:$all`, payload);
+      await underground.publish(`${prefix}:${EVENT}`, '{not json');
+      await underground.publish(`${prefix}:$node:n1`, `[1,"other",1,${Date.now()},0,0,0]\nnot json`);
+      await underground.publish(`${prefix}:${EVENT}`, '{"plain":"JSON"}');
       await until(() => one.events.length === 1);
       await quiet();
       expect(one.bus.counters.junk).toBe(junk.length + 2);

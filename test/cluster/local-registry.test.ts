@@ -1,19 +1,17 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type RunningApp, startApp } from '../support/app.js';
+import { memoryRedis } from '../support/buses.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 
-(hasRedis() ? describe : describe.skip)("registry: 'local'", () => {
-  let redis: TestRedis;
+describe("registry: 'local'", () => {
+  let network = memoryRedis();
   const apps: RunningApp[] = [];
-  beforeAll(async () => {
-    redis = await TestRedis.start();
-  });
-  afterAll(() => redis.stop());
+  beforeEach(() => void (network = memoryRedis()));
   afterEach(async () => {
     await Promise.all(apps.splice(0).map((app) => app.close()));
   });
   const start = async (options: object = {}): Promise<RunningApp> => {
-    const app = await startApp({ options: { redis: redis.url, prefix: 'local', registry: 'local', ...options } });
+    const app = await startApp({ options: { redis: network, prefix: 'local', registry: 'local', ...options } });
     apps.push(app);
     return app;
   };
@@ -46,8 +44,9 @@ import { hasRedis, TestRedis } from '../support/redis.js';
     expect(await ada.closed).toEqual({ code: 4321, reason: 'out' });
   });
 
-  it('names what it could not ask, and never hangs', async () => {
-    const one = await start();
+  (hasRedis() ? it : it.skip)('names what it could not ask, and never hangs', async () => {
+    const redis = await TestRedis.start();
+    const one = await start({ redis: redis.url });
     const ada = await one.connect();
     const frozen = await TestRedis.start();
     try {
@@ -66,5 +65,7 @@ import { hasRedis, TestRedis } from '../support/redis.js';
     const { clients, missing } = await one.server.fetchClients();
     expect(clients.map(({ clientId }) => clientId)).toEqual([ada.clientId]);
     expect(missing).toEqual(['ghost']);
+    await one.close();
+    await redis.stop();
   });
 });

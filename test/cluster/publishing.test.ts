@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { RedisBus } from '../../lib/cluster/redis.bus.js';
 import type { Delivery } from '../../lib/protocol/delivery.js';
+import { redisBus } from '../support/buses.js';
 import { BusRecorder, type RecordedBus } from '../support/bus-recorder.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -18,7 +18,7 @@ describeWithRedis('publishing to Redis', () => {
   afterEach(() => Promise.all(started.splice(0).map(({ bus }) => bus.stop())));
 
   async function start(nodeId: string, url = redis.url, maxBytes?: number): Promise<RecordedBus> {
-    const bus = new RedisBus(url, 'pxl', nodeId, { maxBytes });
+    const bus = redisBus(url, 'pxl', nodeId, maxBytes).bus;
     const recorder = Object.assign(new BusRecorder(), { nodeId, bus });
     started.push(recorder);
     await bus.start(recorder, []);

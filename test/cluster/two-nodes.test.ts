@@ -1,22 +1,35 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { RedisSource } from '../../lib/cluster/redis-source.js';
 import { type RunningApp, startApp } from '../support/app.js';
+import { memoryRedis } from '../support/buses.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
-const describeWithRedis = hasRedis() ? describe : describe.skip;
+interface Backend {
+  redis: RedisSource;
+  stop(): Promise<void>;
+}
 
-describeWithRedis('two nodes on one Redis', () => {
-  let redis: TestRedis;
+const backends: Record<string, () => Promise<Backend>> = {
+  'one Redis': async () => {
+    const redis = await TestRedis.start();
+    return { redis: redis.url, stop: () => redis.stop() };
+  },
+  'the memory of their process': () => Promise.resolve({ redis: memoryRedis(), stop: () => Promise.resolve() }),
+};
+
+describe.each(Object.keys(backends).filter((name) => hasRedis() || name !== 'one Redis'))('two nodes on %s', (name) => {
+  let backend: Backend;
   const apps: RunningApp[] = [];
   beforeAll(async () => {
-    redis = await TestRedis.start();
+    backend = await (backends[name] as () => Promise<Backend>)();
   });
-  afterAll(() => redis.stop());
+  afterAll(() => backend.stop());
   afterEach(async () => {
     await Promise.all(apps.splice(0).map((app) => app.close()));
   });
   const start = async (options: object = {}): Promise<RunningApp> => {
-    const app = await startApp({ options: { redis: redis.url, ...options } });
+    const app = await startApp({ options: { redis: backend.redis, ...options } });
     apps.push(app);
     return app;
   };

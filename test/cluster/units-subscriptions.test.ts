@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { RedisConnection } from '../../lib/cluster/redis-connections.js';
+import { systemClock } from '../../lib/clock.js';
 import { Subscriptions } from '../../lib/cluster/subscriptions.js';
+import type { TransportState } from '../../lib/cluster/transport.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -10,22 +11,23 @@ interface Pending {
   fail(): void;
 }
 
-/** A connection to a Redis that answers when it is told to. */
-class FakeConnection {
-  status = 'ready';
+/** A Redis that answers when it is told to. */
+class FakeTransport {
+  state: TransportState = 'up';
   readonly subscribed = new Set<string>();
   readonly commands: string[][] = [];
   pending: Pending[] = [];
   answersAtOnce = false;
 
-  subscribe = (...channels: string[]): Promise<void> =>
-    this.#command('subscribe', channels, (channel) => this.subscribed.add(channel));
-  unsubscribe = (...channels: string[]): Promise<void> =>
-    this.#command('unsubscribe', channels, (channel) => this.subscribed.delete(channel));
-  ssubscribe = (...channels: string[]): Promise<void> =>
-    this.#command('ssubscribe', channels, (channel) => this.subscribed.add(channel));
-  sunsubscribe = (...channels: string[]): Promise<void> =>
-    this.#command('sunsubscribe', channels, (channel) => this.subscribed.delete(channel));
+  constructor(readonly sharesCommands: (channel: string) => boolean = () => true) {}
+
+  subscribe(channels: readonly string[]): Promise<void> {
+    return this.#command('subscribe', channels, (channel) => this.subscribed.add(channel));
+  }
+
+  unsubscribe(channels: readonly string[]): Promise<void> {
+    return this.#command('unsubscribe', channels, (channel) => this.subscribed.delete(channel));
+  }
 
   answer(): void {
     this.pending.shift()?.carryOut();
@@ -33,13 +35,13 @@ class FakeConnection {
 
   /** Breaks: what is under way fails, and the server forgets. */
   break(): void {
-    this.status = 'reconnecting';
+    this.state = 'down';
     this.subscribed.clear();
     for (const { fail } of this.pending.splice(0)) fail();
   }
 
-  #command(name: string, channels: string[], act: (channel: string) => void): Promise<void> {
-    if (this.status !== 'ready') return Promise.reject(new Error('not ready'));
+  #command(name: string, channels: readonly string[], act: (channel: string) => void): Promise<void> {
+    if (this.state !== 'up') return Promise.reject(new Error('not ready'));
     this.commands.push([name, ...channels]);
     return new Promise((resolve, reject) => {
       const carryOut = (): void => {
@@ -52,10 +54,8 @@ class FakeConnection {
   }
 }
 
-const subscriptionsOn = (connection: FakeConnection, isSharded = (_: string): boolean => false): Subscriptions =>
-  new Subscriptions(connection as unknown as RedisConnection, isSharded);
-
-const isShardedName = (channel: string): boolean => channel >= 'c';
+const subscriptionsOn = (transport: FakeTransport): Subscriptions =>
+  new Subscriptions(transport, { clock: systemClock, random: Math.random, failed: () => undefined });
 
 describe('subscriptions', () => {
   it('are what was asked for, once quiet, and add() resolves only when they are, in any order of events', async () => {
@@ -71,16 +71,16 @@ describe('subscriptions', () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 40, size: 'max' }), async (acts) => {
-        const connection = new FakeConnection();
-        const subscriptions = subscriptionsOn(connection, isShardedName);
+        const transport = new FakeTransport((name) => name < 'c');
+        const subscriptions = subscriptionsOn(transport);
         const wanted = new Set<string>();
         let breaks = 0;
         let removals = 0;
         let isUp = true;
         const restore = async (): Promise<boolean> => {
-          connection.status = 'ready';
+          transport.state = 'up';
           const isComplete = await subscriptions.restore();
-          if (isComplete && connection.status === 'ready') isUp = true;
+          if (isComplete && transport.state === 'up') isUp = true;
           return isComplete;
         };
         const restores: Promise<boolean>[] = [];
@@ -92,32 +92,32 @@ describe('subscriptions', () => {
             const wasUp = isUp;
             void subscriptions.add(name).then(() => {
               const isUndisturbed = wasUp && breaks === before[0] && removals === before[1];
-              if (isUndisturbed && !connection.subscribed.has(name)) tooEarly.push(name);
+              if (isUndisturbed && !transport.subscribed.has(name)) tooEarly.push(name);
             });
           } else if (what === 'remove') {
             removals++;
             wanted.delete(name);
             subscriptions.remove(name);
-          } else if (what === 'answer') connection.answer();
+          } else if (what === 'answer') transport.answer();
           else if (what === 'turn') await turn();
           else if (what === 'microtask') await Promise.resolve();
-          else if (what === 'break' && connection.status === 'ready') {
-            connection.break();
+          else if (what === 'break' && transport.state === 'up') {
+            transport.break();
             isUp = false;
             breaks++;
-          } else if (what === 'back' && connection.status !== 'ready') {
+          } else if (what === 'back' && transport.state !== 'up') {
             restores.push(restore());
           }
         }
-        if (connection.status !== 'ready') {
+        if (transport.state !== 'up') {
           restores.push(restore());
         }
-        connection.answersAtOnce = true;
+        transport.answersAtOnce = true;
         do {
-          connection.answer();
+          transport.answer();
           await turn();
-        } while (connection.pending.length > 0);
-        expect(connection.subscribed).toEqual(wanted);
+        } while (transport.pending.length > 0);
+        expect(transport.subscribed).toEqual(wanted);
         expect(tooEarly).toEqual([]);
         if (restores.length > 0) expect(await restores.at(-1)).toBe(true);
       }),
@@ -126,18 +126,18 @@ describe('subscriptions', () => {
   });
 
   it('hold what is asked for in the very moment the last work ends', async () => {
-    const connection = new FakeConnection();
-    connection.answersAtOnce = true;
-    const subscriptions = subscriptionsOn(connection);
+    const transport = new FakeTransport();
+    transport.answersAtOnce = true;
+    const subscriptions = subscriptionsOn(transport);
     await subscriptions.add('a');
     await subscriptions.add('b'); // its caller runs on before the work on "a" has ended
-    expect(connection.subscribed).toEqual(new Set(['a', 'b']));
+    expect(transport.subscribed).toEqual(new Set(['a', 'b']));
   });
 
   it('are restored, and say so, while more and more is asked for', async () => {
-    const connection = new FakeConnection();
-    connection.answersAtOnce = true;
-    const subscriptions = subscriptionsOn(connection);
+    const transport = new FakeTransport();
+    transport.answersAtOnce = true;
+    const subscriptions = subscriptionsOn(transport);
     subscriptions.want('all');
     const restored = subscriptions.restore();
     const joining = (async () => {
@@ -145,62 +145,62 @@ describe('subscriptions', () => {
     })();
     expect(await restored).toBe(true);
     await joining;
-    expect(connection.subscribed.size).toBe(21);
+    expect(transport.subscribed.size).toBe(21);
   });
 
-  it('are not restored when the connection breaks meanwhile', async () => {
-    const connection = new FakeConnection();
-    const subscriptions = subscriptionsOn(connection);
+  it('are not restored when the transport breaks meanwhile', async () => {
+    const transport = new FakeTransport();
+    const subscriptions = subscriptionsOn(transport);
     subscriptions.want('all');
     const restored = subscriptions.restore();
     await turn();
-    connection.break();
+    transport.break();
     expect(await restored).toBe(false);
-    connection.status = 'ready';
-    connection.answersAtOnce = true;
+    transport.state = 'up';
+    transport.answersAtOnce = true;
     expect(await subscriptions.restore()).toBe(true);
-    expect(connection.subscribed).toEqual(new Set(['all']));
+    expect(transport.subscribed).toEqual(new Set(['all']));
   });
 
-  it('give up one that was to be given up when the command failed, though the connection held', async () => {
-    const connection = new FakeConnection();
-    const subscriptions = subscriptionsOn(connection);
+  it('give up one that was to be given up when the command failed, though the transport held', async () => {
+    const transport = new FakeTransport();
+    const subscriptions = subscriptionsOn(transport);
     const added = subscriptions.add('a');
     await turn();
-    connection.answer();
+    transport.answer();
     await added;
     subscriptions.remove('a');
     await turn();
-    connection.pending.shift()?.fail();
+    transport.pending.shift()?.fail();
     await turn();
-    connection.answersAtOnce = true;
+    transport.answersAtOnce = true;
     expect(await subscriptions.restore()).toBe(true);
-    expect(connection.subscribed).toEqual(new Set());
+    expect(transport.subscribed).toEqual(new Set());
   });
 
   it('take one command for the changes of a turn, none for a join and a leave of it, and never repeat the others', async () => {
-    const connection = new FakeConnection();
-    connection.answersAtOnce = true;
-    const subscriptions = subscriptionsOn(connection);
+    const transport = new FakeTransport();
+    transport.answersAtOnce = true;
+    const subscriptions = subscriptionsOn(transport);
     const rooms = Array.from({ length: 500 }, (_, index) => `room ${index}`);
     await Promise.all(rooms.map((room) => subscriptions.add(room)));
     await turn();
-    expect(connection.commands).toEqual([['subscribe', ...rooms]]);
+    expect(transport.commands).toEqual([['subscribe', ...rooms]]);
     void subscriptions.add('new');
     subscriptions.remove('new');
     subscriptions.remove('room 0');
     await subscriptions.add('other');
     await turn();
-    expect(connection.commands.slice(1)).toEqual([
+    expect(transport.commands.slice(1)).toEqual([
       ['subscribe', 'other'],
       ['unsubscribe', 'room 0'],
     ]);
   });
 
   it('cost a change, not a look at all of them', async () => {
-    const connection = new FakeConnection();
-    connection.answersAtOnce = true;
-    const subscriptions = subscriptionsOn(connection);
+    const transport = new FakeTransport();
+    transport.answersAtOnce = true;
+    const subscriptions = subscriptionsOn(transport);
     const timeOf = async (prefix: string): Promise<number> => {
       const start = performance.now();
       for (let index = 0; index < 300; index++) await subscriptions.add(`${prefix}${index}`);
@@ -213,11 +213,11 @@ describe('subscriptions', () => {
   });
 
   it('are restored in commands of a thousand', async () => {
-    const connection = new FakeConnection();
-    connection.answersAtOnce = true;
-    const subscriptions = subscriptionsOn(connection);
+    const transport = new FakeTransport();
+    transport.answersAtOnce = true;
+    const subscriptions = subscriptionsOn(transport);
     subscriptions.want(...Array.from({ length: 2_500 }, (_, index) => `room ${index}`));
     expect(await subscriptions.restore()).toBe(true);
-    expect(connection.commands.map(({ length }) => length - 1)).toEqual([1_000, 1_000, 500]);
+    expect(transport.commands.map(({ length }) => length - 1)).toEqual([1_000, 1_000, 500]);
   });
 });

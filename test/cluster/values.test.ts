@@ -1,8 +1,9 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { type ConnectedClient, WebSocketRedisSubscriberEvent as Event } from '../../lib/index.js';
 import type { RegisteredClient } from '../../lib/clients/registered-client.js';
 import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
+import { memoryRedis } from '../support/buses.js';
 import type { Peer } from '../support/peer.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
@@ -13,14 +14,13 @@ const fail = (message: string): never => {
 };
 const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 
-/** Two nodes in this process on one Redis. */
-describeWithRedis('what enters two nodes', () => {
-  let redis: TestRedis;
-  let plain: Redis;
+/** Two nodes of this process, joined by its memory. */
+describe('what enters two nodes', () => {
+  let network = memoryRedis();
   const apps: RunningApp[] = [];
   const start = async (options: AppOptions['options'] = {}): Promise<RunningApp> => {
     const app = await startApp({
-      options: { redis: redis.url, clientList: { enabled: true, minIntervalMs: 10 }, ...options },
+      options: { redis: network, clientList: { enabled: true, minIntervalMs: 10 }, ...options },
     });
     apps.push(app);
     return app;
@@ -31,15 +31,8 @@ describeWithRedis('what enters two nodes', () => {
   ];
   const known = ({ clients }: RunningApp, { clientId }: Peer) => clients.getClient({ clientId });
 
-  beforeAll(async () => {
-    redis = await TestRedis.start();
-    plain = new Redis(redis.port, '127.0.0.1');
-  });
+  beforeEach(() => void (network = memoryRedis()));
   afterEach(() => Promise.all(apps.splice(0).map((app) => app.close())));
-  afterAll(async () => {
-    await plain.quit();
-    await redis.stop();
-  });
 
   describe('as values', () => {
     it('refuses a value without a JSON form, from whichever node, and goes on', async () => {
@@ -120,6 +113,30 @@ describeWithRedis('what enters two nodes', () => {
       expect([known(one, ada)?.user, known(one, ada)?.rooms]).toEqual([null, []]);
     });
 
+    it('says at the send what would arrive as something else', async () => {
+      const one = await start();
+      const message = (data: unknown) => ({ type: 'news', action: 'flash', data });
+      expect(() => one.server.sendMessageToAll({ data: message({ picture: new Uint8Array(3) }) })).toThrow(
+        /data\.picture holds bytes.*base64/,
+      );
+      await expect(one.service.broadcast(message(new Map()))).rejects.toThrow(/data is a Map/);
+      await expect(one.service.publish('x', { s: new Set() })).rejects.toThrow(/data\.s is a Set/);
+    });
+  });
+
+  describeWithRedis('over Redis', () => {
+    let redis: TestRedis;
+    let plain: Redis;
+    beforeAll(async () => {
+      redis = await TestRedis.start();
+      plain = new Redis(redis.port, '127.0.0.1');
+    });
+    beforeEach(() => void (network = redis.url));
+    afterAll(async () => {
+      await plain.quit();
+      await redis.stop();
+    });
+
     it('keeps beating, and keeps its node id, when the application makes a kept value unwritable', async () => {
       const [one, two] = await pair();
       const ada = await one.connect();
@@ -171,18 +188,6 @@ describeWithRedis('what enters two nodes', () => {
       30_000,
     );
 
-    it('says at the send what would arrive as something else', async () => {
-      const one = await start();
-      const message = (data: unknown) => ({ type: 'news', action: 'flash', data });
-      expect(() => one.server.sendMessageToAll({ data: message({ picture: new Uint8Array(3) }) })).toThrow(
-        /data\.picture holds bytes.*base64/,
-      );
-      await expect(one.service.broadcast(message(new Map()))).rejects.toThrow(/data is a Map/);
-      await expect(one.service.publish('x', { s: new Set() })).rejects.toThrow(/data\.s is a Set/);
-    });
-  });
-
-  describe('over the bus', () => {
     it.each<[string, string, string, object]>([
       [
         'a message nested 20,000 deep',

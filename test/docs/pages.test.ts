@@ -4,8 +4,9 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { CloseCode, ErrorCode } from '../../lib/index.js';
-import { DEFAULTS, OPTION_NAMES } from '../../lib/options/resolve-options.js';
+import { OPTION_NAMES } from '../../lib/options/options.js';
 import { anchorsOf, flawsOf, linksOf, snippetsOf } from './markdown.js';
+import { allOptions, MARK, type OptionRow, optionsText, written } from './options-page.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const textOf = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -65,21 +66,26 @@ describe('the README', () => {
 });
 
 describe('the options page', () => {
-  it('lists every option with its default', () => {
-    const lines = textOf('docs/options.md').matchAll(/^\| `([\w.]+)` *\|[^|]*\|([^|]*)\|/gm);
-    const rows = new Map([...lines].map(([, name, value]) => [name, value?.trim()]));
-    const isSection = (name: string): boolean => OPTION_NAMES.some((other) => other.startsWith(`${name}.`));
-    for (const name of OPTION_NAMES) {
-      if (isSection(name) || /^(events|client)\./.test(name)) continue;
-      expect([...rows.keys()]).toContain(name);
-      const value = name
-        .split('.')
-        .reduce<unknown>((section, field) => (section as Record<string, unknown> | undefined)?.[field], DEFAULTS);
-      if (value === undefined) continue;
-      expect(`${name}: ${rows.get(name)}`).toBe(
-        `${name}: \`${JSON.stringify(value).replaceAll('"', "'").replaceAll(',', ', ')}\``,
-      );
-    }
+  const { server, client } = allOptions();
+  const rows = [...server, ...client].flatMap(function all(row): OptionRow[] {
+    return [row, ...row.rows.flatMap(all)];
+  });
+
+  it('lists every option of the server and of the client, as `npm run docs:options` writes it', () => {
+    expect(textOf('docs/options.md').split(MARK)[1]).toBe(`\n${optionsText()}\n`);
+    expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining([...OPTION_NAMES]));
+  });
+
+  it.each(rows.filter(({ value }) => value !== undefined))(
+    'has the default that the doc comment has, too: $name',
+    ({ value, documented, isFitted }) => {
+      const plain = documented.replaceAll(/(?<=\d)_(?=\d)/g, '');
+      expect(isFitted ? plain.split(',')[0] : plain).toBe(written(value));
+    },
+  );
+
+  it.each(rows)('says what it does: $name', ({ says }) => {
+    expect(says).toMatch(/^\S.*[.)]$/);
   });
 });
 

@@ -1,4 +1,5 @@
-import type { Bus, BusReceiver, BusState } from '../../lib/cluster/bus.js';
+import type { Bus } from '../../lib/cluster/bus.js';
+import type { BusReceiver, BusState } from '../../lib/cluster/bus-receiver.js';
 import type { Delivery } from '../../lib/protocol/delivery.js';
 import { until } from './until.js';
 

@@ -1,5 +1,7 @@
-import type { BusReceiver } from '../../lib/cluster/bus.js';
-import { Cluster, type ClusterParts, type ClusterReceiver } from '../../lib/cluster/cluster.js';
+import type { BusReceiver } from '../../lib/cluster/bus-receiver.js';
+import { Cluster, type ClusterReceiver } from '../../lib/cluster/cluster.js';
+import type { ClusterParts } from '../../lib/cluster/cluster-parts.js';
+import { systemIds } from '../../lib/cluster/ids.js';
 import type { RegistryStore } from '../../lib/cluster/registry-store.js';
 import type { ClientRecord } from '../../lib/cluster/replica.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
@@ -114,7 +116,7 @@ export class ModelNode {
   #replies: (() => void)[] = [];
   #deliveries: (() => void)[] = [];
   #sockets: (() => void)[] = [];
-  readonly #timers = new Set<{ every: number; due: number; task: () => void }>();
+  readonly #timers = new Set<{ every: number | undefined; due: number; task: () => void }>();
 
   constructor(
     private readonly world: ModelWorld,
@@ -249,7 +251,8 @@ export class ModelNode {
     if (this.isFrozen || this.isDead) return;
     for (const timer of this.#timers) {
       if (timer.due > this.world.now) continue;
-      timer.due = this.world.now + timer.every;
+      if (timer.every === undefined) this.#timers.delete(timer);
+      else timer.due = this.world.now + timer.every;
       timer.task();
     }
   }
@@ -306,11 +309,11 @@ export class ModelNode {
   #parts(): ClusterParts {
     return {
       store: this.#store(),
-      now: () => this.world.now,
-      every: (every, task) => {
-        const timer = { every, task, due: this.world.now + every };
-        this.#timers.add(timer);
-        return () => this.#timers.delete(timer);
+      ids: systemIds,
+      clock: {
+        now: () => this.world.now,
+        after: (ms, task) => this.#addTimer(ms, undefined, task),
+        every: (ms, task) => this.#addTimer(ms, ms, task),
       },
       bus: {
         counters: { unpublished: 0, missing: 0, stale: 0, junk: 0 },
@@ -337,6 +340,12 @@ export class ModelNode {
         stop: () => Promise.resolve(),
       },
     };
+  }
+
+  #addTimer(ms: number, every: number | undefined, task: () => void): () => void {
+    const timer = { every, task, due: this.world.now + ms };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
   }
 
   #emit(channel: string, message: unknown): void {

@@ -90,7 +90,7 @@ export class TestRedis {
   }
 
   /** Runs one command on a connection of its own. */
-  async run(command: string, ...args: (string | number)[]): Promise<unknown> {
+  async run(command: string, ...args: (string | Buffer | number)[]): Promise<unknown> {
     const client = new Redis(this.port, '127.0.0.1', {
       lazyConnect: true,
       retryStrategy: () => null,

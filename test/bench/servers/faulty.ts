@@ -6,6 +6,9 @@ import { startNetServer, type WriteTo } from './net-server.js';
 const FAULTY_MEMBER = 3;
 const FAULTY_SEQ = FIRST_SEQ + 7;
 
+/** One message comes so late. */
+const STALL_MS = 200;
+
 let held: Buffer | undefined;
 const faults: Record<string, (socket: Socket, frame: Buffer) => void> = {
   drop: () => undefined,
@@ -23,4 +26,13 @@ const writeTo: WriteTo = (socket, frame, member, { seq }) => {
   }
 };
 
-await serve(() => startNetServer(writeTo));
+const server = await startNetServer(writeTo);
+const publish: typeof server.publish = (room, news) => {
+  if (process.env['BENCH_FAULT'] === 'stall' && news.seq === FAULTY_SEQ) {
+    const until = performance.now() + STALL_MS;
+    while (performance.now() < until);
+  }
+  return server.publish(room, news);
+};
+
+await serve(async () => ({ ...server, publish }));

@@ -1,64 +1,53 @@
-import type { Cluster, Redis } from 'ioredis';
-import { guarded } from '../guarded.js';
+import type { Clock } from '../clock.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
 import { isWellFormed } from '../protocol/text.js';
 import { writeEvent } from './bus-input.js';
 import { type Channels, nodeIdOf } from './channels.js';
 import { seal } from './envelope.js';
-import { PRESENCE } from './presence-events.js';
-import { PublishQueue, type PublishQueueHost, refused } from './publish-queue.js';
-import { isCluster, type RedisConnection } from './redis-connections.js';
+import { PublishQueue } from './publish-queue.js';
 import type { SharedClock } from './shared-clock.js';
 import { OutgoingSequences } from './sequences.js';
+import type { Outlet } from './transport.js';
 
 interface Route {
   channel: string;
   forWhom?: Audience;
 }
 
-export interface RedisPublisherOptions extends Pick<PublishQueueHost, 'maxBytes'> {
-  /** The connection to publish on; undefined when there is none any more. */
-  connection(): RedisConnection | undefined;
+export interface PublisherOptions {
+  clock: Clock;
   /** Whose clients are here, and not to be reached by way of the bus. @default nobody's */
   isOwn?: (nodeId: string) => boolean;
-  /** Notified of each publication that Redis didn't take. */
+  /** Notified of each publication that wasn't handed over. Never throws. */
   lost?: (error: Error) => void;
+  /** What may wait and be under way, in bytes. @default 67108864 */
+  maxBytes?: number | undefined;
 }
 
 /**
- * Puts deliveries, orders and events into words, for a node as for a process without sockets. All that is published in one
- * turn of the event loop goes to Redis in one write. What a method returns settles with Redis's answer; it may be ignored.
+ * Puts deliveries, orders and events into words, for a node as for a process without sockets. What a method returns settles
+ * when it is handed over; it may be ignored.
  */
-export class RedisPublisher {
+export class Publisher {
   readonly #sequences = new OutgoingSequences();
   readonly #isOwn: (nodeId: string) => boolean;
-  readonly #connection: () => RedisConnection | undefined;
   readonly #queue: PublishQueue;
   #lastCopyId = 0;
-  /** What is written to it waits for the end of the turn. */
-  #corked: Pick<Redis['stream'], 'cork' | 'uncork'> | undefined;
-  readonly #lost: (error: Error) => void;
 
   constructor(
     private readonly channels: Channels,
-    private readonly clock: SharedClock,
-    { connection, isOwn = () => false, lost = () => undefined, maxBytes }: RedisPublisherOptions,
+    private readonly outlet: Outlet,
+    private readonly time: SharedClock,
+    { clock, isOwn = () => false, lost = () => undefined, maxBytes }: PublisherOptions,
   ) {
-    this.#connection = connection;
     this.#isOwn = isOwn;
-    this.#lost = lost;
-    this.#queue = new PublishQueue({
-      send: (channel, payload) => this.#send(channel, payload),
-      isUp: () => connection()?.status === 'ready',
-      lost,
-      maxBytes,
-    });
+    this.#queue = new PublishQueue(outlet, { clock, lost, maxBytes });
   }
 
   publish({ audience, except, frame, isVolatile, conflateKey }: Delivery, nodeId: string): Promise<unknown> {
     const routes = this.#routes(audience);
     const copyId = routes.length > 1 ? ++this.#lastCopyId : undefined;
-    const sentAt = this.clock.now();
+    const sentAt = this.time.now();
     const answers = routes.map(({ channel, forWhom }) => {
       const sequence = this.#sequences.next(channel);
       const header = { nodeId, sequence, sentAt, audience: forWhom, except, copyId, isVolatile, conflateKey };
@@ -70,25 +59,18 @@ export class RedisPublisher {
   /** @param order as JSON */
   order(to: string, order: string, nodeId: string): Promise<unknown> {
     const channel = this.channels.node(to);
-    const header = { nodeId, sentAt: this.clock.now(), sequence: this.#sequences.next(channel) };
+    const header = { nodeId, sentAt: this.time.now(), sequence: this.#sequences.next(channel) };
     return this.#queue.push(channel, seal(header, order));
   }
 
   /** @param message as JSON */
   emit(event: string, message: string): Promise<unknown> {
-    const channel = PRESENCE.has(event) ? this.channels.presence : this.channels.events;
-    return this.#queue.push(channel, writeEvent(event, message));
+    return this.#queue.push(this.channels.eventsOf(event), writeEvent(event, message));
   }
 
-  /** What was published in this turn goes out now. */
-  readonly flush = (): void => {
-    this.#corked?.uncork();
-    this.#corked = undefined;
-  };
-
-  /** Resolves when everything has been handed to Redis. */
+  /** Resolves when everything has been handed over. */
   drained(): Promise<void> {
-    this.flush();
+    this.outlet.flush();
     return this.#queue.drained();
   }
 
@@ -125,34 +107,6 @@ export class RedisPublisher {
       default:
         return audience satisfies never;
     }
-  }
-
-  #send(channel: string, payload: string | Buffer): Promise<unknown> {
-    const connection = this.#connection();
-    if (!connection) return refused('the bus was stopped');
-    return isCluster(connection)
-      ? this.#publishSharded(channel, payload, connection)
-      : this.#publishCorked(channel, payload, connection);
-  }
-
-  /** Not a pipeline: its promises outlive it by several collections, which then cost more than all the rest. */
-  #publishCorked(channel: string, payload: string | Buffer, connection: Redis): Promise<unknown> {
-    const { stream } = connection;
-    // There is none before a connection of the application's own is used for the first time.
-    if (stream && stream !== this.#corked) {
-      this.flush();
-      stream.cork();
-      this.#corked = stream;
-      setImmediate(guarded('publishing', this.#lost, this.flush));
-    }
-    return connection.publish(channel, payload);
-  }
-
-  #publishSharded(channel: string, payload: string | Buffer, connection: Cluster): Promise<unknown> {
-    if (this.channels.isInterest(channel)) return connection.spublish(channel, payload);
-    // A PUBLISH may go to any master and ioredis takes turns: what one is told, and then another, changes places.
-    const master = connection.nodes('master').find(({ status }) => status === 'ready');
-    return (master ?? connection).publish(channel, payload);
   }
 }
 

@@ -1,0 +1,37 @@
+import type { Clock } from '../clock.js';
+import { systemClock } from '../clock.js';
+import { Bus } from './bus.js';
+import { type Ids, systemIds } from './ids.js';
+import { MemoryNetwork, MemoryTransport } from './memory-network.js';
+import type { RedisSource } from './redis-source.js';
+import { RedisTransport } from './redis-transport.js';
+import { RedisRegistryStore, type RegistryStore } from './registry-store.js';
+
+/** What a node stands on: its own process, a network of servers in it, or a Redis. */
+export interface ClusterParts {
+  bus: Pick<Bus, keyof Bus>;
+  /** Undefined where there are no other nodes. */
+  store: RegistryStore | undefined;
+  clock: Clock;
+  ids: Ids;
+}
+
+export interface ClusterPartsOptions {
+  redis: RedisSource | MemoryNetwork | undefined;
+  prefix: string;
+  /** What may wait for Redis, in bytes. */
+  delivery?: { maxBusBytes?: number };
+}
+
+export function clusterParts({ redis, prefix, delivery }: ClusterPartsOptions, nodeId: string): ClusterParts {
+  const common = { clock: systemClock, ids: systemIds };
+  const options = { prefix, nodeId, maxBytes: delivery?.maxBusBytes, ...common };
+  if (redis === undefined) {
+    return { bus: new Bus(new MemoryTransport(systemClock), options), store: undefined, ...common };
+  }
+  if (redis instanceof MemoryNetwork) return { bus: new Bus(redis.join(), options), store: redis.store, ...common };
+  const transport = new RedisTransport(redis, systemClock);
+  const bus = new Bus(transport, options);
+  const junk = (): void => void bus.counters.junk++;
+  return { bus, store: new RedisRegistryStore(() => transport.connection, prefix, junk), ...common };
+}

@@ -1,0 +1,42 @@
+import { BYTES, COUNT_OR_0, FLAG, TEXTS, TIME_OR_0 } from './checks.js';
+import type { Table } from './option-table.js';
+
+/** The public list of clients, which is pushed as `system/clientList` when it changes. */
+export interface ClientListOptions {
+  /**
+   * Push the list. Write `clientList: false` to switch it off. `enabled: false` is for `publicFields` beside it, which also say
+   * what `client.toJSON()` shows. @default true
+   */
+  enabled?: boolean;
+  /**
+   * What others may see of a client. Rooms of `rooms.protectedPrefixes` are never shown.
+   * @default ['clientId', 'userId', 'username', 'userType', 'rooms']
+   */
+  publicFields?: string[];
+  /** Clients in one push. With more clients, only their count is sent. @default 200 */
+  maxClients?: number;
+  /** Bytes of one push. A longer list is sent as a count only. @default 32_768 */
+  maxBytes?: number;
+  /** Milliseconds between two pushes, at least. Longer when the pushes are large. @default 250 */
+  minIntervalMs?: number;
+}
+
+export const CLIENT_LIST = {
+  enabled: { default: true, check: FLAG },
+  publicFields: {
+    default: ['clientId', 'userId', 'username', 'userType', 'rooms'],
+    check: { ...TEXTS, must: 'a list of field names' },
+  },
+  maxClients: { default: 200, check: COUNT_OR_0, unit: 'clients' },
+  maxBytes: { default: 32_768, check: BYTES },
+  minIntervalMs: { default: 250, check: TIME_OR_0 },
+} satisfies Table<ClientListOptions>;
+
+const SECRET = ['ws', 'params', 'user', 'payload', 'request', 'ip', 'roundTripMs'];
+
+export function* clientListFlaws(clientList: ClientListOptions | false | undefined): Generator<string> {
+  for (const field of SECRET) {
+    if (clientList && clientList.publicFields?.includes(field))
+      yield `"clientList.publicFields" can't name "${field}": it is not for others to see`;
+  }
+}

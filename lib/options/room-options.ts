@@ -1,0 +1,29 @@
+import type { Type } from '@nestjs/common';
+import type { AuthorizeJoin, RoomAuthorizer } from '../routing/room-authorizer.js';
+import { CALLBACK, COUNT, FLAG, TEXTS } from './checks.js';
+import type { Table } from './option-table.js';
+
+/** Rooms. */
+export interface RoomOptions {
+  /** False: joining a room leaves the one before. @default true */
+  clientCanJoinMultipleRooms?: boolean;
+  /** Rooms a client may be in at once. A further join fails with `ROOM_LIMIT`. @default 100 */
+  maxPerClient?: number;
+  /** Rooms that a client can't join by itself without `authorizeJoin`. @default ['private:', 'user:', 'system:'] */
+  protectedPrefixes?: string[];
+  /**
+   * Decides whether a client may join a room that it asks for: a function, or a class. A class is your own instance where a
+   * module provides it. It is asked for every room. False or a thrown error refuses: `ROOM_FORBIDDEN`, or the code of the thrown
+   * exception. Server code may always put a client into any room.
+   */
+  authorizeJoin?: AuthorizeJoin | Type<RoomAuthorizer>;
+}
+
+export const ROOMS = {
+  clientCanJoinMultipleRooms: { default: true, check: FLAG },
+  maxPerClient: { default: 100, check: COUNT, unit: 'rooms' },
+  protectedPrefixes: { default: ['private:', 'user:', 'system:'], check: TEXTS },
+  authorizeJoin: {
+    check: { ...CALLBACK, must: 'a function, or a class with a method authorizeJoin({ client, roomName, data })' },
+  },
+} satisfies Table<RoomOptions>;

@@ -1,0 +1,27 @@
+import { systemClock } from '../../lib/clock.js';
+import type { Bus } from '../../lib/cluster/bus.js';
+import { clusterParts } from '../../lib/cluster/cluster-parts.js';
+import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
+import type { RedisSource } from '../../lib/cluster/redis-source.js';
+import type { RegistryStore } from '../../lib/cluster/registry-store.js';
+
+export interface TestBus {
+  bus: Bus;
+  store: RegistryStore | undefined;
+}
+
+/** A bus as a node has it, without the node. */
+export function redisBus(redis: RedisSource, prefix: string, nodeId: string, maxBytes?: number): TestBus {
+  const delivery = maxBytes === undefined ? {} : { delivery: { maxBusBytes: maxBytes } };
+  const { bus, store } = clusterParts({ redis, prefix, ...delivery }, nodeId);
+  return { bus: bus as Bus, store };
+}
+
+/** For several servers of this process: give each the same as its `redis`. */
+export const memoryRedis = (): RedisSource => new MemoryNetwork(systemClock) as unknown as RedisSource;
+
+/** @param network without one it is alone */
+export function memoryBus(network: MemoryNetwork | undefined, prefix: string, nodeId: string): TestBus {
+  const { bus, store } = clusterParts({ redis: network, prefix }, nodeId);
+  return { bus: bus as Bus, store };
+}
