@@ -157,8 +157,9 @@ export class ServerLifecycle {
   }
 
   async #shutDown({ wss, firstMessages, listening }: Running): Promise<void> {
-    const { cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients } = this.parts;
-    if (cluster.state === 'starting') await cluster.stop(); // it may be waiting for a Redis that never comes
+    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients } = this.parts;
+    // It may be waiting for a Redis that never comes.
+    if (options.redis && cluster.state === 'starting') await cluster.stop();
     await Promise.allSettled([listening]); // what comes into being meanwhile would never be taken down
     listener.close();
     firstMessages.stop();
