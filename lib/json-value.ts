@@ -15,7 +15,7 @@ export function keepable<T>(value: T, path: string): T {
 }
 
 /** @param path names the value in the error @throws {NotSerializableError} for what has no JSON form, or would arrive as something else */
-export function encodeJson(value: unknown, path?: string): string {
+export function encode(value: unknown, path?: string): string {
   try {
     return writeJson(value, path);
   } catch (error) {

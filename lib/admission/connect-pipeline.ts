@@ -4,7 +4,7 @@ import { InvalidOptionsError } from '../errors.js';
 import type { FindInstance } from '../module/find-instance.js';
 import { errorOf, isA } from '../protocol/thrown.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
-import { describeError, statusOf } from '../routing/error-frame.js';
+import { describeError, statusOf } from '../routing/describe-error.js';
 import type { ConnectOptions } from './connect-options.js';
 import { UpgradeContext } from './upgrade-context.js';
 import { UpgradeResponse } from './upgrade-response.js';

@@ -8,7 +8,8 @@ import { MessageLimits, type MessageLimitsOptions, type LimitedPeer } from '../l
 import { CloseCode, fitReason } from '../protocol/close-codes.js';
 import { decodeFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import { describeError, encodeErrorFrame } from '../routing/error-frame.js';
+import { describeError } from '../routing/describe-error.js';
+import { encodeErrorFrame } from '../protocol/error-frame.js';
 import { cutAfterGrace, isHeardAfter } from '../connection/closing.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import type { ServerSocket } from '../connection/server-socket.js';

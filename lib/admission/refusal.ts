@@ -2,7 +2,7 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { Denial } from './connect-pipeline.js';
-import { describeError, statusOf } from '../routing/error-frame.js';
+import { describeError, statusOf } from '../routing/describe-error.js';
 import type { WrittenAnswer } from './upgrade-response.js';
 
 type Headers = Readonly<Record<string, string | readonly string[]>>;

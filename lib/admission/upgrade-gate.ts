@@ -12,7 +12,7 @@ import type { ConnectionLimits } from './connection-limits.js';
 import type { PathPattern } from '../protocol/path-pattern.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { ConnectPipeline, Denial } from './connect-pipeline.js';
-import { describeError } from '../routing/error-frame.js';
+import { describeError } from '../routing/describe-error.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import { declineUnfit } from './extension-offers.js';
 import { pathOf, takeAbsoluteForm } from './upgrade-path.js';

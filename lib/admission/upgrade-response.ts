@@ -1,5 +1,5 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
-import { isRefusal } from '../routing/error-frame.js';
+import { isRefusal } from '../routing/describe-error.js';
 
 type Text = string | number | boolean | null | undefined;
 type HeaderValue = string | number | readonly string[];

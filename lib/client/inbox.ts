@@ -1,6 +1,7 @@
 import { PeerError, PxlWebSocketError, UnknownRouteError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import type { ErrorFrame, ErrorFrameData } from '../protocol/message.js';
+import { errorFrame } from '../protocol/error-frame.js';
+import type { ErrorFrame } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
 import type { EventSink } from './client-events.js';
 import type { ServerMessage } from './greeting.js';
@@ -69,9 +70,7 @@ export class Inbox<S extends SocketLike> {
       if (link.isOpen) link.answer(frame);
     } catch (error) {
       this.#events.report(error);
-      link.trySend(
-        errorFrame(message, isA(error, PxlWebSocketError) ? new PeerError(error.code, error.message) : error),
-      );
+      link.trySend(refusal(message, isA(error, PxlWebSocketError) ? new PeerError(error.code, error.message) : error));
     }
   }
 
@@ -93,18 +92,19 @@ async function outcomeOf(run: () => unknown): Promise<Outcome> {
 
 async function answerTo(message: ServerMessage, outcomes: Promise<Outcome>[]): Promise<object> {
   const { type, action, id } = message;
-  if (outcomes.length === 0) return errorFrame(message, new UnknownRouteError(type, action));
+  if (outcomes.length === 0) return refusal(message, new UnknownRouteError(type, action));
   for (const pending of outcomes) {
     const outcome = await pending;
-    if ('error' in outcome) return errorFrame(message, outcome.error);
+    if ('error' in outcome) return refusal(message, outcome.error);
     if (outcome.value !== undefined) return { type, action, id, response: outcome.value };
   }
   return { type, action, id, response: null };
 }
 
-function errorFrame({ type, action, id }: ServerMessage, thrown: unknown): ErrorFrame {
-  const data: ErrorFrameData = isA(thrown, PeerError)
-    ? { error: thrown.message, code: thrown.code, type, action, details: thrown.details }
-    : { error: 'The client failed to handle this request.', code: ErrorCode.Internal, type, action };
-  return { type: 'error', action: 'message', id, data };
+function refusal(message: ServerMessage, thrown: unknown): ErrorFrame {
+  const { type, action, id } = message;
+  const told = isA(thrown, PeerError)
+    ? { error: thrown.message, code: thrown.code, details: thrown.details }
+    : { error: 'The client failed to handle this request.', code: ErrorCode.Internal };
+  return errorFrame(told, { type, action, id });
 }

@@ -3,12 +3,13 @@ import { CloseCode, fitReason, utf8Length } from '../protocol/close-codes.js';
 import { decodeFrame, MAX_DEPTH } from '../protocol/codec.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
+import { errorFrame } from '../protocol/error-frame.js';
 import { BadFrameError, MessageTooLargeError, messageOf } from './client-errors.js';
 import { encode } from './encode.js';
 import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
-import { PendingRequests } from './pending-requests.js';
-import type { AnswerFrame } from './pending-requests.js';
+import { Requests } from './requests.js';
+import type { AnswerFrame } from './requests.js';
 import { SOCKET_OPEN } from './socket-like.js';
 import type { SocketCloseEvent, SocketErrorEvent, SocketLike, SocketMessageEvent } from './socket-like.js';
 
@@ -46,7 +47,7 @@ export class Link<S extends SocketLike> {
   readonly ended: Promise<LinkEnd>;
   /** Resolves when no more messages can be held. */
   readonly full: Promise<void>;
-  readonly requests: PendingRequests;
+  readonly requests: Requests;
   greeting: Greeting | undefined;
   end: LinkEnd | undefined;
   /** When the last frame came, of whatever kind: a sign of life. Of the clock that never goes back, in ms. */
@@ -69,7 +70,7 @@ export class Link<S extends SocketLike> {
   ) {
     this.#handlers = handlers;
     this.#budgets = budgets;
-    this.requests = new PendingRequests(this);
+    this.requests = new Requests(this);
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
     this.full = new Promise((resolve) => (this.#resolveFull = resolve));
     this.greeted = new Promise((resolve, reject) => {
@@ -189,7 +190,7 @@ export class Link<S extends SocketLike> {
     if (isAnswer && this.requests.reject(id, error)) return;
     this.#handlers.onError(error);
     if (isAnswer || id === undefined) return;
-    this.trySend({ type: 'error', action: 'message', id, data: { error: reason, code: ErrorCode.BadFrame } });
+    this.trySend(errorFrame({ error: reason, code: ErrorCode.BadFrame }, { id }));
   }
 
   /** A server that sends and doesn't read would have this client keep more and more. */

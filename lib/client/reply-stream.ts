@@ -1,8 +1,9 @@
+import type { ReplySink } from '../pending-requests.js';
 import { utf8Length } from '../protocol/close-codes.js';
 import { errorOf } from '../protocol/thrown.js';
 import { abortReason } from './abort-reason.js';
 import { StreamOverflowError } from './client-errors.js';
-import type { OpenRequest, ReplyFrame, ReplySink } from './pending-requests.js';
+import type { OpenRequest, ReplyFrame } from './requests.js';
 
 interface Reader<T> {
   resolve(result: IteratorResult<T, undefined>): void;
@@ -11,7 +12,7 @@ interface Reader<T> {
 
 export interface ReplyStreamOptions {
   /** Sends the request. Called at the first `next()`, so that a stream nobody reads costs nothing. */
-  start(sink: ReplySink): OpenRequest;
+  start(sink: ReplySink<ReplyFrame>): OpenRequest;
   /** How many values, and bytes of JSON, may wait to be read. */
   maxBuffered: number;
   maxBufferedBytes: number;

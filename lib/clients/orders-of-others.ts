@@ -2,7 +2,7 @@ import type { Order } from '../cluster/orders.js';
 import { PeerError, RemoteError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { isA } from '../protocol/thrown.js';
-import { describeError } from '../routing/error-frame.js';
+import { describeError } from '../routing/describe-error.js';
 import type { WebSocketClientManager } from './client-manager.js';
 import type { Clients } from './clients.js';
 import type { Membership } from './membership.js';

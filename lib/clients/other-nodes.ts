@@ -1,7 +1,7 @@
 import { nodeIdOf } from '../cluster/channels.js';
 import type { Cluster } from '../cluster/cluster.js';
 import type { Order } from '../cluster/orders.js';
-import { encodeJson } from '../json-value.js';
+import { encode } from '../json-value.js';
 import type { Asker } from './registered-client.js';
 
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -34,7 +34,7 @@ export class OtherNodes {
   askerOf(clientId: string): Asker {
     return {
       ask: async (type, action, data, timeoutMs = REQUEST_TIMEOUT_MS) => {
-        encodeJson({ data }); // as the client's own node would
+        encode({ data }); // as the client's own node would
         return this.cluster.order({ op: 'request', clientId, type, action, data, timeoutMs }, timeoutMs + ANSWER_MS);
       },
     };

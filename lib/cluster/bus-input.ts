@@ -1,5 +1,5 @@
 import { NotSerializableError } from '../errors.js';
-import { encodeJson } from '../json-value.js';
+import { encode } from '../json-value.js';
 import { NoJsonFormError } from '../protocol/json-form.js';
 import { isRoomName, isUserId } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
@@ -44,7 +44,7 @@ export function readEvent(payload: Buffer): { name: string; message: unknown } |
  * @throws {NotSerializableError}
  */
 export function checkEvent(message: unknown): void {
-  encodeJson(message, 'data');
+  encode(message, 'data');
   if (!isHarmless(message, MAX_BUS_DEPTH - 1))
     throw new NotSerializableError(
       new NoJsonFormError(

@@ -4,7 +4,8 @@ import { type DecodedFrame, encodeReply, encodeStreamEnd } from '../protocol/cod
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RequestId } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
-import { describeError, encodeErrorFrame } from '../routing/error-frame.js';
+import { describeError } from '../routing/describe-error.js';
+import { encodeErrorFrame } from '../protocol/error-frame.js';
 import { isPromise, RouteCall, type RoutePeer, STREAMED } from '../routing/route-call.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { Router } from '../routing/router.js';

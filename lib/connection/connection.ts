@@ -1,17 +1,18 @@
 import { isUtf8 } from 'node:buffer';
 import type { WebSocket } from 'ws';
 import { monotonicMs, wallMs } from '../clock.js';
-import { ConnectionError, NotSerializableError } from '../errors.js';
+import { ConnectionError, RemoteError } from '../errors.js';
+import { encode } from '../json-value.js';
 import type { MessageLimits } from '../limits/message-limits.js';
 import type { Meter } from '../limits/meter.js';
+import { PendingRequests } from '../pending-requests.js';
 import { CloseCode } from '../protocol/close-codes.js';
-import { decodeFrame, type DecodedFrame, encodeFrame, encodeReply } from '../protocol/codec.js';
+import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import type { RequestId } from '../protocol/message.js';
-import { errorFrame } from '../routing/error-frame.js';
+import type { ErrorFrameData, RequestId } from '../protocol/message.js';
+import { errorFrame } from '../protocol/error-frame.js';
 import type { RouteCall } from '../routing/route-call.js';
 import { Calls, type CallsHost } from './calls.js';
-import { ClientRequests } from './client-requests.js';
 import type { Outbox } from '../outbound/outbox.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
 
@@ -45,7 +46,7 @@ export class Connection {
   opened: Promise<void> = Promise.resolve();
   // Made when they are first needed: an idle connection has none of them.
   #calls: Calls | undefined;
-  #requests: ClientRequests | undefined;
+  #questions: PendingRequests<unknown> | undefined;
   #isGone = false;
   #badFrames = 0;
   #leftoverBytes = 0;
@@ -97,7 +98,7 @@ export class Connection {
   receive(data: Buffer, isBinary: boolean): void {
     if (this.#isGone) return this.#ignore(data);
     this.noteActivity();
-    if (this.#requests?.size) return this.#receiveWhileAsking(data, isBinary, this.#requests);
+    if (this.#questions?.size) return this.#receiveWhileAsking(data, isBinary, this.#questions);
     if (this.host.limits.countMessage(this, data)) return;
     if (isBinary && !isUtf8(data)) return this.close(CloseCode.InvalidUtf8, 'not UTF-8');
     const text = data.toString();
@@ -106,13 +107,7 @@ export class Connection {
 
   /** @throws {NotSerializableError} */
   send(frame: unknown): void {
-    let text: string;
-    try {
-      text = encodeFrame(frame);
-    } catch (error) {
-      throw new NotSerializableError(error);
-    }
-    this.outbox.pushText(text);
+    this.outbox.pushText(encode(frame));
   }
 
   /** Closes the socket and forgets the client at once, however long the peer takes to answer. */
@@ -124,7 +119,7 @@ export class Connection {
   end(): void {
     this.#isGone = true;
     this.#calls?.end();
-    this.#requests?.disconnected();
+    this.#questions?.failAll(new ConnectionError('The client disconnected before it answered.'));
     this.outbox.end();
   }
 
@@ -134,14 +129,14 @@ export class Connection {
 
   /** What was asked of the client gets no answer any more. */
   failQuestions(): void {
-    this.#requests?.disconnected();
+    this.#questions?.failAll(new ConnectionError('The client disconnected before it answered.'));
   }
 
   /** Asks the client; resolves with its answer. */
   ask(type: string, action: string, data: unknown, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS): Promise<unknown> {
     if (this.#isGone) return Promise.reject(new ConnectionError('The client is no longer connected.'));
-    this.#requests ??= new ClientRequests();
-    const answer = this.#requests.ask(`The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
+    this.#questions ??= new PendingRequests();
+    const answer = this.#questions.ask(`The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
       this.send({ type, action, ...(data === undefined ? {} : { data }), id }),
     );
     this.#calls?.asked(answer);
@@ -160,15 +155,15 @@ export class Connection {
    * An answer that we asked for is no message of the peer's own making, so it doesn't count against its rate: whoever asks much
    * would close its clients for answering. No more of them come than were asked for.
    */
-  #receiveWhileAsking(data: Buffer, isBinary: boolean, requests: ClientRequests): void {
+  #receiveWhileAsking(data: Buffer, isBinary: boolean, questions: PendingRequests<unknown>): void {
     const isText = !isBinary || isUtf8(data);
     const text = isText ? data.toString() : '';
     const frame = decodeFrame(text, this.host.messages.maxDepth);
-    if (frame.kind !== 'message' && requests.has(frame.id)) {
+    if (frame.kind !== 'message' && questions.has(frame.id)) {
       this.hasSpoken = true;
-      if (frame.kind === 'reply') return requests.answered(frame.id, frame.response);
-      if (frame.kind === 'error') return requests.refused(frame.id, frame.data);
-      if (frame.isAnswer) return requests.unreadable(frame.id, frame.reason);
+      if (frame.kind === 'reply') return void questions.reply(frame.id, frame.response);
+      if (frame.kind === 'error') return void questions.fail(frame.id, remoteError(frame.data));
+      if (frame.isAnswer) return void questions.fail(frame.id, unreadable(frame.reason));
     }
     if (this.host.limits.countMessage(this, data, frame)) return;
     if (isText) this.#take(frame, text, data.length);
@@ -204,7 +199,7 @@ export class Connection {
   /** The id of an answer is ours: in an error frame it would end a request of the peer's own that has the same. */
   #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
     const to = isAnswer ? {} : { id };
-    this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame, isMeantForPeer: true }, to));
+    this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame }, to));
     if (++this.#badFrames >= this.host.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
   }
 
@@ -219,3 +214,9 @@ export class Connection {
     if (this.#leftoverBytes > MAX_LEFTOVER_BYTES && !this.ws.isPaused) this.ws.pause();
   }
 }
+
+const remoteError = ({ code, error, details }: ErrorFrameData): RemoteError => new RemoteError(code, error, details);
+
+/** An answer that breaks the protocol: there won't be another. */
+const unreadable = (reason: string): RemoteError =>
+  new RemoteError(ErrorCode.BadFrame, `The client's answer can't be read. ${reason}`);

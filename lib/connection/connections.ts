@@ -15,7 +15,7 @@ import type { LocalDelivery } from '../outbound/local-delivery.js';
 import { Outbox } from '../outbound/outbox.js';
 import { CloseCode, fitReason, usualReason } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import { describeError } from '../routing/error-frame.js';
+import { describeError } from '../routing/describe-error.js';
 import { closeSocket, cutAfterGrace } from './closing.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import type { ConnectionHooks } from './connection-hooks.js';

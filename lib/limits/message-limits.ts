@@ -2,7 +2,7 @@ import { monotonicMs } from '../clock.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import type { ErrorFrame } from '../protocol/message.js';
+import { errorFrame } from '../protocol/error-frame.js';
 import { addressGroup } from './client-address.js';
 import { KeyedRate } from './keyed-rate.js';
 import { type MessageRate, Meter } from './meter.js';
@@ -95,16 +95,11 @@ function refuse(sender: LimitedPeer, frame: DecodedFrame, retryAfterMs: number):
   const isTaken = isMessage ? frame.type === 'system' && frame.action === 'cancel' : frame.kind !== 'bad';
   // The id of an answer is ours, that of a cancel another request's: neither is to be ended by this.
   const id = isTaken || (frame.kind === 'bad' && frame.isAnswer) ? undefined : frame.id;
-  sender.send({
-    type: 'error',
-    action: 'message',
-    ...(id === undefined ? {} : { id }),
-    data: {
-      error: 'Too many messages. Send fewer, or later.',
-      code: ErrorCode.RateLimited,
-      ...(isMessage ? { type: frame.type, action: frame.action } : {}),
-      details: { retryAfterMs },
-    },
-  } satisfies ErrorFrame);
+  const told = {
+    error: 'Too many messages. Send fewer, or later.',
+    code: ErrorCode.RateLimited,
+    details: { retryAfterMs },
+  };
+  sender.send(errorFrame(told, { id, ...(isMessage && { type: frame.type, action: frame.action }) }));
   return !isTaken;
 }

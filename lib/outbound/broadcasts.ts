@@ -1,8 +1,9 @@
 import type { WebSocket } from 'ws';
 import type { ServerSocket } from '../connection/server-socket.js';
 import { sayDeprecated } from '../deprecated.js';
+import { encode } from '../json-value.js';
 import type { Audience } from '../protocol/delivery.js';
-import { encode, type Outgoing, plainError, type SendOptions } from './outgoing.js';
+import { type Outgoing, plainError, type SendOptions } from './outgoing.js';
 
 export type SentData = Record<string, unknown>;
 

@@ -1,11 +1,11 @@
 import type { Cluster } from '../cluster/cluster.js';
 import { InvalidMessageError } from '../errors.js';
-import { encodeJson } from '../json-value.js';
+import { encode } from '../json-value.js';
 import type { Audience, BackpressureOptions, BackpressurePolicy, Delivery } from '../protocol/delivery.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame, WebSocketMessage } from '../protocol/message.js';
 import { isRouteName } from '../protocol/names.js';
-import { errorFrame } from '../routing/error-frame.js';
+import { errorFrame } from '../protocol/error-frame.js';
 import type { LocalDelivery } from './local-delivery.js';
 
 export interface SendOptions extends BackpressureOptions {
@@ -51,17 +51,13 @@ export class Outgoing {
   }
 }
 
-/** Anything that arrives as what it is. @throws {NotSerializableError} */
-export const encode = (data: unknown): string => encodeJson(data);
-
 /** Only the fields of a message go out, whatever else the object carries. @throws {InvalidMessageError} */
 export function encodeMessage({ type, action, data }: WebSocketMessage): string {
   if (!isRouteName(type) || !isRouteName(action)) throw new InvalidMessageError();
   return encode({ type, action, data });
 }
 
-export const plainError = (error: string): ErrorFrame =>
-  errorFrame({ error, code: ErrorCode.Internal, isMeantForPeer: true });
+export const plainError = (error: string): ErrorFrame => errorFrame({ error, code: ErrorCode.Internal });
 
 /** What the call says of itself goes before the policy; the latest of a route stands for those before it. */
 export function flagsOf(

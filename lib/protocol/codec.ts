@@ -53,15 +53,6 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
 }
 
 /**
- * Writes one frame, or a part of one.
- * @param path names the value in the error @default '' for a whole frame
- * @throws {NoJsonFormError} when the value has no JSON form, or would arrive as something else
- */
-export function encodeFrame(frame: unknown, path = ''): string {
-  return writeJson(frame, path);
-}
-
-/**
  * Writes a reply. The names were checked when the request came, so they need no escaping.
  * @throws {TypeError} when the response has no JSON form
  */
@@ -70,7 +61,7 @@ export function encodeReply(
   response: unknown,
   more = false,
 ): string {
-  return `${replyHead(to)},"response":${encodeFrame(response ?? null, 'response')}${more ? ',"more":true}' : '}'}`;
+  return `${replyHead(to)},"response":${writeJson(response ?? null, 'response')}${more ? ',"more":true}' : '}'}`;
 }
 
 /** Writes the end of a stream. */

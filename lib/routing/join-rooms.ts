@@ -1,7 +1,7 @@
 import { ConnectionError, PeerError, TimeoutError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrameData } from '../protocol/message.js';
-import { describeError } from './error-frame.js';
+import { describeError } from './describe-error.js';
 import type { RouteCall } from './route-call.js';
 
 /** Rooms of one `system/joinRooms`. */

@@ -1,6 +1,6 @@
 import type { ArgumentsHost, ContextType } from '@nestjs/common';
 import { isA } from '../protocol/thrown.js';
-import { describeError } from './error-frame.js';
+import { describeError } from './describe-error.js';
 import { overhear } from './overheard.js';
 import { type RouteCall, Source } from './route-call.js';
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { adviceOf, CloseCode, fitReason, isSendableCloseCode } from '../../lib/protocol/close-codes.js';
-import { decodeFrame, encodeFrame, encodeReply, encodeStreamEnd } from '../../lib/protocol/codec.js';
+import { decodeFrame, encodeReply, encodeStreamEnd } from '../../lib/protocol/codec.js';
+import { writeJson } from '../../lib/protocol/json-form.js';
 import { isRequestId, isRoomName, isRouteName } from '../../lib/protocol/names.js';
 
 const name = fc.stringMatching(/^[A-Za-z0-9_.-]{1,64}$/);
@@ -14,7 +15,7 @@ describe('frames', () => {
       fc.property(name, name, data, id, (type, action, value, requestId) => {
         fc.pre(type !== 'error' || action !== 'message');
         const copy: unknown = JSON.parse(JSON.stringify(value));
-        expect(decodeFrame(encodeFrame({ type, action, data: value, id: requestId }))).toEqual({
+        expect(decodeFrame(writeJson({ type, action, data: value, id: requestId }))).toEqual({
           kind: 'message',
           type,
           action,
@@ -95,7 +96,7 @@ describe('frames', () => {
   });
 
   it('have no form for what JSON can not say', () => {
-    expect(() => encodeFrame(undefined)).toThrow(TypeError);
+    expect(() => writeJson(undefined)).toThrow(TypeError);
     expect(() => encodeReply({ type: 'a', action: 'b' }, () => 1)).toThrow(TypeError);
     expect(() => encodeReply({ type: 'a', action: 'b' }, 1n)).toThrow(TypeError);
   });

@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { InvalidStateError, PeerError } from '../../errors.js';
-import { describeError } from '../../routing/error-frame.js';
+import { describeError } from '../../routing/describe-error.js';
 import type { Explored } from '../../routing/route.explorer.js';
 import { RouteCall, type RoutePeer } from '../../routing/route-call.js';
 import { Router } from '../../routing/router.js';

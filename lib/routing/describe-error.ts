@@ -1,9 +1,8 @@
 import { HttpException } from '@nestjs/common';
 import { WsException } from '@nestjs/websockets';
 import { PeerError } from '../errors.js';
-import { encodeFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import type { ErrorFrame, ErrorFrameData, RequestId } from '../protocol/message.js';
+import type { ErrorFrameData } from '../protocol/message.js';
 
 /** The only sentence a peer hears of an error that wasn't meant for it. */
 const INTERNAL_SENTENCE = 'Something went wrong on the server.';
@@ -59,31 +58,6 @@ export function statusOf(thrown: unknown): number {
 /** A status that ends the request without a connection. */
 export const isRefusal = (status: unknown): status is number =>
   Number.isInteger(status) && (status as number) >= 300 && (status as number) <= 599;
-
-/** The error frame for a call that failed. */
-export function errorFrame(
-  { error, code, details }: ThrownError,
-  to: { type?: string; action?: string; id?: RequestId | undefined } = {},
-): ErrorFrame {
-  const { id, ...route } = to;
-  return {
-    type: 'error',
-    action: 'message',
-    ...(id === undefined ? {} : { id }),
-    data: { error, code, ...route, ...(details === undefined ? {} : { details }) },
-  };
-}
-
-/** The same as text. Details may have no JSON form; the error itself still must arrive. */
-export function encodeErrorFrame(...given: Parameters<typeof errorFrame>): string {
-  const frame = errorFrame(...given);
-  try {
-    return encodeFrame(frame);
-  } catch {
-    const { details: _, ...data } = frame.data;
-    return encodeFrame({ ...frame, data });
-  }
-}
 
 function describeWsException(thrown: WsException): ThrownError {
   const fields = fieldsOf(thrown.getError());
