@@ -101,7 +101,7 @@ export class MemoryRoomLog implements RoomLog {
       taken.push({ offset, storedAt, frame, session });
     }
     const isComplete = taken.length === within.length && (low > high || low >= first);
-    return { epoch: log.epoch, top: log.top, first, entries: taken, isComplete };
+    return { epoch: log.epoch, top: log.top, first, entries: taken, isComplete, now: this.parts.wallMs() };
   }
 
   async top(rooms: readonly string[]): Promise<RoomPosition[]> {

@@ -70,13 +70,20 @@ export class RedisRoomLog implements RoomLog {
   async read(room: string, { since, before, limit, maxBytes, reverse = false }: ReadOptions): Promise<LogRead> {
     const args = [since ?? '', before ?? '', limit, maxBytes, reverse ? 1 : 0];
     const answer = (await this.#run(READ, room, args, undefined, true)) as unknown[];
-    const [epoch, top, first, isComplete, ...flat] = answer as [string, number, number, number, ...unknown[]];
+    const [epoch, top, first, isComplete, now, ...flat] = answer as [
+      string,
+      number,
+      number,
+      number,
+      string,
+      ...unknown[],
+    ];
     const entries: LogEntry[] = [];
     for (let at = 0; at < flat.length; at += 4) {
       const [offset, storedAt, frame, session] = flat.slice(at, at + 4) as [number, string, string, string];
       entries.push({ offset, storedAt: Number(storedAt), frame, session: session === '-' ? undefined : session });
     }
-    return { epoch, top, first, entries, isComplete: isComplete === 1 };
+    return { epoch, top, first, entries, isComplete: isComplete === 1, now: Number(now) };
   }
 
   async top(rooms: readonly string[]): Promise<RoomPosition[]> {

@@ -53,6 +53,8 @@ export interface LogRead {
   entries: LogEntry[];
   /** Nothing between the asked bounds is missing: neither aged out, nor left out by a limit. */
   isComplete: boolean;
+  /** The store's clock when it answered, for the age of what it gave: milliseconds since 1970. */
+  now: number;
 }
 
 /** What a room keeps. See the options of `rooms.history`. */

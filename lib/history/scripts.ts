@@ -97,7 +97,7 @@ return { 'stored', epoch, offset }
 
 /**
  * ARGV[8] entries after this offset, or '' · [9] entries before it, or '' · [10] at most so many · [11] bytes · [12] 1: newest first
- * @returns epoch, top, first, 1 for complete, then offset, ms, frame, session of each entry
+ * @returns epoch, top, first, 1 for complete, the time, then offset, ms, frame, session of each entry
  */
 export const READ = `${OPEN}
 local first = top + 1
@@ -144,8 +144,8 @@ else
 end
 stay()
 local isComplete = isWhole and (low > high or low >= first)
-local answer = { epoch, top, first, isComplete and 1 or 0 }
-for n = 1, #found do answer[n + 4] = found[n] end
+local answer = { epoch, top, first, isComplete and 1 or 0, nowText }
+for n = 1, #found do answer[n + 5] = found[n] end
 return answer
 `;
 
