@@ -134,9 +134,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
 /** What leaves for sockets, of this node and of the others. */
 function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Failed) {
   const { backpressure, delivery } = options;
-  const flusher = new Flusher(backpressure, delivery.flushGapMs, closeSlow, (error) =>
-    failed(error, 'writing to a socket'),
-  );
+  const flusher = new Flusher(backpressure, delivery.flush, closeSlow, (error) => failed(error, 'writing to a socket'));
   const followed = new Followed(cluster, failed);
   const local = new LocalDelivery(backpressure, flusher.counters, followed);
   const outgoing = new Outgoing(local, cluster, backpressure.policy);
