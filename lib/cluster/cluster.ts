@@ -1,31 +1,19 @@
-import { ConnectionError, NotSerializableError, RemoteError, TimeoutError } from '../errors.js';
+import { ConnectionError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import type { Delivery } from '../protocol/delivery.js';
-import { ErrorCode } from '../protocol/error-codes.js';
-import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import type { BusCounters, BusReceiver, BusState } from './bus-receiver.js';
-import { checkEvent, isObject, isText, JunkError, readRecord, readVersion } from './bus-input.js';
+import { checkEvent } from './bus-input.js';
 import { clientIdOf, type Interest, nodeIdOf } from './channels.js';
 import { type ClusterParts, clusterParts, type ClusterPartsOptions } from './cluster-parts.js';
+import { type ClusterReceiver, NOBODY } from './cluster-receiver.js';
 import { systemIds } from './ids.js';
-import { type Order, readAnswer, readOrder } from './orders.js';
-import { PRESENCE, UPDATED } from './presence-events.js';
+import { OrderExchange } from './order-exchange.js';
+import type { Order } from './orders.js';
+import { farewellsOf, readPresence, UPDATED } from './presence-events.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
 import { withinMs } from '../deadline.js';
 import { writableRecord } from './writable-record.js';
-import type { ClientRecord, ReplicaView } from './replica.js';
-
-/** What the cluster calls on this node, from `start()` on. */
-export interface ClusterReceiver extends ReplicaView {
-  /** The clients of this node. */
-  ownRecords(): Iterable<ClientRecord>;
-  deliver(delivery: Delivery): void;
-  event(channel: string, message: unknown): void;
-  /** Does what another node asks, for a client of this one. */
-  obey(order: Order): Promise<unknown>;
-  /** What a peer may hear of an error, for the node that asked. */
-  describe(error: unknown): { code: string; error: string; details?: unknown };
-}
+import type { ClientRecord } from './replica.js';
 
 /** What is known of the cluster at one moment, asked of Redis. */
 export interface ClusterSnapshot {
@@ -40,26 +28,9 @@ export interface ClusterOptions extends ClusterPartsOptions {
   registry?: 'replicated' | 'local';
 }
 
-/** Until `start()`. */
-const NOBODY: ClusterReceiver = {
-  put: () => undefined,
-  remove: () => undefined,
-  ownRecords: () => [],
-  deliver: () => undefined,
-  event: () => undefined,
-  obey: () => Promise.reject(new ConnectionError('This node has not started.')),
-  describe: () => ({ code: ErrorCode.Unavailable, error: 'This node has not started.' }),
-};
-
 const ORDER_TIMEOUT_MS = 10_000;
 /** How long the goodbye to the registry may hold up the end of this process. */
 const LEAVE_MS = 1_000;
-
-interface PendingOrder {
-  resolve(result: unknown): void;
-  reject(error: Error): void;
-  timer: NodeJS.Timeout;
-}
 
 /** This process as one node among others: the bus, the registry, and orders between nodes. Alone, without Redis, too. */
 export class Cluster {
@@ -67,10 +38,9 @@ export class Cluster {
   readonly #parts: ClusterParts;
   readonly #bus: ClusterParts['bus'];
   readonly #registry: Registry | undefined;
-  readonly #pending = new Map<number, PendingOrder>();
+  readonly #orders: OrderExchange;
   #nodeId = systemIds.nodeId();
   #state: BusState = 'starting';
-  #lastOrder = 0;
   #stopBeating: () => void = () => undefined;
   #isLeaving = false;
   #receiver = NOBODY;
@@ -85,6 +55,11 @@ export class Cluster {
     const parts = (this.#parts = partsOf(this.#nodeId));
     this.#bus = parts.bus;
     const { bus, store, clock, ids } = parts;
+    this.#orders = new OrderExchange(
+      bus,
+      { obey: (order) => this.#receiver.obey(order), describe: (error) => this.#receiver.describe(error) },
+      failed,
+    );
     if (!store) return;
     this.#registry = new Registry(this.#nodeId, {
       store,
@@ -140,7 +115,7 @@ export class Cluster {
       deliver: (delivery) => receiver.deliver(delivery),
       event: (channel, message) => this.#heard(channel, message),
       plainEvent: (channel, message) => receiver.event(channel, message),
-      order: (from, order) => this.#ordered(from, order),
+      order: (from, order) => this.#orders.receive(from, order),
       stateChanged: (state) => this.#changedState(state),
       failed: this.failed,
     };
@@ -173,7 +148,7 @@ export class Cluster {
   async stop(): Promise<void> {
     this.#stopBeating();
     await this.#bus.stop();
-    for (const id of this.#pending.keys()) this.#settle(id)?.reject(new ConnectionError('This node is stopping.'));
+    this.#orders.stop();
   }
 
   /** What is published settles as a `Bus` says; nobody has to listen. */
@@ -230,14 +205,7 @@ export class Cluster {
   order(order: Order, timeoutMs = ORDER_TIMEOUT_MS): Promise<unknown> {
     const nodeId = nodeIdOf(order.clientId);
     if (nodeId === undefined || !this.#registry) return Promise.reject(new ConnectionError('No node has this client.'));
-    const id = ++this.#lastOrder;
-    return new Promise((resolve, reject) => {
-      const giveUp = guarded('an order', this.failed, () => {
-        this.#settle(id)?.reject(new TimeoutError(`The answer of node ${nodeId}`, timeoutMs));
-      });
-      this.#pending.set(id, { resolve, reject, timer: setTimeout(giveUp, timeoutMs).unref() });
-      this.#bus.order(nodeId, { id, ...order }).catch((error: Error) => this.#settle(id)?.reject(error));
-    });
+    return this.#orders.send(nodeId, order, timeoutMs);
   }
 
   /** What the application changed meanwhile so that it can't be written must not keep the others from being written. */
@@ -276,60 +244,15 @@ export class Cluster {
    * @throws {JunkError} for presence that can't be
    */
   #heard(channel: string, message: unknown): void {
-    if (!PRESENCE.has(channel) || !isObject(message) || message['nodeId'] === undefined)
-      return this.#receiver.event(channel, message);
-    const { client, version, ...facts } = message;
-    const { nodeId, clientId, reason } = facts;
-    if (!isText(nodeId) || !isText(clientId)) throw new JunkError(`${channel} names no node or no client.`);
-    if (reason === 'node-lost' || reason === 'node-stopping') this.#registry?.heardOfEnd(nodeId);
-    else if (version !== undefined) {
-      const number = readVersion(version);
-      const record = client === null ? undefined : readRecord(client, clientId);
-      if (Number.isNaN(number) || (client !== null && !record))
-        throw new JunkError(`${channel} of node ${nodeId} is no change of a client.`);
-      this.#registry?.heard(nodeId, number, clientId, record);
-    }
+    const presence = readPresence(channel, message);
+    if (!presence) return this.#receiver.event(channel, message);
+    const { nodeId, clientId, change, facts } = presence;
+    if (presence.isEndOfNode) this.#registry?.heardOfEnd(nodeId);
+    else if (change) this.#registry?.heard(nodeId, change.version, clientId, change.record);
     if (channel !== UPDATED) this.#receiver.event(channel, facts);
   }
 
-  /** Another node's order, or its answer to one of ours. @throws {JunkError} */
-  #ordered(from: string, message: unknown): void {
-    const id = isObject(message) ? message['id'] : undefined;
-    if (!isObject(message) || typeof id !== 'number') throw new JunkError(`Node ${from} sent no order.`);
-    if (message['op'] !== 'answer') return this.#obey(from, id, message);
-    const { error, result } = readAnswer(message);
-    const pending = this.#settle(id);
-    if (error) pending?.reject(new RemoteError(error.code, error.error, error.details));
-    else pending?.resolve(result);
-  }
-
-  readonly #obey = guarded(
-    'an order of a node',
-    (error, place) => this.failed(error, place),
-    async (from: string, id: number, message: Record<string, unknown>) => {
-      const answer = await (async () => this.#receiver.obey(readOrder(message)))().then(
-        (result) => ({ result }),
-        (error: unknown) => ({ error: this.#receiver.describe(error) }),
-      );
-      await this.#bus.order(from, { op: 'answer', id, ...answer }).catch((error: unknown) => {
-        if (!(error instanceof NotSerializableError)) return; // it was counted, and the other node will wait no longer than it does
-        void this.#bus.order(from, { op: 'answer', id, error: this.#receiver.describe(error) });
-      });
-    },
-  );
-
-  #announceLoss(nodeId: string, records: ClientRecord[], reason: string): void {
-    for (const { clientId, rooms, user } of records) {
-      const facts = { clientId, ...(user ? { userId: user.userId } : {}), nodeId, reason };
-      for (const roomName of rooms) void this.#bus.emit(Event.ClientLeftRoom, { ...facts, roomName });
-      void this.#bus.emit(Event.ClientDisconnected, facts);
-    }
-  }
-
-  #settle(id: number): PendingOrder | undefined {
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    clearTimeout(pending?.timer);
-    return pending;
+  #announceLoss(nodeId: string, records: ClientRecord[], reason: 'node-lost' | 'node-stopping'): void {
+    for (const [event, facts] of farewellsOf(nodeId, records, reason)) void this.#bus.emit(event, facts);
   }
 }

@@ -1,5 +1,6 @@
 import type { BusReceiver } from '../../lib/cluster/bus-receiver.js';
-import { Cluster, type ClusterReceiver } from '../../lib/cluster/cluster.js';
+import { Cluster } from '../../lib/cluster/cluster.js';
+import type { ClusterReceiver } from '../../lib/cluster/cluster-receiver.js';
 import type { ClusterParts } from '../../lib/cluster/cluster-parts.js';
 import { systemIds } from '../../lib/cluster/ids.js';
 import type { RegistryStore } from '../../lib/cluster/registry-store.js';
