@@ -95,7 +95,7 @@ async function instancesOf<T extends object>(
     const name = typeof one === 'function' ? one.name : one.constructor.name;
     if (typeof one === 'function' && !find)
       throw new InvalidOptionsError([
-        `"${option}" names the class ${name}, which only a Nest application can make: give an instance`,
+        `"${option}" names the class ${name}, which only a Nest application can create: give an instance`,
       ]);
     const instance = typeof one === 'function' ? await (find as FindInstance)(one, option) : one;
     if (typeof (instance as Record<string, unknown>)[method] !== 'function')
