@@ -43,16 +43,23 @@ const alone = (): Underground => inMemory({ isShared: false });
 
 function inMemory({ isShared }: { isShared: boolean }): Underground {
   const network = new MemoryNetwork(systemClock);
-  const nothing = (): Promise<void> => Promise.resolve();
+  const done = (): Promise<void> => Promise.resolve();
   return {
     isShared,
     isSharded: false,
-    open: nothing,
-    close: nothing,
+    open: done,
+    close: done,
     make: (prefix, nodeId) => memoryBus(isShared ? network : undefined, prefix, nodeId),
     publish: async (channel, payload) => {
       const stranger = network.join();
-      stranger.connect({ received: () => undefined, stateChanged: () => undefined, failed: () => undefined });
+      const nothing = (): void => undefined;
+      stranger.connect({
+        received: nothing,
+        outletChanged: nothing,
+        wayChanged: nothing,
+        routesChanged: nothing,
+        failed: nothing,
+      });
       await stranger.publish(channel, payload);
       await stranger.close();
     },

@@ -99,9 +99,14 @@ describe('channels', () => {
       }),
     );
     fc.assert(
-      fc.property(id, (name) => {
-        expect(channels.meaningOf(channels.node(name))).toEqual({ kind: 'delivery', audience: undefined });
-      }),
+      fc.property(
+        id.filter((name) => !name.includes(':')), // no id of a node has one
+        fc.nat(),
+        (name, number) => {
+          expect(channels.meaningOf(channels.probe(name, number))).toEqual({ kind: 'probe' });
+          expect(channels.meaningOf(channels.node(name))).toEqual({ kind: 'delivery', audience: undefined });
+        },
+      ),
     );
     fc.assert(
       fc.property(

@@ -317,6 +317,7 @@ export class ModelNode {
       },
       bus: {
         counters: { unpublished: 0, missing: 0, stale: 0, junk: 0 },
+        away: [],
         start: (receiver) =>
           new Promise((resolve) => {
             this.#receiver = {
