@@ -6,11 +6,12 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import { BadFrameError, MessageTooLargeError, messageOf } from './client-errors.js';
 import { encode } from './encode.js';
+import { HeldMessages } from './held-messages.js';
 import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
 import { Requests } from './requests.js';
 import type { AnswerFrame } from './requests.js';
-import { SOCKET_OPEN } from './socket-like.js';
+import { SOCKET_OPEN, textOf } from './socket-like.js';
 import type { SocketCloseEvent, SocketErrorEvent, SocketLike, SocketMessageEvent } from './socket-like.js';
 
 export interface LinkEnd {
@@ -31,35 +32,27 @@ export interface LinkBudgets {
   maxUnsentBytes: number;
 }
 
-/** An error frame that nobody asked for is reported; of a longer one only this many characters, without its details. */
+/** Error frames without a request are reported. Of a longer one, only this many characters and no details. */
 const MAX_REPORTED_CHARACTERS = 2_000;
 
 /** Codes that stand for "no code was sent" (RFC 6455 section 7.4.1). */
 const UNSENT_CODES: ReadonlySet<number> = new Set([1005, 1006, 1015]);
 
-/**
- * One socket from its creation to its end, which comes once. Afterwards its events reach nobody: whoever holds a newer
- * link never hears of an old one.
- */
+/** One socket from its creation to its end, which comes once. After its end it calls no handler any more. */
 export class Link<S extends SocketLike> {
   /** Resolves with the server's first frame; rejects when the link ends before it. */
   readonly greeted: Promise<Greeting>;
   readonly ended: Promise<LinkEnd>;
-  /** Resolves when no more messages can be held. */
-  readonly full: Promise<void>;
   readonly requests: Requests;
   greeting: Greeting | undefined;
   end: LinkEnd | undefined;
-  /** When the last frame came, of whatever kind: a sign of life. Of the clock that never goes back, in ms. */
+  /** When the last frame came, by the monotonic clock in ms. */
   heardAt = performance.now();
-  /** Messages wait here until the connection was announced, so that no handler runs before `onConnected`. */
-  #held: ServerMessage[] | undefined = [];
-  #heldBytes = 0;
+  readonly #held: HeldMessages;
   #socketError: string | undefined;
   #resolveGreeted!: (greeting: Greeting) => void;
   #rejectGreeted!: (error: Error) => void;
   #resolveEnded!: (end: LinkEnd) => void;
-  #resolveFull!: () => void;
   readonly #handlers: LinkHandlers<S>;
   readonly #budgets: LinkBudgets;
 
@@ -70,14 +63,14 @@ export class Link<S extends SocketLike> {
   ) {
     this.#handlers = handlers;
     this.#budgets = budgets;
+    this.#held = new HeldMessages(budgets.maxHeldBytes);
     this.requests = new Requests(this);
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
-    this.full = new Promise((resolve) => (this.#resolveFull = resolve));
     this.greeted = new Promise((resolve, reject) => {
       this.#resolveGreeted = resolve;
       this.#rejectGreeted = reject;
     });
-    // A link may be dropped before anybody waits for the greeting.
+    // Nobody may be waiting for the greeting.
     this.greeted.catch(() => undefined);
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('message', this.#onMessage);
@@ -85,11 +78,16 @@ export class Link<S extends SocketLike> {
     socket.addEventListener('close', this.#onClose);
   }
 
+  /** Resolves when too many messages wait for `release()`. */
+  get full(): Promise<void> {
+    return this.#held.full;
+  }
+
   get isOpen(): boolean {
     return !this.end && this.socket.readyState === SOCKET_OPEN;
   }
 
-  /** @throws {ConnectionError} that says how the link ended, if it did. */
+  /** @throws {ConnectionError} that says how the link ended, if it has ended. */
   throwIfEnded(): void {
     if (this.end) throw this.end.error;
   }
@@ -106,14 +104,16 @@ export class Link<S extends SocketLike> {
     this.socket.send(binary ? new TextEncoder().encode(text) : text);
   }
 
-  /** The answer to a question of the server. @throws what `send()` does, and {BadFrameError} for what it wouldn't read. */
+  /**
+   * Answers a request of the server. @throws as `send()`, and {BadFrameError} when the server would refuse the frame
+   */
   answer(frame: unknown): void {
     const read = decodeFrame(encode(frame), this.greeting?.maxDepth);
-    if (read.kind === 'bad') throw new BadFrameError(`The server would not read the answer: ${read.reason}`);
+    if (read.kind === 'bad') throw new BadFrameError(`The server would refuse the answer: ${read.reason}`);
     this.send(frame);
   }
 
-  /** For what nobody waits for. Never throws: a failure is reported. */
+  /** Sends a frame whose failure nobody awaits. Never throws: a failure is reported. */
   trySend(frame: unknown): void {
     try {
       if (this.isOpen) this.send(frame);
@@ -122,16 +122,14 @@ export class Link<S extends SocketLike> {
     }
   }
 
-  /** Hands on what was held, and from now on everything at once. */
+  /** Delivers the messages that waited. Later ones don't wait. */
   release(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const message of held) {
+    for (const message of this.#held.release()) {
       if (!this.end) this.#handlers.onMessage(message, this);
     }
   }
 
-  /** Ends the link here and now; the closing handshake goes on without anybody waiting for it. */
+  /** Ends the link at once. Nobody waits for the closing handshake. */
   close(code: number, reason: string, error = new ConnectionError('The connection was closed by this client.')): void {
     if (this.end) return;
     this.#finish(code, reason, error);
@@ -146,7 +144,7 @@ export class Link<S extends SocketLike> {
   #finish(code: number, reason: string, error = endError(code, reason, this.#socketError)): void {
     if (this.end) return;
     this.end = { code, reason, error };
-    this.#held = undefined;
+    this.#held.release();
     const { socket } = this;
     socket.removeEventListener('message', this.#onMessage);
     socket.removeEventListener('error', this.#onError);
@@ -164,7 +162,7 @@ export class Link<S extends SocketLike> {
     this.#finish(code, reason);
   };
 
-  /** The close event that follows ends the link; this is only the better explanation. */
+  /** The close event that follows ends the link. This event only has the better explanation. */
   readonly #onError = (event: object): void => {
     const { error, message } = event as SocketErrorEvent;
     this.#socketError = error ? messageOf(error) : message;
@@ -175,7 +173,7 @@ export class Link<S extends SocketLike> {
 
   #receive(data: unknown): void {
     this.heardAt = performance.now();
-    const text = decodeText(data);
+    const text = textOf(data);
     if (text === undefined) return this.#handlers.onError(skipped('It is neither text nor UTF-8.'));
     const frame = decodeFrame(text, Math.max(MAX_DEPTH, this.greeting?.maxDepth ?? 0));
     if (frame.kind === 'bad') return this.#refuse(frame);
@@ -184,7 +182,9 @@ export class Link<S extends SocketLike> {
     this.#handUnasked(frame, text);
   }
 
-  /** Whoever asked is told at once: one of ours of a reply that can't be read, the server of its own question. */
+  /**
+   * A malformed frame. If it is a reply, its request fails at once; if it is a request, the server gets an error frame.
+   */
   #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
     const error = skipped(reason);
     if (isAnswer && this.requests.reject(id, error)) return;
@@ -193,11 +193,13 @@ export class Link<S extends SocketLike> {
     this.trySend(errorFrame({ error: reason, code: ErrorCode.BadFrame }, { id }));
   }
 
-  /** A server that sends and doesn't read would have this client keep more and more. */
+  /** Closes the connection when the server doesn't read, so that this process doesn't buffer more and more. */
   #closeIfUnread(): void {
     const { maxUnsentBytes } = this.#budgets;
     if (this.socket.bufferedAmount <= maxUnsentBytes) return;
-    const error = new ConnectionError(`More than ${maxUnsentBytes} bytes waited for the server to read them.`);
+    const error = new ConnectionError(
+      `The server doesn't read: more than ${maxUnsentBytes} bytes were waiting to be sent.`,
+    );
     this.close(CloseCode.SlowConsumer, 'the server does not read', error);
     throw error;
   }
@@ -211,7 +213,7 @@ export class Link<S extends SocketLike> {
     this.#resolveGreeted(greeting);
   }
 
-  /** The answer to a message that was sent without an id of ours: its response arrives like any message. */
+  /** An answer without a request: an error is reported, a response is handled like a message. */
   #handUnasked(frame: AnswerFrame, text: string): void {
     if (frame.kind === 'error') {
       const { code, error, details } = frame.data;
@@ -225,29 +227,14 @@ export class Link<S extends SocketLike> {
 
   #hand({ type, action, data, id }: ServerMessage, text: string): void {
     const message = { type, action, data, id };
-    if (!this.#held) return this.#handlers.onMessage(message, this);
-    this.#held.push(message);
-    this.#heldBytes += utf8Length(text);
-    if (this.#heldBytes > this.#budgets.maxHeldBytes) this.#resolveFull();
+    if (!this.#held.hold(message, text)) this.#handlers.onMessage(message, this);
   }
 }
 
 const skipped = (reason: string): BadFrameError =>
-  new BadFrameError(
-    `A frame from the server was skipped: ${reason} Check that the server speaks this module's protocol.`,
-  );
+  new BadFrameError(`A frame of the server was skipped: ${reason} Check that the server uses this module.`);
 
 const short = (text: string): string => text.slice(0, MAX_REPORTED_CHARACTERS);
-
-function decodeText(data: unknown): string | undefined {
-  if (typeof data === 'string') return data;
-  if (!(data instanceof ArrayBuffer) && !ArrayBuffer.isView(data)) return undefined;
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(data);
-  } catch {
-    return undefined;
-  }
-}
 
 function endError(code: number, reason: string, socketError: string | undefined): ConnectionError {
   if (UNSENT_CODES.has(code))

@@ -15,7 +15,7 @@ import { permissionError } from './redis-failure.js';
 import { IncomingSequences } from './sequences.js';
 import { SharedClock } from './shared-clock.js';
 import type { Transport, Way } from './transport.js';
-import { withinMs } from './within.js';
+import { withinMs } from '../deadline.js';
 
 /** How long what is published may hold up the end of this process, in ms. */
 const DRAIN_MS = 2_000;

@@ -13,7 +13,7 @@ import { ClusterOutlet } from './cluster-outlet.js';
 import { RedisOutlet } from './redis-outlet.js';
 import type { RedisSource } from './redis-source.js';
 import type { Outlet } from './transport.js';
-import { withinMs } from './within.js';
+import { withinMs } from '../deadline.js';
 
 /** How long a reading of the shared clock is good for, in ms. */
 const CLOCK_MS = 30_000;

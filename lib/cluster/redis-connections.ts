@@ -3,7 +3,7 @@ import type { Clock } from '../clock.js';
 import { ConnectionError, InvalidOptionsError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import type { RedisInstanceLike, RedisSource } from './redis-source.js';
-import { withinMs } from './within.js';
+import { withinMs } from '../deadline.js';
 
 export type RedisConnection = Redis | Cluster;
 

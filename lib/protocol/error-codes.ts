@@ -23,6 +23,9 @@ export const ErrorCode = {
   ShuttingDown: 'SHUTTING_DOWN',
   ConnectionLimit: 'CONNECTION_LIMIT',
   UnknownOrder: 'UNKNOWN_ORDER',
+  UnknownOutcome: 'UNKNOWN_OUTCOME',
+  KeyReused: 'KEY_REUSED',
+  MessageTooLarge: 'MESSAGE_TOO_LARGE',
   Internal: 'INTERNAL',
 } as const;
 

@@ -1,0 +1,34 @@
+import type { RoomPosition } from './room-log.js';
+
+/** What a store tells the nodes that follow a room. */
+export type Announcement =
+  | { kind: 'stored'; epoch: string; offset: number; storedAt: number; session: string | undefined; frame: string }
+  /** Everything was forgotten, and this epoch began. */
+  | { kind: 'cleared'; epoch: string };
+
+const STORED = 'P';
+const CLEARED = 'C';
+const NO_SESSION = '-';
+
+/**
+ * Reads what a script sent over the bus: `P <epoch> <offset> <storedAt> <session or ->\n<frame>`, or `C <epoch>`.
+ * @returns undefined for what isn't an announcement: anybody can publish on a channel
+ */
+export function readAnnouncement(text: string): Announcement | undefined {
+  const end = text.indexOf('\n');
+  const [mark, epoch, offset, storedAt, session] = text.slice(0, end < 0 ? undefined : end).split(' ');
+  if (!epoch) return undefined;
+  if (mark === CLEARED && end < 0 && offset === undefined) return { kind: 'cleared', epoch };
+  const place = { epoch, offset: Number(offset) };
+  if (mark !== STORED || end < 0 || !isPlace(place) || !Number.isSafeInteger(Number(storedAt)) || !session)
+    return undefined;
+  return {
+    kind: 'stored',
+    ...place,
+    storedAt: Number(storedAt),
+    session: session === NO_SESSION ? undefined : session,
+    frame: text.slice(end + 1),
+  };
+}
+
+const isPlace = ({ offset }: RoomPosition): boolean => Number.isSafeInteger(offset) && offset > 0;

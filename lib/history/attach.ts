@@ -1,0 +1,125 @@
+import type { HistoryRule } from './history-rule.js';
+import type { LogEntry, RoomLog, RoomPosition } from './room-log.js';
+import type { RoomReader } from './room-reader.js';
+
+/** Why a client doesn't get what it missed. */
+export type RefusalReason = 'expired' | 'too-far-behind' | 'other-epoch' | 'ahead';
+
+export interface Resumption {
+  /** The last place the client has seen. */
+  since?: RoomPosition | undefined;
+  /** So many of the newest, for a client without a place. */
+  tail?: number | undefined;
+}
+
+/** What a client that joins is told, and what it is sent before anything live. */
+export interface Attachment {
+  /** The newest place at this moment. */
+  position: RoomPosition;
+  /** Undefined where the client gave no place. */
+  recovered: boolean | undefined;
+  reason: RefusalReason | undefined;
+  /** How many were published since its place. */
+  missed: number;
+  entries: LogEntry[];
+}
+
+/** The bus may bring more while the log is read; then what was read doesn't reach up to it any more. */
+const ATTEMPTS = 5;
+
+/**
+ * Makes a client a member: finds what it missed, and calls `enter` in the turn in which nothing can come between that and what
+ * is live. Whoever comes back within the ring costs the store nothing.
+ * @param enter queues the reply and `entries`, and enters the member, without awaiting anything
+ * @throws {LogUnavailableError} `enter` wasn't called, and nothing has changed
+ */
+export async function attach(
+  reader: RoomReader,
+  { log, rule, room }: { log: RoomLog; rule: HistoryRule; room: string },
+  resumption: Resumption,
+  enter: (attachment: Attachment) => void,
+): Promise<void> {
+  await reader.start();
+  if (resumption.since && isBeyond(resumption.since, positionOf(reader))) await reader.sync();
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const position = positionOf(reader);
+    const atHand = fromRing(reader, rule, resumption, position);
+    if (atHand) return enter(atHand);
+    const read = await fromLog(log, room, rule, resumption);
+    if (read.epoch !== positionOf(reader).epoch) {
+      await reader.sync();
+      continue;
+    }
+    reader.accept(read); // this node may be behind
+    const attached = afterRead(reader, resumption, read);
+    if (attached) return enter(attached);
+  }
+  enter(refused(positionOf(reader), resumption, 'too-far-behind'));
+}
+
+const positionOf = ({ position }: RoomReader): RoomPosition => ({ ...(position as RoomPosition) });
+
+/** This node doesn't know the client's place: the log may. */
+const isBeyond = (since: RoomPosition, position: RoomPosition): boolean =>
+  since.epoch !== position.epoch || since.offset > position.offset;
+
+function fromRing(
+  reader: RoomReader,
+  rule: HistoryRule,
+  { since, tail = 0 }: Resumption,
+  position: RoomPosition,
+): Attachment | undefined {
+  if (!since) {
+    const from = Math.max(0, position.offset - (rule.mode === 'last' ? 1 : tail));
+    const entries = reader.since(from);
+    return entries && { position, recovered: undefined, reason: undefined, missed: 0, entries };
+  }
+  if (since.epoch !== position.epoch) return refused(position, { since }, 'other-epoch');
+  if (since.offset > position.offset) return refused(position, { since }, 'ahead');
+  const missed = position.offset - since.offset;
+  if (rule.mode === 'log' && missed > rule.recoverMax) return refused(position, { since }, 'too-far-behind');
+  const entries = reader.since(rule.mode === 'last' && missed > 0 ? position.offset - 1 : since.offset);
+  if (!entries) return undefined;
+  const bytes = entries.reduce((sum, { frame }) => sum + Buffer.byteLength(frame), 0);
+  if (rule.mode === 'log' && bytes > rule.recoverMaxBytes) return refused(position, { since }, 'too-far-behind');
+  return { position, recovered: true, reason: undefined, missed, entries };
+}
+
+interface Found {
+  epoch: string;
+  top: number;
+  entries: LogEntry[];
+  now: number;
+  reason: RefusalReason | undefined;
+}
+
+async function fromLog(log: RoomLog, room: string, rule: HistoryRule, { since, tail = 0 }: Resumption): Promise<Found> {
+  const bounds = { limit: rule.recoverMax, maxBytes: rule.recoverMaxBytes };
+  if (rule.mode === 'last') {
+    return { ...(await log.read(room, bounds)), reason: undefined };
+  }
+  if (!since) {
+    const read = await log.read(room, { ...bounds, limit: Math.min(tail, rule.size), reverse: true });
+    return { ...read, entries: read.entries.toReversed(), reason: undefined };
+  }
+  const read = await log.read(room, { ...bounds, since: since.offset });
+  const reason = read.isComplete ? undefined : read.first > since.offset + 1 ? 'expired' : 'too-far-behind';
+  return { ...read, reason };
+}
+
+/** @returns undefined when the log must be read again */
+function afterRead(reader: RoomReader, { since }: Resumption, { top, entries, reason }: Found): Attachment | undefined {
+  const position = positionOf(reader);
+  if (reason) return refused(position, { since }, reason);
+  if (position.offset < top) return undefined;
+  const newer = reader.since(top);
+  if (!newer) return undefined;
+  const recovered = since ? true : undefined;
+  const missed = since ? position.offset - since.offset : 0;
+  return { position, recovered, reason: undefined, missed, entries: [...entries, ...newer] };
+}
+
+function refused(position: RoomPosition, { since }: Resumption, reason: RefusalReason): Attachment {
+  const missed = since && since.epoch === position.epoch ? Math.max(0, position.offset - since.offset) : 0;
+  return { position, recovered: false, reason, missed, entries: [] };
+}

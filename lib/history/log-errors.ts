@@ -1,0 +1,42 @@
+import { PeerError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+
+/** The log can't be reached: nothing was stored, nothing delivered anywhere. */
+export class LogUnavailableError extends PeerError {
+  constructor(reason: string) {
+    super(
+      ErrorCode.Unavailable,
+      `The room's history can't be reached (${reason}). Nothing was stored. Try again later.`,
+    );
+  }
+}
+
+/** The log didn't say whether it stored the publication. */
+export class UnknownOutcomeError extends PeerError {
+  constructor(reason: string) {
+    super(
+      ErrorCode.UnknownOutcome,
+      `Nobody knows whether this was published (${reason}). Publish it again with the same key: it is stored once.`,
+    );
+  }
+}
+
+/** One key, two payloads. */
+export class KeyReusedError extends PeerError {
+  constructor(key: string) {
+    super(
+      ErrorCode.KeyReused,
+      `The key "${key.slice(0, 64)}" was used for another message. Make a new key for each message.`,
+    );
+  }
+}
+
+/** A publication that is larger than everything the room may keep. */
+export class EntryTooLargeError extends PeerError {
+  constructor(bytes: number, maxBytes: number) {
+    super(
+      ErrorCode.MessageTooLarge,
+      `A message of ${bytes} bytes doesn't fit into a history of ${maxBytes} bytes. Send less, or raise "maxBytes" of the rule.`,
+    );
+  }
+}

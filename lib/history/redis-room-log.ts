@@ -1,0 +1,139 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
+import { errorOf } from '../protocol/thrown.js';
+import { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './log-errors.js';
+import {
+  type Appended,
+  type AppendOptions,
+  digestOf,
+  type LogEntry,
+  type LogRead,
+  type ReadOptions,
+  type Retention,
+  type RoomLog,
+  type RoomPosition,
+} from './room-log.js';
+import { APPEND, CLEAR, READ, TOP } from './scripts.js';
+
+export interface RedisRoomLogParts {
+  connection: () => RedisConnection;
+  /** What all keys begin with. */
+  prefix: string;
+  /** What channels begin with; a room's is `<head>{<room>}:c`. */
+  channelHead: string;
+  /** @throws for a room without history */
+  retentionOf(room: string): Retention;
+  /** Another epoch when this Redis can't vouch for the log. False: what Redis has is taken for whole. */
+  isFenced(room: string): boolean;
+  newEpoch(): string;
+}
+
+/** ioredis sends a command to a Cluster again when its connection broke: without a key it would be stored twice. */
+const CLUSTER_KEY_MS = 60_000;
+const KEY_PREFIX = 'k:';
+/** Refused before anything was written: scripts write nothing after the first of these. */
+const REFUSED =
+  /^(OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|NOPERM|NOAUTH|WRONGPASS|NOSCRIPT|BUSY)\b/;
+
+type Arg = string | number;
+
+/**
+ * The log in Redis. All keys of a room share its hash tag, and so does its channel: one script does all, on a Redis Cluster, too.
+ * Scripts are called by their digest, and sent whole where this Redis doesn't know them yet (https://redis.io/docs/latest/commands/evalsha).
+ */
+export class RedisRoomLog implements RoomLog {
+  constructor(private readonly parts: RedisRoomLogParts) {}
+
+  async append(room: string, frame: string, { key, version, session }: AppendOptions = {}): Promise<Appended> {
+    const { retentionOf, connection } = this.parts;
+    const { keyTtlMs, maxBytes } = retentionOf(room);
+    const bytes = Buffer.byteLength(frame);
+    if (bytes > maxBytes) throw new EntryTooLargeError(bytes, maxBytes);
+    const inCluster = isCluster(connection());
+    const digest = key === undefined ? '-' : digestOf(frame);
+    const kept = key === undefined ? undefined : `${KEY_PREFIX}${key}`;
+    const keyed = kept ?? (inCluster ? `once:${randomUUID()}` : undefined);
+    const args = [
+      frame,
+      session ?? '-',
+      kept ? keyTtlMs : CLUSTER_KEY_MS,
+      digest,
+      version ?? '',
+      this.#channel(room),
+      inCluster ? 'SPUBLISH' : 'PUBLISH',
+    ];
+    const [what, epoch, offset] = (await this.#run(APPEND, room, args, keyed)) as [string, string, number];
+    if (what === 'reused') throw new KeyReusedError(key as string);
+    return { epoch, offset, isDuplicate: what === 'older' || (what === 'known' && key !== undefined) };
+  }
+
+  async read(room: string, { since, before, limit, maxBytes, reverse = false }: ReadOptions): Promise<LogRead> {
+    const args = [since ?? '', before ?? '', limit, maxBytes, reverse ? 1 : 0];
+    const answer = (await this.#run(READ, room, args, undefined, true)) as unknown[];
+    const [epoch, top, first, isComplete, now, ...flat] = answer as [
+      string,
+      number,
+      number,
+      number,
+      string,
+      ...unknown[],
+    ];
+    const entries: LogEntry[] = [];
+    for (let at = 0; at < flat.length; at += 4) {
+      const [offset, storedAt, frame, session] = flat.slice(at, at + 4) as [number, string, string, string];
+      entries.push({ offset, storedAt: Number(storedAt), frame, session: session === '-' ? undefined : session });
+    }
+    return { epoch, top, first, entries, isComplete: isComplete === 1, now: Number(now) };
+  }
+
+  async top(rooms: readonly string[]): Promise<RoomPosition[]> {
+    return Promise.all(
+      rooms.map(async (room) => {
+        const [epoch, offset] = (await this.#run(TOP, room, [], undefined, true)) as [string, number];
+        return { epoch, offset };
+      }),
+    );
+  }
+
+  async clear(room: string): Promise<RoomPosition> {
+    const how = isCluster(this.parts.connection()) ? 'SPUBLISH' : 'PUBLISH';
+    const [epoch, offset] = (await this.#run(CLEAR, room, [this.#channel(room), how])) as [string, number];
+    return { epoch, offset };
+  }
+
+  #channel(room: string): string {
+    return `${this.parts.channelHead}{${room}}:c`;
+  }
+
+  /** @param isSafe running it twice does no harm, so an answer that never came is no doubt */
+  async #run(script: string, room: string, args: Arg[], key?: string, isSafe = false): Promise<unknown> {
+    const { connection, prefix, retentionOf, isFenced, newEpoch } = this.parts;
+    const { mode, size, ttlMs, maxBytes, metaTtlMs } = retentionOf(room);
+    const head = `${prefix}:{${room}}:`;
+    const keys = [`${head}m`, `${head}h`, ...(key === undefined ? [] : [`${head}${key}`])];
+    const common = [isFenced(room) ? 1 : 0, newEpoch(), metaTtlMs, mode, size, ttlMs, maxBytes];
+    const redis = connection();
+    if (redis.status !== 'ready') throw new LogUnavailableError(`Redis is ${redis.status}`);
+    try {
+      return await evaluate(redis, script, keys, [...common, ...args]);
+    } catch (error) {
+      const { message } = errorOf(error);
+      throw isSafe || REFUSED.test(message) || message.startsWith("Stream isn't writeable")
+        ? new LogUnavailableError(message)
+        : new UnknownOutcomeError(message);
+    }
+  }
+}
+
+const digests = new Map<string, string>();
+
+async function evaluate(redis: RedisConnection, script: string, keys: string[], args: Arg[]): Promise<unknown> {
+  let digest = digests.get(script);
+  if (!digest) digests.set(script, (digest = createHash('sha1').update(script).digest('hex')));
+  try {
+    return await redis.evalsha(digest, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!errorOf(error).message.startsWith('NOSCRIPT')) throw error;
+    return redis.eval(script, keys.length, ...keys, ...args);
+  }
+}

@@ -1,0 +1,76 @@
+import type { LogEntry, Retention } from './room-log.js';
+
+/** The newest publications of a room that a process keeps at hand, at most. */
+const MAX_ENTRIES = 64;
+const MAX_BYTES = 262_144;
+/** All rooms of a process together. */
+const MAX_PROCESS_BYTES = 67_108_864;
+
+/** What all rings of a process hold. */
+export class RingBudget {
+  bytes = 0;
+
+  constructor(readonly maxBytes: number = MAX_PROCESS_BYTES) {}
+}
+
+interface Kept {
+  entry: LogEntry;
+  /** When it was stored, by this process's own clock. */
+  at: number;
+}
+
+/** The newest publications of one room, without a gap: whoever comes back within them costs the store nothing. */
+export class Ring {
+  readonly #entries: Kept[] = [];
+  #bytes = 0;
+
+  constructor(
+    private readonly retention: Pick<Retention, 'size' | 'maxBytes' | 'ttlMs'>,
+    private readonly budget: RingBudget,
+  ) {}
+
+  /** @param entry follows the newest */
+  push(entry: LogEntry, at: number): void {
+    this.#entries.push({ entry, at });
+    this.#count(sizeOf(entry));
+    while (this.#entries.length > 0 && this.#isFull()) this.#drop();
+  }
+
+  /** What the log doesn't keep any longer isn't kept here. */
+  age(now: number): void {
+    while (this.#entries[0] && now - this.#entries[0].at >= this.retention.ttlMs) this.#drop();
+  }
+
+  /** All after `offset`; undefined when some of them aren't here any more. @param top the newest there is */
+  after(offset: number, top: number): LogEntry[] | undefined {
+    if (offset >= top) return [];
+    const first = this.#entries[0]?.entry.offset ?? Infinity;
+    return offset + 1 < first ? undefined : this.#entries.slice(offset + 1 - first).map(({ entry }) => entry);
+  }
+
+  clear(): void {
+    this.#count(-this.#bytes);
+    this.#entries.length = 0;
+  }
+
+  #isFull(): boolean {
+    const { size, maxBytes } = this.retention;
+    return (
+      this.#entries.length > Math.min(MAX_ENTRIES, size) ||
+      this.#bytes > Math.min(MAX_BYTES, 2 * maxBytes) ||
+      this.budget.bytes > this.budget.maxBytes
+    );
+  }
+
+  #drop(): void {
+    this.#count(-sizeOf((this.#entries.shift() as Kept).entry));
+  }
+
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    this.budget.bytes += bytes;
+  }
+}
+
+/** Texts take up to two bytes a character in memory. */
+const sizeOf = ({ frame }: LogEntry): number => 2 * frame.length + 100;

@@ -1,0 +1,245 @@
+import type { Clock } from '../clock.js';
+import { errorOf } from '../protocol/thrown.js';
+import type { Announcement } from './announcement.js';
+import type { HistoryRule } from './history-rule.js';
+import { Ring, type RingBudget } from './ring.js';
+import type { LogEntry, LogRead, RoomLog, RoomPosition } from './room-log.js';
+
+/** Why members of a room begin anew. */
+export type ResetReason = 'restart' | 'cleared' | 'hole';
+
+export interface RoomReaderParts {
+  room: string;
+  log: RoomLog;
+  rule: HistoryRule;
+  clock: Clock;
+  budget: RingBudget;
+  /** Resolves once what is announced for the room arrives here. The returned function ends it. */
+  follow(room: string, heard: (said: Announcement) => void): Promise<() => void>;
+  /** The next publication, for every member of this node. */
+  deliver(epoch: string, entry: LogEntry): void;
+  /** What members know of the room is worth nothing any more. They go on from `position`. */
+  reset(position: RoomPosition, reason: ResetReason): void;
+  failed(error: Error, place: string): void;
+}
+
+/** A publication whose predecessors haven't come waits so long for them before they are read. */
+const HOLE_MS = 50;
+/** What waits for predecessors, at most; beyond, it is read when they are. */
+const MAX_HELD = 1_000;
+const READ = { limit: 500, maxBytes: 1_048_576 };
+const RETRY_MS = [250, 500, 1_000, 2_000];
+
+interface Held {
+  entry: LogEntry;
+  /** When it was stored, by the clock of this process. */
+  at: number;
+}
+
+/**
+ * Follows the log of one room for all its members on this node: they see each publication once and in order, whatever the bus
+ * loses, repeats or turns round. A hole is read from the log once for the whole node. Only what can't be read resets members.
+ */
+export class RoomReader {
+  readonly #ring: Ring;
+  /** Publications that came before their predecessors. */
+  readonly #held = new Map<number, Held>();
+  /** Heard before the position was known, or of an epoch that isn't known yet. */
+  #early: Announcement[] = [];
+  #position: RoomPosition | undefined;
+  #starting: Promise<void> | undefined;
+  #syncing: Promise<void> | undefined;
+  #isSyncStale = false;
+  #clearedEpoch: string | undefined;
+  #isQuiet = true;
+  #isStopped = false;
+  #unfollow: () => void = () => undefined;
+  #stopChecking: () => void = () => undefined;
+  #cancelHole: (() => void) | undefined;
+  #cancelRetry: (() => void) | undefined;
+
+  constructor(private readonly parts: RoomReaderParts) {
+    this.#ring = new Ring(parts.rule, parts.budget);
+  }
+
+  /** Where this node is. Undefined before it has started. */
+  get position(): RoomPosition | undefined {
+    return this.#position;
+  }
+
+  /** What came after `offset`, if it is at hand. */
+  since(offset: number): LogEntry[] | undefined {
+    this.#ring.age(this.parts.clock.now());
+    return this.#ring.after(offset, this.#position?.offset ?? 0);
+  }
+
+  /** Resolves when the position is known. May be called again, also after it rejected. @throws {LogUnavailableError} */
+  start(): Promise<void> {
+    if (this.#position) return Promise.resolve();
+    this.#starting ??= this.#start().finally(() => (this.#starting = undefined));
+    return this.#starting;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#position = undefined;
+    this.#unfollow();
+    this.#stopChecking();
+    this.#cancelHole?.();
+    this.#cancelRetry?.();
+    this.#ring.clear();
+    this.#held.clear();
+    this.#early = [];
+  }
+
+  /** Reads what is newer than the position, and delivers it. Resolves when the log was read once after this call. @throws {LogUnavailableError} */
+  sync(): Promise<void> {
+    this.#isSyncStale = true;
+    this.#syncing ??= this.#sync().finally(() => (this.#syncing = undefined));
+    return this.#syncing;
+  }
+
+  /** As `sync()`, tried again until it succeeds. */
+  repair(attempt = 0): void {
+    if (this.#cancelRetry && attempt === 0) return;
+    this.#cancelRetry = undefined;
+    this.sync().catch((error: unknown) => {
+      if (this.#isStopped) return;
+      if (attempt === 0) this.parts.failed(errorOf(error), `the history of ${this.parts.room}`);
+      const wait = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] as number;
+      this.#cancelRetry ??= this.parts.clock.after(wait, () => this.repair(attempt + 1));
+    });
+  }
+
+  /** What was read elsewhere may be newer than what the bus has brought. */
+  accept({ entries, now }: Pick<LogRead, 'entries' | 'now'>): void {
+    for (const entry of entries) this.#take(entry, Math.max(0, now - entry.storedAt));
+  }
+
+  async #start(): Promise<void> {
+    const { room, log, rule, clock, follow } = this.parts;
+    const unfollow = await follow(room, (said) => this.#heard(said));
+    try {
+      if (this.#isStopped) return unfollow();
+      const [top] = await log.top([room]);
+      if (this.#isStopped) return unfollow();
+      this.#unfollow = unfollow;
+      this.#position = top as RoomPosition;
+    } catch (error) {
+      unfollow();
+      this.#early = [];
+      throw error;
+    }
+    this.#stopChecking = clock.every(rule.checkMs, () => this.#check());
+    this.#hearEarly();
+  }
+
+  #heard(said: Announcement): void {
+    if (this.#isStopped) return;
+    if (!this.#position) return this.#keepEarly(said);
+    if (said.kind === 'cleared') {
+      if (said.epoch === this.#position.epoch) return;
+      this.#clearedEpoch = said.epoch;
+      return this.repair();
+    }
+    if (said.epoch === this.#position.epoch) return this.#take(said);
+    // Of an epoch that began, or of one that ended: the log knows.
+    this.#keepEarly(said);
+    this.repair();
+  }
+
+  #keepEarly(said: Announcement): void {
+    if (this.#early.length < MAX_HELD) this.#early.push(said);
+  }
+
+  #hearEarly(): void {
+    const { epoch } = this.#position as RoomPosition;
+    const early = this.#early;
+    this.#early = [];
+    for (const said of early) if (said.epoch === epoch || said.kind === 'cleared') this.#heard(said);
+  }
+
+  #take({ offset, storedAt, frame, session }: LogEntry, age = 0): void {
+    const position = this.#position;
+    if (!position || offset <= position.offset) return;
+    this.#isQuiet = false;
+    if (offset > position.offset + 1) {
+      if (this.#held.size < MAX_HELD)
+        this.#held.set(offset, { entry: { offset, storedAt, frame, session }, at: this.parts.clock.now() - age });
+      this.#cancelHole ??= this.parts.clock.after(HOLE_MS, () => {
+        this.#cancelHole = undefined;
+        this.repair();
+      });
+      return;
+    }
+    let next: Held | undefined = { entry: { offset, storedAt, frame, session }, at: this.parts.clock.now() - age };
+    while (next) {
+      position.offset = next.entry.offset;
+      this.#held.delete(next.entry.offset);
+      this.#ring.push(next.entry, next.at);
+      this.parts.deliver(position.epoch, next.entry);
+      next = this.#held.get(position.offset + 1);
+    }
+    if (this.#held.size > 0) return;
+    this.#cancelHole?.();
+    this.#cancelHole = undefined;
+  }
+
+  /** One read at a time; one more when something asked meanwhile. */
+  async #sync(): Promise<void> {
+    while (this.#isSyncStale && this.#position && !this.#isStopped) {
+      this.#isSyncStale = false;
+      const read = await this.parts.log.read(this.parts.room, { ...READ, since: this.#position.offset });
+      if (this.#isStopped || !this.#position) return;
+      this.#compare(read);
+    }
+  }
+
+  #compare({ epoch, top, first, isComplete, ...read }: LogRead): void {
+    const position = this.#position as RoomPosition;
+    if (epoch !== position.epoch) return this.#beginAnew({ epoch, offset: top }, this.#reasonFor(epoch));
+    // An answer may be older than what the bus brought meanwhile.
+    if (top <= position.offset) return;
+    if (first > position.offset + 1) return this.#beginAnew({ epoch, offset: top }, 'hole');
+    this.accept(read);
+    if (!isComplete) this.#isSyncStale = true;
+  }
+
+  #reasonFor(epoch: string): ResetReason {
+    return this.#clearedEpoch === epoch ? 'cleared' : 'restart';
+  }
+
+  #beginAnew(position: RoomPosition, reason: ResetReason): void {
+    this.#position = { ...position };
+    this.#ring.clear();
+    this.#held.clear();
+    this.#cancelHole?.();
+    this.#cancelHole = undefined;
+    this.parts.reset({ ...position }, reason);
+    this.#hearEarly();
+  }
+
+  /** The bus said nothing for a while: that there was nothing is for the log to say. */
+  #check(): void {
+    const isQuiet = this.#isQuiet;
+    this.#isQuiet = true;
+    if (isQuiet) this.#compareTop().catch((error: unknown) => this.parts.failed(errorOf(error), 'a room’s position'));
+  }
+
+  async #compareTop(): Promise<void> {
+    const { room, log, follow } = this.parts;
+    const before = this.#position?.offset;
+    const [top] = await log.top([room]);
+    const position = this.#position;
+    if (!top || !position || this.#isStopped) return;
+    if (top.epoch === position.epoch && top.offset <= position.offset) return;
+    this.repair();
+    if (position.offset !== before) return; // the bus was merely slow
+    // The bus brings nothing: a slot may have moved, and the subscription with it.
+    const unfollow = await follow(room, (said) => this.#heard(said));
+    if (this.#isStopped) return unfollow();
+    const former = this.#unfollow;
+    this.#unfollow = unfollow;
+    former();
+  }
+}
