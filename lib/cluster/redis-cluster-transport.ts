@@ -5,7 +5,7 @@ import { isInterest } from './channels.js';
 import { ClusterOutlet, nodeKey } from './cluster-outlet.js';
 import { keySlot } from './key-slot.js';
 import { refused } from './publish-queue.js';
-import { closeQuietly, openCluster, openShard, watch } from './redis-connections.js';
+import { closeQuietly, keepConnected, openCluster, openShard } from './redis-connections.js';
 import type { RedisInstanceLike } from './redis-source.js';
 import { RedisWay } from './redis-way.js';
 import type { Transport, TransportListener, TransportState } from './transport.js';
@@ -69,8 +69,8 @@ export class RedisClusterTransport implements Transport {
       this.#readRoutes();
       listener.outletChanged();
     };
-    watch(connection, { opened, closed: () => listener.outletChanged(), failed: listener.failed });
-    connection.connect().catch((error: unknown) => listener.failed(error as Error));
+    const closed = (): void => listener.outletChanged();
+    keepConnected(connection, this.clock, { opened, closed, failed: listener.failed });
     const search = guarded('the slots of the Redis Cluster', listener.failed, () => this.#search());
     this.#searchNoMore = this.clock.every(SEARCH_EVERY_MS, search);
   }
@@ -125,6 +125,7 @@ export class RedisClusterTransport implements Transport {
       const key = nodeKey(master);
       if (!masters.has(key) || this.#ways.has(key)) continue;
       const way = new RedisWay(key, openShard(master), {
+        clock: this.clock,
         isOfCluster: true,
         changed: (...change) => this.#wayChanged(...change),
         moved: () => this.#publisher?.refreshSlotsCache(),

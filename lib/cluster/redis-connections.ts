@@ -10,6 +10,8 @@ export type RedisConnection = Redis | Cluster;
 /** A connection that says nothing for this long, while it is pinged, is given up. */
 const DEAD_AFTER_MS = 7_000;
 const PING_EVERY_MS = 5_000;
+/** After a connection ended that should have gone on, in ms. */
+const CONNECT_AGAIN_MS = 200;
 /** How long a connection may take to say goodbye. */
 const QUIT_MS = 500;
 /** A command that isn't answered by then fails, and is counted. */
@@ -84,9 +86,18 @@ function isConnection(source: RedisSource): source is RedisInstanceLike {
   return typeof source === 'object' && typeof source['duplicate'] === 'function';
 }
 
-/** What a connection tells is looked at here, and nowhere does it end the process. */
-export function watch(
+/** Those that were closed for good. */
+const givenUp = new WeakSet<RedisConnection>();
+
+/** Connects it, unless it was closed for good meanwhile. */
+function connect(connection: RedisConnection, failed: (error: Error) => void): void {
+  if (!givenUp.has(connection)) connection.connect().catch(failed);
+}
+
+/** Connects, for as long as it isn't closed. What it tells is looked at here, and nowhere does it end the process. */
+export function keepConnected(
   connection: RedisConnection,
+  clock: Clock,
   { opened, closed, failed }: { opened(): void; closed(): void; failed(error: Error, place?: string): void },
 ): void {
   const listen = (event: string, place: string, work: (...args: never[]) => unknown): void =>
@@ -96,14 +107,20 @@ export function watch(
     );
   listen('error', 'an error of Redis', (error: Error) => failed(error));
   listen('ready', 'connecting to Redis', opened);
+  // ioredis gives up when a Sentinel tells of a failover while it looks for the master.
+  listen('end', 'connecting to Redis', () => {
+    if (!givenUp.has(connection)) clock.after(CONNECT_AGAIN_MS, () => connect(connection, failed));
+  });
   listen('close', 'losing Redis', () => {
     closed();
     failed(new ConnectionError('The connection to Redis was closed.')); // when Redis hangs up, no error says so
   });
+  connect(connection, failed);
 }
 
 /** A frozen Redis doesn't say goodbye; a refused one can't. It is closed all the same. */
 export async function closeQuietly(connection: RedisConnection): Promise<void> {
+  givenUp.add(connection);
   if (connection.status === 'ready') await withinMs(QUIT_MS, connection.quit());
   connection.disconnect();
 }

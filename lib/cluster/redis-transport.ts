@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
+import type { Clock } from '../clock.js';
 import { refused } from './publish-queue.js';
-import { closeQuietly, openRedis, watch } from './redis-connections.js';
+import { closeQuietly, keepConnected, openRedis } from './redis-connections.js';
 import { RedisOutlet } from './redis-outlet.js';
 import type { RedisSource } from './redis-source.js';
 import { RedisWay } from './redis-way.js';
@@ -13,7 +14,10 @@ export class RedisTransport implements Transport {
   #publisher: Redis | undefined;
   #outlet: RedisOutlet | undefined;
 
-  constructor(private readonly source: RedisSource) {}
+  constructor(
+    private readonly source: RedisSource,
+    private readonly clock: Clock,
+  ) {}
 
   /** The publishing connection, for the registry: what it writes and what is published keep one order. */
   get connection(): Redis {
@@ -34,7 +38,13 @@ export class RedisTransport implements Transport {
     this.#outlet = new RedisOutlet(this.#publisher);
     const changed = (...change: Parameters<TransportListener['wayChanged']>): void =>
       this.#listener?.wayChanged(...change);
-    this.ways = [new RedisWay('redis', await openRedis(this.source, 'subscriber'), { isOfCluster: false, changed })];
+    this.ways = [
+      new RedisWay('redis', await openRedis(this.source, 'subscriber'), {
+        clock: this.clock,
+        isOfCluster: false,
+        changed,
+      }),
+    ];
     return this.#publisher.options.db ?? 0;
   }
 
@@ -42,8 +52,7 @@ export class RedisTransport implements Transport {
     this.#listener = listener;
     const { connection } = this;
     const changed = (): void => listener.outletChanged();
-    watch(connection, { opened: changed, closed: changed, failed: listener.failed });
-    connection.connect().catch((error: unknown) => listener.failed(error as Error));
+    keepConnected(connection, this.clock, { opened: changed, closed: changed, failed: listener.failed });
     for (const way of this.ways) way.connect(listener);
   }
 

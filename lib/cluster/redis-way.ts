@@ -1,10 +1,12 @@
 import type { Redis } from 'ioredis';
+import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { isInterest } from './channels.js';
-import { closeQuietly, watch } from './redis-connections.js';
+import { closeQuietly, keepConnected } from './redis-connections.js';
 import type { TransportListener, TransportState, Way } from './transport.js';
 
 export interface RedisWayOptions {
+  clock: Clock;
   /** On a Redis Cluster: what only some nodes want is spread over its masters. */
   isOfCluster: boolean;
   /** Its connection was opened, or lost. */
@@ -32,12 +34,11 @@ export class RedisWay implements Way {
     connection.on('smessageBuffer', receive);
     const { changed, moved = () => undefined } = this.options;
     connection.on('moved', guarded('a move of slots', listener.failed, moved));
-    watch(connection, {
+    keepConnected(connection, this.options.clock, {
       opened: () => changed(this, 'up'),
       closed: () => changed(this, 'down'),
       failed: listener.failed,
     });
-    connection.connect().catch((error: unknown) => listener.failed(error as Error));
   }
 
   sharesCommands(channel: string): boolean {
