@@ -9,7 +9,7 @@ import { type ClusterReceiver, NOBODY } from './cluster-receiver.js';
 import { systemIds } from './ids.js';
 import { OrderExchange } from './order-exchange.js';
 import type { Order } from './orders.js';
-import { farewellsOf, readPresence, UPDATED } from './presence-events.js';
+import { ALIVE, farewellsOf, readAlive, readPresence, returnsOf, UPDATED } from './presence-events.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
 import { withinMs } from '../deadline.js';
 import { writableRecord } from './writable-record.js';
@@ -40,9 +40,12 @@ export class Cluster {
   readonly #registry: Registry | undefined;
   readonly #orders: OrderExchange;
   #nodeId = systemIds.nodeId();
+  /** Ours, and those we had before we were taken for dead. */
+  readonly #ownIds = new Set([this.#nodeId]);
   #state: BusState = 'starting';
   #stopBeating: () => void = () => undefined;
   #isLeaving = false;
+  #isStarting = false;
   #receiver = NOBODY;
 
   constructor(
@@ -73,8 +76,11 @@ export class Cluster {
       ownRecords: () => this.#ownRecords(),
       renamed: async (nodeId) => {
         this.#nodeId = nodeId;
+        this.#ownIds.add(nodeId);
         await bus.renameTo(nodeId);
       },
+      alive: (nodeId, digest) => void bus.emit(ALIVE, { nodeId, ...digest }),
+      returned: (records) => this.#announceReturn(records),
       reaped: (nodeId, records) => this.#announceLoss(nodeId, records, 'node-lost'),
       nodeGone: (nodeId) => bus.forgetNode(nodeId),
       failed: (error) => failed(error),
@@ -87,11 +93,12 @@ export class Cluster {
 
   /** True for this node, under this id or one it had before. */
   isOwn(nodeId: string | undefined): boolean {
-    return nodeId === undefined || nodeId === this.#nodeId;
+    return nodeId === undefined || this.#ownIds.has(nodeId);
   }
 
+  /** `starting` until this node is registered and knows the others. */
   get state(): BusState {
-    return this.#state;
+    return this.#isStarting ? 'starting' : this.#state;
   }
 
   get counters(): Readonly<BusCounters> {
@@ -119,9 +126,17 @@ export class Cluster {
       stateChanged: (state) => this.#changedState(state),
       failed: this.failed,
     };
-    await this.#bus.start(busReceiver, this.isReplicated ? [...events, UPDATED] : events);
-    await this.#registry?.connected();
-    if (this.#registry) this.#beatFrom(BEAT_MS);
+    this.#isStarting = true;
+    try {
+      await this.#bus.start(busReceiver, this.isReplicated ? [...events, UPDATED] : events);
+      if (this.#registry) this.#beatFrom(BEAT_MS);
+      await this.#registry?.enter();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    } finally {
+      this.#isStarting = false;
+    }
   }
 
   /** Asks Redis who is connected anywhere; what can't be told is named in `missing`. Never hangs, never rejects. */
@@ -147,6 +162,7 @@ export class Cluster {
 
   async stop(): Promise<void> {
     this.#stopBeating();
+    this.#registry?.stop();
     await this.#bus.stop();
     this.#orders.stop();
   }
@@ -217,16 +233,12 @@ export class Cluster {
     for (const record of this.#receiver.ownRecords()) yield this.#writable(record);
   }
 
-  #tick(): void {
-    if (this.#state === 'ready') this.#registry?.beat().catch(() => undefined); // reported there; the next beat tries again
-  }
-
   /** The first beat after `ms`, the others at their usual distance. */
   #beatFrom(ms: number): void {
     this.#stopBeating();
     const beat = guarded('a beat of the registry', this.failed, () => {
       if (ms !== BEAT_MS) this.#beatFrom(BEAT_MS);
-      this.#tick();
+      this.#registry?.beat().catch(() => undefined); // reported there; the next beat tries again
     });
     this.#stopBeating = this.#parts.clock.every(ms, beat);
   }
@@ -244,15 +256,28 @@ export class Cluster {
    * @throws {JunkError} for presence that can't be
    */
   #heard(channel: string, message: unknown): void {
+    if (channel === ALIVE) return this.#heardAlive(message);
     const presence = readPresence(channel, message);
     if (!presence) return this.#receiver.event(channel, message);
     const { nodeId, clientId, change, facts } = presence;
     if (presence.isEndOfNode) this.#registry?.heardOfEnd(nodeId);
     else if (change) this.#registry?.heard(nodeId, change.version, clientId, change.record);
+    // Others may have taken this node for dead. It knows better of its own clients.
+    if (presence.isOfLoss && this.#ownIds.has(nodeId)) return;
     if (channel !== UPDATED) this.#receiver.event(channel, facts);
+  }
+
+  /** @throws {JunkError} */
+  #heardAlive(message: unknown): void {
+    const { nodeId, digest } = readAlive(message);
+    this.#registry?.heardAlive(nodeId, digest);
   }
 
   #announceLoss(nodeId: string, records: ClientRecord[], reason: 'node-lost' | 'node-stopping'): void {
     for (const [event, facts] of farewellsOf(nodeId, records, reason)) void this.#bus.emit(event, facts);
+  }
+
+  #announceReturn(records: ClientRecord[]): void {
+    for (const [event, facts] of returnsOf(this.#nodeId, records)) void this.#bus.emit(event, facts);
   }
 }

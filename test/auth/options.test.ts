@@ -89,7 +89,7 @@ describe('who may connect, badly configured', () => {
     ['a missing key file', { jwt: { keyFile: join(folder, 'missing') } }, '"auth.jwt.keyFile" can\'t be read (ENOENT)'],
     ['a folder as key file', { jwt: { keyFile: folder } }, '"auth.jwt.keyFile" can\'t be read (EISDIR)'],
     ['a key file with nonsense', { jwt: { keyFile: file('nonsense', 'x') } }, 'holds no public key'],
-    ['a key file with half a JSON', { jwt: { keyFile: file('half', '{"keys":[') } }, 'begins like JSON but isn't'],
+    ['a key file with half a JSON', { jwt: { keyFile: file('half', '{"keys":[') } }, "begins like JSON but isn't"],
     ['an empty key set', { jwt: { keyFile: file('empty', '{"keys":[]}') } }, 'JWK Set without a key'],
     ['a key set with a secret', { jwt: { keyFile: file('oct', '{"keys":[{"kty":"oct","k":"A"}]}') } }, 'shared secret'],
     [
