@@ -15,7 +15,7 @@ export interface CheckHost {
   readonly options: Pick<ResolvedOptions, 'host' | 'origins' | 'maxConnections'>;
   readonly path: PathPattern;
   readonly limits: ConnectionLimits;
-  /** Undefined where nobody has to say who they are. */
+  /** Undefined without the option `auth`. */
   readonly authentication: Authentication | undefined;
   addressOf(request: IncomingMessage): string | undefined;
   /** The host that the browser connects to. */
@@ -23,9 +23,9 @@ export interface CheckHost {
   connections(): number;
 }
 
-const BEHIND_A_PROXY = 'Behind a proxy set "trustProxy", or all of its clients have one address.';
+const BEHIND_A_PROXY = 'Behind a proxy, set "trustProxy"; otherwise all clients have the address of the proxy.';
 
-/** What a handshake must be before anybody asks who it is from: its address, path, headers and origin, and whether there is room. */
+/** Checks that come before authentication: address, path, headers, origin, and whether the server is full. */
 export class HandshakeChecks {
   readonly #origins: OriginCheck;
 
@@ -33,7 +33,7 @@ export class HandshakeChecks {
     this.#origins = new OriginCheck(host.options.origins, host.options.host, host.hostOf);
   }
 
-  /** @param pending handshakes under way, this one among them */
+  /** @param pending the handshakes under way, this one included */
   refusalOf(request: UpgradeRequest, socket: Duplex, pending: number): Refusal | undefined {
     return (
       this.#checkAddress(request, socket) ??
@@ -51,14 +51,14 @@ export class HandshakeChecks {
 
   #checkPath(request: UpgradeRequest): Refusal | undefined {
     if (!takeAbsoluteForm(request))
-      return new Refusal(400, ErrorCode.BadRequest, 'The request target names no host and port.');
+      return new Refusal(400, ErrorCode.BadRequest, 'The request target has no valid host.');
     const params = this.host.path.read(pathOf(request));
-    if (!params) return new Refusal(400, ErrorCode.BadRequest, 'The path is not encoded as a URL is.');
+    if (!params) return new Refusal(400, ErrorCode.BadRequest, 'The path is not a valid URL path.');
     request.params = params;
     return undefined;
   }
 
-  /** Before all else: a refused handshake costs something, too. */
+  /** The first check: refused handshakes count, too. */
   #checkAddress(request: UpgradeRequest, socket: Duplex): Refusal | undefined {
     request.ip = this.host.addressOf(request);
     const over = this.host.limits.admit(request.ip, socket);
@@ -70,7 +70,7 @@ export class HandshakeChecks {
         'There are too many connections from your address.',
         {},
         {
-          remedy: `"limits.connectionsPerIp" says how many may be. ${BEHIND_A_PROXY}`,
+          remedy: `The limit is "limits.connectionsPerIp". ${BEHIND_A_PROXY}`,
         },
       );
     return new Refusal(
@@ -80,7 +80,7 @@ export class HandshakeChecks {
       {
         'Retry-After': String(Math.ceil(over.retryAfterMs / 1_000)),
       },
-      { remedy: `"limits.handshakesPerIp" says how fast. ${BEHIND_A_PROXY}` },
+      { remedy: `The limit is "limits.handshakesPerIp". ${BEHIND_A_PROXY}` },
     );
   }
 
@@ -92,16 +92,16 @@ export class HandshakeChecks {
       'You have too many connections. Close one first.',
       {},
       {
-        remedy: '"limits.connectionsPerUser" says how many a user may have.',
+        remedy: 'The limit is "limits.connectionsPerUser".',
       },
     );
   }
 
   #checkHeaders(request: UpgradeRequest): Refusal | undefined {
-    // RFC 6455 section 4.1: HTTP/1.1 or higher. Neither Node nor ws looks.
+    // RFC 6455 section 4.1: HTTP/1.1 or higher. Neither Node nor ws checks it.
     if (Number(request.httpVersion) < 1.1) return new Refusal(400, ErrorCode.BadRequest, 'A WebSocket needs HTTP/1.1.');
     if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
-      return new Refusal(426, ErrorCode.UpgradeRequired, 'This path speaks WebSocket only.');
+      return new Refusal(426, ErrorCode.UpgradeRequired, 'This path accepts only WebSocket connections.');
     }
     return undefined;
   }
@@ -120,7 +120,9 @@ export class HandshakeChecks {
     );
   }
 
-  /** RFC 6455 section 10.2: a browser always sends `Origin`, so an absent one is no browser's, unless it hides it. */
+  /**
+   * RFC 6455 section 10.2: browsers always send `Origin`. A request without it doesn't come from a browser, or hides it.
+   */
   #checkOrigin(request: UpgradeRequest): Refusal | undefined {
     const { origin } = request.headers;
     if (origin !== undefined) {
@@ -129,6 +131,10 @@ export class HandshakeChecks {
       return new Refusal(403, ErrorCode.OriginForbidden, 'Pages of this origin may not connect.', {}, { remedy });
     }
     if (this.host.authentication?.reliesOnCookies(request) !== true) return undefined;
-    return new Refusal(403, ErrorCode.OriginForbidden, 'A cookie authenticates, so the request needs an Origin.');
+    return new Refusal(
+      403,
+      ErrorCode.OriginForbidden,
+      'The request has a cookie for authentication, so it needs an Origin.',
+    );
   }
 }

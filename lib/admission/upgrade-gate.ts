@@ -18,10 +18,10 @@ import { badHandshake, NOBODY, Refusal, refusalOf, refusalOfDenial, STOPPING, TO
 import type { Refusals } from './refusals.js';
 import type { ServerSocket } from '../connection/server-socket.js';
 
-/** Whose token comes in a first message, after the upgrade. */
+/** The client sends its token in a first message, after the upgrade. */
 export const AWAITED = Symbol('awaited');
 
-/** Who connects: null for somebody anonymous. */
+/** Who connects; null for an anonymous client. */
 export type Admitted = Identity | null | typeof AWAITED;
 
 export interface UpgradeHost extends CheckHost {
@@ -36,12 +36,12 @@ export interface UpgradeHost extends CheckHost {
 /** A handshake under way. */
 interface Pending {
   readonly request: IncomingMessage;
-  /** When it came: more would be somebody else's. */
+  /** When the request came. More later means that another listener has answered. */
   readonly bytesWritten: number | undefined;
   readonly interfered: () => void;
 }
 
-/** Decides about the upgrade requests of our path. */
+/** Accepts or refuses the upgrade requests of our path. */
 export class UpgradeGate {
   readonly #pending = new Map<Duplex, Pending>();
   readonly #checks: HandshakeChecks;
@@ -58,11 +58,11 @@ export class UpgradeGate {
   }
 
   /**
-   * For the HTTP server's `upgrade` event. Never throws, never rejects.
-   * @param interfered hears that another listener took the socket, or ended it
+   * For the `upgrade` event of the HTTP server. Never throws, never rejects.
+   * @param interfered called when another listener answered or closed the socket
    */
   handle(request: IncomingMessage, socket: Duplex, head: Buffer, interfered: () => void): void {
-    // Node removes its own listener at the upgrade: without one, a reset would end the process.
+    // Node removes its own error listener at the upgrade. Without one, a reset would end the process.
     socket.on('error', () => socket.destroy());
     this.#pending.set(socket, { request, bytesWritten: bytesWrittenTo(socket), interfered });
     socket.once('close', () => this.#pending.delete(socket));
@@ -72,7 +72,7 @@ export class UpgradeGate {
     });
   }
 
-  /** Ends every handshake that is still under way, and refuses those to come. */
+  /** Refuses every handshake that is under way, and later ones. */
   stop(): void {
     this.#isStopping = true;
     for (const socket of this.#pending.keys()) this.#refuse(socket, STOPPING);
@@ -85,7 +85,7 @@ export class UpgradeGate {
     this.host.refusals.refuse(pending.request, socket, refusal);
   }
 
-  /** What another listener has answered is no longer ours to answer, nor to cut. */
+  /** False once another listener has answered: then the socket is no longer ours. */
   #isOurs(socket: Duplex): boolean {
     const pending = this.#pending.get(socket);
     if (!pending) return false;
@@ -96,7 +96,7 @@ export class UpgradeGate {
   }
 
   async #decide(request: UpgradeRequest, socket: Duplex, head: Buffer): Promise<void> {
-    await Promise.resolve(); // every other listener for this upgrade has been called by then
+    await Promise.resolve(); // let all other listeners of this upgrade run first
     if (!this.#isOurs(socket)) return;
     if (socket.destroyed || socket.writableEnded) return this.#pending.get(socket)?.interfered();
     const refusal = this.#isStopping ? STOPPING : this.#checks.refusalOf(request, socket, this.#pending.size);
@@ -121,7 +121,10 @@ export class UpgradeGate {
     const { auth } = this.host.options;
     const { authentication } = this.host;
     if (!auth) return null;
-    if (!authentication) throw new InvalidStateError('load() failed, so nobody can be told apart. Mend what it said.');
+    if (!authentication)
+      throw new InvalidStateError(
+        "load() failed, so clients can't be authenticated. Correct the error that it reported.",
+      );
     const found = await this.#inTime(request, socket, { name: 'auth.authenticate', timeoutMs: auth.timeoutMs }, () =>
       authentication.authenticate(request),
     );
@@ -130,7 +133,7 @@ export class UpgradeGate {
     return auth.required ? NOBODY : null;
   }
 
-  /** Guards may refuse, and say who it is where nobody else does; they can't change who authentication says it is. */
+  /** Guards may refuse. Without authentication they may set the user; with authentication they can't change it. */
   async #guard(request: UpgradeRequest, socket: Duplex, admitted: Admitted): Promise<Admitted | Refusal> {
     const { guards } = this.host;
     if (!guards || socket.destroyed || socket.writableEnded) return admitted;
@@ -172,5 +175,5 @@ export class UpgradeGate {
   }
 }
 
-/** Of an HTTP socket; what an answer before this request took counts, too. */
+/** Bytes written to an HTTP socket, earlier answers included. */
 const bytesWrittenTo = (socket: Duplex & { bytesWritten?: number }): number | undefined => socket.bytesWritten;

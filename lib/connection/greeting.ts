@@ -2,10 +2,10 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import type { WebSocketMessage } from '../protocol/message.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 
-/** What this server can do beyond the first version of the protocol. A client uses none that isn't listed. */
+/** Features beyond the first version of the protocol. A client uses only those that are listed. */
 const FEATURES: readonly string[] = ['joinRooms'];
 
-/** The first frame of a connection: who the client is, and what it must know of this server to keep within its limits. */
+/** The first frame of a connection: the client's id and user, and the limits of this server. */
 export function greetingOf(
   { clientId, user }: ConnectedClient,
   { heartbeat, messages }: Pick<ResolvedOptions, 'heartbeat' | 'messages'>,

@@ -91,7 +91,7 @@ describe('a refused handshake', () => {
     expect(refused).toHaveLength(8);
     expect(running.server.status.refused).toEqual({ ORIGIN_FORBIDDEN: 5, NOT_FOUND: 3 });
     expect(lines.map((line) => /\d{3} [A-Z_]+/.exec(line)?.[0])).toEqual(['403 ORIGIN_FORBIDDEN', '404 NOT_FOUND']);
-    expect(lines[1]).toContain('Served is "/ws".');
+    expect(lines[1]).toContain('The path of this server is "/ws".');
   });
 
   it.each<[what: string, expected: Partial<RefusedHandshake>, options: WebSocketOptions, request: HandshakeOptions]>([

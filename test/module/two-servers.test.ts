@@ -267,7 +267,7 @@ describe('two servers made by hand on one HTTP server', () => {
     for (const server of servers) await server.load();
     await one.start({ httpServer });
     await two.start({ httpServer });
-    await expect(three.start({ httpServer })).rejects.toThrow('Another WebSocketServer takes the path "/one"');
+    await expect(three.start({ httpServer })).rejects.toThrow('Another WebSocketServer has the path "/one"');
     expect(three.isRunning).toBe(false);
     httpServer.listen(0, '127.0.0.1');
     await once(httpServer, 'listening');
