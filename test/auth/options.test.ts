@@ -60,19 +60,19 @@ describe('who may connect, badly configured', () => {
     [
       'a public algorithm for a secret',
       { jwt: { ...jwt, algorithms: ['RS256'] } },
-      '"RS256", which doesn\'t go with a secret',
+      '"RS256", which doesn\'t fit a secret',
     ],
     [
       'a secret algorithm for a public key',
       { jwt: { publicKey: rsaPem, algorithms: ['RS256', 'HS256'] } },
-      '"HS256", which doesn\'t go with this key (rsa)',
+      '"HS256", which doesn\'t fit this key (rsa)',
     ],
     [
       'a secret algorithm for a key set',
       { jwt: { jwksUri: 'https://x.example', algorithms: ['HS256'] } },
       "doesn't fit a key set",
     ],
-    ["another curve's algorithm", { jwt: { publicKey: ecPem, algorithms: ['ES384'] } }, 'it takes ES256'],
+    ["another curve's algorithm", { jwt: { publicKey: ecPem, algorithms: ['ES384'] } }, 'use ES256'],
     ['no algorithms', { jwt: { ...jwt, algorithms: [] } }, '"auth.jwt.algorithms" must be a list'],
     ['an issuer that is none', { jwt: { ...jwt, issuer: [] } }, '"auth.jwt.issuer" must be a text'],
     ['a tolerance below 0', { jwt: { ...jwt, clockToleranceSeconds: -1 } }, '"auth.jwt.clockToleranceSeconds" must'],
