@@ -260,7 +260,7 @@ export class WebSocketServer {
       if (client) this.#connections.disconnect(client, CloseCode.SlowConsumer, 'too slow');
     };
     const writeFailed = (error: unknown): void => failed(error, 'writing to a socket');
-    this.#flusher = new Flusher(backpressure, delivery.flushGapMs, closeSlow, writeFailed);
+    this.#flusher = new Flusher(backpressure, delivery.flush, closeSlow, writeFailed);
     this.#timeouts = new TimeoutQueue(
       messages.handlerTimeoutMs,
       guarded('a timeout', failed, (call: RouteCall) => this.#connections.get(call.ws)?.expire(call)),

@@ -47,6 +47,13 @@ describe('a deprecated option works, and says once what to write', () => {
     ]);
   });
 
+  it('delivery.flushGapMs', async () => {
+    const peer = await start({ delivery: { flushGapMs: 20 } });
+    running.server.broadcastToAllClients({ data: message, scope: 'node' });
+    expect(await peer.take(({ action }) => action === 'flash')).toMatchObject(message);
+    expect(log.of('deprecated')).toEqual([expect.stringContaining('Write "delivery: { flush: { gapMs } }"')]);
+  });
+
   it('the new names say nothing', async () => {
     const peer = await start({
       disconnectInactiveClients: { inactiveTimeMs: 200, intervalCheckTimeMs: 20 },

@@ -42,6 +42,17 @@ describe('options', () => {
       '"backpressure.volatileBytes" (2000) is above "backpressure.maxBufferedBytes" (1999)',
     ],
     [
+      'a gap between writes by its old name and by its new one',
+      { delivery: { flushGapMs: 5, flush: 'auto' } },
+      '"delivery.flushGapMs" is the old way to write "delivery.flush: { gapMs }"',
+    ],
+    [
+      'writes too far apart',
+      { delivery: { flush: { gapMs: 1_001 } } },
+      `"delivery.flush" must be 'turn', 'auto' or { gapMs }`,
+    ],
+    ['a misspelt way to write', { delivery: { flush: 'automatic' as 'auto' } }, '"delivery.flush" must be'],
+    [
       'a time by its old name and by its new one',
       { disconnectInactiveClients: { inactiveTime: 5_000, inactiveTimeMs: 6_000 } },
       '"disconnectInactiveClients.inactiveTime" is the old name of "disconnectInactiveClients.inactiveTimeMs"',

@@ -16,7 +16,8 @@ import { describeError } from '../routing/describe-error.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import { declineUnfit } from './extension-offers.js';
 import { pathOf, takeAbsoluteForm } from './upgrade-path.js';
-import { GIVEN_UP, inTime } from './in-time.js';
+import { TIMED_OUT } from '../deadline.js';
+import { whileWaiting } from './while-waiting.js';
 import { badHandshake, NOBODY, Refusal, refusalOf, refusalOfDenial, STOPPING, TOO_SLOW } from './refusal.js';
 import type { Refusals } from './refusals.js';
 import type { ServerSocket } from '../connection/server-socket.js';
@@ -270,8 +271,8 @@ export class UpgradeGate {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T | Refusal> {
     try {
-      const found = await inTime(socket, timeoutMs, work);
-      return found === GIVEN_UP ? TOO_SLOW : found;
+      const found = await whileWaiting(socket, timeoutMs, work);
+      return found === TIMED_OUT ? TOO_SLOW : found;
     } catch (error) {
       if (!describeError(error).isMeantForPeer) this.#report(request, error, name);
       return refusalOf(error);

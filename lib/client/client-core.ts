@@ -1,128 +1,42 @@
-import { ConnectionError, InvalidStateError } from '../errors.js';
-import { CloseCode, isSendableCloseCode } from '../protocol/close-codes.js';
-import type { WebSocketUser } from '../protocol/message.js';
-import { isA } from '../protocol/thrown.js';
-import type { Attempt } from './attempt.js';
-import { Backoff } from './backoff.js';
-import { EventSink } from './client-events.js';
-import type { ClientEventListener, ClientEventName, ClientState } from './client-events.js';
+import { InvalidStateError } from '../errors.js';
+import { CloseCode } from '../protocol/close-codes.js';
+import { ClientConnection } from './client-connection.js';
+import type { ClientEventListener, ClientEventName } from './client-events.js';
 import { valueOf } from './client-options.js';
-import type { ConnectTarget, RequestOptions, WebSocketClientOptions } from './client-options.js';
-import { assertDuration, resolveClientOptions } from './resolve-client-options.js';
-import type { ClientKind, ResolvedClientOptions } from './resolve-client-options.js';
+import type { RequestOptions } from './client-options.js';
 import { ClientRooms } from './client-rooms.js';
 import type { JoinedRoom } from './client-rooms.js';
+import type { DataOf } from './event-map.js';
 import type { ServerMessage } from './greeting.js';
 import { Inbox } from './inbox.js';
 import type { AnyHandler, RouteHandler } from './inbox.js';
-import type { DataOf } from './event-map.js';
-import { KeepAlive } from './keep-alive.js';
-import { Link } from './link.js';
-import type { LinkEnd, LinkHandlers } from './link.js';
+import type { Link, LinkEnd } from './link.js';
 import { ReplyStream } from './reply-stream.js';
+import { assertDuration } from './resolve-client-options.js';
 import type { JoinRoomDetails } from './room-memory.js';
 import { assertRoute, RouteHandlers } from './route-handlers.js';
 import type { SocketLike } from './socket-like.js';
-import { toSocketUrl } from './socket-url.js';
-import { refusalIn, Supervisor } from './supervisor.js';
 
 /**
- * A connection to a PxlWebSocketModule server that comes back by itself, with requests, streams and rooms. Runs wherever
- * there is a W3C-style socket: `browser.ts` and `websocket-client.ts` only say how one is made.
- *
- * Long because it is the whole public surface in one place; each method hands on to the file that does the work.
+ * A client of a PxlWebSocketModule server: messages, requests, streams and rooms, on a connection that is made again when it is
+ * lost. It runs wherever there is a W3C-style socket; `browser.ts` and `websocket-client.ts` say how one is made.
  */
-export abstract class WebSocketClientCore<S extends SocketLike = SocketLike, Events extends object = object> {
-  protected readonly options: ResolvedClientOptions<S>;
-  readonly #events: EventSink<S>;
+export abstract class WebSocketClientCore<
+  S extends SocketLike = SocketLike,
+  Events extends object = object,
+> extends ClientConnection<S> {
   readonly #handlers = new RouteHandlers<AnyHandler<S>>();
-  readonly #inbox: Inbox<S>;
+  readonly #inbox = new Inbox<S>(this, this.#handlers, this.events);
   readonly #rooms = new ClientRooms((action, data) => this.request('system', action, data));
-  readonly #supervisor: Supervisor<S>;
-  #loading: Promise<void> | undefined;
-  #keepAlive: KeepAlive | undefined;
-  #unwatchPage: (() => void) | undefined;
-
-  /** @throws {InvalidOptionsError} naming every bad option and what to write instead. */
-  constructor(options: WebSocketClientOptions<S>) {
-    this.options = resolveClientOptions(options, this.assumedBaseUrl, this.kind);
-    this.#events = new EventSink(this.options.events, this.options.maxErrorReports);
-    this.#inbox = new Inbox(this, this.#handlers, this.#events);
-    const { requestTimeoutMs } = this.options;
-    const { minDelayMs, maxDelayMs } = this.options.reconnect || { minDelayMs: 0, maxDelayMs: 0 };
-    this.#supervisor = new Supervisor(
-      this.options,
-      new Backoff({ minDelayMs, maxDelayMs, random: Math.random, now: () => performance.now() }),
-      {
-        dial: (attempt) => this.#dial(attempt),
-        restore: (link) =>
-          this.#rooms.rejoin(link, {
-            requestTimeoutMs,
-            report: (error) => this.#events.report(error),
-            lost: (roomName, error) => {
-              if (!this.#events.emit('onRoomLost', { roomName, error })) this.#events.report(error);
-            },
-          }),
-        opened: (link) => this.#opened(link),
-        lost: (link, end, willReconnect) => this.#lost(link, end, willReconnect),
-      },
-      this.#events,
-    );
-  }
 
   /** Always `'client'`: tells it from a server where both are handled alike. */
   get type(): 'client' {
     return 'client';
   }
 
-  get state(): ClientState {
-    return this.#supervisor.state;
-  }
-
-  /** The id the server gave this connection; a new one after each reconnect. `undefined` unless the state is `open`. */
-  get clientId(): string | undefined {
-    return this.#supervisor.openLink?.greeting?.clientId;
-  }
-
-  /** Whom the server takes this connection for; `undefined` when anonymous or not open. */
-  get user(): Pick<WebSocketUser, 'userId'> | undefined {
-    return this.#supervisor.openLink?.greeting?.user;
-  }
-
   /** The rooms this client is in, or will be in again after a reconnect. A snapshot. */
   get rooms(): ReadonlySet<string> {
     return this.#rooms.names;
-  }
-
-  /** Prepares the handlers, once; `connectToServer()` calls it. A failure is not kept: the next call tries again. */
-  load(): Promise<void> {
-    this.#loading ??= this.loadHandlers().catch((error: unknown) => {
-      this.#loading = undefined;
-      throw error;
-    });
-    return this.#loading;
-  }
-
-  /**
-   * Resolves when the server has greeted this client and, on a reconnect, its rooms were joined again. Settles within
-   * `connectTimeoutMs`; calls during an attempt share its outcome, calls while open resolve at once, and calls while the
-   * client waits to reconnect make it try now.
-   * @throws {ConnectionError} when there is no connection. The client is then `closed`, unless it was reconnecting or
-   *   `reconnect.initial` is set.
-   */
-  connectToServer(): Promise<void> {
-    this.#unwatchPage ??= this.watchPage(() => void this.#wake());
-    return this.#supervisor.connect();
-  }
-
-  /**
-   * Gives the connection up and makes a new one at once, for a socket that may be dead without being closed. The rooms are
-   * joined again, and listeners stay; requests and streams under way fail with ConnectionError, because nobody knows what became
-   * of them. Without a connection it does what `connectToServer()` does. In a page the client calls it by itself: see the README.
-   * @throws {ConnectionError} as `connectToServer()`
-   */
-  reconnect(): Promise<void> {
-    return this.#reconnect(CloseCode.Normal, new ConnectionError('reconnect() was called.'));
   }
 
   /**
@@ -131,15 +45,9 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike, Eve
    * @param code 1000, 1001, 1003, 1007–1014 or 3000–4999 (browsers: 1000 or 3000–4999); any other is sent as 1000.
    * @param reason cut at 123 bytes.
    */
-  disconnect(code: number = CloseCode.Normal, reason = ''): void {
+  override disconnect(code: number = CloseCode.Normal, reason = ''): void {
     this.#rooms.clear();
-    this.#unwatch();
-    this.#supervisor.disconnect(isSendableCloseCode(code) ? code : CloseCode.Normal, reason);
-  }
-
-  /** True while messages can be sent. */
-  isClientConnected(): boolean {
-    return this.#supervisor.openLink?.isOpen ?? false;
+    super.disconnect(code, reason);
   }
 
   /**
@@ -148,7 +56,7 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike, Eve
    * @throws {ConnectionError} when not connected. @throws {NotSerializableError} when it has no JSON form.
    */
   sendClientMessage(data: unknown, binary = false): void {
-    this.#openLink().send(data, binary);
+    this.openLink().send(data, binary);
   }
 
   /** The same as `sendClientMessage(data)`. */
@@ -166,7 +74,7 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike, Eve
     const { timeoutMs = this.options.requestTimeoutMs, signal } = options;
     assertRoute(type, action);
     assertDuration('timeoutMs', timeoutMs);
-    return this.#openLink().requests.request<T>({ type, action, data }, { timeoutMs, signal });
+    return this.openLink().requests.request<T>({ type, action, data }, { timeoutMs, signal });
   }
 
   /**
@@ -181,7 +89,7 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike, Eve
   ): AsyncIterableIterator<T> {
     assertRoute(type, action);
     return new ReplyStream<T>({
-      start: (sink) => this.#openLink().requests.open({ type, action, data }, sink),
+      start: (sink) => this.openLink().requests.open({ type, action, data }, sink),
       maxBuffered: this.options.maxStreamBuffer,
       maxBufferedBytes: this.options.maxHeldBytes,
       signal,
@@ -232,139 +140,40 @@ export abstract class WebSocketClientCore<S extends SocketLike = SocketLike, Eve
     handler: RouteHandler<S, this, DataOf<Events, Type, Action, D>>,
   ): () => void;
   on(type: string, action: unknown, handler?: unknown): () => void {
-    if (handler === undefined) return this.#events.add(type as ClientEventName, action as () => unknown);
+    if (handler === undefined) return this.events.add(type as ClientEventName, action as () => unknown);
     return this.#handlers.add(type, action as string, handler as AnyHandler<S>);
   }
 
-  /** Makes the socket of one attempt. May throw; mustn't wait. */
-  protected abstract createSocket(target: ConnectTarget): S;
-
-  /** Overridden where handlers have to be found before the first connect. */
-  protected async loadHandlers(): Promise<void> {}
-
-  /** What a path in `url` is relative to. */
-  protected get baseUrl(): string | undefined {
-    return undefined;
+  protected override restore(link: Link<S>): Promise<void> {
+    return this.#rooms.rejoin(link, {
+      requestTimeoutMs: this.options.requestTimeoutMs,
+      report: (error) => this.events.report(error),
+      lost: (roomName, error) => {
+        if (!this.events.emit('onRoomLost', { roomName, error })) this.events.report(error);
+      },
+    });
   }
 
-  /** The same while options are checked: where there may be a page only later, anything that a path can be relative to. */
-  protected get assumedBaseUrl(): string | undefined {
-    return this.baseUrl;
-  }
-
-  /** Calls `onWake` when a connection may have been lost unseen. @returns a function that ends it */
-  protected watchPage(_onWake: () => void): () => void {
-    return () => undefined;
-  }
-
-  /** True where another attempt may show another token than the one before. */
-  protected get hasFreshTokens(): boolean {
-    const { url, protocols, token } = this.options;
-    return [url, protocols, token].some((source) => typeof source === 'function');
-  }
-
-  /** What is particular to the options of this kind of client. */
-  protected get kind(): ClientKind {
-    return { options: {} };
-  }
-
-  /** Asks the sources of url, protocols and token, before every attempt. */
-  protected async findTarget(): Promise<ConnectTarget> {
-    const { url, protocols, token } = this.options;
-    const found = await Promise.all([valueOf(url), valueOf(protocols), valueOf(token)]);
-    return {
-      url: toSocketUrl(found[0], this.baseUrl),
-      protocols: [found[1]].flat(),
-      ...(found[2] && { token: found[2] }),
-    };
-  }
-
-  /** A better explanation for a socket that never opened, where the platform has one. */
-  protected refusalOf(_socket: S): ConnectionError | undefined {
-    return undefined;
-  }
-
-  /** A token that was fetched a while ago may have expired: with a source of tokens a 401 means nothing until the second one. */
-  async #dial(attempt: Attempt): Promise<Link<S>> {
-    try {
-      return await this.#dialOnce(attempt);
-    } catch (error) {
-      const { status, advice } = isA(error, ConnectionError) ? refusalIn(error) : {};
-      if (status !== 401 || advice !== 'stop' || !this.hasFreshTokens || attempt.reason) throw error;
-      return this.#dialOnce(attempt);
-    }
-  }
-
-  async #dialOnce(attempt: Attempt): Promise<Link<S>> {
-    await attempt.race(this.load());
-    const target = await attempt.race(this.findTarget());
-    const handlers: LinkHandlers<S> = {
-      onMessage: (message, from) => this.#receive(message, from),
-      onError: (error) => this.#events.report(error),
-      onEnd: (end, ended) => this.#supervisor.linkEnded(ended, end),
-    };
-    const link = new Link(this.createSocket(target), handlers, this.options);
-    try {
-      await attempt.race(link.greeted);
-      return link;
-    } catch (error) {
-      link.close(CloseCode.Normal, '');
-      throw this.refusalOf(link.socket) ?? error;
-    }
-  }
-
-  #opened(link: Link<S>): void {
-    this.#keepAlive = new KeepAlive(link, this.options);
-    this.#events.emit('onConnected', {
+  protected override opened(link: Link<S>): void {
+    this.events.emit('onConnected', {
       ws: link.socket,
       clientId: link.greeting?.clientId ?? '',
       joinRoom: ({ roomName, ...details }) => {
-        this.joinRoom(roomName, details).catch((error: unknown) => this.#events.report(error));
+        this.joinRoom(roomName, details).catch((error: unknown) => this.events.report(error));
       },
     });
-    if (link.greeting && link.isOpen) {
-      const { greeting } = link;
-      this.#inbox.handle({ type: 'system', action: 'connected', data: greeting, id: undefined }, link);
-    }
-    link.release();
+    if (!link.greeting || !link.isOpen) return;
+    this.#inbox.handle({ type: 'system', action: 'connected', data: link.greeting, id: undefined }, link);
   }
 
-  #lost(link: Link<S>, { code, reason }: LinkEnd, willReconnect: boolean): void {
-    this.#keepAlive?.stop();
-    this.#keepAlive = undefined;
+  protected override lost(link: Link<S>, { code, reason }: LinkEnd, willReconnect: boolean): void {
     if (!this.options.rejoinRooms) this.#rooms.clear();
-    if (!willReconnect) this.#unwatch();
-    this.#events.flush();
-    this.#events.emit('onDisconnected', { clientId: link.greeting?.clientId, code, reason, willReconnect });
+    this.events.flush();
+    this.events.emit('onDisconnected', { clientId: link.greeting?.clientId, code, reason, willReconnect });
   }
 
-  /** A socket may have died while nobody looked: of a page that was hidden, a laptop that slept, a network that went. */
-  async #wake(): Promise<void> {
-    this.#supervisor.wake();
-    if (!(await this.#keepAlive?.probe())) return;
-    const error = new ConnectionError('The server has been silent for longer than its heartbeat.');
-    // Nobody listens to this one, and a failed attempt is reported.
-    this.#reconnect(CloseCode.NoPong, error).catch(() => undefined);
-  }
-
-  #reconnect(code: number, error: ConnectionError): Promise<void> {
-    this.#unwatchPage ??= this.watchPage(() => void this.#wake());
-    return this.#supervisor.reconnect(code, error);
-  }
-
-  #unwatch(): void {
-    this.#unwatchPage?.();
-    this.#unwatchPage = undefined;
-  }
-
-  #receive(message: ServerMessage, link: Link<S>): void {
+  protected override receive(message: ServerMessage, link: Link<S>): void {
     this.#rooms.noteLeft(message);
     this.#inbox.receive(message, link);
-  }
-
-  #openLink(): Link<S> {
-    const link = this.#supervisor.openLink;
-    if (!link) throw new ConnectionError(`The client is ${this.state}, not open. Await connectToServer() first.`);
-    return link;
   }
 }

@@ -6,11 +6,12 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import { BadFrameError, MessageTooLargeError, messageOf } from './client-errors.js';
 import { encode } from './encode.js';
+import { HeldMessages } from './held-messages.js';
 import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
 import { Requests } from './requests.js';
 import type { AnswerFrame } from './requests.js';
-import { SOCKET_OPEN } from './socket-like.js';
+import { SOCKET_OPEN, textOf } from './socket-like.js';
 import type { SocketCloseEvent, SocketErrorEvent, SocketLike, SocketMessageEvent } from './socket-like.js';
 
 export interface LinkEnd {
@@ -45,21 +46,16 @@ export class Link<S extends SocketLike> {
   /** Resolves with the server's first frame; rejects when the link ends before it. */
   readonly greeted: Promise<Greeting>;
   readonly ended: Promise<LinkEnd>;
-  /** Resolves when no more messages can be held. */
-  readonly full: Promise<void>;
   readonly requests: Requests;
   greeting: Greeting | undefined;
   end: LinkEnd | undefined;
   /** When the last frame came, of whatever kind: a sign of life. Of the clock that never goes back, in ms. */
   heardAt = performance.now();
-  /** Messages wait here until the connection was announced, so that no handler runs before `onConnected`. */
-  #held: ServerMessage[] | undefined = [];
-  #heldBytes = 0;
+  readonly #held: HeldMessages;
   #socketError: string | undefined;
   #resolveGreeted!: (greeting: Greeting) => void;
   #rejectGreeted!: (error: Error) => void;
   #resolveEnded!: (end: LinkEnd) => void;
-  #resolveFull!: () => void;
   readonly #handlers: LinkHandlers<S>;
   readonly #budgets: LinkBudgets;
 
@@ -70,9 +66,9 @@ export class Link<S extends SocketLike> {
   ) {
     this.#handlers = handlers;
     this.#budgets = budgets;
+    this.#held = new HeldMessages(budgets.maxHeldBytes);
     this.requests = new Requests(this);
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
-    this.full = new Promise((resolve) => (this.#resolveFull = resolve));
     this.greeted = new Promise((resolve, reject) => {
       this.#resolveGreeted = resolve;
       this.#rejectGreeted = reject;
@@ -83,6 +79,11 @@ export class Link<S extends SocketLike> {
     socket.addEventListener('message', this.#onMessage);
     socket.addEventListener('error', this.#onError);
     socket.addEventListener('close', this.#onClose);
+  }
+
+  /** Resolves when no more messages can be held. */
+  get full(): Promise<void> {
+    return this.#held.full;
   }
 
   get isOpen(): boolean {
@@ -124,9 +125,7 @@ export class Link<S extends SocketLike> {
 
   /** Hands on what was held, and from now on everything at once. */
   release(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const message of held) {
+    for (const message of this.#held.release()) {
       if (!this.end) this.#handlers.onMessage(message, this);
     }
   }
@@ -146,7 +145,7 @@ export class Link<S extends SocketLike> {
   #finish(code: number, reason: string, error = endError(code, reason, this.#socketError)): void {
     if (this.end) return;
     this.end = { code, reason, error };
-    this.#held = undefined;
+    this.#held.release();
     const { socket } = this;
     socket.removeEventListener('message', this.#onMessage);
     socket.removeEventListener('error', this.#onError);
@@ -175,7 +174,7 @@ export class Link<S extends SocketLike> {
 
   #receive(data: unknown): void {
     this.heardAt = performance.now();
-    const text = decodeText(data);
+    const text = textOf(data);
     if (text === undefined) return this.#handlers.onError(skipped('It is neither text nor UTF-8.'));
     const frame = decodeFrame(text, Math.max(MAX_DEPTH, this.greeting?.maxDepth ?? 0));
     if (frame.kind === 'bad') return this.#refuse(frame);
@@ -225,10 +224,7 @@ export class Link<S extends SocketLike> {
 
   #hand({ type, action, data, id }: ServerMessage, text: string): void {
     const message = { type, action, data, id };
-    if (!this.#held) return this.#handlers.onMessage(message, this);
-    this.#held.push(message);
-    this.#heldBytes += utf8Length(text);
-    if (this.#heldBytes > this.#budgets.maxHeldBytes) this.#resolveFull();
+    if (!this.#held.hold(message, text)) this.#handlers.onMessage(message, this);
   }
 }
 
@@ -238,16 +234,6 @@ const skipped = (reason: string): BadFrameError =>
   );
 
 const short = (text: string): string => text.slice(0, MAX_REPORTED_CHARACTERS);
-
-function decodeText(data: unknown): string | undefined {
-  if (typeof data === 'string') return data;
-  if (!(data instanceof ArrayBuffer) && !ArrayBuffer.isView(data)) return undefined;
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(data);
-  } catch {
-    return undefined;
-  }
-}
 
 function endError(code: number, reason: string, socketError: string | undefined): ConnectionError {
   if (UNSENT_CODES.has(code))

@@ -32,3 +32,14 @@ export interface SocketErrorEvent {
 }
 
 export const SOCKET_OPEN = 1;
+
+/** What a message event has, as text: undefined for what is neither text nor UTF-8. */
+export function textOf(data: unknown): string | undefined {
+  if (typeof data === 'string') return data;
+  if (!(data instanceof ArrayBuffer) && !ArrayBuffer.isView(data)) return undefined;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(data);
+  } catch {
+    return undefined;
+  }
+}

@@ -13,7 +13,7 @@ import { IncomingSequences } from './sequences.js';
 import { SharedClock } from './shared-clock.js';
 import { Subscriptions } from './subscriptions.js';
 import type { Transport, TransportState } from './transport.js';
-import { withinMs } from './within.js';
+import { withinMs } from '../deadline.js';
 
 /** How long what is published may hold up the end of this process, in ms. */
 const DRAIN_MS = 2_000;

@@ -11,7 +11,7 @@ import { systemIds } from './ids.js';
 import { type Order, readAnswer, readOrder } from './orders.js';
 import { PRESENCE, UPDATED } from './presence-events.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
-import { withinMs } from './within.js';
+import { withinMs } from '../deadline.js';
 import { writableRecord } from './writable-record.js';
 import type { ClientRecord, ReplicaView } from './replica.js';
 

@@ -11,7 +11,7 @@ import { SharedClock } from './shared-clock.js';
 import { Publisher } from './publisher.js';
 import { RedisOutlet } from './redis-outlet.js';
 import type { RedisSource } from './redis-source.js';
-import { withinMs } from './within.js';
+import { withinMs } from '../deadline.js';
 
 /** How long a reading of the shared clock is good for, in ms. */
 const CLOCK_MS = 30_000;

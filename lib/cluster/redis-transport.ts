@@ -7,7 +7,7 @@ import { databaseOf, keepTalking, openConnection, reachAll, type RedisConnection
 import { RedisOutlet } from './redis-outlet.js';
 import type { RedisSource } from './redis-source.js';
 import type { Transport, TransportListener, TransportState } from './transport.js';
-import { withinMs } from './within.js';
+import { withinMs } from '../deadline.js';
 
 /** How long a connection may take to say goodbye. */
 const QUIT_MS = 500;

@@ -1,7 +1,6 @@
 import type { WebSocket } from 'ws';
-import { CancelledError, ClientNotFoundError, ConnectionError, PeerError, TimeoutError } from '../errors.js';
+import { CancelledError, ClientNotFoundError, ConnectionError, TimeoutError } from '../errors.js';
 import { type DecodedFrame, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
-import { ErrorCode } from '../protocol/error-codes.js';
 import type { RequestId } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
 import { describeError } from '../routing/describe-error.js';
@@ -10,6 +9,8 @@ import { isPromise, RouteCall, type RoutePeer, STREAMED } from '../routing/route
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { Router } from '../routing/router.js';
 import type { QueueBudget } from './queue-budget.js';
+import { OpenStreams } from './open-streams.js';
+import { Questions } from './questions.js';
 import type { TimeoutQueue } from './timeout-queue.js';
 import type { Outbox } from '../outbound/outbox.js';
 import { WaitingCalls } from './waiting-calls.js';
@@ -47,14 +48,13 @@ export interface CallsHost {
 export class Calls implements RoutePeer {
   #waiting: WaitingCalls | undefined;
   #running: RouteCall[] | undefined;
-  /** Those whose sources run. Some are answered already: a generator ends when it likes. */
-  #streams: Set<RouteCall> | undefined;
+  #streams: OpenStreams | undefined;
   /** A handler is being called at this moment. */
   #isCalling = false;
   /** Messages that were started. */
   #turns = 0;
-  /** Questions to the client under way that were asked while a handler of its messages ran: each with `#turns` at that time. */
-  #questions: Set<{ askedAt: number }> | undefined;
+  /** To the client, asked while a handler of its messages ran. */
+  #questions: Questions | undefined;
   #isOver = false;
 
   constructor(
@@ -113,7 +113,7 @@ export class Calls implements RoutePeer {
       this.#readOn();
       return;
     }
-    for (const calls of [this.#streams ?? NO_CALLS, this.#running ?? NO_CALLS]) {
+    for (const calls of [this.#streams?.calls ?? NO_CALLS, this.#running ?? NO_CALLS]) {
       for (const call of calls) if (call.id === id && !call.settled) return call.end(new CancelledError());
     }
   }
@@ -130,7 +130,11 @@ export class Calls implements RoutePeer {
   /** The client has left: nothing waits, streams end, and whatever its handlers come to is dropped. */
   end(): void {
     this.#isOver = true;
-    const calls = new Set([...(this.#waiting?.clear() ?? []), ...(this.#running ?? []), ...(this.#streams ?? [])]);
+    const calls = new Set([
+      ...(this.#waiting?.clear() ?? []),
+      ...(this.#running ?? []),
+      ...(this.#streams?.calls ?? []),
+    ]);
     this.#running = this.#streams = undefined;
     const reason = new ConnectionError('The client has disconnected.');
     for (const call of calls) {
@@ -146,29 +150,13 @@ export class Calls implements RoutePeer {
    */
   asked(answer: Promise<unknown>): void {
     if (!this.#isCalling && !this.#running?.length) return;
-    const question = { askedAt: this.#turns };
-    const questions = (this.#questions ??= new Set()).add(question);
-    const answered = (): void => void questions.delete(question);
-    answer.then(answered, answered);
+    (this.#questions ??= new Questions()).add(answer, this.#turns);
     // Not in this turn, in which the handler may ask more: what is started next didn't ask that.
     if (!this.#isCalling) queueMicrotask(() => this.next());
   }
 
   streamStarted(call: RouteCall): void {
-    if (call.settled) throw new ConnectionError('The stream started after its request had ended.');
-    const streams = (this.#streams ??= new Set());
-    if (streams.size >= this.host.messages.maxStreams) {
-      throw new PeerError(
-        ErrorCode.StreamLimit,
-        `A connection may have ${this.host.messages.maxStreams} streams open at once.`,
-      );
-    }
-    if (call.id !== undefined) {
-      for (const other of streams)
-        if (other.id === call.id && !other.settled)
-          throw new PeerError(ErrorCode.DuplicateId, 'Another stream has this id.');
-    }
-    streams.add(call);
+    (this.#streams ??= new OpenStreams(this.host.messages.maxStreams)).add(call);
     this.#release(call);
   }
 
@@ -183,17 +171,9 @@ export class Calls implements RoutePeer {
   }
 
   #mayStart(): boolean {
-    const holding = (this.#running?.length ?? 0) - this.#countAsking();
+    const running = this.#running ?? NO_CALLS;
+    const holding = running.length - (this.#questions?.countAsking(running) ?? 0);
     return this.connection.isReady && !this.#isOver && holding < this.host.messages.concurrency;
-  }
-
-  /** Handlers that may wait for an answer of the client: for each question one, that was running when it was asked. */
-  #countAsking(): number {
-    if (!this.#questions?.size || !this.#running) return 0;
-    const turns = this.#running.map(({ turn }) => turn).toSorted((a, b) => a - b);
-    let asking = 0;
-    for (const { askedAt } of this.#questions) if ((turns[asking] ?? Infinity) <= askedAt) asking++;
-    return asking;
   }
 
   #readOn(): void {
@@ -261,9 +241,7 @@ export class Calls implements RoutePeer {
     const described = describeError(error);
     // Of a client that left meanwhile, these say only that it left.
     const isOver = call.settled && (isA(error, ConnectionError) || isA(error, ClientNotFoundError));
-    if (!described.isMeantForPeer && !isOver) {
-      this.host.failed(error, `${call.type}/${call.action}`);
-    }
+    if (!described.isMeantForPeer && !isOver) this.host.failed(error, `${call.type}/${call.action}`);
     if (call.settled) return;
     call.settled = true;
     const { type, action, id } = call;

@@ -7,7 +7,9 @@ const RENAMED = [
 ] as const;
 
 /** A name of before beside the one of now: nobody can say which of the two is meant. */
-export function* oldNameFlaws({ disconnectInactiveClients: idle }: ServerOptions): Generator<string> {
+export function* oldNameFlaws({ disconnectInactiveClients: idle, delivery }: ServerOptions): Generator<string> {
+  if (delivery?.flush !== undefined && delivery.flushGapMs !== undefined)
+    yield '"delivery.flushGapMs" is the old way to write "delivery.flush: { gapMs }", and both are given: remove "flushGapMs"';
   for (const [before, now] of RENAMED) {
     if (idle && idle[before] !== undefined && idle[now] !== undefined)
       yield (
@@ -19,6 +21,17 @@ export function* oldNameFlaws({ disconnectInactiveClients: idle }: ServerOptions
 
 /** The options without the names of before, which are said once. */
 export function withNewNames(given: ServerOptions): ServerOptions {
+  return withNewIdleNames(withNewFlush(given));
+}
+
+function withNewFlush(given: ServerOptions): ServerOptions {
+  const { flushGapMs, ...delivery } = given.delivery ?? {};
+  if (flushGapMs === undefined) return given;
+  sayDeprecated('"delivery.flushGapMs"', 'Write "delivery: { flush: { gapMs } }", in milliseconds as before.');
+  return { ...given, delivery: { ...delivery, flush: flushGapMs === 0 ? 'turn' : { gapMs: flushGapMs } } };
+}
+
+function withNewIdleNames(given: ServerOptions): ServerOptions {
   const { clientList, disconnectInactiveClients: idle } = given;
   // Without the list its public fields still say what `client.toJSON()` shows: `false` couldn't say both.
   if (clientList && clientList.enabled === false && clientList.publicFields === undefined)

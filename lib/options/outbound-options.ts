@@ -1,5 +1,6 @@
 import type { BackpressurePolicy } from '../protocol/delivery.js';
-import { BYTES, BYTES_OR_0, BYTES_OR_FALSE, type Check, oneOf, TIME, TIME_OR_0 } from './checks.js';
+import { BYTES, BYTES_OR_0, BYTES_OR_FALSE, type Check, isObject, oneOf, TIME, TIME_OR_0 } from './checks.js';
+import type { FlushPace } from '../outbound/flush-pace.js';
 import { fill, type Table } from './option-table.js';
 
 /**
@@ -37,10 +38,13 @@ export interface SlowClientOptions {
 
 export interface DeliveryOptions {
   /**
-   * Milliseconds between two writes to one connection, at least. Messages in between are written together. The first message
-   * after a pause is written at once. Saves most of the work where single messages come fast. 0: write at the end of each turn of
-   * the event loop. @default 0
+   * When messages are written that wait for a connection; replies and errors are always written at the end of the turn.
+   * `'turn'`: at the end of each turn of the event loop. `{ gapMs }`: at least so many milliseconds apart, the first after a pause
+   * at once. `'auto'`: while the process has all it can do, the next write waits as long as the last one took, 5 ms at most.
+   * @default 'turn'
    */
+  flush?: FlushPace;
+  /** @deprecated Write `flush: { gapMs }`. */
   flushGapMs?: number;
   /**
    * Bytes of messages that may wait for Redis, each for up to 5 s. Above it a message isn't sent: the promise of
@@ -66,6 +70,14 @@ const GAP: Check = {
   unit: 'ms',
 };
 
+const FLUSH: Check = {
+  holds: (value) =>
+    value === 'turn' ||
+    value === 'auto' ||
+    (isObject(value) && Object.keys(value).join() === 'gapMs' && GAP.holds((value as { gapMs: unknown }).gapMs)),
+  must: `'turn', 'auto' or { gapMs } with ${GAP.must}`,
+};
+
 export const BACKPRESSURE = {
   policy: { default: 'close', check: oneOf('close', 'drop-volatile', 'conflate') },
   volatileBytes: {
@@ -80,7 +92,8 @@ export const BACKPRESSURE = {
 } satisfies Table<SlowClientOptions>;
 
 export const DELIVERY = {
-  flushGapMs: { default: 0, check: GAP },
+  flush: { default: 'turn', check: FLUSH },
+  flushGapMs: { check: GAP },
   maxBusBytes: { default: 67_108_864, check: BYTES },
 } satisfies Table<DeliveryOptions>;
 

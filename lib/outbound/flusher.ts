@@ -2,6 +2,7 @@ import type { WebSocket } from 'ws';
 import { monotonicMs } from '../clock.js';
 import { guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { AutoPace, type FlushPace } from './flush-pace.js';
 import { FrameRun } from './frame-run.js';
 
 /** How often sockets that are behind are looked at. */
@@ -20,8 +21,10 @@ export interface BackpressureCounters {
 /** What waits for one socket. */
 export interface FlushedOutbox {
   readonly ws: WebSocket;
-  /** Queued in this turn. */
+  /** Something is queued, and will be written. */
   isTouched: boolean;
+  /** How many messages are queued. */
+  readonly queuedMessages: number;
   /** What it was found to be behind by. 0 for a socket that keeps up. */
   waitingBytes: number;
   /** What it is behind by now, without what was only offered to it. */
@@ -50,26 +53,43 @@ export class Flusher {
   readonly askEveryBytes: number;
   readonly #behind = new Set<FlushedOutbox>();
   #touched: FlushedOutbox[] = [];
+  /** Those that don't wait for the next flush. */
+  #hurried: FlushedOutbox[] = [];
   #later: FlushedOutbox[] = [];
   #gap: NodeJS.Timeout | undefined;
+  /** The next flush, when it waits. */
+  #delay: NodeJS.Timeout | undefined;
+  readonly #gapMs: number;
+  readonly #auto: AutoPace | undefined;
   #sweep: NodeJS.Timeout | undefined;
   #sweptAt = 0;
   #eviction: NodeJS.Immediate | undefined;
 
   constructor(
     readonly limits: Omit<ResolvedOptions['backpressure'], 'policy'>,
-    private readonly flushGapMs: number,
+    pace: FlushPace,
     /** Closes the client's socket with 4113. */
     private readonly closeSlow: (outbox: FlushedOutbox) => void,
     private readonly failed: (error: unknown) => void,
   ) {
     // One such part before the question, and one while the answer is under way.
     this.askEveryBytes = (limits.maxInFlightBytes || Infinity) / 2;
+    this.#gapMs = typeof pace === 'object' ? pace.gapMs : 0;
+    if (pace === 'auto') this.#auto = new AutoPace();
   }
 
   touch(outbox: FlushedOutbox): void {
     outbox.isTouched = true;
-    if (this.#touched.push(outbox) === 1) setImmediate(this.#flush);
+    if (this.#touched.push(outbox) > 1) return;
+    const waitMs = this.#auto?.waitMs(monotonicMs()) ?? 0;
+    if (waitMs > 0) this.#delay = setTimeout(this.#flush, waitMs);
+    else setImmediate(this.#flush);
+  }
+
+  /** Somebody waits for what was queued last: it goes with the end of this turn, and what lies before it goes along. */
+  hurry(outbox: FlushedOutbox): void {
+    if (this.#delay === undefined && this.#gapMs === 0) return;
+    if (this.#hurried.push(outbox) === 1) setImmediate(this.#flushHurried);
   }
 
   tooSlow(outbox: FlushedOutbox): void {
@@ -95,30 +115,51 @@ export class Flusher {
   stop(): void {
     clearInterval(this.#sweep);
     clearTimeout(this.#gap);
+    clearTimeout(this.#delay);
     clearImmediate(this.#eviction);
-    this.#sweep = this.#gap = this.#eviction = undefined;
+    this.#sweep = this.#gap = this.#delay = this.#eviction = undefined;
     this.#later = [];
+    this.#touched = [];
   }
 
   readonly #flush = (): void => {
     const touched = this.#touched;
     this.#touched = [];
+    this.#delay = undefined;
     this.run = FrameRun.start();
-    if (this.flushGapMs > 0) return this.#flushSpaced(touched, monotonicMs());
+    if (this.#gapMs > 0) return this.#flushSpaced(touched, monotonicMs());
+    if (this.#auto) return this.#flushMeasured(touched, this.#auto);
     for (const outbox of touched) this.#endTurnOf(outbox);
+  };
+
+  #flushMeasured(touched: FlushedOutbox[], auto: AutoPace): void {
+    // One stands for all: what a room gets, its members get.
+    const messages = touched[touched.length >> 1]?.queuedMessages ?? 0;
+    const began = monotonicMs();
+    for (const outbox of touched) this.#endTurnOf(outbox);
+    const ended = monotonicMs();
+    auto.flushed(ended, ended - began, messages);
+  }
+
+  readonly #flushHurried = (): void => {
+    const now = this.#gapMs > 0 ? monotonicMs() : 0;
+    for (const outbox of this.#hurried.splice(0)) {
+      outbox.flushedAt = now;
+      this.#endTurnOf(outbox);
+    }
   };
 
   /** A socket that was written to a moment ago waits for the rest of the gap; one that wasn't is written to at once. */
   #flushSpaced(touched: FlushedOutbox[], now: number): void {
     for (const outbox of touched) {
-      if (now - outbox.flushedAt < this.flushGapMs) {
+      if (now - outbox.flushedAt < this.#gapMs) {
         this.#later.push(outbox);
         continue;
       }
       outbox.flushedAt = now;
       this.#endTurnOf(outbox);
     }
-    if (this.#later.length > 0) this.#gap ??= setTimeout(this.#flushLater, this.flushGapMs);
+    if (this.#later.length > 0) this.#gap ??= setTimeout(this.#flushLater, this.#gapMs);
   }
 
   readonly #flushLater = (): void => {

@@ -12,7 +12,8 @@ export class FrameRun {
   private constructor(
     private readonly before: FrameRun | undefined,
     private readonly frame: Buffer,
-    private readonly depth: number,
+    /** How many frames. */
+    readonly depth: number,
   ) {}
 
   /** Where the runs of a turn begin. */

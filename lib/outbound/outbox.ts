@@ -101,6 +101,11 @@ export class Outbox implements FlushedOutbox {
     this.#setRunAside();
     (this.#parts ??= []).push(frame);
     this.#queued(frame.length);
+    this.flusher.hurry(this);
+  }
+
+  get queuedMessages(): number {
+    return (this.#run?.depth ?? 0) + (this.#parts?.length ?? 0);
   }
 
   /** From now on everything goes by way of `ws`, after what is queued. */

@@ -1,3 +1,4 @@
+import { Deadline, TIMED_OUT } from '../deadline.js';
 import { ConnectionError, PeerError, TimeoutError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrameData } from '../protocol/message.js';
@@ -67,24 +68,22 @@ export async function* joinRooms(rooms: unknown[], call: Asked, host: JoinRoomsH
 async function joinOne(room: unknown, call: Asked, { join, timeoutMs, failed }: JoinRoomsHost): Promise<RoomPart> {
   const given = (room as { roomName?: unknown } | null | undefined)?.roomName;
   const roomName = typeof given === 'string' ? given : null;
-  let timeout: TimeoutError | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Deadline(timeoutMs);
   const asked: Asked = {
     throwIfSettled() {
       call.throwIfSettled();
-      if (timeout) throw timeout;
+      if (deadline.isOver) throw new TimeoutError('Joining the room', timeoutMs);
     },
   };
-  const tooLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject((timeout = new TimeoutError('Joining the room', timeoutMs))), timeoutMs);
-  });
   try {
-    return { roomName, ...(await Promise.race([join(room, asked), tooLate])) };
+    const reply = await deadline.race(join(room, asked));
+    if (reply === TIMED_OUT) throw new TimeoutError('Joining the room', timeoutMs);
+    return { roomName, ...reply };
   } catch (thrown) {
     const { code, error, details, isMeantForPeer } = describeError(thrown);
     if (!isMeantForPeer && !(thrown instanceof ConnectionError)) failed(thrown, 'system/joinRooms');
     return { roomName, error: { code, error, ...(details !== undefined && { details }) } };
   } finally {
-    clearTimeout(timer);
+    deadline.cancel();
   }
 }

@@ -24,6 +24,7 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     quick: { type: 'boolean', default: false },
     dist: { type: 'string' },
+    flush: { type: 'string', default: '"turn"' },
     'self-test': { type: 'boolean', default: false },
   },
 });
@@ -39,7 +40,12 @@ const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
 
 checkFileLimit();
 installPeers();
-const setting: Setting = { dist: values.dist ?? buildOurs(), bun: findBun(), isQuick: values.quick };
+const setting: Setting = {
+  dist: values.dist ?? buildOurs(),
+  bun: findBun(),
+  isQuick: values.quick,
+  flush: values.flush,
+};
 if (against.includes('bun') && !setting.bun) console.info('Bun has no binary for this machine: left out.');
 
 pinToOthers();

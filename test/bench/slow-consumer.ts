@@ -14,7 +14,7 @@ const SLOW_CONSUMER = 4113;
 const IN_TIME_S = 12;
 
 const { values } = parseArgs({
-  options: { seconds: { type: 'string' }, dist: { type: 'string' }, gap: { type: 'string', default: '0' } },
+  options: { seconds: { type: 'string' }, dist: { type: 'string' }, flush: { type: 'string', default: '"turn"' } },
 });
 const seconds = Number(values.seconds ?? 60);
 
@@ -53,7 +53,7 @@ async function play(slow: number): Promise<Outcome> {
   const server = await Worker.start({
     file: 'servers/ours.ts',
     core: MEASURED,
-    env: { BENCH_DIST: dist, BENCH_FLUSH_GAP_MS: values.gap },
+    env: { BENCH_DIST: dist, BENCH_FLUSH: values.flush },
   });
   const load = await Worker.start({ file: 'load.ts', core: OTHERS });
   try {

@@ -17,6 +17,8 @@ export interface Setting {
   /** The compiled module. */
   dist: string;
   bun: string | undefined;
+  /** `delivery.flush` of this module, JSON. */
+  flush: string;
   isQuick: boolean;
 }
 
@@ -39,9 +41,11 @@ export class Stage {
 
   async server(settings: ServerSettings = {}, core = MEASURED): Promise<Worker> {
     const { file } = PEERS[this.peer];
-    const { dist, bun } = this.setting;
+    const { dist, bun, flush } = this.setting;
     const runtime = this.peer === 'bun' ? bun : undefined;
-    return this.#started(Worker.start({ file, settings, core, env: { BENCH_DIST: dist }, runtime }));
+    return this.#started(
+      Worker.start({ file, settings, core, env: { BENCH_DIST: dist, BENCH_FLUSH: flush }, runtime }),
+    );
   }
 
   async load(): Promise<Worker> {

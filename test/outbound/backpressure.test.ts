@@ -423,7 +423,7 @@ describe('many slow clients', () => {
     };
     const flusher = new Flusher(
       limits,
-      0,
+      'turn',
       (outbox) => ended.push(outbox),
       () => undefined,
     );

@@ -264,8 +264,8 @@ describe('what leaves for a socket', () => {
     expect(ws.bufferedAmount).toBe(0);
   });
 
-  it('is spaced by flushGapMs, the first at once, and stays in order', async () => {
-    await start({ delivery: { flushGapMs: 40 } });
+  it('is spaced by a gap, the first at once, and stays in order', async () => {
+    await start({ delivery: { flush: { gapMs: 40 } } });
     const [peer] = (await inRoom(1)) as [Peer];
     const write = jest.spyOn(socketOf(peer), 'write');
     for (let n = 0; n < 50; n++) {
@@ -280,7 +280,7 @@ describe('what leaves for a socket', () => {
   describe('within a gap', () => {
     /** The rest of a gap begins: what is told from now on waits for its end. */
     const begin = async (peers: number): Promise<Peer[]> => {
-      await start({ delivery: { flushGapMs: 300 }, drain: { spreadMs: 0, terminateAfterMs: 2_000 } });
+      await start({ delivery: { flush: { gapMs: 300 } }, drain: { spreadMs: 0, terminateAfterMs: 2_000 } });
       const members = await inRoom(peers);
       tellRoom(0);
       for (const member of members) await member.take(({ data }) => data?.n === 0);

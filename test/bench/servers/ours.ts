@@ -45,7 +45,7 @@ async function start({ redis }: ServerSettings) {
         // The peers have nothing like these two.
         limits: { messages: false },
         clientList: { enabled: false },
-        delivery: { flushGapMs: Number(process.env['BENCH_FLUSH_GAP_MS'] ?? 0) },
+        delivery: { flush: JSON.parse(process.env['BENCH_FLUSH'] ?? '"turn"') as 'turn' },
         events: { onDisconnected: ({ code }) => closed.push({ code, at: now() }) },
       }),
     ],

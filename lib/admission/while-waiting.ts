@@ -1,30 +1,26 @@
 import type { Duplex } from 'node:stream';
-
-/** The time was over, or the peer left. */
-export const GIVEN_UP = Symbol('given up');
+import { Deadline, type TIMED_OUT } from '../deadline.js';
 
 /**
- * Does work for a peer that has no WebSocket yet, no longer than the time allows and the peer waits: a socket that closes
- * leaves no timer and nothing in memory.
+ * Does work for a peer that has no WebSocket yet: at most so long, and no longer than the peer waits. A closed socket leaves no
+ * timer and nothing in memory.
  * @param work its signal is aborted when nobody waits for it any more
  */
-export async function inTime<T>(
+export async function whileWaiting<T>(
   socket: Duplex,
   timeoutMs: number,
   work: (signal: AbortSignal) => Promise<T>,
-): Promise<T | typeof GIVEN_UP> {
+): Promise<T | typeof TIMED_OUT> {
   const over = new AbortController();
-  let giveUp!: () => void;
-  const givenUp = new Promise<typeof GIVEN_UP>((resolve) => (giveUp = () => resolve(GIVEN_UP)));
-  const timer = setTimeout(giveUp, timeoutMs);
-  socket.once('close', giveUp);
+  const deadline = new Deadline(timeoutMs);
+  socket.once('close', deadline.end);
   const stopWatching = destroyAtEnd(socket);
   try {
-    return await Promise.race([work(over.signal), givenUp]);
+    return await deadline.race(work(over.signal));
   } finally {
     over.abort();
-    clearTimeout(timer);
-    socket.off('close', giveUp);
+    deadline.cancel();
+    socket.off('close', deadline.end);
     stopWatching();
   }
 }

@@ -1,0 +1,228 @@
+import { ConnectionError } from '../errors.js';
+import { CloseCode, isSendableCloseCode } from '../protocol/close-codes.js';
+import type { WebSocketUser } from '../protocol/message.js';
+import { isA } from '../protocol/thrown.js';
+import type { Attempt } from './attempt.js';
+import { Backoff } from './backoff.js';
+import { EventSink } from './client-events.js';
+import type { ClientState } from './client-events.js';
+import { valueOf } from './client-options.js';
+import type { ConnectTarget, WebSocketClientOptions } from './client-options.js';
+import type { ServerMessage } from './greeting.js';
+import { KeepAlive } from './keep-alive.js';
+import { Link } from './link.js';
+import type { LinkEnd, LinkHandlers } from './link.js';
+import { resolveClientOptions } from './resolve-client-options.js';
+import type { ClientKind, ResolvedClientOptions } from './resolve-client-options.js';
+import type { SocketLike } from './socket-like.js';
+import { toSocketUrl } from './socket-url.js';
+import { refusalIn, Supervisor } from './supervisor.js';
+
+/**
+ * A connection that is made again when it is lost. Subclasses say how a socket is made (`browser.ts`, `websocket-client.ts`) and
+ * what happens on it (`client-core.ts`).
+ */
+export abstract class ClientConnection<S extends SocketLike = SocketLike> {
+  protected readonly options: ResolvedClientOptions<S>;
+  protected readonly events: EventSink<S>;
+  readonly #supervisor: Supervisor<S>;
+  #loading: Promise<void> | undefined;
+  #keepAlive: KeepAlive | undefined;
+  #unwatchPage: (() => void) | undefined;
+
+  /** @throws {InvalidOptionsError} naming every bad option and what to write instead. */
+  constructor(options: WebSocketClientOptions<S>) {
+    this.options = resolveClientOptions(options, this.assumedBaseUrl, this.kind);
+    this.events = new EventSink(this.options.events, this.options.maxErrorReports);
+    const { minDelayMs, maxDelayMs } = this.options.reconnect || { minDelayMs: 0, maxDelayMs: 0 };
+    this.#supervisor = new Supervisor(
+      this.options,
+      new Backoff({ minDelayMs, maxDelayMs, random: Math.random, now: () => performance.now() }),
+      {
+        dial: (attempt) => this.#dial(attempt),
+        restore: (link) => this.restore(link),
+        opened: (link) => {
+          this.#keepAlive = new KeepAlive(link, this.options);
+          this.opened(link);
+          link.release();
+        },
+        lost: (link, end, willReconnect) => {
+          this.#keepAlive?.stop();
+          this.#keepAlive = undefined;
+          if (!willReconnect) this.#unwatch();
+          this.lost(link, end, willReconnect);
+        },
+      },
+      this.events,
+    );
+  }
+
+  get state(): ClientState {
+    return this.#supervisor.state;
+  }
+
+  /** The id the server gave this connection; a new one after each reconnect. `undefined` unless the state is `open`. */
+  get clientId(): string | undefined {
+    return this.#supervisor.openLink?.greeting?.clientId;
+  }
+
+  /** Whom the server takes this connection for; `undefined` when anonymous or not open. */
+  get user(): Pick<WebSocketUser, 'userId'> | undefined {
+    return this.#supervisor.openLink?.greeting?.user;
+  }
+
+  /** Prepares the handlers, once; `connectToServer()` calls it. A failure is not kept: the next call tries again. */
+  load(): Promise<void> {
+    this.#loading ??= this.loadHandlers().catch((error: unknown) => {
+      this.#loading = undefined;
+      throw error;
+    });
+    return this.#loading;
+  }
+
+  /**
+   * Resolves when the server has greeted this client and, on a reconnect, its rooms were joined again. Settles within
+   * `connectTimeoutMs`; calls during an attempt share its outcome, calls while open resolve at once, and calls while the
+   * client waits to reconnect make it try now.
+   * @throws {ConnectionError} when there is no connection. The client is then `closed`, unless it was reconnecting or
+   *   `reconnect.initial` is set.
+   */
+  connectToServer(): Promise<void> {
+    this.#unwatchPage ??= this.watchPage(() => void this.#wake());
+    return this.#supervisor.connect();
+  }
+
+  /**
+   * Gives the connection up and makes a new one at once, for a socket that may be dead without being closed. The rooms are
+   * joined again, and listeners stay; requests and streams under way fail with ConnectionError, because nobody knows what became
+   * of them. Without a connection it does what `connectToServer()` does. In a page the client calls it by itself: see the README.
+   * @throws {ConnectionError} as `connectToServer()`
+   */
+  reconnect(): Promise<void> {
+    return this.#reconnect(CloseCode.Normal, new ConnectionError('reconnect() was called.'));
+  }
+
+  /** Ends the connection in every state. */
+  disconnect(code: number = CloseCode.Normal, reason = ''): void {
+    this.#unwatch();
+    this.#supervisor.disconnect(isSendableCloseCode(code) ? code : CloseCode.Normal, reason);
+  }
+
+  /** True while messages can be sent. */
+  isClientConnected(): boolean {
+    return this.#supervisor.openLink?.isOpen ?? false;
+  }
+
+  /** The connection, to send on. @throws {ConnectionError} while there is none */
+  protected openLink(): Link<S> {
+    const link = this.#supervisor.openLink;
+    if (!link) throw new ConnectionError(`The client is ${this.state}, not open. Await connectToServer() first.`);
+    return link;
+  }
+
+  /** Runs between the greeting and `open`. Never rejects. */
+  protected abstract restore(link: Link<S>): Promise<void>;
+
+  /** The connection is open. Messages wait until this returns. */
+  protected abstract opened(link: Link<S>): void;
+
+  protected abstract lost(link: Link<S>, end: LinkEnd, willReconnect: boolean): void;
+
+  protected abstract receive(message: ServerMessage, link: Link<S>): void;
+
+  /** Makes the socket of one attempt. May throw; mustn't wait. */
+  protected abstract createSocket(target: ConnectTarget): S;
+
+  /** Overridden where handlers have to be found before the first connect. */
+  protected async loadHandlers(): Promise<void> {}
+
+  /** What a path in `url` is relative to. */
+  protected get baseUrl(): string | undefined {
+    return undefined;
+  }
+
+  /** The same while options are checked: where there may be a page only later, anything that a path can be relative to. */
+  protected get assumedBaseUrl(): string | undefined {
+    return this.baseUrl;
+  }
+
+  /** Calls `onWake` when a connection may have been lost unseen. @returns a function that ends it */
+  protected watchPage(_onWake: () => void): () => void {
+    return () => undefined;
+  }
+
+  /** True where another attempt may show another token than the one before. */
+  protected get hasFreshTokens(): boolean {
+    const { url, protocols, token } = this.options;
+    return [url, protocols, token].some((source) => typeof source === 'function');
+  }
+
+  /** What is particular to the options of this kind of client. */
+  protected get kind(): ClientKind {
+    return { options: {} };
+  }
+
+  /** Asks the sources of url, protocols and token, before every attempt. */
+  protected async findTarget(): Promise<ConnectTarget> {
+    const { url, protocols, token } = this.options;
+    const found = await Promise.all([valueOf(url), valueOf(protocols), valueOf(token)]);
+    return {
+      url: toSocketUrl(found[0], this.baseUrl),
+      protocols: [found[1]].flat(),
+      ...(found[2] && { token: found[2] }),
+    };
+  }
+
+  /** A better explanation for a socket that never opened, where the platform has one. */
+  protected refusalOf(_socket: S): ConnectionError | undefined {
+    return undefined;
+  }
+
+  /** A token that was fetched a while ago may have expired: with a source of tokens a 401 means nothing until the second one. */
+  async #dial(attempt: Attempt): Promise<Link<S>> {
+    try {
+      return await this.#dialOnce(attempt);
+    } catch (error) {
+      const { status, advice } = isA(error, ConnectionError) ? refusalIn(error) : {};
+      if (status !== 401 || advice !== 'stop' || !this.hasFreshTokens || attempt.reason) throw error;
+      return this.#dialOnce(attempt);
+    }
+  }
+
+  async #dialOnce(attempt: Attempt): Promise<Link<S>> {
+    await attempt.race(this.load());
+    const target = await attempt.race(this.findTarget());
+    const handlers: LinkHandlers<S> = {
+      onMessage: (message, from) => this.receive(message, from),
+      onError: (error) => this.events.report(error),
+      onEnd: (end, ended) => this.#supervisor.linkEnded(ended, end),
+    };
+    const link = new Link(this.createSocket(target), handlers, this.options);
+    try {
+      await attempt.race(link.greeted);
+      return link;
+    } catch (error) {
+      link.close(CloseCode.Normal, '');
+      throw this.refusalOf(link.socket) ?? error;
+    }
+  }
+
+  /** A socket may have died while nobody looked: of a page that was hidden, a laptop that slept, a network that went. */
+  async #wake(): Promise<void> {
+    this.#supervisor.wake();
+    if (!(await this.#keepAlive?.probe())) return;
+    const error = new ConnectionError('The server has been silent for longer than its heartbeat.');
+    // Nobody listens to this one, and a failed attempt is reported.
+    this.#reconnect(CloseCode.NoPong, error).catch(() => undefined);
+  }
+
+  #reconnect(code: number, error: ConnectionError): Promise<void> {
+    this.#unwatchPage ??= this.watchPage(() => void this.#wake());
+    return this.#supervisor.reconnect(code, error);
+  }
+
+  #unwatch(): void {
+    this.#unwatchPage?.();
+    this.#unwatchPage = undefined;
+  }
+}

@@ -1,0 +1,40 @@
+export const TIMED_OUT = Symbol('timed out');
+
+/** A time limit for one wait, or for several. Cancel it when they are over: its timer keeps the process alive. */
+export class Deadline {
+  /** Ends the time now, whatever the clock says. */
+  readonly end: () => void;
+  #isOver = false;
+  readonly #over: Promise<typeof TIMED_OUT>;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(ms: number) {
+    let resolve!: (outcome: typeof TIMED_OUT) => void;
+    this.#over = new Promise((settle) => (resolve = settle));
+    this.end = () => {
+      this.#isOver = true;
+      resolve(TIMED_OUT);
+    };
+    this.#timer = setTimeout(this.end, ms);
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Settles as `work` does, or at the limit. */
+  race<T>(work: Promise<T>): Promise<T | typeof TIMED_OUT> {
+    return Promise.race([work, this.#over]);
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Resolves when the work is done, has failed, or took long enough: for what may be given up. */
+export async function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
+  const deadline = new Deadline(ms);
+  await deadline.race(work.catch(() => undefined));
+  deadline.cancel();
+}
