@@ -55,15 +55,10 @@ export type { ConnectOptions } from './admission/connect-options.js';
 export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room-authorizer.js';
 export { WebSocketUpgrade } from './admission/upgrade-context.js';
 export { WebSocketClientManager } from './clients/client-manager.js';
-export type { Disconnection } from './connection/connections.js';
-export {
-  type RemoteClient,
-  type ServerState,
-  type ServerStatus,
-  type SubscriberEvent,
-  type WebSocketOptions,
-  WebSocketServer,
-} from './server.js';
+export type { Disconnection } from './connection/connection-hooks.js';
+export type { RemoteClient } from './clients/clients-anywhere.js';
+export { type SubscriberEvent, type WebSocketOptions, WebSocketServer } from './server.js';
+export type { ServerState, ServerStatus } from './server-status.js';
 export {
   getWebSocketClientManagerToken,
   getWebSocketRoomManagerToken,

@@ -20,7 +20,7 @@ export interface FirstMessagesHost {
   readonly maxDepth: number;
   readonly maxPayload: number;
   readonly limits: Pick<MessageLimitsOptions, 'messages'>;
-  authentication(): Authentication | undefined;
+  readonly authentication: Authentication | undefined;
   /** The socket is a client from now on. @returns false when it was refused and is being closed */
   admit(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity): boolean;
   failed(error: unknown, place: string): void;
@@ -129,7 +129,7 @@ export class FirstMessages {
     try {
       if (!isRequest || frame.type !== 'system' || frame.action !== 'authenticate') throw NOT_FIRST;
       token = readToken(frame.data);
-      const authentication = this.host.authentication();
+      const { authentication } = this.host;
       if (!authentication) throw NOT_FIRST;
       const identity = await authentication.identify(token);
       const { user, expiresAt = null } = identity;

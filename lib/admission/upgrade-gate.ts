@@ -41,9 +41,9 @@ export interface UpgradeHost {
   connections(): number;
   accepted(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, admitted: Admitted): void;
   /** Undefined where nobody has to say who they are. */
-  authentication(): Authentication | undefined;
+  readonly authentication: Authentication | undefined;
   /** Undefined where there are none. */
-  guards(): ConnectPipeline | undefined;
+  readonly guards: ConnectPipeline | undefined;
   failed(error: unknown, place: string): void;
 }
 
@@ -121,7 +121,7 @@ export class UpgradeGate {
     if (admitted instanceof Refusal) return this.#refuse(socket, admitted);
     const late = this.#checkCapacity() ?? this.#checkUser(admitted);
     if (late) return this.#refuse(socket, late);
-    if (this.host.authentication() ?? this.host.guards()) request.url = redactUrl(request.url ?? ''); // hooks may log it
+    if (this.host.authentication ?? this.host.guards) request.url = redactUrl(request.url ?? ''); // hooks may log it
     declineUnfit(request, this.host.options.messages.perMessageDeflate);
     socket.cork(); // the answer to the upgrade and the greeting are one write
     this.wss.handleUpgrade(request, socket, head, (ws) => {
@@ -221,13 +221,13 @@ export class UpgradeGate {
       const remedy = this.#origins.remedyFor(origin, request);
       return new Refusal(403, ErrorCode.OriginForbidden, 'Pages of this origin may not connect.', {}, { remedy });
     }
-    if (this.host.authentication()?.reliesOnCookies(request) !== true) return undefined;
+    if (this.host.authentication?.reliesOnCookies(request) !== true) return undefined;
     return new Refusal(403, ErrorCode.OriginForbidden, 'A cookie authenticates, so the request needs an Origin.');
   }
 
   async #authenticate(request: UpgradeRequest, socket: Duplex): Promise<Admitted | Refusal> {
     const { auth } = this.host.options;
-    const authentication = this.host.authentication();
+    const { authentication } = this.host;
     if (!auth) return null;
     if (!authentication) throw new InvalidStateError('load() failed, so nobody can be told apart. Mend what it said.');
     const found = await this.#inTime(request, socket, { name: 'auth.authenticate', timeoutMs: auth.timeoutMs }, () =>
@@ -240,7 +240,7 @@ export class UpgradeGate {
 
   /** Guards may refuse, and say who it is where nobody else does; they can't change who authentication says it is. */
   async #guard(request: UpgradeRequest, socket: Duplex, admitted: Admitted): Promise<Admitted | Refusal> {
-    const guards = this.host.guards();
+    const { guards } = this.host;
     if (!guards || socket.destroyed || socket.writableEnded) return admitted;
     const { auth, connect } = this.host.options;
     const step = { name: 'connect.guards', timeoutMs: connect.timeoutMs };

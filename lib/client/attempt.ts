@@ -1,15 +1,13 @@
-/**
- * One attempt to connect. No AbortController: that of React Native keeps no reason.
- */
+/** One attempt to connect. Not an AbortController: React Native's keeps no reason. */
 export class Attempt {
   outcome: Promise<void> = Promise.resolve();
-  /** Why it was given up, if it was. */
+  /** Why the attempt was abandoned, if it was. */
   reason: Error | undefined;
   #reject!: (reason: Error) => void;
   readonly #abandoned = new Promise<never>((_resolve, reject) => (this.#reject = reject));
 
   constructor() {
-    // It may be given up while nobody waits.
+    // It may be abandoned while nobody waits for it.
     this.#abandoned.catch(() => undefined);
   }
 
@@ -22,7 +20,7 @@ export class Attempt {
     if (this.reason) throw this.reason;
   }
 
-  /** Settles as `work` does, or rejects when the attempt is given up first. */
+  /** Settles as `work` does, or rejects when the attempt is abandoned first. */
   race<T>(work: Promise<T>): Promise<T> {
     return Promise.race([work, this.#abandoned]);
   }

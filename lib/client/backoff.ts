@@ -9,13 +9,13 @@ export interface BackoffOptions {
   now: () => number;
 }
 
-/** The first answer to "reconnect now" stays below this: enough to keep a crowd from arriving in one instant. */
+/** The longest first wait after "reconnect now": enough to spread many clients over an instant. */
 const PROMPT_JITTER_MS = 500;
 const LONGEST_NEEDED_STABILITY_MS = 10_000;
 
 /**
- * How long to wait before the next attempt. Full jitter: anything between nothing and a ceiling that doubles, so that
- * clients which lost the same server don't come back together. Counts attempts until a connection has proved stable.
+ * How long to wait before the next attempt, with full jitter: a random time from 0 to a limit that doubles. So clients of the
+ * same lost server don't all come back together. Attempts are counted until a connection has lasted.
  */
 export class Backoff {
   #attempts = 0;
@@ -32,8 +32,8 @@ export class Backoff {
   }
 
   /**
-   * The delay in ms before the next attempt, which it counts.
-   * @param retryAfterMs what the server asks for: no less than that, and spread as usual
+   * Milliseconds to wait before the next attempt. Counts the attempt.
+   * @param retryAfterMs the server's `Retry-After`: wait at least that long
    */
   next(advice: CloseAdvice, retryAfterMs?: number): number {
     const spread = retryAfterMs !== undefined && advice === 'back-off' ? 'reconnect' : advice;
@@ -46,7 +46,10 @@ export class Backoff {
     this.#connectedAt = this.#options.now();
   }
 
-  /** A server that accepts and drops at once must not be hammered: only a connection that lasted starts the count anew. */
+  /**
+   * Only a connection that lasted resets the count. Otherwise a server that accepts and closes at once would be called without
+   * a pause.
+   */
   lost(): void {
     const neededMs = Math.min(this.#options.maxDelayMs, LONGEST_NEEDED_STABILITY_MS);
     if (this.#connectedAt !== undefined && this.#options.now() - this.#connectedAt >= neededMs) this.#attempts = 0;
@@ -59,7 +62,9 @@ export class Backoff {
   }
 }
 
-/** `attempt` counts from 0. 'back-off' waits at least half of `maxDelayMs`; 'reconnect-now' is prompt only once. */
+/**
+ * `attempt` counts from 0. 'back-off' waits at least half of `maxDelayMs`. 'reconnect-now' is fast only the first time.
+ */
 export function backoffDelay(options: {
   advice: CloseAdvice;
   attempt: number;

@@ -13,7 +13,7 @@ import { watchPage } from './page-life.js';
  */
 export class WebSocketClient<Events extends object = object> extends WebSocketClientCore<WebSocket, Events> {
   protected override get baseUrl(): string | undefined {
-    // A worker has no document; other runtimes have a WebSocket, and neither of the two.
+    // A worker has no document. Other runtimes have neither of the two.
     const { document, location } = globalThis as { document?: Document; location?: Location };
     return document?.baseURI ?? location?.href;
   }
@@ -31,7 +31,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
   }
 }
 
-/** A page can't set headers; what the server must choose among these is the one that isn't the token. */
+/** A page can't set headers, so the token goes as a second protocol. The server chooses one of the others. */
 function withToken(protocols: string[], token: string): string[] {
   if (!/^[\w.~!#$%&'*+^`|-]+$/.test(token)) {
     throw new InvalidOptionsError([

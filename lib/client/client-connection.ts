@@ -19,8 +19,8 @@ import { toSocketUrl } from './socket-url.js';
 import { refusalIn, Supervisor } from './supervisor.js';
 
 /**
- * A connection that is made again when it is lost. Subclasses say how a socket is made (`browser.ts`, `websocket-client.ts`) and
- * what happens on it (`client-core.ts`).
+ * A connection that reconnects when it is lost. Subclasses create the socket (`browser.ts`, `websocket-client.ts`) and use the
+ * connection (`client-core.ts`).
  */
 export abstract class ClientConnection<S extends SocketLike = SocketLike> {
   protected readonly options: ResolvedClientOptions<S>;
@@ -61,17 +61,19 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     return this.#supervisor.state;
   }
 
-  /** The id the server gave this connection; a new one after each reconnect. `undefined` unless the state is `open`. */
+  /**
+   * The id of this connection, given by the server. Each reconnect has a new one. `undefined` unless the state is `open`.
+   */
   get clientId(): string | undefined {
     return this.#supervisor.openLink?.greeting?.clientId;
   }
 
-  /** Whom the server takes this connection for; `undefined` when anonymous or not open. */
+  /** The user of this connection, as the server says; `undefined` when anonymous or not open. */
   get user(): Pick<WebSocketUser, 'userId'> | undefined {
     return this.#supervisor.openLink?.greeting?.user;
   }
 
-  /** Prepares the handlers, once; `connectToServer()` calls it. A failure is not kept: the next call tries again. */
+  /** Prepares the handlers once. `connectToServer()` calls it. After a failure the next call tries again. */
   load(): Promise<void> {
     this.#loading ??= this.loadHandlers().catch((error: unknown) => {
       this.#loading = undefined;
@@ -81,11 +83,11 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
   }
 
   /**
-   * Resolves when the server has greeted this client and, on a reconnect, its rooms were joined again. Settles within
-   * `connectTimeoutMs`; calls during an attempt share its outcome, calls while open resolve at once, and calls while the
-   * client waits to reconnect make it try now.
+   * Resolves when the server has greeted this client and, on a reconnect, the rooms were joined again. Settles within
+   * `connectTimeoutMs`. Calls during an attempt share its outcome. Calls while open resolve at once. A call while the client
+   * waits to reconnect tries at once.
    * @throws {ConnectionError} when there is no connection. The client is then `closed`, unless it was reconnecting or
-   *   `reconnect.initial` is set.
+   * `reconnect.initial` is set.
    */
   connectToServer(): Promise<void> {
     this.#unwatchPage ??= this.watchPage(() => void this.#wake());
@@ -93,9 +95,9 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
   }
 
   /**
-   * Gives the connection up and makes a new one at once, for a socket that may be dead without being closed. The rooms are
-   * joined again, and listeners stay; requests and streams under way fail with ConnectionError, because nobody knows what became
-   * of them. Without a connection it does what `connectToServer()` does. In a page the client calls it by itself: see the README.
+   * Replaces the connection at once, for a socket that may be dead without being closed. Rooms are joined again and listeners
+   * stay. Pending requests and streams fail with ConnectionError. Without a connection it does what `connectToServer()` does.
+   * In a page the client calls it by itself when the page comes back.
    * @throws {ConnectionError} as `connectToServer()`
    */
   reconnect(): Promise<void> {
@@ -113,7 +115,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     return this.#supervisor.openLink?.isOpen ?? false;
   }
 
-  /** The connection, to send on. @throws {ConnectionError} while there is none */
+  /** The open connection. @throws {ConnectionError} while there is none */
   protected openLink(): Link<S> {
     const link = this.#supervisor.openLink;
     if (!link) throw new ConnectionError(`The client is ${this.state}, not open. Await connectToServer() first.`);
@@ -141,17 +143,17 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     return undefined;
   }
 
-  /** The same while options are checked: where there may be a page only later, anything that a path can be relative to. */
+  /** The same for the check of the options. Where a page may exist only later, any address will do. */
   protected get assumedBaseUrl(): string | undefined {
     return this.baseUrl;
   }
 
-  /** Calls `onWake` when a connection may have been lost unseen. @returns a function that ends it */
+  /** Calls `onWake` when a connection may have been lost unnoticed. @returns a function that stops it */
   protected watchPage(_onWake: () => void): () => void {
     return () => undefined;
   }
 
-  /** True where another attempt may show another token than the one before. */
+  /** True where the next attempt may have a new token. */
   protected get hasFreshTokens(): boolean {
     const { url, protocols, token } = this.options;
     return [url, protocols, token].some((source) => typeof source === 'function');
@@ -162,7 +164,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     return { options: {} };
   }
 
-  /** Asks the sources of url, protocols and token, before every attempt. */
+  /** Gets url, protocols and token, before every attempt. */
   protected async findTarget(): Promise<ConnectTarget> {
     const { url, protocols, token } = this.options;
     const found = await Promise.all([valueOf(url), valueOf(protocols), valueOf(token)]);
@@ -173,12 +175,12 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     };
   }
 
-  /** A better explanation for a socket that never opened, where the platform has one. */
+  /** A better error for a socket that never opened, where the platform has one. */
   protected refusalOf(_socket: S): ConnectionError | undefined {
     return undefined;
   }
 
-  /** A token that was fetched a while ago may have expired: with a source of tokens a 401 means nothing until the second one. */
+  /** A token may have expired since it was fetched. Where a function returns it, 401 is tried a second time. */
   async #dial(attempt: Attempt): Promise<Link<S>> {
     try {
       return await this.#dialOnce(attempt);
@@ -207,12 +209,12 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     }
   }
 
-  /** A socket may have died while nobody looked: of a page that was hidden, a laptop that slept, a network that went. */
+  /** A socket may have died unnoticed: the page was hidden, the laptop slept, the network was away. */
   async #wake(): Promise<void> {
     this.#supervisor.wake();
     if (!(await this.#keepAlive?.probe())) return;
     const error = new ConnectionError('The server has been silent for longer than its heartbeat.');
-    // Nobody listens to this one, and a failed attempt is reported.
+    // Nobody waits for this promise. A failed attempt is reported.
     this.#reconnect(CloseCode.NoPong, error).catch(() => undefined);
   }
 

@@ -18,8 +18,8 @@ import { assertRoute, RouteHandlers } from './route-handlers.js';
 import type { SocketLike } from './socket-like.js';
 
 /**
- * A client of a PxlWebSocketModule server: messages, requests, streams and rooms, on a connection that is made again when it is
- * lost. It runs wherever there is a W3C-style socket; `browser.ts` and `websocket-client.ts` say how one is made.
+ * A client of a PxlWebSocketModule server: messages, requests, streams and rooms, on a connection that reconnects when it is
+ * lost. It needs a W3C-style socket; `browser.ts` and `websocket-client.ts` create one.
  */
 export abstract class WebSocketClientCore<
   S extends SocketLike = SocketLike,
@@ -29,7 +29,7 @@ export abstract class WebSocketClientCore<
   readonly #inbox = new Inbox<S>(this, this.#handlers, this.events);
   readonly #rooms = new ClientRooms((action, data) => this.request('system', action, data));
 
-  /** Always `'client'`: tells it from a server where both are handled alike. */
+  /** Always `'client'`. A server has `'server'`. */
   get type(): 'client' {
     return 'client';
   }
@@ -40,9 +40,9 @@ export abstract class WebSocketClientCore<
   }
 
   /**
-   * Ends everything in every state: requests and streams fail with ConnectionError, rooms are forgotten, nothing
-   * reconnects. A later `connectToServer()` starts afresh. Never throws.
-   * @param code 1000, 1001, 1003, 1007–1014 or 3000–4999 (browsers: 1000 or 3000–4999); any other is sent as 1000.
+   * Ends the connection in any state. Pending requests and streams fail with ConnectionError, rooms are forgotten, and the
+   * client doesn't reconnect. A later `connectToServer()` starts again. Never throws.
+   * @param code 1000, 1001, 1003, 1007–1014 or 3000–4999 (browsers: 1000 or 3000–4999). Any other is sent as 1000.
    * @param reason cut at 123 bytes.
    */
   override disconnect(code: number = CloseCode.Normal, reason = ''): void {
@@ -51,7 +51,7 @@ export abstract class WebSocketClientCore<
   }
 
   /**
-   * Sends one message, usually `{ type, action, data }`, as JSON. Nothing is queued: at most once, and only now.
+   * Sends one message, usually `{ type, action, data }`, as JSON. It is sent now and once, or not at all: nothing is queued.
    * @param binary send the JSON's UTF-8 bytes in a binary frame.
    * @throws {ConnectionError} when not connected. @throws {NotSerializableError} when it has no JSON form.
    */
@@ -65,8 +65,8 @@ export abstract class WebSocketClientCore<
   }
 
   /**
-   * Asks the server and resolves with its response (`null` when the handler returned nothing). Of a handler that streams
-   * it takes the first value and cancels the rest.
+   * Sends a request and resolves with its response (`null` when the handler returned nothing). Of a handler that streams, it
+   * takes the first value and cancels the rest.
    * @throws {RemoteError} with the server's code, message and details. @throws {TimeoutError}
    * @throws {ConnectionError} at once when the connection ends. @throws {NotSerializableError}
    */
@@ -78,7 +78,8 @@ export abstract class WebSocketClientCore<
   }
 
   /**
-   * Asks the server and yields each value it sends. The request goes out when reading begins; leaving the loop cancels it.
+   * Sends a request and yields each value of its response. The request is sent when reading begins. Leaving the loop cancels
+   * it.
    * @throws {RemoteError} {ConnectionError} {StreamOverflowError} from the loop, after the values that came before.
    */
   stream<T = unknown>(
@@ -97,22 +98,22 @@ export abstract class WebSocketClientCore<
   }
 
   /**
-   * Joins a room, and joins it again after every reconnect. Resolves with what the server tells about it.
-   * @throws {RoomNameInvalidError} {RemoteError} {TimeoutError} {ConnectionError} and remembers nothing then.
+   * Joins a room, and joins it again after every reconnect. Resolves with the server's description of it.
+   * @throws {RoomNameInvalidError} {RemoteError} {TimeoutError} {ConnectionError} The room is then not remembered.
    */
   joinRoom(roomName: string, details: JoinRoomDetails = {}): Promise<JoinedRoom> {
     return this.#rooms.join(roomName, details);
   }
 
-  /** Leaves a room; it is forgotten at once, whatever the server answers. Without a connection there is nobody to ask. */
+  /** Leaves a room. It is forgotten at once, whatever the server answers, and without a connection, too. */
   leaveRoom(roomName: string): Promise<void> {
     return this.#rooms.leave(roomName, this.isClientConnected());
   }
 
   /**
-   * Gets a new token from `token` and gives it to the server, so that the connection stays open past the expiry of the one
-   * before. Without it, an expired connection is closed with 4200 and comes back with a new token.
-   * @returns when the new one expires, in ms since the epoch; null for never
+   * Gets a new token from the option `token` and sends it to the server, so that the connection outlives the old token.
+   * Without it, the server closes the connection with 4200 when the token expires, and the client reconnects with a new one.
+   * @returns when the new token expires, in ms since the epoch; null for never
    * @throws {InvalidStateError} without a `token` @throws {RemoteError} {TimeoutError} {ConnectionError}
    */
   async refresh(): Promise<{ expiresAt: number | null }> {
@@ -124,14 +125,14 @@ export abstract class WebSocketClientCore<
 
   /**
    * Listens to an event of the client itself: `'state'`, `'connected'`, `'disconnected'`, `'message'`, `'reconnecting'`,
-   * `'roomLost'` or `'error'`, as the callbacks of the option `events` do, and beside them.
-   * @returns a function that removes the listener. @throws {InvalidOptionsError} for no such event
+   * `'roomLost'` or `'error'`. The callbacks of the option `events` are called, too.
+   * @returns a function that removes the listener. @throws {InvalidOptionsError} for an unknown event
    */
   on<N extends ClientEventName>(event: N, listener: ClientEventListener<S, N>): () => void;
   /**
-   * Calls `handler` for every message and request of this route, `system/connected` after each connect among them; several
-   * handlers are called in the order they were added. A request is answered with the first value that is not `undefined`.
-   * The data's type is the one of the client's event map, else the one that the handler declares: nothing checks what comes.
+   * Calls `handler` for every message and request of this route, also for `system/connected` after each connect. Several
+   * handlers are called in the order they were added. The first value that is not `undefined` answers a request. The type of
+   * the data comes from the client's event map, or else from the handler's parameter; it isn't checked at run time.
    * @returns a function that removes the handler. @throws {InvalidRouteError}
    */
   on<D = unknown, Type extends string = string, Action extends string = string>(

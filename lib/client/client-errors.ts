@@ -3,33 +3,35 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import { errorOf, isA } from '../protocol/thrown.js';
 
 /**
- * A frame that can't be read. A reply of the server rejects its request with this error; any other frame was skipped. The
- * connection stays, and the frame itself is not quoted.
+ * A frame of the server is malformed. If it is a reply, its request rejects with this error; other frames are skipped. The
+ * connection stays. The frame itself is not quoted.
  */
 export class BadFrameError extends PxlWebSocketError {
   readonly code = ErrorCode.BadFrame;
 }
 
-/** A stream's values came faster than they were taken. The stream was cancelled; values before this error are complete. */
+/**
+ * A stream's values came faster than they were read. The stream was cancelled. The values before this error are complete.
+ */
 export class StreamOverflowError extends PxlWebSocketError {
   readonly code = 'STREAM_OVERFLOW';
   constructor(limit: string, option: string) {
-    super(`More than ${limit} of the stream waited to be read. Read faster, or raise ${option}.`);
+    super(`More than ${limit} of the stream were waiting to be read. Read faster, or raise ${option}.`);
   }
 }
 
-/** The message is longer than the server takes. Nothing was sent, and the connection stays. */
+/** The message is longer than the server accepts. Nothing was sent, and the connection stays. */
 export class MessageTooLargeError extends PxlWebSocketError {
   readonly code = 'MESSAGE_TOO_LARGE';
   constructor(
-    /** What the server takes at most, in bytes: its `messages.maxPayload`. */
+    /** The limit of the server in bytes: its `messages.maxPayload`. */
     readonly maxBytes: number,
   ) {
-    super(`The message is longer than the ${maxBytes} bytes that the server takes. Send it in parts.`);
+    super(`The message is longer than the ${maxBytes} bytes that the server accepts. Send it in parts.`);
   }
 }
 
-/** Stands for reports that were left out, because there were too many of one kind. */
+/** Stands for error reports that were left out, because there were too many of one kind. */
 export class ReportsLeftOutError extends PxlWebSocketError {
   readonly code = 'REPORTS_LEFT_OUT';
   constructor(
@@ -41,7 +43,7 @@ export class ReportsLeftOutError extends PxlWebSocketError {
   }
 }
 
-/** Any failure of `connectToServer()` as the one class callers catch. */
+/** Makes any failure of `connectToServer()` a ConnectionError. */
 export function toConnectionError(thrown: unknown): ConnectionError {
   if (isA(thrown, ConnectionError)) return thrown;
   const error = new ConnectionError(`The connection could not be made: ${messageOf(thrown)}`);
@@ -49,7 +51,7 @@ export function toConnectionError(thrown: unknown): ConnectionError {
   return error;
 }
 
-/** Node's AggregateError (both addresses of "localhost" refused) has no message of its own, only a code. */
+/** Node's AggregateError (e.g. both addresses of "localhost" refused) has no message, only a code. */
 export function messageOf(thrown: unknown): string {
   const error: Error & { code?: string } = errorOf(thrown);
   return error.message || error.code || error.name;

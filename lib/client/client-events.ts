@@ -6,42 +6,39 @@ import type { JoinRoomDetails } from './room-memory.js';
 import type { SocketLike } from './socket-like.js';
 
 /**
- * `idle` before the first `connectToServer()`, `connecting` during the first attempt, `open` while messages pass,
- * `reconnecting` from the loss of a connection until it is back, `closed` when nothing more is tried.
+ * `idle` before the first `connectToServer()`; `connecting` during the first attempt; `open` while messages can be sent;
+ * `reconnecting` from a lost connection until it is back; `closed` when the client doesn't try any more.
  */
 export type ClientState = 'idle' | 'connecting' | 'open' | 'reconnecting' | 'closed';
 
-/**
- * What the application may listen to. A callback that throws or rejects never disturbs the client: the error goes to
- * `onError`. Callbacks are not awaited.
- */
+/** Events of the client. Callbacks are not awaited. An error of a callback goes to `onError`. */
 export interface WebSocketClientEvents<S extends SocketLike = SocketLike> {
   /**
-   * After every successful connect, before any message of that connection and once each room was tried again; earlier when
-   * that takes longer than `connectTimeoutMs`, or when more than `maxHeldBytes` of messages wait for it.
-   * `joinRoom` reports a refusal to `onError`; use the client's own `joinRoom()` to wait for the answer.
+   * Called after every connect, before any message of that connection, when every room was tried once. It is called earlier if
+   * that takes longer than `connectTimeoutMs` or if more than `maxHeldBytes` of messages wait.
+   * This `joinRoom` reports a refusal to `onError`; await `client.joinRoom()` to get the answer.
    */
   onConnected?(params: {
     ws: S;
     clientId: string;
     joinRoom: (params: { roomName: string } & JoinRoomDetails) => void;
   }): unknown;
-  /** Once for each `onConnected`. 1006 as `code` means that the connection broke without a word. */
+  /** Called once for each `onConnected`. The code 1006 means that the connection broke without a close frame. */
   onDisconnected?(params: { clientId?: string; code: number; reason: string; willReconnect: boolean }): unknown;
-  /** Every message and request of the server, whether or not `on()` has a handler for its route. */
+  /** Called for every message and request of the server, with or without a handler for its route. */
   onMessage?(params: { ws: S; clientId: string; data: { type: string; action: string; data: unknown } }): unknown;
-  /** Before each wait; `attempt` counts from 1. */
+  /** Called before each wait. `attempt` counts from 1. */
   onReconnecting?(params: { attempt: number; delayMs: number }): unknown;
   onStateChanged?(params: { state: ClientState }): unknown;
   /**
-   * A room that could not be joined again after a reconnect, because the server refuses it for good; it is forgotten. Without
-   * a listener the error goes to `onError`.
+   * The server refused for good to let the client join a room again. The room is forgotten. Without a listener the error goes
+   * to `onError`.
    */
   onRoomLost?(params: { roomName: string; error: Error }): unknown;
   /**
-   * Whatever no caller could be told: bad frames, error frames without an id, failed attempts in the background,
-   * failed re-joins, handlers and callbacks that threw. Without it they are written to the console. Of one kind at most
-   * `maxErrorReports` in 10 s; the others are counted, and reported as one `ReportsLeftOutError`.
+   * Errors that no caller could receive: bad frames, error frames without an id, failed attempts in the background, failed
+   * re-joins, handlers and callbacks that threw. Without a listener they are written to the console. Of one kind at most
+   * `maxErrorReports` in 10 s are reported; the others are counted and reported as one `ReportsLeftOutError`.
    */
   onError?(params: { error: Error }): unknown;
 }
@@ -64,12 +61,12 @@ type CallbackName = keyof WebSocketClientEvents;
 type Params<S extends SocketLike, K extends CallbackName> = Parameters<Callbacks<S>[K]>[0];
 type Callback = (params: unknown) => unknown;
 
-/** An event of the client itself: `'state'` is the one of `events.onStateChanged`, and so on. */
+/** An event of the client itself. `'state'` stands for `events.onStateChanged`, and so on. */
 export type ClientEventName = keyof typeof CALLBACKS;
 /** Listens to an event of the client itself. */
 export type ClientEventListener<S extends SocketLike, N extends ClientEventName> = Callbacks<S>[(typeof CALLBACKS)[N]];
 
-/** Calls the application's callbacks, and keeps what they throw from reaching the client. */
+/** Calls the application's callbacks and catches their errors. */
 export class EventSink<S extends SocketLike> {
   readonly #events: WebSocketClientEvents<S>;
   readonly #listeners = new Map<CallbackName, readonly { listener: Callback }[]>();
@@ -82,10 +79,12 @@ export class EventSink<S extends SocketLike> {
     );
   }
 
-  /** @returns a function that takes this one registration back. @throws {InvalidOptionsError} for no event of ours */
+  /** @returns a function that removes this listener. @throws {InvalidOptionsError} for an unknown event */
   add<N extends ClientEventName>(name: N, listener: ClientEventListener<S, N>): () => void {
     if (!Object.keys(CALLBACKS).includes(name)) {
-      throw new InvalidOptionsError([`"${name}" is no event. There are ${Object.keys(CALLBACKS).join(', ')}.`]);
+      throw new InvalidOptionsError([
+        `"${name}" is not an event. The events are ${Object.keys(CALLBACKS).join(', ')}.`,
+      ]);
     }
     const key = CALLBACKS[name];
     const entry = { listener: listener as Callback };
@@ -127,12 +126,12 @@ export class EventSink<S extends SocketLike> {
   }
 }
 
-/** Async for its catch: the callback itself is called at once. */
+/** Async for its catch. The callback itself is called at once. */
 async function call(callback: Callback, params: unknown): Promise<void> {
   await callback(params);
 }
 
-/** Nobody listens, or the listener itself is broken: an error that leaves no trace would be worse than a line too many. */
+/** Nobody listens, or the listener itself failed. The error must leave a trace. */
 function lastResort(error: unknown): void {
   console.error('[WebSocketClient]', errorOf(error));
 }

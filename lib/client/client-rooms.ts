@@ -8,7 +8,7 @@ import { RoomMemory } from './room-memory.js';
 import type { JoinRoomDetails } from './room-memory.js';
 import type { SocketLike } from './socket-like.js';
 
-/** What the server says about a joined room: its name, and whatever else it tells. */
+/** The server's description of a joined room. */
 export interface JoinedRoom {
   roomName: string;
   [key: string]: unknown;
@@ -17,7 +17,7 @@ export interface JoinedRoom {
 /** Sends one request of type `system`. */
 type Ask = (action: string, data: object) => Promise<unknown>;
 
-/** The rooms of one client: joined and left by requests, remembered over reconnects. */
+/** The rooms of one client. It remembers them over reconnects. */
 export class ClientRooms {
   readonly #memory = new RoomMemory();
   readonly #ask: Ask;
@@ -45,17 +45,17 @@ export class ClientRooms {
     this.#forget(roomName);
     if (!isConnected) return;
     await this.#ask('leaveRoom', { roomName });
-    // A join that was on its way may have been answered in between.
+    // A pending join may have been answered in between.
     this.#forget(roomName);
   }
 
-  /** Joins them again on a new connection. Resolves when each was tried once; those that failed are tried on. */
+  /** Joins the rooms again on a new connection. Resolves when each was tried once; failed ones are retried. */
   rejoin(link: Link<SocketLike>, options: RejoinOptions): Promise<void> {
     this.#rejoin = new Rejoin(link, this.#memory, options);
     return this.#rejoin.triedAll;
   }
 
-  /** The server put this client out of a room: it must not come back by itself. */
+  /** The server removed this client from a room: the client must not join it again by itself. */
   noteLeft({ type, action, data }: ServerMessage): void {
     if (type !== 'system' || action !== 'leftRoom') return;
     const { roomName } = (data ?? {}) as { roomName?: unknown };

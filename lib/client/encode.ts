@@ -2,8 +2,8 @@ import { NotSerializableError } from '../errors.js';
 import { NoJsonFormError } from '../protocol/json-form.js';
 
 /**
- * Writes one frame. It is a smaller way than the server's, for browsers: an error names the key, not the whole path.
- * @throws {NotSerializableError} when it has no JSON form, or would arrive as something else
+ * Writes one frame. Smaller than the server's `encode()`, for browsers: an error names the key, not the whole path.
+ * @throws {NotSerializableError} when it has no JSON form, or JSON would change it
  */
 export function encode(frame: unknown): string {
   try {

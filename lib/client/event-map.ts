@@ -1,6 +1,6 @@
 /**
- * The type of a route's data. `Events` maps routes, written `type/action`, to what the server sends:
- * `{ 'chat/said': { text: string } }`. Of a route that it doesn't have, the type is `Else`.
+ * The type of a route's data. `Events` maps routes, written `type/action`, to the data that the server sends: `{ 'chat/said':
+ * { text: string } }`. For other routes the type is `Else`.
  */
 export type DataOf<
   Events extends object,

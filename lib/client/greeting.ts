@@ -8,16 +8,16 @@ export interface ServerMessage {
   id: RequestId | undefined;
 }
 
-/** What `system/connected` told. */
+/** The data of `system/connected`. */
 export interface Greeting {
   clientId: string;
   user: Pick<WebSocketUser, 'userId'> | undefined;
-  /** How often the server sends pings, in ms; undefined when it sends none, or doesn't say. */
+  /** Milliseconds between two pings of the server; undefined when it sends none, or is older. */
   heartbeatMs: number | undefined;
-  /** What the server takes; undefined where an older one doesn't say. */
+  /** The limits of the server; undefined for an older server. */
   maxPayload: number | undefined;
   maxDepth: number | undefined;
-  /** What the server can do beyond the first version of the protocol. */
+  /** Features of the server beyond the first version of the protocol. */
   features: readonly unknown[];
 }
 
@@ -38,7 +38,7 @@ export function readGreeting({ type, action, data }: ServerMessage): Greeting | 
   };
 }
 
-/** The fields of something that a server sent; none where it isn't an object. */
+/** The fields of a value that the server sent; none where it isn't an object. */
 export const fieldsOf = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 

@@ -2,19 +2,19 @@ import { ConnectionError } from '../errors.js';
 import type { CloseAdvice } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 
-/** The server answered the handshake with an HTTP status instead of a WebSocket. Only Node can see it; browsers can't. */
+/** The server refused the handshake with an HTTP status. Only Node sees it; browsers hide it. */
 export class HandshakeRefusedError extends ConnectionError {
   /**
-   * What to do next. Only this module's own refusal (a JSON body with `code`) ends the attempts, with 401, 403 or 404: what a
-   * proxy answers may be different in a second.
+   * What to do next. Only this module's own refusal (a JSON body with `code`) with 401, 403 or 404 ends the attempts. A proxy
+   * may answer otherwise a second later.
    */
   readonly advice: CloseAdvice;
   constructor(
     /** The HTTP status, e.g. 401. */
     readonly status: number,
-    /** The `code` of the server's JSON body, e.g. `UNAUTHENTICATED`; undefined when somebody else answered. */
+    /** The `code` of the server's JSON body, e.g. `UNAUTHENTICATED`; undefined for the answer of a proxy. */
     readonly refusalCode?: string,
-    /** What the header `Retry-After` asks for, in ms. */
+    /** The header `Retry-After`, in ms. */
     readonly retryAfterMs?: number,
   ) {
     super(
@@ -34,8 +34,8 @@ function adviceAfter(status: number, refusalCode: string | undefined): CloseAdvi
 
 function remedy(status: number): string {
   if (status === 401) return ' Give a valid token.';
-  if (status === 403) return ' Check what the token permits, and the allowed origins.';
+  if (status === 403) return ' Check the permissions of the token, and the allowed origins.';
   if (status === 404) return " Check the url's path.";
-  if (status === 426) return ' Check that nothing on the way strips the Upgrade header.';
+  if (status === 426) return ' Check that no proxy removes the Upgrade header.';
   return '';
 }

@@ -1,9 +1,9 @@
 import { utf8Length } from '../protocol/close-codes.js';
 import type { ServerMessage } from './greeting.js';
 
-/** Messages of a new connection. They wait until it was announced, so that no handler runs before `onConnected`. */
+/** Messages of a new connection. They wait until `onConnected` was called, so that no handler runs before it. */
 export class HeldMessages {
-  /** Resolves when more wait than may. */
+  /** Resolves when more than `maxBytes` wait. */
   readonly full: Promise<void>;
   readonly #maxBytes: number;
   #messages: ServerMessage[] | undefined = [];
@@ -15,7 +15,7 @@ export class HeldMessages {
     this.full = new Promise((resolve) => (this.#resolveFull = resolve));
   }
 
-  /** @param text the frame, which counts @returns false when messages don't wait any more */
+  /** @param text the whole frame, for its size @returns false when messages don't wait any more */
   hold(message: ServerMessage, text: string): boolean {
     if (!this.#messages) return false;
     this.#messages.push(message);
@@ -24,7 +24,7 @@ export class HeldMessages {
     return true;
   }
 
-  /** @returns what waited; from now on nothing does */
+  /** @returns the messages that waited. Later ones don't wait. */
   release(): ServerMessage[] {
     const held = this.#messages ?? [];
     this.#messages = undefined;

@@ -9,27 +9,29 @@ import type { Link } from './link.js';
 import type { RouteHandlers } from './route-handlers.js';
 import type { SocketLike } from './socket-like.js';
 
-/** What a handler gets besides the data. */
+/** The second argument of a handler. */
 export interface HandlerContext<S extends SocketLike = SocketLike, C = unknown> {
   client: C;
   ws: S;
   clientId: string;
-  /** The request's id, where the server waits for an answer. */
+  /** The id of a request; undefined for a message. */
   id?: string | number;
 }
 
-/** Handles one route. For a request the first value that is not `undefined` is the reply; a throw is an error frame. */
+/**
+ * Handles one route. Of a request, the first value that is not `undefined` is the reply, and a thrown error is an error frame.
+ */
 export type RouteHandler<S extends SocketLike = SocketLike, C = unknown, D = unknown> = (
   data: D,
   context: HandlerContext<S, C>,
 ) => unknown;
 
-/** One of any client and any data: who added it knew which. */
+/** A handler of any client and any data. `on()` has checked the types. */
 export type AnyHandler<S extends SocketLike> = RouteHandler<S, never, never>;
 
 type Outcome = { value: unknown } | { error: unknown };
 
-/** What becomes of the server's messages: `onMessage`, then each handler, then the answer where one is awaited. */
+/** Handles the server's messages: calls `onMessage`, then each handler, and answers requests. */
 export class Inbox<S extends SocketLike> {
   readonly #client: unknown;
   readonly #handlers: RouteHandlers<AnyHandler<S>>;
@@ -51,7 +53,7 @@ export class Inbox<S extends SocketLike> {
     this.handle(message, link);
   }
 
-  /** The handlers alone: for the greeting, which `onConnected` tells of already. */
+  /** Calls the handlers only. For the greeting, which `onConnected` announces. */
   handle(message: ServerMessage, link: Link<S>): void {
     const { type, action, data, id } = message;
     const ws = link.socket;
@@ -74,7 +76,7 @@ export class Inbox<S extends SocketLike> {
     }
   }
 
-  /** A PeerError is how a handler answers a request with a refusal; everything else is a bug somebody must hear of. */
+  /** A handler refuses a request by throwing a PeerError. Any other error is a bug and is reported. */
   async #reportFailure(pending: Promise<Outcome>, isRequest: boolean): Promise<void> {
     const outcome = await pending;
     if ('error' in outcome && !(isRequest && isA(outcome.error, PeerError))) this.#events.report(outcome.error);

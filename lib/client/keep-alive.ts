@@ -3,9 +3,9 @@ import { CloseCode } from '../protocol/close-codes.js';
 import type { Link } from './link.js';
 import type { SocketLike } from './socket-like.js';
 
-/** How long a server may take to answer when there is reason to believe that the connection is dead, in ms. */
+/** Milliseconds that the server has to answer when the connection is probably dead. */
 const PROBE_MS = 2_000;
-/** Of a server that doesn't say how often it sends pings, in ms. */
+/** Milliseconds between pings of a server that doesn't state them. */
 const USUAL_HEARTBEAT_MS = 25_000;
 
 export interface KeepAliveOptions {
@@ -13,7 +13,7 @@ export interface KeepAliveOptions {
   pongTimeoutMs: number;
 }
 
-/** Asks the server for a sign of life at intervals, and gives the link up with 4201 when none comes. */
+/** Sends pings at intervals, and closes the connection with 4201 when the server stays silent. */
 export class KeepAlive {
   readonly #link: Link<SocketLike>;
   readonly #options: KeepAliveOptions;
@@ -26,7 +26,7 @@ export class KeepAlive {
     this.#options = options;
     if (options.pingIntervalMs === 0) return;
     this.#timer = setInterval(() => this.#tick(), options.pingIntervalMs);
-    // In Node the socket keeps the process alive, and this timer mustn't; browsers have numbers for timers.
+    // In Node this timer must not keep the process alive. In browsers a timer is a number.
     (this.#timer as { unref?: () => void }).unref?.();
   }
 
@@ -34,14 +34,14 @@ export class KeepAlive {
     clearInterval(this.#timer);
   }
 
-  /** Resolves with true when the server has been silent for longer than its heartbeat, and doesn't answer a ping now. */
+  /** Resolves with true when the server was silent for longer than its heartbeat and doesn't answer a ping now. */
   async probe(): Promise<boolean> {
     const heartbeatMs = this.#link.greeting?.heartbeatMs ?? USUAL_HEARTBEAT_MS;
     if (performance.now() - this.#link.heardAt <= heartbeatMs) return false;
     return this.#isSilent(this.#probeMs);
   }
 
-  /** Shorter than the usual time: this process slept, or the page was hidden, and somebody waits for it now. */
+  /** Shorter than usual: somebody waits for the result, after this process slept or the page was hidden. */
   get #probeMs(): number {
     return Math.min(this.#options.pongTimeoutMs, PROBE_MS);
   }
@@ -59,11 +59,11 @@ export class KeepAlive {
     const isSilent = await this.#isSilent(timeoutMs);
     this.#isWaiting = false;
     if (!isSilent) return;
-    const error = new ConnectionError(`The server said nothing for ${timeoutMs} ms after a ping.`);
+    const error = new ConnectionError(`The server was silent for ${timeoutMs} ms after a ping.`);
     this.#link.close(CloseCode.NoPong, 'no pong', error);
   }
 
-  /** Any frame is a sign of life: a pong may wait its turn behind a slow handler, and a refusal is an answer, too. */
+  /** Any frame is a sign of life. A pong may wait behind a slow handler, and a refusal is an answer, too. */
   async #isSilent(timeoutMs: number): Promise<boolean> {
     const link = this.#link;
     const askedAt = performance.now();
@@ -72,7 +72,7 @@ export class KeepAlive {
       return false;
     } catch (error) {
       if (!(error instanceof TimeoutError) || link.heardAt > askedAt || !link.isOpen) return false;
-      // This process stood still: what came meanwhile has not been read yet.
+      // This process was suspended: frames that arrived meanwhile haven't been read yet.
       return this.#isLate(performance.now() - askedAt, timeoutMs) ? this.#isSilent(this.#probeMs) : true;
     }
   }

@@ -32,16 +32,13 @@ export interface LinkBudgets {
   maxUnsentBytes: number;
 }
 
-/** An error frame that nobody asked for is reported; of a longer one only this many characters, without its details. */
+/** Error frames without a request are reported. Of a longer one, only this many characters and no details. */
 const MAX_REPORTED_CHARACTERS = 2_000;
 
 /** Codes that stand for "no code was sent" (RFC 6455 section 7.4.1). */
 const UNSENT_CODES: ReadonlySet<number> = new Set([1005, 1006, 1015]);
 
-/**
- * One socket from its creation to its end, which comes once. Afterwards its events reach nobody: whoever holds a newer
- * link never hears of an old one.
- */
+/** One socket from its creation to its end, which comes once. After its end it calls no handler any more. */
 export class Link<S extends SocketLike> {
   /** Resolves with the server's first frame; rejects when the link ends before it. */
   readonly greeted: Promise<Greeting>;
@@ -49,7 +46,7 @@ export class Link<S extends SocketLike> {
   readonly requests: Requests;
   greeting: Greeting | undefined;
   end: LinkEnd | undefined;
-  /** When the last frame came, of whatever kind: a sign of life. Of the clock that never goes back, in ms. */
+  /** When the last frame came, by the monotonic clock in ms. */
   heardAt = performance.now();
   readonly #held: HeldMessages;
   #socketError: string | undefined;
@@ -73,7 +70,7 @@ export class Link<S extends SocketLike> {
       this.#resolveGreeted = resolve;
       this.#rejectGreeted = reject;
     });
-    // A link may be dropped before anybody waits for the greeting.
+    // Nobody may be waiting for the greeting.
     this.greeted.catch(() => undefined);
     socket.binaryType = 'arraybuffer';
     socket.addEventListener('message', this.#onMessage);
@@ -81,7 +78,7 @@ export class Link<S extends SocketLike> {
     socket.addEventListener('close', this.#onClose);
   }
 
-  /** Resolves when no more messages can be held. */
+  /** Resolves when too many messages wait for `release()`. */
   get full(): Promise<void> {
     return this.#held.full;
   }
@@ -90,7 +87,7 @@ export class Link<S extends SocketLike> {
     return !this.end && this.socket.readyState === SOCKET_OPEN;
   }
 
-  /** @throws {ConnectionError} that says how the link ended, if it did. */
+  /** @throws {ConnectionError} that says how the link ended, if it has ended. */
   throwIfEnded(): void {
     if (this.end) throw this.end.error;
   }
@@ -107,14 +104,16 @@ export class Link<S extends SocketLike> {
     this.socket.send(binary ? new TextEncoder().encode(text) : text);
   }
 
-  /** The answer to a question of the server. @throws what `send()` does, and {BadFrameError} for what it wouldn't read. */
+  /**
+   * Answers a request of the server. @throws as `send()`, and {BadFrameError} when the server would refuse the frame
+   */
   answer(frame: unknown): void {
     const read = decodeFrame(encode(frame), this.greeting?.maxDepth);
-    if (read.kind === 'bad') throw new BadFrameError(`The server would not read the answer: ${read.reason}`);
+    if (read.kind === 'bad') throw new BadFrameError(`The server would refuse the answer: ${read.reason}`);
     this.send(frame);
   }
 
-  /** For what nobody waits for. Never throws: a failure is reported. */
+  /** Sends a frame whose failure nobody awaits. Never throws: a failure is reported. */
   trySend(frame: unknown): void {
     try {
       if (this.isOpen) this.send(frame);
@@ -123,14 +122,14 @@ export class Link<S extends SocketLike> {
     }
   }
 
-  /** Hands on what was held, and from now on everything at once. */
+  /** Delivers the messages that waited. Later ones don't wait. */
   release(): void {
     for (const message of this.#held.release()) {
       if (!this.end) this.#handlers.onMessage(message, this);
     }
   }
 
-  /** Ends the link here and now; the closing handshake goes on without anybody waiting for it. */
+  /** Ends the link at once. Nobody waits for the closing handshake. */
   close(code: number, reason: string, error = new ConnectionError('The connection was closed by this client.')): void {
     if (this.end) return;
     this.#finish(code, reason, error);
@@ -163,7 +162,7 @@ export class Link<S extends SocketLike> {
     this.#finish(code, reason);
   };
 
-  /** The close event that follows ends the link; this is only the better explanation. */
+  /** The close event that follows ends the link. This event only has the better explanation. */
   readonly #onError = (event: object): void => {
     const { error, message } = event as SocketErrorEvent;
     this.#socketError = error ? messageOf(error) : message;
@@ -183,7 +182,9 @@ export class Link<S extends SocketLike> {
     this.#handUnasked(frame, text);
   }
 
-  /** Whoever asked is told at once: one of ours of a reply that can't be read, the server of its own question. */
+  /**
+   * A malformed frame. If it is a reply, its request fails at once; if it is a request, the server gets an error frame.
+   */
   #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
     const error = skipped(reason);
     if (isAnswer && this.requests.reject(id, error)) return;
@@ -192,11 +193,13 @@ export class Link<S extends SocketLike> {
     this.trySend(errorFrame({ error: reason, code: ErrorCode.BadFrame }, { id }));
   }
 
-  /** A server that sends and doesn't read would have this client keep more and more. */
+  /** Closes the connection when the server doesn't read, so that this process doesn't buffer more and more. */
   #closeIfUnread(): void {
     const { maxUnsentBytes } = this.#budgets;
     if (this.socket.bufferedAmount <= maxUnsentBytes) return;
-    const error = new ConnectionError(`More than ${maxUnsentBytes} bytes waited for the server to read them.`);
+    const error = new ConnectionError(
+      `The server doesn't read: more than ${maxUnsentBytes} bytes were waiting to be sent.`,
+    );
     this.close(CloseCode.SlowConsumer, 'the server does not read', error);
     throw error;
   }
@@ -210,7 +213,7 @@ export class Link<S extends SocketLike> {
     this.#resolveGreeted(greeting);
   }
 
-  /** The answer to a message that was sent without an id of ours: its response arrives like any message. */
+  /** An answer without a request: an error is reported, a response is handled like a message. */
   #handUnasked(frame: AnswerFrame, text: string): void {
     if (frame.kind === 'error') {
       const { code, error, details } = frame.data;
@@ -229,9 +232,7 @@ export class Link<S extends SocketLike> {
 }
 
 const skipped = (reason: string): BadFrameError =>
-  new BadFrameError(
-    `A frame from the server was skipped: ${reason} Check that the server speaks this module's protocol.`,
-  );
+  new BadFrameError(`A frame of the server was skipped: ${reason} Check that the server uses this module.`);
 
 const short = (text: string): string => text.slice(0, MAX_REPORTED_CHARACTERS);
 

@@ -4,8 +4,8 @@ interface Target {
 }
 
 /**
- * Calls `onWake` whenever a page may have lost its connection unseen: back online, back in view, or back from the browser's
- * back/forward cache. Does nothing where there is no page.
+ * Calls `onWake` whenever a page may have lost its connection unnoticed: when it comes back online, becomes visible, or
+ * returns from the back/forward cache. Does nothing outside a page.
  * @returns a function that removes every listener
  */
 export function watchPage(onWake: () => void): () => void {

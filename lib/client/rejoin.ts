@@ -8,16 +8,18 @@ import { ReplyStream } from './reply-stream.js';
 import type { RoomMemory } from './room-memory.js';
 import type { SocketLike } from './socket-like.js';
 
-/** What a server takes in one `system/joinRooms`. */
+/** Rooms that a server accepts in one `system/joinRooms`. */
 const MAX_BATCH = 100;
-/** One by one, so many go out as fast as they are answered. A server takes 60 messages at once by default … */
+/**
+ * Without `system/joinRooms`, so many requests go out without a pause. By default, a server accepts 60 messages at once …
+ */
 const BURST = 25;
-/** … and 30 a second: this many ms apart stays below it, and leaves something for the application. */
+/** … and 30 a second. This many ms apart stay below it, and leave room for the application. */
 const SPACING_MS = 40;
 const MIN_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 30_000;
 
-/** Refusals that are meant: the room is given up. Whatever else goes wrong is tried again. */
+/** After these refusals the room is given up. After other errors it is tried again. */
 const FINAL: ReadonlySet<string> = new Set([
   ErrorCode.RoomForbidden,
   ErrorCode.RoomNameInvalid,
@@ -30,19 +32,19 @@ const FINAL: ReadonlySet<string> = new Set([
 
 export interface RejoinOptions {
   requestTimeoutMs: number;
-  /** A room failed for the first time on this connection, and will be tried again. */
+  /** Called for the first failure of a room on this connection. It will be tried again. */
   report(error: unknown): void;
   /** The server refuses a room for good. */
   lost(roomName: string, error: Error): void;
 }
 
 interface Due {
-  /** When to try, by the clock that never goes back, in ms. */
+  /** When to try, by the monotonic clock in ms. */
   at: number;
   tries: number;
 }
 
-/** Joins the remembered rooms again on one new connection, for as long as it lives or until all are joined. */
+/** Joins the remembered rooms again on one new connection, until all are joined or the connection ends. */
 export class Rejoin {
   /** Resolves when each room was tried once, or the link has ended. Never rejects. */
   readonly triedAll: Promise<void>;
@@ -52,7 +54,7 @@ export class Rejoin {
   readonly #due: Map<string, Due>;
   readonly #joinsMany: boolean;
   #batchSize = MAX_BATCH;
-  /** Requests that may still go out without a pause. */
+  /** Requests that may still be sent without a pause. */
   #burst = BURST;
   #spacingMs = SPACING_MS;
   #resolveTried!: () => void;
@@ -67,7 +69,7 @@ export class Rejoin {
     void this.#run();
   }
 
-  /** The application has joined or left the room by itself meanwhile. */
+  /** The application itself has joined or left the room meanwhile. */
   forget(roomName: string): void {
     this.#due.delete(roomName);
   }
@@ -108,15 +110,15 @@ export class Rejoin {
         if (error === undefined) this.#due.delete(roomName);
         else this.#failed([roomName], remoteError(error));
       }
-      this.#failed([...left], new RemoteError(ErrorCode.Unavailable, 'The server said nothing about the room.'));
+      this.#failed([...left], new RemoteError(ErrorCode.Unavailable, 'The server did not answer for this room.'));
     } catch (error) {
-      // Some names are long, and some servers take little at once.
+      // Names may be long, and a server may accept little at once.
       if (error instanceof MessageTooLargeError && names.length > 1) this.#batchSize = Math.ceil(names.length / 2);
       else this.#failed([...left], error);
     }
   }
 
-  /** Yields what the server says of each room; fails when it says nothing for too long. */
+  /** Yields the server's answer for each room. Fails when the server is silent for too long. */
   async *#ask(names: string[]): AsyncGenerator {
     const { requestTimeoutMs } = this.#options;
     const data = { rooms: names.map((roomName) => this.#asked(roomName)) };
@@ -152,7 +154,7 @@ export class Rejoin {
     if (!this.#link.isOpen) return;
     const { code, details } = thrown instanceof RemoteError ? thrown : { code: undefined, details: undefined };
     const retryAfterMs = code === ErrorCode.RateLimited ? readWait(details) : undefined;
-    // So long lasts one message at the server's rate: a few more of its refusals would end the connection.
+    // One message takes that long at the server's rate. A few more refusals would end the connection.
     if (retryAfterMs !== undefined) {
       this.#burst = 0;
       this.#spacingMs = Math.min(MAX_DELAY_MS, Math.max(this.#spacingMs * 1.5, retryAfterMs * 1.5));
@@ -181,7 +183,7 @@ export class Rejoin {
   }
 }
 
-/** At least half of a doubling ceiling: a room that fails at once mustn't be asked for at once again. */
+/** At least half of a limit that doubles: a room that fails at once must not be tried again at once. */
 function delayAfter(tries: number): number {
   const options = { minDelayMs: MIN_DELAY_MS, maxDelayMs: MAX_DELAY_MS, random: Math.random };
   return MIN_DELAY_MS / 2 + backoffDelay({ ...options, advice: 'reconnect', attempt: tries });

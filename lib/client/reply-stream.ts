@@ -11,7 +11,7 @@ interface Reader<T> {
 }
 
 export interface ReplyStreamOptions {
-  /** Sends the request. Called at the first `next()`, so that a stream nobody reads costs nothing. */
+  /** Sends the request. Called at the first `next()`: a stream that nobody reads costs nothing. */
   start(sink: ReplySink<ReplyFrame>): OpenRequest;
   /** How many values, and bytes of JSON, may wait to be read. */
   maxBuffered: number;
@@ -19,7 +19,7 @@ export interface ReplyStreamOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** The values of one streaming request, in order. Whoever stops reading early cancels it on the server. */
+/** The values of one streaming request, in order. Leaving the loop early cancels it on the server. */
 export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undefined> {
   readonly #options: ReplyStreamOptions;
   readonly #values: { value: T; bytes: number }[] = [];
@@ -28,7 +28,7 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
   #request: OpenRequest | undefined;
   #started = false;
   #ended = false;
-  /** Told once, after the values that came before it. */
+  /** Thrown once, after the values that came before it. */
   #failure: Error | undefined;
 
   constructor(options: ReplyStreamOptions) {
@@ -58,7 +58,7 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
     return Promise.reject(errorOf(error));
   }
 
-  /** Asks the server for no more, and ends with this failure after the values that came before. */
+  /** Cancels the request, and ends with this failure after the values that came before. */
   cancel(failure?: Error): void {
     this.#request?.cancel();
     this.#end(failure);
@@ -91,7 +91,7 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
     if (this.#values.length >= maxBuffered) {
       return this.cancel(new StreamOverflowError(`${maxBuffered} values`, 'maxStreamBuffer'));
     }
-    // One alone may always wait: it was taken from the socket already.
+    // A single value may always wait: it was read from the socket already.
     if (this.#values.length > 0 && this.#bytes + bytes > maxBufferedBytes) {
       return this.cancel(new StreamOverflowError(`${maxBufferedBytes} bytes`, 'maxHeldBytes'));
     }

@@ -1,4 +1,4 @@
-/** Until the count of a kind starts anew, in ms. */
+/** Milliseconds after which the count of a kind starts again. */
 const WINDOW_MS = 10_000;
 
 interface Count {
@@ -7,11 +7,11 @@ interface Count {
   leftOut: number;
 }
 
-/** How many errors of one kind are reported: a server must not fill the log of its clients. */
+/** Limits the error reports of one kind, so that a server can't fill the log of its clients. */
 export class ReportBudget {
   readonly #counts = new Map<string, Count>();
 
-  /** @param max reports of one kind within 10 s @param leftOut gets the number of those that were not reported */
+  /** @param max reports of one kind within 10 s @param leftOut gets the number of reports that were left out */
   constructor(
     private readonly max: number,
     private readonly leftOut: (kind: string, count: number) => void,
@@ -30,7 +30,7 @@ export class ReportBudget {
     return isTaken;
   }
 
-  /** Tells what was left out so far. */
+  /** Reports what was left out so far. */
   flush(): void {
     for (const [kind, count] of this.#counts) this.#tell(kind, count);
   }

@@ -8,11 +8,11 @@ export type ReplyFrame = Extract<DecodedFrame, { kind: 'reply' }>;
 export type AnswerFrame = Extract<DecodedFrame, { kind: 'reply' | 'error' }>;
 
 export interface OpenRequest {
-  /** Takes no more answers, and asks the server to send none. */
+  /** Ignores further answers, and asks the server to stop. */
   cancel(): void;
 }
 
-/** The way out. `send` throws when the connection can't take a frame; `trySend` doesn't. */
+/** Sends frames. `send` throws when the connection can't send one; `trySend` doesn't. */
 export interface FrameSender {
   send(frame: MessageFrame): void;
   trySend(frame: MessageFrame): void;
@@ -27,7 +27,7 @@ export class Requests {
     this.#sender = sender;
   }
 
-  /** `sink.onReply` is called again only after a reply with `more: true`. */
+  /** Sends a request. `sink.onReply` is called again only after a reply with `more: true`. */
   open(message: MessageFrame, sink: ReplySink<ReplyFrame>): OpenRequest {
     const id = this.#pending.open(sink, (id) => this.#sender.send({ ...message, id }));
     return {
@@ -37,7 +37,7 @@ export class Requests {
     };
   }
 
-  /** One request, one reply. A handler that streams is taken at its first value and cancelled. */
+  /** Sends a request that has one reply. A handler that streams is cancelled after its first value. */
   request<T>(message: MessageFrame, { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal }): Promise<T> {
     if (signal?.aborted) return Promise.reject(abortReason(signal));
     let asked = 0;
@@ -45,7 +45,7 @@ export class Requests {
       `The reply to "${message.type}/${message.action}"`,
       timeoutMs,
       (id) => this.#sender.send({ ...message, id: (asked = id) }),
-      (id) => this.#cancel(id), // its handler may begin a stream later, which nobody would end
+      (id) => this.#cancel(id), // its handler might start a stream that nobody ends
     );
     if (signal) {
       const onAbort = (): void => {
@@ -58,7 +58,7 @@ export class Requests {
     return reply.then(({ response }) => response as T);
   }
 
-  /** Hands an answer to whoever waits for it. False when its id is none of ours. */
+  /** Passes an answer to its request. False when its id was never used. */
   settle(frame: AnswerFrame, text: string): boolean {
     const { id } = frame;
     const isTaken =
@@ -68,10 +68,10 @@ export class Requests {
     return isTaken || this.#pending.wasUsed(id);
   }
 
-  /** An answer came that can't be read. False when its id is none of ours. */
+  /** An answer is malformed. False when its id was never used. */
   reject(id: RequestId | undefined, error: Error): boolean {
     if (!this.#pending.has(id)) return this.#pending.wasUsed(id);
-    this.#cancel(id); // of a stream, more would follow
+    this.#cancel(id); // a stream would go on
     return this.#pending.fail(id, error);
   }
 

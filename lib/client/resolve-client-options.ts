@@ -11,7 +11,7 @@ export interface ResolvedClientOptions<S extends SocketLike> extends Required<
   reconnect: false | Required<ReconnectOptions>;
 }
 
-/** All there is to know about one option, except what it does: its doc comment says that. */
+/** The default and the check of one option. Its doc comment says what it does. */
 export interface ClientOption<T = unknown> {
   readonly default?: T;
   /** What is wrong with a value, if anything. */
@@ -22,15 +22,14 @@ export interface ClientOption<T = unknown> {
 export type ClientTable<O> = { readonly [K in keyof Required<O>]: ClientOption<O[K]> };
 type Fields = Readonly<Record<string, ClientOption>>;
 
-/** What is particular to the options of one kind of client. */
+/** The options that only one kind of client has. */
 export interface ClientKind {
-  /** Those that only it has. */
   options: Fields;
-  /** Finds what a misspelt name means. Left out where every byte counts: there the names are listed. */
+  /** Finds the option that a misspelt name may mean. Left out in browsers, where every byte counts. */
   nearestName?: (given: string, known: readonly string[]) => string | undefined;
 }
 
-/** The longest a timer can wait: 2^31 - 1 ms, past which it fires at once. */
+/** The longest time of a timer: 2^31 - 1 ms. A longer one would fire at once. */
 export const MAX_TIMER_MS = 2_147_483_647;
 
 const duration = (byDefault: number, least = 1): { default: number } & ClientOption<number> => ({
@@ -63,13 +62,13 @@ export const RECONNECT = {
 } satisfies ClientTable<ReconnectOptions>;
 
 export const CLIENT_OPTIONS = {
-  url: {}, // checked with what a path would be relative to
+  url: {}, // checked together with the base URL
   protocols: { default: [] },
   token: {
     flaw: (name, value) =>
       ['undefined', 'string', 'function'].includes(typeof value)
         ? undefined
-        : `${name} is neither a text nor a function that gives one. Leave it out for none.`,
+        : `${name} is neither a string nor a function that returns one. Leave it out for none.`,
   },
   connectTimeoutMs: duration(10_000),
   requestTimeoutMs: duration(10_000),
@@ -132,7 +131,7 @@ function fill<R>(table: Fields, given: object = {}): R {
   return Object.fromEntries(names.map((name) => [name, given[name] ?? table[name]?.default])) as R;
 }
 
-/** What an option that isn't known here may be meant for. */
+/** What to write instead of an option that this client doesn't have. */
 const HINTS = new Map([['headers', 'Only the Node client can send headers; in a browser, give token instead.']]);
 
 function flawsOf(

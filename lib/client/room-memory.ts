@@ -1,4 +1,4 @@
-/** How a client wants to be seen in a room. The server overrides `userId` for a connection that authenticated. */
+/** How a client appears in a room. For an authenticated connection, the server sets `userId`. */
 export interface JoinRoomDetails {
   username?: string;
   userType?: string;
@@ -21,7 +21,7 @@ export class RoomMemory {
     return this.#rooms.get(roomName) ?? {};
   }
 
-  /** A server with one room per client keeps the last one joined: so the last must stay last. */
+  /** A server with one room per client keeps the room joined last, so it must stay last here. */
   remember(roomName: string, details: JoinRoomDetails): void {
     this.#rooms.delete(roomName);
     this.#rooms.set(roomName, details);

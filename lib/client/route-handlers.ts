@@ -3,10 +3,10 @@ import { isRouteName } from '../protocol/names.js';
 
 /** The handlers of each route, in the order they were added. */
 export class RouteHandlers<H> {
-  /** A route name holds no slash, so two routes never share a key. */
+  /** Names have no slash, so two routes never share a key. */
   readonly #byRoute = new Map<string, readonly { handler: H }[]>();
 
-  /** @returns a function that takes this one registration back. */
+  /** @returns a function that removes this handler. */
   add(type: string, action: string, handler: H): () => void {
     assertRoute(type, action);
     const key = `${type}/${action}`;
@@ -27,5 +27,7 @@ export class RouteHandlers<H> {
 /** @throws {InvalidRouteError} */
 export function assertRoute(type: unknown, action: unknown): void {
   if (isRouteName(type) && isRouteName(action)) return;
-  throw new InvalidRouteError('Type and action of a route have 1–64 characters of A–Z a–z 0–9 _ . - each. Rename it.');
+  throw new InvalidRouteError(
+    'The type and the action of a route must each have 1–64 characters of A–Z a–z 0–9 _ . - Rename it.',
+  );
 }

@@ -1,15 +1,15 @@
 /**
- * What the client needs of a socket: the W3C WebSocket, as browsers and the `ws` package have it.
- * Each has its own event classes; the interfaces below say what is read of them.
+ * What the client needs of a socket: the W3C WebSocket, as in browsers and in `ws`. Each has its own event classes; the
+ * interfaces below say what the client reads of them.
  */
 export interface SocketLike {
   readonly readyState: number;
-  /** Bytes that were sent here and have not left yet. */
+  /** Bytes that were passed to `send()` and not sent yet. */
   readonly bufferedAmount: number;
   binaryType: string;
   addEventListener(type: SocketEventName, listener: (event: object) => void): void;
   removeEventListener(type: SocketEventName, listener: (event: object) => void): void;
-  // TypeScript before 5.7 has no Uint8Array<ArrayBuffer>, which is what this is since.
+  // TypeScript 5.7 and later: Uint8Array<ArrayBuffer>, which older versions don't have.
   send(data: string | ReturnType<TextEncoder['encode']>): void;
   close(code?: number, reason?: string): void;
 }
@@ -25,7 +25,7 @@ export interface SocketCloseEvent {
   reason: string;
 }
 
-/** Browsers tell nothing about a failure; `ws` gives the error. */
+/** Browsers don't explain a failure; `ws` has the error. */
 export interface SocketErrorEvent {
   error?: unknown;
   message?: string;
@@ -33,7 +33,7 @@ export interface SocketErrorEvent {
 
 export const SOCKET_OPEN = 1;
 
-/** What a message event has, as text: undefined for what is neither text nor UTF-8. */
+/** The data of a message event as text; undefined when it is neither text nor UTF-8. */
 export function textOf(data: unknown): string | undefined {
   if (typeof data === 'string') return data;
   if (!(data instanceof ArrayBuffer) && !ArrayBuffer.isView(data)) return undefined;

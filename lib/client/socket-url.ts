@@ -24,7 +24,7 @@ export function toSocketUrl(url: unknown, baseUrl: string | undefined): string {
 
 type Read = { href: string; flaw?: undefined } | { href?: undefined; flaw: string };
 
-/** The parts are found in the text: React Native has a `URL` that can't say them, and neither `URL.canParse()`. */
+/** Finds the parts in the text, because React Native's `URL` has neither its parts nor `canParse()`. */
 function read(text: unknown, baseUrl: string | undefined): Read {
   if (typeof text !== 'string' || text === '') {
     return { flaw: 'url is not a string. Write e.g. url: "ws://127.0.0.1:3000/ws".' };
@@ -33,13 +33,13 @@ function read(text: unknown, baseUrl: string | undefined): Read {
   if (absolute === undefined) {
     return text.startsWith('/')
       ? {
-          flaw: 'url is a path, and there is no page whose host it could mean. Write it in full, e.g. "ws://127.0.0.1:3000/ws".',
+          flaw: 'url is a path, and there is no page with a host. Write it in full, e.g. "ws://127.0.0.1:3000/ws".',
         }
       : { flaw: 'url is not an address. Write e.g. url: "ws://127.0.0.1:3000/ws".' };
   }
   const scheme = schemeOf(absolute) ?? '';
   const protocol = SOCKET_PROTOCOL[scheme];
-  if (!protocol) return { flaw: 'url has a protocol that is no WebSocket. Begin it with ws:// or wss://.' };
+  if (!protocol) return { flaw: 'url has another protocol than WebSocket. Begin it with ws:// or wss://.' };
   if (absolute.includes('#')) {
     return { flaw: 'url has a "#" part, which a WebSocket can\'t have. Leave it out, or write %23.' };
   }

@@ -15,9 +15,9 @@ export interface SupervisorOptions {
   reconnect: false | Required<ReconnectOptions>;
 }
 
-/** What the client does at the turning points of a connection. */
+/** What the client does when its connection changes. */
 export interface SupervisorHooks<S extends SocketLike> {
-  /** Makes a link and waits for its greeting; leaves nothing open when the attempt is given up. */
+  /** Makes a link and waits for its greeting. Closes it when the attempt is abandoned. */
   dial(attempt: Attempt): Promise<Link<S>>;
   /** Runs between the greeting and `open`; never rejects. */
   restore(link: Link<S>): Promise<void>;
@@ -26,17 +26,17 @@ export interface SupervisorHooks<S extends SocketLike> {
 }
 
 /**
- * Decides when to connect, when to come back and when to stop. At most one attempt, one link and one timer at a time;
- * state is always changed before anybody is told, so that a callback may call `connect()` or `disconnect()`.
+ * Decides when to connect, when to reconnect and when to stop. There is at most one attempt, one link and one timer at a time.
+ * The state changes before any callback, so that a callback may call `connect()` or `disconnect()`.
  */
 export class Supervisor<S extends SocketLike> {
   #state: ClientState = 'idle';
   #link: Link<S> | undefined;
-  /** The link that `opened` was told of: a callback before it may have disconnected already. */
+  /** The link that `opened` was called with. A callback before it may have disconnected already. */
   #announced: Link<S> | undefined;
   #attempt: Attempt | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
-  /** The server asked for the wait that is under way. */
+  /** The server asked for the current wait. */
   #isToldToWait = false;
   readonly #options: SupervisorOptions;
   readonly #backoff: Backoff;
@@ -62,7 +62,7 @@ export class Supervisor<S extends SocketLike> {
   connect(): Promise<void> {
     if (this.#attempt) return this.#attempt.outcome;
     if (this.#state === 'open') return Promise.resolve();
-    // While reconnecting, the caller's wish shortens the wait.
+    // While reconnecting, this call ends the wait.
     this.#clearRetry();
     if (this.#state === 'reconnecting') return this.#try();
     this.#backoff.reset();
@@ -72,7 +72,9 @@ export class Supervisor<S extends SocketLike> {
     return outcome;
   }
 
-  /** Ends the link, whatever state its socket is in, and connects anew; without one the same as `connect()`. */
+  /**
+   * Ends the link, in whatever state its socket is, and connects again. Without a link it does what `connect()` does.
+   */
   reconnect(code: number, error: ConnectionError): Promise<void> {
     const link = this.openLink;
     if (!link) return this.connect();
@@ -86,9 +88,9 @@ export class Supervisor<S extends SocketLike> {
     return outcome;
   }
 
-  /** The network or the page is back: a wait is cut short, unless the server asked for it. */
+  /** The network or the page is back: ends the wait, unless the server asked for it. */
   wake(): void {
-    // Nobody listens to this one, and #failed() reports its error.
+    // Nobody waits for this promise. #failed() reports its error.
     if (this.#retryTimer !== undefined && !this.#isToldToWait) this.connect().catch(() => undefined);
   }
 
@@ -108,7 +110,7 @@ export class Supervisor<S extends SocketLike> {
 
   /** To be called once for each link that ends. */
   linkEnded(link: Link<S>, end: LinkEnd): void {
-    // Before `open` the attempt itself sees the end; after disconnect() nobody cares.
+    // Before `open` the attempt itself sees the end. After disconnect() it doesn't matter.
     if (link !== this.#link || this.#state !== 'open') return;
     this.#link = undefined;
     this.#backoff.lost();
@@ -130,7 +132,7 @@ export class Supervisor<S extends SocketLike> {
   async #run(attempt: Attempt): Promise<void> {
     try {
       const link = await this.#establish(attempt);
-      // From here to `opened` nothing may wait: disconnect() or the link's end could come between.
+      // No await from here to `opened`: disconnect() or the link's end could come between.
       attempt.throwIfAbandoned();
       link.throwIfEnded();
       this.#attempt = undefined;
@@ -147,7 +149,7 @@ export class Supervisor<S extends SocketLike> {
     }
   }
 
-  /** One time limit spans everything: first it ends the dialling, then it ends the wait for the rooms. */
+  /** One time limit for both steps: for dialling, then for joining the rooms. */
   async #establish(attempt: Attempt): Promise<Link<S>> {
     const { connectTimeoutMs } = this.#options;
     let onTimeUp = (): void => attempt.abandon(new ConnectionError(timeoutSentence(connectTimeoutMs)));
@@ -181,7 +183,7 @@ export class Supervisor<S extends SocketLike> {
     const before = this.#state;
     this.#state = willRetry ? 'reconnecting' : 'closed';
     if (this.#state !== before) this.#announceState(this.#state);
-    // Whoever called connectToServer() for the first time holds the rejection.
+    // The caller of the first connectToServer() gets the rejection.
     if (!isFirst) this.#events.report(error);
     this.#scheduleRetry(advice, refusalIn(error).retryAfterMs);
   }
@@ -191,15 +193,15 @@ export class Supervisor<S extends SocketLike> {
     return reconnect !== false && advice !== 'stop' && this.#backoff.attempts < reconnect.maxAttempts;
   }
 
-  /** Callbacks ran in between: they may have disconnected, or connected by themselves. */
+  /** Callbacks may have disconnected, or connected, meanwhile. */
   #scheduleRetry(advice: CloseAdvice, retryAfterMs?: number): void {
     if (this.#state !== 'reconnecting' || this.#attempt || this.#retryTimer !== undefined) return;
     const delayMs = this.#backoff.next(advice, retryAfterMs);
     this.#isToldToWait = advice === 'back-off' || retryAfterMs !== undefined;
-    // It keeps a Node process alive: a service that lost its server has to wait for it, not to exit.
+    // This timer keeps a Node process alive: a service must not exit because it lost its server.
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined;
-      // Nobody may be listening to this one, and #failed() has reported its error.
+      // Nobody waits for this promise. #failed() has reported its error.
       this.#try().catch(() => undefined);
     }, delayMs);
     this.#events.emit('onReconnecting', { attempt: this.#backoff.attempts, delayMs });
@@ -215,7 +217,7 @@ export class Supervisor<S extends SocketLike> {
   }
 }
 
-/** What a refusal says, if it is one. Only the Node client has the class: a browser needn't load it. */
+/** The fields of a refusal, if the error is one. Only the Node client has the class, so browsers don't load it. */
 export const refusalIn = (error: ConnectionError): Partial<HandshakeRefusedError> => error;
 
 function adviceAfter(error: ConnectionError): CloseAdvice {

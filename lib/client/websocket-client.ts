@@ -41,11 +41,11 @@ export const NODE_OPTIONS = {
   },
 } satisfies ClientTable<NodeOptions>;
 
-/** How long a closing handshake may take before the socket is destroyed, in ms. */
+/** Milliseconds that a closing handshake may take. Then the socket is destroyed. */
 const CLOSE_TIMEOUT_MS = 1_000;
-/** The longest `Retry-After` that is believed. */
+/** The longest `Retry-After` that is followed. */
 const MAX_RETRY_AFTER_MS = 300_000;
-/** A refusal's body is `{ code, error }`; more than this is no refusal of ours. */
+/** The body of our own refusals is short: `{ code, error }`. */
 const MAX_REFUSAL_BYTES = 4_096;
 
 /**
@@ -94,7 +94,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
       closeTimeout: CLOSE_TIMEOUT_MS,
     };
     const socket = new WebSocket(url, protocols, options);
-    // The link stops listening when it ends, but a late error without any listener would end the process.
+    // The link stops listening when it ends. A late error without a listener would end the process.
     socket.on('error', () => undefined);
     socket.on('unexpected-response', (request, response) => this.#noteRefusal(socket, request, response));
     return socket;
@@ -104,7 +104,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
     return this.#refusals.get(socket);
   }
 
-  /** `ws` leaves the socket to whoever listens to this event: it has to be ended here. */
+  /** With a listener for this event, `ws` leaves it to us to end the socket. */
   #noteRefusal(socket: WebSocket, request: ClientRequest, response: IncomingMessage): void {
     const status = response.statusCode ?? 0;
     const retryAfterMs = readRetryAfter(response.headers);
@@ -125,7 +125,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
   }
 }
 
-/** Of `{ code, error }`, as only our own server answers. */
+/** The code of `{ code, error }`, which only our own server sends. */
 function refusalCode(body: string): string | undefined {
   try {
     const { code, error } = JSON.parse(body) as { code?: unknown; error?: unknown };
@@ -133,12 +133,15 @@ function refusalCode(body: string): string | undefined {
       ? code
       : undefined;
   } catch {
-    // A proxy's page, not our server's JSON: the status alone has to do.
+    // A proxy's page, not our server's JSON. Then only the status counts.
     return undefined;
   }
 }
 
-/** Seconds, or a date (RFC 9110 section 10.2.3). A date is read against the answer's own, so that a wrong clock doesn't count. */
+/**
+ * Seconds, or a date (RFC 9110 section 10.2.3). A date is compared with the answer's own `Date`, so that a wrong clock here
+ * doesn't matter.
+ */
 function readRetryAfter({ 'retry-after': value, date }: IncomingMessage['headers']): number | undefined {
   if (value === undefined) return undefined;
   const now = Date.parse(date ?? '');

@@ -24,6 +24,17 @@ export interface ClientListHost {
   readonly failed: Failed;
 }
 
+/** What a change of a client means to the list. */
+export interface ClientListChanges {
+  /** @param isWanted pushed to everybody though nothing may have changed. @default false */
+  changed(event?: string, isWanted?: boolean): void;
+  /** Whether the list shows one of these keys of a client. */
+  shows(keys: Iterable<string>): boolean;
+}
+
+/** Of a server that pushes none. */
+export const NO_LIST: ClientListChanges = { changed: () => undefined, shows: () => false };
+
 /**
  * Pushes the public client list when it changed. Changes of one interval go out together, and the larger a push is, the
  * longer the next one waits: the cost is bounded in time, however many clients come and go.
@@ -31,7 +42,7 @@ export interface ClientListHost {
  * A large list is pushed as a whole to those that don't have it yet, and as what changed to the others. Nobody is closed for
  * it: it goes only to sockets with nothing waiting, and a client that is behind gets the whole list later.
  */
-export class ClientList {
+export class ClientList implements ClientListChanges {
   #timer: NodeJS.Timeout | undefined;
   #event = 'updated';
   #isWanted = false;
@@ -50,11 +61,15 @@ export class ClientList {
     this.#onTimer = guarded(PLACE, host.failed, () => this.#send());
   }
 
-  /** @param isWanted pushed to everybody though nothing may have changed. @default false */
   changed(event = 'updated', isWanted = false): void {
     this.#event = event;
     this.#isWanted ||= isWanted;
     this.#schedule(this.options.minIntervalMs);
+  }
+
+  shows(keys: Iterable<string>): boolean {
+    for (const key of keys) if (this.options.publicFields.includes(key)) return true;
+    return false;
   }
 
   stop(): void {

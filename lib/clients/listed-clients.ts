@@ -1,10 +1,10 @@
 import type { LocalDelivery } from '../outbound/local-delivery.js';
-import type { WebSocketClientManager } from './client-manager.js';
+import type { ClientTable } from './client-table.js';
 
 /** Whom the public client list names: everybody but those whose connection hooks may still refuse them. */
 export class ListedClients {
   constructor(
-    private readonly clients: Pick<WebSocketClientManager, 'size' | 'getClients'>,
+    private readonly clients: Pick<ClientTable, 'size' | 'all'>,
     private readonly local: Pick<LocalDelivery, 'newcomers' | 'isNewcomer'>,
   ) {}
 
@@ -13,6 +13,6 @@ export class ListedClients {
   }
 
   *getClients(): Iterable<object> {
-    for (const client of this.clients.getClients()) if (!this.local.isNewcomer(client.clientId)) yield client;
+    for (const client of this.clients.all()) if (!this.local.isNewcomer(client.clientId)) yield client;
   }
 }

@@ -1,26 +1,23 @@
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { ClientNotFoundError, PeerError } from '../errors.js';
+import { PeerError } from '../errors.js';
 import { keepable } from '../json-value.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import { isUserId } from '../protocol/names.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import type { WebSocketRoomManager } from './room-manager.js';
+import { isAuthenticated } from '../connection/server-socket.js';
 import type { Asked, JoinRequest } from '../routing/join-rooms.js';
-import type { WebSocketClientManager } from './client-manager.js';
+import type { Origin } from './client-changes.js';
+import type { Clients } from './clients.js';
 import type { Followed } from './followed.js';
 
-export interface MembershipHost {
-  readonly options: Pick<ResolvedOptions, 'auth' | 'connect' | 'users'>;
-  readonly clients: WebSocketClientManager;
-  readonly rooms: WebSocketRoomManager;
-  isAuthenticated(client: ConnectedClient): boolean;
-  readonly followed: Followed;
-}
-
-/** Who joins a room as whom. */
+/** Lets clients into rooms: which user they are there, and what is kept of the request. */
 export class Membership {
-  constructor(private readonly host: MembershipHost) {}
+  constructor(
+    private readonly clients: Pick<Clients, 'checkJoin' | 'join'>,
+    private readonly followed: Followed,
+    private readonly options: Pick<ResolvedOptions, 'auth' | 'connect' | 'users'>,
+  ) {}
 
   /**
    * What a client says of itself is only taken on a server where neither authentication nor a guard may say who it is:
@@ -31,56 +28,45 @@ export class Membership {
     { userId, userType, ...request }: JoinRequest,
     asked: Asked,
   ): Promise<JoinRequest> {
-    const { auth, connect } = this.host.options;
+    const { auth, connect } = this.options;
     const isOpen = auth === undefined && connect.guards.length === 0;
-    return this.join(client, isOpen ? { userId, userType, ...request } : request, asked);
+    return this.#join(client, isOpen ? { userId, userType, ...request } : request, 'asked', asked);
   }
 
-  /**
-   * All or nothing: what can be refused, or can fail, comes before the first change.
-   * @returns what was taken of the request
-   */
-  async join(client: ConnectedClient, request: JoinRequest, asked?: Asked): Promise<JoinRequest> {
-    const { rooms, followed } = this.host;
+  /** @returns what was taken of the request */
+  join(client: ConnectedClient, request: JoinRequest): Promise<JoinRequest> {
+    return this.#join(client, request, 'here');
+  }
+
+  /** All or nothing: what can be refused, or can fail, comes before the first change. */
+  async #join(client: ConnectedClient, request: JoinRequest, origin: Origin, asked?: Asked): Promise<JoinRequest> {
     const { clientId } = client;
     const { roomName } = request;
-    const { username, userType } = keepable({ username: request.username, userType: request.userType }, 'joinRoom');
+    const said = keepable({ username: request.username, userType: request.userType }, 'joinRoom');
+    const metadata = defined({ username: said.username, userType: said.userType });
     const room = { kind: 'room', name: roomName } as const;
-    rooms.checkJoin({ clientId, roomName });
+    this.clients.checkJoin(clientId, roomName);
     const user = await this.#userNamedBy(client, request);
     // Before the join is acknowledged: a message sent in between would be lost. And before anything is changed: it may fail.
-    const isHeard = followed.hold(room);
+    const isHeard = this.followed.hold(room);
     try {
       await isHeard;
       asked?.throwIfSettled();
-      this.#enter(clientId, request, user);
+      this.clients.join(clientId, { roomName, user, metadata }, origin);
     } finally {
-      followed.release(room);
+      this.followed.release(room);
     }
-    const userId = client.user?.userId;
-    return { roomName, ...defined({ username, userType, userId }) };
-  }
-
-  /** In one turn, so that nothing is refused halfway. */
-  #enter(clientId: string, { roomName, username, userType }: JoinRequest, user: WebSocketUser | undefined): void {
-    const { clients, rooms } = this.host;
-    if (!clients.getClient({ clientId })) throw new ClientNotFoundError(clientId);
-    rooms.checkJoin({ clientId, roomName }); // others may have been joined meanwhile
-    if (user) clients.setUser({ clientId, user });
-    for (const [key, data] of Object.entries({ username, userType })) {
-      if (data !== undefined) clients.updateClient({ clientId, key, data });
-    }
-    rooms.addClientToRoom({ clientId, roomName });
+    return { roomName, ...metadata, ...defined({ userId: client.user?.userId }) };
   }
 
   /** A client that authenticated stays who it is. */
   async #userNamedBy(client: ConnectedClient, { userId }: JoinRequest): Promise<WebSocketUser | undefined> {
-    return userId === undefined || this.host.isAuthenticated(client) ? undefined : this.#loadUser(userId);
+    return userId === undefined || isAuthenticated(client) ? undefined : this.#loadUser(userId);
   }
 
   async #loadUser(userId: string | number): Promise<WebSocketUser> {
     if (!isUserId(userId)) throw new PeerError(ErrorCode.BadRequest, '"userId" must be a text or a finite number.');
-    const { load } = this.host.options.users;
+    const { load } = this.options.users;
     if (!load) return { userId, payload: {} };
     const payload = await load(userId);
     if (!payload) throw new PeerError(ErrorCode.NotFound, 'There is no such user.');

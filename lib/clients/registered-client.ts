@@ -129,8 +129,44 @@ export class RegisteredClient implements ConnectedClient {
    * @throws {ReservedKeyError} @throws {NotSerializableError}
    */
   setMetadata(key: string, data: unknown): unknown {
-    if (RESERVED.has(key) || key in RegisteredClient.prototype || !isWellFormed(key)) throw new ReservedKeyError(key);
+    checkKey(key);
     const kept = keepable(data, key);
+    this.#keep(key, kept);
+    return kept;
+  }
+
+  // Static, because the name of every method is one that metadata can't have.
+
+  /** True for a plain value that is kept under this key. What the application may have changed inside is never taken as kept. */
+  static keeps(client: RegisteredClient, key: string, data: unknown): boolean {
+    return (typeof data !== 'object' || data === null) && client.#metadata?.get(key) === data;
+  }
+
+  /**
+   * Keeps this metadata, which came as JSON, and no other.
+   * @param failed hears of a key that isn't allowed here; it is passed over
+   * @returns what is new
+   */
+  static adopt(
+    client: RegisteredClient,
+    metadata: Readonly<Record<string, unknown>>,
+    failed: (error: unknown) => void,
+  ): Map<string, unknown> {
+    const updated = new Map<string, unknown>();
+    for (const key of client.#metadata?.keys() ?? []) if (!Object.hasOwn(metadata, key)) updated.set(key, undefined);
+    for (const [key, data] of Object.entries(metadata)) {
+      try {
+        checkKey(key);
+        if (!RegisteredClient.keeps(client, key, data)) updated.set(key, data);
+      } catch (error) {
+        failed(error);
+      }
+    }
+    for (const [key, data] of updated) client.#keep(key, data);
+    return updated;
+  }
+
+  #keep(key: string, kept: unknown): void {
     if (kept === undefined) {
       delete this[key];
       this.#metadata?.delete(key);
@@ -138,13 +174,17 @@ export class RegisteredClient implements ConnectedClient {
       this[key] = kept;
       (this.#metadata ??= new Map()).set(key, kept);
     }
-    return kept;
   }
 
   /** What was stored with `updateClient()`, by the application or by `joinRoom()`. */
   metadata(): Record<string, unknown> {
     return this.#metadata ? Object.fromEntries(this.#metadata) : {};
   }
+}
+
+/** @throws {ReservedKeyError} */
+function checkKey(key: string): void {
+  if (RESERVED.has(key) || key in RegisteredClient.prototype || !isWellFormed(key)) throw new ReservedKeyError(key);
 }
 
 /**

@@ -38,8 +38,8 @@ export interface CallsHost {
   readonly messages: ResolvedOptions['messages'];
   readonly timeouts: TimeoutQueue<RouteCall>;
   readonly queued: QueueBudget;
-  /** A well-formed message is about to be handled. */
-  received(call: RouteCall): void;
+  /** Hears of every well-formed message before it is handled. */
+  readonly received: ((call: RouteCall) => void) | undefined;
   /** A handler failed in a way that is the application's bug. */
   failed(error: unknown, place: string): void;
 }
@@ -191,7 +191,7 @@ export class Calls implements RoutePeer {
     this.#isCalling = true;
     call.turn = ++this.#turns;
     try {
-      this.host.received(call);
+      this.host.received?.(call);
       const result = this.host.router.dispatch(call);
       if (isPromise(result)) return this.#wait(call, result);
       this.#reply(call, result);

@@ -21,6 +21,19 @@ const OF_BAD_PEERS: ReadonlySet<number> = new Set([
  */
 export const isHeardAfter = (code: number): boolean => !OF_BAD_PEERS.has(code);
 
+/**
+ * Closes a socket, and cuts it when the peer takes too long to answer.
+ * @param isPaused its answer to our close frame would never be read
+ */
+export function closeSocket(ws: WebSocket, code: number, reason: string, isPaused = false): void {
+  // One that is closing already, too: a peer that says goodbye and never reads would keep what waits for it.
+  if (ws.readyState === ws.CLOSED) return;
+  ws.close(code, reason);
+  cutAfterGrace(ws);
+  if (!isHeardAfter(code)) ws.pause();
+  else if (isPaused) ws.resume();
+}
+
 const beingCut = new WeakSet<WebSocket>();
 
 /** A peer that doesn't answer our close frame would keep its socket for as long as it likes. */

@@ -25,8 +25,7 @@ const FRAME_HEAD_BYTES = 6;
 /** What a connection needs of its server. */
 export interface ConnectionHost extends CallsHost {
   readonly limits: MessageLimits<Connection>;
-  /** Closes the client's socket and ends its connection at once. */
-  disconnect(client: RegisteredClient, code: number, reason: string): void;
+  close(connection: Connection, code: number, reason: string): void;
 }
 
 /** One socket: frames come in here and are told apart; its answers to our questions go to whoever asked. */
@@ -55,6 +54,8 @@ export class Connection {
   constructor(
     readonly ws: WebSocket,
     readonly client: RegisteredClient,
+    /** The handshake said who it is. */
+    readonly isAuthenticated: boolean,
     private readonly outbox: Outbox,
     private readonly host: ConnectionHost,
   ) {
@@ -99,7 +100,7 @@ export class Connection {
     this.noteActivity();
     if (this.#questions?.size) return this.#receiveWhileAsking(data, isBinary, this.#questions);
     if (this.host.limits.countMessage(this, data)) return;
-    if (isBinary && !isUtf8(data)) return this.#close(CloseCode.InvalidUtf8, 'not UTF-8');
+    if (isBinary && !isUtf8(data)) return this.close(CloseCode.InvalidUtf8, 'not UTF-8');
     const text = data.toString();
     this.#take(decodeFrame(text, this.host.messages.maxDepth), text, data.length);
   }
@@ -107,6 +108,11 @@ export class Connection {
   /** @throws {NotSerializableError} */
   send(frame: unknown): void {
     this.outbox.pushText(encode(frame));
+  }
+
+  /** Closes the socket and forgets the client at once, however long the peer takes to answer. */
+  close(code: number, reason: string): void {
+    this.host.close(this, code, reason);
   }
 
   /** The socket is gone, or no longer listened to: nothing waits, streams end, requests fail. */
@@ -161,7 +167,7 @@ export class Connection {
     }
     if (this.host.limits.countMessage(this, data, frame)) return;
     if (isText) this.#take(frame, text, data.length);
-    else this.#close(CloseCode.InvalidUtf8, 'not UTF-8');
+    else this.close(CloseCode.InvalidUtf8, 'not UTF-8');
   }
 
   #take(frame: DecodedFrame, text: string, bytes: number): void {
@@ -194,7 +200,7 @@ export class Connection {
   #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
     const to = isAnswer ? {} : { id };
     this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame }, to));
-    if (++this.#badFrames >= this.host.messages.maxBadFrames) this.#close(CloseCode.BadFrames, 'too many bad frames');
+    if (++this.#badFrames >= this.host.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
   }
 
   #pong(id: RequestId | undefined): void {
@@ -206,10 +212,6 @@ export class Connection {
   #ignore(data: Buffer): void {
     this.#leftoverBytes += data.length + FRAME_HEAD_BYTES;
     if (this.#leftoverBytes > MAX_LEFTOVER_BYTES && !this.ws.isPaused) this.ws.pause();
-  }
-
-  #close(code: number, reason: string): void {
-    this.host.disconnect(this.client, code, reason);
   }
 }
 

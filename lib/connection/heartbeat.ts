@@ -4,7 +4,6 @@ import { type Failed, guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { Connection } from './connection.js';
-import type { RegisteredClient } from '../clients/registered-client.js';
 
 /** A paused socket's pong lies behind messages that wait for their handlers. It has so many times as long, not for ever. */
 const PAUSED_FACTOR = 6;
@@ -37,7 +36,6 @@ export class Heartbeat {
 
   constructor(
     private readonly options: Pick<ResolvedOptions, 'heartbeat' | 'disconnectInactiveClients'>,
-    private readonly disconnect: (client: RegisteredClient, code: number, reason: string) => void,
     private readonly failed: Failed,
   ) {}
 
@@ -114,19 +112,21 @@ export class Heartbeat {
         pulse.wasPaused ||= connection.isPaused;
         const allowedMs = pongTimeoutMs * (pulse.wasPaused ? PAUSED_FACTOR : 1);
         if (now - Math.max(pulse.pingSentAt, pulse.pongSeenAt) >= allowedMs)
-          this.disconnect(connection.client, CloseCode.NoPong, 'no pong');
+          connection.close(CloseCode.NoPong, 'no pong');
       }
     }
   }
 
   #closeIdle(inactiveTimeMs: number): void {
     const now = monotonicMs();
-    for (const { client, clientId, isPaused, activeAt } of this.#pulses.keys()) {
-      if (isPaused || now - activeAt < inactiveTimeMs) continue;
+    for (const connection of this.#pulses.keys()) {
+      if (connection.isPaused || now - connection.activeAt < inactiveTimeMs) continue;
       if (this.options.disconnectInactiveClients.log) {
-        this.#logger.log(`Closing client ${clientId} at ${client.ip}: idle for ${inactiveTimeMs} ms.`);
+        this.#logger.log(
+          `Closing client ${connection.clientId} at ${connection.client.ip}: idle for ${inactiveTimeMs} ms.`,
+        );
       }
-      this.disconnect(client, CloseCode.Idle, 'idle');
+      connection.close(CloseCode.Idle, 'idle');
     }
   }
 }

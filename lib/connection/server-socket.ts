@@ -1,6 +1,7 @@
 import { WebSocket } from 'ws';
 import { usualReason } from '../protocol/close-codes.js';
 import { type FilterAwareSocket, isOverheard } from '../routing/overheard.js';
+import type { ConnectedClient } from '../decorators/connected-client.js';
 import type { Connection } from './connection.js';
 import type { Outbox, SentCallback } from '../outbound/outbox.js';
 
@@ -62,6 +63,10 @@ export class ServerSocket extends WebSocket implements FilterAwareSocket {
     else this.outbox?.flush();
   }
 }
+
+/** True for a client of this node whose handshake said who it is. */
+export const isAuthenticated = ({ ws }: ConnectedClient): boolean =>
+  (ws as ServerSocket | null)?.connection?.isAuthenticated === true;
 
 const amountByWs = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get;
 

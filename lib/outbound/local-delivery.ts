@@ -1,15 +1,9 @@
 import type { WebSocket } from 'ws';
-import type { Interest } from '../cluster/channels.js';
+import type { Followed } from '../clients/followed.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
 import { HeldMessages, type HoldLimits } from './held-messages.js';
 import { OutgoingMessage } from './outgoing-message.js';
 import type { ServerSocket } from '../connection/server-socket.js';
-
-/** Told when this node gets its first member of a room or connection of a user, and when it loses the last. */
-export interface InterestListener {
-  wanted(interest: Interest): void;
-  unwanted(interest: Interest): void;
-}
 
 /** What a message is handed to: the outbox of a socket of this node. */
 export interface Recipient {
@@ -17,12 +11,6 @@ export interface Recipient {
   push(message: OutgoingMessage): void;
   /** A message that nobody is closed for. @returns whether it was taken: only where nothing waits */
   offer(message: OutgoingMessage): boolean;
-}
-
-export interface DeliveryHost extends InterestListener {
-  readonly limits: HoldLimits;
-  /** A message was left out. */
-  dropped(): void;
 }
 
 const NOBODY: ReadonlySet<Recipient> = new Set();
@@ -39,7 +27,12 @@ export class LocalDelivery {
   /** Those whose connection hooks are still running, and the broadcasts that wait for them. */
   readonly #newcomers = new Map<Recipient, HeldMessages>();
 
-  constructor(private readonly host: DeliveryHost) {}
+  constructor(
+    private readonly limits: HoldLimits,
+    private readonly counters: { dropped: number },
+    /** Told when this node gets its first member of a room or connection of a user, and when it loses the last. */
+    private readonly followed: Pick<Followed, 'keep' | 'release'>,
+  ) {}
 
   /** True for a client whose socket is on this node. */
   has(clientId: string): boolean {
@@ -91,25 +84,25 @@ export class LocalDelivery {
 
   join(clientId: string, roomName: string): void {
     const recipient = this.#recipients.get(clientId);
-    if (recipient && addTo(this.#membersOf, roomName, recipient)) this.host.wanted({ kind: 'room', name: roomName });
+    if (recipient && addTo(this.#membersOf, roomName, recipient)) this.followed.keep({ kind: 'room', name: roomName });
   }
 
   leave(clientId: string, roomName: string): void {
     const recipient = this.#recipients.get(clientId);
     if (recipient && removeFrom(this.#membersOf, roomName, recipient))
-      this.host.unwanted({ kind: 'room', name: roomName });
+      this.followed.release({ kind: 'room', name: roomName });
   }
 
   identify(clientId: string, userId: string | number): void {
     const recipient = this.#recipients.get(clientId);
     const name = String(userId);
-    if (recipient && addTo(this.#connectionsOf, name, recipient)) this.host.wanted({ kind: 'user', name });
+    if (recipient && addTo(this.#connectionsOf, name, recipient)) this.followed.keep({ kind: 'user', name });
   }
 
   unidentify(clientId: string, userId: string | number): void {
     const recipient = this.#recipients.get(clientId);
     const name = String(userId);
-    if (recipient && removeFrom(this.#connectionsOf, name, recipient)) this.host.unwanted({ kind: 'user', name });
+    if (recipient && removeFrom(this.#connectionsOf, name, recipient)) this.followed.release({ kind: 'user', name });
   }
 
   /** Hands the same bytes to every local member, once each. */
@@ -132,7 +125,7 @@ export class LocalDelivery {
       if (excluded.has(recipient.clientId)) continue;
       const held = waiting.get(recipient);
       if (!held) recipient.push(message);
-      else if (!held.hold(message, this.host.limits)) this.host.dropped();
+      else if (!held.hold(message, this.limits)) this.counters.dropped++;
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Cluster } from '../cluster/cluster.js';
 import { InvalidMessageError } from '../errors.js';
 import { encode } from '../json-value.js';
 import type { Audience, BackpressureOptions, BackpressurePolicy, Delivery } from '../protocol/delivery.js';
@@ -16,7 +17,7 @@ export interface SendOptions extends BackpressureOptions {
 export class Outgoing {
   constructor(
     private readonly local: LocalDelivery,
-    private readonly others: { publish(delivery: Delivery): Promise<unknown> },
+    private readonly others: Pick<Cluster, 'publish'>,
     private readonly policy: BackpressurePolicy,
   ) {}
 

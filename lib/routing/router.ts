@@ -1,3 +1,4 @@
+import type { WebSocket } from 'ws';
 import { DuplicateRouteError, InvalidRouteError, UnknownRouteError } from '../errors.js';
 import { isRouteName, RESERVED_TYPES } from '../protocol/names.js';
 import type { RouteCall } from './route-call.js';
@@ -47,6 +48,12 @@ export class Router {
     if (known) throw new DuplicateRouteError(`${route.type}/${route.action}`, known.place, route.place);
     actions.set(route.action, route);
     this.#routes.set(route.type, actions);
+  }
+
+  /** A route outside a Nest application. @throws as `add()` */
+  addByHand(type: string, action: string, handler: (ws: WebSocket, clientId: string, data: unknown) => unknown): void {
+    const place = `route('${type}', '${action}')`;
+    this.add({ type, action, place, handler: (call) => call.take(handler(call.ws, call.clientId, call.data)) });
   }
 
   /** @throws {UnknownRouteError} */

@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { Clients } from '../../lib/clients/clients.js';
 import type { AuthOptions, WebSocketOptions } from '../../lib/index.js';
 import { WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
@@ -107,12 +108,13 @@ describe('a first message that says who it is', () => {
 
   it('closes with 1011, reported, when its client can not be taken in', async () => {
     await start();
-    running.clients.addClient = () => {
+    const adding = jest.spyOn(Clients.prototype, 'add').mockImplementation(() => {
       throw new Error('no room');
-    };
+    });
     const peer = await open();
     peer.sendRaw(frame('system', 'authenticate', { token: await tokenFor('ada') }, 'a'));
     expect((await peer.closed).code).toBe(1011);
+    adding.mockRestore();
     expect(running.errors.map(String)).toEqual(['Error: no room']);
     expect(running.server.status.connections).toBe(0);
   });

@@ -46,11 +46,11 @@ describe("on() with an event's name", () => {
     expect(heard).toEqual(['client-1', 'said', 'Not you.', 1012, 1, 'lobby', 'client-2']);
   });
 
-  it('refuses a name that is no event', async () => {
+  it('refuses a name that is not an event', async () => {
     const { client } = await connect(await startServer());
     const on = client.on.bind(client) as (event: string, listener: () => void) => void;
     expect(() => on('stat', () => undefined)).toThrow(InvalidOptionsError);
-    expect(() => on('stat', () => undefined)).toThrow(/"stat" is no event. There are connected, .*state/);
+    expect(() => on('stat', () => undefined)).toThrow(/"stat" is not an event. The events are connected, .*state/);
   });
 });
 

@@ -3,6 +3,7 @@ import { ForbiddenException, ServiceUnavailableException } from '@nestjs/common'
 import { WebSocketClientManager, type WebSocketOptions, WebSocketRoomManager } from '../../lib/index.js';
 import { resolveOptions } from '../../lib/options/resolve-options.js';
 import { Followed } from '../../lib/clients/followed.js';
+import type { Joining } from '../../lib/clients/clients.js';
 import { Membership } from '../../lib/clients/membership.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Frame, Peer } from '../support/peer.js';
@@ -194,17 +195,22 @@ describe('a join that the cluster can not follow', () => {
     const clients = new WebSocketClientManager();
     const client = clients.addClient({ clientId: 'c1', ws: null, lastActivity: 0 });
     const unfollowed: unknown[] = [];
-    const membership = new Membership({
-      options: resolveOptions(),
-      clients,
-      rooms,
-      isAuthenticated: () => false,
-      followed: new Followed({
+    const followed = new Followed(
+      {
         follow: () => Promise.reject(new Error('SUBSCRIBE failed')),
         unfollow: (interest) => unfollowed.push(interest),
-        failed: () => undefined,
-      }),
-    });
+      },
+      () => undefined,
+    );
+    const owner = {
+      checkJoin: (clientId: string, roomName: string) => rooms.checkJoin({ clientId, roomName }),
+      join: (clientId: string, { roomName, user, metadata = {} }: Joining) => {
+        clients.setUser({ clientId, user: user ?? null });
+        for (const [key, data] of Object.entries(metadata)) clients.updateClient({ clientId, key, data });
+        rooms.addClientToRoom({ clientId, roomName });
+      },
+    };
+    const membership = new Membership(owner, followed, resolveOptions());
     const join = membership.join(client, { roomName: 'a', username: 'Ada', userId: 'ada' });
     await expect(join).rejects.toThrow('SUBSCRIBE failed');
     expect([client.user, client['username'], rooms.rooms.size]).toEqual([null, undefined, 0]);

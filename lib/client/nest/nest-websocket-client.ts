@@ -52,14 +52,12 @@ const logger = new Logger('WebSocketClient');
 
 const logError = ({ error }: { error: Error }): void => logger.error(error.message, error.stack);
 
-/** The client core knows no Nest: an exception that is meant for the peer is put into its words. */
+/** The client core doesn't know Nest's exceptions, so one that is meant for the peer becomes a PeerError. */
 function forServer(thrown: unknown): unknown {
   const { isMeantForPeer, code, error, details } = describeError(thrown);
   return isMeantForPeer ? new PeerError(code, error, details) : thrown;
 }
 
 function cannotStream(): never {
-  throw new InvalidStateError(
-    'A handler of an outbound client returned a stream, but a client answers once. Return a value.',
-  );
+  throw new InvalidStateError('A handler of a client returned a stream, but a client answers once. Return a value.');
 }

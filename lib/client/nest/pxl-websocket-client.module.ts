@@ -23,7 +23,9 @@ export interface WebSocketClientModuleOptions extends NodeWebSocketClientOptions
   autoConnect?: boolean;
 }
 
-/** Options of `PxlWebSocketModule.forClientAsync()`: the name is needed at once, the rest may come from a provider. */
+/**
+ * Options of `PxlWebSocketModule.forClientAsync()`. The name is needed at once; the other options may come from a provider.
+ */
 export interface WebSocketClientModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
   name: string;
   inject?: FactoryProvider['inject'];
@@ -41,7 +43,7 @@ interface ManagedClient {
 
 const MANAGED = Symbol('pxl:managed-client');
 
-/** One outbound client: made with the application, connected when it is up, disconnected before it stops. */
+/** One client: created with the application, connected when the application is up, disconnected before it stops. */
 @Module({ imports: [DiscoveryModule], providers: [RouteExplorer] })
 export class PxlWebSocketClientModule implements OnApplicationBootstrap, BeforeApplicationShutdown {
   constructor(@Inject(MANAGED) private readonly managed: ManagedClient) {}
@@ -87,7 +89,7 @@ export class PxlWebSocketClientModule implements OnApplicationBootstrap, BeforeA
   }
 }
 
-/** A server that isn't up yet is no reason for an application not to start: the client keeps trying. */
+/** The application starts even if the server isn't up yet. The client keeps trying. */
 export function withRetry<T extends NodeWebSocketClientOptions>(options: T): T {
   const { reconnect } = options;
   return reconnect === false ? options : { ...options, reconnect: { initial: true, ...reconnect } };

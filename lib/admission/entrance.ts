@@ -1,0 +1,62 @@
+import type { IncomingMessage } from 'node:http';
+import type { WebSocketServer as WS } from 'ws';
+import { AUTH } from '../auth/auth-options.js';
+import type { Authentication } from '../auth/authentication.js';
+import { cutAfterGrace } from '../connection/closing.js';
+import type { Connections } from '../connection/connections.js';
+import { hostReader } from '../limits/client-address.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+import { CloseCode } from '../protocol/close-codes.js';
+import type { PathPattern } from '../protocol/path-pattern.js';
+import type { ConnectionLimits } from './connection-limits.js';
+import type { ConnectPipeline } from './connect-pipeline.js';
+import { FirstMessages } from './first-messages.js';
+import type { Refusals } from './refusals.js';
+import { AWAITED, UpgradeGate } from './upgrade-gate.js';
+
+export interface EntranceParts {
+  readonly options: ResolvedOptions;
+  readonly path: PathPattern;
+  readonly limits: ConnectionLimits;
+  readonly refusals: Refusals;
+  readonly connections: Connections;
+  addressOf(request: IncomingMessage): string | undefined;
+  failed(error: unknown, place: string): void;
+}
+
+/** From the upgrade request to the accepted socket, by way of a first message where that says who it is. */
+export function openEntrance(
+  wss: WS,
+  parts: EntranceParts,
+  authentication: Authentication | undefined,
+  guards: ConnectPipeline | undefined,
+): { gate: UpgradeGate; firstMessages: FirstMessages } {
+  const { options, limits, connections, failed } = parts;
+  const firstMessages = new FirstMessages({
+    timeoutMs: options.auth?.timeoutMs ?? AUTH.timeoutMs.default,
+    maxDepth: options.messages.maxDepth,
+    maxPayload: options.messages.maxPayload,
+    limits: options.limits,
+    authentication,
+    admit: (ws, socket, request, identity) => {
+      const isFull = limits.isUserFull(identity.user.userId);
+      if (isFull) ws.close(CloseCode.OverCapacity, 'too many connections of this user');
+      if (isFull) cutAfterGrace(ws);
+      else connections.accept(ws, socket, request, identity).hasSpoken = true;
+      return !isFull;
+    },
+    failed,
+  });
+  const gate = new UpgradeGate(wss, {
+    ...parts,
+    hostOf: hostReader(options.trustProxy),
+    connections: () => connections.open.size + firstMessages.size,
+    accepted: (ws, socket, request, admitted) => {
+      if (admitted === AWAITED) firstMessages.add(ws, socket, request);
+      else connections.accept(ws, socket, request, admitted);
+    },
+    authentication,
+    guards,
+  });
+  return { gate, firstMessages };
+}

@@ -1,0 +1,143 @@
+import { Logger } from '@nestjs/common';
+import type { Server as HttpServer } from 'node:http';
+import { ConnectPipeline } from './admission/connect-pipeline.js';
+import type { AuthOptions } from './auth/auth-options.js';
+import { Authentication, readToken } from './auth/authentication.js';
+import type { WebSocketAuthenticator } from './auth/identity.js';
+import type { Clients } from './clients/clients.js';
+import type { Membership } from './clients/membership.js';
+import type { RegisteredClient } from './clients/registered-client.js';
+import type { Subscribers } from './cluster/subscribers.js';
+import type { ConnectionHooks } from './connection/connection-hooks.js';
+import type { Connections } from './connection/connections.js';
+import { isAuthenticated } from './connection/server-socket.js';
+import type { ConnectedClient } from './decorators/connected-client.js';
+import { InvalidOptionsError, PeerError } from './errors.js';
+import type { FindInstance } from './module/find-instance.js';
+import { NO_RESOURCES, type Resources } from './module/resources.js';
+import type { Listeners } from './observe/listeners.js';
+import type { ResolvedOptions } from './options/resolve-options.js';
+import { ErrorCode } from './protocol/error-codes.js';
+import { authorizeJoinOf } from './routing/room-authorizer.js';
+import type { Explored } from './routing/route.explorer.js';
+import type { Router } from './routing/router.js';
+import { addSystemRoutes } from './routing/system.routes.js';
+
+/** What the module gives a server inside a Nest application; all optional for a server made by hand. */
+export interface ServerDependencies {
+  explore?: (stockPath: string | undefined) => Explored;
+  resources?: () => Resources;
+  httpServer?: () => HttpServer | undefined;
+  /** Finds or makes what `auth.useClass` and `auth.useExisting` name. */
+  authenticator?: (options: Pick<AuthOptions, 'useClass' | 'useExisting'>) => Promise<WebSocketAuthenticator>;
+  /** Finds or makes the classes that `connect` and `rooms.authorizeJoin` name. */
+  instance?: FindInstance;
+}
+
+export interface ApplicationParts {
+  readonly options: ResolvedOptions;
+  readonly dependencies: ServerDependencies;
+  readonly router: Router;
+  readonly subscribers: Subscribers;
+  readonly hooks: ConnectionHooks;
+  readonly listeners: Listeners;
+  readonly membership: Membership;
+  readonly clients: Clients;
+  readonly connections: Connections;
+  failed(error: unknown, place: string): void;
+}
+
+/** What a server finds in its application: routes, subscribers, hooks, guards, an authenticator, resources. */
+export class Application {
+  resources: Resources = NO_RESOURCES;
+  /** Undefined where nobody has to say who they are. */
+  authentication: Authentication | undefined;
+  /** Undefined where there are none. */
+  guards: ConnectPipeline | undefined;
+  /** Nest's own gateways on our path are routes, too. */
+  usesStockGateways = false;
+  isLoaded = false;
+  readonly #logger = new Logger('WebSocketServer');
+
+  constructor(private readonly parts: ApplicationParts) {}
+
+  /** Authentication and guards that the options want, but that couldn't be loaded. */
+  get isIncomplete(): boolean {
+    const { auth, connect } = this.parts.options;
+    return (auth !== undefined && !this.authentication) || (connect.guards.length > 0 && !this.guards);
+  }
+
+  get httpServer(): HttpServer | undefined {
+    return this.parts.dependencies.httpServer?.();
+  }
+
+  /**
+   * @param server what hooks and subscribers are called with
+   * @throws {InvalidRouteError} @throws {DuplicateRouteError} @throws {InvalidOptionsError}
+   */
+  async load(server: unknown): Promise<void> {
+    if (this.isLoaded) return;
+    this.isLoaded = true;
+    const { options, dependencies, router, listeners } = this.parts;
+    this.resources = dependencies.resources?.() ?? NO_RESOURCES;
+    listeners.provide(server, this.resources);
+    if (options.auth) this.authentication = await this.#authenticationOf(options.auth);
+    if (options.connect.guards.length > 0)
+      this.guards = await ConnectPipeline.of(options.connect, dependencies.instance);
+    await this.#addSystemRoutes();
+    await this.#addFound(server);
+    for (const line of router.mapped(options.path)) this.#logger.log(line);
+    if (options.printRoutes) this.#logger.log(`Routes of ${options.path}:\n${router.print().join('\n')}`);
+  }
+
+  async #addSystemRoutes(): Promise<void> {
+    const { options, dependencies, router, membership, clients, failed } = this.parts;
+    const { rooms, messages } = options;
+    addSystemRoutes(router, {
+      ...rooms,
+      authorizeJoin: await authorizeJoinOf(rooms.authorizeJoin, dependencies.instance),
+      join: (client, request, asked) => membership.joinByItself(client, request, asked),
+      leave: ({ clientId }, roomName) => clients.leave(clientId, roomName, 'asked'),
+      joinTimeoutMs: messages.handlerTimeoutMs,
+      failed,
+      ...(this.authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
+    });
+  }
+
+  async #addFound(server: unknown): Promise<void> {
+    const { options, dependencies, router, subscribers, hooks } = this.parts;
+    const found = dependencies.explore?.(this.usesStockGateways ? options.path : undefined);
+    for (const route of found?.routes ?? []) router.add(route);
+    for (const subscriber of found?.subscribers ?? []) subscribers.add(subscriber);
+    if (options.subscriberEventHandler) {
+      const handler = options.subscriberEventHandler as (event: unknown) => unknown;
+      subscribers.add({ matcher: '*', handler, place: 'subscriberEventHandler' });
+    }
+    hooks.add(found?.hooks ?? []);
+    for (const hook of found?.hooks ?? []) await hook.afterInit?.(server);
+  }
+
+  #authenticationOf(auth: NonNullable<ResolvedOptions['auth']>): Promise<Authentication> {
+    const { dependencies, failed } = this.parts;
+    return Authentication.of(auth, {
+      find: (options) => {
+        if (dependencies.authenticator) return dependencies.authenticator(options);
+        throw new InvalidOptionsError([
+          '"auth.useClass" and "auth.useExisting" need a Nest application: give "auth.authenticate", or "auth.jwt"',
+        ]);
+      },
+      failed,
+    });
+  }
+
+  /** A connected user brings a new token. */
+  async #refresh(client: ConnectedClient, data: unknown): Promise<{ expiresAt: number | null }> {
+    const token = readToken(data);
+    const { user } = client;
+    if (!this.authentication || !user || !isAuthenticated(client))
+      throw new PeerError(ErrorCode.Forbidden, 'This connection is anonymous. Connect anew with the token.');
+    const identity = await this.authentication.refresh(token, user);
+    this.parts.connections.refreshed(client as RegisteredClient, identity);
+    return { expiresAt: identity.expiresAt ?? null };
+  }
+}

@@ -1,0 +1,140 @@
+import type { ClientRecord } from '../cluster/replica.js';
+import type { Cluster } from '../cluster/cluster.js';
+import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import type { WebSocketUser } from '../protocol/message.js';
+import type { LocalDelivery } from '../outbound/local-delivery.js';
+import type { Outgoing } from '../outbound/outgoing.js';
+import type { ClientListChanges } from './client-list.js';
+import type { OtherNodes } from './other-nodes.js';
+import type { RegisteredClient } from './registered-client.js';
+import type { RoomChange } from './room-table.js';
+
+/**
+ * Where a change comes from. `here`: server code, of this node or by an order of another. `asked`: the client itself, whose
+ * reply says it already. `elsewhere`: another node that has the client, to which it is no news.
+ */
+export type Origin = 'here' | 'asked' | 'elsewhere';
+
+/** What changed of one client, all at once. */
+export interface ClientChange {
+  readonly client: RegisteredClient;
+  /** Who it was before; undefined: its user is the same. */
+  readonly userBefore?: WebSocketUser | null | undefined;
+  /** Metadata: what is kept under each key from now on; undefined: nothing any more. */
+  readonly metadata: ReadonlyMap<string, unknown>;
+  readonly rooms: RoomChange;
+  /** `moved`: out of a room because only one is allowed and the client joined another. */
+  readonly whyLeft: 'removed' | 'moved';
+  /** False: the public client list needn't show it yet. */
+  readonly isListed: boolean;
+}
+
+/** The one place that tells of changes: delivery, the cluster, the client itself and the public list. */
+export class ClientChanges {
+  constructor(
+    private readonly local: LocalDelivery,
+    private readonly cluster: Cluster,
+    private readonly outgoing: Outgoing,
+    private readonly list: ClientListChanges,
+    private readonly others: OtherNodes,
+  ) {}
+
+  added({ clientId, ws, user }: RegisteredClient): void {
+    if (ws) {
+      this.local.add(clientId, ws);
+      if (user) this.local.identify(clientId, user.userId);
+    }
+    this.list.changed('connected');
+  }
+
+  /** A client of this node is ready to be known to the others. */
+  connected(client: RegisteredClient): void {
+    const facts = { ...userOf(client), lastActivity: client.lastActivity };
+    this.cluster.changed(client.clientId, () => recordOf(client), Event.ClientConnected, facts);
+  }
+
+  changed(change: ClientChange, origin: Origin): void {
+    const { client, rooms } = change;
+    if (rooms.joined.length > 0 || rooms.left.length > 0) client.roomName = client.rooms.at(-1) ?? null;
+    if (origin !== 'elsewhere' && client.ws) {
+      this.#tellDelivery(change);
+      this.#tellCluster(change);
+      if (origin === 'here' || change.whyLeft === 'moved') this.#tellClient(change);
+    } else if (origin !== 'elsewhere') this.#order(change);
+    this.#tellList(change);
+  }
+
+  /** @param left the rooms it was in */
+  removed(client: RegisteredClient, { left }: RoomChange, origin: Origin): void {
+    const { clientId, user, ws } = client;
+    client.roomName = null;
+    for (const roomName of left) this.local.leave(clientId, roomName);
+    if (user) this.local.unidentify(clientId, user.userId);
+    this.local.remove(clientId);
+    if (ws && origin !== 'elsewhere') {
+      for (const roomName of left) this.cluster.tell(clientId, Event.ClientLeftRoom, { roomName, ...userOf(client) });
+      this.cluster.changed(clientId, undefined, Event.ClientDisconnected, userOf(client));
+    }
+    this.list.changed('disconnected');
+  }
+
+  /** A client of another node is to be closed there. */
+  disconnect(clientId: string, code: number, reason: string): void {
+    this.others.tell({ op: 'disconnect', clientId, code, reason }, 'disconnectClient');
+  }
+
+  #tellDelivery({ client: { clientId, user }, userBefore, rooms }: ClientChange): void {
+    // With the same id its channel would be left and joined again.
+    if (userBefore !== undefined && String(userBefore?.userId) !== String(user?.userId)) {
+      if (userBefore) this.local.unidentify(clientId, userBefore.userId);
+      if (user) this.local.identify(clientId, user.userId);
+    }
+    for (const roomName of rooms.left) this.local.leave(clientId, roomName);
+    for (const roomName of rooms.joined) this.local.join(clientId, roomName);
+  }
+
+  /** One change of the registry, with the last of its events. */
+  #tellCluster({ client, rooms }: ClientChange): void {
+    const { clientId } = client;
+    const events = [
+      ...rooms.left.map((roomName) => ({ event: Event.ClientLeftRoom, roomName })),
+      ...rooms.joined.map((roomName) => ({ event: Event.ClientJoinedRoom, roomName })),
+    ];
+    const last = events.pop();
+    for (const { event, roomName } of events) this.cluster.tell(clientId, event, { roomName, ...userOf(client) });
+    if (last)
+      this.cluster.changed(clientId, () => recordOf(client), last.event, {
+        roomName: last.roomName,
+        ...userOf(client),
+      });
+    else this.cluster.changed(clientId, () => recordOf(client));
+  }
+
+  #tellClient({ client: { clientId }, rooms, whyLeft }: ClientChange): void {
+    for (const roomName of rooms.left) {
+      const message = { type: 'system', action: 'leftRoom', data: { roomName, reason: whyLeft } };
+      this.outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, message, { volatile: false });
+    }
+  }
+
+  /** This node wants it of a client elsewhere. */
+  #order({ client: { clientId }, metadata, rooms }: ClientChange): void {
+    for (const [key, data] of metadata) this.others.tell({ op: 'update', clientId, key, data }, 'updateClient');
+    for (const roomName of rooms.left) this.others.tell({ op: 'leave', clientId, roomName }, 'removeClientFromRoom');
+    for (const roomName of rooms.joined)
+      this.others.tell({ op: 'join', clientId, request: { roomName } }, 'addClientToRoom');
+  }
+
+  #tellList({ userBefore, metadata, rooms, isListed }: ClientChange): void {
+    if (userBefore !== undefined || this.list.shows(metadata.keys())) this.list.changed('updated');
+    if (isListed && (rooms.joined.length > 0 || rooms.left.length > 0)) this.list.changed('rooms');
+  }
+}
+
+/** What every node knows of a client. */
+export function recordOf(client: RegisteredClient): ClientRecord {
+  const { clientId, user, rooms, lastActivity } = client;
+  return { clientId, user, metadata: client.metadata(), rooms, lastActivity };
+}
+
+const userOf = ({ user }: RegisteredClient): { userId?: string | number } => (user ? { userId: user.userId } : {});

@@ -1,0 +1,83 @@
+import type { WebSocket } from 'ws';
+import type { Cluster } from '../cluster/cluster.js';
+import type { ClientRecord } from '../cluster/replica.js';
+import { ClientNotFoundError } from '../errors.js';
+import type { WebSocketUser } from '../protocol/message.js';
+import type { JoinRequest } from '../routing/join-rooms.js';
+import type { Clients } from './clients.js';
+import type { Membership } from './membership.js';
+import type { OtherNodes } from './other-nodes.js';
+import type { RegisteredClient } from './registered-client.js';
+
+/** A client, by its socket on this node or by its id anywhere. */
+export interface ClientReference {
+  ws?: WebSocket;
+  clientId?: string;
+}
+
+/** A client of any node, as `fetchClients()` finds it in Redis. */
+export interface RemoteClient {
+  clientId: string;
+  lastActivity: number;
+  user: WebSocketUser | null;
+  rooms: string[];
+  /** What `updateClient()` and `joinRoom()` stored. */
+  metadata: Record<string, unknown>;
+}
+
+/** What server code asks of clients, wherever they are. */
+export class ClientsAnywhere {
+  constructor(
+    private readonly clients: Clients,
+    private readonly membership: Membership,
+    private readonly others: OtherNodes,
+    private readonly cluster: Cluster,
+  ) {}
+
+  /** @throws {ClientNotFoundError} @throws {RoomNameInvalidError} @throws {RoomLimitError} */
+  async joinRoom({ ws, clientId, ...request }: JoinRequest & ClientReference): Promise<true> {
+    const client = this.#find({ ws, clientId });
+    const id = client?.clientId ?? clientId;
+    if (client?.ws) await this.membership.join(client, request);
+    else if (id !== undefined && (client || this.others.mayHave(id)))
+      await this.others.order({ op: 'join', clientId: id, request });
+    else throw new ClientNotFoundError(id ?? 'of this socket');
+    return true;
+  }
+
+  leaveRoom({ ws, clientId, roomName }: ClientReference & { roomName: string }): void {
+    const client = this.#find({ ws, clientId });
+    if (client) this.clients.leave(client.clientId, roomName, 'here');
+    else if (clientId !== undefined && this.others.mayHave(clientId))
+      this.others.tell({ op: 'leave', clientId, roomName }, 'leaveRoom');
+  }
+
+  async fetchClients(): Promise<{ clients: RemoteClient[]; missing: string[] }> {
+    const { records, missing } = await this.cluster.fetch();
+    return { clients: records.map(toRemoteClient), missing };
+  }
+
+  async fetchRoom(roomName: string): Promise<{ clients: RemoteClient[]; missing: string[] }> {
+    const { clients, missing } = await this.fetchClients();
+    return { clients: clients.filter(({ rooms }) => rooms.includes(roomName)), missing };
+  }
+
+  async fetchNodes(): Promise<{ nodeIds: string[]; missing: string[] }> {
+    const { nodeIds, missing } = await this.cluster.fetch();
+    return { nodeIds, missing };
+  }
+
+  #find({ ws, clientId }: ClientReference): RegisteredClient | undefined {
+    const { table } = this.clients;
+    if (clientId !== undefined) return table.get(clientId);
+    return ws && table.bySocket(ws);
+  }
+}
+
+const toRemoteClient = ({ clientId, lastActivity, user, rooms, metadata }: ClientRecord): RemoteClient => ({
+  clientId,
+  lastActivity,
+  user,
+  rooms,
+  metadata,
+});

@@ -1,0 +1,203 @@
+import type { ClientRecord, ReplicaView } from '../cluster/replica.js';
+import type { ServerSocket } from '../connection/server-socket.js';
+import { closeSocket } from '../connection/closing.js';
+import { ClientNotFoundError } from '../errors.js';
+import { guarded } from '../guarded.js';
+import { keepable } from '../json-value.js';
+import type { WebSocketUser } from '../protocol/message.js';
+import { isUserId } from '../protocol/names.js';
+import type { LocalDelivery } from '../outbound/local-delivery.js';
+import { type ClientChange, type ClientChanges, type Origin, recordOf } from './client-changes.js';
+import type { ClientListChanges } from './client-list.js';
+import type { ClientTable } from './client-table.js';
+import type { OtherNodes } from './other-nodes.js';
+import type { ClientOwner, RoomOwner } from './owners.js';
+import { type ClientSurroundings, keepableUser, type NewClient, RegisteredClient } from './registered-client.js';
+import { NO_CHANGE, type RoomChange, type RoomTable } from './room-table.js';
+
+/** What a join says of the client besides the room. */
+export interface Joining {
+  readonly roomName: string;
+  /** Who it is from now on; undefined: as before. */
+  readonly user?: WebSocketUser | undefined;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  /** @default true */
+  readonly isListed?: boolean;
+}
+
+export interface ClientsParts {
+  readonly table: ClientTable;
+  readonly rooms: RoomTable;
+  readonly surroundings: ClientSurroundings;
+  readonly changes: ClientChanges;
+  readonly list: ClientListChanges;
+  readonly local: Pick<LocalDelivery, 'clientIds'>;
+  readonly others: OtherNodes;
+  failed(error: unknown, place: string): void;
+}
+
+const NOTHING: Pick<ClientChange, 'metadata' | 'rooms' | 'whyLeft' | 'isListed'> = {
+  metadata: new Map(),
+  rooms: NO_CHANGE,
+  whyLeft: 'removed',
+  isListed: true,
+};
+
+/**
+ * The one owner of who is connected, as whom, with what and in which rooms: of this node's clients, and of what the other nodes
+ * tell of theirs. Each method changes the tables and then tells what changed, once.
+ */
+export class Clients implements ClientOwner, RoomOwner, ReplicaView {
+  readonly table: ClientTable;
+  readonly rooms: RoomTable;
+
+  constructor(private readonly parts: ClientsParts) {
+    this.table = parts.table;
+    this.rooms = parts.rooms;
+  }
+
+  /** A client with the same id is replaced. @throws {NotSerializableError} */
+  add(record: NewClient, origin: Origin): RegisteredClient {
+    const client = new RegisteredClient(record, this.parts.surroundings);
+    this.remove(client.clientId, origin);
+    this.table.add(client);
+    this.parts.changes.added(client);
+    return client;
+  }
+
+  /** A client of this node is ready to be known to the others. */
+  connected(client: RegisteredClient): void {
+    this.parts.changes.connected(client);
+  }
+
+  /** Forgets a client with its rooms; its socket is left as it is. A no-op for an unknown id. */
+  remove(clientId: string, origin: Origin = 'elsewhere'): void {
+    const client = this.table.get(clientId);
+    if (!client || (client.ws && origin === 'elsewhere')) return; // it can't be there: it is here
+    this.table.remove(clientId);
+    this.parts.changes.removed(client, this.rooms.leaveAll(clientId), origin);
+  }
+
+  /** Closes a client's socket, wherever it is, and forgets the client at once. */
+  disconnect(clientId: string, code: number, reason: string): void {
+    const client = this.table.get(clientId);
+    if (client?.ws) {
+      const { connection } = client.ws as ServerSocket;
+      if (connection) return connection.close(code, reason);
+      closeSocket(client.ws, code, reason);
+      return this.remove(clientId, 'here');
+    }
+    if (!client && !this.parts.others.mayHave(clientId)) return;
+    this.remove(clientId);
+    this.parts.changes.disconnect(clientId, code, reason);
+  }
+
+  /** @throws {ReservedKeyError} @throws {NotSerializableError} */
+  update(clientId: string, key: string, data: unknown, origin: Origin): void {
+    const client = this.table.get(clientId);
+    if (!client) return;
+    const metadata = new Map([[key, client.setMetadata(key, data)]]);
+    this.parts.changes.changed({ ...NOTHING, client, metadata }, origin);
+  }
+
+  /** @throws {NotSerializableError} */
+  identify(clientId: string, given: WebSocketUser | null, origin: Origin): void {
+    const client = this.table.get(clientId);
+    if (!client) return;
+    const user = keepableUser(given);
+    const userBefore = this.table.identify(client, user);
+    this.parts.changes.changed({ ...NOTHING, client, userBefore }, client.ws ? origin : 'elsewhere');
+  }
+
+  /** @throws {RoomNameInvalidError} @throws {RoomLimitError} */
+  checkJoin(clientId: string, roomName: string): void {
+    this.rooms.check(clientId, roomName, this.table.get(clientId) !== undefined);
+  }
+
+  /**
+   * Puts a client into a room, with what the join says of it: one change, whatever it consists of.
+   * @throws {ClientNotFoundError} @throws {RoomNameInvalidError} @throws {RoomLimitError}
+   */
+  join(clientId: string, { roomName, user: given, metadata = {}, isListed = true }: Joining, origin: Origin): void {
+    const client = this.table.get(clientId);
+    if (!client) throw new ClientNotFoundError(clientId);
+    this.checkJoin(clientId, roomName);
+    const user = keepableUser(given);
+    const userBefore = user && !isSameUser(client.user, user) ? this.table.identify(client, user) : undefined;
+    const updated = new Map<string, unknown>();
+    for (const [key, data] of Object.entries(metadata))
+      if (!RegisteredClient.keeps(client, key, data)) updated.set(key, client.setMetadata(key, data));
+    const rooms = this.rooms.join(clientId, roomName);
+    if (userBefore === undefined && updated.size === 0 && rooms === NO_CHANGE) return;
+    this.parts.changes.changed({ client, userBefore, metadata: updated, rooms, whyLeft: 'moved', isListed }, origin);
+  }
+
+  /** For code that knows the client only by its id; a no-op for one that isn't connected. @throws as `join()` */
+  joinById(clientId: string, roomName: string, given: unknown, isListed: boolean): void {
+    this.checkJoin(clientId, roomName);
+    const kept: unknown = keepable(given, 'user');
+    const client = this.table.get(clientId);
+    if (!client || this.rooms.has(clientId, roomName)) return;
+    const user = client.ws && !client.user && isUser(kept) ? kept : undefined;
+    this.join(clientId, { roomName, isListed, user }, 'here');
+  }
+
+  leave(clientId: string, roomName: string, origin: Origin, isListed = true): void {
+    this.#left(clientId, isListed, origin, () => this.rooms.leave(clientId, roomName));
+  }
+
+  leaveAll(clientId: string, origin: Origin): void {
+    this.#left(clientId, true, origin, () => this.rooms.leaveAll(clientId));
+  }
+
+  /** Another node has this client, so. */
+  put(record: ClientRecord): void {
+    if (this.table.get(record.clientId)?.ws) return; // it can't be there: it is here
+    guarded('the registry', this.parts.failed, () => this.#adopt(record))();
+  }
+
+  /** The clients of this node, for the registry. */
+  *ownRecords(): Iterable<ClientRecord> {
+    for (const clientId of this.parts.local.clientIds()) {
+      const client = this.table.get(clientId);
+      if (client) yield recordOf(client);
+    }
+  }
+
+  showList(event: string): void {
+    this.parts.list.changed(event, true);
+  }
+
+  /** Forgets every client without closing a socket or telling anybody. */
+  clear(): void {
+    this.table.clear();
+  }
+
+  #left(clientId: string, isListed: boolean, origin: Origin, leave: () => RoomChange): void {
+    const rooms = leave();
+    const client = this.table.get(clientId);
+    if (client && rooms !== NO_CHANGE) this.parts.changes.changed({ ...NOTHING, client, rooms, isListed }, origin);
+  }
+
+  #adopt({ clientId, user, metadata, rooms, lastActivity }: ClientRecord): void {
+    const known = this.table.get(clientId);
+    const client = known ?? this.add({ clientId, ws: null, lastActivity, user }, 'elsewhere');
+    if (!known) client.serveBy(this.parts.others.askerOf(clientId));
+    const isOther = known && String(known.user?.userId) !== String(user?.userId);
+    const userBefore = isOther ? this.table.identify(client, user) : undefined;
+    client.user = user; // its claims may be newer
+    const passedOver = (error: unknown): void => this.parts.failed(error, 'the registry');
+    const updated = RegisteredClient.adopt(client, metadata, passedOver);
+    const moved = this.rooms.replace(clientId, rooms);
+    this.parts.changes.changed({ ...NOTHING, client, userBefore, metadata: updated, rooms: moved }, 'elsewhere');
+  }
+}
+
+const isUser = (value: unknown): value is WebSocketUser =>
+  typeof value === 'object' && value !== null && isUserId((value as Partial<WebSocketUser>).userId);
+
+/** Who it was told to be before, without anything that the application may have changed inside. */
+const isSameUser = (before: WebSocketUser | null, { userId, payload }: WebSocketUser): boolean =>
+  before?.userId === userId && hasNothing(before.payload) && hasNothing(payload);
+
+const hasNothing = (payload: object | undefined): boolean => Object.keys(payload ?? {}).length === 0;

@@ -1,0 +1,46 @@
+import type { Order } from '../cluster/orders.js';
+import { PeerError, RemoteError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { isA } from '../protocol/thrown.js';
+import { describeError } from '../routing/describe-error.js';
+import type { WebSocketClientManager } from './client-manager.js';
+import type { Clients } from './clients.js';
+import type { Membership } from './membership.js';
+
+/** Does what other nodes want of clients of this one. */
+export class OrdersOfOthers {
+  constructor(
+    private readonly clients: Clients,
+    private readonly manager: WebSocketClientManager,
+    private readonly membership: Membership,
+  ) {}
+
+  /** @throws {PeerError} NOT_FOUND for a client that isn't here, and what the client or the application throws */
+  async obey(order: Order): Promise<unknown> {
+    const client = this.clients.table.get(order.clientId);
+    if (!client?.ws) throw new PeerError(ErrorCode.NotFound, 'The client is not connected any more.');
+    const { clientId } = client;
+    switch (order.op) {
+      case 'disconnect':
+        return this.manager.disconnectClient(clientId, { code: order.code, reason: order.reason });
+      case 'join':
+        await this.membership.join(client, order.request);
+        return true;
+      case 'leave':
+        return this.clients.leave(clientId, order.roomName, 'here');
+      case 'update':
+        return this.clients.update(clientId, order.key, order.data, 'here');
+      case 'request':
+        return client.request(order.type, order.action, order.data, { timeoutMs: order.timeoutMs });
+      default:
+        return order satisfies never;
+    }
+  }
+}
+
+/** What the node that asked may hear of an error. What a client of this node answered is no error of this node's own. */
+export function describeForNode(error: unknown): { code: string; error: string; details?: unknown } {
+  if (!isA(error, RemoteError)) return describeError(error);
+  const { code, message, details } = error;
+  return { code, error: message, details };
+}

@@ -1,0 +1,42 @@
+import { nodeIdOf } from '../cluster/channels.js';
+import type { Cluster } from '../cluster/cluster.js';
+import type { Order } from '../cluster/orders.js';
+import { encode } from '../json-value.js';
+import type { Asker } from './registered-client.js';
+
+const REQUEST_TIMEOUT_MS = 10_000;
+/** The node of the client gives up first, and says so. */
+const ANSWER_MS = 1_000;
+
+/** Asks the nodes of clients elsewhere to do something for them. */
+export class OtherNodes {
+  constructor(
+    private readonly cluster: Pick<Cluster, 'order' | 'isOwn'>,
+    /** Clients that aren't known here may be elsewhere all the same. */
+    private readonly hasUnknown: boolean,
+    private readonly failed: (error: unknown, place: string) => void,
+  ) {}
+
+  /** Whether another node may have a client that isn't known here. */
+  mayHave(clientId: string): boolean {
+    return this.hasUnknown && !this.cluster.isOwn(nodeIdOf(clientId));
+  }
+
+  order(order: Order): Promise<unknown> {
+    return this.cluster.order(order);
+  }
+
+  /** Nobody waits for it. @param place what to name in a report */
+  tell(order: Order, place: string): void {
+    this.cluster.order(order).catch((error: unknown) => this.failed(error, `${place} on another node`));
+  }
+
+  askerOf(clientId: string): Asker {
+    return {
+      ask: async (type, action, data, timeoutMs = REQUEST_TIMEOUT_MS) => {
+        encode({ data }); // as the client's own node would
+        return this.cluster.order({ op: 'request', clientId, type, action, data, timeoutMs }, timeoutMs + ANSWER_MS);
+      },
+    };
+  }
+}

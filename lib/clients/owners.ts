@@ -1,0 +1,27 @@
+import type { WebSocketUser } from '../protocol/message.js';
+import type { Origin } from './client-changes.js';
+import type { ClientTable } from './client-table.js';
+import type { NewClient, RegisteredClient } from './registered-client.js';
+import type { RoomTable } from './room-table.js';
+
+/** What a client manager stands on. */
+export interface ClientOwner {
+  readonly table: ClientTable;
+  add(record: NewClient, origin: Origin): RegisteredClient;
+  remove(clientId: string, origin: Origin): void;
+  update(clientId: string, key: string, data: unknown, origin: Origin): void;
+  identify(clientId: string, user: WebSocketUser | null, origin: Origin): void;
+  disconnect(clientId: string, code: number, reason: string): void;
+  /** Pushes the public client list in any case. */
+  showList(event: string): void;
+  clear(): void;
+}
+
+/** What a room manager stands on. */
+export interface RoomOwner {
+  readonly rooms: RoomTable;
+  checkJoin(clientId: string, roomName: string): void;
+  joinById(clientId: string, roomName: string, user: unknown, isListed: boolean): void;
+  leave(clientId: string, roomName: string, origin: Origin, isListed: boolean): void;
+  leaveAll(clientId: string, origin: Origin): void;
+}

@@ -1,0 +1,118 @@
+import { RoomLimitError, RoomNameInvalidError } from '../errors.js';
+import { isRoomName } from '../protocol/names.js';
+
+export interface RoomRules {
+  /** False: joining a room leaves the one before. @default true */
+  clientCanJoinMultipleRooms?: boolean;
+  /** @default Infinity */
+  maxPerClient?: number;
+}
+
+/** What became of a client's rooms. */
+export interface RoomChange {
+  readonly joined: readonly string[];
+  readonly left: readonly string[];
+}
+
+export const NO_CHANGE: RoomChange = { joined: [], left: [] };
+const NONE: ReadonlySet<string> = new Set();
+
+/**
+ * Who is in which room: two maps that mirror each other. Pure state: each change returns what it was. Every method is O(1) or
+ * O(its result); a room exists while it has members.
+ */
+export class RoomTable {
+  /** Room names to the ids of their members. */
+  readonly members = new Map<string, Set<string>>();
+  readonly #roomsOf = new Map<string, Set<string>>();
+  readonly #isSingle: boolean;
+  readonly #maxPerClient: number;
+
+  constructor({ clientCanJoinMultipleRooms = true, maxPerClient = Infinity }: RoomRules = {}) {
+    this.#isSingle = !clientCanJoinMultipleRooms;
+    this.#maxPerClient = maxPerClient;
+  }
+
+  has(clientId: string, roomName: string): boolean {
+    return this.members.get(roomName)?.has(clientId) ?? false;
+  }
+
+  membersOf(roomName: string): string[] {
+    return [...(this.members.get(roomName) ?? NONE)];
+  }
+
+  /** The one it joined last at the end. */
+  roomsOf(clientId: string): string[] {
+    return [...(this.#roomsOf.get(clientId) ?? NONE)];
+  }
+
+  /**
+   * Says whether the client may join.
+   * @param isConnected a client that left is refused nothing: it joins nothing
+   * @throws {RoomNameInvalidError} @throws {RoomLimitError}
+   */
+  check(clientId: string, roomName: string, isConnected: boolean): void {
+    if (!isRoomName(roomName)) throw new RoomNameInvalidError();
+    const joined = this.#roomsOf.get(clientId);
+    if (!isConnected || this.#isSingle || !joined || joined.has(roomName)) return;
+    if (joined.size >= this.#maxPerClient) throw new RoomLimitError(this.#maxPerClient);
+  }
+
+  join(clientId: string, roomName: string): RoomChange {
+    if (this.has(clientId, roomName)) return NO_CHANGE;
+    const left = this.#isSingle ? this.#leaveAll(clientId) : [];
+    this.#join(clientId, roomName);
+    return { joined: [roomName], left };
+  }
+
+  leave(clientId: string, roomName: string): RoomChange {
+    return this.#leave(clientId, roomName) ? { joined: [], left: [roomName] } : NO_CHANGE;
+  }
+
+  leaveAll(clientId: string): RoomChange {
+    return this.#roomsOf.has(clientId) ? { joined: [], left: this.#leaveAll(clientId) } : NO_CHANGE;
+  }
+
+  /** In these rooms, and in no other, whatever the rules of this node say. */
+  replace(clientId: string, roomNames: readonly string[]): RoomChange {
+    const wanted = new Set(roomNames);
+    const left = this.roomsOf(clientId).filter((roomName) => !wanted.has(roomName));
+    const joined = [...wanted].filter((roomName) => !this.has(clientId, roomName));
+    for (const roomName of left) this.#leave(clientId, roomName);
+    for (const roomName of joined) this.#join(clientId, roomName);
+    return { joined, left };
+  }
+
+  clear(): void {
+    this.members.clear();
+    this.#roomsOf.clear();
+  }
+
+  #join(clientId: string, roomName: string): void {
+    add(this.members, roomName, clientId);
+    add(this.#roomsOf, clientId, roomName);
+  }
+
+  #leave(clientId: string, roomName: string): boolean {
+    return remove(this.members, roomName, clientId) && remove(this.#roomsOf, clientId, roomName);
+  }
+
+  #leaveAll(clientId: string): string[] {
+    const left = this.roomsOf(clientId);
+    for (const roomName of left) this.#leave(clientId, roomName);
+    return left;
+  }
+}
+
+function add(map: Map<string, Set<string>>, key: string, value: string): void {
+  const values = map.get(key);
+  if (values) values.add(value);
+  else map.set(key, new Set([value]));
+}
+
+function remove(map: Map<string, Set<string>>, key: string, value: string): boolean {
+  const values = map.get(key);
+  if (!values?.delete(value)) return false;
+  if (values.size === 0) map.delete(key);
+  return true;
+}

@@ -1,0 +1,212 @@
+import type { WebSocket } from 'ws';
+import { ConnectionLimits } from './admission/connection-limits.js';
+import { Refusals } from './admission/refusals.js';
+import { UpgradeListener } from './admission/upgrade-listener.js';
+import { Application, type ServerDependencies } from './application.js';
+import { obeyEvent } from './clients/bus-events.js';
+import { ClientChanges } from './clients/client-changes.js';
+import { ClientList, NO_LIST } from './clients/client-list.js';
+import { WebSocketClientManager } from './clients/client-manager.js';
+import { ClientTable } from './clients/client-table.js';
+import { Clients } from './clients/clients.js';
+import { ClientsAnywhere } from './clients/clients-anywhere.js';
+import { Followed } from './clients/followed.js';
+import { ListedClients } from './clients/listed-clients.js';
+import { Membership } from './clients/membership.js';
+import { describeForNode, OrdersOfOthers } from './clients/orders-of-others.js';
+import { OtherNodes } from './clients/other-nodes.js';
+import type { ClientSurroundings } from './clients/registered-client.js';
+import { WebSocketRoomManager } from './clients/room-manager.js';
+import { RoomTable } from './clients/room-table.js';
+import { Cluster, type ClusterReceiver } from './cluster/cluster.js';
+import { Subscribers } from './cluster/subscribers.js';
+import type { Connection } from './connection/connection.js';
+import { ConnectionHooks } from './connection/connection-hooks.js';
+import { Connections } from './connection/connections.js';
+import { Heartbeat } from './connection/heartbeat.js';
+import { isAuthenticated, type ServerSocket } from './connection/server-socket.js';
+import { TimeoutQueue } from './connection/timeout-queue.js';
+import { guarded } from './guarded.js';
+import { addressReader } from './limits/client-address.js';
+import { MessageLimits } from './limits/message-limits.js';
+import { ErrorReport } from './observe/error-report.js';
+import { Listeners } from './observe/listeners.js';
+import type { ResolvedOptions } from './options/resolve-options.js';
+import { Broadcasts } from './outbound/broadcasts.js';
+import { Flusher } from './outbound/flusher.js';
+import { LocalDelivery } from './outbound/local-delivery.js';
+import { Outgoing } from './outbound/outgoing.js';
+import { ServerSender } from './outbound/server-sender.js';
+import { CloseCode } from './protocol/close-codes.js';
+import { PathPattern } from './protocol/path-pattern.js';
+import type { RouteCall } from './routing/route-call.js';
+import { Router } from './routing/router.js';
+import { ServerLifecycle } from './server-lifecycle.js';
+
+type Failed = (error: unknown, place: string) => void;
+
+/** Everything a server consists of. */
+export type ServerParts = ReturnType<typeof composeServer>;
+
+/** Builds the parts of a server, each complete, in the order in which they need each other. */
+export function composeServer(options: ResolvedOptions, dependencies: ServerDependencies) {
+  const report = new ErrorReport(options.events);
+  const failed: Failed = (error, place) => report.failed(error, place);
+  const router = new Router();
+  const subscribers = new Subscribers(failed);
+  const listeners = new Listeners(options.events.onMessage, subscribers, report);
+  const cluster = new Cluster(options, (error, place = 'the cluster') => failed(error, place));
+  const outbound = composeOutbound(options, cluster, failed);
+  const clients = composeClients(options, cluster, outbound, failed);
+  const hooks = new ConnectionHooks(options.events, clients.membership, failed);
+  const timeouts = new TimeoutQueue(options.messages.handlerTimeoutMs, guarded('a timeout', failed, expire));
+  const heartbeat = new Heartbeat(options, failed);
+  const connections = new Connections({
+    options,
+    router,
+    timeouts,
+    messages: options.messages,
+    limits: messageLimits(options),
+    received: listeners.received,
+    failed,
+    clients: clients.owner,
+    cluster,
+    local: outbound.local,
+    list: clients.list ?? NO_LIST,
+    flusher: outbound.flusher,
+    heartbeat,
+    hooks,
+  });
+  const admission = composeAdmission(options, clients.owner.table, connections, report);
+  const application = new Application({
+    options,
+    dependencies,
+    router,
+    subscribers,
+    hooks,
+    listeners,
+    membership: clients.membership,
+    clients: clients.owner,
+    connections,
+    failed,
+  });
+  const orders = new OrdersOfOthers(clients.owner, clients.manager, clients.membership);
+  const receiver: ClusterReceiver = {
+    put: (record) => clients.owner.put(record),
+    remove: (clientId) => clients.owner.remove(clientId, 'elsewhere'),
+    ownRecords: () => clients.owner.ownRecords(),
+    deliver: (delivery) => outbound.local.deliver(delivery),
+    event: (channel, message) => {
+      obeyEvent(channel, message, outbound.outgoing, clients.manager);
+      listeners.event(channel, message);
+    },
+    obey: (order) => orders.obey(order),
+    describe: describeForNode,
+  };
+  const lifecycle = new ServerLifecycle({
+    options,
+    application,
+    listener: admission.listener,
+    entrance: admission.entrance,
+    cluster,
+    receiver,
+    subscribers,
+    clients: clients.owner,
+    list: clients.list,
+    heartbeat,
+    timeouts,
+    flusher: outbound.flusher,
+    report,
+  });
+  return {
+    ...admission,
+    ...outbound,
+    clients,
+    router,
+    cluster,
+    connections,
+    application,
+    lifecycle,
+    sender: new ServerSender(outbound.outgoing, cluster, clients.manager),
+  };
+}
+
+/** What leaves for sockets, of this node and of the others. */
+function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Failed) {
+  const { backpressure, delivery } = options;
+  const flusher = new Flusher(backpressure, delivery.flush, closeSlow, (error) => failed(error, 'writing to a socket'));
+  const followed = new Followed(cluster, failed);
+  const local = new LocalDelivery(backpressure, flusher.counters, followed);
+  const outgoing = new Outgoing(local, cluster, backpressure.policy);
+  return { flusher, followed, local, outgoing, broadcasts: new Broadcasts(outgoing) };
+}
+
+/** Who is connected, and in which rooms. */
+function composeClients(
+  options: ResolvedOptions,
+  cluster: Cluster,
+  { local, outgoing, followed }: ReturnType<typeof composeOutbound>,
+  failed: Failed,
+) {
+  const { clientList, rooms: rules, registry, redis } = options;
+  const table = new ClientTable();
+  const rooms = new RoomTable(rules);
+  const list = clientList.enabled
+    ? new ClientList(clientList, {
+        clients: new ListedClients(table, local),
+        receivers: () => local.admitted(),
+        failed,
+      })
+    : undefined;
+  const others = new OtherNodes(cluster, registry === 'local' && redis !== undefined, failed);
+  const changes = new ClientChanges(local, cluster, outgoing, list ?? NO_LIST, others);
+  const surroundings: ClientSurroundings = {
+    roomsOf: (clientId) => rooms.roomsOf(clientId),
+    publicFields: clientList.publicFields,
+    isPublicRoom: (roomName) => !rules.protectedPrefixes.some((prefix) => roomName.startsWith(prefix)),
+    send: (clientId, message, how) => void outgoing.send({ kind: 'clients', clientIds: [clientId] }, message, how),
+  };
+  const owner = new Clients({ table, rooms, surroundings, changes, list: list ?? NO_LIST, local, others, failed });
+  const membership = new Membership(owner, followed, options);
+  return {
+    owner,
+    list,
+    membership,
+    manager: new WebSocketClientManager({}, owner),
+    roomManager: new WebSocketRoomManager({}, owner),
+    anywhere: new ClientsAnywhere(owner, membership, others, cluster),
+  };
+}
+
+/** Who gets a socket. */
+function composeAdmission(options: ResolvedOptions, table: ClientTable, connections: Connections, report: ErrorReport) {
+  const { events, auth, trustProxy } = options;
+  const path = new PathPattern(options.path);
+  const addressOf = addressReader(trustProxy);
+  const refusals = new Refusals({
+    addressOf,
+    cookieName: auth?.cookieName,
+    refused: (handshake) => report.contain('events.onRefused', () => events.onRefused?.(handshake)),
+  });
+  // Those of other nodes as far as they are known; of this one only those whose handshake said whose they are.
+  const limits = new ConnectionLimits(
+    options.limits,
+    (userId) => [...table.ofUser(userId)].filter((client) => client.ws === null || isAuthenticated(client)).length,
+  );
+  const failed: Failed = (error, place) => report.failed(error, place);
+  const entrance = { options, path, limits, refusals, connections, addressOf, failed };
+  return { refusals, listener: new UpgradeListener(path, refusals), entrance };
+}
+
+const messageLimits = ({ limits, messages }: ResolvedOptions): MessageLimits<Connection> =>
+  new MessageLimits<Connection>(limits, {
+    maxPayload: messages.maxPayload,
+    userKeyOf: ({ client, isAuthenticated: isKnown }) =>
+      client.user && isKnown ? String(client.user.userId) : undefined,
+    close: (connection, code, reason) => connection.close(code, reason),
+  });
+
+const closeSlow = ({ ws }: { ws: WebSocket }): void =>
+  (ws as ServerSocket).connection?.close(CloseCode.SlowConsumer, 'too slow');
+
+const expire = (call: RouteCall): void => (call.ws as ServerSocket).connection?.expire(call);

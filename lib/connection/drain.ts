@@ -1,0 +1,49 @@
+import type { WebSocket } from 'ws';
+import { CloseCode } from '../protocol/close-codes.js';
+
+/** Milliseconds between two groups of closes. */
+const STEP_MS = 50;
+
+/** An end that comes after a time, whatever else happens. */
+export interface TimeLimit {
+  readonly over: Promise<void>;
+  readonly isOver: boolean;
+  cancel(): void;
+}
+
+/** Closes sockets with 1012, spread over a time; resolves when all are closed, or at the limit. */
+export async function closeSpread(sockets: readonly WebSocket[], spreadMs: number, limit: TimeLimit): Promise<void> {
+  const steps = Math.max(1, Math.floor(spreadMs / STEP_MS));
+  const perStep = Math.max(1, Math.ceil(sockets.length / steps));
+  for (let start = 0; start < sockets.length && !limit.isOver; start += perStep) {
+    for (const ws of sockets.slice(start, start + perStep)) {
+      ws.close(CloseCode.Restarting, 'server restarting');
+      ws.resume();
+    }
+    if (start + perStep < sockets.length) await Promise.race([pause(STEP_MS), limit.over]);
+  }
+  await Promise.race([Promise.all(sockets.map(closed)), limit.over]);
+}
+
+export function limitTo(ms: number): TimeLimit {
+  let isOver = false;
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      isOver = true;
+      resolve();
+    }, ms);
+  });
+  return {
+    over,
+    get isOver() {
+      return isOver;
+    },
+    cancel: () => clearTimeout(timer),
+  };
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
+
+const closed = (ws: WebSocket): Promise<void> =>
+  ws.readyState === ws.CLOSED ? Promise.resolve() : new Promise((resolve) => ws.once('close', () => resolve()));

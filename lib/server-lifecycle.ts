@@ -1,0 +1,179 @@
+import type { Server as HttpServer } from 'node:http';
+import { Logger } from '@nestjs/common';
+import { WebSocketServer as WS } from 'ws';
+import { type EntranceParts, openEntrance } from './admission/entrance.js';
+import type { FirstMessages } from './admission/first-messages.js';
+import { IdleSockets } from './admission/idle-sockets.js';
+import type { UpgradeListener } from './admission/upgrade-listener.js';
+import type { Application } from './application.js';
+import { chooseProtocol } from './auth/tokens.js';
+import type { ClientList } from './clients/client-list.js';
+import type { Clients } from './clients/clients.js';
+import type { Cluster, ClusterReceiver } from './cluster/cluster.js';
+import { PRESENCE } from './cluster/presence-events.js';
+import type { Subscribers } from './cluster/subscribers.js';
+import type { Heartbeat } from './connection/heartbeat.js';
+import { guardReceivers } from './connection/receiver-guard.js';
+import { ServerSocket } from './connection/server-socket.js';
+import type { TimeoutQueue } from './connection/timeout-queue.js';
+import { InvalidStateError } from './errors.js';
+import type { ErrorReport } from './observe/error-report.js';
+import type { ResolvedOptions } from './options/resolve-options.js';
+import type { Flusher } from './outbound/flusher.js';
+import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
+import type { RouteCall } from './routing/route-call.js';
+
+/**
+ * Of ws 8.23, not in its types yet. It cuts off a client that leaves so many pongs unread. Its default, 60, would cut before
+ * our own limits, which close with a code that says why.
+ */
+const MORE_OF_WS = { maxPendingAutoPongs: 1_000 };
+
+export interface LifecycleParts {
+  readonly options: ResolvedOptions;
+  readonly application: Application;
+  readonly listener: UpgradeListener;
+  readonly entrance: EntranceParts;
+  readonly cluster: Cluster;
+  readonly receiver: ClusterReceiver;
+  readonly subscribers: Subscribers;
+  readonly clients: Clients;
+  readonly list: ClientList | undefined;
+  readonly heartbeat: Heartbeat;
+  readonly timeouts: TimeoutQueue<RouteCall>;
+  readonly flusher: Flusher;
+  readonly report: ErrorReport;
+}
+
+/** What runs between `start()` and `stop()`. */
+interface Running {
+  readonly wss: WS;
+  readonly firstMessages: FirstMessages;
+  /** Settles when it listens, or couldn't. */
+  readonly listening: Promise<IdleSockets>;
+}
+
+/** Starts a server on an HTTP server, and stops it: each as often as the other. */
+export class ServerLifecycle {
+  readonly #logger = new Logger('WebSocketServer');
+  #running: Running | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(private readonly parts: LifecycleParts) {}
+
+  get isRunning(): boolean {
+    return this.#running !== undefined && !this.isStopping;
+  }
+
+  get isStopping(): boolean {
+    return this.#stopping !== undefined;
+  }
+
+  async start(given: HttpServer | undefined): Promise<{ server: WS }> {
+    const { application, listener, entrance } = this.parts;
+    if (!application.isLoaded)
+      throw new InvalidStateError('start() was called before load(). Call "await server.load()" first.');
+    if (this.#stopping) await this.#stopping;
+    if (this.#running) {
+      await this.#running.listening;
+      return { server: this.#running.wss };
+    }
+    if (application.isIncomplete)
+      throw new InvalidStateError(
+        'start() was called before load() had finished, or after it failed. Mend what load() threw.',
+      );
+    const httpServer = given ?? application.httpServer;
+    if (!httpServer)
+      throw new InvalidStateError(
+        'There is no HTTP server to listen on. Call start({ fastifyServer }) or start({ httpServer }).',
+      );
+    listener.check(httpServer);
+    const wss = this.#webSocketServer();
+    const { gate, firstMessages } = openEntrance(wss, entrance, application.authentication, application.guards);
+    const listening = this.#listen(wss, httpServer, (idle) => listener.attach(httpServer, gate, idle));
+    this.#running = { wss, firstMessages, listening };
+    await listening.catch((error: unknown) => {
+      this.#running = undefined;
+      throw error;
+    });
+    return { server: wss };
+  }
+
+  async stop(endsApplication: boolean): Promise<void> {
+    const running = this.#running;
+    if (!running) return;
+    this.#stopping ??= this.#shutDown(running).finally(() => {
+      this.#running = undefined;
+      this.#stopping = undefined;
+    });
+    await this.#stopping;
+    const idle = await running.listening.catch(() => undefined);
+    if (endsApplication) idle?.destroy();
+    else idle?.release();
+  }
+
+  #webSocketServer(): WS {
+    const { messages } = this.parts.options;
+    const wss = new WS({
+      noServer: true,
+      WebSocket: ServerSocket,
+      maxPayload: messages.maxPayload,
+      perMessageDeflate: this.#compression(),
+      handleProtocols: chooseProtocol,
+      maxFragments: messages.maxFragments,
+      maxBufferedChunks: messages.maxBufferedChunks,
+      ...MORE_OF_WS,
+    });
+    wss.on('error', (error) => this.parts.report.failed(error, 'the WebSocket server'));
+    return wss;
+  }
+
+  #compression(): ResolvedOptions['messages']['perMessageDeflate'] {
+    const { perMessageDeflate } = this.parts.options.messages;
+    if (perMessageDeflate === false || guardReceivers()) return perMessageDeflate;
+    this.#logger.warn(
+      'Messages are not compressed: this version of ws is not known to survive a peer that breaks them.',
+    );
+    return false;
+  }
+
+  async #listen(wss: WS, httpServer: HttpServer, attach: (idle: IdleSockets) => void): Promise<IdleSockets> {
+    const { options, cluster, receiver, heartbeat, report } = this.parts;
+    await cluster.start(receiver, this.#wantedEvents());
+    const idle = new IdleSockets(httpServer);
+    attach(idle);
+    heartbeat.start();
+    report.contain('events.onServerStarted', () => options.events.onServerStarted?.({ webSocketServer: wss }));
+    return idle;
+  }
+
+  /** Without others, or a copy of them, presence is only heard where a subscriber asks for it. */
+  #wantedEvents(): string[] {
+    const { options, subscribers } = this.parts;
+    const events = Object.values(Event);
+    const needsPresence = (options.redis && options.registry === 'replicated') || subscribers.wantsAll;
+    const own = needsPresence ? events : events.filter((event) => !PRESENCE.has(event));
+    return [...new Set([...own, ...subscribers.channels])];
+  }
+
+  async #shutDown({ wss, firstMessages, listening }: Running): Promise<void> {
+    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients } = this.parts;
+    // It may be waiting for a Redis that never comes.
+    if (options.redis && cluster.state === 'starting') await cluster.stop();
+    await Promise.allSettled([listening]); // what comes into being meanwhile would never be taken down
+    listener.close();
+    firstMessages.stop();
+    heartbeat.stop();
+    await cluster.leave();
+    await entrance.connections.drain();
+    listener.detach();
+    list?.stop();
+    timeouts.stop();
+    flusher.stop();
+    report.flush();
+    wss.close();
+    await cluster.stop();
+    clients.clear();
+    clients.rooms.clear();
+  }
+}
