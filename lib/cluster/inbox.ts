@@ -28,6 +28,7 @@ export class Inbox {
     const { receiver, counters } = this;
     const meaning = this.channels.meaningOf(channel);
     if (meaning.kind === 'foreign' || !this.options.wants(channel)) return;
+    if (meaning.kind === 'log') return receiver.logged(meaning.roomName, payload.toString());
     if (meaning.kind === 'event') {
       const event = readEvent(payload);
       if (event) receiver.event(event.name, event.message);

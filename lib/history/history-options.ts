@@ -1,5 +1,5 @@
 import { BYTES, type Check, COUNT, isObject, isText, oneOf, TIME } from '../options/checks.js';
-import { fill, type Table } from '../options/option-table.js';
+import { fieldFlaws, fill, namesIn, type Table } from '../options/option-table.js';
 import type { HistoryRule } from './history-rule.js';
 
 /** Rooms that keep what was published to them. The first rule that matches a room's name holds; give every node the same rules. */
@@ -16,7 +16,10 @@ export interface HistoryRuleOptions {
   maxBytes?: number;
   /** A client that missed more publications is told `recovered: false`, `reason: 'too-far-behind'`. @default 500, at most `size` */
   recoverMax?: number;
-  /** The same in bytes. @default 262_144, at most `maxBytes` */
+  /**
+   * The same in bytes. At most a quarter of `backpressure.maxBufferedBytes`.
+   * @default 262_144, at most `maxBytes` and a quarter of `backpressure.maxBufferedBytes`
+   */
   recoverMaxBytes?: number;
   /** Milliseconds that an idempotency key is known. @default 300_000 */
   keyTtlMs?: number;
@@ -36,7 +39,7 @@ const MATCH: Check = {
   must: "a text such as 'chat:*', or a RegExp that begins with ^ and ends with $, without the flags g and y",
 };
 
-export const HISTORY_RULE = {
+const HISTORY_RULE = {
   match: { check: MATCH },
   mode: { default: 'log', check: oneOf('log', 'last') },
   size: { default: 500, check: COUNT, unit: 'publications' },
@@ -63,16 +66,29 @@ export const HISTORY_RULE = {
   onRestart: { default: 'reset', check: oneOf('reset', 'trust') },
 } satisfies Table<HistoryRuleOptions>;
 
-export function* historyFlaws(given: readonly HistoryRuleOptions[] | undefined): Generator<string> {
-  for (const [at, rule] of (given ?? []).entries()) {
+/** @param budgetBytes what may wait for a client: what it missed must fit into a quarter of it */
+export function* historyFlaws(
+  given: readonly HistoryRuleOptions[] | undefined,
+  budgetBytes: number,
+): Generator<string> {
+  if (!Array.isArray(given)) return;
+  for (const [at, rule] of (given as HistoryRuleOptions[]).entries()) {
     if (!isObject(rule)) continue;
     const name = `rooms.history[${at}]`;
+    const flaws = [...fieldFlaws(HISTORY_RULE, rule, namesIn(HISTORY_RULE, `${name}.`), `${name}.`)];
+    yield* flaws;
+    if (flaws.length > 0) continue;
     if (rule.match === undefined) yield `"${name}.match" is missing: say which rooms, e.g. 'chat:*'`;
-    const { ttlMs, metaTtlMs } = fill(HISTORY_RULE, rule);
+    const { ttlMs, metaTtlMs, recoverMaxBytes } = fill(HISTORY_RULE, rule);
     if (metaTtlMs < ttlMs)
       yield (
         `"${name}.metaTtlMs" (${metaTtlMs}) is shorter than "ttlMs" (${ttlMs}): a room would be forgotten before its publications. ` +
         'Make it longer'
+      );
+    if (rule.recoverMaxBytes !== undefined && recoverMaxBytes > budgetBytes / 4)
+      yield (
+        `"${name}.recoverMaxBytes" (${recoverMaxBytes}) is above a quarter of "backpressure.maxBufferedBytes" (${budgetBytes}): a ` +
+        'client that comes back to several rooms would be closed for it. Make it smaller, or raise the budget'
       );
   }
 }
@@ -85,8 +101,13 @@ interface ResolvedRule extends HistoryRule {
 export class HistoryRules {
   readonly #rules: readonly ResolvedRule[];
 
-  constructor(given: readonly HistoryRuleOptions[] = []) {
-    this.#rules = given.map((rule) => ({ ...fill(HISTORY_RULE, rule), matches: matcherOf(rule.match) }));
+  /** @param budgetBytes what may wait for a client: what it missed must fit into a quarter of it */
+  constructor(given: readonly HistoryRuleOptions[], budgetBytes: number) {
+    this.#rules = given.map((rule) => {
+      const filled = fill(HISTORY_RULE, rule);
+      const recoverMaxBytes = Math.min(filled.recoverMaxBytes, Math.floor(budgetBytes / 4));
+      return { ...filled, recoverMaxBytes, matches: matcherOf(rule.match) };
+    });
   }
 
   get isEmpty(): boolean {

@@ -11,12 +11,19 @@ export interface RoomReadersParts {
   clock: Clock;
   /** Resolves once what is announced for the room arrives here. The returned function ends it. */
   follow(room: string, heard: (said: Announcement) => void): Promise<() => void>;
-  /** The next publication, for the members of the room on this node. */
-  deliver(room: string, epoch: string, entry: LogEntry): void;
-  /** Members on this node begin anew. */
-  reset(room: string, position: RoomPosition, reason: ResetReason): void;
   failed(error: Error, place: string): void;
 }
+
+/** Gets what readers find, for the members on this node. */
+export interface RoomReceiver {
+  /** The next publication. */
+  deliver(room: string, epoch: string, entry: LogEntry): void;
+  /** Members begin anew. */
+  reset(room: string, position: RoomPosition, reason: ResetReason): void;
+}
+
+/** Before the start there are no members. */
+const NOBODY: RoomReceiver = { deliver: () => undefined, reset: () => undefined };
 
 /** A reader outlives its last member: a client that reconnects finds it warm. */
 const LINGER_MS = 10_000;
@@ -31,11 +38,16 @@ interface Held {
 export class RoomReaders {
   readonly #rooms = new Map<string, Held>();
   readonly #budget = new RingBudget();
+  #receiver = NOBODY;
 
   constructor(private readonly parts: RoomReadersParts) {}
 
   get size(): number {
     return this.#rooms.size;
+  }
+
+  start(receiver: RoomReceiver): void {
+    this.#receiver = receiver;
   }
 
   /** Keeps the room's reader going until `release()`. */
@@ -44,6 +56,7 @@ export class RoomReaders {
     held.holds++;
     held.cancelEnd?.();
     held.cancelEnd = undefined;
+    if (held.holds === 1) held.reader.begin();
     return held.reader;
   }
 
@@ -85,7 +98,7 @@ export class RoomReaders {
   }
 
   #open(room: string, rule: HistoryRule): Held {
-    const { log, clock, follow, failed, deliver, reset } = this.parts;
+    const { log, clock, follow, failed } = this.parts;
     const reader = new RoomReader({
       room,
       rule,
@@ -94,8 +107,8 @@ export class RoomReaders {
       budget: this.#budget,
       follow,
       failed,
-      deliver: (epoch, entry) => deliver(room, epoch, entry),
-      reset: (position, reason) => reset(room, position, reason),
+      deliver: (epoch, entry) => this.#receiver.deliver(room, epoch, entry),
+      reset: (position, reason) => this.#receiver.reset(room, position, reason),
     });
     const held = { reader, holds: 0, cancelEnd: undefined };
     this.#rooms.set(room, held);
