@@ -1,28 +1,26 @@
 import type { Clock } from '../clock.js';
-import { ConnectionError, NotSerializableError } from '../errors.js';
+import { ConnectionError, NotPublishedError, NotSerializableError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import type { Delivery } from '../protocol/delivery.js';
+import { BusReports } from './bus-reports.js';
 import type { BusReceiver, BusState } from './bus-receiver.js';
 import { Channels, type Interest } from './channels.js';
 import type { Ids } from './ids.js';
 import { Inbox } from './inbox.js';
+import { Lanes } from './lanes.js';
 import { PRESENCE } from './presence-events.js';
 import { refused } from './publish-queue.js';
 import { Publisher } from './publisher.js';
+import { permissionError } from './redis-failure.js';
 import { IncomingSequences } from './sequences.js';
 import { SharedClock } from './shared-clock.js';
-import { Subscriptions } from './subscriptions.js';
-import type { Transport, TransportState } from './transport.js';
+import type { Transport, Way } from './transport.js';
 import { withinMs } from '../deadline.js';
 
 /** How long what is published may hold up the end of this process, in ms. */
 const DRAIN_MS = 2_000;
-/** A node that couldn't subscribe to all it needs, though it is connected, tries again after so long, in ms. */
-const RETRY_MS = 2_000;
-/** How often the shared clock is read, in ms. */
-const MEASURE_EVERY_MS = 5_000;
-/** A failing bus is reported once in this time, with what it lost. */
-const REPORT_EVERY_MS = 1_000;
+/** How often it is proved that what is published comes back, and the shared clock is read, in ms. */
+const BEAT_MS = 2_000;
 const DONE = Promise.resolve();
 
 export interface BusOptions {
@@ -49,12 +47,11 @@ export class Bus {
   /** Known when the transport is open: the database is part of their names. */
   #channels: Channels | undefined;
   #publisher: Publisher | undefined;
-  #subscriptions: Subscriptions | undefined;
+  #lanes: Lanes | undefined;
   #receiver: BusReceiver | undefined;
   #state: BusState = 'starting';
-  #lastReport = -Infinity;
-  #measureNoMore: () => void = () => undefined;
-  #retryNoMore: () => void = () => undefined;
+  readonly #reports: BusReports;
+  #beatNoMore: () => void = () => undefined;
   /** What those hear who publish while it is down: one for all of them. */
   #refusal: Promise<never> | undefined;
 
@@ -65,38 +62,59 @@ export class Bus {
     this.#nodeId = options.nodeId;
     this.#nodeIds.add(options.nodeId);
     this.#time = new SharedClock(options.clock);
+    this.#reports = new BusReports(options.clock, (error, place) => this.#receiver?.failed(error, place));
+  }
+
+  /** The names of what can't be reached: of the Redis, or of masters of a Redis Cluster. */
+  get away(): string[] {
+    return this.#lanes?.away ?? [];
   }
 
   /**
    * Connects; resolves when deliveries and events arrive. Retries until then.
    * @param events the plain channels to hear, by the names of the events. Of those that tell who comes and goes none is heard
    *   unless one is named.
+   * @throws {ConnectionError} when Redis refuses what is needed for want of a permission, or `stop()` is called
    */
   async start(receiver: BusReceiver, events: readonly string[]): Promise<void> {
     this.#receiver = receiver;
     this.#state = 'starting';
     const isReady = new Promise<void>((resolve, reject) => {
       this.#becameReady = resolve;
-      this.#gaveUp = () => reject(new ConnectionError('The bus was stopped before it could connect.'));
+      this.#gaveUp = reject;
     });
     isReady.catch(() => undefined); // awaited below, once the transport is open
     const database = await this.transport.open();
     const channels = (this.#channels ??= new Channels(this.options.prefix, database));
     this.#publisher ??= this.#makePublisher(channels);
-    const subscriptions = (this.#subscriptions = this.#subscribe(channels, events));
+    const lanes = (this.#lanes = this.#makeLanes(channels, events));
     const inbox = new Inbox(channels, this.#time, this.#incoming, this.counters, receiver, {
-      wants: (channel) => this.#state !== 'stopped' && subscriptions.wants(channel),
+      takes: (channel, way) => this.#state !== 'stopped' && lanes.takes(channel, way),
+      probed: (number, way) => lanes.heard(number, way),
       isOwn: (nodeId) => this.#nodeIds.has(nodeId),
-      failed: (error) => this.#report(error),
-    });
-    const receive = (channel: string, payload: Buffer): void => inbox.receive(channel, payload);
-    this.transport.connect({
-      received: guarded('a message of the bus', this.#passOver, receive),
-      stateChanged: (state) => this.#transportChanged(state),
       failed: this.#report,
     });
-    if (!this.transport.isAlone) this.#measureNoMore = this.options.clock.every(MEASURE_EVERY_MS, this.#measure);
-    await isReady;
+    const receive = (channel: string, payload: Buffer, way: Way): void => inbox.receive(channel, payload, way);
+    const guard = <A extends unknown[]>(work: (...args: A) => unknown) => guarded('the bus', this.#report, work);
+    this.transport.connect({
+      received: guarded('a message of the bus', this.#passOver, receive),
+      outletChanged: guard(() => this.#outletChanged(lanes)),
+      wayChanged: guard((way, state) => lanes.wayChanged(way, state)),
+      routesChanged: guard(() => lanes.reroute()),
+      failed: this.#report,
+    });
+    lanes.reroute();
+    if (!this.transport.isAlone)
+      this.#beatNoMore = this.options.clock.every(
+        BEAT_MS,
+        guard(() => this.#beat(lanes)),
+      );
+    try {
+      await isReady;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
   /** Hands a delivery to the other nodes. The caller serves its own sockets itself, first. */
@@ -124,8 +142,7 @@ export class Bus {
    */
   async follow(interest: Interest): Promise<void> {
     if (!this.#channels || this.transport.isAlone) return;
-    const added = this.#subscriptions?.add(this.#channels.interest(interest));
-    if (this.#state !== 'down') await added;
+    await this.#lanes?.add(this.#channels.interest(interest));
   }
 
   /** The last member left. */
@@ -133,14 +150,17 @@ export class Bus {
     if (!this.#channels || this.transport.isAlone) return;
     const channel = this.#channels.interest(interest);
     this.#incoming.forgetChannel(channel);
-    this.#subscriptions?.remove(channel);
+    this.#lanes?.remove(channel);
   }
 
   /** From now on this node is another one: the old one was taken for dead. */
   async renameTo(nodeId: string): Promise<void> {
     this.#nodeId = nodeId;
     this.#nodeIds.add(nodeId);
-    if (this.#channels) await this.#subscriptions?.add(this.#channels.node(nodeId));
+    const channel = this.#channels?.node(nodeId);
+    if (channel === undefined) return;
+    this.#lanes?.want(channel);
+    await this.#lanes?.add(channel);
   }
 
   forgetNode(nodeId: string): void {
@@ -149,11 +169,10 @@ export class Bus {
 
   async stop(): Promise<void> {
     this.#setState('stopped');
-    this.#gaveUp();
-    this.#measureNoMore();
-    this.#retryNoMore();
-    this.#subscriptions?.stop();
-    this.#subscriptions = undefined;
+    this.#gaveUp(new ConnectionError('The bus was stopped before it could connect.'));
+    this.#beatNoMore();
+    this.#lanes?.stop();
+    this.#lanes = undefined;
     if (this.transport.isOpen && this.#publisher) await withinMs(DRAIN_MS, this.#publisher.drained());
     this.transport.flush();
     this.#publisher?.abandon('the bus was stopped');
@@ -164,22 +183,28 @@ export class Bus {
     return new Publisher(channels, this.transport, this.#time, {
       clock: this.options.clock,
       isOwn: (id) => this.#nodeIds.has(id),
-      lost: () => this.#lost(),
+      lost: this.#lost,
       maxBytes: this.options.maxBytes,
     });
   }
 
-  #subscribe(channels: Channels, events: readonly string[]): Subscriptions {
-    const { clock, ids } = this.options;
-    const failed = (error: Error): void => this.#report(error, 'subscribing');
-    const subscriptions = new Subscriptions(this.transport, { clock, random: ids.random, failed });
-    subscriptions.want(channels.all, channels.events, channels.node(this.#nodeId));
-    if (events.some((event) => PRESENCE.has(event))) subscriptions.want(channels.presence);
+  #makeLanes(channels: Channels, events: readonly string[]): Lanes {
+    const { clock, ids, nodeId } = this.options;
+    const changed = (): void => this.#assess();
+    const lanes = new Lanes(this.transport, channels, {
+      clock,
+      random: ids.random,
+      nodeId,
+      changed,
+      failed: this.#report,
+    });
+    for (const channel of [channels.all, channels.events, channels.node(this.#nodeId)]) lanes.want(channel);
+    if (events.some((event) => PRESENCE.has(event))) lanes.want(channels.presence);
     for (const event of events) {
       const channel = PRESENCE.has(event) ? undefined : channels.plain(event);
-      if (channel !== undefined) subscriptions.want(channel);
+      if (channel !== undefined) lanes.want(channel);
     }
-    return subscriptions;
+    return lanes;
   }
 
   /** Where a publication can go now. Nothing waits for a connection. */
@@ -188,12 +213,14 @@ export class Bus {
   }
 
   #hears(event: string): boolean {
-    return this.#channels !== undefined && this.#subscriptions?.wants(this.#channels.eventsOf(event)) === true;
+    return this.#channels !== undefined && this.#lanes?.wants(this.#channels.eventsOf(event)) === true;
   }
 
   #refuse(): Promise<never> {
-    this.#lost();
-    return (this.#refusal ??= refused(`the bus is ${this.#state}`));
+    this.counters.unpublished++;
+    const reason = `the bus is ${this.#state}`;
+    if (!this.#refusal) this.#report(new NotPublishedError(reason), 'publishing');
+    return (this.#refusal ??= refused(reason));
   }
 
   /** What has no JSON form is counted as lost. */
@@ -204,25 +231,14 @@ export class Bus {
     try {
       text = JSON.stringify(value) ?? 'null';
     } catch (error) {
-      this.#lost();
-      const refusal = Promise.reject(new NotSerializableError(error));
+      const flaw = new NotSerializableError(error);
+      this.#lost(flaw);
+      const refusal = Promise.reject(flaw);
       refusal.catch(() => undefined); // counted; whoever asks hears of it
       return refusal;
     }
     return send(text, publisher);
   }
-
-  readonly #measure = guarded(
-    'reading the clock of Redis',
-    (error) => this.#report(error),
-    () => (this.transport.isOpen ? this.#time.measure(this.transport) : undefined),
-  );
-
-  readonly #refresh = guarded(
-    'connecting to Redis',
-    (error, place) => this.#report(error, place),
-    () => this.#restore(),
-  );
 
   /** A message that couldn't be taken in is junk, and nothing else suffers. */
   readonly #passOver = (error: Error, place: string): void => {
@@ -230,55 +246,50 @@ export class Bus {
     this.#report(error, place);
   };
 
-  #transportChanged(state: TransportState): void {
-    if (this.#state === 'stopped') return;
-    if (state === 'down') this.#setState('down');
-    else this.#refresh();
+  async #beat(lanes: Lanes): Promise<void> {
+    lanes.beat();
+    if (this.transport.isOpen) await this.#measure();
   }
 
-  /** The transport is up: subscribe to everything wanted, and only then call it ready. */
-  async #restore(): Promise<void> {
-    await this.#time.measure(this.transport).catch((error: unknown) => this.#report(error as Error));
-    const isComplete = await this.#subscriptions?.restore();
-    if (this.transport.state !== 'up') return; // the next `up` comes here
-    if (!isComplete) {
-      this.#retryNoMore();
-      this.#retryNoMore = this.options.clock.after(RETRY_MS, this.#refresh);
-      return;
-    }
-    this.#setState('ready');
-    this.#becameReady();
+  async #measure(): Promise<void> {
+    await this.#time.measure(this.transport).catch((error: Error) => this.#report(error, 'reading the clock of Redis'));
+  }
+
+  /** A new way out: the clock first, so that nothing stale is taken. */
+  async #outletChanged(lanes: Lanes): Promise<void> {
+    if (!this.transport.isOpen) return this.#assess();
+    await this.#measure();
+    lanes.outletChanged();
+  }
+
+  /** Ready is what is proved, nothing else. */
+  #assess(): void {
+    const isReady = this.transport.isOpen && this.#lanes?.isProved === true;
+    this.#setState(isReady ? 'ready' : 'down');
+    if (isReady) this.#becameReady();
   }
 
   #setState(state: BusState): void {
     if (state === this.#state || this.#state === 'stopped' || (state === 'down' && this.#state === 'starting')) return;
     this.#state = state;
     this.#refusal = undefined;
-    if (state === 'down') {
-      // Of two connections to a frozen Redis one is given up first: who waits for the other's answer may wait for long.
-      this.#subscriptions?.waitNoLonger();
-      this.#publisher?.abandon('the bus is down');
-    }
+    if (!this.transport.isOpen) this.#publisher?.abandon('the bus is down');
     const tell = guarded('a change of the bus', this.#report, () => this.#receiver?.stateChanged(state));
     tell();
   }
 
-  #lost(): void {
+  readonly #lost = (error: Error): void => {
     this.counters.unpublished++;
-    if (!this.#isReportDue()) return;
-    this.#report(new Error(`The bus is ${this.#state}: ${this.counters.unpublished} publications were lost so far.`));
-  }
+    this.#report(error, 'publishing');
+  };
 
-  #isReportDue(): boolean {
-    return this.#state !== 'stopped' && this.options.clock.now() - this.#lastReport >= REPORT_EVERY_MS;
-  }
-
-  readonly #report = (error: Error, place?: string): void => {
-    if (!this.#isReportDue()) return;
-    this.#lastReport = this.options.clock.now();
-    this.#receiver?.failed(error, place);
+  readonly #report = (error: Error, place = 'the bus'): void => {
+    if (this.#state === 'stopped') return;
+    const denied = this.#channels && permissionError(error, this.#channels.head);
+    if (denied && this.#state === 'starting') this.#gaveUp(denied);
+    this.#reports.report(denied ?? error, place);
   };
 
   #becameReady: () => void = () => undefined;
-  #gaveUp: () => void = () => undefined;
+  #gaveUp: (error: Error) => void = () => undefined;
 }

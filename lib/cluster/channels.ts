@@ -15,10 +15,13 @@ export type ChannelMeaning =
   | { kind: 'log'; roomName: string }
   /** Events of our own nodes and emitters: the name is inside. */
   | { kind: 'event' }
+  /** What a node tells itself, to hear whether it can be heard. */
+  | { kind: 'probe' }
   /** JSON of another program, on a channel that has the event's name. */
   | { kind: 'plain'; name: string }
   | { kind: 'foreign' };
 
+const PROBE = { kind: 'probe' } as const;
 const ID_END = '.';
 /** Marks our own channels: other programs publish on channels without it. */
 const OWN = '$';
@@ -62,11 +65,12 @@ export class Channels {
   readonly #user: string;
   readonly #node: string;
   readonly #log: string;
-  readonly #head: string;
+  /** What all of them begin with. */
+  readonly head: string;
 
   constructor(prefix: string, database = 0) {
     const head = channelHead(prefix, database);
-    this.#head = head;
+    this.head = head;
     this.all = `${head}${OWN}all`;
     this.events = `${head}${OWN}events`;
     this.presence = `${head}${OWN}presence`;
@@ -80,6 +84,11 @@ export class Channels {
     return this.#node + nodeId;
   }
 
+  /** Channels that only this node uses, of any number: one for each way that leads back to it. */
+  probe(nodeId: string, number: number): string {
+    return `${this.#node}${nodeId}:${number}`;
+  }
+
   /** Where our own raise this event. */
   eventsOf(event: string): string {
     return PRESENCE.has(event) ? this.presence : this.events;
@@ -87,7 +96,7 @@ export class Channels {
 
   /** Where other programs raise an event by its name. Undefined for a name that only our own may raise. */
   plain(name: string): string | undefined {
-    return name.startsWith(OWN) ? undefined : this.#head + name;
+    return name.startsWith(OWN) ? undefined : this.head + name;
   }
 
   interest({ kind, name }: Interest): string {
@@ -105,10 +114,12 @@ export class Channels {
     if (channel.startsWith(this.#user)) {
       return { kind: 'delivery', audience: { kind: 'users', userIds: [channel.slice(this.#user.length)] } };
     }
-    if (channel.startsWith(this.#node)) return { kind: 'delivery', audience: undefined };
+    if (channel.startsWith(this.#node)) {
+      return channel.includes(':', this.#node.length) ? PROBE : { kind: 'delivery', audience: undefined };
+    }
     if (channel.startsWith(this.#log)) return { kind: 'log', roomName: channel.slice(this.#log.length + 1, -1) };
     if (channel === this.events || channel === this.presence) return { kind: 'event' };
-    const name = channel.slice(this.#head.length);
-    return channel.startsWith(this.#head) && !name.startsWith(OWN) ? { kind: 'plain', name } : { kind: 'foreign' };
+    const name = channel.slice(this.head.length);
+    return channel.startsWith(this.head) && !name.startsWith(OWN) ? { kind: 'plain', name } : { kind: 'foreign' };
   }
 }

@@ -4,6 +4,8 @@ import { Bus } from './bus.js';
 import { type Ids, systemIds } from './ids.js';
 import { MemoryNetwork, MemoryTransport } from './memory-network.js';
 import type { RedisSource } from './redis-source.js';
+import { isClusterSource } from './redis-connections.js';
+import { RedisClusterTransport } from './redis-cluster-transport.js';
 import { RedisTransport } from './redis-transport.js';
 import { RedisRegistryStore, type RegistryStore } from './registry-store.js';
 
@@ -30,7 +32,9 @@ export function clusterParts({ redis, prefix, delivery }: ClusterPartsOptions, n
     return { bus: new Bus(new MemoryTransport(systemClock), options), store: undefined, ...common };
   }
   if (redis instanceof MemoryNetwork) return { bus: new Bus(redis.join(), options), store: redis.store, ...common };
-  const transport = new RedisTransport(redis, systemClock);
+  const transport = isClusterSource(redis)
+    ? new RedisClusterTransport(redis, systemClock)
+    : new RedisTransport(redis, systemClock);
   const bus = new Bus(transport, options);
   const junk = (): void => void bus.counters.junk++;
   return { bus, store: new RedisRegistryStore(() => transport.connection, prefix, junk), ...common };

@@ -6,11 +6,13 @@ import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { checkEvent } from './bus-input.js';
 import { Channels, nodeIdOf } from './channels.js';
 import { type Ids, systemIds } from './ids.js';
-import { databaseOf, keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
+import { databaseOf, isCluster, keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
 import { SharedClock } from './shared-clock.js';
 import { Publisher } from './publisher.js';
+import { ClusterOutlet } from './cluster-outlet.js';
 import { RedisOutlet } from './redis-outlet.js';
 import type { RedisSource } from './redis-source.js';
+import type { Outlet } from './transport.js';
 import { withinMs } from '../deadline.js';
 
 /** How long a reading of the shared clock is good for, in ms. */
@@ -23,7 +25,7 @@ const DRAIN_MS = 2_000;
  * when Redis is away, so a publication that can't be handed over rejects.
  */
 export class Emitter {
-  readonly #outlet: RedisOutlet;
+  readonly #outlet: Outlet;
   readonly #time: SharedClock;
   readonly #publisher: Publisher;
   #measuredAt = -Infinity;
@@ -39,7 +41,7 @@ export class Emitter {
   ) {
     const channels = new Channels(prefix, databaseOf(connection));
     this.#id = ids.nodeId();
-    this.#outlet = new RedisOutlet(connection);
+    this.#outlet = isCluster(connection) ? new ClusterOutlet(connection) : new RedisOutlet(connection);
     this.#time = new SharedClock(clock);
     this.#publisher = new Publisher(channels, this.#outlet, this.#time, { clock });
   }

@@ -4,13 +4,16 @@ import type { Channels } from './channels.js';
 import { open } from './envelope.js';
 import type { IncomingSequences } from './sequences.js';
 import { isStale, type SharedClock } from './shared-clock.js';
+import type { Way } from './transport.js';
 
 export interface InboxOptions {
   /** False for a channel that was given up: what is on its way still comes. */
-  wants(channel: string): boolean;
+  takes(channel: string, way: Way): boolean;
+  /** What this node told itself came back. */
+  probed(number: number, way: Way): void;
   /** This node, under any id it had. */
   isOwn(nodeId: string): boolean;
-  failed(error: Error): void;
+  failed(error: Error, place: string): void;
 }
 
 /** Reads what arrives: whose it is, whether something before it is missing, whether it came in time and only once. */
@@ -24,10 +27,11 @@ export class Inbox {
     private readonly options: InboxOptions,
   ) {}
 
-  receive(channel: string, payload: Buffer): void {
+  receive(channel: string, payload: Buffer, way: Way): void {
     const { receiver, counters } = this;
     const meaning = this.channels.meaningOf(channel);
-    if (meaning.kind === 'foreign' || !this.options.wants(channel)) return;
+    if (meaning.kind === 'foreign' || !this.options.takes(channel, way)) return;
+    if (meaning.kind === 'probe') return this.options.probed(Number(payload), way);
     if (meaning.kind === 'log') return receiver.logged(meaning.roomName, payload.toString());
     if (meaning.kind === 'event') {
       const event = readEvent(payload);
@@ -50,7 +54,7 @@ export class Inbox {
     const missing = publisher.gapBefore(channel, sequence);
     if (missing > 0) {
       counters.missing += missing;
-      this.options.failed(new Error(`${missing} messages of node ${nodeId} never came.`));
+      this.options.failed(new Error(`${missing} messages of node ${nodeId} never came.`), 'a message of the bus');
     }
     if (isStale(sentAt, this.time.now())) {
       counters.stale++;

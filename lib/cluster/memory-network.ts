@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import { MemoryRegistryStore } from './memory-registry-store.js';
 import { refused } from './publish-queue.js';
-import type { Transport, TransportListener, TransportState } from './transport.js';
+import type { Transport, TransportListener, TransportState, Way } from './transport.js';
 
 /** Joins servers of one process as a Redis would, without one. */
 export class MemoryNetwork {
@@ -22,7 +22,9 @@ export class MemoryNetwork {
 }
 
 /** The way between servers of one process. Without a network it is alone: only its own events come back. */
-export class MemoryTransport implements Transport {
+export class MemoryTransport implements Transport, Way {
+  readonly name = 'memory';
+  readonly ways = [this];
   readonly isAlone: boolean;
   readonly #members: Set<MemoryTransport>;
   readonly #subscribed = new Set<string>();
@@ -44,6 +46,10 @@ export class MemoryTransport implements Transport {
     return this.isOpen ? 'up' : 'down';
   }
 
+  wayOf(): Way {
+    return this;
+  }
+
   open(): Promise<number> {
     return Promise.resolve(0);
   }
@@ -51,7 +57,10 @@ export class MemoryTransport implements Transport {
   connect(listener: TransportListener): void {
     this.#listener = listener;
     this.#members.add(this);
-    queueMicrotask(() => this.#listener?.stateChanged('up'));
+    queueMicrotask(() => {
+      this.#listener?.wayChanged(this, 'up');
+      this.#listener?.outletChanged();
+    });
   }
 
   /** It arrives after the turn of the caller, as it would from outside. */
@@ -60,7 +69,7 @@ export class MemoryTransport implements Transport {
     const bytes = Buffer.from(payload as Buffer);
     const receivers = [...this.#members].filter((member) => member.#subscribed.has(channel));
     queueMicrotask(() => {
-      for (const receiver of receivers) receiver.#listener?.received(channel, bytes);
+      for (const receiver of receivers) receiver.#listener?.received(channel, bytes, receiver);
     });
     return Promise.resolve(receivers.length);
   }
@@ -85,6 +94,14 @@ export class MemoryTransport implements Transport {
   unsubscribe(channels: readonly string[]): Promise<unknown> {
     for (const channel of channels) this.#subscribed.delete(channel);
     return Promise.resolve();
+  }
+
+  rebuild(): void {
+    // It can't fail.
+  }
+
+  rebuildOutlet(): void {
+    // It can't fail.
   }
 
   close(): Promise<void> {

@@ -1,14 +1,19 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import type { Clock } from '../clock.js';
-import { InvalidOptionsError } from '../errors.js';
+import { ConnectionError, InvalidOptionsError } from '../errors.js';
 import { guarded } from '../guarded.js';
-import type { RedisSource } from './redis-source.js';
+import type { RedisInstanceLike, RedisSource } from './redis-source.js';
+import { withinMs } from '../deadline.js';
 
 export type RedisConnection = Redis | Cluster;
 
 /** A connection that says nothing for this long, while it is pinged, is given up. */
 const DEAD_AFTER_MS = 7_000;
 const PING_EVERY_MS = 5_000;
+/** After a connection ended that should have gone on, in ms. */
+const CONNECT_AGAIN_MS = 200;
+/** How long a connection may take to say goodbye. */
+const QUIT_MS = 500;
 /** A command that isn't answered by then fails, and is counted. */
 const COMMAND_TIMEOUT_MS = 5_000;
 
@@ -20,7 +25,7 @@ const FAIL_FAST = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   autoResubscribe: false,
-  maxRetriesPerRequest: 1,
+  maxRetriesPerRequest: 0, // what was under way when the connection closed fails at once
   lazyConnect: true,
   commandTimeout: COMMAND_TIMEOUT_MS,
   socketTimeout: DEAD_AFTER_MS,
@@ -29,22 +34,42 @@ const FAIL_FAST = {
   retryStrategy: (attempt: number) => Math.random() * Math.min(1_000, 50 * 2 ** Math.min(attempt, 6)),
 } satisfies RedisOptions;
 
-/** One connection of this module's own. `role` shows in Redis's CLIENT LIST. */
-export async function openConnection(source: RedisSource, role: string): Promise<RedisConnection> {
-  const options = { ...FAIL_FAST, connectionName: `pxl-${role}` };
+/** A connection of this module's own to one Redis. `role` shows in Redis's CLIENT LIST. */
+export async function openRedis(source: RedisSource, role: string): Promise<Redis> {
+  const options = { ...FAIL_FAST, connectionName: nameOf(role) };
   if (isConnection(source)) {
-    return isCluster(source)
-      ? source.duplicate([], { redisOptions: { ...source.options.redisOptions, ...options }, ...CLUSTER })
-      : source.duplicate(options);
+    const connection = source as Redis;
+    return connection.duplicate({ ...options, failoverDetector: hasSentinels(connection.options.sentinels) });
   }
   const { Redis } = await loadIoredis();
-  return typeof source === 'string' ? new Redis(source, options) : new Redis({ ...source, ...options });
+  if (typeof source === 'string') return new Redis(source, options);
+  return new Redis({ failoverDetector: hasSentinels(source.sentinels), ...source, ...options });
 }
+
+/** A connection of this module's own to a Redis Cluster. */
+export function openCluster(source: RedisInstanceLike, role: string): Cluster {
+  const cluster = source as Cluster;
+  const redisOptions = { ...cluster.options.redisOptions, ...FAIL_FAST, connectionName: nameOf(role) };
+  return cluster.duplicate([], { redisOptions, ...CLUSTER });
+}
+
+/** One that hears, to a master of a Redis Cluster. */
+export const openShard = (master: Redis): Redis =>
+  master.duplicate({ ...FAIL_FAST, readOnly: false, connectionName: nameOf('ssubscriber') });
+
+/** Whichever it is. */
+export const openConnection = async (source: RedisSource, role: string): Promise<RedisConnection> =>
+  isClusterSource(source) ? openCluster(source, role) : openRedis(source, role);
+
+const nameOf = (role: string): string => `pxl-${role}`;
+
+const hasSentinels = (sentinels: unknown): boolean => Array.isArray(sentinels) && sentinels.length > 0;
 
 const CLUSTER = {
   enableOfflineQueue: false,
   lazyConnect: true,
-  shardedSubscribers: true,
+  shardedSubscribers: false, // each master has a connection of ours
+  slotsRefreshInterval: 5_000,
   clusterRetryStrategy: FAIL_FAST.retryStrategy,
 };
 
@@ -54,16 +79,50 @@ export const databaseOf = (connection: RedisConnection): number =>
 
 export const isCluster = (connection: RedisConnection): connection is Cluster => connection.isCluster;
 
-function isConnection(source: RedisSource): source is RedisSource & RedisConnection {
-  return typeof source === 'object' && typeof source.duplicate === 'function';
+export const isClusterSource = (source: RedisSource): source is RedisInstanceLike =>
+  isConnection(source) && source.isCluster;
+
+function isConnection(source: RedisSource): source is RedisInstanceLike {
+  return typeof source === 'object' && typeof source['duplicate'] === 'function';
 }
 
-/**
- * Resolves when every master of a Redis Cluster is connected: what is for one that is just connecting, ioredis sends to
- * another, which sends it back, and it comes out of order.
- */
-export async function reachAll(connection: RedisConnection): Promise<void> {
-  if (isCluster(connection)) await Promise.allSettled(connection.nodes('master').map((node) => node.ping()));
+/** Those that were closed for good. */
+const givenUp = new WeakSet<RedisConnection>();
+
+/** Connects it, unless it was closed for good meanwhile. */
+function connect(connection: RedisConnection, failed: (error: Error) => void): void {
+  if (!givenUp.has(connection)) connection.connect().catch(failed);
+}
+
+/** Connects, for as long as it isn't closed. What it tells is looked at here, and nowhere does it end the process. */
+export function keepConnected(
+  connection: RedisConnection,
+  clock: Clock,
+  { opened, closed, failed }: { opened(): void; closed(): void; failed(error: Error, place?: string): void },
+): void {
+  const listen = (event: string, place: string, work: (...args: never[]) => unknown): void =>
+    void (connection as { on(event: string, listener: (...args: never[]) => void): unknown }).on(
+      event,
+      guarded(place, failed, work),
+    );
+  listen('error', 'an error of Redis', (error: Error) => failed(error));
+  listen('ready', 'connecting to Redis', opened);
+  // ioredis gives up when a Sentinel tells of a failover while it looks for the master.
+  listen('end', 'connecting to Redis', () => {
+    if (!givenUp.has(connection)) clock.after(CONNECT_AGAIN_MS, () => connect(connection, failed));
+  });
+  listen('close', 'losing Redis', () => {
+    closed();
+    failed(new ConnectionError('The connection to Redis was closed.')); // when Redis hangs up, no error says so
+  });
+  connect(connection, failed);
+}
+
+/** A frozen Redis doesn't say goodbye; a refused one can't. It is closed all the same. */
+export async function closeQuietly(connection: RedisConnection): Promise<void> {
+  givenUp.add(connection);
+  if (connection.status === 'ready') await withinMs(QUIT_MS, connection.quit());
+  connection.disconnect();
 }
 
 /**

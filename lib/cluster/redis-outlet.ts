@@ -1,53 +1,56 @@
-import type { Cluster, Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { guarded } from '../guarded.js';
-import { isInterest } from './channels.js';
-import { isCluster, type RedisConnection } from './redis-connections.js';
 import type { Outlet } from './transport.js';
 
-/** Publishes on a connection to Redis. What is published in one turn of the event loop goes there in one write. */
-export class RedisOutlet implements Outlet {
-  /** What is written to it waits for the end of the turn. */
-  #corked: Pick<Redis['stream'], 'cork' | 'uncork'> | undefined;
+type Stream = Pick<Redis['stream'], 'cork' | 'uncork'>;
 
-  constructor(private readonly connection: RedisConnection) {}
+/** Publishes on a connection to one Redis. */
+export class RedisOutlet implements Outlet {
+  readonly #corks = new Corks();
+
+  constructor(private readonly connection: Redis) {}
 
   get isOpen(): boolean {
     return this.connection.status === 'ready';
   }
 
   publish(channel: string, payload: string | Buffer): Promise<unknown> {
-    const { connection } = this;
-    return isCluster(connection)
-      ? this.#publishSharded(channel, payload, connection)
-      : this.#publishCorked(channel, payload, connection);
+    this.#corks.cork(this.connection.stream);
+    return this.connection.publish(channel, payload);
   }
 
-  readonly flush = (): void => {
-    this.#corked?.uncork();
-    this.#corked = undefined;
-  };
+  flush(): void {
+    this.#corks.uncork();
+  }
 
   time(): Promise<readonly (string | number)[]> {
     return this.connection.time();
   }
+}
 
-  /** Not a pipeline: its promises outlive it by several collections, which then cost more than all the rest. */
-  #publishCorked(channel: string, payload: string | Buffer, connection: Redis): Promise<unknown> {
-    const { stream } = connection;
-    // There is none before a connection of the application's own is used for the first time.
-    if (stream && stream !== this.#corked) {
-      this.flush();
-      stream.cork();
-      this.#corked = stream;
-      setImmediate(guarded('publishing', () => undefined, this.flush));
-    }
-    return connection.publish(channel, payload);
+/**
+ * What is written in one turn of the event loop goes to each Redis in one write. Not a pipeline: its promises outlive it by
+ * several collections, which then cost more than all the rest.
+ */
+export class Corks {
+  readonly #corked = new Set<Stream>();
+
+  /** @param stream there is none before a connection of the application's own is used for the first time */
+  cork(stream: Stream | undefined): void {
+    if (!stream || this.#corked.has(stream)) return;
+    stream.cork();
+    if (this.#corked.size === 0) setImmediate(this.#flush);
+    this.#corked.add(stream);
   }
 
-  #publishSharded(channel: string, payload: string | Buffer, connection: Cluster): Promise<unknown> {
-    if (isInterest(channel)) return connection.spublish(channel, payload);
-    // A PUBLISH may go to any master and ioredis takes turns: what one is told, and then another, changes places.
-    const master = connection.nodes('master').find(({ status }) => status === 'ready');
-    return (master ?? connection).publish(channel, payload);
+  uncork(): void {
+    for (const stream of this.#corked) stream.uncork();
+    this.#corked.clear();
   }
+
+  readonly #flush = guarded(
+    'publishing',
+    () => undefined,
+    () => this.uncork(),
+  );
 }

@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.js';
-import { PeerError } from '../errors.js';
 import { guarded } from '../guarded.js';
-import { ErrorCode } from '../protocol/error-codes.js';
 import { errorOf } from '../protocol/thrown.js';
-import type { Transport } from './transport.js';
+import { failureOf } from './redis-failure.js';
+import type { Way } from './transport.js';
+import { WaitingList } from './waiting-list.js';
 
 /** Channels of one SUBSCRIBE after a reconnect: 50,000 in one command would hold up everything else. */
 const BATCH = 1_000;
@@ -11,11 +11,6 @@ const BATCH = 1_000;
 const PATIENCE_MS = 5_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
-
-interface Waiting {
-  resolve(): void;
-  giveUpNoMore(): void;
-}
 
 /** A channel whose last command Redis refused. It is tried again alone: others must not fail with it. */
 interface Refused {
@@ -50,13 +45,16 @@ export class Subscriptions {
   /** Where the two may differ: a change costs no look at the others. */
   readonly #dirty = new Set<string>();
   readonly #refused = new Map<string, Refused>();
-  readonly #waiting = new Map<string, Set<Waiting>>();
+  readonly #waiting: WaitingList;
   #working: Promise<boolean> | undefined;
+  #isRestored = false;
 
   constructor(
-    private readonly transport: Pick<Transport, 'state' | 'sharesCommands' | 'subscribe' | 'unsubscribe'>,
+    private readonly way: Pick<Way, 'state' | 'sharesCommands' | 'subscribe' | 'unsubscribe'>,
     private readonly options: SubscriptionsOptions,
-  ) {}
+  ) {
+    this.#waiting = new WaitingList(options.clock, options.failed);
+  }
 
   /**
    * Resolves when the channel is subscribed, or at once while there is no connection: `restore()` will see to it. What Redis
@@ -66,39 +64,30 @@ export class Subscriptions {
   add(channel: string): Promise<void> {
     this.#wanted.add(channel);
     this.#dirty.add(channel);
-    if (this.transport.state !== 'up') return Promise.resolve();
-    const subscribed = new Promise<void>((resolve, reject) => {
-      const giveUp = guarded('subscribing', this.options.failed, () => {
-        this.#forget(channel, waiting);
-        reject(new PeerError(ErrorCode.Unavailable, 'Messages can not be received just now. Try again later.'));
-      });
-      const waiting = { resolve, giveUpNoMore: this.options.clock.after(PATIENCE_MS, giveUp) };
-      const others = this.#waiting.get(channel);
-      if (others) others.add(waiting);
-      else this.#waiting.set(channel, new Set([waiting]));
-    });
-    subscribed.catch(() => undefined); // reported with the command; whoever asks hears of it
+    if (this.way.state !== 'up') return Promise.resolve();
+    const subscribed = this.#waiting.wait(channel, PATIENCE_MS);
     void this.#reconcile();
     return subscribed;
   }
 
   /** Everybody who waits for a channel goes on: `restore()` will see to it. */
   waitNoLonger(): void {
-    for (const channel of this.#waiting.keys()) this.#release(channel);
+    this.#waiting.releaseAll();
   }
 
   remove(channel: string): void {
     if (!this.#wanted.delete(channel)) return;
+    this.#vital.delete(channel);
     this.#retryNoMore(channel);
     this.#dirty.add(channel);
-    void this.#reconcile();
+    if (this.way.state === 'up') void this.#reconcile(); // else a new connection holds nothing
   }
 
   wants(channel: string): boolean {
     return this.#wanted.has(channel);
   }
 
-  /** Wants them without asking, before the first connection: without them `restore()` has failed. */
+  /** Wants them without asking, before the first connection, and can't be without them. */
   want(...channels: string[]): void {
     for (const channel of channels) {
       this.#wanted.add(channel);
@@ -106,18 +95,28 @@ export class Subscriptions {
     }
   }
 
+  /** Every channel that is wanted. */
+  get wanted(): Iterable<string> {
+    return this.#wanted;
+  }
+
+  /** True when everything that was wanted when the connection was new is held, but for what Redis refuses and can be missed. */
+  get isComplete(): boolean {
+    return this.#isRestored && [...this.#vital].every((channel) => this.#held.has(channel));
+  }
+
   /**
    * A new connection holds nothing. Resolves when it holds what is wanted, except for what Redis refuses: that is tried again
-   * by itself. False when the connection broke before that, or something that this node can't be without was refused.
+   * by itself. False when the connection broke before that.
    */
   async restore(): Promise<boolean> {
+    this.#isRestored = false;
     await this.#working;
     for (const channel of this.#held) if (!this.#wanted.has(channel)) this.#stray.add(channel);
     this.#held.clear();
     for (const channel of this.#refused.keys()) this.#retryNoMore(channel);
     for (const channel of [...this.#wanted, ...this.#stray]) this.#dirty.add(channel);
-    const isDone = await this.#reconcile();
-    return isDone && [...this.#vital].every((channel) => this.#held.has(channel));
+    return (this.#isRestored = await this.#reconcile());
   }
 
   /** Nothing is tried again any more. */
@@ -142,25 +141,31 @@ export class Subscriptions {
         changes.filter((channel) => this.#wanted.has(channel) && !this.#held.has(channel)),
         changes.filter((channel) => !this.#wanted.has(channel) && this.#mayHold(channel)),
       );
-      for (const { channels, error } of outcomes) {
-        if (!error) continue;
-        this.options.failed(error);
-        // All but a refusal may mean that the connection broke: restore() begins anew.
-        if (error.name !== 'ReplyError') isComplete = false;
-        for (const channel of channels) this.#tryAgain(channel, channels.length > 1);
-      }
-      for (const channel of changes) if (this.#held.has(channel) || !this.#wanted.has(channel)) this.#release(channel);
+      for (const { channels, error } of outcomes) if (error && !this.#goesOnAfter(error, channels)) isComplete = false;
+      for (const channel of changes)
+        if (this.#held.has(channel) || !this.#wanted.has(channel)) this.#waiting.release(channel);
     }
     this.#working = undefined; // in the turn of the last look: a change from here on begins anew
-    if (!isComplete && this.transport.state !== 'up') this.waitNoLonger();
+    if (!isComplete && this.way.state !== 'up') this.waitNoLonger();
     return isComplete;
   }
 
+  /** Each failure on its own merits. @returns false when the connection broke: `restore()` begins anew on the next */
+  #goesOnAfter(error: Error, channels: readonly string[]): boolean {
+    this.options.failed(error);
+    const failure = failureOf(error);
+    if (failure === 'closed' && this.way.state !== 'up') return false;
+    // Asked again it does no harm. A connection that never answers is given up for its silence.
+    if (failure === 'timeout') for (const channel of channels) this.#dirty.add(channel);
+    else for (const channel of channels) this.#tryAgain(channel, channels.length > 1);
+    return true;
+  }
+
   async #change(missing: string[], extra: string[]): Promise<Outcome[]> {
-    const { transport } = this;
+    const { way } = this;
     const outcomes = await Promise.all([
-      ...this.#commands(missing).map((channels) => outcomeOf(channels, transport.subscribe(channels))),
-      ...this.#commands(extra).map((channels) => outcomeOf(channels, transport.unsubscribe(channels))),
+      ...this.#commands(missing).map((channels) => outcomeOf(channels, way.subscribe(channels))),
+      ...this.#commands(extra).map((channels) => outcomeOf(channels, way.unsubscribe(channels))),
     ]);
     const isMissing = new Set(missing);
     for (const { channels, error } of outcomes) {
@@ -180,7 +185,7 @@ export class Subscriptions {
     const together: string[] = [];
     const commands: string[][] = [];
     for (const channel of channels) {
-      if (this.#refused.has(channel) || !this.transport.sharesCommands(channel)) commands.push([channel]);
+      if (this.#refused.has(channel) || !this.way.sharesCommands(channel)) commands.push([channel]);
       else together.push(channel);
     }
     if (together.length > 0) commands.unshift(together);
@@ -209,21 +214,6 @@ export class Subscriptions {
 
   #mayHold(channel: string): boolean {
     return this.#held.has(channel) || this.#stray.has(channel);
-  }
-
-  #release(channel: string): void {
-    const waiting = this.#waiting.get(channel);
-    if (!waiting) return;
-    this.#waiting.delete(channel);
-    for (const { resolve, giveUpNoMore } of waiting) {
-      giveUpNoMore();
-      resolve();
-    }
-  }
-
-  #forget(channel: string, waiting: Waiting): void {
-    const others = this.#waiting.get(channel);
-    if (others?.delete(waiting) && others.size === 0) this.#waiting.delete(channel);
   }
 }
 

@@ -1,0 +1,50 @@
+import type { Clock } from '../clock.js';
+
+/** One of each kind is told in this time; the others are counted. */
+const WINDOW_MS = 1_000;
+/** Kinds beyond this share what they may tell. */
+const MAX_KINDS = 100;
+
+interface Window {
+  leftOut: number;
+  last: Error | undefined;
+}
+
+/**
+ * What goes wrong without a caller to tell. A failing Redis makes thousands of errors: of each kind one a second is told, so that
+ * none of another kind is lost among them, and then how many were left out.
+ */
+export class BusReports {
+  readonly #windows = new Map<string, Window>();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly tell: (error: Error, place: string) => void,
+  ) {}
+
+  /** @param kind what errors of one kind have in common. @default the message without its numbers and ids */
+  report(error: Error, place: string, kind = error.message.replace(/[\w-]{20,}|\d+/g, '#')): void {
+    const full = `${place} ${kind}`;
+    const key = this.#windows.has(full) || this.#windows.size < MAX_KINDS ? full : 'others';
+    const window = this.#windows.get(key);
+    if (window) {
+      window.leftOut++;
+      window.last = error;
+      return;
+    }
+    this.#windows.set(key, { leftOut: 0, last: undefined });
+    this.clock.after(WINDOW_MS, () => this.#end(key, place));
+    this.tell(error, place);
+  }
+
+  #end(key: string, place: string): void {
+    const window = this.#windows.get(key);
+    this.#windows.delete(key);
+    if (!window?.last) return;
+    const { last, leftOut } = window;
+    this.report(leftOut === 1 ? last : withCount(last, leftOut - 1), place, key.slice(place.length + 1));
+  }
+}
+
+const withCount = (error: Error, leftOut: number): Error =>
+  new Error(`${error.message} (${leftOut} more like this were left out.)`, { cause: error });

@@ -1,0 +1,155 @@
+import type { Cluster } from 'ioredis';
+import type { Clock } from '../clock.js';
+import { guarded } from '../guarded.js';
+import { isInterest } from './channels.js';
+import { ClusterOutlet, nodeKey } from './cluster-outlet.js';
+import { keySlot } from './key-slot.js';
+import { refused } from './publish-queue.js';
+import { closeQuietly, keepConnected, openCluster, openShard } from './redis-connections.js';
+import type { RedisInstanceLike } from './redis-source.js';
+import { RedisWay } from './redis-way.js';
+import type { Transport, TransportListener, TransportState } from './transport.js';
+
+/** While a master is away, the others are asked this often who serves its slots, in ms. */
+const SEARCH_EVERY_MS = 500;
+
+/**
+ * A Redis Cluster: what is published goes to the master of its channel, and one connection to each master hears. What everybody
+ * hears of is ordinary pub/sub, heard on one of them.
+ */
+export class RedisClusterTransport implements Transport {
+  readonly isAlone = false;
+  readonly #ways = new Map<string, RedisWay>();
+  /** By slot: the key of its master. */
+  #routes: (string | undefined)[] = [];
+  /** Hears what everybody hears of. */
+  #common: RedisWay | undefined;
+  #publisher: Cluster | undefined;
+  #outlet: ClusterOutlet | undefined;
+  #listener: TransportListener | undefined;
+  #searchNoMore: () => void = () => undefined;
+
+  constructor(
+    private readonly source: RedisInstanceLike,
+    private readonly clock: Clock,
+  ) {}
+
+  /** For the registry. */
+  get connection(): Cluster {
+    if (!this.#publisher) throw new Error('The transport is not open.');
+    return this.#publisher;
+  }
+
+  get isOpen(): boolean {
+    return this.#outlet?.isOpen === true;
+  }
+
+  get ways(): readonly RedisWay[] {
+    return [...this.#ways.values()];
+  }
+
+  wayOf(channel: string): RedisWay | undefined {
+    return isInterest(channel) ? this.#ways.get(this.#routes[keySlot(channel)] ?? '') : this.#common;
+  }
+
+  open(): Promise<number> {
+    this.#publisher = openCluster(this.source, 'publisher');
+    this.#outlet = new ClusterOutlet(this.#publisher);
+    return Promise.resolve(0); // a Redis Cluster has only one
+  }
+
+  connect(listener: TransportListener): void {
+    this.#listener = listener;
+    const { connection } = this;
+    connection.on(
+      'refresh',
+      guarded('the slots of the Redis Cluster', listener.failed, () => this.#readRoutes()),
+    );
+    const opened = (): void => {
+      this.#readRoutes();
+      listener.outletChanged();
+    };
+    const closed = (): void => listener.outletChanged();
+    keepConnected(connection, this.clock, { opened, closed, failed: listener.failed });
+    const search = guarded('the slots of the Redis Cluster', listener.failed, () => this.#search());
+    this.#searchNoMore = this.clock.every(SEARCH_EVERY_MS, search);
+  }
+
+  publish(channel: string, payload: string | Buffer): Promise<unknown> {
+    return this.#outlet?.publish(channel, payload) ?? refused('the bus was stopped');
+  }
+
+  flush(): void {
+    this.#outlet?.flush();
+  }
+
+  time(): Promise<readonly (string | number)[]> {
+    return this.connection.time();
+  }
+
+  rebuildOutlet(channel: string): void {
+    this.#outlet?.masterOf(channel)?.disconnect();
+    this.#publisher?.refreshSlotsCache(); // which connects to it anew
+  }
+
+  async close(): Promise<void> {
+    this.#searchNoMore();
+    const publisher = this.#publisher;
+    const { ways } = this;
+    this.#publisher = this.#outlet = this.#listener = this.#common = undefined;
+    this.#ways.clear();
+    this.#routes = [];
+    await Promise.all([...ways.map((way) => way.end()), publisher && closeQuietly(publisher)]);
+  }
+
+  #search(): void {
+    if (this.isOpen && this.ways.some(({ state }) => state === 'down')) this.#publisher?.refreshSlotsCache();
+  }
+
+  /** Who serves which slot may have changed: masters that are new get a way, those that are none any more lose theirs. */
+  #readRoutes(): void {
+    const listener = this.#listener;
+    if (!listener || !this.isOpen) return; // it is read once it is
+    const { slots } = this.connection;
+    const routes = Array.from(slots, (keys) => keys?.[0]);
+    const masters = new Set(routes);
+    let isChanged = routes.length !== this.#routes.length || routes.some((key, slot) => key !== this.#routes[slot]);
+    this.#routes = routes;
+    for (const [key, way] of this.#ways) {
+      if (masters.has(key)) continue;
+      this.#ways.delete(key);
+      isChanged = true;
+      void way.end();
+    }
+    for (const master of this.connection.nodes('master')) {
+      const key = nodeKey(master);
+      if (!masters.has(key) || this.#ways.has(key)) continue;
+      const way = new RedisWay(key, openShard(master), {
+        clock: this.clock,
+        isOfCluster: true,
+        changed: (...change) => this.#wayChanged(...change),
+        moved: () => this.#publisher?.refreshSlotsCache(),
+      });
+      this.#ways.set(key, way);
+      isChanged = true;
+      way.connect(listener);
+    }
+    const isCommonChanged = this.#chooseCommon();
+    if (isChanged || isCommonChanged) listener.routesChanged();
+  }
+
+  #wayChanged(way: RedisWay, state: TransportState): void {
+    if (this.#ways.get(way.name) !== way) return; // it was given up
+    this.#listener?.wayChanged(way, state);
+    if (this.#chooseCommon()) this.#listener?.routesChanged();
+  }
+
+  /** It stays where it is as long as that is up. @returns true when it is another one now */
+  #chooseCommon(): boolean {
+    const before = this.#common;
+    const isThere = before !== undefined && this.#ways.get(before.name) === before;
+    if (isThere && before.state === 'up') return false;
+    this.#common = this.ways.find(({ state }) => state === 'up') ?? (isThere ? before : this.ways[0]);
+    return this.#common !== before;
+  }
+}
