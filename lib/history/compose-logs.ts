@@ -104,15 +104,15 @@ function memoryLog(rules: HistoryRules, announcements: Announcements, failed: Fa
     now: systemClock.now,
     wallMs,
   });
-  let stopSweeping: () => void = () => undefined;
+  let stopSweeping: (() => void) | undefined;
   return {
     log,
-    start: async () =>
-      void (stopSweeping = systemClock.every(
-        SWEEP_MS,
-        guarded('old histories', failed, () => log.sweep()),
-      )),
-    stop: async () => stopSweeping(),
+    async start() {
+      stopSweeping = systemClock.every(SWEEP_MS, guarded('old histories', failed, () => log.sweep()));
+    },
+    async stop() {
+      stopSweeping?.();
+    },
   };
 }
 
