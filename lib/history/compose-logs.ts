@@ -108,7 +108,10 @@ function memoryLog(rules: HistoryRules, announcements: Announcements, failed: Fa
   return {
     log,
     async start() {
-      stopSweeping = systemClock.every(SWEEP_MS, guarded('old histories', failed, () => log.sweep()));
+      stopSweeping = systemClock.every(
+        SWEEP_MS,
+        guarded('old histories', failed, () => log.sweep()),
+      );
     },
     async stop() {
       stopSweeping?.();
