@@ -10,6 +10,10 @@ export interface ClusterReceiver extends ReplicaView, OrderReceiver {
   ownRecords(): Iterable<ClientRecord>;
   deliver(delivery: Delivery): void;
   event(channel: string, message: unknown): void;
+  /** What the log of a room announces. */
+  logged(roomName: string, text: string): void;
+  /** The bus was away: messages of that time are lost. */
+  reconnected(): void;
 }
 
 /** Until `start()`. */
@@ -19,6 +23,8 @@ export const NOBODY: ClusterReceiver = {
   ownRecords: () => [],
   deliver: () => undefined,
   event: () => undefined,
+  logged: () => undefined,
+  reconnected: () => undefined,
   obey: () => Promise.reject(new ConnectionError('This node has not started.')),
   describe: () => ({ code: ErrorCode.Unavailable, error: 'This node has not started.' }),
 };

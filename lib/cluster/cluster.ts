@@ -122,6 +122,7 @@ export class Cluster {
       deliver: (delivery) => receiver.deliver(delivery),
       event: (channel, message) => this.#heard(channel, message),
       plainEvent: (channel, message) => receiver.event(channel, message),
+      logged: (roomName, text) => receiver.logged(roomName, text),
       order: (from, order) => this.#orders.receive(from, order),
       stateChanged: (state) => this.#changedState(state),
       failed: this.failed,
@@ -247,6 +248,7 @@ export class Cluster {
     const isBack = state === 'ready' && this.#state === 'down';
     this.#state = state;
     if (!isBack || this.#isLeaving) return;
+    this.#receiver.reconnected();
     this.#registry?.connected().catch(() => undefined); // reported there; the next beat tries again
     this.#beatFrom(GRACE_MS); // who hasn't come back by then is dead: the beat after it would be up to 2 s later
   }

@@ -16,6 +16,8 @@ export interface RoutePeer {
    * be encoded.
    */
   emit(call: RouteCall, value: unknown): Promise<void> | undefined;
+  /** Sends the reply, in this turn. What the handler returns besides is dropped. */
+  answer(call: RouteCall, value: unknown): void;
   /** The call became a stream: it doesn't hold up later messages, and has no time limit. */
   streamStarted(call: RouteCall): void;
   /** The stream has ended: its Observable is unsubscribed, its iterator has returned. */
