@@ -137,7 +137,7 @@ describe('a refused handshake', () => {
     expect(refused).toMatchObject([
       { status: 429, code: 'CONNECTION_LIMIT', reason: expect.stringContaining('"limits.connectionsPerIp"') },
     ]);
-    expect(refused[0]?.reason).toContain('Behind a proxy set "trustProxy"');
+    expect(refused[0]?.reason).toContain('Behind a proxy, set "trustProxy"');
   });
 
   it('while the server stops is told and counted, and is no warning', async () => {
@@ -241,7 +241,7 @@ describe('pages behind a proxy', () => {
     running = await startApp({ options: { events: { onRefused: (one) => refused.push(one) } } });
     const headers = { Origin: 'https://chat.example.com', 'X-Forwarded-Host': 'chat.example.com' };
     peers.push(await RawPeer.handshake(running.port, { headers }));
-    expect(refused[0]?.reason).toContain('X-Forwarded-Host says "chat.example.com", but "trustProxy"');
+    expect(refused[0]?.reason).toContain('X-Forwarded-Host is "chat.example.com", but "trustProxy"');
   });
 });
 
