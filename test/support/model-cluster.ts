@@ -369,6 +369,7 @@ export class ModelNode {
         unfollow: () => undefined,
         renameTo: () => this.#command(() => undefined),
         forgetNode: () => undefined,
+        silentMs: () => Infinity,
         stop: () => Promise.resolve(),
       },
     };
@@ -404,6 +405,7 @@ export class ModelNode {
     };
     return {
       isReachable: () => this.#isConnected,
+      refusalIn: () => undefined,
       register: async (nodeId, digest, records) => {
         const all = structuredClone([...records]);
         const isAlive = await this.#command(() => redis.replace(nodeId, digest, all));
