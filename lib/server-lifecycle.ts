@@ -17,6 +17,8 @@ import { guardReceivers } from './connection/receiver-guard.js';
 import { ServerSocket } from './connection/server-socket.js';
 import type { TimeoutQueue } from './connection/timeout-queue.js';
 import { InvalidStateError } from './errors.js';
+import type { Logs } from './history/compose-logs.js';
+import type { History } from './history/history.js';
 import type { ErrorReport } from './observe/error-report.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import type { Flusher } from './outbound/flusher.js';
@@ -42,6 +44,8 @@ export interface LifecycleParts {
   readonly heartbeat: Heartbeat;
   readonly timeouts: TimeoutQueue<RouteCall>;
   readonly flusher: Flusher;
+  readonly logs: Logs | undefined;
+  readonly history: History | undefined;
   readonly report: ErrorReport;
 }
 
@@ -138,8 +142,10 @@ export class ServerLifecycle {
   }
 
   async #listen(wss: WS, httpServer: HttpServer, attach: (idle: IdleSockets) => void): Promise<IdleSockets> {
-    const { options, cluster, receiver, heartbeat, report } = this.parts;
+    const { options, cluster, receiver, heartbeat, report, logs, history } = this.parts;
     await cluster.start(receiver, this.#wantedEvents());
+    await logs?.start();
+    history?.start();
     const idle = new IdleSockets(httpServer);
     attach(idle);
     heartbeat.start();
@@ -157,7 +163,8 @@ export class ServerLifecycle {
   }
 
   async #shutDown({ wss, firstMessages, listening }: Running): Promise<void> {
-    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients } = this.parts;
+    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients, logs } =
+      this.parts;
     // It may be waiting for a Redis that never comes.
     if (options.redis && cluster.state === 'starting') await cluster.stop();
     await Promise.allSettled([listening]); // what comes into being meanwhile would never be taken down
@@ -172,6 +179,7 @@ export class ServerLifecycle {
     flusher.stop();
     report.flush();
     wss.close();
+    await logs?.stop();
     await cluster.stop();
     clients.clear();
     clients.rooms.clear();

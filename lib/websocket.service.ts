@@ -1,14 +1,17 @@
 import { Emitter } from './cluster/emitter.js';
 import type { RedisInstanceLike } from './cluster/redis-source.js';
 import { type Farewell, farewellOf } from './deprecated.js';
-import { InvalidStateError, NotPublishedError, PxlWebSocketError } from './errors.js';
+import { InvalidStateError, NotPublishedError, PxlWebSocketError, RoomNameInvalidError } from './errors.js';
+import type { HistoryPage, HistoryQuery, PublishOptions } from './history/history.js';
+import type { Appended, RoomPosition } from './history/room-log.js';
 import { CloseCode } from './protocol/close-codes.js';
 import type { Audience, Delivery } from './protocol/delivery.js';
 import type { WebSocketMessage } from './protocol/message.js';
 import { errorOf } from './protocol/thrown.js';
 import { OPTIONS } from './options/options.js';
 import { encodeMessage, flagsOf, type SendOptions } from './outbound/outgoing.js';
-import type { Sender } from './outbound/sender.js';
+import type { RoomPublisher, Sender } from './outbound/sender.js';
+import { isRoomName } from './protocol/names.js';
 import type { WebSocketServer } from './server.js';
 
 export interface WebSocketServiceOptions {
@@ -26,7 +29,7 @@ export interface WebSocketServiceOptions {
 }
 
 /** What an emitter does for a service. Described here: its own type would bring the types of ioredis along. */
-interface Publisher extends Omit<Sender, 'send'> {
+interface Publisher extends Omit<Sender, 'send' | 'history'> {
   deliver(delivery: Delivery): Promise<unknown>;
 }
 
@@ -104,6 +107,56 @@ export class WebSocketService {
     return handedOver(() => this.#sender.disconnectUser(userId, code, reason));
   }
 
+  /**
+   * Scope: cluster. Publishes to a room that keeps its messages (`rooms.history`): it has a place before anybody sees it, and
+   * a member that is away gets it when it comes back. `sendToRooms()` of such a room does the same.
+   * @param options.key the same key, within `keyTtlMs`: published once, however often this is called
+   * @param options.version a number that grows; in `last` mode what isn't newer than the kept value is left out
+   * @returns its place; `isDuplicate` when the key, or the version, was there before
+   * @throws {LogUnavailableError} UNAVAILABLE: nothing was stored, nobody gets it
+   * @throws {UnknownOutcomeError} UNKNOWN_OUTCOME: it may have been stored. Publish it again with the same key
+   * @throws {KeyReusedError} KEY_REUSED @throws {EntryTooLargeError} MESSAGE_TOO_LARGE
+   * @throws {InvalidStateError} for a room that keeps nothing
+   */
+  async publishToRoom(roomName: string, message: WebSocketMessage, options?: PublishOptions): Promise<Appended> {
+    return this.#historyOf(roomName).publish(roomName, message, options);
+  }
+
+  /**
+   * Scope: cluster. The newest place of a room that keeps its messages. Read it before you load a page's data: a client that
+   * joins with `since` set to it misses nothing that came while you loaded.
+   * @throws {LogUnavailableError} @throws {InvalidStateError} for a room that keeps nothing
+   */
+  async position(roomName: string): Promise<RoomPosition> {
+    return this.#historyOf(roomName).position(roomName);
+  }
+
+  /**
+   * Scope: cluster. Reads what a room keeps, at most 100 at a time.
+   * @throws {LogUnavailableError} @throws {InvalidStateError} for a room that keeps nothing
+   */
+  async history(roomName: string, query: HistoryQuery = {}): Promise<HistoryPage> {
+    return this.#historyOf(roomName).page(roomName, query);
+  }
+
+  /**
+   * Scope: cluster. Forgets everything that a room keeps. Its members are told (`system/roomReset`) and begin anew.
+   * @returns where it begins
+   * @throws {LogUnavailableError} @throws {UnknownOutcomeError} @throws {InvalidStateError} for a room that keeps nothing
+   */
+  async clearHistory(roomName: string): Promise<RoomPosition> {
+    return this.#historyOf(roomName).clear(roomName);
+  }
+
+  #historyOf(roomName: string): RoomPublisher {
+    if (!isRoomName(roomName)) throw new RoomNameInvalidError();
+    const { history } = this.#sender;
+    if (history?.ruleOf(roomName)) return history;
+    throw new InvalidStateError(
+      `The room "${roomName}" keeps no messages. Give the server a rule that matches it: rooms: { history: [{ match: 'chat:*' }] }.`,
+    );
+  }
+
   #send(audience: Audience, message: WebSocketMessage, options: SendOptions | undefined): Promise<void> {
     return handedOver(() => this.#sender.send(audience, message, options));
   }
@@ -149,6 +202,7 @@ function senderOf({
 
 /** A process without sockets: what it publishes has no policy but what each call says. */
 export const emitterSender = (emitter: Publisher): Sender => ({
+  history: undefined,
   send: (audience, message, options = {}) => {
     const frame = encodeMessage(message);
     return emitter.deliver({ audience, except: options.except, frame, ...flagsOf(message, options) });

@@ -21,6 +21,10 @@ export interface ClusterReceiver extends ReplicaView {
   ownRecords(): Iterable<ClientRecord>;
   deliver(delivery: Delivery): void;
   event(channel: string, message: unknown): void;
+  /** What the log of a room announces. */
+  logged(roomName: string, text: string): void;
+  /** The bus was away: what it would have brought is lost. */
+  reconnected(): void;
   /** Does what another node asks, for a client of this one. */
   obey(order: Order): Promise<unknown>;
   /** What a peer may hear of an error, for the node that asked. */
@@ -47,6 +51,8 @@ const NOBODY: ClusterReceiver = {
   ownRecords: () => [],
   deliver: () => undefined,
   event: () => undefined,
+  logged: () => undefined,
+  reconnected: () => undefined,
   obey: () => Promise.reject(new ConnectionError('This node has not started.')),
   describe: () => ({ code: ErrorCode.Unavailable, error: 'This node has not started.' }),
 };
@@ -148,6 +154,7 @@ export class Cluster {
       deliver: (delivery) => receiver.deliver(delivery),
       event: (channel, message) => this.#heard(channel, message),
       plainEvent: (channel, message) => receiver.event(channel, message),
+      logged: (roomName, text) => receiver.logged(roomName, text),
       order: (from, order) => this.#ordered(from, order),
       stateChanged: (state) => this.#changedState(state),
       failed: this.failed,
@@ -280,6 +287,7 @@ export class Cluster {
     const isBack = state === 'ready' && this.#state === 'down';
     this.#state = state;
     if (!isBack || this.#isLeaving) return;
+    this.#receiver.reconnected();
     this.#registry?.connected().catch(() => undefined); // reported there; the next beat tries again
     this.#beatFrom(GRACE_MS); // who hasn't come back by then is dead: the beat after it would be up to 2 s later
   }

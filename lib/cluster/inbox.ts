@@ -32,6 +32,7 @@ export class Inbox {
     const meaning = this.channels.meaningOf(channel);
     if (meaning.kind === 'foreign' || !this.options.takes(channel, way)) return;
     if (meaning.kind === 'probe') return this.options.probed(Number(payload), way);
+    if (meaning.kind === 'log') return receiver.logged(meaning.roomName, payload.toString());
     if (meaning.kind === 'event') {
       const event = readEvent(payload);
       if (event) receiver.event(event.name, event.message);

@@ -170,6 +170,10 @@ export class Calls implements RoutePeer {
     return this.outbox.bufferedBytes >= STREAM_HIGH_WATER_MARK ? this.outbox.whenDrained() : undefined;
   }
 
+  answer(call: RouteCall, value: unknown): void {
+    this.#reply(call, value);
+  }
+
   #mayStart(): boolean {
     const running = this.#running ?? NO_CALLS;
     const holding = running.length - (this.#questions?.countAsking(running) ?? 0);

@@ -28,7 +28,7 @@ import { onSocket } from './socket-listeners.js';
 import { TimeoutQueue } from './timeout-queue.js';
 
 export interface ConnectionsParts extends Omit<ConnectionHost, 'close' | 'queued'> {
-  readonly options: Pick<ResolvedOptions, 'heartbeat' | 'drain' | 'limits' | 'messages'>;
+  readonly options: Pick<ResolvedOptions, 'heartbeat' | 'drain' | 'limits' | 'messages' | 'rooms'>;
   readonly clients: Clients;
   readonly cluster: Cluster;
   readonly local: LocalDelivery;

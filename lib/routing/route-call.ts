@@ -13,6 +13,8 @@ export interface RoutePeer {
   readonly client: unknown;
   /** Sends one value of a stream; a promise when there is no room for the next yet. Throws what can't be encoded. */
   emit(call: RouteCall, value: unknown): Promise<void> | undefined;
+  /** Sends the reply, in this turn. What the handler returns besides is dropped. */
+  answer(call: RouteCall, value: unknown): void;
   /** The call became a stream: it no longer holds up the messages behind it, nor runs out of time. */
   streamStarted(call: RouteCall): void;
   /** Nothing of the stream runs any more: its Observable is unsubscribed, its iterator has returned. */
@@ -32,7 +34,7 @@ export class RouteCall implements RoutedCall {
   /** An answer was given (or given up): whatever comes later is dropped. */
   settled = false;
   isStream = false;
-  /** What it streams from has not let go of everything yet: of a generator `return()` has not settled. */
+  /** What it streams from has not let go of everything: of a generator `return()` has not settled. */
   runs = false;
   /** What came with the message. Gone when the handler has been called: it is to be read in that turn. */
   data: unknown;

@@ -332,6 +332,8 @@ export class ModelNode {
       ownRecords: () => [...this.own.values()],
       deliver: () => undefined,
       event: () => undefined,
+      logged: () => undefined,
+      reconnected: () => undefined,
       obey: () => Promise.resolve(undefined),
       describe: () => ({ code: 'X', error: 'x' }),
     };
