@@ -82,6 +82,7 @@ export class Cluster {
       alive: (nodeId, digest) => void bus.emit(ALIVE, { nodeId, ...digest }),
       returned: (records) => this.#announceReturn(records),
       reaped: (nodeId, records) => this.#announceLoss(nodeId, records, 'node-lost'),
+      silentMs: (nodeId) => bus.silentMs(nodeId),
       nodeGone: (nodeId) => bus.forgetNode(nodeId),
       failed: (error) => failed(error),
     });

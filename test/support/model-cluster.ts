@@ -372,6 +372,7 @@ export class ModelNode {
         unfollow: () => undefined,
         renameTo: () => this.#command(() => undefined),
         forgetNode: () => undefined,
+        silentMs: () => Infinity,
         stop: () => Promise.resolve(),
       },
     };
@@ -407,6 +408,7 @@ export class ModelNode {
     };
     return {
       isReachable: () => this.#isConnected,
+      refusalIn: () => undefined,
       register: async (nodeId, digest, records) => {
         const all = structuredClone([...records]);
         const isAlive = await this.#command(() => redis.replace(nodeId, digest, all));
