@@ -181,9 +181,10 @@ export class Cluster {
     if (!this.#registry || this.#isLeaving) return;
     this.#isLeaving = true;
     this.#stopBeating();
+    const registry = this.#registry;
     const goodbye = this.#feed.announceEnd(this.#nodeId, [...this.#ownRecords()], 'node-stopping');
-    await withinMs(LEAVE_MS, goodbye);
-    if (this.#state === 'ready') await withinMs(LEAVE_MS, this.#registry.leave()); // else its lease runs out
+    // Without Redis its lease runs out.
+    await withinMs(LEAVE_MS, this.#state === 'ready' ? goodbye.then(() => registry.leave()) : goodbye);
   }
 
   async stop(): Promise<void> {
