@@ -32,7 +32,9 @@ export function clusterParts({ redis, prefix, delivery }: ClusterPartsOptions, n
     return { bus: new Bus(new MemoryTransport(systemClock), options), store: undefined, ...common };
   }
   if (redis instanceof MemoryNetwork) return { bus: new Bus(redis.join(), options), store: redis.store, ...common };
-  const transport = isClusterSource(redis) ? new RedisClusterTransport(redis, systemClock) : new RedisTransport(redis, systemClock);
+  const transport = isClusterSource(redis)
+    ? new RedisClusterTransport(redis, systemClock)
+    : new RedisTransport(redis, systemClock);
   const bus = new Bus(transport, options);
   const junk = (): void => void bus.counters.junk++;
   return { bus, store: new RedisRegistryStore(() => transport.connection, prefix, junk), ...common };

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { TcpProxy } from './tcp-proxy.js';
 
 /** True when there is a redis-server to test with; REQUIRE_REDIS makes its absence a failure. */
 export function hasRedis(): boolean {
@@ -127,8 +128,12 @@ export class TestRedis {
   }
 }
 
-/** Three masters that share the slots of a Redis Cluster. */
-export async function startRedisCluster(): Promise<{ nodes: TestRedis[]; stop(): Promise<void> }> {
+/** Three masters that share the slots of a Redis Cluster; `isProxied`: they name their proxies as their addresses. */
+export async function startRedisCluster({ isProxied = false } = {}): Promise<{
+  nodes: TestRedis[];
+  proxies: TcpProxy[];
+  stop(): Promise<void>;
+}> {
   const settings = [
     '--cluster-enabled',
     'yes',
@@ -142,6 +147,10 @@ export async function startRedisCluster(): Promise<{ nodes: TestRedis[]; stop():
   const nodes = await Promise.all(
     busPorts.map((busPort) => TestRedis.start([...settings, '--cluster-port', String(busPort)])),
   );
+  const proxies = isProxied ? await Promise.all(nodes.map(({ port }) => TcpProxy.start(port))) : [];
+  for (const [index, { port }] of proxies.entries()) {
+    await nodes[index]?.run('CONFIG', 'SET', 'cluster-announce-ip', '127.0.0.1', 'cluster-announce-port', port);
+  }
   const [first] = nodes as [TestRedis];
   const ranges = [
     [0, 5460],
@@ -162,5 +171,9 @@ export async function startRedisCluster(): Promise<{ nodes: TestRedis[]; stop():
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-  return { nodes, stop: async () => void (await Promise.all(nodes.map((node) => node.stop()))) };
+  const stop = async (): Promise<void> => {
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
+    await Promise.all(nodes.map((node) => node.stop()));
+  };
+  return { nodes, proxies, stop };
 }

@@ -1,15 +1,88 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-interface Pair {
-  near: Socket;
-  far: Socket | undefined;
+/** Up: to Redis. */
+type Direction = 'up' | 'down';
+/** What a node uses a connection for, as it tells Redis; anything else is unknown. */
+export type Role = 'publisher' | 'subscriber' | 'unknown';
+
+const ROLES: readonly Role[] = ['publisher', 'subscriber', 'unknown'];
+
+/** What happens to the bytes of connections with one role. */
+interface Rule {
+  held?: Direction | 'both';
+  delayMs?: number;
+  bytesPerSecond?: number;
 }
 
-/** Stands between a node and its Redis. `cut` ends everything, `blackhole` says nothing any more, `heal` mends both. */
+/** More than this waits in the kernels, and then at the sender. */
+const MAX_WAITING_BYTES = 1_048_576;
+const SLICE_BYTES = 2_048;
+
+/** One direction of a connection. */
+class Way {
+  readonly #waiting: { data: Buffer; due: number }[] = [];
+  #bytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    private readonly from: Socket,
+    private readonly to: Socket,
+    private readonly rule: () => Rule & { isHeld: boolean },
+  ) {}
+
+  push(data: Buffer): void {
+    this.#waiting.push({ data, due: Date.now() + (this.rule().delayMs ?? 0) });
+    this.#bytes += data.length;
+    if (this.#bytes > MAX_WAITING_BYTES) this.from.pause();
+    this.pump();
+  }
+
+  pump(): void {
+    if (this.#timer) return;
+    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+      const { isHeld, bytesPerSecond } = this.rule();
+      if (isHeld) return;
+      if (next.due > Date.now()) return this.#pumpIn(next.due - Date.now());
+      const data = bytesPerSecond ? next.data.subarray(0, SLICE_BYTES) : next.data;
+      next.data = next.data.subarray(data.length);
+      if (next.data.length === 0) this.#waiting.shift();
+      this.#bytes -= data.length;
+      this.to.write(data);
+      if (this.#bytes <= MAX_WAITING_BYTES) this.from.resume();
+      if (bytesPerSecond) return this.#pumpIn((1_000 * data.length) / bytesPerSecond);
+    }
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#waiting.length = 0;
+  }
+
+  #pumpIn(ms: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.pump();
+    }, ms);
+  }
+}
+
+interface Pair {
+  near: Socket;
+  far: Socket;
+  role: Role;
+  /** What it said first, until its role is known. */
+  head: string;
+  isDead: boolean;
+  ways: Record<Direction, Way>;
+}
+
+/** Stands between a node and its Redis, and tells its two connections apart. What is named for no role is for all. */
 export class TcpProxy {
   readonly #pairs = new Set<Pair>();
-  #state: 'open' | 'cut' | 'blackhole' = 'open';
+  readonly #rules: Record<Role, Rule> = { publisher: {}, subscriber: {}, unknown: {} };
+  #isCut = false;
+  #reset: { isIt: (text: string, role: Role) => boolean; done: () => void } | undefined;
   /** Connections that were accepted, those included that were ended at once. */
   accepted = 0;
   /** Bytes from Redis. */
@@ -28,33 +101,57 @@ export class TcpProxy {
     return new TcpProxy(server, targetPort);
   }
 
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
   get url(): string {
-    return `redis://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return `redis://127.0.0.1:${this.port}`;
   }
 
   /** Ends every connection, and each new one as it comes. */
   cut(): void {
-    this.#state = 'cut';
-    this.#endAll();
+    this.#isCut = true;
+    for (const pair of this.#pairs) this.#end(pair);
+  }
+
+  /** Ends the connections there are with a reset; new ones work. */
+  reset(...roles: Role[]): void {
+    for (const pair of this.#of(roles)) this.#end(pair, true);
+  }
+
+  /** Swallows the first thing a node says that fits, and resets its connection. Resolves when that has happened. */
+  resetOn(isIt: (text: string, role: Role) => boolean): Promise<void> {
+    return new Promise((done) => (this.#reset = { isIt, done }));
   }
 
   /** Accepts and says nothing: what is sent from now on waits on the way, in both directions. */
   blackhole(): void {
-    this.#state = 'blackhole';
-    for (const { near, far } of this.#pairs) {
-      near.pause();
-      far?.pause();
-    }
+    this.hold('both');
   }
 
-  /** All is well again. What waited in a black hole goes on its way, as it does when a route comes back. */
+  /** What is sent waits on its way, on connections of today and tomorrow. */
+  hold(direction: Direction | 'both', ...roles: Role[]): void {
+    this.#rule({ held: direction }, roles);
+  }
+
+  /** The connections there are say nothing any more, as when a firewall has forgotten them; new ones work. */
+  deaden(...roles: Role[]): void {
+    for (const pair of this.#of(roles)) pair.isDead = true;
+  }
+
+  delay(delayMs: number, ...roles: Role[]): void {
+    this.#rule({ delayMs }, roles);
+  }
+
+  throttle(bytesPerSecond: number, ...roles: Role[]): void {
+    this.#rule({ bytesPerSecond }, roles);
+  }
+
+  /** All is well again. What waited goes on its way, as it does when a route comes back; what is dead stays so. */
   heal(): void {
-    this.#state = 'open';
-    for (const pair of this.#pairs) {
-      if (!pair.far) this.#join(pair);
-      pair.near.resume();
-      pair.far?.resume();
-    }
+    this.#isCut = false;
+    this.#rule({}, []);
   }
 
   async stop(): Promise<void> {
@@ -63,38 +160,59 @@ export class TcpProxy {
     await once(this.server, 'close');
   }
 
+  #rule(rule: Rule, roles: readonly Role[]): void {
+    for (const role of roles.length > 0 ? roles : ROLES) this.#rules[role] = rule;
+    for (const { ways } of this.#pairs) for (const way of Object.values(ways)) way.pump();
+  }
+
+  #of(roles: readonly Role[]): Pair[] {
+    return [...this.#pairs].filter(({ role }) => roles.length === 0 || roles.includes(role));
+  }
+
   #accept(near: Socket): void {
     this.accepted++;
     near.on('error', () => near.destroy());
-    if (this.#state === 'cut') return void near.destroy();
-    const pair: Pair = { near, far: undefined };
-    this.#pairs.add(pair);
-    near.on('close', () => this.#end(pair));
-    near.pause();
-    if (this.#state === 'open') this.#join(pair);
-  }
-
-  #join(pair: Pair): void {
-    const { near } = pair;
-    const far = (pair.far = connect(this.targetPort, '127.0.0.1'));
+    if (this.#isCut) return void near.destroy();
+    const far = connect(this.targetPort, '127.0.0.1');
     far.on('error', () => far.destroy());
-    far.on('close', () => this.#end(pair));
-    near.on('data', (data) => far.write(data));
+    const ruleOf = (direction: Direction) => () => {
+      const rule = this.#rules[pair.role];
+      return { ...rule, isHeld: pair.isDead || rule.held === 'both' || rule.held === direction };
+    };
+    const ways = { up: new Way(near, far, ruleOf('up')), down: new Way(far, near, ruleOf('down')) };
+    const pair: Pair = { near, far, role: 'unknown', head: '', isDead: false, ways };
+    this.#pairs.add(pair);
+    for (const socket of [near, far]) {
+      socket.setNoDelay();
+      socket.on('close', () => this.#end(pair));
+    }
+    near.on('data', (data) => this.#up(pair, data));
     far.on('data', (data) => {
       this.received += data.length;
-      near.write(data);
+      ways.down.push(data);
     });
-    if (this.#state === 'open') near.resume();
-    else far.pause();
   }
 
-  #endAll(): void {
-    for (const pair of this.#pairs) this.#end(pair);
+  #up(pair: Pair, data: Buffer): void {
+    if (pair.role === 'unknown' && pair.head.length < 4_096) {
+      pair.head += data.toString('latin1');
+      pair.role = ROLES.find((role) => pair.head.includes(`pxl-${role}`)) ?? 'unknown';
+    }
+    const reset = this.#reset;
+    if (reset?.isIt(data.toString('latin1'), pair.role)) {
+      this.#reset = undefined;
+      this.#end(pair, true);
+      return reset.done();
+    }
+    pair.ways.up.push(data);
   }
 
-  #end(pair: Pair): void {
-    this.#pairs.delete(pair);
-    pair.near.destroy();
-    pair.far?.destroy();
+  #end(pair: Pair, isReset = false): void {
+    if (!this.#pairs.delete(pair)) return;
+    for (const socket of [pair.near, pair.far]) {
+      if (isReset && !socket.destroyed) socket.resetAndDestroy();
+      else socket.destroy();
+    }
+    for (const way of Object.values(pair.ways)) way.end();
   }
 }
