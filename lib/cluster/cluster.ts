@@ -9,7 +9,7 @@ import { clientIdOf, type Interest, nodeIdOf } from './channels.js';
 import { type ClusterParts, clusterParts, type ClusterPartsOptions } from './cluster-parts.js';
 import { systemIds } from './ids.js';
 import { type Order, readAnswer, readOrder } from './orders.js';
-import { PRESENCE, UPDATED } from './presence-events.js';
+import { ALIVE, PRESENCE, UPDATED } from './presence-events.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
 import { withinMs } from '../deadline.js';
 import { writableRecord } from './writable-record.js';
@@ -69,10 +69,13 @@ export class Cluster {
   readonly #registry: Registry | undefined;
   readonly #pending = new Map<number, PendingOrder>();
   #nodeId = systemIds.nodeId();
+  /** Ours, and those we had before we were taken for dead. */
+  readonly #ownIds = new Set([this.#nodeId]);
   #state: BusState = 'starting';
   #lastOrder = 0;
   #stopBeating: () => void = () => undefined;
   #isLeaving = false;
+  #isStarting = false;
   #receiver = NOBODY;
 
   constructor(
@@ -98,8 +101,11 @@ export class Cluster {
       ownRecords: () => this.#ownRecords(),
       renamed: async (nodeId) => {
         this.#nodeId = nodeId;
+        this.#ownIds.add(nodeId);
         await bus.renameTo(nodeId);
       },
+      alive: (nodeId, digest) => void bus.emit(ALIVE, { nodeId, ...digest }),
+      returned: (records) => this.#announceReturn(records),
       reaped: (nodeId, records) => this.#announceLoss(nodeId, records, 'node-lost'),
       nodeGone: (nodeId) => bus.forgetNode(nodeId),
       failed: (error) => failed(error),
@@ -112,11 +118,12 @@ export class Cluster {
 
   /** True for this node, under this id or one it had before. */
   isOwn(nodeId: string | undefined): boolean {
-    return nodeId === undefined || nodeId === this.#nodeId;
+    return nodeId === undefined || this.#ownIds.has(nodeId);
   }
 
+  /** `starting` until this node is registered and knows the others. */
   get state(): BusState {
-    return this.#state;
+    return this.#isStarting ? 'starting' : this.#state;
   }
 
   get counters(): Readonly<BusCounters> {
@@ -144,9 +151,17 @@ export class Cluster {
       stateChanged: (state) => this.#changedState(state),
       failed: this.failed,
     };
-    await this.#bus.start(busReceiver, this.isReplicated ? [...events, UPDATED] : events);
-    await this.#registry?.connected();
-    if (this.#registry) this.#beatFrom(BEAT_MS);
+    this.#isStarting = true;
+    try {
+      await this.#bus.start(busReceiver, this.isReplicated ? [...events, UPDATED] : events);
+      if (this.#registry) this.#beatFrom(BEAT_MS);
+      await this.#registry?.enter();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    } finally {
+      this.#isStarting = false;
+    }
   }
 
   /** Asks Redis who is connected anywhere; what can't be told is named in `missing`. Never hangs, never rejects. */
@@ -172,6 +187,7 @@ export class Cluster {
 
   async stop(): Promise<void> {
     this.#stopBeating();
+    this.#registry?.stop();
     await this.#bus.stop();
     for (const id of this.#pending.keys()) this.#settle(id)?.reject(new ConnectionError('This node is stopping.'));
   }
@@ -249,16 +265,12 @@ export class Cluster {
     for (const record of this.#receiver.ownRecords()) yield this.#writable(record);
   }
 
-  #tick(): void {
-    if (this.#state === 'ready') this.#registry?.beat().catch(() => undefined); // reported there; the next beat tries again
-  }
-
   /** The first beat after `ms`, the others at their usual distance. */
   #beatFrom(ms: number): void {
     this.#stopBeating();
     const beat = guarded('a beat of the registry', this.failed, () => {
       if (ms !== BEAT_MS) this.#beatFrom(BEAT_MS);
-      this.#tick();
+      this.#registry?.beat().catch(() => undefined); // reported there; the next beat tries again
     });
     this.#stopBeating = this.#parts.clock.every(ms, beat);
   }
@@ -276,6 +288,7 @@ export class Cluster {
    * @throws {JunkError} for presence that can't be
    */
   #heard(channel: string, message: unknown): void {
+    if (channel === ALIVE) return this.#heardAlive(message);
     if (!PRESENCE.has(channel) || !isObject(message) || message['nodeId'] === undefined)
       return this.#receiver.event(channel, message);
     const { client, version, ...facts } = message;
@@ -289,7 +302,17 @@ export class Cluster {
         throw new JunkError(`${channel} of node ${nodeId} is no change of a client.`);
       this.#registry?.heard(nodeId, number, clientId, record);
     }
+    // Others may take this node for dead: of its own clients it knows better.
+    if (isOfLoss(reason) && this.#ownIds.has(nodeId)) return;
     if (channel !== UPDATED) this.#receiver.event(channel, facts);
+  }
+
+  /** @throws {JunkError} */
+  #heardAlive(message: unknown): void {
+    const { nodeId, version, count } = isObject(message) ? message : {};
+    const digest = { version: readVersion(version), count: readVersion(count) };
+    if (!isText(nodeId) || Number.isNaN(digest.version + digest.count)) throw new JunkError('No node is alive so.');
+    this.#registry?.heardAlive(nodeId, digest);
   }
 
   /** Another node's order, or its answer to one of ours. @throws {JunkError} */
@@ -326,6 +349,17 @@ export class Cluster {
     }
   }
 
+  /** As changes 1 to n of this node: whoever hears of them knows them at once. */
+  #announceReturn(records: ClientRecord[]): void {
+    for (const [index, record] of records.entries()) {
+      const { clientId, rooms, user, lastActivity } = record;
+      const facts = { clientId, ...(user && { userId: user.userId }), nodeId: this.#nodeId, reason: 'node-returned' };
+      const change = { lastActivity, version: index + 1, client: record };
+      void this.#bus.emit(Event.ClientConnected, { ...facts, ...change });
+      for (const roomName of rooms) void this.#bus.emit(Event.ClientJoinedRoom, { ...facts, roomName });
+    }
+  }
+
   #settle(id: number): PendingOrder | undefined {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
@@ -333,3 +367,5 @@ export class Cluster {
     return pending;
   }
 }
+
+const isOfLoss = (reason: unknown): boolean => reason === 'node-lost' || reason === 'node-returned';

@@ -1,67 +1,95 @@
 import type { Clock } from '../clock.js';
-import { LEASE_MS, type RegistryStore } from './registry-store.js';
-import type { ClientRecord } from './replica.js';
+import { type Lease, LEASE_MS, type RegistryStore, type Renewal } from './registry-store.js';
+import type { ClientRecord, Digest, Snapshot } from './replica.js';
 
 interface StoredNode {
-  version: number;
+  digest: Digest;
   /** As text, as it would lie in Redis. */
   records: Map<string, string>;
   leaseUntil: number;
+  isDead: boolean;
 }
 
-/** What several servers of one process write down of their clients. */
+/** Dead nodes that are remembered: one that comes back later is a new one. */
+const MAX_DEAD = 1_000;
+
+/** What several servers of one process write down of their clients. It loses nothing. */
 export class MemoryRegistryStore implements RegistryStore {
   readonly #nodes = new Map<string, StoredNode>();
 
   constructor(private readonly clock: Clock) {}
 
-  register(
-    nodeId: string,
-    version: number,
-    records: Iterable<ClientRecord>,
-    { isNew }: { isNew: boolean },
-  ): Promise<boolean> {
-    if (!isNew && !this.#isAlive(nodeId)) return Promise.resolve(false);
+  isReachable(): boolean {
+    return true;
+  }
+
+  register(nodeId: string, digest: Digest, records: Iterable<ClientRecord>): Promise<boolean> {
+    if (this.#leaseOf(nodeId) === 'dead') return Promise.resolve(false);
     const texts = new Map([...records].map((record) => [record.clientId, JSON.stringify(record)]));
-    this.#nodes.set(nodeId, { version, records: texts, leaseUntil: this.clock.now() + LEASE_MS });
+    this.#nodes.set(nodeId, { digest, records: texts, leaseUntil: this.clock.now() + LEASE_MS, isDead: false });
     return Promise.resolve(true);
   }
 
-  write(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): Promise<void> {
+  write(nodeId: string, digest: Digest, clientId: string, record: ClientRecord | undefined): Promise<void> {
     const node = this.#nodes.get(nodeId);
-    if (!node) return Promise.resolve();
-    node.version = version;
+    if (!node || node.isDead) return Promise.resolve();
+    node.digest = digest;
     if (record) node.records.set(clientId, JSON.stringify(record));
     else node.records.delete(clientId);
     return Promise.resolve();
   }
 
-  renew(nodeId: string, version: number): Promise<boolean> {
+  renew(nodeId: string, { version, count }: Digest): Promise<Renewal> {
     const node = this.#nodes.get(nodeId);
-    if (!node || !this.#isAlive(nodeId)) return Promise.resolve(false);
-    node.version = version;
+    if (!node) return Promise.resolve('incomplete');
+    if (node.isDead) return Promise.resolve('buried');
     node.leaseUntil = this.clock.now() + LEASE_MS;
-    return Promise.resolve(true);
+    const isKept = node.digest.version === version && node.digest.count === count && node.records.size === count;
+    return Promise.resolve(isKept ? 'kept' : 'incomplete');
   }
 
-  leases(): Promise<Map<string, number | undefined>> {
-    const leases = [...this.#nodes].map(
-      ([nodeId, { version }]) => [nodeId, this.#isAlive(nodeId) ? version : undefined] as const,
-    );
-    return Promise.resolve(new Map(leases));
+  enlist(): Promise<void> {
+    return Promise.resolve();
   }
 
-  read(nodeId: string): Promise<{ version: number; records: ClientRecord[] } | undefined> {
+  leases(knownIds: Iterable<string>): Promise<Map<string, Lease>> {
+    const living = [...this.#nodes].filter(([, { isDead }]) => !isDead).map(([nodeId]) => nodeId);
+    return Promise.resolve(new Map([...living, ...knownIds].map((nodeId) => [nodeId, this.#leaseOf(nodeId)])));
+  }
+
+  read(nodeId: string): Promise<Snapshot> {
+    const { digest = { version: 0, count: 0 }, records } = this.#nodes.get(nodeId) ?? {};
+    const known = [...(records?.values() ?? [])].map((text) => JSON.parse(text) as ClientRecord);
+    return Promise.resolve({ digest, records: known, isComplete: records?.size === digest.count });
+  }
+
+  bury(nodeId: string): Promise<boolean> {
+    const isFirst = this.#leaseOf(nodeId) === 'none';
+    if (isFirst) this.#mark(nodeId);
+    return Promise.resolve(isFirst);
+  }
+
+  strike(nodeId: string): Promise<void> {
+    this.#nodes.get(nodeId)?.records.clear();
+    return Promise.resolve();
+  }
+
+  leave(nodeId: string): Promise<void> {
+    this.#mark(nodeId);
+    return this.strike(nodeId);
+  }
+
+  #mark(nodeId: string): void {
+    const { digest = { version: 0, count: 0 }, records = new Map<string, string>() } = this.#nodes.get(nodeId) ?? {};
+    this.#nodes.delete(nodeId); // the last to be forgotten
+    this.#nodes.set(nodeId, { digest, records, leaseUntil: 0, isDead: true });
+    const dead = [...this.#nodes].filter(([, { isDead }]) => isDead);
+    if (dead.length > MAX_DEAD) this.#nodes.delete((dead[0] as [string, StoredNode])[0]);
+  }
+
+  #leaseOf(nodeId: string): Lease {
     const node = this.#nodes.get(nodeId);
-    const records = [...(node?.records.values() ?? [])].map((text) => JSON.parse(text) as ClientRecord);
-    return Promise.resolve(node && { version: node.version, records });
-  }
-
-  reap(nodeId: string): Promise<boolean> {
-    return Promise.resolve(this.#nodes.delete(nodeId));
-  }
-
-  #isAlive(nodeId: string): boolean {
-    return (this.#nodes.get(nodeId)?.leaseUntil ?? 0) > this.clock.now();
+    if (node?.isDead) return 'dead';
+    return node && node.leaseUntil > this.clock.now() ? 'alive' : 'none';
   }
 }

@@ -1,37 +1,49 @@
 import type { ChainableCommander } from 'ioredis';
 import { readJson, readRecord, readVersion } from './bus-input.js';
 import type { RedisConnection } from './redis-connections.js';
-import type { ClientRecord } from './replica.js';
+import type { ClientRecord, Digest, Snapshot } from './replica.js';
 
-/** Where the truth lies: per node a lease and a hash of its clients. */
+/** `kept`: all is there. `incomplete`: the clients aren't what the digest says. `buried`: others took the node for dead. */
+export type Renewal = 'kept' | 'incomplete' | 'buried';
+
+/** Of a node: it renews it; it was taken for dead, or left; there is none, be it that it ran out or that it was lost. */
+export type Lease = 'alive' | 'dead' | 'none';
+
+/** Where the truth lies: a set of nodes, and per node a lease and a hash of its clients. Redis may lose any of them. */
 export interface RegistryStore {
-  /**
-   * Makes the node known with these clients, in place of whatever was written of it before. False for one that isn't new
-   * and has no lease any more: others take it for dead.
-   */
-  register(
-    nodeId: string,
-    version: number,
-    records: Iterable<ClientRecord>,
-    options: { isNew: boolean },
-  ): Promise<boolean>;
+  /** False while nothing can be asked. */
+  isReachable(): boolean;
+  /** Writes the whole of a node, in place of whatever there was. False: others took it for dead. */
+  register(nodeId: string, digest: Digest, records: Iterable<ClientRecord>): Promise<boolean>;
   /** One client's record; undefined: it is gone. */
-  write(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): Promise<void>;
-  /** Renews the lease. False when there is none any more: others take this node for dead. */
-  renew(nodeId: string, version: number): Promise<boolean>;
-  /** Every known node, with the version its lease names; undefined where the lease ran out. */
-  leases(): Promise<Map<string, number | undefined>>;
-  read(nodeId: string): Promise<{ version: number; records: ClientRecord[] } | undefined>;
-  /** Removes a dead node. True for exactly one of those who try. */
-  reap(nodeId: string): Promise<boolean>;
+  write(nodeId: string, digest: Digest, clientId: string, record: ClientRecord | undefined): Promise<void>;
+  /** Renews the lease, writing it anew where it was lost, and looks whether the clients are still there. */
+  renew(nodeId: string, digest: Digest): Promise<Renewal>;
+  /** Makes the node known. */
+  enlist(nodeId: string): Promise<void>;
+  /** The leases of all nodes in the set, and of these. */
+  leases(knownIds: Iterable<string>): Promise<Map<string, Lease>>;
+  read(nodeId: string): Promise<Snapshot>;
+  /** Marks a node without a lease as dead. True for exactly one of those who try; for none when it is back. */
+  bury(nodeId: string): Promise<boolean>;
+  /** Removes what a dead node wrote. The mark stays for a while, so that it notices itself. */
+  strike(nodeId: string): Promise<void>;
+  /** The node goes by itself: nobody need bury it. */
+  leave(nodeId: string): Promise<void>;
 }
 
 /** How long a node counts as alive without renewing its lease, in ms. */
 export const LEASE_MS = 6_000;
 /** A hash outlives its lease so that the reaper can still tell whose clients were lost; then it goes by itself. */
 const HASH_MS = 60_000;
-/** The field of the hash that holds the version; no client id begins so. */
-const VERSION = '$version';
+/**
+ * What a lease says. Both are set only where there is none: either the node renews it, or one other buries it, and neither
+ * takes away what the other did.
+ */
+const ALIVE = 'alive';
+const DEAD = 'dead';
+/** The field of the hash that holds the digest; no client id begins so. */
+const DIGEST = '$digest';
 const BATCH = 500;
 
 /** Keys of one node share a hash tag, so that a Redis Cluster keeps them in one slot. */
@@ -43,74 +55,86 @@ export class RedisRegistryStore implements RegistryStore {
     private readonly junk: () => void = () => undefined,
   ) {}
 
-  async register(
-    nodeId: string,
-    version: number,
-    records: Iterable<ClientRecord>,
-    { isNew }: { isNew: boolean },
-  ): Promise<boolean> {
-    const connection = this.connection();
+  isReachable(): boolean {
+    return this.connection().status === 'ready';
+  }
+
+  async register(nodeId: string, digest: Digest, records: Iterable<ClientRecord>): Promise<boolean> {
     const clients = this.#clients(nodeId);
     const fields = [...records].flatMap((record) => [record.clientId, JSON.stringify(record)]);
-    const transaction = connection.multi().del(clients).hset(clients, VERSION, version).pexpire(clients, HASH_MS);
+    const transaction = this.connection().multi().del(clients).hset(clients, DIGEST, toText(digest));
     for (let start = 0; start < fields.length; start += 2 * BATCH) {
       transaction.hset(clients, ...fields.slice(start, start + 2 * BATCH));
     }
     const lease = this.#lease(nodeId);
-    if (isNew) transaction.set(lease, version, 'PX', LEASE_MS);
-    else transaction.set(lease, version, 'PX', LEASE_MS, 'XX'); // between two commands it may have been buried
-    const results = await run(transaction);
-    if (isNew) await connection.sadd(this.#nodes, nodeId);
-    return results.at(-1) === 'OK';
+    transaction.pexpire(clients, HASH_MS).set(lease, ALIVE, 'PX', LEASE_MS, 'NX');
+    const results = await run(transaction.pexpire(lease, LEASE_MS, 'GT').get(lease));
+    if (results.at(-1) === DEAD) return false;
+    await this.enlist(nodeId);
+    return true;
   }
 
-  async write(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): Promise<void> {
+  async write(nodeId: string, digest: Digest, clientId: string, record: ClientRecord | undefined): Promise<void> {
     const clients = this.#clients(nodeId);
     const connection = this.connection();
     const transaction = record
-      ? connection.multi().hset(clients, VERSION, version, clientId, JSON.stringify(record))
-      : connection.multi().hdel(clients, clientId).hset(clients, VERSION, version);
+      ? connection.multi().hset(clients, DIGEST, toText(digest), clientId, JSON.stringify(record))
+      : connection.multi().hdel(clients, clientId).hset(clients, DIGEST, toText(digest));
     await run(transaction.pexpire(clients, HASH_MS)); // written after a burial, it must not stay for ever
   }
 
-  async renew(nodeId: string, version: number): Promise<boolean> {
+  async renew(nodeId: string, digest: Digest): Promise<Renewal> {
     const connection = this.connection();
-    const [renewed] = await Promise.all([
-      connection.set(this.#lease(nodeId), version, 'PX', LEASE_MS, 'XX'),
-      connection.pexpire(this.#clients(nodeId), HASH_MS),
+    const clients = this.#clients(nodeId);
+    const lease = this.#lease(nodeId);
+    const [found, , , stored, size] = await Promise.all([
+      connection.get(lease),
+      connection.pexpire(lease, LEASE_MS, 'GT'), // a mark stays as long as it would
+      connection.pexpire(clients, HASH_MS),
+      connection.hget(clients, DIGEST),
+      connection.hlen(clients),
     ]);
-    return renewed === 'OK';
+    if (found === DEAD) return 'buried';
+    if (found === null && (await connection.set(lease, ALIVE, 'PX', LEASE_MS, 'NX')) !== 'OK') return 'buried';
+    return stored === toText(digest) && size === digest.count + 1 ? 'kept' : 'incomplete';
   }
 
-  async leases(): Promise<Map<string, number | undefined>> {
+  async enlist(nodeId: string): Promise<void> {
+    await this.connection().sadd(this.#nodes, nodeId);
+  }
+
+  async leases(knownIds: Iterable<string>): Promise<Map<string, Lease>> {
     const connection = this.connection();
-    const nodeIds = await connection.smembers(this.#nodes);
-    const versions = await Promise.all(nodeIds.map((nodeId) => connection.get(this.#lease(nodeId))));
-    return new Map(nodeIds.map((nodeId, index) => [nodeId, toVersion(versions[index])]));
+    const nodeIds = [...new Set([...(await connection.smembers(this.#nodes)), ...knownIds])];
+    const values = await Promise.all(nodeIds.map((nodeId) => connection.get(this.#lease(nodeId))));
+    return new Map(nodeIds.map((nodeId, index) => [nodeId, toLease(values[index])]));
   }
 
-  async read(nodeId: string): Promise<{ version: number; records: ClientRecord[] } | undefined> {
-    const { [VERSION]: version, ...fields } = await this.connection().hgetall(this.#clients(nodeId));
-    if (version === undefined) return undefined;
-    const number = readVersion(version);
-    if (Number.isNaN(number)) {
-      this.junk();
-      return undefined;
-    }
+  async read(nodeId: string): Promise<Snapshot> {
+    const { [DIGEST]: text = '', ...fields } = await this.connection().hgetall(this.#clients(nodeId));
+    const digest = toDigest(text);
+    if (!digest && text !== '') this.junk();
     const records: ClientRecord[] = [];
-    for (const [clientId, text] of Object.entries(fields)) {
-      const record = readRecord(readJson(text), clientId);
+    for (const [clientId, value] of Object.entries(fields)) {
+      const record = readRecord(readJson(value), clientId);
       if (record) records.push(record);
       else this.junk();
     }
-    return { version: number, records };
+    const isComplete = digest !== undefined && digest.count === Object.keys(fields).length;
+    return { digest: digest ?? { version: 0, count: 0 }, records, isComplete };
   }
 
-  async reap(nodeId: string): Promise<boolean> {
+  async bury(nodeId: string): Promise<boolean> {
+    return (await this.connection().set(this.#lease(nodeId), DEAD, 'PX', HASH_MS, 'NX')) === 'OK';
+  }
+
+  async strike(nodeId: string): Promise<void> {
     const connection = this.connection();
-    const isFirst = (await connection.srem(this.#nodes, nodeId)) === 1;
-    if (isFirst) await connection.del(this.#clients(nodeId), this.#lease(nodeId));
-    return isFirst;
+    await Promise.all([connection.srem(this.#nodes, nodeId), connection.del(this.#clients(nodeId))]);
+  }
+
+  async leave(nodeId: string): Promise<void> {
+    await Promise.all([this.connection().set(this.#lease(nodeId), DEAD, 'PX', HASH_MS), this.strike(nodeId)]);
   }
 
   get #nodes(): string {
@@ -133,5 +157,21 @@ async function run(transaction: ChainableCommander): Promise<unknown[]> {
   return results.map(([, result]) => result);
 }
 
-/** A lease whose version can't be is one all the same: NaN, which no copy is up to date with. */
-const toVersion = (value: string | null | undefined): number | undefined => (value ? readVersion(value) : undefined);
+/** The error by which Redis says that this user may not: it will say the same next time. It may stand for a transaction. */
+export function refusalIn(error: unknown): Error | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { previousErrors = [] } = error as { previousErrors?: unknown[] };
+  return previousErrors.map(refusalIn).find(Boolean) ?? (/\bNOPERM\b/.test(error.message) ? error : undefined);
+}
+
+const toText = ({ version, count }: Digest): string => `${version} ${count}`;
+
+function toDigest(text: string): Digest | undefined {
+  const [version = Number.NaN, count = Number.NaN] = text.split(' ').map(readVersion);
+  return Number.isNaN(version + count) ? undefined : { version, count };
+}
+
+function toLease(value: string | null | undefined): Lease {
+  if (value === null || value === undefined) return 'none';
+  return value === DEAD ? 'dead' : 'alive';
+}

@@ -1,105 +1,103 @@
-import { type ClientRecord, type LossReason, Replica, type ReplicaView } from './replica.js';
-import type { RegistryStore } from './registry-store.js';
+import { ConnectionError } from '../errors.js';
+import { Neighbours, type NeighboursHost } from './neighbours.js';
+import { OwnEntry, type OwnEntryHost } from './own-entry.js';
+import type { ClientRecord, Digest } from './replica.js';
+import { refusalIn } from './registry-store.js';
 
-/** How often a node renews its lease and looks at the others', in ms. */
+/** How often a node says what it has and looks at the others, in ms. */
 export const BEAT_MS = 2_000;
-/** After a (re)connection the others may not have registered anew yet: none is taken for dead that soon, in ms. */
+/** How long the others have to come back before one is taken for dead, after this node couldn't be sure, in ms. */
 export const GRACE_MS = 3_000;
+/** Between two beats that follow each other without trouble, at most, in ms. */
+const MAX_GAP_MS = 1.5 * BEAT_MS;
 
-export interface RegistryHost {
-  readonly store: RegistryStore;
-  readonly view: ReplicaView;
-  /** False: this node keeps no copy of the others, it asks when it wants to know. */
-  readonly isReplicated: boolean;
-  now(): number;
-  newNodeId(): string;
-  /** The clients of this node, as they are now. */
-  ownRecords(): Iterable<ClientRecord>;
-  /** This node goes on under a new id: the old one was taken for dead. */
-  renamed(nodeId: string): Promise<void>;
-  /** This node removed a dead one: it tells the cluster of its clients, once. */
-  reaped(nodeId: string, records: ClientRecord[], reason: LossReason): void;
-  nodeGone(nodeId: string): void;
+export interface RegistryHost extends NeighboursHost, OwnEntryHost {
+  /** Tells the other nodes that this one lives, and what it has. */
+  alive(nodeId: string, digest: Digest): void;
   failed(error: Error): void;
 }
 
-/** Who lives where: writes down this node's clients, keeps a copy of the others', and buries nodes that died. */
+/** Who lives where: says what this node has, keeps a copy of what the others have, and buries nodes that died. */
 export class Registry {
-  readonly #replica: Replica;
-  #nodeId: string;
-  #version = 0;
+  readonly #own: OwnEntry;
+  readonly #others: Neighbours;
   #graceUntil = 0;
-  /** Others may have come back after this node and registered what it didn't read: all are read once more. */
-  #isJustBack = false;
-  /** Under this id: from then on, no lease means that the others took this node for dead. */
-  #isRegistered = false;
-  /** It was tried under this id, whether or not it got through: one that did may have been buried since. */
-  #isIdUsed = false;
-  /** Nodes whose copy was behind at the last beat; behind twice, and a change was missed. */
-  #suspects = new Set<string>();
-  /** A change couldn't be written: the whole is, at the next beat. */
-  #isUnwritten = false;
+  /** When this node last said all and saw all. */
+  #soundAt = -Infinity;
   /** One thing at a time: a beat and a re-registration must not interleave. */
   #work: Promise<void> = Promise.resolve();
+  /** A beat that hasn't begun: one is enough. */
+  #next: Promise<void> | undefined;
+  #entering: { resolve(): void; reject(error: Error): void } | undefined;
 
   constructor(
     nodeId: string,
     private readonly host: RegistryHost,
   ) {
-    this.#nodeId = nodeId;
-    this.#replica = new Replica(host.view);
+    this.#own = new OwnEntry(nodeId, host);
+    this.#others = new Neighbours(host);
   }
 
   get nodeId(): string {
-    return this.#nodeId;
+    return this.#own.nodeId;
   }
 
   /** The other nodes that are known, this one left out. */
   get others(): string[] {
-    return this.#replica.nodeIds;
+    return this.#others.nodeIds;
+  }
+
+  /**
+   * Registers this node and reads all the others; what fails is tried again with each beat.
+   * @throws what Redis says to a user who may not, {ConnectionError} when it is stopped before that
+   */
+  enter(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#entering = { resolve, reject };
+      this.connected().catch(() => undefined); // reported, and tried again
+    });
+  }
+
+  /** Whoever waits to enter waits no longer. */
+  stop(): void {
+    this.#entering?.reject(new ConnectionError('This node was stopped before it could register in Redis.'));
   }
 
   /** Connected, or connected again: registers this node, then reads all the others. */
   connected(): Promise<void> {
     this.#graceUntil = this.host.now() + GRACE_MS;
-    this.#isJustBack = true;
-    return this.#enqueue(async () => {
-      await this.#register();
-      await this.#readOthers(true);
-    });
+    return this.#enqueue(() => this.#sayAndLook(true));
   }
 
-  /** Renews the lease, repairs what was missed, buries the dead. */
+  /** Says what this node has, reads what it missed, buries the dead. */
   beat(): Promise<void> {
-    return this.#enqueue(async () => {
-      const { store } = this.host;
-      if (this.#isRegistered && !(await store.renew(this.#nodeId, this.#version))) await this.#takeNewId();
-      if (!this.#isRegistered || this.#isUnwritten) await this.#register();
-      const readsAll = this.#isJustBack && this.host.now() >= this.#graceUntil;
-      if (readsAll) this.#isJustBack = false;
-      await this.#readOthers(readsAll);
-    });
+    if (!this.host.store.isReachable()) return Promise.resolve();
+    return (this.#next ??= this.#enqueue(() => {
+      this.#next = undefined;
+      return this.#sayAndLook(false);
+    }));
   }
 
   /** A client of this node is new, changed or (undefined) gone. @returns the number of this change */
   changed(clientId: string, record: ClientRecord | undefined): number {
-    const version = ++this.#version;
-    this.host.store.write(this.#nodeId, version, clientId, record).catch((error: unknown) => {
-      this.#isUnwritten = true;
-      this.host.failed(error as Error);
-    });
+    const { version, written } = this.#own.change(clientId, record);
+    written.catch((error: unknown) => this.host.failed(error as Error)); // the next beat finds it missing
     return version;
   }
 
   /** A node told of a change of one of its clients. */
   heard(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): void {
-    if (nodeId !== this.#nodeId && this.host.isReplicated) this.#replica.apply(nodeId, version, clientId, record);
+    if (nodeId !== this.nodeId) this.#others.heardChange(nodeId, version, clientId, record);
+  }
+
+  /** A node says that it lives, and what it has. */
+  heardAlive(nodeId: string, digest: Digest): void {
+    if (nodeId !== this.nodeId) this.#others.heardAlive(nodeId, digest);
   }
 
   /** A node said goodbye, or another one buried it. */
   heardOfEnd(nodeId: string): void {
-    if (nodeId === this.#nodeId) return;
-    this.#forget(nodeId);
+    if (nodeId !== this.nodeId) this.#others.forget(nodeId);
   }
 
   /**
@@ -107,96 +105,45 @@ export class Registry {
    * Never waits longer than a command may take.
    */
   async fetch(): Promise<{ records: ClientRecord[]; nodeIds: string[]; missing: string[] }> {
-    const records = [...this.host.ownRecords()];
-    const nodeIds = [this.#nodeId];
-    const missing: string[] = [];
-    const leases = await this.host.store.leases();
-    leases.delete(this.#nodeId);
-    const answers = [...leases].map(async ([nodeId, version]) => {
-      const snapshot = version === undefined ? undefined : await this.host.store.read(nodeId).catch(() => undefined);
-      if (snapshot) records.push(...snapshot.records);
-      (snapshot ? nodeIds : missing).push(nodeId);
-    });
-    await Promise.all(answers);
-    return { records, nodeIds, missing };
+    const { records, nodeIds, missing } = await this.#others.fetch(this.nodeId);
+    return { records: [...this.host.ownRecords(), ...records], nodeIds: [this.nodeId, ...nodeIds], missing };
   }
 
   /** Leaves the cluster: nobody has to wait for the lease to run out. */
   leave(): Promise<void> {
     return this.#enqueue(async () => {
-      await this.host.store.reap(this.#nodeId);
-      this.#replica.clear();
+      await this.#own.leave();
+      this.#others.clear();
     });
   }
 
-  async #register(): Promise<void> {
-    this.#isUnwritten = false;
+  async #sayAndLook(readsAll: boolean): Promise<void> {
+    const before = this.#soundAt;
+    this.#soundAt = -Infinity;
+    let mayBury = false;
     try {
-      if (this.#isIdUsed && !this.#isRegistered) await this.#takeNewId();
-      while (!(await this.#tryToRegister())) await this.#takeNewId();
-      this.#isRegistered = true;
-    } catch (error) {
-      this.#isUnwritten = true;
-      throw error;
+      this.host.alive(this.nodeId, this.#own.digest);
+      await this.#own.assert();
+      const now = this.host.now();
+      // Who couldn't renew its own lease, or see the others', knows nothing of theirs: they get the time to renew them.
+      if (now - before > MAX_GAP_MS) this.#graceUntil = Math.max(this.#graceUntil, now + GRACE_MS);
+      mayBury = now >= this.#graceUntil;
+    } finally {
+      await this.#others.look(this.#own, { readsAll, mayBury });
     }
-  }
-
-  #tryToRegister(): Promise<boolean> {
-    this.#isIdUsed = true;
-    const isNew = !this.#isRegistered;
-    return this.host.store.register(this.#nodeId, ++this.#version, this.host.ownRecords(), { isNew });
-  }
-
-  async #takeNewId(): Promise<void> {
-    await this.host.store.reap(this.#nodeId); // if nobody did it yet, nobody need tell of clients that are still here
-    this.#nodeId = this.host.newNodeId();
-    this.#version = 0;
-    this.#isRegistered = this.#isIdUsed = false;
-    await this.host.renamed(this.#nodeId);
-  }
-
-  async #readOthers(readsAll: boolean): Promise<void> {
-    const known = this.#replica.nodeIds; // before: a node heard of meanwhile may have come too late for the leases
-    const leases = await this.host.store.leases();
-    leases.delete(this.#nodeId);
-    if (!this.#isTooSoon()) for (const nodeId of known) if (!leases.has(nodeId)) this.#forget(nodeId);
-    const suspects = new Set<string>();
-    for (const [nodeId, version] of leases) {
-      if (version === undefined) await this.#bury(nodeId);
-      else if (!this.host.isReplicated) continue;
-      else if (readsAll || !this.#replica.has(nodeId)) await this.#read(nodeId);
-      else if (this.#replica.isCurrent(nodeId, version)) continue;
-      else if (this.#suspects.has(nodeId)) await this.#read(nodeId);
-      else suspects.add(nodeId); // a change may be on its way
-    }
-    this.#suspects = suspects;
-  }
-
-  async #read(nodeId: string): Promise<void> {
-    const snapshot = await this.host.store.read(nodeId);
-    if (snapshot) this.#replica.replace(nodeId, snapshot.version, snapshot.records);
-  }
-
-  async #bury(nodeId: string): Promise<void> {
-    if (this.#isTooSoon()) return;
-    const lost = await this.host.store.read(nodeId);
-    if (await this.host.store.reap(nodeId)) this.host.reaped(nodeId, lost?.records ?? [], 'node-lost');
-    this.#forget(nodeId);
-  }
-
-  #isTooSoon(): boolean {
-    return this.host.now() < this.#graceUntil;
-  }
-
-  #forget(nodeId: string): void {
-    this.#replica.drop(nodeId);
-    this.host.nodeGone(nodeId);
+    this.#soundAt = this.host.now();
+    this.#entering?.resolve();
+    this.#entering = undefined;
   }
 
   /** What fails, fails for this time: the next beat tries again. */
   #enqueue(task: () => Promise<void>): Promise<void> {
     const done = this.#work.then(task);
-    this.#work = done.catch((error: unknown) => this.host.failed(error as Error));
+    this.#work = done.catch((error: unknown) => {
+      const refusal = this.#entering && refusalIn(error);
+      if (refusal) this.#entering?.reject(refusal);
+      this.host.failed(error as Error);
+    });
     return done;
   }
 }

@@ -409,16 +409,47 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       const { store } = await start();
       if (!store) throw new Error('There is no store.');
       const record = { clientId: 'n1.a', user: null, metadata: {}, rooms: [], lastActivity: 0 };
-      expect(await store.register('n1', 1, [], { isNew: true })).toBe(true);
-      expect(await store.register('n1', 1, [], { isNew: false })).toBe(true);
-      expect([await store.reap('n1'), await store.reap('n1')]).toEqual([true, false]);
-      await store.write('n1', 2, 'n1.a', record);
+      const digest = (version: number, count: number) => ({ version, count });
+      expect(await store.register('n1', digest(1, 0), [])).toBe(true);
+      expect(await store.register('n1', digest(1, 0), [])).toBe(true);
+      expect(await store.bury('n1')).toBe(false); // it lives
+      expect([await store.bury('n2'), await store.bury('n2')]).toEqual([true, false]);
+      await store.leave('n1');
+      await store.write('n1', digest(2, 1), 'n1.a', record);
       expect(await underground.lastingKeys(prefix)).toEqual([]);
-      await store.write('n1', 3, 'n1.a', undefined);
+      await store.write('n1', digest(3, 0), 'n1.a', undefined);
       expect(await underground.lastingKeys(prefix)).toEqual([]);
-      expect(await store.renew('n1', 3)).toBe(false);
-      expect(await store.register('n1', 4, [record], { isNew: false })).toBe(false);
-      expect(await store.leases()).toEqual(new Map());
+      expect(await store.renew('n1', digest(3, 0))).toBe('buried');
+      expect(await store.register('n1', digest(4, 1), [record])).toBe(false);
+      expect(await store.leases([])).toEqual(new Map());
+      expect(await store.leases(['n1', 'n2', 'n3'])).toEqual(
+        new Map([
+          ['n1', 'dead'],
+          ['n2', 'dead'],
+          ['n3', 'none'],
+        ]),
+      );
+    });
+
+    it('says of a node whether all that it has is written', async () => {
+      const { store } = await start();
+      if (!store) throw new Error('There is no store.');
+      const records = ['n7.a', 'n7.b'].map((clientId) => ({
+        clientId,
+        user: null,
+        metadata: {},
+        rooms: [],
+        lastActivity: 0,
+      }));
+      const digest = { version: 2, count: 2 };
+      expect(await store.read('n7')).toMatchObject({ records: [] });
+      expect(await store.register('n7', digest, records)).toBe(true);
+      expect(await store.read('n7')).toEqual({ digest, records: expect.arrayContaining(records), isComplete: true });
+      expect(await store.renew('n7', digest)).toBe('kept');
+      expect(await store.renew('n7', { version: 3, count: 2 })).toBe('incomplete');
+      await store.write('n7', { version: 3, count: 1 }, 'n7.b', undefined);
+      expect(await store.renew('n7', { version: 3, count: 1 })).toBe('kept');
+      expect((await store.leases([])).get('n7')).toBe('alive');
     });
 
     it('drops and counts junk from any other process', async () => {

@@ -66,7 +66,9 @@ describeWithRedis('a node that goes away', () => {
     expect({ code, signal, stderr }).toEqual({ code: null, signal: 'SIGTERM', stderr: '' });
     expect(Date.now() - start).toBeLessThan(1_000 + 2_000); // the drain time of these nodes plus 2 s
     for (const peer of leaving) expect(await goodbyes(two, peer.clientId)).toEqual(['node-stopping']);
-    expect(await redis.run('KEYS', `loss${prefix}:{*}:lease`)).toHaveLength(2);
+    const leases = (await redis.run('KEYS', `loss${prefix}:{*}:lease`)) as string[];
+    const marks = (await redis.run('MGET', ...leases)) as string[];
+    expect(marks.toSorted()).toEqual(['alive', 'alive', 'dead']);
   });
 
   it('L4 by SIGTERM with a frozen Redis: ends within its drain time plus 2 s all the same', async () => {

@@ -48,6 +48,10 @@ const ACTS: Record<string, [weight: number, act: Act]> = {
   redisGoes: [1, (world) => world.stopRedis()],
   redisComes: [1, (world) => world.startRedis(false)],
   redisComesEmpty: [1, (world) => world.startRedis(true)],
+  loseKey: [3, (world, _, pick) => world.loseKey(pick)],
+  forge: [1, (world, _, pick) => world.forge(pick)],
+  refuseWrites: [2, (world) => void (world.redis.refusesWrites = true)],
+  takeWrites: [2, (world) => void (world.redis.refusesWrites = false)],
   pass: [10, (world, _, pick) => world.advance(pick % 6)],
   passLong: [3, (world) => world.advance(16)],
   work: [8, (world, _, pick) => world.work(pick)],
@@ -160,6 +164,7 @@ it.each([
 
 async function comeToRest(world: ModelWorld): Promise<void> {
   world.startRedis(false);
+  world.redis.refusesWrites = false;
   for (const node of world.nodes) {
     node.heal();
     node.thaw();
@@ -169,7 +174,11 @@ async function comeToRest(world: ModelWorld): Promise<void> {
 }
 
 function check(world: ModelWorld): void {
-  const { running, redis } = world;
+  const { running, redis, unmarked } = world;
+  const losses = [...world.losses].flatMap(([who, times]) => {
+    const [nodeId, clientId] = who.split(' ') as [string, string];
+    return unmarked.has(nodeId) ? [] : [{ nodeId, clientId, times }];
+  });
   const roster = (nodes: ModelNode[]): object[] =>
     nodes.flatMap(({ own }) => [...own.values()]).toSorted((a, b) => (a.clientId < b.clientId ? -1 : 1));
   for (const node of running) {
@@ -179,14 +188,20 @@ function check(world: ModelWorld): void {
     // Who was taken for dead goes on as somebody else; who had no trouble never was.
     expect(world.reaped).not.toContain(node.cluster.nodeId);
     if (!node.hadTrouble && !world.hadRedisTrouble) expect(node.cluster.nodeId).toBe(node.firstId);
+    // Whose loss was raised though it lives, its return was, too.
+    for (const clientId of node.own.keys()) {
+      const lost = losses.filter((loss) => loss.clientId === clientId);
+      expect(world.returns.get(clientId) ?? 0).toBeGreaterThanOrEqual(lost.length);
+    }
   }
   if (running.length === 0) return;
   expect(redis.nodes).toEqual(new Set(running.map(({ cluster }) => cluster.nodeId)));
-  const stored = running.flatMap(({ cluster }) => redis.read(cluster.nodeId)?.records ?? []);
+  const stored = running.flatMap(({ cluster }) => redis.read(cluster.nodeId).records);
+  for (const { cluster } of running) expect(redis.leaseOf(cluster.nodeId)).toBe('alive');
   expect(stored.toSorted((a, b) => (a.clientId < b.clientId ? -1 : 1))).toEqual(roster(running));
   for (const [nodeId, { hasExpiry }] of redis.clients)
     expect({ nodeId, hasExpiry }).toEqual({ nodeId, hasExpiry: true });
-  for (const [who, times] of world.losses) expect({ who, times }).toEqual({ who, times: 1 });
+  for (const loss of losses) expect(loss).toEqual({ ...loss, times: 1 });
   for (const { isDead, isLeaving, cluster, deathRecords, wipesAtDeath } of world.nodes) {
     if (!isDead || isLeaving || wipesAtDeath !== world.wipes || !world.reaped.has(cluster.nodeId)) continue;
     const told = deathRecords.filter((clientId) => world.losses.has(`${cluster.nodeId} ${clientId}`));

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { channelHead, Channels, clientIdOf, isInterest, nodeIdOf } from '../../lib/cluster/channels.js';
 import { type Header, open, seal } from '../../lib/cluster/envelope.js';
-import { type ClientRecord, Replica } from '../../lib/cluster/replica.js';
+import { type ClientRecord, type Digest, Replica, type Snapshot } from '../../lib/cluster/replica.js';
 import { IncomingSequences, OutgoingSequences } from '../../lib/cluster/sequences.js';
 
 const text = fc.string({ unit: 'binary' });
@@ -266,6 +266,26 @@ const stateAt = ({ changes }: History, version: number): ClientRecord[] => {
 
 const byId = (one: ClientRecord, other: ClientRecord): number => (one.clientId < other.clientId ? -1 : 1);
 
+const digestAt = (history: History, version: number): Digest => ({ version, count: stateAt(history, version).length });
+
+const snapshotAt = (history: History, version: number): Snapshot => ({
+  digest: digestAt(history, version),
+  records: stateAt(history, version),
+  isComplete: true,
+});
+
+const whole = (version: number, count: number, records: ClientRecord[]): Snapshot => ({
+  digest: { version, count },
+  records,
+  isComplete: true,
+});
+
+/** As the node itself would find by its digest. */
+function isCurrent(replica: Replica, history: History): boolean {
+  replica.compare(history.nodeId, digestAt(history, history.changes.length));
+  return !replica.isIncomplete(history.nodeId);
+}
+
 describe('a replica', () => {
   const followed = (): { replica: Replica; view: Map<string, ClientRecord> } => {
     const view = new Map<string, ClientRecord>();
@@ -287,20 +307,19 @@ describe('a replica', () => {
           const version = 1 + (pick % changes.length);
           const { clientId, record } = changes[version - 1] as History['changes'][number];
           if (what === 'change') replica.apply(nodeId, version, clientId, record);
-          else if (what === 'snapshot') replica.replace(nodeId, version, stateAt(history, version));
+          else if (what === 'snapshot') replica.replace(nodeId, snapshotAt(history, version));
           else replica.drop(nodeId);
           // Never current without being right.
           for (const other of nodes) {
-            if (!replica.isCurrent(other.nodeId, other.changes.length)) continue;
+            if (!isCurrent(replica, other)) continue;
             const shown = [...view.values()].filter((seen) => seen.clientId.startsWith(other.nodeId));
             expect(shown.toSorted(byId)).toEqual(stateAt(other, other.changes.length).toSorted(byId));
           }
         }
         for (const history of nodes) {
           const { nodeId, changes } = history;
-          if (!replica.isCurrent(nodeId, changes.length))
-            replica.replace(nodeId, changes.length, stateAt(history, changes.length));
-          expect(replica.isCurrent(nodeId, changes.length)).toBe(true);
+          if (!isCurrent(replica, history)) replica.replace(nodeId, snapshotAt(history, changes.length));
+          expect(isCurrent(replica, history)).toBe(true);
         }
         const everyone = nodes.flatMap((history) => stateAt(history, history.changes.length));
         expect([...view.values()].toSorted(byId)).toEqual(everyone.toSorted(byId));
@@ -311,23 +330,71 @@ describe('a replica', () => {
     );
   });
 
-  it('never goes back to what is older, and is never current with something skipped', () => {
+  it('never goes back to what is older, and knows when something was skipped', () => {
     const { replica, view } = followed();
     replica.apply('n', 3, 'a', undefined);
-    expect(replica.isCurrent('n', 3)).toBe(false);
+    expect(replica.isIncomplete('n')).toBe(true);
     replica.apply('n', 2, 'a', recordOf('a', []));
-    replica.replace('n', 2, [recordOf('a', [])]);
-    expect([...view.keys()]).toEqual([]);
-    replica.replace('n', 3, [recordOf('b', [])]);
-    expect([replica.isCurrent('n', 3), replica.isCurrent('n', 4)]).toEqual([true, false]);
+    replica.replace('n', whole(2, 1, [recordOf('a', [])]));
+    expect([replica.isIncomplete('n'), [...view.keys()]]).toEqual([true, []]);
+    replica.replace('n', whole(3, 1, [recordOf('b', [])]));
+    expect(replica.isIncomplete('n')).toBe(false);
     replica.apply('n', 4, 'b', recordOf('b', ['red']));
-    expect([replica.isCurrent('n', 4), [...view.values()]]).toEqual([true, [recordOf('b', ['red'])]]);
+    expect([replica.isIncomplete('n'), [...view.values()]]).toEqual([false, [recordOf('b', ['red'])]]);
+  });
+
+  it('takes a snapshot that is older than what came while it was read, with that on top', () => {
+    const { replica, view } = followed();
+    replica.expect('n');
+    for (const [version, name] of [...'abc'].entries()) replica.apply('n', version + 3, name, recordOf(name, []));
+    replica.apply('n', 6, 'x', undefined);
+    replica.replace('n', whole(2, 2, [recordOf('x', []), recordOf('y', [])]));
+    expect([replica.isIncomplete('n'), [...view.keys()].toSorted()]).toEqual([false, ['a', 'b', 'c', 'y']]);
+    replica.expect('n');
+    replica.apply('n', 8, 'd', recordOf('d', [])); // 7 was skipped
+    replica.replace('n', whole(6, 4, [...view.values()]));
+    expect(replica.isIncomplete('n')).toBe(true);
+  });
+
+  it.each([
+    ['a number that it never reached', 2 ** 47, 'b', recordOf('b', [])],
+    ['a change of another', 2, 'b', recordOf('b', [])],
+    ['a change of its own client', 2, 'a', recordOf('a', ['forged'])],
+  ])('is incomplete, and goes on, when somebody else says for a node %s', (_, version, clientId, record) => {
+    const { replica, view } = followed();
+    replica.apply('n', 1, 'a', recordOf('a', []));
+    replica.apply('n', version, clientId, record);
+    if (version > 2) replica.compare('n', { version: 1, count: 1 });
+    replica.apply('n', 2, 'a', recordOf('a', ['red']));
+    expect(replica.isIncomplete('n')).toBe(true);
+    replica.expect('n');
+    replica.replace('n', whole(2, 1, [recordOf('a', ['red'])]));
+    expect([replica.isIncomplete('n'), [...view.values()]]).toEqual([false, [recordOf('a', ['red'])]]);
+  });
+
+  it('takes what is not whole where it has nothing, and only there', () => {
+    const { replica, view } = followed();
+    replica.replace('n', { ...whole(2, 2, [recordOf('a', [])]), isComplete: false });
+    expect([replica.isIncomplete('n'), [...view.keys()]]).toEqual([true, ['a']]);
+    replica.replace('n', { ...whole(0, 0, []), isComplete: false });
+    expect([replica.isIncomplete('n'), [...view.keys()]]).toEqual([true, ['a']]);
+    replica.replace('n', whole(2, 2, [recordOf('a', []), recordOf('b', [])]));
+    expect([replica.isIncomplete('n'), [...view.keys()]]).toEqual([false, ['a', 'b']]);
+  });
+
+  it('is complete without a client that only a newer version can read', () => {
+    const { replica } = followed();
+    replica.replace('n', whole(3, 2, [recordOf('a', [])]));
+    replica.compare('n', { version: 3, count: 2 });
+    expect(replica.isIncomplete('n')).toBe(false);
+    replica.compare('n', { version: 3, count: 1 });
+    expect(replica.isIncomplete('n')).toBe(true);
   });
 
   it('keeps a client that came back under the new id of its node when the old id is dropped', () => {
     const { replica, view } = followed();
-    replica.replace('old', 1, [recordOf('a', ['red']), recordOf('b', [])]);
-    replica.replace('new', 1, [recordOf('a', ['blue'])]);
+    replica.replace('old', whole(1, 2, [recordOf('a', ['red']), recordOf('b', [])]));
+    replica.replace('new', whole(1, 1, [recordOf('a', ['blue'])]));
     replica.drop('old');
     expect([...view.values()]).toEqual([recordOf('a', ['blue'])]);
   });

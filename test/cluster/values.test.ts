@@ -144,7 +144,7 @@ describe('what enters two nodes', () => {
       one.clients.updateClient({ clientId: ada.clientId, key: 'cart', data: { items: cart } });
       cart.push(1n);
       const { nodeId } = one.server.status;
-      await redis.run('DEL', `pxl:{${nodeId}}:lease`); // taken for dead: it registers anew with all its clients
+      await redis.run('SET', `pxl:{${nodeId}}:lease`, 'dead'); // taken for dead: it registers anew with all its clients
       await until(() => one.server.status.nodeId !== nodeId, 10_000);
       const after = one.server.status.nodeId;
       const bob = await two.connect();
@@ -175,12 +175,12 @@ describe('what enters two nodes', () => {
         spoil(known(one, ada) as ConnectedClient);
         one.clients.updateClient({ clientId: ada.clientId, key: 'tick', data: 1 });
         const { nodeId } = one.server.status;
-        await redis.run('DEL', `pxl:{${nodeId}}:lease`);
+        await redis.run('SET', `pxl:{${nodeId}}:lease`, 'dead');
         await until(() => one.server.status.nodeId !== nodeId, 10_000);
         const after = one.server.status.nodeId;
         const bob = await two.connect();
         await until(() => known(one, bob) !== undefined);
-        await until(async () => (await plain.hlen(`pxl:{${after}}:clients`)) === 3); // and the version
+        await until(async () => (await plain.hlen(`pxl:{${after}}:clients`)) === 3); // and the digest
         await until(() => known(two, ada) !== undefined && known(two, eve) !== undefined, 10_000);
         expect(one.server.status.nodeId).toBe(after);
         expect(one.errors).toContainEqual(expect.objectContaining({ code: 'NOT_SERIALIZABLE' }));

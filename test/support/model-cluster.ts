@@ -2,14 +2,16 @@ import type { BusReceiver } from '../../lib/cluster/bus-receiver.js';
 import { Cluster, type ClusterReceiver } from '../../lib/cluster/cluster.js';
 import type { ClusterParts } from '../../lib/cluster/cluster-parts.js';
 import { systemIds } from '../../lib/cluster/ids.js';
-import type { RegistryStore } from '../../lib/cluster/registry-store.js';
+import type { Lease, RegistryStore } from '../../lib/cluster/registry-store.js';
 import type { ClientRecord } from '../../lib/cluster/replica.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
 import { ModelRedis } from './model-store.js';
 
+type Outcome = { result: unknown } | { error: Error };
+
 /** One command on its way to Redis. */
 interface Command {
-  apply(): unknown;
+  apply(): Outcome;
   resolve(result: unknown): void;
   reject(error: Error): void;
 }
@@ -24,11 +26,15 @@ export class ModelWorld {
   readonly nodes: ModelNode[] = [];
   /** How often each loss was raised, by `<node id> <client id>`. */
   readonly losses = new Map<string, number>();
+  /** How often it was raised that a client is back, by its id. */
+  readonly returns = new Map<string, number>();
   /** Node ids that another node buried. */
   readonly reaped = new Set<string>();
+  /** Of these Redis forgot that they were buried: nobody can tell them, nor who comes late. */
+  readonly unmarked = new Set<string>();
   isRedisUp = true;
   hadRedisTrouble = false;
-  /** How often Redis lost its memory. */
+  /** How often Redis lost some or all of its memory. */
   wipes = 0;
   #random: number;
 
@@ -55,9 +61,26 @@ export class ModelWorld {
     if (this.isRedisUp) return;
     if (forgets) {
       this.redis.wipe();
+      for (const nodeId of this.reaped) this.unmarked.add(nodeId);
+      this.reaped.clear();
       this.wipes++;
     }
     this.isRedisUp = true;
+  }
+
+  loseKey(pick: number): void {
+    const nodeId = this.redis.lose(pick);
+    if (nodeId !== undefined && this.reaped.delete(nodeId)) this.unmarked.add(nodeId);
+    this.wipes++;
+  }
+
+  forge(pick: number): void {
+    this.redis.forge(pick);
+    this.wipes++;
+    const node = this.nodes[pick % this.nodes.length] as ModelNode;
+    const facts = { nodeId: node.cluster.nodeId, clientId: 'forged', version: 2 ** 46 + pick };
+    const client = { clientId: 'forged', user: null, metadata: {}, rooms: [], lastActivity: 0 };
+    this.publish(Event.ClientConnected, JSON.stringify({ ...facts, client }));
   }
 
   /** Time passes, and most of what is under way happens; every second step all of it. */
@@ -273,11 +296,12 @@ export class ModelNode {
   }
 
   #carryOut(command: Command): void {
-    const result = command.apply();
+    const outcome = command.apply();
     this.#unanswered.push(command);
     this.#replies.push(() => {
       this.#unanswered.shift();
-      command.resolve(result);
+      if ('error' in outcome) command.reject(outcome.error);
+      else command.resolve(outcome.result);
     });
   }
 
@@ -286,11 +310,18 @@ export class ModelNode {
     this.#replies.push(() => this.#receiver?.stateChanged('ready'));
   }
 
-  #command<T>(apply: () => T): Promise<T> {
+  #command<T>(work: () => T): Promise<T> {
     if (!this.#isConnected || this.isDead) return Promise.reject(new Error('The connection is down.'));
-    return new Promise<T>((resolve, reject) => {
+    const apply = (): Outcome => {
+      try {
+        return { result: work() };
+      } catch (error) {
+        return { error: error as Error };
+      }
+    };
+    return new Promise<unknown>((resolve, reject) => {
       this.#outbox.push({ apply, resolve, reject });
-    });
+    }) as Promise<T>;
   }
 
   #clients(): ClusterReceiver {
@@ -355,6 +386,9 @@ export class ModelNode {
       const key = `${nodeId} ${clientId}`;
       this.world.losses.set(key, (this.world.losses.get(key) ?? 0) + 1);
     }
+    if (channel === Event.ClientConnected && reason === 'node-returned') {
+      this.world.returns.set(clientId as string, (this.world.returns.get(clientId as string) ?? 0) + 1);
+    }
     const text = JSON.stringify(message);
     this.#command(() => this.world.publish(channel, text)).catch(() => undefined);
   }
@@ -362,29 +396,45 @@ export class ModelNode {
   /** The commands of RedisRegistryStore, in its order. */
   #store(): RegistryStore {
     const { redis } = this.world;
+    const strike = async (nodeId: string): Promise<void> => {
+      await Promise.all([
+        this.#command(() => redis.nodes.delete(nodeId)),
+        this.#command(() => redis.clients.delete(nodeId)),
+      ]);
+    };
     return {
-      register: async (nodeId, version, records, { isNew }) => {
+      isReachable: () => this.#isConnected,
+      register: async (nodeId, digest, records) => {
         const all = structuredClone([...records]);
-        const isAlive = await this.#command(() => redis.replace(nodeId, version, all, isNew));
-        if (isNew) await this.#command(() => redis.nodes.add(nodeId));
+        const isAlive = await this.#command(() => redis.replace(nodeId, digest, all));
+        if (isAlive) await this.#command(() => redis.enlist(nodeId));
         return isAlive;
       },
-      write: (nodeId, version, clientId, record) => {
+      write: (nodeId, digest, clientId, record) => {
         const copy = structuredClone(record);
-        return this.#command(() => redis.write(nodeId, version, clientId, copy));
+        return this.#command(() => redis.write(nodeId, digest, clientId, copy));
       },
-      renew: (nodeId, version) => this.#command(() => redis.renew(nodeId, version)),
-      leases: async () => {
-        const nodeIds = await this.#command(() => this.#shuffled([...redis.nodes]));
-        const versions = await Promise.all(nodeIds.map((nodeId) => this.#command(() => redis.leaseOf(nodeId))));
-        return new Map(nodeIds.map((nodeId, index) => [nodeId, versions[index]]));
+      renew: async (nodeId, digest) => {
+        const { lease, renewal } = await this.#command(() => redis.renew(nodeId, digest));
+        if (lease !== 'none') return renewal;
+        return (await this.#command(() => redis.setLease(nodeId, false))) ? renewal : 'buried';
+      },
+      enlist: (nodeId) => this.#command(() => redis.enlist(nodeId)),
+      leases: async (knownIds) => {
+        const members = await this.#command(() => this.#shuffled([...redis.nodes]));
+        const nodeIds = [...new Set([...members, ...knownIds])];
+        const leases = await Promise.all(nodeIds.map((nodeId) => this.#command(() => redis.leaseOf(nodeId))));
+        return new Map(nodeIds.map((nodeId, index) => [nodeId, leases[index] as Lease]));
       },
       read: (nodeId) => this.#command(() => redis.read(nodeId)),
-      reap: async (nodeId) => {
-        const isFirst = await this.#command(() => redis.nodes.delete(nodeId));
-        if (isFirst) await this.#command(() => redis.remove(nodeId));
-        if (isFirst && nodeId !== this.cluster.nodeId) this.world.reaped.add(nodeId);
+      bury: async (nodeId) => {
+        const isFirst = await this.#command(() => redis.setLease(nodeId, true));
+        if (isFirst) this.world.reaped.add(nodeId);
         return isFirst;
+      },
+      strike,
+      leave: async (nodeId) => {
+        await Promise.all([this.#command(() => redis.markDead(nodeId)), strike(nodeId)]);
       },
     };
   }

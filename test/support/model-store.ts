@@ -1,67 +1,117 @@
-import { LEASE_MS } from '../../lib/cluster/registry-store.js';
-import type { ClientRecord } from '../../lib/cluster/replica.js';
+import { type Lease, LEASE_MS, type Renewal } from '../../lib/cluster/registry-store.js';
+import type { ClientRecord, Digest, Snapshot } from '../../lib/cluster/replica.js';
 
 interface StoredClients {
-  version: number;
+  digest: Digest | undefined;
   records: Map<string, ClientRecord>;
   /** A hash that never goes by itself is a leak, once its node is dead. */
   hasExpiry: boolean;
 }
 
-/** What the Redis of the simulation holds; every method is one command, atomic as there. */
+const DEAD_MS = 60_000;
+
+/** What the Redis of the simulation holds; every method is one command or transaction, atomic as there. */
 export class ModelRedis {
   readonly nodes = new Set<string>();
-  readonly leases = new Map<string, { version: number; until: number }>();
+  readonly leases = new Map<string, { isDead: boolean; until: number }>();
   readonly clients = new Map<string, StoredClients>();
+  /** Out of memory, and told to evict nothing. */
+  refusesWrites = false;
 
   constructor(private readonly now: () => number) {}
 
-  /** @returns whether the node has a lease now; one that isn't new gets none where it had none */
-  replace(nodeId: string, version: number, records: ClientRecord[], isNew: boolean): boolean {
-    this.clients.set(nodeId, {
-      version,
-      records: new Map(records.map((record) => [record.clientId, structuredClone(record)])),
-      hasExpiry: true,
-    });
-    if (!isNew && this.leaseOf(nodeId) === undefined) return false;
-    this.leases.set(nodeId, { version, until: this.now() + LEASE_MS });
-    return true;
+  /** @returns false for a node that was taken for dead */
+  replace(nodeId: string, digest: Digest, records: ClientRecord[]): boolean {
+    this.#checkMemory();
+    const copies = records.map((record) => [record.clientId, structuredClone(record)] as const);
+    this.clients.set(nodeId, { digest, records: new Map(copies), hasExpiry: true });
+    if (this.leaseOf(nodeId) === 'none') return this.setLease(nodeId, false);
+    return this.#extendLease(nodeId) === 'alive';
   }
 
-  write(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): void {
+  enlist(nodeId: string): void {
+    this.#checkMemory();
+    this.nodes.add(nodeId);
+  }
+
+  write(nodeId: string, digest: Digest, clientId: string, record: ClientRecord | undefined): void {
+    this.#checkMemory();
     let stored = this.clients.get(nodeId);
-    if (!stored) this.clients.set(nodeId, (stored = { version, records: new Map(), hasExpiry: true }));
-    stored.version = version;
+    if (!stored) this.clients.set(nodeId, (stored = { digest, records: new Map(), hasExpiry: true }));
+    stored.digest = digest;
     if (record) stored.records.set(clientId, structuredClone(record));
     else stored.records.delete(clientId);
   }
 
-  renew(nodeId: string, version: number): boolean {
+  renew(nodeId: string, { version, count }: Digest): { lease: Lease; renewal: Renewal } {
+    const lease = this.#extendLease(nodeId);
     const stored = this.clients.get(nodeId);
-    if (stored) stored.hasExpiry = true;
-    if (this.leaseOf(nodeId) === undefined) return false;
-    this.leases.set(nodeId, { version, until: this.now() + LEASE_MS });
+    const isKept =
+      stored?.digest?.version === version && stored.digest.count === count && stored.records.size === count;
+    return { lease, renewal: lease === 'dead' ? 'buried' : isKept ? 'kept' : 'incomplete' };
+  }
+
+  /** Where there is none. @returns whether there was none */
+  setLease(nodeId: string, isDead: boolean): boolean {
+    this.#checkMemory();
+    if (this.leaseOf(nodeId) !== 'none') return false;
+    this.leases.set(nodeId, { isDead, until: this.now() + (isDead ? DEAD_MS : LEASE_MS) });
     return true;
   }
 
-  leaseOf(nodeId: string): number | undefined {
+  leaseOf(nodeId: string): Lease {
     const lease = this.leases.get(nodeId);
-    return lease && lease.until > this.now() ? lease.version : undefined;
+    if (!lease || lease.until <= this.now()) return 'none';
+    return lease.isDead ? 'dead' : 'alive';
   }
 
-  read(nodeId: string): { version: number; records: ClientRecord[] } | undefined {
-    const stored = this.clients.get(nodeId);
-    return stored && { version: stored.version, records: structuredClone([...stored.records.values()]) };
+  read(nodeId: string): Snapshot {
+    const { digest, records } = this.clients.get(nodeId) ?? {};
+    return {
+      digest: digest ?? { version: 0, count: 0 },
+      records: structuredClone([...(records?.values() ?? [])]),
+      isComplete: digest !== undefined && digest.count === records?.size,
+    };
   }
 
-  remove(nodeId: string): void {
-    this.clients.delete(nodeId);
-    this.leases.delete(nodeId);
+  markDead(nodeId: string): void {
+    this.#checkMemory();
+    this.leases.set(nodeId, { isDead: true, until: this.now() + DEAD_MS });
   }
 
   wipe(): void {
     this.nodes.clear();
     this.leases.clear();
     this.clients.clear();
+  }
+
+  /** One key is gone: evicted, or with a shard that came back empty. @returns the node whose lease or mark it was */
+  lose(pick: number): string | undefined {
+    const keys = [...this.leases.keys(), ...this.clients.keys()];
+    const at = pick % (keys.length + 1);
+    const key = keys[at];
+    const isLease = at < this.leases.size;
+    if (key === undefined) this.nodes.clear();
+    else (isLease ? this.leases : this.clients).delete(key);
+    return isLease ? key : undefined;
+  }
+
+  /** Somebody writes into a hash what its node never said. */
+  forge(pick: number): void {
+    const stored = [...this.clients.values()][pick % Math.max(1, this.clients.size)];
+    if (!stored) return;
+    if (pick % 3 === 0) stored.digest = undefined;
+    else if (pick % 3 === 1) stored.digest = { version: 2 ** 47, count: stored.records.size };
+    else for (const clientId of [...stored.records.keys()].slice(0, 1)) stored.records.delete(clientId);
+  }
+
+  #extendLease(nodeId: string): Lease {
+    const found = this.leaseOf(nodeId);
+    if (found === 'alive') this.leases.set(nodeId, { isDead: false, until: this.now() + LEASE_MS });
+    return found;
+  }
+
+  #checkMemory(): void {
+    if (this.refusesWrites) throw new Error("OOM command not allowed when used memory > 'maxmemory'.");
   }
 }

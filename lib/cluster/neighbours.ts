@@ -1,0 +1,122 @@
+import { type ClientRecord, type Digest, type LossReason, Replica, type ReplicaView } from './replica.js';
+import type { OwnEntry } from './own-entry.js';
+import { type Lease, LEASE_MS, type RegistryStore } from './registry-store.js';
+
+/** A node that was just found, and lives, is heard by then, in ms. */
+const FIRST_WORD_MS = 3_000;
+
+export interface NeighboursHost {
+  readonly store: RegistryStore;
+  readonly view: ReplicaView;
+  /** False: this node keeps no copy of the others, it asks when it wants to know. */
+  readonly isReplicated: boolean;
+  now(): number;
+  /** This node removed a dead one: it tells the cluster of its clients, once. */
+  reaped(nodeId: string, records: ClientRecord[], reason: LossReason): void;
+  nodeGone(nodeId: string): void;
+}
+
+/** The other nodes: which there are, what each has, and whether it lives. */
+export class Neighbours {
+  readonly #replica: Replica;
+  /** Nodes that were found in Redis, which may forget them, and when each was last heard on the bus. */
+  readonly #heardAt = new Map<string, number>();
+
+  constructor(private readonly host: NeighboursHost) {
+    this.#replica = new Replica(host.view);
+  }
+
+  get nodeIds(): string[] {
+    return [...new Set([...this.#replica.nodeIds, ...this.#heardAt.keys()])];
+  }
+
+  /** A node told of a change of one of its clients. */
+  heardChange(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): void {
+    this.#heard(nodeId);
+    if (this.host.isReplicated) this.#replica.apply(nodeId, version, clientId, record);
+  }
+
+  /** A node says that it lives, and what it has. */
+  heardAlive(nodeId: string, digest: Digest): void {
+    this.#heard(nodeId);
+    this.#replica.compare(nodeId, digest);
+  }
+
+  forget(nodeId: string): void {
+    this.#heardAt.delete(nodeId);
+    this.#replica.drop(nodeId);
+    this.host.nodeGone(nodeId);
+  }
+
+  clear(): void {
+    this.#heardAt.clear();
+    this.#replica.clear();
+  }
+
+  /**
+   * Reads who is there, and what isn't known of them.
+   * @param how.readsAll reads everybody anew: changes may have been missed
+   * @param how.mayBury false while this node can't tell who is dead
+   */
+  async look(own: OwnEntry, { readsAll, mayBury }: { readsAll: boolean; mayBury: boolean }): Promise<void> {
+    const copied = this.#replica.nodeIds; // before: a node heard of meanwhile may have come too late for the leases
+    const leases = await this.host.store.leases(this.#heardAt.keys());
+    if (!leases.delete(own.nodeId)) await own.enlist();
+    if (mayBury) for (const nodeId of copied) if (!leases.has(nodeId)) this.forget(nodeId);
+    for (const [nodeId, lease] of leases) await this.#lookAt(nodeId, lease, readsAll, mayBury);
+  }
+
+  /** Asks Redis for the clients of every other node. One that doesn't answer, or not wholly, is named. */
+  async fetch(ownId: string): Promise<{ records: ClientRecord[]; nodeIds: string[]; missing: string[] }> {
+    const found = { records: [] as ClientRecord[], nodeIds: [] as string[], missing: [] as string[] };
+    const leases = await this.host.store.leases(this.#heardAt.keys());
+    leases.delete(ownId);
+    const answers = [...leases].map(async ([nodeId, lease]) => {
+      if (lease === 'dead') return;
+      const snapshot = lease === 'alive' ? await this.host.store.read(nodeId).catch(() => undefined) : undefined;
+      (snapshot?.isComplete ? found.nodeIds : found.missing).push(nodeId);
+      if (snapshot?.isComplete) for (const record of snapshot.records) found.records.push(record);
+    });
+    await Promise.all(answers);
+    return found;
+  }
+
+  async #lookAt(nodeId: string, lease: Lease, readsAll: boolean, mayBury: boolean): Promise<void> {
+    if (!this.#heardAt.has(nodeId)) this.#heardAt.set(nodeId, this.host.now() - LEASE_MS + FIRST_WORD_MS);
+    switch (lease) {
+      case 'alive':
+        if (this.host.isReplicated && (readsAll || this.#replica.isIncomplete(nodeId))) await this.#read(nodeId);
+        return;
+      case 'dead':
+        await this.host.store.strike(nodeId); // who buried it may not have come so far
+        return this.forget(nodeId);
+      case 'none':
+        if (mayBury && this.#isSilent(nodeId)) await this.#bury(nodeId);
+    }
+  }
+
+  /** A hash that is absent or incomplete under a live lease was lost: its node writes it again. */
+  async #read(nodeId: string): Promise<void> {
+    this.#replica.expect(nodeId);
+    this.#replica.replace(nodeId, await this.host.store.read(nodeId));
+  }
+
+  async #bury(nodeId: string): Promise<void> {
+    const { store } = this.host;
+    const { records, isComplete } = await store.read(nodeId);
+    if (!(await store.bury(nodeId))) return; // it is back, or another was first
+    const known = isComplete ? [] : (this.#replica.recordsOf(nodeId) ?? []);
+    const lost = new Map([...known, ...records].map((record) => [record.clientId, record]));
+    this.host.reaped(nodeId, [...lost.values()], 'node-lost');
+    this.forget(nodeId);
+    await store.strike(nodeId);
+  }
+
+  #heard(nodeId: string): void {
+    if (this.#heardAt.has(nodeId)) this.#heardAt.set(nodeId, this.host.now());
+  }
+
+  #isSilent(nodeId: string): boolean {
+    return this.host.now() - (this.#heardAt.get(nodeId) ?? -Infinity) >= LEASE_MS;
+  }
+}

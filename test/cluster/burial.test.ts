@@ -1,0 +1,171 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { type RunningApp, startApp } from '../support/app.js';
+import { type ClusterNode, Fleet } from '../support/cluster-node.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
+import { type Role, TcpProxy } from '../support/tcp-proxy.js';
+import { until } from '../support/until.js';
+
+const describeWithRedis = hasRedis() ? describe : describe.skip;
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What a node's subscribers heard of a client, in order: `ClientJoinedRoom red node-returned`. */
+async function storyOf(node: ClusterNode, clientId: string): Promise<string[]> {
+  const story: string[] = [];
+  for (const { channel, message, by } of await node.call('heard')) {
+    const { clientId: whose, roomName, reason } = message as Record<string, string | undefined>;
+    if (whose !== clientId || by !== 'option') continue;
+    story.push([channel.replace('WebSocket:', ''), roomName, reason].filter(Boolean).join(' '));
+  }
+  return story;
+}
+
+describeWithRedis('a node that is taken for dead', () => {
+  let redis: TestRedis;
+  const fleet = new Fleet(() => ({ redis: redis.url }));
+  const ending: (() => Promise<unknown>)[] = [];
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+  });
+  afterAll(() => redis.stop());
+  afterEach(async () => {
+    await fleet.stop();
+    for (const end of ending.splice(0)) await end();
+    await redis.run('FLUSHALL');
+  });
+  const proxied = async (): Promise<TcpProxy> => {
+    const proxy = await TcpProxy.start(redis.port);
+    ending.push(() => proxy.stop());
+    return proxy;
+  };
+
+  it('and comes back: the others hear that its clients are back, and in which rooms; it hears neither', async () => {
+    const [one, two, three] = await Promise.all([fleet.start(), fleet.start(), fleet.start()]);
+    const [ada, bob] = [await one.join('red', 'blue'), await two.join('red')];
+    await Promise.all([one, two, three].map((node) => node.knows([ada, bob])));
+    one.freeze();
+    await Promise.all([two, three].map((node) => node.knows([bob], 10_000)));
+    one.thaw();
+    await Promise.all([one, two, three].map((node) => node.knows([ada, bob])));
+    const isBack = 'ClientConnected node-returned';
+    for (const node of [two, three]) {
+      await until(async () => (await storyOf(node, ada.clientId)).length === 9);
+      const story = await storyOf(node, ada.clientId);
+      expect(story.slice(0, 3)).toEqual(['ClientConnected', 'ClientJoinedRoom red', 'ClientJoinedRoom blue']);
+      expect(story.slice(3, 6).toSorted()).toEqual([
+        'ClientDisconnected node-lost',
+        'ClientLeftRoom blue node-lost',
+        'ClientLeftRoom red node-lost',
+      ]);
+      expect(story.slice(6)).toEqual([
+        isBack,
+        'ClientJoinedRoom red node-returned',
+        'ClientJoinedRoom blue node-returned',
+      ]);
+      expect((await storyOf(node, bob.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
+    }
+    expect((await storyOf(one, ada.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
+  }, 40_000);
+
+  it('is not, when a reset swallows what renews its lease', async () => {
+    const proxy = await proxied();
+    const one = await fleet.start({ redis: proxy.url });
+    const others = await Promise.all([fleet.start(), fleet.start()]);
+    const ada = await one.join('red');
+    const before = await one.nodeId();
+    await Promise.all(others.map((node) => node.knows([ada])));
+    for (let round = 0; round < 2; round++) {
+      await proxy.resetOn((text, role) => role === 'publisher' && text.includes(`${before}}:lease`));
+      const resetAt = Date.now();
+      await until(async () => (await one.state()) !== 'ready');
+      await until(async () => (await one.state()) === 'ready');
+      expect(Date.now() - resetAt).toBeLessThan(3_000);
+      await pause(8_500); // whoever would be buried is by then
+    }
+    expect(await one.nodeId()).toBe(before);
+    for (const node of others) {
+      expect(await node.clientIds()).toEqual([ada.clientId]);
+      expect((await storyOf(node, ada.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
+    }
+  }, 60_000);
+
+  it('is not, while it is heard, though it can not renew its lease', async () => {
+    const [one, two] = await Promise.all([fleet.start(), fleet.start()]);
+    const ada = await one.join('red');
+    await two.knows([ada]);
+    const [before, key] = [await one.nodeId(), `pxl:{${await one.nodeId()}}:lease`];
+    for (let n = 0; n < 90; n++) {
+      await redis.run('DEL', key);
+      await pause(100);
+    }
+    expect([await one.nodeId(), await two.clientIds()]).toEqual([before, [ada.clientId]]);
+    expect((await storyOf(two, ada.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
+  }, 30_000);
+});
+
+describeWithRedis('an application that starts', () => {
+  let redis: TestRedis;
+  const ending: (() => Promise<unknown>)[] = [];
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+  });
+  afterAll(() => redis.stop());
+  afterEach(async () => {
+    for (const end of ending.splice(0).toReversed()) await end();
+  });
+  const start = async (url: string): Promise<RunningApp> => {
+    const app = await startApp({ options: { redis: url } });
+    ending.push(() => app.close());
+    return app;
+  };
+
+  it.each<[string, (text: string, role: Role) => boolean]>([
+    ['says who it is', (text) => text.includes('pxl-publisher')],
+    ['asks for the time', (text, role) => role === 'publisher' && /\r\ntime\r\n/i.test(text)],
+    ['subscribes', (text, role) => role === 'subscriber' && /\r\nsubscribe\r\n/i.test(text)],
+    ['registers', (text, role) => role === 'publisher' && text.includes('$digest')],
+    ['makes itself known', (text, role) => role === 'publisher' && /\r\nsadd\r\n/i.test(text)],
+    ['reads the others', (text, role) => role === 'publisher' && /\r\nsmembers\r\n/i.test(text)],
+  ])('comes up though its connection is reset as it %s', async (_, isIt) => {
+    const proxy = await TcpProxy.start(redis.port);
+    ending.push(() => proxy.stop());
+    const hasHappened = proxy.resetOn(isIt);
+    const app = await start(proxy.url);
+    await hasHappened;
+    await until(() => app.server.status.state === 'ready');
+    expect(await redis.run('SMEMBERS', 'pxl:nodes')).toContain(app.server.status.nodeId);
+  });
+
+  it('waits for a Redis that refuses writes, and comes up when it takes them', async () => {
+    await redis.run('CONFIG', 'SET', 'maxmemory', '1mb');
+    let isUp = false;
+    const starting = start(redis.url).then((app) => {
+      isUp = true;
+      return app;
+    });
+    await pause(3_000);
+    expect(isUp).toBe(false);
+    await redis.run('CONFIG', 'SET', 'maxmemory', '0');
+    expect((await starting).errors.map(String).join()).toMatch(/OOM|EXECABORT/);
+  });
+
+  it('ends when it is told to while it waits for such a Redis', async () => {
+    const fleet = new Fleet(() => ({ redis: redis.url }));
+    await redis.run('CONFIG', 'SET', 'maxmemory', '1mb');
+    try {
+      const node = fleet.spawn();
+      await node.created;
+      await until(async () => (await node.call('status')).errors.some((error) => /OOM|EXECABORT/.test(error)));
+      node.kill('SIGTERM');
+      await node.exited;
+    } finally {
+      await redis.run('CONFIG', 'SET', 'maxmemory', '0');
+      await fleet.stop();
+    }
+  });
+
+  it('fails at once when Redis says that its user may not', async () => {
+    await redis.run('ACL', 'SETUSER', 'guest', 'on', '>secret', '~*', '&*', '+@all', '-hlen', '-exec');
+    const url = redis.url.replace('//', '//guest:secret@');
+    await expect(start(url)).rejects.toThrow(/NOPERM.*exec/i);
+  });
+});
