@@ -12,6 +12,7 @@ import type { ConnectionHooks } from './connection/connection-hooks.js';
 import type { Connections } from './connection/connections.js';
 import { isAuthenticated } from './connection/server-socket.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
+import type { History } from './history/history.js';
 import { InvalidOptionsError, PeerError } from './errors.js';
 import type { FindInstance } from './module/find-instance.js';
 import { NO_RESOURCES, type Resources } from './module/resources.js';
@@ -42,6 +43,7 @@ export interface ApplicationParts {
   readonly hooks: ConnectionHooks;
   readonly listeners: Listeners;
   readonly membership: Membership;
+  readonly history: History | undefined;
   readonly clients: Clients;
   readonly connections: Connections;
   failed(error: unknown, place: string): void;
@@ -91,12 +93,14 @@ export class Application {
   }
 
   async #addSystemRoutes(): Promise<void> {
-    const { options, dependencies, router, membership, clients, failed } = this.parts;
+    const { options, dependencies, router, membership, clients, history, failed } = this.parts;
     const { rooms, messages } = options;
     addSystemRoutes(router, {
       ...rooms,
       authorizeJoin: await authorizeJoinOf(rooms.authorizeJoin, dependencies.instance),
       join: (client, request, asked) => membership.joinByItself(client, request, asked),
+      history,
+      isIn: ({ clientId }, roomName) => clients.rooms.has(clientId, roomName),
       leave: ({ clientId }, roomName) => clients.leave(clientId, roomName, 'asked'),
       joinTimeoutMs: messages.handlerTimeoutMs,
       failed,

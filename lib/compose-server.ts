@@ -18,11 +18,15 @@ import { OtherNodes } from './clients/other-nodes.js';
 import type { ClientSurroundings } from './clients/registered-client.js';
 import { WebSocketRoomManager } from './clients/room-manager.js';
 import { RoomTable } from './clients/room-table.js';
-import { Cluster, type ClusterReceiver } from './cluster/cluster.js';
+import { Cluster } from './cluster/cluster.js';
+import type { ClusterReceiver } from './cluster/cluster-receiver.js';
+import { JunkError } from './cluster/bus-input.js';
 import { Subscribers } from './cluster/subscribers.js';
 import type { Connection } from './connection/connection.js';
 import { ConnectionHooks } from './connection/connection-hooks.js';
 import { Connections } from './connection/connections.js';
+import { composeLogs, FollowedLogs } from './history/compose-logs.js';
+import { History } from './history/history.js';
 import { Heartbeat } from './connection/heartbeat.js';
 import { isAuthenticated, type ServerSocket } from './connection/server-socket.js';
 import { TimeoutQueue } from './connection/timeout-queue.js';
@@ -86,6 +90,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     hooks,
     listeners,
     membership: clients.membership,
+    history: outbound.history,
     clients: clients.owner,
     connections,
     failed,
@@ -95,11 +100,18 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     put: (record) => clients.owner.put(record),
     remove: (clientId) => clients.owner.remove(clientId, 'elsewhere'),
     ownRecords: () => clients.owner.ownRecords(),
-    deliver: (delivery) => outbound.local.deliver(delivery),
+    deliver: (delivery) => {
+      outbound.history?.refuseUnnumbered(delivery);
+      outbound.local.deliver(delivery);
+    },
     event: (channel, message) => {
       obeyEvent(channel, message, outbound.outgoing, clients.manager);
       listeners.event(channel, message);
     },
+    logged: (roomName, text) => {
+      if (!outbound.logs?.heard(roomName, text)) throw new JunkError(`The log of ${roomName} announced what it can't.`);
+    },
+    reconnected: () => outbound.logs?.readers.catchUp(),
     obey: (order) => orders.obey(order),
     describe: describeForNode,
   };
@@ -116,6 +128,8 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     heartbeat,
     timeouts,
     flusher: outbound.flusher,
+    logs: outbound.logs,
+    history: outbound.history,
     report,
   });
   return {
@@ -127,7 +141,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     connections,
     application,
     lifecycle,
-    sender: new ServerSender(outbound.outgoing, cluster, clients.manager),
+    sender: new ServerSender(outbound.outgoing, cluster, clients.manager, outbound.history),
   };
 }
 
@@ -136,16 +150,18 @@ function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Fai
   const { backpressure, delivery } = options;
   const flusher = new Flusher(backpressure, delivery.flush, closeSlow, (error) => failed(error, 'writing to a socket'));
   const followed = new Followed(cluster, failed);
-  const local = new LocalDelivery(backpressure, flusher.counters, followed);
-  const outgoing = new Outgoing(local, cluster, backpressure.policy);
-  return { flusher, followed, local, outgoing, broadcasts: new Broadcasts(outgoing) };
+  const logs = composeLogs(options, followed, failed);
+  const local = new LocalDelivery(backpressure, flusher.counters, logs ? new FollowedLogs(followed, logs) : followed);
+  const history = logs && new History(logs, local);
+  const outgoing = new Outgoing(local, cluster, backpressure.policy, history, failed);
+  return { flusher, followed, logs, history, local, outgoing, broadcasts: new Broadcasts(outgoing) };
 }
 
 /** Who is connected, and in which rooms. */
 function composeClients(
   options: ResolvedOptions,
   cluster: Cluster,
-  { local, outgoing, followed }: ReturnType<typeof composeOutbound>,
+  { local, outgoing, followed, history }: ReturnType<typeof composeOutbound>,
   failed: Failed,
 ) {
   const { clientList, rooms: rules, registry, redis } = options;
@@ -167,7 +183,7 @@ function composeClients(
     send: (clientId, message, how) => void outgoing.send({ kind: 'clients', clientIds: [clientId] }, message, how),
   };
   const owner = new Clients({ table, rooms, surroundings, changes, list: list ?? NO_LIST, local, others, failed });
-  const membership = new Membership(owner, followed, options);
+  const membership = new Membership(owner, followed, history, options);
   return {
     owner,
     list,

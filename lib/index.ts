@@ -53,6 +53,10 @@ export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from '.
 export { WebSocketRoomManager } from './clients/room-manager.js';
 export type { ConnectOptions } from './admission/connect-options.js';
 export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room-authorizer.js';
+export type { HistoryRuleOptions } from './history/history-options.js';
+export type { HistoryPage, HistoryQuery, Publication, PublishOptions } from './history/history.js';
+export { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './history/log-errors.js';
+export type { Appended, RoomPosition } from './history/room-log.js';
 export { WebSocketUpgrade } from './admission/upgrade-context.js';
 export { WebSocketClientManager } from './clients/client-manager.js';
 export type { Disconnection } from './connection/connection-hooks.js';

@@ -9,7 +9,8 @@ import type { Application } from './application.js';
 import { chooseProtocol } from './auth/tokens.js';
 import type { ClientList } from './clients/client-list.js';
 import type { Clients } from './clients/clients.js';
-import type { Cluster, ClusterReceiver } from './cluster/cluster.js';
+import type { Cluster } from './cluster/cluster.js';
+import type { ClusterReceiver } from './cluster/cluster-receiver.js';
 import { PRESENCE } from './cluster/presence-events.js';
 import type { Subscribers } from './cluster/subscribers.js';
 import type { Heartbeat } from './connection/heartbeat.js';
@@ -17,6 +18,8 @@ import { guardReceivers } from './connection/receiver-guard.js';
 import { ServerSocket } from './connection/server-socket.js';
 import type { TimeoutQueue } from './connection/timeout-queue.js';
 import { InvalidStateError } from './errors.js';
+import type { Logs } from './history/compose-logs.js';
+import type { History } from './history/history.js';
 import type { ErrorReport } from './observe/error-report.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import type { Flusher } from './outbound/flusher.js';
@@ -42,6 +45,8 @@ export interface LifecycleParts {
   readonly heartbeat: Heartbeat;
   readonly timeouts: TimeoutQueue<RouteCall>;
   readonly flusher: Flusher;
+  readonly logs: Logs | undefined;
+  readonly history: History | undefined;
   readonly report: ErrorReport;
 }
 
@@ -138,8 +143,10 @@ export class ServerLifecycle {
   }
 
   async #listen(wss: WS, httpServer: HttpServer, attach: (idle: IdleSockets) => void): Promise<IdleSockets> {
-    const { options, cluster, receiver, heartbeat, report } = this.parts;
+    const { options, cluster, receiver, heartbeat, report, logs, history } = this.parts;
     await cluster.start(receiver, this.#wantedEvents());
+    await logs?.start();
+    history?.start();
     const idle = new IdleSockets(httpServer);
     attach(idle);
     heartbeat.start();
@@ -157,7 +164,8 @@ export class ServerLifecycle {
   }
 
   async #shutDown({ wss, firstMessages, listening }: Running): Promise<void> {
-    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients } = this.parts;
+    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients, logs } =
+      this.parts;
     // It may be waiting for a Redis that never comes.
     if (options.redis && cluster.state === 'starting') await cluster.stop();
     await Promise.allSettled([listening]); // what comes into being meanwhile would never be taken down
@@ -172,6 +180,7 @@ export class ServerLifecycle {
     flusher.stop();
     report.flush();
     wss.close();
+    await logs?.stop();
     await cluster.stop();
     clients.clear();
     clients.rooms.clear();

@@ -1,49 +1,54 @@
 import { Emitter } from './cluster/emitter.js';
 import type { RedisInstanceLike } from './cluster/redis-source.js';
 import { type Farewell, farewellOf } from './deprecated.js';
-import { InvalidStateError, NotPublishedError, PxlWebSocketError } from './errors.js';
+import { InvalidStateError, NotPublishedError, PxlWebSocketError, RoomNameInvalidError } from './errors.js';
+import type { HistoryPage, HistoryQuery, PublishOptions } from './history/history.js';
+import type { Appended, RoomPosition } from './history/room-log.js';
 import { CloseCode } from './protocol/close-codes.js';
 import type { Audience, Delivery } from './protocol/delivery.js';
 import type { WebSocketMessage } from './protocol/message.js';
 import { errorOf } from './protocol/thrown.js';
 import { OPTIONS } from './options/options.js';
 import { encodeMessage, flagsOf, type SendOptions } from './outbound/outgoing.js';
-import type { Sender } from './outbound/sender.js';
+import type { RoomPublisher, Sender } from './outbound/sender.js';
+import { isRoomName } from './protocol/names.js';
 import type { WebSocketServer } from './server.js';
 
 export interface WebSocketServiceOptions {
-  /** Sends through this server: to its own sockets at once, to the other nodes by way of the bus. */
+  /** Sends through this server: to its own clients at once, to other nodes through Redis. */
   webSocketServer?: WebSocketServer;
   /**
-   * Without a server: publishes with this ioredis connection, or with its `publisherClient`, for a process that serves no
-   * sockets. It stays yours: it is not closed.
+   * Without a server: publishes with this ioredis connection, or with its `publisherClient`, for a process without sockets.
+   * You close it yourself.
    */
   redisInstance?: RedisInstanceLike | { publisherClient: RedisInstanceLike };
-  /** Taken for the sake of the PXL framework; processes tell themselves apart by a random id. */
+  /** Accepted for the PXL framework. Each process has a random id of its own. */
   workerId?: string;
-  /** As in the options of the nodes. @default 'pxl' */
+  /** The `prefix` of the nodes. @default 'pxl' */
   prefix?: string;
 }
 
-/** What an emitter does for a service. Described here: its own type would bring the types of ioredis along. */
-interface Publisher extends Omit<Sender, 'send'> {
+/**
+ * The part of an emitter that a service uses. A type of its own, because the emitter's would need the types of ioredis.
+ */
+interface Publisher extends Omit<Sender, 'send' | 'history'> {
   deliver(delivery: Delivery): Promise<unknown>;
 }
 
 /**
- * Sends messages from anywhere in an application, or from a process without sockets. Scope of every method: the whole
- * cluster. Each one resolves once the message is handed to this node's sockets and to Redis, which says nothing about its
- * arrival. It rejects when the message can't be handed to Redis: while Redis is away, or when more waits than
- * `delivery.maxBusBytes`. This node's own sockets have it then, it is counted in `WebSocketServer.status`, and a rejection that
- * nobody awaits ends no process.
- * @throws {InvalidMessageError} (each method) for a `type` or `action` that breaks the rules
- * @throws {NotSerializableError} (each method) for data that has no JSON form, or would arrive as something else
+ * Sends messages from anywhere in an application, or from a process without sockets. Scope of every method: the whole cluster.
+ * Each promise resolves once the message is handed to the sockets of this node and to Redis; arrival isn't confirmed. It
+ * rejects when the message can't be handed to Redis: while Redis is away, or when more than `delivery.maxBusBytes` wait. Then
+ * this node's own clients have the message, `WebSocketServer.status` counts it, and an unhandled rejection doesn't end the
+ * process.
+ * @throws {InvalidMessageError} (each method) for an invalid `type` or `action`
+ * @throws {NotSerializableError} (each method) for data without a JSON form, or that JSON would change
  * @throws {NotPublishedError} (each method) when the message isn't handed to Redis
  */
 export class WebSocketService {
   readonly #sender: Sender;
 
-  /** Inside a Nest application, inject it. @throws {InvalidStateError} with nothing to send with */
+  /** Inside a Nest application, inject it instead. @throws {InvalidStateError} without anything to send with */
   constructor(options: WebSocketServiceOptions | { sender: Sender }) {
     this.#sender = 'sender' in options ? options.sender : senderOf(options);
   }
@@ -53,7 +58,7 @@ export class WebSocketService {
     return this.#send({ kind: 'all' }, message, options);
   }
 
-  /** Scope: cluster. Sends to these clients, once each; ids that are not connected are passed over. */
+  /** Scope: cluster. Sends to these clients, once each. Ids that aren't connected are ignored. */
   sendToClients(clientIds: readonly string[], message: WebSocketMessage, options?: SendOptions): Promise<void> {
     return this.#send({ kind: 'clients', clientIds }, message, options);
   }
@@ -79,7 +84,7 @@ export class WebSocketService {
   }
 
   /**
-   * Scope: cluster. Broadcasts `{ type: 'error', action, data: { error } }`: of an `Error` its message alone, never its stack.
+   * Scope: cluster. Broadcasts `{ type: 'error', action, data: { error } }`: the message of an `Error`, never its stack.
    */
   sendErrorMessage(action: string, error: unknown): Promise<void> {
     return this.broadcast({ type: 'error', action, data: { error: error instanceof Error ? error.message : error } });
@@ -90,7 +95,7 @@ export class WebSocketService {
     return handedOver(() => this.#sender.emit(channel, data));
   }
 
-  /** Scope: cluster. Closes a client's socket, wherever it is. A no-op for an unknown id. */
+  /** Scope: cluster. Closes a client's connection, on whichever node it is. Ignores an unknown id. */
   disconnectClient(clientId: string, { code, reason }: Farewell = {}): Promise<void> {
     return handedOver(() => this.#sender.disconnect(clientId, code, reason));
   }
@@ -104,14 +109,64 @@ export class WebSocketService {
     return handedOver(() => this.#sender.disconnectUser(userId, code, reason));
   }
 
+  /**
+   * Scope: cluster. Publishes to a room that keeps its messages (`rooms.history`): it has a place before anybody sees it, and
+   * a member that is away gets it when it comes back. `sendToRooms()` of such a room does the same.
+   * @param options.key the same key, within `keyTtlMs`: published once, however often this is called
+   * @param options.version a number that grows; in `last` mode what isn't newer than the kept value is left out
+   * @returns its place; `isDuplicate` when the key, or the version, was there before
+   * @throws {LogUnavailableError} UNAVAILABLE: nothing was stored, nobody gets it
+   * @throws {UnknownOutcomeError} UNKNOWN_OUTCOME: it may have been stored. Publish it again with the same key
+   * @throws {KeyReusedError} KEY_REUSED @throws {EntryTooLargeError} MESSAGE_TOO_LARGE
+   * @throws {InvalidStateError} for a room that keeps nothing
+   */
+  async publishToRoom(roomName: string, message: WebSocketMessage, options?: PublishOptions): Promise<Appended> {
+    return this.#historyOf(roomName).publish(roomName, message, options);
+  }
+
+  /**
+   * Scope: cluster. The newest place of a room that keeps its messages. Read it before you load a page's data: a client that
+   * joins with `since` set to it misses nothing that came while you loaded.
+   * @throws {LogUnavailableError} @throws {InvalidStateError} for a room that keeps nothing
+   */
+  async position(roomName: string): Promise<RoomPosition> {
+    return this.#historyOf(roomName).position(roomName);
+  }
+
+  /**
+   * Scope: cluster. Reads what a room keeps, at most 100 at a time.
+   * @throws {LogUnavailableError} @throws {InvalidStateError} for a room that keeps nothing
+   */
+  async history(roomName: string, query: HistoryQuery = {}): Promise<HistoryPage> {
+    return this.#historyOf(roomName).page(roomName, query);
+  }
+
+  /**
+   * Scope: cluster. Forgets everything that a room keeps. Its members are told (`system/roomReset`) and begin anew.
+   * @returns where it begins
+   * @throws {LogUnavailableError} @throws {UnknownOutcomeError} @throws {InvalidStateError} for a room that keeps nothing
+   */
+  async clearHistory(roomName: string): Promise<RoomPosition> {
+    return this.#historyOf(roomName).clear(roomName);
+  }
+
+  #historyOf(roomName: string): RoomPublisher {
+    if (!isRoomName(roomName)) throw new RoomNameInvalidError();
+    const { history } = this.#sender;
+    if (history?.ruleOf(roomName)) return history;
+    throw new InvalidStateError(
+      `The room "${roomName}" keeps no messages. Give the server a rule that matches it: rooms: { history: [{ match: 'chat:*' }] }.`,
+    );
+  }
+
   #send(audience: Audience, message: WebSocketMessage, options: SendOptions | undefined): Promise<void> {
     return handedOver(() => this.#sender.send(audience, message, options));
   }
 }
 
 /**
- * What the caller did wrong stays a loud rejection. One by Redis is quiet where nobody awaits it: a process that publishes
- * without looking must not end because Redis does.
+ * A mistake of the caller stays an unhandled rejection. A failure of Redis doesn't: a process that doesn't await its publishes
+ * must not end because Redis is away.
  */
 function handedOver(send: () => Promise<unknown>): Promise<void> {
   let answer: Promise<unknown>;
@@ -126,7 +181,7 @@ function handedOver(send: () => Promise<unknown>): Promise<void> {
       throw isOwn(error) ? error : new NotPublishedError(errorOf(error).message, { cause: error });
     },
   );
-  handed.catch(() => undefined); // counted; whoever awaits hears of it
+  handed.catch(() => undefined); // it is counted, and rejects for callers that await it
   return handed;
 }
 
@@ -147,8 +202,9 @@ function senderOf({
   return emitterSender(new Emitter(connection as never, prefix));
 }
 
-/** A process without sockets: what it publishes has no policy but what each call says. */
+/** For a process without sockets. Its messages have no policy beside the options of each call. */
 export const emitterSender = (emitter: Publisher): Sender => ({
+  history: undefined,
   send: (audience, message, options = {}) => {
     const frame = encodeMessage(message);
     return emitter.deliver({ audience, except: options.except, frame, ...flagsOf(message, options) });

@@ -54,6 +54,7 @@ export default defineConfig({
             page('routes', 'Routes'),
             page('validation', 'Validation, guards, filters'),
             page('rooms', 'Rooms'),
+            page('history', 'Rooms that lose nothing'),
             page('sending', 'Sending'),
             page('clients', 'Who is connected'),
             page('client', 'The client'),

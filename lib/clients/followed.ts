@@ -2,7 +2,7 @@ import type { Interest } from '../cluster/channels.js';
 import type { Cluster } from '../cluster/cluster.js';
 
 /**
- * Counts who needs the messages for a room or a user: its members here, and whoever is about to become one. The node goes on
+ * Counts who needs the messages for a room, a user or a room's log: its members here, and whoever is about to become one. The node goes on
  * hearing of them until the last has let go.
  */
 export class Followed {

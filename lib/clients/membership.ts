@@ -6,7 +6,9 @@ import type { WebSocketUser } from '../protocol/message.js';
 import { isUserId } from '../protocol/names.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { isAuthenticated } from '../connection/server-socket.js';
-import type { Asked, JoinRequest } from '../routing/join-rooms.js';
+import type { Attachment } from '../history/attach.js';
+import type { History } from '../history/history.js';
+import type { Asked, Joined, JoinedHistory, JoinRequest } from '../routing/join-rooms.js';
 import type { Origin } from './client-changes.js';
 import type { Clients } from './clients.js';
 import type { Followed } from './followed.js';
@@ -16,6 +18,8 @@ export class Membership {
   constructor(
     private readonly clients: Pick<Clients, 'checkJoin' | 'join'>,
     private readonly followed: Followed,
+    /** Undefined where no room keeps what is published. */
+    private readonly history: History | undefined,
     private readonly options: Pick<ResolvedOptions, 'auth' | 'connect' | 'users'>,
   ) {}
 
@@ -23,23 +27,19 @@ export class Membership {
    * What a client says of itself is only taken on a server where neither authentication nor a guard may say who it is:
    * otherwise its identity comes from the handshake alone.
    */
-  joinByItself(
-    client: ConnectedClient,
-    { userId, userType, ...request }: JoinRequest,
-    asked: Asked,
-  ): Promise<JoinRequest> {
+  joinByItself(client: ConnectedClient, { userId, userType, ...request }: JoinRequest, asked: Asked): Promise<Joined> {
     const { auth, connect } = this.options;
     const isOpen = auth === undefined && connect.guards.length === 0;
     return this.#join(client, isOpen ? { userId, userType, ...request } : request, 'asked', asked);
   }
 
   /** @returns what was taken of the request */
-  join(client: ConnectedClient, request: JoinRequest): Promise<JoinRequest> {
+  join(client: ConnectedClient, request: JoinRequest): Promise<Joined> {
     return this.#join(client, request, 'here');
   }
 
   /** All or nothing: what can be refused, or can fail, comes before the first change. */
-  async #join(client: ConnectedClient, request: JoinRequest, origin: Origin, asked?: Asked): Promise<JoinRequest> {
+  async #join(client: ConnectedClient, request: JoinRequest, origin: Origin, asked?: Asked): Promise<Joined> {
     const { clientId } = client;
     const { roomName } = request;
     const said = keepable({ username: request.username, userType: request.userType }, 'joinRoom');
@@ -47,16 +47,27 @@ export class Membership {
     const room = { kind: 'room', name: roomName } as const;
     this.clients.checkJoin(clientId, roomName);
     const user = await this.#userNamedBy(client, request);
+    const enter = (attachment?: Attachment): Joined => {
+      asked?.throwIfSettled();
+      this.clients.join(clientId, { roomName, user, metadata }, origin);
+      const taken = { roomName, ...metadata, ...defined({ userId: client.user?.userId }) };
+      return attachment ? { ...taken, history: historyOf(attachment) } : taken;
+    };
     // Before the join is acknowledged: a message sent in between would be lost. And before anything is changed: it may fail.
     const isHeard = this.followed.hold(room);
     try {
       await isHeard;
-      asked?.throwIfSettled();
-      this.clients.join(clientId, { roomName, user, metadata }, origin);
+      const rule = this.history?.ruleOf(roomName);
+      if (!rule) return enter();
+      let joined: Joined = { roomName };
+      await this.history?.attach(clientId, roomName, rule, request, (attachment) => {
+        joined = enter(attachment);
+        asked?.answer({ success: true, data: joined });
+      });
+      return joined;
     } finally {
       this.followed.release(room);
     }
-    return { roomName, ...metadata, ...defined({ userId: client.user?.userId }) };
   }
 
   /** A client that authenticated stays who it is. */
@@ -73,6 +84,12 @@ export class Membership {
     return { userId, payload: keepable(payload, 'users.load: payload') };
   }
 }
+
+const historyOf = ({ position, recovered, reason, missed }: Attachment): JoinedHistory => ({
+  ...position,
+  ...defined({ recovered, reason }),
+  missed,
+});
 
 function defined<T extends object>(values: T): Partial<T> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;

@@ -11,6 +11,8 @@ export interface BusReceiver {
   event(channel: string, message: unknown): void;
   /** An event that another program raised, with plain JSON on a channel of that name. */
   plainEvent(channel: string, message: unknown): void;
+  /** What the log of a room announces. */
+  logged(roomName: string, text: string): void;
   /** Another node asks this one to do something, or answers. */
   order(fromNodeId: string, order: unknown): void;
   stateChanged(state: BusState): void;

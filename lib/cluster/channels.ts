@@ -2,11 +2,17 @@ import type { Audience } from '../protocol/delivery.js';
 import { PRESENCE } from './presence-events.js';
 
 /** Something that only nodes with such a member want to hear of. */
-export type Interest = { kind: 'room'; name: string } | { kind: 'user'; name: string };
+export interface Interest {
+  /** `log`: what is published to a room that keeps it. */
+  kind: 'room' | 'user' | 'log';
+  name: string;
+}
 
 /** What a channel turned out to be. */
 export type ChannelMeaning =
   | { kind: 'delivery'; audience: Audience | undefined }
+  /** What the log of a room announces. */
+  | { kind: 'log'; roomName: string }
   /** Events of our own nodes and emitters: the name is inside. */
   | { kind: 'event' }
   /** What a node tells itself, to hear whether it can be heard. */
@@ -39,7 +45,7 @@ export function channelHead(prefix: string, database: number): string {
   return database === 0 ? `${name}:` : `${name}@${database}:`;
 }
 
-const INTERESTS = ['room:', 'user:', 'node:'].map((kind) => OWN + kind);
+const INTERESTS = ['room:', 'user:', 'node:', 'log:'].map((kind) => OWN + kind);
 
 /** True for a channel that only some nodes want, of any application. */
 export function isInterest(channel: string): boolean {
@@ -59,6 +65,7 @@ export class Channels {
   readonly #user: string;
   readonly #node: string;
   readonly #pulse: string;
+  readonly #log: string;
   /** What all of them begin with. */
   readonly head: string;
 
@@ -72,6 +79,7 @@ export class Channels {
     this.#user = `${head}${OWN}user:`;
     this.#node = `${head}${OWN}node:`;
     this.#pulse = `${head}${OWN}pulse:`;
+    this.#log = `${head}${OWN}log:`;
   }
 
   node(nodeId: string): string {
@@ -96,6 +104,8 @@ export class Channels {
   }
 
   interest({ kind, name }: Interest): string {
+    // Braces put a log's channel into the slot of its keys, so that one script can do both.
+    if (kind === 'log') return `${this.#log}{${name}}`;
     return (kind === 'room' ? this.#room : this.#user) + name;
   }
 
@@ -112,6 +122,7 @@ export class Channels {
       return channel.includes(':', this.#node.length) ? PROBE : { kind: 'delivery', audience: undefined };
     }
     if (channel.startsWith(this.#pulse)) return PROBE;
+    if (channel.startsWith(this.#log)) return { kind: 'log', roomName: channel.slice(this.#log.length + 1, -1) };
     if (channel === this.events || channel === this.presence) return { kind: 'event' };
     const name = channel.slice(this.head.length);
     return channel.startsWith(this.head) && !name.startsWith(OWN) ? { kind: 'plain', name } : { kind: 'foreign' };

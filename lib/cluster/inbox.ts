@@ -32,6 +32,7 @@ export class Inbox {
     const meaning = this.channels.meaningOf(channel);
     if (meaning.kind === 'foreign' || !this.options.takes(channel, way)) return;
     if (meaning.kind === 'probe') return this.options.probed(Number(payload), way);
+    if (meaning.kind === 'log') return receiver.logged(meaning.roomName, payload.toString());
     if (meaning.kind === 'event') {
       const event = readEvent(payload);
       if (event) receiver.event(event.name, event.message);
@@ -55,7 +56,9 @@ export class Inbox {
       counters.missing += missing;
       this.options.failed(new Error(`${missing} messages of node ${nodeId} never came.`), 'a message of the bus');
     }
-    if (isStale(sentAt, this.time.now())) {
+    const now = this.time.now();
+    publisher.heardAt = now;
+    if (isStale(sentAt, now)) {
       counters.stale++;
       return;
     }

@@ -2,13 +2,13 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import type { WebSocketMessage } from '../protocol/message.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 
-/** What this server can do beyond the first version of the protocol. A client uses none that isn't listed. */
+/** What every server can do beyond the first version of the protocol. A client uses nothing that isn't listed. */
 const FEATURES: readonly string[] = ['joinRooms'];
 
-/** The first frame of a connection: who the client is, and what it must know of this server to keep within its limits. */
+/** The first frame of a connection: the client's id and user, and the limits of this server. */
 export function greetingOf(
   { clientId, user }: ConnectedClient,
-  { heartbeat, messages }: Pick<ResolvedOptions, 'heartbeat' | 'messages'>,
+  { heartbeat, messages, rooms }: Pick<ResolvedOptions, 'heartbeat' | 'messages' | 'rooms'>,
 ): WebSocketMessage {
   const { maxPayload, maxDepth } = messages;
   return {
@@ -19,7 +19,7 @@ export function greetingOf(
       ...(user && { user: { userId: user.userId } }),
       heartbeat,
       limits: { maxPayload, maxDepth },
-      features: FEATURES,
+      features: rooms.history.length > 0 ? [...FEATURES, 'history'] : FEATURES,
     },
   };
 }

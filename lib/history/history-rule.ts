@@ -8,4 +8,5 @@ export interface HistoryRule extends Retention {
   recoverMaxBytes: number;
   /** How often the newest place of a quiet room is compared. */
   checkMs: number;
+  onRestart: 'reset' | 'trust';
 }

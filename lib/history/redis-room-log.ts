@@ -19,8 +19,8 @@ export interface RedisRoomLogParts {
   connection: () => RedisConnection;
   /** What all keys begin with. */
   prefix: string;
-  /** What channels begin with; a room's is `<head>{<room>}:c`. */
-  channelHead: string;
+  /** Where what is stored is announced: in the slot of the room's keys. */
+  channelOf(room: string): string;
   /** @throws for a room without history */
   retentionOf(room: string): Retention;
   /** Another epoch when this Redis can't vouch for the log. False: what Redis has is taken for whole. */
@@ -59,7 +59,7 @@ export class RedisRoomLog implements RoomLog {
       kept ? keyTtlMs : CLUSTER_KEY_MS,
       digest,
       version ?? '',
-      this.#channel(room),
+      this.parts.channelOf(room),
       inCluster ? 'SPUBLISH' : 'PUBLISH',
     ];
     const [what, epoch, offset] = (await this.#run(APPEND, room, args, keyed)) as [string, string, number];
@@ -97,12 +97,8 @@ export class RedisRoomLog implements RoomLog {
 
   async clear(room: string): Promise<RoomPosition> {
     const how = isCluster(this.parts.connection()) ? 'SPUBLISH' : 'PUBLISH';
-    const [epoch, offset] = (await this.#run(CLEAR, room, [this.#channel(room), how])) as [string, number];
+    const [epoch, offset] = (await this.#run(CLEAR, room, [this.parts.channelOf(room), how])) as [string, number];
     return { epoch, offset };
-  }
-
-  #channel(room: string): string {
-    return `${this.parts.channelHead}{${room}}:c`;
   }
 
   /** @param isSafe running it twice does no harm, so an answer that never came is no doubt */

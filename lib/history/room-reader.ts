@@ -80,6 +80,11 @@ export class RoomReader {
     return this.#starting;
   }
 
+  /** As `start()`, tried again until it succeeds. */
+  begin(attempt = 0): void {
+    this.start().catch((error: unknown) => this.#later(attempt, error, () => this.begin(attempt + 1)));
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#position = undefined;
@@ -102,18 +107,22 @@ export class RoomReader {
   /** As `sync()`, tried again until it succeeds. */
   repair(attempt = 0): void {
     if (this.#cancelRetry && attempt === 0) return;
-    this.#cancelRetry = undefined;
-    this.sync().catch((error: unknown) => {
-      if (this.#isStopped) return;
-      if (attempt === 0) this.parts.failed(errorOf(error), `the history of ${this.parts.room}`);
-      const wait = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] as number;
-      this.#cancelRetry ??= this.parts.clock.after(wait, () => this.repair(attempt + 1));
-    });
+    this.sync().catch((error: unknown) => this.#later(attempt, error, () => this.repair(attempt + 1)));
   }
 
   /** What was read elsewhere may be newer than what the bus has brought. */
   accept({ entries, now }: Pick<LogRead, 'entries' | 'now'>): void {
     for (const entry of entries) this.#take(entry, Math.max(0, now - entry.storedAt));
+  }
+
+  #later(attempt: number, error: unknown, again: () => void): void {
+    if (this.#isStopped) return;
+    if (attempt === 0) this.parts.failed(errorOf(error), 'the history of a room');
+    const wait = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] as number;
+    this.#cancelRetry ??= this.parts.clock.after(wait, () => {
+      this.#cancelRetry = undefined;
+      again();
+    });
   }
 
   async #start(): Promise<void> {

@@ -1,6 +1,7 @@
 import { AUTH, type AuthOptions } from '../auth/auth-options.js';
 import { authFlaws, originFlaws } from '../auth/auth-flaws.js';
 import { CONNECT, type ConnectOptions } from '../admission/connect-options.js';
+import { historyFlaws } from '../history/history-options.js';
 import { InvalidOptionsError } from '../errors.js';
 import { pathFlaws } from '../protocol/path-pattern.js';
 import { isObject } from './checks.js';
@@ -142,7 +143,12 @@ function findFlaws(given: ServerOptions): string[] {
   if (given.connect?.filters?.length && !given.connect.guards?.length)
     flaws.push('"connect.filters" answers for guards, and there are none: name them in "connect.guards"');
   if (flaws.length === 0)
-    flaws.push(...oldNameFlaws(given), ...drainFlaws(given.drain), ...backpressureFlaws(given.backpressure));
+    flaws.push(
+      ...historyFlaws(given.rooms?.history, fill(BACKPRESSURE, given.backpressure).maxBufferedBytes),
+      ...oldNameFlaws(given),
+      ...drainFlaws(given.drain),
+      ...backpressureFlaws(given.backpressure),
+    );
   flaws.push(...clientListFlaws(given.clientList));
   if (given.type === 'client' && !given.url)
     flaws.push('"url" is missing: a client needs it, e.g. \'ws://localhost:3000/ws\'');

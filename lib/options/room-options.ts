@@ -1,6 +1,7 @@
 import type { Type } from '@nestjs/common';
 import type { AuthorizeJoin, RoomAuthorizer } from '../routing/room-authorizer.js';
-import { CALLBACK, COUNT, FLAG, TEXTS } from './checks.js';
+import type { HistoryRuleOptions } from '../history/history-options.js';
+import { CALLBACK, COUNT, FLAG, isObject, TEXTS } from './checks.js';
 import type { Table } from './option-table.js';
 
 /** Rooms. */
@@ -17,6 +18,11 @@ export interface RoomOptions {
    * exception. Server code may always put a client into any room.
    */
   authorizeJoin?: AuthorizeJoin | Type<RoomAuthorizer>;
+  /**
+   * Rooms that keep what is published to them, so that a client that was away gets what it missed: a list of rules
+   * `{ match, … }`, of which the first that matches the room's name holds. Give every node the same. See `history.md`. @default []
+   */
+  history?: HistoryRuleOptions[];
 }
 
 export const ROOMS = {
@@ -25,5 +31,9 @@ export const ROOMS = {
   protectedPrefixes: { default: ['private:', 'user:', 'system:'], check: TEXTS },
   authorizeJoin: {
     check: { ...CALLBACK, must: 'a function, or a class with a method authorizeJoin({ client, roomName, data })' },
+  },
+  history: {
+    default: [],
+    check: { holds: (value) => Array.isArray(value) && value.every(isObject), must: 'a list of rules { match, … }' },
   },
 } satisfies Table<RoomOptions>;

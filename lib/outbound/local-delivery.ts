@@ -9,10 +9,16 @@ import type { ServerSocket } from '../connection/server-socket.js';
 export interface Recipient {
   readonly clientId: string;
   push(message: OutgoingMessage): void;
+  /** All that waits for it. */
+  readonly bufferedBytes: number;
+  /** Resolves when it has taken what waits, or is gone. */
+  whenDrained(): Promise<void>;
   /** A message that nobody is closed for. @returns whether it was taken: only where nothing waits */
   offer(message: OutgoingMessage): boolean;
 }
 
+/** A socket of somebody else doesn't say when it has drained. */
+const POLL_MS = 20;
 const NOBODY: ReadonlySet<Recipient> = new Set();
 const NONE_WAITING: ReadonlyMap<Recipient, HeldMessages> = new Map();
 
@@ -105,6 +111,32 @@ export class LocalDelivery {
     if (recipient && removeFrom(this.#connectionsOf, name, recipient)) this.followed.release({ kind: 'user', name });
   }
 
+  /** How many clients of this node are in the room. */
+  membersIn(roomName: string): number {
+    return this.#membersOf.get(roomName)?.size ?? 0;
+  }
+
+  /** To the members of a room on this node. */
+  toRoom(roomName: string, message: OutgoingMessage): void {
+    const members = this.#membersOf.get(roomName) ?? NOBODY;
+    if (this.#newcomers.size > 0) this.#deliverAround(message, members, this.#newcomers);
+    else for (const member of members) member.push(message);
+  }
+
+  /** Resolves when no more than so many bytes wait for the client, or it is gone. */
+  async whenBelow(clientId: string, bytes: number): Promise<void> {
+    for (;;) {
+      const recipient = this.#recipients.get(clientId);
+      if (!recipient || recipient.bufferedBytes <= bytes) return;
+      await recipient.whenDrained();
+    }
+  }
+
+  /** To one client of this node, whatever it is waiting for. */
+  toClient(clientId: string, message: OutgoingMessage): void {
+    this.#recipients.get(clientId)?.push(message);
+  }
+
   /** Hands the same bytes to every local member, once each. */
   deliver({ audience, except, frame, isVolatile, conflateKey }: Delivery): void {
     const message = new OutgoingMessage(frame, isVolatile, conflateKey);
@@ -151,6 +183,14 @@ class ForeignSocket implements Recipient {
     readonly clientId: string,
     private readonly ws: WebSocket,
   ) {}
+
+  get bufferedBytes(): number {
+    return this.ws.bufferedAmount;
+  }
+
+  whenDrained(): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, POLL_MS).unref());
+  }
 
   push({ payload }: OutgoingMessage): void {
     if (this.ws.readyState === this.ws.OPEN) this.ws.send(payload, { binary: false });

@@ -13,12 +13,24 @@ export interface SendOptions extends BackpressureOptions {
   except?: readonly string[];
 }
 
+/** The rooms that keep what is sent to them. */
+export interface RoomHistory {
+  /** Those of an audience that do. */
+  roomsIn(audience: Audience): string[];
+  publishToAll(roomNames: readonly string[], message: WebSocketMessage): Promise<void>;
+}
+
+const NONE: string[] = [];
+
 /** Turns a message into a delivery, once, and hands it on: to this node's sockets first, then to the other nodes. */
 export class Outgoing {
   constructor(
     private readonly local: LocalDelivery,
     private readonly others: Pick<Cluster, 'publish'>,
     private readonly policy: BackpressurePolicy,
+    /** Undefined where no room keeps what is sent to it. */
+    private readonly history: RoomHistory | undefined,
+    private readonly failed: (error: unknown, place: string) => void,
   ) {}
 
   /** @returns settles once the message is handed to the other nodes, or can't be; nobody has to listen */
@@ -29,12 +41,16 @@ export class Outgoing {
 
   /** @returns as `deliver()` @throws {InvalidMessageError} @throws {NotSerializableError} */
   send(audience: Audience, message: WebSocketMessage, options: SendOptions = {}): Promise<unknown> {
+    const kept = this.history?.roomsIn(audience) ?? NONE;
+    if (kept.length > 0) return this.#publish(kept, audience, message, options);
     const frame = encodeMessage(message);
     return this.deliver({ audience, except: options.except, frame, ...flagsOf(message, options, this.policy) });
   }
 
   /** @throws {NotSerializableError} */
   toCluster(audience: Audience, data: unknown, options: SendOptions = {}): void {
+    const kept = this.history?.roomsIn(audience) ?? NONE;
+    if (kept.length > 0) return this.#publishQuietly(kept, audience, data as WebSocketMessage, options);
     void this.deliver(this.#toDelivery(audience, data, options));
   }
 
@@ -45,10 +61,42 @@ export class Outgoing {
     return Buffer.byteLength(delivery.frame);
   }
 
+  /** @throws {InvalidMessageError} for what a room that keeps its messages can't do */
+  #publish(kept: string[], audience: Audience, message: WebSocketMessage, options: SendOptions): Promise<unknown> {
+    refuseOptions(kept[0] as string, options);
+    const published = (this.history as RoomHistory).publishToAll(kept, message);
+    const others = audience.kind === 'rooms' ? audience.roomNames.filter((name) => !kept.includes(name)) : NONE;
+    if (others.length === 0) return published;
+    const sent = this.send({ kind: 'rooms', roomNames: others }, message, options);
+    return Promise.all([published, sent]);
+  }
+
+  #publishQuietly(kept: string[], audience: Audience, message: WebSocketMessage, options: SendOptions): void {
+    this.#publish(kept, audience, message, options).catch((error: unknown) =>
+      this.failed(error, 'publishing to a room'),
+    );
+  }
+
   #toDelivery(audience: Audience, data: unknown, options: SendOptions): Delivery {
     const message = publicMessage(data);
     return { audience, except: options.except, frame: encode(message), ...flagsOf(message, options, this.policy) };
   }
+}
+
+/** What is left out for one client, or for a while, can't be told from what was lost. */
+function refuseOptions(roomName: string, { volatile, conflateKey, except }: SendOptions): void {
+  const given = volatile
+    ? 'volatile'
+    : conflateKey !== undefined
+      ? 'conflateKey'
+      : except?.length
+        ? 'except'
+        : undefined;
+  if (given !== undefined)
+    throw new InvalidMessageError(
+      `"${given}" can't be used for the room "${roomName}", which keeps its messages: every member gets every one. Leave it out, ` +
+        'or send to a room without history.',
+    );
 }
 
 /** Only the fields of a message go out, whatever else the object carries. @throws {InvalidMessageError} */

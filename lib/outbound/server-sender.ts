@@ -5,7 +5,7 @@ import type { WebSocketMessage } from '../protocol/message.js';
 import { disconnectUserHere } from '../clients/bus-events.js';
 import type { WebSocketClientManager } from '../clients/client-manager.js';
 import type { Outgoing, SendOptions } from './outgoing.js';
-import type { Sender } from './sender.js';
+import type { RoomPublisher, Sender } from './sender.js';
 
 /** Sends to this node's sockets at once, and to the others by way of the bus. What the caller did wrong is thrown at once. */
 export class ServerSender implements Sender {
@@ -13,6 +13,7 @@ export class ServerSender implements Sender {
     private readonly outgoing: Outgoing,
     private readonly cluster: Cluster,
     private readonly clients: WebSocketClientManager,
+    readonly history: RoomPublisher | undefined,
   ) {}
 
   /** @throws {InvalidMessageError} @throws {NotSerializableError} */

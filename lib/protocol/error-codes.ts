@@ -23,6 +23,7 @@ export const ErrorCode = {
   ShuttingDown: 'SHUTTING_DOWN',
   ConnectionLimit: 'CONNECTION_LIMIT',
   UnknownOrder: 'UNKNOWN_ORDER',
+  NotInRoom: 'NOT_IN_ROOM',
   UnknownOutcome: 'UNKNOWN_OUTCOME',
   KeyReused: 'KEY_REUSED',
   MessageTooLarge: 'MESSAGE_TOO_LARGE',

@@ -1,5 +1,6 @@
 import { Deadline, TIMED_OUT } from '../deadline.js';
 import { ConnectionError, PeerError, TimeoutError } from '../errors.js';
+import type { RefusalReason, Resumption } from '../history/attach.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrameData } from '../protocol/message.js';
 import { describeError } from './describe-error.js';
@@ -7,23 +8,44 @@ import type { RouteCall } from './route-call.js';
 
 /** Rooms of one `system/joinRooms`. */
 const MAX_ROOMS = 100;
-/** Rooms of one `system/joinRooms` that are asked for at the same time. */
+/** Rooms of one `system/joinRooms` that are joined at the same time. */
 const AT_ONCE = 8;
 
-export interface JoinRequest {
+export interface JoinRequest extends Resumption {
   roomName: string;
   username?: string;
   userType?: string;
   userId?: string | number;
 }
 
-export interface JoinReply {
-  success: true;
-  data: JoinRequest;
+/** What a client that joins is told of a room that keeps what is published. */
+export interface JoinedHistory {
+  epoch: string;
+  /** The newest place. What comes next has the next one. */
+  offset: number;
+  /** What was missed follows, all of it or nothing. Left out where no place was given. */
+  recovered?: boolean;
+  /** Why it doesn't. */
+  reason?: RefusalReason;
+  /** How many were published since the given place. */
+  missed: number;
 }
 
-/** The request that wants something. */
-export type Asked = Pick<RouteCall, 'throwIfSettled'>;
+/** What was taken of a request to join. */
+export interface Joined extends Omit<JoinRequest, 'since' | 'tail'> {
+  history?: JoinedHistory;
+}
+
+export interface JoinReply {
+  success: true;
+  data: Joined;
+}
+
+/** The request that asks to join. */
+export interface Asked extends Pick<RouteCall, 'throwIfSettled'> {
+  /** Replies in this turn, before what follows the reply. What the join resolves with is dropped then. */
+  answer(reply: JoinReply): void;
+}
 
 export interface JoinRoomsHost {
   /** Milliseconds that one room may take. */
@@ -44,14 +66,14 @@ export function readRooms(data: unknown): unknown[] {
   return rooms;
 }
 
-/** Joins room after room, some at the same time. What happens to one of them doesn't touch the others. */
-export async function* joinRooms(rooms: unknown[], call: Asked, host: JoinRoomsHost): AsyncGenerator<RoomPart> {
+/** Joins the rooms, some at the same time. An error of one doesn't affect the others. */
+export async function* joinRooms(rooms: unknown[], call: RouteCall, host: JoinRoomsHost): AsyncGenerator<RoomPart> {
   const underWay = new Set<Promise<void>>();
   const parts: RoomPart[] = [];
   const start = (room: unknown): void => {
     const joining = joinOne(room, call, host).then((part) => {
       underWay.delete(joining);
-      parts.push(part);
+      if (part) parts.push(part);
     });
     underWay.add(joining);
   };
@@ -64,12 +86,21 @@ export async function* joinRooms(rooms: unknown[], call: Asked, host: JoinRoomsH
   }
 }
 
-/** Never rejects. */
-async function joinOne(room: unknown, call: Asked, { join, timeoutMs, failed }: JoinRoomsHost): Promise<RoomPart> {
+/** Never rejects. @returns undefined when it was answered already */
+async function joinOne(
+  room: unknown,
+  call: RouteCall,
+  { join, timeoutMs, failed }: JoinRoomsHost,
+): Promise<RoomPart | undefined> {
   const given = (room as { roomName?: unknown } | null | undefined)?.roomName;
   const roomName = typeof given === 'string' ? given : null;
   const deadline = new Deadline(timeoutMs);
+  let isAnswered = false;
   const asked: Asked = {
+    answer(reply) {
+      isAnswered = true;
+      void call.peer.emit(call, { roomName, ...reply });
+    },
     throwIfSettled() {
       call.throwIfSettled();
       if (deadline.isOver) throw new TimeoutError('Joining the room', timeoutMs);
@@ -78,7 +109,7 @@ async function joinOne(room: unknown, call: Asked, { join, timeoutMs, failed }: 
   try {
     const reply = await deadline.race(join(room, asked));
     if (reply === TIMED_OUT) throw new TimeoutError('Joining the room', timeoutMs);
-    return { roomName, ...reply };
+    return isAnswered ? undefined : { roomName, ...reply };
   } catch (thrown) {
     const { code, error, details, isMeantForPeer } = describeError(thrown);
     if (!isMeantForPeer && !(thrown instanceof ConnectionError)) failed(thrown, 'system/joinRooms');

@@ -3,7 +3,9 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { isRoomName } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
-import { type Asked, joinRooms, type JoinReply, type JoinRequest, readRooms } from './join-rooms.js';
+import type { History, HistoryPage } from '../history/history.js';
+import type { RoomPosition } from '../history/room-log.js';
+import { type Asked, type Joined, joinRooms, type JoinReply, type JoinRequest, readRooms } from './join-rooms.js';
 import type { AuthorizeJoin } from './room-authorizer.js';
 import type { RouteCall } from './route-call.js';
 import type { Router } from './router.js';
@@ -12,17 +14,22 @@ import type { Router } from './router.js';
 export interface SystemServices {
   protectedPrefixes: readonly string[];
   authorizeJoin: AuthorizeJoin | undefined;
-  /** Resolves with what was taken of the request: an authenticated client keeps its own identity. */
-  join(client: ConnectedClient, request: JoinRequest, asked: Asked): Promise<JoinRequest>;
+  /** Resolves with the accepted request: an authenticated client keeps its own identity. */
+  join(client: ConnectedClient, request: JoinRequest, asked: Asked): Promise<Joined>;
+  /** Undefined where no room keeps what is published. */
+  history: Pick<History, 'ruleOf' | 'page'> | undefined;
+  isIn(client: ConnectedClient, roomName: string): boolean;
   leave(client: ConnectedClient, roomName: string): void;
   /** Milliseconds that each room of a `joinRooms` may take. */
   joinTimeoutMs: number;
   failed(error: unknown, place: string): void;
-  /** Left out where a token can't be renewed. */
+  /** Left out where tokens can't be renewed. */
   refresh?: (client: ConnectedClient, data: unknown) => Promise<object>;
 }
 
-/** Adds the routes of type `system` that wait their turn; `ping` and `cancel`, which don't, are in `connection.ts`. */
+/**
+ * Adds the routes of type `system` that wait for their turn. `ping` and `cancel`, which don't wait, are in `connection.ts`.
+ */
 export function addSystemRoutes(router: Router, services: SystemServices): void {
   const add = (action: string, handler: (call: RouteCall) => unknown): void =>
     router.add({ type: 'system', action, handler, place: 'the protocol itself', isBuiltIn: true });
@@ -34,7 +41,7 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
     return { success: true, data: await services.join(client, request, asked) };
   };
 
-  add('joinRoom', (call) => join(call.client as ConnectedClient, call.data, call));
+  add('joinRoom', (call) => join(call.client as ConnectedClient, call.data, askedBy(call)));
 
   add('joinRooms', (call) => {
     const rooms = readRooms(call.data);
@@ -53,9 +60,48 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
     return { success: true, data: { roomName } };
   });
 
+  if (services.history) add('history', (call) => historyOf(services, call.client as ConnectedClient, call.data));
+
   const { refresh } = services;
   if (refresh)
     add('refresh', async (call) => ({ success: true, data: await refresh(call.client as ConnectedClient, call.data) }));
+}
+
+const askedBy = (call: RouteCall): Asked => ({
+  throwIfSettled: () => call.throwIfSettled(),
+  answer: (reply) => call.peer.answer(call, reply),
+});
+
+/** @throws {PeerError} */
+async function historyOf(
+  { history, isIn }: SystemServices,
+  client: ConnectedClient,
+  data: unknown,
+): Promise<HistoryPage> {
+  const { roomName, limit, since, before, reverse } = readRoom(data);
+  if (!isIn(client, roomName)) throw new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
+  if (!history?.ruleOf(roomName)) throw new PeerError(ErrorCode.NotFound, 'This room keeps no history.');
+  return history.page(roomName, {
+    limit: readCount('limit', limit),
+    since: readPosition('since', since),
+    before: readPosition('before', before),
+    reverse: reverse === true,
+  });
+}
+
+function readCount(name: string, value: unknown): number | undefined {
+  if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0))
+    return value as number | undefined;
+  throw new PeerError(ErrorCode.BadRequest, `"${name}" must be a whole number.`);
+}
+
+/** A place that can't be read is refused: left out, the client would take it for answered. @throws {PeerError} BAD_REQUEST */
+function readPosition(name: string, value: unknown): RoomPosition | undefined {
+  if (value === undefined) return undefined;
+  const { epoch, offset } = (typeof value === 'object' && value !== null ? value : {}) as Partial<RoomPosition>;
+  if (typeof epoch === 'string' && epoch.length <= 64 && Number.isSafeInteger(offset) && (offset as number) >= 0)
+    return { epoch, offset: offset as number };
+  throw new PeerError(ErrorCode.BadRequest, `"${name}" must be { epoch, offset }, as a publication says it in "at".`);
 }
 
 async function authorize(
@@ -79,17 +125,19 @@ function readRoom(data: unknown): Record<string, unknown> & { roomName: string }
 }
 
 /**
- * Fields of the wrong type are left out, as if they had not been sent.
- * @throws {PeerError} BAD_REQUEST for half a character: two names would be one for others
+ * Ignores fields of the wrong type.
+ * @throws {PeerError} BAD_REQUEST for a lone surrogate: two different names would become the same
  */
 function readJoin(data: unknown): JoinRequest {
-  const { roomName, username, userType, userId } = readRoom(data);
+  const { roomName, username, userType, userId, since, tail } = readRoom(data);
   for (const [field, value] of Object.entries({ username, userType, userId })) {
     if (typeof value === 'string' && !isWellFormed(value))
-      throw new PeerError(ErrorCode.BadRequest, `"${field}" has half a character in it (a lone surrogate).`);
+      throw new PeerError(ErrorCode.BadRequest, `"${field}" contains a lone surrogate (half a character).`);
   }
   return {
     roomName,
+    since: readPosition('since', since),
+    tail: readCount('tail', tail),
     ...(isShortText(username) ? { username } : {}),
     ...(isShortText(userType) ? { userType } : {}),
     ...(isShortText(userId) || Number.isSafeInteger(userId) ? { userId: userId as string | number } : {}),

@@ -38,7 +38,7 @@ const ROOMS = ['r0', 'r1', 'r2', 'r3', 'r4', 'r5'];
       }
     }, 10);
     await until(() => (sent['r0'] ?? 0) >= 50);
-    const [master] = servers?.nodes as [TestRedis];
+    const [master] = (servers?.nodes ?? []) as [TestRedis];
     const began = Date.now();
     await master.kill();
     await until(() => two.server.status.state === 'down', 7_000);

@@ -38,7 +38,7 @@ const logOn = (connection: () => RedisConnection, isFenced = true): RedisRoomLog
   new RedisRoomLog({
     connection,
     prefix: 'pxl',
-    channelHead: 'pxl:',
+    channelOf: (room) => `pxl:{${room}}:c`,
     retentionOf: () => ({
       mode: 'log',
       size: 500,

@@ -66,7 +66,7 @@ async function redis(): Promise<Subject> {
   const log = new RedisRoomLog({
     connection: () => connection,
     prefix,
-    channelHead: `${prefix}:`,
+    channelOf: (room) => `${prefix}:{${room}}:c`,
     retentionOf: () => retention,
     isFenced: () => true,
     newEpoch: randomUUID,

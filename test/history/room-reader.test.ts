@@ -20,6 +20,7 @@ const RULE: HistoryRule = {
   recoverMax: 500,
   recoverMaxBytes: 262_144,
   checkMs: 15_000,
+  onRestart: 'reset',
 };
 const ROOM = 'chat:1';
 

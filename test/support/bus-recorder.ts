@@ -27,6 +27,10 @@ export class BusRecorder implements BusReceiver {
     this.orders.push([fromNodeId, order]);
   }
 
+  logged(): void {
+    // No test of the bus alone has logs.
+  }
+
   stateChanged(state: BusState): void {
     this.states.push(state);
   }

@@ -40,6 +40,7 @@ export class NestWebSocketClient extends WebSocketClient {
       ws,
       clientId,
       client: this,
+      answer: () => undefined,
       emit: cannotStream,
       streamStarted: cannotStream,
       streamEnded: () => undefined,

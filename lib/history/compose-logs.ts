@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import type { Followed } from '../clients/followed.js';
+import { Channels, type Interest } from '../cluster/channels.js';
+import type { RedisSource } from '../cluster/redis-source.js';
+import { systemClock, wallMs } from '../clock.js';
+import { guarded } from '../guarded.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+import { type Announcement, readAnnouncement } from './announcement.js';
+import { HistoryRules } from './history-options.js';
+import type { HistoryRule } from './history-rule.js';
+import { LogConnection } from './log-connection.js';
+import { MemoryRoomLog } from './memory-room-log.js';
+import { RedisRoomLog } from './redis-room-log.js';
+import type { RoomLog } from './room-log.js';
+import { RoomReaders } from './room-readers.js';
+
+/** What is announced, for whoever follows the room in this process. */
+class Announcements {
+  readonly #listeners = new Map<string, Set<(said: Announcement) => void>>();
+
+  add(roomName: string, listener: (said: Announcement) => void): () => void {
+    const listeners = this.#listeners.get(roomName) ?? new Set();
+    this.#listeners.set(roomName, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#listeners.get(roomName) === listeners) this.#listeners.delete(roomName);
+    };
+  }
+
+  say(roomName: string, said: Announcement): void {
+    for (const listener of this.#listeners.get(roomName) ?? []) listener(said);
+  }
+}
+
+/** The logs of a server's rooms, and what follows them. */
+export interface Logs {
+  readonly rules: HistoryRules;
+  readonly log: RoomLog;
+  readonly readers: RoomReaders;
+  /** What came over the bus. @returns false for what no log says */
+  heard(roomName: string, text: string): boolean;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const SWEEP_MS = 60_000;
+
+type Failed = (error: unknown, place: string) => void;
+
+/** @returns undefined where no room keeps what is published */
+export function composeLogs(
+  { rooms, redis, prefix, backpressure }: Pick<ResolvedOptions, 'rooms' | 'redis' | 'prefix' | 'backpressure'>,
+  followed: Followed,
+  failed: Failed,
+): Logs | undefined {
+  const rules = new HistoryRules(rooms.history, backpressure.maxBufferedBytes);
+  if (rules.isEmpty) return undefined;
+  const announcements = new Announcements();
+  const { log, start, stop } =
+    redis === undefined ? memoryLog(rules, announcements, failed) : redisLog(rules, redis, prefix, failed);
+  const readers = new RoomReaders({
+    log,
+    clock: systemClock,
+    failed,
+    follow: async (name, heard) => {
+      const endListening = announcements.add(name, heard);
+      const end = (): void => {
+        endListening();
+        followed.release({ kind: 'log', name });
+      };
+      try {
+        await followed.hold({ kind: 'log', name });
+        return end;
+      } catch (error) {
+        end();
+        throw error;
+      }
+    },
+  });
+  return {
+    rules,
+    log,
+    readers,
+    heard(roomName, text) {
+      const said = readAnnouncement(text);
+      if (said) announcements.say(roomName, said);
+      return said !== undefined;
+    },
+    start,
+    stop: () => {
+      readers.stop();
+      return stop();
+    },
+  };
+}
+
+type Kept = Pick<Logs, 'log' | 'start' | 'stop'>;
+
+function memoryLog(rules: HistoryRules, announcements: Announcements, failed: Failed): Kept {
+  const log = new MemoryRoomLog({
+    retentionOf: (roomName) => rules.of(roomName) as HistoryRule,
+    newEpoch: randomUUID,
+    announce: (roomName, said) => announcements.say(roomName, said),
+    now: systemClock.now,
+    wallMs,
+  });
+  let stopSweeping: (() => void) | undefined;
+  return {
+    log,
+    async start() {
+      stopSweeping = systemClock.every(
+        SWEEP_MS,
+        guarded('old histories', failed, () => log.sweep()),
+      );
+    },
+    async stop() {
+      stopSweeping?.();
+    },
+  };
+}
+
+function redisLog(rules: HistoryRules, redis: RedisSource, prefix: string, failed: Failed): Kept {
+  const connection = new LogConnection(redis, failed);
+  const retentionOf = (roomName: string): HistoryRule => rules.of(roomName) as HistoryRule;
+  const log = new RedisRoomLog({
+    connection: () => connection.open,
+    prefix,
+    channelOf: (name) => new Channels(prefix, connection.database).interest({ kind: 'log', name }),
+    retentionOf,
+    isFenced: (roomName) => retentionOf(roomName).onRestart === 'reset',
+    newEpoch: randomUUID,
+  });
+  return { log, start: () => connection.connect(), stop: () => connection.close() };
+}
+
+/** Follows a room as ever, and its log where it has one. */
+export class FollowedLogs implements Pick<Followed, 'keep' | 'release'> {
+  constructor(
+    private readonly followed: Followed,
+    private readonly logs: Pick<Logs, 'rules' | 'readers'>,
+  ) {}
+
+  keep(interest: Interest): void {
+    this.followed.keep(interest);
+    const rule = this.#ruleOf(interest);
+    if (rule) this.logs.readers.hold(interest.name, rule);
+  }
+
+  release(interest: Interest): void {
+    this.followed.release(interest);
+    if (this.#ruleOf(interest)) this.logs.readers.release(interest.name);
+  }
+
+  #ruleOf({ kind, name }: Interest): HistoryRule | undefined {
+    return kind === 'room' ? this.logs.rules.of(name) : undefined;
+  }
+}

@@ -1,0 +1,131 @@
+import { BYTES, type Check, COUNT, isObject, isText, oneOf, TIME } from '../options/checks.js';
+import { fieldFlaws, fill, namesIn, type Table } from '../options/option-table.js';
+import type { HistoryRule } from './history-rule.js';
+
+/** Rooms that keep what was published to them. The first rule that matches a room's name holds; give every node the same rules. */
+export interface HistoryRuleOptions {
+  /** The names: exact text, text with `*` for any characters (`'chat:*'`), or a RegExp that begins with `^` and ends with `$`. */
+  match: string | RegExp;
+  /** `log`: publications in order. `last`: the newest alone, given to everybody who joins. @default 'log' */
+  mode?: 'log' | 'last';
+  /** Publications that are kept. @default 500 */
+  size?: number;
+  /** Milliseconds that each is kept. @default 300_000 */
+  ttlMs?: number;
+  /** Bytes that are kept of a room; a larger publication is refused with `MESSAGE_TOO_LARGE`. @default 1_048_576 */
+  maxBytes?: number;
+  /** A client that missed more publications is told `recovered: false`, `reason: 'too-far-behind'`. @default 500, at most `size` */
+  recoverMax?: number;
+  /**
+   * The same in bytes. At most a quarter of `backpressure.maxBufferedBytes`.
+   * @default 262_144, at most `maxBytes` and a quarter of `backpressure.maxBufferedBytes`
+   */
+  recoverMaxBytes?: number;
+  /** Milliseconds that an idempotency key is known. @default 300_000 */
+  keyTtlMs?: number;
+  /** Milliseconds that a room without members and publications is known at all. At least `ttlMs`. @default 86_400_000 */
+  metaTtlMs?: number;
+  /** Milliseconds between two looks whether a quiet room has something that didn't arrive here. @default 15_000 */
+  checkMs?: number;
+  /**
+   * What a Redis means that was restarted or failed over. `reset`: nobody can prove that nothing was lost, so members begin anew.
+   * `trust`: it has everything (append-only file with `appendfsync always`, no failover). @default 'reset'
+   */
+  onRestart?: 'reset' | 'trust';
+}
+
+const MATCH: Check = {
+  holds: (value) => isText(value) || (value instanceof RegExp && isWhole(value)),
+  must: "a text such as 'chat:*', or a RegExp that begins with ^ and ends with $, without the flags g and y",
+};
+
+const HISTORY_RULE = {
+  match: { check: MATCH },
+  mode: { default: 'log', check: oneOf('log', 'last') },
+  size: { default: 500, check: COUNT, unit: 'publications' },
+  ttlMs: { default: 300_000, check: TIME },
+  maxBytes: { default: 1_048_576, check: BYTES },
+  recoverMax: {
+    default: 500,
+    fit: ({ recoverMax, size }) => Math.min(recoverMax, size),
+    check: COUNT,
+    unit: 'publications',
+  },
+  recoverMaxBytes: {
+    default: 262_144,
+    fit: ({ recoverMaxBytes, maxBytes }) => Math.min(recoverMaxBytes, maxBytes),
+    check: BYTES,
+  },
+  keyTtlMs: { default: 300_000, check: TIME },
+  metaTtlMs: {
+    default: 86_400_000,
+    fit: ({ metaTtlMs, ttlMs }) => Math.max(metaTtlMs, ttlMs),
+    check: TIME,
+  },
+  checkMs: { default: 15_000, check: TIME },
+  onRestart: { default: 'reset', check: oneOf('reset', 'trust') },
+} satisfies Table<HistoryRuleOptions>;
+
+/** @param budgetBytes what may wait for a client: what it missed must fit into a quarter of it */
+export function* historyFlaws(
+  given: readonly HistoryRuleOptions[] | undefined,
+  budgetBytes: number,
+): Generator<string> {
+  if (!Array.isArray(given)) return;
+  for (const [at, rule] of (given as HistoryRuleOptions[]).entries()) {
+    if (!isObject(rule)) continue;
+    const name = `rooms.history[${at}]`;
+    const flaws = [...fieldFlaws(HISTORY_RULE, rule, namesIn(HISTORY_RULE, `${name}.`), `${name}.`)];
+    yield* flaws;
+    if (flaws.length > 0) continue;
+    if (rule.match === undefined) yield `"${name}.match" is missing: say which rooms, e.g. 'chat:*'`;
+    const { ttlMs, metaTtlMs, recoverMaxBytes } = fill(HISTORY_RULE, rule);
+    if (metaTtlMs < ttlMs)
+      yield (
+        `"${name}.metaTtlMs" (${metaTtlMs}) is shorter than "ttlMs" (${ttlMs}): a room would be forgotten before its publications. ` +
+        'Make it longer'
+      );
+    if (rule.recoverMaxBytes !== undefined && recoverMaxBytes > budgetBytes / 4)
+      yield (
+        `"${name}.recoverMaxBytes" (${recoverMaxBytes}) is above a quarter of "backpressure.maxBufferedBytes" (${budgetBytes}): a ` +
+        'client that comes back to several rooms would be closed for it. Make it smaller, or raise the budget'
+      );
+  }
+}
+
+interface ResolvedRule extends HistoryRule {
+  matches: (room: string) => boolean;
+}
+
+/** Finds the rule of a room. */
+export class HistoryRules {
+  readonly #rules: readonly ResolvedRule[];
+
+  /** @param budgetBytes what may wait for a client: what it missed must fit into a quarter of it */
+  constructor(given: readonly HistoryRuleOptions[], budgetBytes: number) {
+    this.#rules = given.map((rule) => {
+      const filled = fill(HISTORY_RULE, rule);
+      const recoverMaxBytes = Math.min(filled.recoverMaxBytes, Math.floor(budgetBytes / 4));
+      return { ...filled, recoverMaxBytes, matches: matcherOf(rule.match) };
+    });
+  }
+
+  get isEmpty(): boolean {
+    return this.#rules.length === 0;
+  }
+
+  of(room: string): HistoryRule | undefined {
+    return this.#rules.find(({ matches }) => matches(room));
+  }
+}
+
+function matcherOf(match: string | RegExp): (room: string) => boolean {
+  if (match instanceof RegExp) return (room) => match.test(room);
+  if (!match.includes('*')) return (room) => room === match;
+  const parts = match.split('*').map((part) => part.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`));
+  const form = new RegExp(`^${parts.join('.*')}$`, 'su');
+  return (room) => form.test(room);
+}
+
+const isWhole = ({ source, flags }: RegExp): boolean =>
+  source.startsWith('^') && source.endsWith('$') && !/[gy]/.test(flags);

@@ -1,0 +1,117 @@
+import type { Clock } from '../clock.js';
+import type { Announcement } from './announcement.js';
+import { attach, type Attachment, type Resumption } from './attach.js';
+import type { HistoryRule } from './history-rule.js';
+import { RingBudget } from './ring.js';
+import type { LogEntry, RoomLog, RoomPosition } from './room-log.js';
+import { type ResetReason, RoomReader } from './room-reader.js';
+
+export interface RoomReadersParts {
+  log: RoomLog;
+  clock: Clock;
+  /** Resolves once what is announced for the room arrives here. The returned function ends it. */
+  follow(room: string, heard: (said: Announcement) => void): Promise<() => void>;
+  failed(error: Error, place: string): void;
+}
+
+/** Gets what readers find, for the members on this node. */
+export interface RoomReceiver {
+  /** The next publication. */
+  deliver(room: string, epoch: string, entry: LogEntry): void;
+  /** Members begin anew. */
+  reset(room: string, position: RoomPosition, reason: ResetReason): void;
+}
+
+/** Before the start there are no members. */
+const NOBODY: RoomReceiver = { deliver: () => undefined, reset: () => undefined };
+
+/** A reader outlives its last member: a client that reconnects finds it warm. */
+const LINGER_MS = 10_000;
+
+interface Held {
+  reader: RoomReader;
+  holds: number;
+  cancelEnd: (() => void) | undefined;
+}
+
+/** The readers of this node: one for each room with history that has a member here, or had one a moment ago. */
+export class RoomReaders {
+  readonly #rooms = new Map<string, Held>();
+  readonly #budget = new RingBudget();
+  #receiver = NOBODY;
+
+  constructor(private readonly parts: RoomReadersParts) {}
+
+  get size(): number {
+    return this.#rooms.size;
+  }
+
+  start(receiver: RoomReceiver): void {
+    this.#receiver = receiver;
+  }
+
+  /** Keeps the room's reader going until `release()`. */
+  hold(room: string, rule: HistoryRule): RoomReader {
+    const held = this.#rooms.get(room) ?? this.#open(room, rule);
+    held.holds++;
+    held.cancelEnd?.();
+    held.cancelEnd = undefined;
+    if (held.holds === 1) held.reader.begin();
+    return held.reader;
+  }
+
+  release(room: string): void {
+    const held = this.#rooms.get(room);
+    if (!held || --held.holds > 0) return;
+    held.cancelEnd = this.parts.clock.after(LINGER_MS, () => {
+      this.#rooms.delete(room);
+      held.reader.stop();
+    });
+  }
+
+  /** See `attach()`. Holds the room's reader meanwhile; a member must hold it, too. */
+  async attach(
+    room: string,
+    rule: HistoryRule,
+    resumption: Resumption,
+    enter: (attachment: Attachment) => void,
+  ): Promise<void> {
+    const reader = this.hold(room, rule);
+    try {
+      await attach(reader, { log: this.parts.log, rule, room }, resumption, enter);
+    } finally {
+      this.release(room);
+    }
+  }
+
+  /** The bus was away: what it would have brought is read. */
+  catchUp(): void {
+    for (const { reader } of this.#rooms.values()) if (reader.position) reader.repair();
+  }
+
+  stop(): void {
+    for (const { reader, cancelEnd } of this.#rooms.values()) {
+      cancelEnd?.();
+      reader.stop();
+    }
+    this.#rooms.clear();
+  }
+
+  #open(room: string, rule: HistoryRule): Held {
+    const { log, clock, follow, failed } = this.parts;
+    const reader = new RoomReader({
+      room,
+      rule,
+      log,
+      clock,
+      budget: this.#budget,
+      follow,
+      failed,
+      deliver: (epoch, entry) => this.#receiver.deliver(room, epoch, entry),
+      reset: (position, reason) => this.#receiver.reset(room, position, reason),
+    });
+    const held = { reader, holds: 0, cancelEnd: undefined };
+    this.#rooms.set(room, held);
+    return held;
+  }
+}
