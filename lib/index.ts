@@ -15,6 +15,7 @@ export type {
   WebSocketClientEvents,
 } from './client/client-events.js';
 export type { ReconnectOptions, RequestOptions } from './client/client-options.js';
+export type { JoinRoomOptions, RoomReset } from './client/client-rooms.js';
 export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
 export {
   BadFrameError,
