@@ -1,23 +1,25 @@
 /**
- * Milliseconds of a clock that only ever goes forward, at its own pace: for deadlines and for how long something took. It says
- * nothing about the time of day, and nothing to another process.
+ * Milliseconds of a monotonic clock: for deadlines and durations. It has nothing to do with the time of day, nor with the
+ * clock of another process.
  */
 export const monotonicMs = (): number => performance.now();
 
-/** Milliseconds since the epoch: for people, tokens and other hosts. It can be set, so no duration is measured by it. */
+/**
+ * Milliseconds since the epoch: for people, tokens and other hosts. It can be set, so it must not measure durations.
+ */
 export const wallMs = (): number => Date.now();
 
-/** Time, as a part is given it: a test puts its own in the place of the system's. */
+/** The clock and the timers of a part. Tests pass their own. */
 export interface Clock {
   /** As `monotonicMs()`. */
   now(): number;
-  /** Calls `task` once, after `ms`. The returned function prevents it. */
+  /** Calls `task` once, after `ms`. The returned function cancels it. */
   after(ms: number, task: () => void): () => void;
-  /** Calls `task` again and again. The returned function ends it. */
+  /** Calls `task` every `ms`. The returned function stops it. */
   every(ms: number, task: () => void): () => void;
 }
 
-/** Its timers keep no process alive. */
+/** The system's clock. Its timers don't keep the process alive. */
 export const systemClock: Clock = {
   now: monotonicMs,
   after(ms, task) {

@@ -32,7 +32,7 @@ export class Deadline {
   }
 }
 
-/** Resolves when the work is done, has failed, or took long enough: for what may be given up. */
+/** Resolves when the work is done or has failed, and after `ms` at the latest. */
 export async function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
   const deadline = new Deadline(ms);
   await deadline.race(work.catch(() => undefined));

@@ -1,14 +1,14 @@
 import { Logger } from '@nestjs/common';
 
-/** What a socket is closed with. */
+/** The code and reason of a close. */
 export interface Farewell {
-  /** A code that may be sent (1000–1014, 3000–4999), else 4010. @default 4010 */
+  /** A code that may be sent (1000–1014, 3000–4999); any other becomes 4010. @default 4010 */
   code?: number | undefined;
-  /** Cut to the 123 bytes a close frame has room for. */
+  /** Cut at 123 bytes, the limit of a close frame. */
   reason?: string | undefined;
 }
 
-/** Of this process: a deprecation that were said at each call would drown everything else. */
+/** Warnings that this process has logged. Each is logged once. */
 const said = new Set<string>();
 
 /** Warns that an old name is used, once per process and name. @param instead what to write */
@@ -18,7 +18,7 @@ export function sayDeprecated(name: string, instead: string): void {
   new Logger('PxlWebSocket').warn(`${name} is deprecated and still works. ${instead}`);
 }
 
-/** `(userId, code, reason)` was the way before `(userId, { code, reason })`. */
+/** `(userId, code, reason)` is the old form of `(userId, { code, reason })`. */
 export function farewellOf(given: Farewell | number | undefined, reason: string | undefined): Farewell {
   if (typeof given === 'object') return given;
   if (given !== undefined || reason !== undefined)

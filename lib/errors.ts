@@ -1,7 +1,7 @@
 import { ErrorCode } from './protocol/error-codes.js';
 import { NoJsonFormError } from './protocol/json-form.js';
 
-/** Base of every error this module throws: a fact, then the remedy, and a stable `code`. */
+/** Base class of all errors of this module. The message states the fact and the remedy; `code` is stable. */
 export abstract class PxlWebSocketError extends Error {
   abstract readonly code: string;
   override get name(): string {
@@ -9,15 +9,16 @@ export abstract class PxlWebSocketError extends Error {
   }
 }
 
-/** The options can't work. Thrown at start-up, naming each field and what to write instead. */
+/** The options are wrong. Thrown at start; names each wrong option and says what to write instead. */
 export class InvalidOptionsError extends PxlWebSocketError {
   readonly code = 'INVALID_OPTIONS';
   constructor(flaws: readonly string[]) {
-    super(`These options can't work:\n${flaws.map((flaw) => `  - ${flaw}`).join('\n')}`);
+    super(`These options can't work:
+${flaws.map((flaw) => `  - ${flaw}`).join('\n')}`);
   }
 }
 
-/** A `@WsRoute()` names something that can't be a route. */
+/** A `@WsRoute()` has an invalid type or action. */
 export class InvalidRouteError extends PxlWebSocketError {
   readonly code = 'INVALID_ROUTE';
 }
@@ -30,7 +31,7 @@ export class DuplicateRouteError extends PxlWebSocketError {
   }
 }
 
-/** Something was called before or after its time, e.g. `start()` before `load()`. */
+/** A method was called at the wrong time, e.g. `start()` before `load()`. */
 export class InvalidStateError extends PxlWebSocketError {
   readonly code = 'INVALID_STATE';
 }
@@ -43,7 +44,7 @@ export class ClientNotFoundError extends PxlWebSocketError {
   }
 }
 
-/** A metadata key that belongs to the module or to JavaScript itself. */
+/** A metadata key that is reserved by the module or by JavaScript. */
 export class ReservedKeyError extends PxlWebSocketError {
   readonly code = 'RESERVED_KEY';
   constructor(key: string) {
@@ -52,12 +53,12 @@ export class ReservedKeyError extends PxlWebSocketError {
 }
 
 /**
- * A message, or a value to keep with a client, has no JSON form, or one that says something else: a cycle, a BigInt, a function,
- * a `Map`, a `Set`, bytes, … The error names the place.
+ * A message, or a value to store with a client, has no JSON form, or JSON would change it: a cycle, a BigInt, a function, a
+ * `Map`, a `Set`, bytes. The error names the place.
  */
 export class NotSerializableError extends PxlWebSocketError {
   readonly code = 'NOT_SERIALIZABLE';
-  /** Where in the value, e.g. `data.picture`; undefined where it isn't known. */
+  /** The place in the value, e.g. `data.picture`; undefined where it isn't known. */
   readonly path: string | undefined;
   constructor(cause: unknown) {
     const found = cause instanceof NoJsonFormError ? cause : undefined;
@@ -70,10 +71,7 @@ export class NotSerializableError extends PxlWebSocketError {
   }
 }
 
-/**
- * The message wasn't handed to Redis: other nodes don't get it. Clients of the node that sent it have it already, where it was
- * for them.
- */
+/** The message wasn't handed to Redis, so other nodes don't get it. Clients of the sending node have it already. */
 export class NotPublishedError extends PxlWebSocketError {
   readonly code = 'NOT_PUBLISHED';
   constructor(reason: string, options?: ErrorOptions) {
@@ -92,7 +90,7 @@ export class InvalidMessageError extends PxlWebSocketError {
   }
 }
 
-/** Base of errors that a peer is told: `code`, message and `details` go into the error frame. */
+/** Base class of errors that the peer may see: `code`, message and `details` go into the error frame. */
 export class PeerError extends PxlWebSocketError {
   constructor(
     readonly code: string,
@@ -136,14 +134,14 @@ export class TimeoutError extends PeerError {
   }
 }
 
-/** The asker cancelled its request before it was answered. */
+/** The request was cancelled before it was answered. */
 export class CancelledError extends PeerError {
   constructor() {
     super(ErrorCode.Cancelled, 'The request was cancelled.');
   }
 }
 
-/** `connectToServer()` could not connect, or the connection ended while somebody waited on it. */
+/** `connectToServer()` could not connect, or the connection ended while a call waited for it. */
 export class ConnectionError extends PxlWebSocketError {
   readonly code = 'CONNECTION';
   constructor(
@@ -156,8 +154,8 @@ export class ConnectionError extends PxlWebSocketError {
 }
 
 /**
- * The other side answered a request with an error frame; `code` and `details` are its own. No PeerError: what one peer
- * said is not passed on to another by letting it escape from a handler.
+ * The other side answered a request with an error frame; `code` and `details` are its own. Not a PeerError: thrown in a
+ * handler, it isn't passed on to another peer.
  */
 export class RemoteError extends PxlWebSocketError {
   constructor(
@@ -169,7 +167,7 @@ export class RemoteError extends PxlWebSocketError {
   }
 }
 
-/** Another node was asked for something that its version of this package doesn't know. */
+/** The version of this package on another node doesn't know the order. */
 export class UnknownOrderError extends PeerError {
   constructor(op: string) {
     super(ErrorCode.UnknownOrder, `This node's version can't do "${op.slice(0, 32)}". Update it.`);

@@ -1,12 +1,11 @@
 import { errorOf } from './protocol/thrown.js';
 
-/** Hears of what went wrong where no caller can. `place` says where, e.g. "a message of the bus". */
+/** Gets errors that no caller can receive. `place` says where, e.g. "a message of the bus". */
 export type Failed = (error: Error, place: string) => void;
 
 /**
- * Makes a callback for an emitter, a timer or a hook: nobody above it catches, so what it throws would end the process.
- * The callback never throws and never leaves a rejection unhandled. What `work` throws, or rejects with, goes to `failed`;
- * what `failed` itself throws is dropped.
+ * Makes a callback for an emitter, a timer or a hook, where an error would end the process. The callback never throws and
+ * never rejects. Errors of `work` go to `failed`; errors of `failed` are dropped.
  */
 export function guarded<A extends unknown[]>(
   place: string,
@@ -17,7 +16,7 @@ export function guarded<A extends unknown[]>(
     try {
       failed(errorOf(thrown), place);
     } catch {
-      // Whoever should hear of it fails, too: there is nobody left to tell.
+      // `failed` itself failed: nobody is left to report to.
     }
   };
   return (...args) => {

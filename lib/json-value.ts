@@ -2,7 +2,7 @@ import { NotSerializableError } from './errors.js';
 import { jsonForm, writeJson } from './protocol/json-form.js';
 
 /**
- * What is kept of a value, here and on every other node: its JSON form (see `jsonForm()`).
+ * The JSON form of a value, as every node stores it (see `jsonForm()`).
  * @param path names the value in the error, e.g. `payload`
  * @throws {NotSerializableError}
  */
@@ -14,7 +14,10 @@ export function keepable<T>(value: T, path: string): T {
   }
 }
 
-/** @param path names the value in the error @throws {NotSerializableError} for what has no JSON form, or would arrive as something else */
+/**
+ * Writes JSON. @param path names the value in the error @throws {NotSerializableError} for a value without a JSON form, or
+ * that JSON would change
+ */
 export function encode(value: unknown, path?: string): string {
   try {
     return writeJson(value, path);

@@ -1,13 +1,13 @@
 import { TimeoutError } from './errors.js';
 
-/** Who waits for the answers to one request. */
+/** Receives the answers to one request. */
 export interface ReplySink<R> {
-  /** @param text the whole frame as it came, for a sink that keeps to a budget */
+  /** @param text the whole frame, for a sink that counts bytes */
   onReply(reply: R, text: string): void;
   onFail(error: Error): void;
 }
 
-/** Requests that wait for their answers. Ids count up from 1 and are never used twice. */
+/** Requests that wait for answers. Their ids count up from 1 and are never used again. */
 export class PendingRequests<R> {
   readonly #sinks = new Map<unknown, ReplySink<R>>();
   #lastId = 0;
@@ -20,12 +20,12 @@ export class PendingRequests<R> {
     return this.#sinks.has(id);
   }
 
-  /** True for every id that was used: an answer to a request that was given up is late, not wrong. */
+  /** True for every id that was used. An answer to a request that was given up is late, not wrong. */
   wasUsed(id: unknown): boolean {
     return typeof id === 'number' && id >= 1 && id <= this.#lastId;
   }
 
-  /** @param send gets the id to ask under; may throw @returns the id */
+  /** @param send gets the id of the request; may throw @returns the id */
   open(sink: ReplySink<R>, send: (id: number) => void): number {
     const id = ++this.#lastId;
     this.#sinks.set(id, sink);
@@ -39,9 +39,9 @@ export class PendingRequests<R> {
   }
 
   /**
-   * One request, one answer.
-   * @param send gets the id to ask under; may throw
-   * @param givenUp the other side may still work on it: it took too long, or more answers would follow the first
+   * Sends a request that has one answer.
+   * @param send gets the id of the request; may throw
+   * @param givenUp called when the other side may still work on it: after a timeout, or when more answers would follow
    * @throws {TimeoutError}
    */
   ask(what: string, timeoutMs: number, send: (id: number) => void, givenUp?: (id: number) => void): Promise<R> {
@@ -70,7 +70,7 @@ export class PendingRequests<R> {
     });
   }
 
-  /** Hands an answer to whoever waits for it. @returns false where nobody does */
+  /** Passes an answer to its request. @returns false when none waits for it */
   reply(id: unknown, reply: R, isLast = true, text = ''): boolean {
     const sink = this.#sinks.get(id);
     if (isLast) this.#sinks.delete(id);
@@ -78,7 +78,7 @@ export class PendingRequests<R> {
     return sink !== undefined;
   }
 
-  /** @returns false where nobody waits */
+  /** @returns false when no request waits under this id */
   fail(id: unknown, error: Error): boolean {
     const sink = this.#sinks.get(id);
     this.#sinks.delete(id);
@@ -86,7 +86,7 @@ export class PendingRequests<R> {
     return sink !== undefined;
   }
 
-  /** Takes no more answers to this request. @returns false where nobody waited */
+  /** Ignores further answers to this request. @returns false when none waited */
   close(id: unknown): boolean {
     return this.#sinks.delete(id);
   }

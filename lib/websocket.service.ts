@@ -16,38 +16,40 @@ import { isRoomName } from './protocol/names.js';
 import type { WebSocketServer } from './server.js';
 
 export interface WebSocketServiceOptions {
-  /** Sends through this server: to its own sockets at once, to the other nodes by way of the bus. */
+  /** Sends through this server: to its own clients at once, to other nodes through Redis. */
   webSocketServer?: WebSocketServer;
   /**
-   * Without a server: publishes with this ioredis connection, or with its `publisherClient`, for a process that serves no
-   * sockets. It stays yours: it is not closed.
+   * Without a server: publishes with this ioredis connection, or with its `publisherClient`, for a process without sockets.
+   * You close it yourself.
    */
   redisInstance?: RedisInstanceLike | { publisherClient: RedisInstanceLike };
-  /** Taken for the sake of the PXL framework; processes tell themselves apart by a random id. */
+  /** Accepted for the PXL framework. Each process has a random id of its own. */
   workerId?: string;
-  /** As in the options of the nodes. @default 'pxl' */
+  /** The `prefix` of the nodes. @default 'pxl' */
   prefix?: string;
 }
 
-/** What an emitter does for a service. Described here: its own type would bring the types of ioredis along. */
+/**
+ * The part of an emitter that a service uses. A type of its own, because the emitter's would need the types of ioredis.
+ */
 interface Publisher extends Omit<Sender, 'send' | 'history'> {
   deliver(delivery: Delivery): Promise<unknown>;
 }
 
 /**
- * Sends messages from anywhere in an application, or from a process without sockets. Scope of every method: the whole
- * cluster. Each one resolves once the message is handed to this node's sockets and to Redis, which says nothing about its
- * arrival. It rejects when the message can't be handed to Redis: while Redis is away, or when more waits than
- * `delivery.maxBusBytes`. This node's own sockets have it then, it is counted in `WebSocketServer.status`, and a rejection that
- * nobody awaits ends no process.
- * @throws {InvalidMessageError} (each method) for a `type` or `action` that breaks the rules
- * @throws {NotSerializableError} (each method) for data that has no JSON form, or would arrive as something else
+ * Sends messages from anywhere in an application, or from a process without sockets. Scope of every method: the whole cluster.
+ * Each promise resolves once the message is handed to the sockets of this node and to Redis; arrival isn't confirmed. It
+ * rejects when the message can't be handed to Redis: while Redis is away, or when more than `delivery.maxBusBytes` wait. Then
+ * this node's own clients have the message, `WebSocketServer.status` counts it, and an unhandled rejection doesn't end the
+ * process.
+ * @throws {InvalidMessageError} (each method) for an invalid `type` or `action`
+ * @throws {NotSerializableError} (each method) for data without a JSON form, or that JSON would change
  * @throws {NotPublishedError} (each method) when the message isn't handed to Redis
  */
 export class WebSocketService {
   readonly #sender: Sender;
 
-  /** Inside a Nest application, inject it. @throws {InvalidStateError} with nothing to send with */
+  /** Inside a Nest application, inject it instead. @throws {InvalidStateError} without anything to send with */
   constructor(options: WebSocketServiceOptions | { sender: Sender }) {
     this.#sender = 'sender' in options ? options.sender : senderOf(options);
   }
@@ -57,7 +59,7 @@ export class WebSocketService {
     return this.#send({ kind: 'all' }, message, options);
   }
 
-  /** Scope: cluster. Sends to these clients, once each; ids that are not connected are passed over. */
+  /** Scope: cluster. Sends to these clients, once each. Ids that aren't connected are ignored. */
   sendToClients(clientIds: readonly string[], message: WebSocketMessage, options?: SendOptions): Promise<void> {
     return this.#send({ kind: 'clients', clientIds }, message, options);
   }
@@ -83,7 +85,7 @@ export class WebSocketService {
   }
 
   /**
-   * Scope: cluster. Broadcasts `{ type: 'error', action, data: { error } }`: of an `Error` its message alone, never its stack.
+   * Scope: cluster. Broadcasts `{ type: 'error', action, data: { error } }`: the message of an `Error`, never its stack.
    */
   sendErrorMessage(action: string, error: unknown): Promise<void> {
     return this.broadcast({ type: 'error', action, data: { error: error instanceof Error ? error.message : error } });
@@ -94,7 +96,7 @@ export class WebSocketService {
     return handedOver(() => this.#sender.emit(channel, data));
   }
 
-  /** Scope: cluster. Closes a client's socket, wherever it is. A no-op for an unknown id. */
+  /** Scope: cluster. Closes a client's connection, on whichever node it is. Ignores an unknown id. */
   disconnectClient(clientId: string, { code, reason }: Farewell = {}): Promise<void> {
     return handedOver(() => this.#sender.disconnect(clientId, code, reason));
   }
@@ -164,8 +166,8 @@ export class WebSocketService {
 }
 
 /**
- * What the caller did wrong stays a loud rejection. One by Redis is quiet where nobody awaits it: a process that publishes
- * without looking must not end because Redis does.
+ * A mistake of the caller stays an unhandled rejection. A failure of Redis doesn't: a process that doesn't await its publishes
+ * must not end because Redis is away.
  */
 function handedOver(send: () => Promise<unknown>): Promise<void> {
   let answer: Promise<unknown>;
@@ -180,7 +182,7 @@ function handedOver(send: () => Promise<unknown>): Promise<void> {
       throw isOwn(error) ? error : new NotPublishedError(errorOf(error).message, { cause: error });
     },
   );
-  handed.catch(() => undefined); // counted; whoever awaits hears of it
+  handed.catch(() => undefined); // it is counted, and rejects for callers that await it
   return handed;
 }
 
@@ -201,7 +203,7 @@ function senderOf({
   return emitterSender(new Emitter(connection as never, prefix));
 }
 
-/** A process without sockets: what it publishes has no policy but what each call says. */
+/** For a process without sockets. Its messages have no policy beside the options of each call. */
 export const emitterSender = (emitter: Publisher): Sender => ({
   history: undefined,
   send: (audience, message, options = {}) => {

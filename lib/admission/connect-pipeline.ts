@@ -9,17 +9,17 @@ import type { ConnectOptions } from './connect-options.js';
 import { UpgradeContext } from './upgrade-context.js';
 import { UpgradeResponse } from './upgrade-response.js';
 
-/** A request that a guard refused. */
+/** A handshake that a guard refused. */
 export interface Denial {
   error: unknown;
-  /** What a guard or a filter answered, if one did, and the headers they set. */
+  /** The answer of a guard or a filter, if one answered, and the headers they set. */
   response: UpgradeResponse;
 }
 
 /** Nest's own key of `@Catch()`, not exported from a package root. */
 const CATCHES = '__filterCatchExceptions__';
 
-/** Decides with Nest's guards whether somebody may connect. */
+/** Runs Nest's guards to decide whether a client may connect. */
 export class ConnectPipeline {
   readonly #logger = new Logger('WebSocketServer');
 
@@ -28,7 +28,7 @@ export class ConnectPipeline {
     private readonly filters: readonly ExceptionFilter[],
   ) {}
 
-  /** @throws {InvalidOptionsError} for a class that can't be found or made */
+  /** @throws {InvalidOptionsError} for a class that can't be found or created */
   static async of(
     { guards = [], filters = [] }: Pick<ConnectOptions, 'guards' | 'filters'>,
     find: FindInstance | undefined,
@@ -39,7 +39,7 @@ export class ConnectPipeline {
     );
   }
 
-  /** @param signal aborted when nobody waits for the decision any more @returns undefined when every guard agrees */
+  /** @param signal aborted when nobody waits for the decision any more @returns undefined when every guard allows it */
   async refuses(request: UpgradeRequest, signal: AbortSignal): Promise<Denial | undefined> {
     const response = new UpgradeResponse();
     const context = new UpgradeContext(request, response);
@@ -47,7 +47,7 @@ export class ConnectPipeline {
       for (const guard of this.guards) {
         if (signal.aborted) return undefined;
         if (!(await answerOf(guard.canActivate(context), signal))) throw new ForbiddenException('Forbidden resource');
-        if (response.headersSent) return { error: undefined, response }; // it answered for itself
+        if (response.headersSent) return { error: undefined, response }; // the guard itself answered
       }
       return undefined;
     } catch (error) {
@@ -57,7 +57,10 @@ export class ConnectPipeline {
     }
   }
 
-  /** @returns what is left to answer: the filter may throw something else that is meant for the peer. If it fails, as if it weren't there */
+  /**
+   * @returns the error to answer: a filter may throw another one that is meant for the peer. If the filter fails, it is
+   * ignored
+   */
   async #filter(error: unknown, context: UpgradeContext): Promise<unknown> {
     const filter = this.filters.find((candidate) => catches(candidate, error));
     try {
@@ -67,7 +70,7 @@ export class ConnectPipeline {
     } catch (failure) {
       if (failure === error || describeError(failure).isMeantForPeer) return failure;
       this.#logger.warn(
-        `A filter of "connect.filters" failed, and the error is answered without it: ${errorOf(failure).message}`,
+        `A filter of "connect.filters" failed, so the error is answered without it: ${errorOf(failure).message}`,
       );
       return error;
     }
@@ -95,11 +98,11 @@ async function instancesOf<T extends object>(
     const name = typeof one === 'function' ? one.name : one.constructor.name;
     if (typeof one === 'function' && !find)
       throw new InvalidOptionsError([
-        `"${option}" names the class ${name}, which only a Nest application can make: give an instance`,
+        `"${option}" names the class ${name}, which only a Nest application can create: give an instance`,
       ]);
     const instance = typeof one === 'function' ? await (find as FindInstance)(one, option) : one;
     if (typeof (instance as Record<string, unknown>)[method] !== 'function')
-      throw new InvalidOptionsError([`"${option}" names ${name}, which has no method ${method}(): give it one`]);
+      throw new InvalidOptionsError([`"${option}" names ${name}, which has no method ${method}(): add it`]);
     instances.push(instance);
   }
   return instances;

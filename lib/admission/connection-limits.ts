@@ -9,25 +9,25 @@ export interface ConnectionLimitsOptions {
   readonly connectionsPerUser: number | false;
 }
 
-/** Why a handshake isn't taken, for its HTTP answer. */
+/** The limit that a handshake exceeds, for its HTTP answer. */
 export type OverLimit = { kind: 'rate'; retryAfterMs: number } | { kind: 'connections' };
 
-/** How many may connect, and how fast. */
+/** Limits the number of connections, and how fast clients connect. */
 export class ConnectionLimits {
   readonly #handshakes: KeyedRate | undefined;
   readonly #ofAddress = new Tally();
 
   constructor(
     private readonly options: ConnectionLimitsOptions,
-    /** The connections of a user who authenticated, on other nodes too. */
+    /** Counts the connections of an authenticated user, on other nodes too. */
     private readonly connectionsOfUser: (userId: string | number) => number,
   ) {
     this.#handshakes = options.handshakesPerIp ? new KeyedRate(options.handshakesPerIp) : undefined;
   }
 
   /**
-   * A handshake came. What is let in counts until its socket closes; those under way count, or a flood of them would pass
-   * before the first is through.
+   * Counts a handshake. It counts until its socket closes, from its beginning: a flood of handshakes must not pass before the
+   * first is done.
    */
   admit(
     address: string | undefined,
@@ -45,7 +45,7 @@ export class ConnectionLimits {
     return undefined;
   }
 
-  /** True when the user has as many connections as it may have. */
+  /** True when the user has the most connections allowed. */
   isUserFull(userId: string | number): boolean {
     const { connectionsPerUser } = this.options;
     return connectionsPerUser !== false && this.connectionsOfUser(userId) >= connectionsPerUser;

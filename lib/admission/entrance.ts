@@ -24,7 +24,7 @@ export interface EntranceParts {
   failed(error: unknown, place: string): void;
 }
 
-/** From the upgrade request to the accepted socket, by way of a first message where that says who it is. */
+/** Takes upgrade requests to accepted connections, in some cases after a first message with a token. */
 export function openEntrance(
   wss: WS,
   parts: EntranceParts,

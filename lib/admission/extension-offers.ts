@@ -13,8 +13,8 @@ const { extension, PerMessageDeflate } = library as unknown as {
 };
 
 /**
- * Takes an offer of compression away that can't be met, e.g. one of a smaller window than `serverMaxWindowBits`: such an offer is
- * declined (RFC 7692 section 5.1), and the connection does without. `ws` would refuse the whole handshake.
+ * Removes offers of compression that can't be met, e.g. one of a smaller window than `serverMaxWindowBits`. Then the offer is
+ * declined (RFC 7692 section 5.1) and the connection isn't compressed. `ws` would refuse the whole handshake.
  */
 export function declineUnfit(request: IncomingMessage, options: boolean | object): void {
   const header = request.headers['sec-websocket-extensions'];
@@ -24,11 +24,11 @@ export function declineUnfit(request: IncomingMessage, options: boolean | object
   try {
     new PerMessageDeflate({ ...(typeof options === 'object' && options), isServer: true }).accept(offers);
   } catch {
-    delete request.headers['sec-websocket-extensions']; // none of the offers fits
+    delete request.headers['sec-websocket-extensions']; // no offer fits
   }
 }
 
-/** @returns undefined for a header that is malformed: `ws` says so to the peer */
+/** @returns undefined for a malformed header: `ws` refuses it */
 function offersIn(header: string, parse: (header: string) => Offers): Offers | undefined {
   try {
     return parse(header);

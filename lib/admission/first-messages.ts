@@ -21,26 +21,26 @@ export interface FirstMessagesHost {
   readonly maxPayload: number;
   readonly limits: Pick<MessageLimitsOptions, 'messages'>;
   readonly authentication: Authentication | undefined;
-  /** The socket is a client from now on. @returns false when it was refused and is being closed */
+  /** Makes the socket a client. @returns false when it was refused and is being closed */
   admit(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity): boolean;
   failed(error: unknown, place: string): void;
 }
 
 type Message = [data: Buffer, isBinary: boolean];
 
-/** What a kept message costs besides its own bytes. */
+/** Bytes that a kept message costs beside its own. */
 const OVERHEAD_BYTES = 64;
-/** May wait besides one message of `messages.maxPayload`: what comes in one read. */
+/** Bytes that may wait beside one message of `messages.maxPayload`: one read of the socket. */
 const READ_BYTES = 65_536;
 
-/** What came behind a token that is still being checked. */
+/** Messages after a token that is still being checked. */
 interface Behind {
   isChecking: boolean;
   messages: Message[];
   bytes: number;
 }
 
-/** Somebody of whom only the address is known. */
+/** A connection of which only the address is known. */
 interface Newcomer extends LimitedPeer {
   readonly ws: ServerSocket;
 }
@@ -49,9 +49,9 @@ const LATE = new AuthenticationError(401, 'No token came in time.');
 const NOT_FIRST = new AuthenticationError(401, 'The first message must be system/authenticate with a token.');
 
 /**
- * Sockets whose first message says who they are: `system/authenticate` with a token. Anything else, and a token that doesn't do,
- * closes them (4001); what comes behind a good one waits until it is checked, up to a number of bytes. Nothing is kept of a
- * socket that is being closed. Nobody else knows of them before that.
+ * Connections that authenticate by their first message: `system/authenticate` with a token. Any other message, and an invalid
+ * token, closes them (4001). Messages after a token wait until it is checked, within a limit of bytes. Nothing is kept of a
+ * socket that is being closed. The rest of the server doesn't see these connections before they are authenticated.
  */
 export class FirstMessages {
   readonly #waiting = new Map<ServerSocket, Behind>();
@@ -80,10 +80,10 @@ export class FirstMessages {
   add(ws: ServerSocket, socket: Duplex, request: UpgradeRequest): void {
     const listen = (data: unknown, isBinary: boolean): void => {
       const behind = this.#waiting.get(ws);
-      if (!behind) return; // it is being closed
+      if (!behind) return; // the socket is being closed
       if (behind.isChecking) return this.#keep(ws, behind, [data as Buffer, isBinary]);
       behind.isChecking = true;
-      ws.pause(); // at most what was read already comes behind
+      ws.pause(); // only what was read already may follow
       this.#identify(ws, data as Buffer)
         .then((admission) => {
           ws.off('message', listen).off('ping', count).off('pong', count);
@@ -91,7 +91,7 @@ export class FirstMessages {
           ws.resume();
           this.#forget(ws);
           if (!this.host.admit(ws, socket, request, admission.identity)) return;
-          ws.off('error', cut); // not before another listens: unheard, a broken frame would end the process
+          ws.off('error', cut); // only after another listener was added: without one, a broken frame would end the process
           ws.outbox?.pushText(admission.reply);
           for (const message of behind.messages) ws.emit('message', ...message);
         })
@@ -118,7 +118,7 @@ export class FirstMessages {
   #keep(ws: ServerSocket, behind: Behind, message: Message): void {
     behind.bytes += message[0].length + OVERHEAD_BYTES;
     if (behind.bytes <= this.host.maxPayload + READ_BYTES) behind.messages.push(message);
-    else this.#close(ws, CloseCode.Policy, 'too much behind the token');
+    else this.#close(ws, CloseCode.Policy, 'too much after the token');
   }
 
   async #identify(ws: ServerSocket, data: Buffer): Promise<{ identity: Identity; reply: string } | undefined> {
@@ -158,7 +158,7 @@ export class FirstMessages {
     cutAfterGrace(ws);
   }
 
-  /** The check of its token may go on; what came behind it is of no use any more. */
+  /** The check of the token may go on. The messages after it are dropped. */
   #drop(ws: ServerSocket): void {
     const behind = this.#waiting.get(ws);
     if (behind) behind.messages = [];

@@ -2,8 +2,8 @@ import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node
 import type { Duplex } from 'node:stream';
 
 /**
- * HTTP sockets on which no request is being handled: `server.close()` waits for those that never sent one, or only half of
- * it (`closeIdleConnections()` passes over them), and so would the end of the application.
+ * HTTP sockets without a request. `server.close()` waits for those that never sent one, or only half of one
+ * (`closeIdleConnections()` ignores them), and would delay the end of the application.
  */
 export class IdleSockets {
   readonly #idle = new Set<Duplex>();
@@ -14,14 +14,14 @@ export class IdleSockets {
     httpServer.on('request', this.#requested);
   }
 
-  /** Ends them, and stops looking. */
+  /** Closes them and stops watching. */
   destroy(): void {
     this.release();
     for (const socket of this.#idle) socket.destroy();
     this.#idle.clear();
   }
 
-  /** Stops looking. */
+  /** Stops watching. */
   release(): void {
     this.httpServer.off('connection', this.#connected);
     this.httpServer.off('request', this.#requested);
@@ -39,14 +39,14 @@ export class IdleSockets {
     });
   };
 
-  /** An upgrade: from here on the socket belongs to whoever takes it. */
+  /** An upgrade: from now on the socket belongs to its new owner. */
   upgraded(socket: Duplex): void {
     this.#idle.delete(socket);
     socket.off('close', this.#forget);
   }
 }
 
-/** One function for all sockets, told apart by `this`: none is kept for each. */
+/** One function for all sockets. `this` is the socket, so there is no closure for each. */
 function forgetting(idle: Set<Duplex>): (this: Duplex) => void {
   return function forget(this: Duplex) {
     idle.delete(this);

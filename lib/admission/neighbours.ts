@@ -4,24 +4,24 @@ import { Logger } from '@nestjs/common';
 type Listener = (...args: never[]) => unknown;
 
 interface Kind {
-  /** In the source of its listener: nothing else tells whose it is. */
+  /** A text in the source of its listener. Nothing else tells whose it is. */
   readonly mark: RegExp;
   readonly fact: string;
   readonly remedy: string;
 }
 
-/** Listeners that end the sockets of every path that they don't know. */
+/** Known listeners that close the sockets of all paths that they don't know. */
 const HARMFUL: readonly Kind[] = [
   {
     mark: /\.handleUpgrade\(\w+, \w+, \w+, emitConnection\)/,
     fact: 'A WebSocketServer of ws with "server" answers 400 to every path but its own',
     remedy:
-      'Make it with { noServer: true }, and hand it the upgrades of its own path (README: "Other servers on the port")',
+      'Create it with { noServer: true }, and pass it the upgrades of its own path (docs: "Other servers on the port")',
   },
   {
     mark: /\bisRequestDelegated\b/,
-    fact: "Nest's WsAdapter cuts the sockets of every path but those of its gateways",
-    remedy: 'Use app.useWebSocketAdapter(new PxlWsAdapter(app)) in its place',
+    fact: "Nest's WsAdapter closes the sockets of every path but those of its gateways",
+    remedy: 'Use app.useWebSocketAdapter(new PxlWsAdapter(app)) instead',
   },
   {
     mark: /\bfastify\.routing\(/,
@@ -30,7 +30,7 @@ const HARMFUL: readonly Kind[] = [
   },
 ];
 
-/** Other listeners for upgrades of the same HTTP server, as far as they do harm to ours. */
+/** Warns of other upgrade listeners on the same HTTP server that break our connections. */
 export class Neighbours {
   readonly #logger = new Logger('WebSocketServer');
   readonly #told = new Set<string>();
@@ -38,7 +38,7 @@ export class Neighbours {
 
   constructor(private readonly path: string) {}
 
-  /** Warns of those that are there, and of those that come. */
+  /** Warns of those that are there now, and of later ones. */
   attach(httpServer: HttpServer): void {
     this.#httpServer = httpServer;
     for (const listener of httpServer.listeners('upgrade')) this.#look(listener as Listener);
@@ -50,11 +50,11 @@ export class Neighbours {
     this.#httpServer = undefined;
   }
 
-  /** Another listener answered or ended a socket that came for our path. */
+  /** Another listener answered or closed a socket of our path. */
   interfered(): void {
     this.#tellOnce(
       `Another listener for upgrades on this HTTP server took a connection to "${this.path}". If it isn't meant to, it must ` +
-        'leave the sockets of other paths alone (README: "Other servers on the port").',
+        'leave the sockets of other paths alone (docs: "Other servers on the port").',
     );
   }
 

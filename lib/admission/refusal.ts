@@ -7,9 +7,9 @@ import type { WrittenAnswer } from './upgrade-response.js';
 
 type Headers = Readonly<Record<string, string | readonly string[]>>;
 
-/** Why an upgrade isn't taken: an HTTP status, what its JSON body says, and further headers. */
+/** Why an upgrade is refused: an HTTP status, the code and text of its JSON body, and headers. */
 export class Refusal {
-  /** Only an instance is a Refusal for the compiler, too: a look-alike would pass for a user. */
+  /** Makes the type nominal: an object of the same shape must not pass as a Refusal, nor as a user. */
   protected readonly isRefusal = true;
 
   constructor(
@@ -20,7 +20,7 @@ export class Refusal {
     private readonly more: { written?: WrittenAnswer | undefined; remedy?: string } = {},
   ) {}
 
-  /** What is answered instead of `{ code, error }`. */
+  /** The answer instead of `{ code, error }`. */
   get written(): WrittenAnswer | undefined {
     return this.more.written;
   }
@@ -31,7 +31,7 @@ export class Refusal {
   }
 }
 
-/** This node is going, and another may take the client at once: not the same as a server that has too much to do. */
+/** This node stops, and another one may accept the client at once. That differs from an overloaded server. */
 export const STOPPING = new Refusal(503, ErrorCode.ShuttingDown, 'The server is stopping. Try again soon.', {
   'Retry-After': '1',
 });
@@ -39,15 +39,15 @@ export const STOPPING = new Refusal(503, ErrorCode.ShuttingDown, 'The server is 
 export const TOO_SLOW = new Refusal(
   503,
   ErrorCode.Unavailable,
-  'Finding out whether you may connect took too long. Try again.',
+  'The decision whether you may connect took too long. Try again.',
   {},
   {
     remedy:
-      'What took so long is the authenticator or a guard: make it faster, or raise "auth.timeoutMs" or "connect.timeoutMs".',
+      'The authenticator or a guard took too long: make it faster, or raise "auth.timeoutMs" or "connect.timeoutMs".',
   },
 );
 
-/** What goes with a status (RFC 9110, RFC 6455 section 4.4), unless somebody said it already. */
+/** Headers that belong to a status (RFC 9110, RFC 6455 section 4.4), unless they are set already. */
 const DUE: Readonly<Record<number, Headers>> = {
   401: { 'WWW-Authenticate': 'Bearer realm="WebSocket"' },
   405: { Allow: 'GET' },
@@ -55,7 +55,7 @@ const DUE: Readonly<Record<number, Headers>> = {
   503: { 'Retry-After': '5' },
 };
 
-/** Headers that say how the answer itself is framed. */
+/** Headers of the answer's framing. */
 const OURS: ReadonlySet<string> = new Set([
   'connection',
   'content-type',
@@ -64,16 +64,18 @@ const OURS: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-export const NOBODY = new Refusal(
-  401,
-  ErrorCode.Unauthenticated,
-  'Say who you are: no valid credentials came with the request.',
-);
+export const NOBODY = new Refusal(401, ErrorCode.Unauthenticated, 'The request has no valid credentials.');
 
 export const notHere = (path: string): Refusal =>
-  new Refusal(404, ErrorCode.NotFound, 'No WebSocket is served on this path.', {}, { remedy: `Served is "${path}".` });
+  new Refusal(
+    404,
+    ErrorCode.NotFound,
+    'No WebSocket is served on this path.',
+    {},
+    { remedy: `The path of this server is "${path}".` },
+  );
 
-/** What a peer hears of something that was thrown before its upgrade. */
+/** The answer to an error before the upgrade. */
 export function refusalOf(error: unknown, headers: Headers = {}): Refusal {
   const { error: text, code, details } = describeError(error);
   const { retryAfterMs } = (details ?? {}) as { retryAfterMs?: number };
@@ -81,24 +83,24 @@ export function refusalOf(error: unknown, headers: Headers = {}): Refusal {
   return new Refusal(statusOf(error), code, text, { ...later, ...headers });
 }
 
-/** What a guard or its filter answered, else what the guard threw. */
+/** The answer of a guard or its filter, or else of the guard's error. */
 export function refusalOfDenial({ error, response: { written, headers } }: Denial): Refusal {
   if (!written) return refusalOf(error, headers);
   const { error: text, code } = describeError(error);
   return new Refusal(written.status, code, text, headers, { written });
 }
 
-/** A version we don't speak is answered with the one we do. */
+/** The answer to a malformed handshake. For another version of WebSocket it states ours. */
 export function badHandshake(error: Error, request: IncomingMessage): Refusal {
   const isVersion = request.headers['sec-websocket-version'] !== '13' && error.message.includes('Version');
   return isVersion
-    ? new Refusal(426, ErrorCode.UpgradeRequired, 'This server speaks WebSocket version 13.')
+    ? new Refusal(426, ErrorCode.UpgradeRequired, 'This server supports WebSocket version 13.')
     : new Refusal(request.method === 'GET' ? 400 : 405, ErrorCode.BadRequest, `${error.message}.`);
 }
 
 /**
- * Answers with plain HTTP and ends the socket. For `Refusals`, which notes it.
- * @returns false when that has happened already, or the socket is gone
+ * Answers with plain HTTP and closes the socket. Only for `Refusals`, which counts it.
+ * @returns false when it was answered already, or the socket is gone
  */
 export function answer(socket: Duplex, { status, code, error, headers, written }: Refusal): boolean {
   if (socket.destroyed || socket.writableEnded) return false;

@@ -7,19 +7,21 @@ import type { RefusedHandshake } from '../auth/upgrade-request.js';
 import { answer, type Refusal } from './refusal.js';
 import { originForm } from './upgrade-path.js';
 
-/** Between two log lines of one code: a flood of bad handshakes must not become a flood of lines. */
+/** Milliseconds between two log lines of one code: a flood of bad handshakes must not flood the log. */
 const LOG_EVERY_MS = 60_000;
-/** Codes may come from guards of the application; those beyond count together. */
+/**
+ * Codes that are counted separately. Guards of the application may have any number of codes; further ones count together.
+ */
 const MAX_CODES = 64;
 const OTHER_CODES = 'OTHER';
-/** Of what a peer wrote, in a log line. */
+/** Characters of a peer's text in a log line. */
 const MAX_QUOTED = 200;
 
 export interface RefusalsHost {
-  /** Where a token may be, besides the usual places. */
+  /** The cookie that may hold a token. */
   readonly cookieName: string | undefined;
   addressOf(request: IncomingMessage): string | undefined;
-  /** For the application's own listener. Never throws. */
+  /** Calls `events.onRefused`. Never throws. */
   refused(handshake: RefusedHandshake): void;
 }
 
@@ -29,7 +31,7 @@ interface Count {
   unlogged: number;
 }
 
-/** The one way to refuse a handshake: it is answered, counted, logged, and the application hears of it. */
+/** Refuses handshakes: answers, counts and logs them, and calls the application. The one place that does. */
 export class Refusals {
   readonly #logger = new Logger('WebSocketServer');
   readonly #counts = new Map<string, Count>();
@@ -39,12 +41,12 @@ export class Refusals {
     private readonly nowMs = (): number => performance.now(),
   ) {}
 
-  /** Refused handshakes since the start, by their code. */
+  /** Refused handshakes since the start, by code. */
   get counters(): Record<string, number> {
     return Object.fromEntries([...this.#counts].map(([code, { total }]) => [code, total]));
   }
 
-  /** A no-op for a socket that is gone, or that has its answer already. */
+  /** Does nothing for a socket that is closed or answered already. */
   refuse(request: IncomingMessage, socket: Duplex, refusal: Refusal): void {
     if (!answer(socket, refusal)) return;
     const { status, code, error, remedy } = refusal;
@@ -60,7 +62,7 @@ export class Refusals {
     this.host.refused(handshake);
   }
 
-  /** The text may be that of an exception of the application. */
+  /** The text may come from an exception of the application. */
   #withoutTokens(request: IncomingMessage, text: string): string {
     return String(redactError(text, tokensIn(request, this.host.cookieName)));
   }
@@ -80,7 +82,7 @@ export class Refusals {
     count.unlogged = 0;
     const line = `${describe(handshake)}${others}`;
     if (code === ErrorCode.ShuttingDown)
-      this.#logger.debug(line); // nothing is wrong
+      this.#logger.debug(line); // nothing to mend
     else this.#logger.warn(line);
   }
 }

@@ -3,14 +3,14 @@ import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import type { UpgradeResponse } from './upgrade-response.js';
 
 /**
- * What the guards of `connect.guards` find as `context.getClass()`, with its method `connect` as `context.getHandler()`: the
- * request to connect is for no controller. A guard can tell by it where it runs.
+ * The class that guards of `connect.guards` get from `context.getClass()`; `context.getHandler()` is its method `connect`. A
+ * handshake has no controller. A guard can see by it where it runs.
  */
 export class WebSocketUpgrade {
   connect(): void {}
 }
 
-/** An upgrade as guards and filters see it: a request for HTTP, so that those written for HTTP work. */
+/** The execution context of an upgrade: an HTTP request, so that guards and filters written for HTTP work. */
 export class UpgradeContext implements ExecutionContext {
   constructor(
     private readonly request: UpgradeRequest,
@@ -43,7 +43,7 @@ export class UpgradeContext implements ExecutionContext {
   }
 
   switchToWs(): never {
-    throw new TypeError('There is no socket yet: this is the request for one. Use switchToHttp().');
+    throw new TypeError('There is no socket yet: this is the HTTP upgrade request. Use switchToHttp().');
   }
 
   switchToRpc(): never {

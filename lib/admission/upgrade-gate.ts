@@ -1,47 +1,33 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { WebSocketServer as WS } from 'ws';
-import type { Authentication } from '../auth/authentication.js';
 import type { Identity } from '../auth/identity.js';
 import { identityOfGuards, userForGuards } from '../auth/guarded-identity.js';
-import { OriginCheck } from '../auth/origins.js';
 import { redactError, redactUrl, tokensIn } from '../auth/tokens.js';
 import { InvalidStateError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import type { ConnectionLimits } from './connection-limits.js';
-import type { PathPattern } from '../protocol/path-pattern.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { ConnectPipeline, Denial } from './connect-pipeline.js';
 import { describeError } from '../routing/describe-error.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import { declineUnfit } from './extension-offers.js';
-import { pathOf, takeAbsoluteForm } from './upgrade-path.js';
+import { type CheckHost, HandshakeChecks } from './handshake-checks.js';
 import { TIMED_OUT } from '../deadline.js';
 import { whileWaiting } from './while-waiting.js';
 import { badHandshake, NOBODY, Refusal, refusalOf, refusalOfDenial, STOPPING, TOO_SLOW } from './refusal.js';
 import type { Refusals } from './refusals.js';
 import type { ServerSocket } from '../connection/server-socket.js';
 
-/** Whose token comes in a first message, after the upgrade. */
+/** The client sends its token in a first message, after the upgrade. */
 export const AWAITED = Symbol('awaited');
 
-/** Who connects: null for somebody anonymous. */
+/** Who connects; null for an anonymous client. */
 export type Admitted = Identity | null | typeof AWAITED;
 
-const BEHIND_A_PROXY = 'Behind a proxy set "trustProxy", or all of its clients have one address.';
-
-export interface UpgradeHost {
-  readonly options: Pick<ResolvedOptions, 'host' | 'origins' | 'auth' | 'connect' | 'maxConnections' | 'messages'>;
-  readonly path: PathPattern;
-  readonly limits: ConnectionLimits;
+export interface UpgradeHost extends CheckHost {
+  readonly options: CheckHost['options'] & Pick<ResolvedOptions, 'auth' | 'connect' | 'messages'>;
   readonly refusals: Refusals;
-  addressOf(request: IncomingMessage): string | undefined;
-  /** What the browser was told to connect to. */
-  hostOf(request: IncomingMessage): string | undefined;
-  connections(): number;
   accepted(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, admitted: Admitted): void;
-  /** Undefined where nobody has to say who they are. */
-  readonly authentication: Authentication | undefined;
   /** Undefined where there are none. */
   readonly guards: ConnectPipeline | undefined;
   failed(error: unknown, place: string): void;
@@ -50,33 +36,33 @@ export interface UpgradeHost {
 /** A handshake under way. */
 interface Pending {
   readonly request: IncomingMessage;
-  /** When it came: more would be somebody else's. */
+  /** When the request came. More later means that another listener has answered. */
   readonly bytesWritten: number | undefined;
   readonly interfered: () => void;
 }
 
-/** Decides about the upgrade requests of our path. */
+/** Accepts or refuses the upgrade requests of our path. */
 export class UpgradeGate {
   readonly #pending = new Map<Duplex, Pending>();
-  readonly #origins: OriginCheck;
+  readonly #checks: HandshakeChecks;
   #isStopping = false;
 
   constructor(
     private readonly wss: WS,
     private readonly host: UpgradeHost,
   ) {
-    this.#origins = new OriginCheck(host.options.origins, host.options.host, host.hostOf);
+    this.#checks = new HandshakeChecks(host);
     wss.on('wsClientError', (error, socket, request) =>
       host.refusals.refuse(request, socket, badHandshake(error, request)),
     );
   }
 
   /**
-   * For the HTTP server's `upgrade` event. Never throws, never rejects.
-   * @param interfered hears that another listener took the socket, or ended it
+   * For the `upgrade` event of the HTTP server. Never throws, never rejects.
+   * @param interfered called when another listener answered or closed the socket
    */
   handle(request: IncomingMessage, socket: Duplex, head: Buffer, interfered: () => void): void {
-    // Node removes its own listener at the upgrade: without one, a reset would end the process.
+    // Node removes its own error listener at the upgrade. Without one, a reset would end the process.
     socket.on('error', () => socket.destroy());
     this.#pending.set(socket, { request, bytesWritten: bytesWrittenTo(socket), interfered });
     socket.once('close', () => this.#pending.delete(socket));
@@ -86,7 +72,7 @@ export class UpgradeGate {
     });
   }
 
-  /** Ends every handshake that is still under way, and refuses those to come. */
+  /** Refuses every handshake that is under way, and later ones. */
   stop(): void {
     this.#isStopping = true;
     for (const socket of this.#pending.keys()) this.#refuse(socket, STOPPING);
@@ -99,7 +85,7 @@ export class UpgradeGate {
     this.host.refusals.refuse(pending.request, socket, refusal);
   }
 
-  /** What another listener has answered is no longer ours to answer, nor to cut. */
+  /** False once another listener has answered: then the socket is no longer ours. */
   #isOurs(socket: Duplex): boolean {
     const pending = this.#pending.get(socket);
     if (!pending) return false;
@@ -110,16 +96,16 @@ export class UpgradeGate {
   }
 
   async #decide(request: UpgradeRequest, socket: Duplex, head: Buffer): Promise<void> {
-    await Promise.resolve(); // every other listener for this upgrade has been called by then
+    await Promise.resolve(); // let all other listeners of this upgrade run first
     if (!this.#isOurs(socket)) return;
     if (socket.destroyed || socket.writableEnded) return this.#pending.get(socket)?.interfered();
-    const refusal = this.#isStopping ? STOPPING : this.#check(request, socket);
+    const refusal = this.#isStopping ? STOPPING : this.#checks.refusalOf(request, socket, this.#pending.size);
     if (refusal) return this.#refuse(socket, refusal);
     const identified = await this.#authenticate(request, socket);
     const admitted = identified instanceof Refusal ? identified : await this.#guard(request, socket, identified);
     if (socket.destroyed || socket.writableEnded || !this.#isOurs(socket)) return;
     if (admitted instanceof Refusal) return this.#refuse(socket, admitted);
-    const late = this.#checkCapacity() ?? this.#checkUser(admitted);
+    const late = this.#checks.lateRefusalOf(admitted === AWAITED ? null : admitted, this.#pending.size);
     if (late) return this.#refuse(socket, late);
     if (this.host.authentication ?? this.host.guards) request.url = redactUrl(request.url ?? ''); // hooks may log it
     declineUnfit(request, this.host.options.messages.perMessageDeflate);
@@ -131,105 +117,14 @@ export class UpgradeGate {
     socket.uncork();
   }
 
-  #check(request: UpgradeRequest, socket: Duplex): Refusal | undefined {
-    return (
-      this.#checkAddress(request, socket) ??
-      this.#checkPath(request) ??
-      this.#checkHeaders(request) ??
-      this.#checkCapacity()
-    );
-  }
-
-  #checkPath(request: UpgradeRequest): Refusal | undefined {
-    if (!takeAbsoluteForm(request))
-      return new Refusal(400, ErrorCode.BadRequest, 'The request target names no host and port.');
-    const params = this.host.path.read(pathOf(request));
-    if (!params) return new Refusal(400, ErrorCode.BadRequest, 'The path is not encoded as a URL is.');
-    request.params = params;
-    return undefined;
-  }
-
-  /** Before all else: a refused handshake costs something, too. */
-  #checkAddress(request: UpgradeRequest, socket: Duplex): Refusal | undefined {
-    request.ip = this.host.addressOf(request);
-    const over = this.host.limits.admit(request.ip, socket);
-    if (!over) return undefined;
-    if (over.kind === 'connections')
-      return new Refusal(
-        429,
-        ErrorCode.ConnectionLimit,
-        'There are too many connections from your address.',
-        {},
-        {
-          remedy: `"limits.connectionsPerIp" says how many may be. ${BEHIND_A_PROXY}`,
-        },
-      );
-    return new Refusal(
-      429,
-      ErrorCode.RateLimited,
-      'Too many attempts to connect from your address. Try again later.',
-      {
-        'Retry-After': String(Math.ceil(over.retryAfterMs / 1_000)),
-      },
-      { remedy: `"limits.handshakesPerIp" says how fast. ${BEHIND_A_PROXY}` },
-    );
-  }
-
-  /** Nothing may be awaited between this and the upgrade: of several at once all would pass. */
-  #checkUser(admitted: Admitted): Refusal | undefined {
-    if (admitted === null || admitted === AWAITED) return undefined;
-    if (!this.host.limits.isUserFull(admitted.user.userId)) return undefined;
-    return new Refusal(
-      429,
-      ErrorCode.ConnectionLimit,
-      'You have too many connections. Close one first.',
-      {},
-      {
-        remedy: '"limits.connectionsPerUser" says how many a user may have.',
-      },
-    );
-  }
-
-  #checkHeaders(request: UpgradeRequest): Refusal | undefined {
-    // RFC 6455 section 4.1: HTTP/1.1 or higher. Neither Node nor ws looks.
-    if (Number(request.httpVersion) < 1.1) return new Refusal(400, ErrorCode.BadRequest, 'A WebSocket needs HTTP/1.1.');
-    if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
-      return new Refusal(426, ErrorCode.UpgradeRequired, 'This path speaks WebSocket only.');
-    }
-    return this.#checkOrigin(request);
-  }
-
-  #checkCapacity(): Refusal | undefined {
-    // Those under way count, this one among them: a flood of handshakes must not pass before the first is through.
-    if (this.host.connections() + this.#pending.size <= this.host.options.maxConnections) return undefined;
-    return new Refusal(
-      503,
-      ErrorCode.OverCapacity,
-      'The server is full. Try again later.',
-      {},
-      {
-        remedy: `"maxConnections" is ${this.host.options.maxConnections}: raise it, or start more processes.`,
-      },
-    );
-  }
-
-  /** RFC 6455 section 10.2: a browser always sends `Origin`, so an absent one is no browser's, unless it hides it. */
-  #checkOrigin(request: UpgradeRequest): Refusal | undefined {
-    const { origin } = request.headers;
-    if (origin !== undefined) {
-      if (this.#origins.allows(origin, request)) return undefined;
-      const remedy = this.#origins.remedyFor(origin, request);
-      return new Refusal(403, ErrorCode.OriginForbidden, 'Pages of this origin may not connect.', {}, { remedy });
-    }
-    if (this.host.authentication?.reliesOnCookies(request) !== true) return undefined;
-    return new Refusal(403, ErrorCode.OriginForbidden, 'A cookie authenticates, so the request needs an Origin.');
-  }
-
   async #authenticate(request: UpgradeRequest, socket: Duplex): Promise<Admitted | Refusal> {
     const { auth } = this.host.options;
     const { authentication } = this.host;
     if (!auth) return null;
-    if (!authentication) throw new InvalidStateError('load() failed, so nobody can be told apart. Mend what it said.');
+    if (!authentication)
+      throw new InvalidStateError(
+        "load() failed, so clients can't be authenticated. Correct the error that it reported.",
+      );
     const found = await this.#inTime(request, socket, { name: 'auth.authenticate', timeoutMs: auth.timeoutMs }, () =>
       authentication.authenticate(request),
     );
@@ -238,7 +133,7 @@ export class UpgradeGate {
     return auth.required ? NOBODY : null;
   }
 
-  /** Guards may refuse, and say who it is where nobody else does; they can't change who authentication says it is. */
+  /** Guards may refuse. Without authentication they may set the user; with authentication they can't change it. */
   async #guard(request: UpgradeRequest, socket: Duplex, admitted: Admitted): Promise<Admitted | Refusal> {
     const { guards } = this.host;
     if (!guards || socket.destroyed || socket.writableEnded) return admitted;
@@ -280,5 +175,5 @@ export class UpgradeGate {
   }
 }
 
-/** Of an HTTP socket; what an answer before this request took counts, too. */
+/** Bytes written to an HTTP socket, earlier answers included. */
 const bytesWrittenTo = (socket: Duplex & { bytesWritten?: number }): number | undefined => socket.bytesWritten;

@@ -9,9 +9,9 @@ import { notHere } from './refusal.js';
 import type { Refusals } from './refusals.js';
 import { pathOf } from './upgrade-path.js';
 
-/** Listens for upgrades next to whoever else does on the same HTTP server. */
+/** Listens for upgrades beside other listeners on the same HTTP server. */
 export class UpgradeListener {
-  /** Listeners that told which paths are theirs. */
+  /** Listeners whose paths are known. */
   readonly #known = new Map<unknown, (path: string) => boolean>();
   #attached: { httpServer: HttpServer; gate: UpgradeGate; idle: IdleSockets } | undefined;
 
@@ -25,12 +25,12 @@ export class UpgradeListener {
     markListener(this.#onUpgrade, path);
   }
 
-  /** Another listener that can say whether a path is its own. */
+  /** Another listener, with a check whether a path belongs to it. */
   know(listener: unknown, ownsPath: (path: string) => boolean): void {
     this.#known.set(listener, ownsPath);
   }
 
-  /** @throws {InvalidStateError} when another server of ours takes the same path of the HTTP server */
+  /** @throws {InvalidStateError} when another server of ours has the same path on the HTTP server */
   check(httpServer: HttpServer): void {
     checkSiblings(httpServer, this.path);
   }
@@ -42,8 +42,8 @@ export class UpgradeListener {
   }
 
   /**
-   * Takes no more upgrades. They are answered with 503 until `detach()`: with nobody listening, Node would hand them to
-   * the application as requests, and its 404 tells a client never to come back.
+   * Accepts no more upgrades. They are answered with 503 until `detach()`. Without a listener, Node would pass them to the
+   * application as requests, and its 404 would tell a client never to reconnect.
    */
   close(): void {
     this.#attached?.gate.stop();
@@ -63,13 +63,13 @@ export class UpgradeListener {
     } else if (this.#isUnowned(path)) this.#refuseUnowned(request, socket);
   };
 
-  /** Nobody else listens for upgrades, so nobody else will answer this one. */
+  /** There is no other listener, so nobody else will answer. */
   #refuseUnowned(request: IncomingMessage, socket: Duplex): void {
     socket.on('error', () => socket.destroy());
     this.refusals.refuse(request, socket, notHere(this.path.path));
   }
 
-  /** A path that another listener names in full is its own, though ours, with a parameter, would fit. */
+  /** A path that another listener has in full belongs to it, even if ours matches by a parameter. */
   #isElsewhere(path: string): boolean {
     const siblings = this.#attached && !this.path.isExact ? patternsOn(this.#attached.httpServer) : [];
     if (siblings.some((sibling) => sibling.isExact && sibling.matches(path))) return true;
@@ -80,7 +80,7 @@ export class UpgradeListener {
     return false;
   }
 
-  /** True when every listener is known and none of them takes the path: nobody would ever answer. */
+  /** True when all listeners are known and none has the path: nobody would answer. */
   #isUnowned(path: string): boolean {
     const listeners = this.#attached?.httpServer.listeners('upgrade') ?? [];
     if (listeners.find((listener) => patternOf(listener)) !== this.#onUpgrade) return false; // the first of ours answers

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 
 const SCHEME_AND_AUTHORITY = /^(?:https?|wss?):\/\/([^/?]*)/i;
-/** A host and maybe a port: no user, who would be somebody else's. */
+/** A host with or without a port, and without user information. */
 const AUTHORITY = /^[^\s@\\#]+$/;
 
-/** The path as it was sent: never decoded, never matched by its beginning. */
+/** The path as it was sent, not decoded. */
 export function pathOf({ url = '' }: IncomingMessage): string {
   const target = originForm(url);
   const end = target.indexOf('?');
@@ -21,9 +21,9 @@ export function originForm(target: string): string {
 }
 
 /**
- * A target in absolute form must be taken, and its authority is the host, whatever `Host` says (RFC 9112 section 3.2.2). From
- * here on the request looks as if it had come in origin form.
- * @returns false for an authority that is none
+ * Accepts a request target in absolute form. Its authority is then the host, whatever `Host` says (RFC 9112 section 3.2.2).
+ * Afterwards the request looks as if it had origin form.
+ * @returns false for an invalid authority
  */
 export function takeAbsoluteForm(request: IncomingMessage): boolean {
   const { url = '' } = request;

@@ -4,7 +4,7 @@ import { isRefusal } from '../routing/describe-error.js';
 type Text = string | number | boolean | null | undefined;
 type HeaderValue = string | number | readonly string[];
 
-/** What a guard's or a filter's answer comes to. */
+/** The answer of a guard or a filter. */
 export interface WrittenAnswer {
   status: number;
   type: string;
@@ -12,15 +12,15 @@ export interface WrittenAnswer {
 }
 
 /**
- * As much of Express's and Fastify's response as guards and exception filters use. Nothing is sent before they have
- * finished, and of a connection that is accepted nothing at all.
+ * The parts of Express's and Fastify's response that guards and exception filters use. Nothing is sent before they have
+ * finished, and nothing at all for an accepted connection.
  */
 export class UpgradeResponse {
   statusCode: number;
   readonly #headers = new Map<string, [name: string, value: string | readonly string[]]>();
   #body: string | undefined;
 
-  /** @param statusCode of an answer that names none */
+  /** @param statusCode of an answer that sets none */
   constructor(statusCode = 403) {
     this.statusCode = statusCode;
   }
@@ -33,12 +33,12 @@ export class UpgradeResponse {
     return this.headersSent;
   }
 
-  /** Fastify's way to Node's response. */
+  /** Fastify's access to Node's response. */
   get raw(): this {
     return this;
   }
 
-  /** Undefined when nobody answered. A status that refuses nothing counts as 403. */
+  /** Undefined without an answer. A status that isn't an error counts as 403. */
   get written(): WrittenAnswer | undefined {
     if (this.#body === undefined) return undefined;
     const status = isRefusal(this.statusCode) ? this.statusCode : 403;
@@ -58,7 +58,7 @@ export class UpgradeResponse {
     return this.status(code);
   }
 
-  /** @throws {TypeError} for what can't be a header: a line break would write further ones */
+  /** @throws {TypeError} for an invalid header: a line break would add further headers */
   setHeader(name: string, value: HeaderValue): this {
     const values = [value].flat().map(String);
     validateHeaderName(name);

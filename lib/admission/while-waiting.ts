@@ -2,9 +2,9 @@ import type { Duplex } from 'node:stream';
 import { Deadline, type TIMED_OUT } from '../deadline.js';
 
 /**
- * Does work for a peer that has no WebSocket yet: at most so long, and no longer than the peer waits. A closed socket leaves no
- * timer and nothing in memory.
- * @param work its signal is aborted when nobody waits for it any more
+ * Does work for a peer that has no WebSocket yet, within a time limit and only while the peer waits. A closed socket leaves no
+ * timer and no memory behind.
+ * @param work its signal is aborted when nobody waits any more
  */
 export async function whileWaiting<T>(
   socket: Duplex,
@@ -25,9 +25,9 @@ export async function whileWaiting<T>(
   }
 }
 
-/** Nobody reads from the socket yet: unwatched, a peer that leaves would go unnoticed until we answer. */
+/** Nobody reads from the socket yet, so without this a closed connection would go unnoticed. */
 function destroyAtEnd(socket: Duplex): () => void {
-  const look = (): unknown => socket.read(0); // takes nothing; raises 'end' when nothing lies before it
+  const look = (): unknown => socket.read(0); // reads nothing, but lets 'end' come
   const leave = (): unknown => socket.destroy();
   if (socket.readableEnded) leave(); // it left between two steps
   socket.on('readable', look).once('end', leave);

@@ -1,13 +1,13 @@
 import type { KeyObject } from 'node:crypto';
 import { InvalidOptionsError } from '../errors.js';
 
-/** Bytes that a secret must have (RFC 7518 section 3.2). */
+/** The least bytes of a secret (RFC 7518 section 3.2). */
 export const HMAC_BYTES: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
 const ED25519 = ['EdDSA', 'Ed25519'];
 const ALGORITHM_OF_CURVE: Record<string, string> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' };
 const ASYMMETRIC = [...RSA, 'ES256', 'ES384', 'ES512', ...ED25519];
-/** Of a set, each key still takes only what fits it. */
+/** For a key set. Each of its keys still accepts only what fits it. */
 const OF_A_SET = ['RS256', 'PS256', 'ES256', 'ES384', 'ES512', ...ED25519];
 
 /** @throws {InvalidOptionsError} */
@@ -20,7 +20,7 @@ export function algorithmsOfSet(given: string[] | undefined): string[] {
   return chosen(given, OF_A_SET, ASYMMETRIC, 'a key set');
 }
 
-/** @returns undefined for a key that signs no tokens @throws {InvalidOptionsError} */
+/** @returns undefined for a key of another use than signing @throws {InvalidOptionsError} */
 export function algorithmsOfKey(key: KeyObject, given: string[] | undefined): string[] | undefined {
   const fitting = fittingFor(key);
   const usual = fitting === ED25519 ? fitting : fitting?.slice(0, 1);
@@ -34,13 +34,15 @@ function fittingFor({ asymmetricKeyType: type, asymmetricKeyDetails }: KeyObject
   return algorithm === undefined ? undefined : [algorithm];
 }
 
-/** The wrong kind of signature must not pass: with `HS256` a public key, which everybody has, would be the secret. */
+/**
+ * Refuses the wrong kind of signature. With `HS256` and a public key, the key that everybody has would be the secret.
+ */
 function chosen(given: string[] | undefined, usual: string[], fitting: string[], of: string): string[] {
   for (const algorithm of given ?? []) {
     if (algorithm.toLowerCase() === 'none')
-      fail('"auth.jwt.algorithms" can\'t have "none": anybody could write such a token. Remove it');
+      fail('"auth.jwt.algorithms" can\'t have "none": anybody could forge such a token. Remove it');
     if (!fitting.includes(algorithm))
-      fail(`"auth.jwt.algorithms" has "${algorithm}", which doesn't go with ${of}: it takes ${fitting.join(', ')}`);
+      fail(`"auth.jwt.algorithms" has "${algorithm}", which doesn't fit ${of}: use ${fitting.join(', ')}`);
   }
   return given ?? usual;
 }

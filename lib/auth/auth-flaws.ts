@@ -3,7 +3,7 @@ import { isAnchored, type Origins } from './origins.js';
 
 const WAYS = ['jwt', 'useClass', 'useExisting', 'authenticate'] as const;
 const KEY_SOURCES = ['secret', 'publicKey', 'jwksUri', 'keyFile'] as const;
-/** What can't work about who may connect; the keys themselves are looked at when they are read. */
+/** What is wrong with `auth`. The keys themselves are checked when they are read. */
 export function* authFlaws(auth: AuthOptions, origins: Origins | undefined): Generator<string> {
   const given = WAYS.filter((way) => auth[way] !== undefined);
   if (given.length === 0) {

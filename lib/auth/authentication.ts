@@ -9,14 +9,14 @@ import { JwtAuthenticator } from './jwt-authenticator.js';
 import { loadKeys } from './jwt-keys.js';
 import { DEFAULT_COOKIE, DEFAULT_SOURCES, redactError, tokensIn } from './tokens.js';
 
-/** What authentication needs of its surroundings. */
+/** What authentication needs of its server. */
 export interface AuthenticationHost {
-  /** Finds or makes what `useClass` and `useExisting` name. @throws when it can't */
+  /** Finds or creates the authenticator of `useClass` or `useExisting`. @throws when it can't */
   find(options: Pick<AuthOptions, 'useClass' | 'useExisting'>): Promise<WebSocketAuthenticator>;
   failed(error: unknown, place: string): void;
 }
 
-/** Who somebody is, by the configured authenticator; the one place that decides it. */
+/** Authenticates connections with the configured authenticator. The one place that decides who a client is. */
 export class Authentication {
   private constructor(
     private readonly authenticator: WebSocketAuthenticator,
@@ -24,7 +24,7 @@ export class Authentication {
     private readonly options: AuthOptions,
   ) {}
 
-  /** @throws {InvalidOptionsError} for keys or a class that can't work */
+  /** @throws {InvalidOptionsError} for keys or a class that it can't use */
   static async of(options: AuthOptions & { timeoutMs: number }, host: AuthenticationHost): Promise<Authentication> {
     const { jwt, authenticate, refresh, timeoutMs } = options;
     if (jwt) {
@@ -38,7 +38,7 @@ export class Authentication {
     return new Authentication(found, `${found.constructor.name}.authenticate`, options);
   }
 
-  /** True when a connection without a token may still say who it is in its first message. */
+  /** True when a connection may send its token in its first message. */
   get takesFirstMessage(): boolean {
     return this.options.jwt !== undefined && this.options.tokenFrom?.includes('message') === true;
   }
@@ -47,15 +47,15 @@ export class Authentication {
     return this.authenticator.refresh !== undefined;
   }
 
-  /** True for credentials that a browser adds by itself, whichever page asks. */
+  /** True for credentials that a browser adds by itself, on requests of any page. */
   reliesOnCookies({ headers: { cookie } }: IncomingMessage): boolean {
     const { usesCookies, tokenFrom } = this.options;
     return cookie !== undefined && (usesCookies === true || tokenFrom?.includes('cookie') === true);
   }
 
   /**
-   * @returns null for nobody
-   * @throws {AuthenticationError} for credentials that don't do; whatever else the application threw, without the token
+   * @returns null for an anonymous request
+   * @throws {AuthenticationError} for invalid credentials; any other error of the application, without the token
    */
   async authenticate(request: UpgradeRequest): Promise<Identity | null> {
     try {
@@ -66,19 +66,19 @@ export class Authentication {
     }
   }
 
-  /** Takes the token of a first message. @throws as `authenticate()` */
+  /** Authenticates by the token of a first message. @throws as `authenticate()` */
   async identify(token: string): Promise<Identity> {
     return this.#refresh(token, { userId: '', payload: {} });
   }
 
   /**
-   * Takes a new token of a user.
-   * @throws {PeerError} FORBIDDEN for another user's @throws {AuthenticationError} 401 for one that doesn't do
+   * Accepts a new token of a user.
+   * @throws {PeerError} FORBIDDEN for the token of another user @throws {AuthenticationError} 401 for an invalid token
    */
   async refresh(token: string, user: WebSocketUser): Promise<Identity> {
     const identity = await this.#refresh(token, user);
     if (String(identity.user.userId) === String(user.userId)) return identity;
-    throw new PeerError(ErrorCode.Forbidden, 'The token is of another user. Connect anew with it.');
+    throw new PeerError(ErrorCode.Forbidden, 'The token belongs to another user. Connect again with it.');
   }
 
   async #refresh(token: string, user: WebSocketUser): Promise<Identity> {

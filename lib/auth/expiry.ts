@@ -1,16 +1,16 @@
 import { wallMs } from '../clock.js';
 
-/** How late an expiry may be noticed, in ms. */
+/** Milliseconds by which an expiry may be noticed late. */
 const SWEEP_MS = 1_000;
 
-/** Until when things hold. One shared sweep instead of a timer for each; it runs while anything is there to expire. */
+/** Calls back when items expire. One shared timer instead of one for each; it runs only while there are items. */
 export class Expiry<T> {
   readonly #ends = new Map<T, number>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly expired: (item: T) => void) {}
 
-  /** @param expiresAt milliseconds since the epoch; undefined: it doesn't expire (any more) */
+  /** @param expiresAt milliseconds since the epoch; undefined: never */
   set(item: T, expiresAt: number | undefined): void {
     if (expiresAt === undefined) return this.delete(item);
     this.#ends.set(item, expiresAt);

@@ -2,14 +2,14 @@ import { type AuthenticatedUser, type Identity, identityOf } from './identity.js
 
 type Fields = Record<string, unknown>;
 
-/** A user as guards and hooks see it: the payload's fields, with `userId` and `payload` besides. */
+/** The user as guards and hooks see it: the fields of the payload, and `userId` and `payload`. */
 export const userForGuards = (identity: Identity | null): object | undefined =>
   identity ? { ...identity.user.payload, ...identity.user } : undefined;
 
 /**
- * Whom the guards made of the request where no authentication is configured: what they left as `request.user`, `{ userId }` or
- * the claims of a token (`{ sub, exp }`).
- * @throws {TypeError} for a user that has no id: taking it for nobody would let somebody in as somebody else than meant
+ * The identity that guards set, where no authentication is configured: `request.user`, as `{ userId }` or as the claims of a
+ * token (`{ sub, exp }`).
+ * @throws {TypeError} for a user without an id: it must not count as anonymous
  * @throws {AuthenticationError} when it has expired already
  */
 export function identityOfGuards(user: unknown): Identity | null {
@@ -18,7 +18,7 @@ export function identityOfGuards(user: unknown): Identity | null {
   const { userId = fields['sub'], payload, expiresAt } = fields;
   if (userId === undefined || userId === null)
     throw new TypeError(
-      'A guard of connect.guards set a request.user without an id. Set { userId, … } or { sub, … }, or nothing for nobody.',
+      'A guard of connect.guards set a request.user without an id. Set { userId, … } or { sub, … }, or leave it unset for an anonymous client.',
     );
   return identityOf(
     {

@@ -7,23 +7,23 @@ import { isUserId } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
 import type { UpgradeRequest } from './upgrade-request.js';
 
-/** What an authenticator returns: who it is, and until when that holds. */
+/** What an authenticator returns: the user, and until when it is valid. */
 export interface AuthenticatedUser extends WebSocketUser {
-  /** Milliseconds since the epoch, or a Date: the socket is closed with 4200 then. Null: never. @default null */
+  /** Milliseconds since the epoch, or a Date. Then the connection is closed with 4200. Null: never. @default null */
   expiresAt?: number | Date | null;
 }
 
 type Verdict = AuthenticatedUser | null;
 
-/** Says who asks for a connection. A class for `auth.useClass` or `auth.useExisting`. */
+/** Authenticates connections. A class for `auth.useClass` or `auth.useExisting`. */
 export interface WebSocketAuthenticator {
   /**
-   * Looks at the HTTP upgrade request. Null means nobody: 401. A Nest `HttpException` is answered with its status;
-   * anything else thrown with 500 and no text.
+   * Authenticates an HTTP upgrade request. Null refuses it with 401. A Nest `HttpException` is answered with its status; any
+   * other error with 500 and without its message.
    */
   authenticate(request: UpgradeRequest): Promise<Verdict> | Verdict;
   /**
-   * Takes a new token of a connected user (`system/refresh`). Null refuses it; another `userId` than before is refused, too.
+   * Accepts a new token of a connected user (`system/refresh`). Null refuses it, and so does another `userId` than before.
    * Without this method there is no refresh.
    */
   refresh?(token: string, user: WebSocketUser): Promise<Verdict> | Verdict;
@@ -36,7 +36,7 @@ export interface Identity {
   expiresAt: number | undefined;
 }
 
-/** Credentials that don't do: an HTTP status before the upgrade, an error frame after it. */
+/** The credentials are invalid: an HTTP status before the upgrade, an error frame after it. */
 export class AuthenticationError extends PeerError {
   constructor(
     readonly status: 400 | 401 | 503,
@@ -53,14 +53,14 @@ const CODE_OF = {
 };
 
 /**
- * Checks what an authenticator returned: a user without an id would count as authenticated and be nobody.
- * The payload is kept in its JSON form, here as on every other node.
- * @throws {TypeError} the authenticator's own mistake @throws {NotSerializableError} for a payload without a JSON form
- * @throws {AuthenticationError} when it has expired already, or for an id with half a character: others would read another one
+ * Checks the result of an authenticator. A user without an id would be authenticated and have no identity. The payload is
+ * stored in its JSON form, on every node.
+ * @throws {TypeError} for a mistake of the authenticator @throws {NotSerializableError} for a payload without a JSON form
+ * @throws {AuthenticationError} when it has expired already, or for an id with a lone surrogate
  */
 export function identityOf({ userId, payload, expiresAt }: AuthenticatedUser, place: string): Identity {
   if (typeof userId === 'string' && !isWellFormed(userId))
-    throw new AuthenticationError(401, 'The user id has half a character in it (a lone surrogate).');
+    throw new AuthenticationError(401, 'The user id contains a lone surrogate (half a character).');
   if (!isUserId(userId)) {
     throw new TypeError(`${place} must return { userId, payload } with a text or a number for userId, or null.`);
   }
@@ -71,6 +71,6 @@ export function identityOf({ userId, payload, expiresAt }: AuthenticatedUser, pl
   if (Number.isNaN(end)) {
     throw new TypeError(`${place} returned an expiresAt that is neither a Date nor milliseconds since the epoch.`);
   }
-  if (end <= wallMs()) throw new AuthenticationError(401, 'What you showed has expired.');
+  if (end <= wallMs()) throw new AuthenticationError(401, 'Your credentials have expired.');
   return { user: { userId, payload: kept as WebSocketUser['payload'] }, expiresAt: end === Infinity ? undefined : end };
 }

@@ -5,7 +5,7 @@ import { type AuthenticatedUser, AuthenticationError, type WebSocketAuthenticato
 import type { JwtKeys } from './jwt-keys.js';
 import { tokenOf, type TokenPlaces } from './tokens.js';
 
-/** Takes tokens signed with the configured keys. */
+/** Authenticates by tokens that are signed with the configured keys. */
 export class JwtAuthenticator implements WebSocketAuthenticator {
   readonly #verifyOptions: JWTVerifyOptions;
   readonly #toleranceMs: number;
@@ -34,7 +34,7 @@ export class JwtAuthenticator implements WebSocketAuthenticator {
     return this.verify(token);
   }
 
-  /** @throws {AuthenticationError} 401, or 503 while the keys can't be had */
+  /** @throws {AuthenticationError} 401, or 503 while the keys are unavailable */
   async verify(token: string): Promise<AuthenticatedUser> {
     const claims = await this.#claims(token, this.keys.find).catch((error: unknown) => {
       throw refusalOf(error);
@@ -54,7 +54,7 @@ export class JwtAuthenticator implements WebSocketAuthenticator {
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
       for await (const key of error) {
-        // a token that doesn't name its key, and several that could be it
+        // the token doesn't name its key, and several keys fit
         const claims = await this.#claims(token, () => key).catch(ignoreOtherKey);
         if (claims) return claims;
       }
@@ -67,10 +67,12 @@ function ignoreOtherKey(error: unknown): undefined {
   if (!(error instanceof errors.JWSSignatureVerificationFailed || isOfKey(error))) throw error;
 }
 
-/** jose's and WebCrypto's words for a key that can't be used: anybody can name it in a token, so that is no news each time. */
+/**
+ * Errors of jose and WebCrypto for an unusable key. Anybody can name such a key in a token, so they aren't reported each time.
+ */
 const isOfKey = (error: unknown): boolean => error instanceof TypeError || error instanceof DOMException;
 
-/** Why a token isn't taken is of no use to whoever made it up; that it is too old helps an honest client. */
+/** Why a token is refused would help only an attacker; that it has expired helps an honest client. */
 function refusalOf(error: unknown): unknown {
   if (error instanceof errors.JWTExpired) return new AuthenticationError(401, 'The token has expired.');
   const isOfToken = error instanceof errors.JOSEError || isOfKey(error);

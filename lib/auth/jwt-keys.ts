@@ -8,22 +8,22 @@ import type { JwtOptions } from './auth-options.js';
 import { type KeyFlaw, readJwk, readPem, signingKeys } from './public-keys.js';
 import { remoteKeys } from './remote-keys.js';
 
-/** With what tokens are checked. */
+/** The keys that check tokens. */
 export interface JwtKeys {
   readonly algorithms: string[];
-  /** @throws {AuthenticationError} 503 while the keys can't be had */
+  /** @throws {AuthenticationError} 503 while the keys are unavailable */
   readonly find: JWTVerifyGetKey;
 }
 
-/** A fetch that takes longer is given up. */
+/** The time limit of a fetch. */
 const MAX_FETCH_MS = 3_000;
-/** Between two looks at the key file. */
+/** Milliseconds between two checks of the key file. */
 const FILE_LOOK_MS = 1_000;
 
 /**
- * Reads the one key source that is given.
- * @param report hears once of a key server that can't be reached, and again after it could
- * @throws {InvalidOptionsError} for a key that can't work, without quoting it
+ * Reads the configured key source.
+ * @param report called once when a key server can't be reached, and again after it could
+ * @throws {InvalidOptionsError} for an unusable key, without quoting it
  */
 export function loadKeys(jwt: JwtOptions, timeoutMs: number, report: (error: Error) => void): JwtKeys {
   if (jwt.secret !== undefined) return ofSecret(jwt.secret, jwt.algorithms);
@@ -42,7 +42,7 @@ function ofSecret(secret: NonNullable<JwtOptions['secret']>, given: string[] | u
   const algorithms = algorithmsOfSecret(given);
   const least = Math.max(...algorithms.map((algorithm) => HMAC_BYTES[algorithm] ?? 0));
   if (key.byteLength < least) {
-    fail(`"auth.jwt.secret" has ${key.byteLength} bytes, and could be guessed: give at least ${least} random bytes`);
+    fail(`"auth.jwt.secret" has ${key.byteLength} bytes and could be guessed: give at least ${least} random bytes`);
   }
   return { algorithms, find: () => key };
 }
@@ -53,13 +53,13 @@ function bytesOf(secret: NonNullable<JwtOptions['secret']>): Uint8Array {
   const { base64url, ...rest } = (secret ?? {}) as { base64url?: unknown };
   if (typeof base64url !== 'string' || Object.keys(rest).length > 0)
     fail('"auth.jwt.secret" must be a text, a Uint8Array or { base64url: \'…\' }');
-  // Both alphabets of RFC 4648, as other decoders take them; Buffer alone would pass over anything else in silence.
+  // Both alphabets of RFC 4648, as other decoders. Buffer alone would silently skip any other character.
   if (!/^[\w+/-]*={0,2}$/.test(base64url) || base64url.replaceAll('=', '').length % 4 === 1)
     fail('"auth.jwt.secret.base64url" isn\'t base64url: give A–Z a–z 0–9 - _ only, or the secret itself as a text');
   return Buffer.from(base64url, 'base64url');
 }
 
-/** Read at start, and again when it has changed: keys are replaced without a restart. */
+/** The keys of a file. It is read at start, and again after a change, so keys can be replaced without a restart. */
 function ofFile(path: string, given: string[] | undefined, report: (error: Error) => void): JwtKeys {
   let version = versionOf(path);
   let lookedAt = monotonicMs();
@@ -76,7 +76,7 @@ function ofFile(path: string, given: string[] | undefined, report: (error: Error
         fail('"auth.jwt.keyFile" holds another kind of key now: start the application again');
       current = next;
     } catch (error) {
-      report(error as Error); // the keys from before stay
+      report(error as Error); // the old keys stay
     }
   };
   return {
@@ -88,13 +88,13 @@ function ofFile(path: string, given: string[] | undefined, report: (error: Error
   };
 }
 
-/** @returns undefined while there is no file: it is being replaced */
+/** @returns undefined while there is no file, because it is being replaced */
 function versionOf(path: string): string | undefined {
   try {
     const stats = statSync(path, { throwIfNoEntry: false });
     return stats && `${stats.ino}:${stats.mtimeMs}:${stats.size}`;
   } catch (error) {
-    return codeOf(error); // reading it says so, once
+    return codeOf(error); // reading the file reports it, once
   }
 }
 
@@ -105,7 +105,7 @@ function ofText(text: string, given: string[] | undefined, option: string): JwtK
   try {
     json = JSON.parse(text) as typeof json;
   } catch {
-    fail(`"${option}" begins like JSON and is none: give a PEM, a JWK or a JWK Set`);
+    fail(`"${option}" begins like JSON but isn't: give a PEM, a JWK or a JWK Set`);
   }
   return Array.isArray(json.keys) ? ofSet(json.keys, given, option) : ofJwk(json, given, option);
 }
@@ -129,11 +129,11 @@ function ofKey(read: () => KeyObject, given: string[] | undefined, option: strin
   }
   const algorithms = algorithmsOfKey(key, given);
   if (!algorithms)
-    fail(`"${option}" is a key that signs no tokens (${key.asymmetricKeyType}): give an RSA, EC or Ed25519 key`);
+    fail(`"${option}" is a key that can't sign tokens (${key.asymmetricKeyType}): give an RSA, EC or Ed25519 key`);
   return { algorithms, find: () => key };
 }
 
-/** Shorter than authentication itself may take, so that it is the fetch that is seen to fail. */
+/** Shorter than the limit of authentication, so that the fetch is what fails visibly. */
 const fetchMsOf = (timeoutMs: number): number => Math.min(Math.ceil(timeoutMs * 0.6), MAX_FETCH_MS);
 
 function readText(path: string): string {

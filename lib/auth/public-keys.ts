@@ -3,14 +3,18 @@ import type { JWK } from 'jose';
 import { algorithmsOfKey } from './algorithms.js';
 
 const MIN_RSA_BITS = 2_048;
-/** FIPS 186-5 section 5.1. With an exponent of 1 anybody can sign; small ones have forged signatures of careless verifiers. */
+/**
+ * FIPS 186-5 section 5.1. With an exponent of 1 anybody can sign. Small exponents allowed forgeries with careless verifiers.
+ */
 const [MIN_EXPONENT, EXPONENT_END] = [65_537n, 2n ** 256n];
 const NO_KEY = 'holds no public key: give a PEM (BEGIN PUBLIC KEY or BEGIN CERTIFICATE) or a JWK';
-const PRIVATE = 'holds a private key, which has no business here: give its public half';
-/** RFC 7517 section 5: what isn't understood in a set is passed over. */
+const PRIVATE = 'holds a private key, which must not be here: give its public half';
+/** RFC 7517 section 5: unknown keys of a set are ignored. */
 const KNOWN_TYPES: readonly unknown[] = ['RSA', 'EC', 'OKP'];
 
-/** Why a key can't be used: the rest of a sentence that begins with where it was found. It quotes nothing of the key. */
+/**
+ * Why a key is unusable: the end of a sentence that begins with where the key was found. It quotes nothing of the key.
+ */
 export class KeyFlaw extends Error {}
 
 /** @throws {KeyFlaw} */
@@ -27,8 +31,8 @@ export function readJwk(jwk: JsonWebKey): KeyObject {
 }
 
 /**
- * The keys of a set that can check signatures. Those for something else are passed over.
- * @param flawed hears of each that can't be used, though it should
+ * The keys of a set that can check signatures. Keys for another use are ignored.
+ * @param flawed called for each unusable key
  */
 export function signingKeys(keys: readonly unknown[], flawed: (flaw: string) => void): JWK[] {
   return keys.filter((jwk, index): jwk is JWK => {
@@ -54,7 +58,7 @@ function readKey(read: () => KeyObject): KeyObject {
   try {
     key = read();
   } catch {
-    throw new KeyFlaw(NO_KEY); // OpenSSL's own words quote the text
+    throw new KeyFlaw(NO_KEY); // OpenSSL's error quotes the key
   }
   if (key.asymmetricKeyType === 'rsa') refuseWeakRsa(key);
   return key;

@@ -3,15 +3,15 @@ import { monotonicMs } from '../clock.js';
 import { AuthenticationError } from './identity.js';
 import { signingKeys } from './public-keys.js';
 
-/** After a fetch that failed none is tried for so long: bad tokens come faster than a provider should be asked. */
+/** After a failed fetch, the next one waits so long: bad tokens come faster than a provider should be asked. */
 const RETRY_MS = 1_000;
-/** Of a published key set. Those of large providers have some 20 KB. */
+/** The limit of a key set. Those of large providers have some 20 KB. */
 const MAX_BYTES = 262_144;
 
 /**
- * The keys that an identity provider publishes; jose keeps them, and says when to fetch them again.
- * @param report hears once of a provider that can't be reached, and again after it could; and of keys that can't be used
- * @returns throws an `AuthenticationError` of 503 while the keys can't be had
+ * The keys that an identity provider publishes. jose caches them and decides when to fetch them again.
+ * @param report called once when the provider can't be reached, and again after it could; and for unusable keys
+ * @returns throws an `AuthenticationError` of 503 while the keys are unavailable
  */
 export function remoteKeys(url: URL, timeoutDuration: number, report: (error: Error) => void): JWTVerifyGetKey {
   const provider = new Provider(url.host, report);
@@ -28,7 +28,9 @@ class Provider {
     private readonly report: (error: Error) => void,
   ) {}
 
-  /** The published set without the keys that can't be used: a token that names one of them is like any that names none. */
+  /**
+   * The published set without unusable keys. A token that names one of them is like a token that names an unknown key.
+   */
   async fetch(...request: Parameters<FetchImplementation>): Promise<Response> {
     if (monotonicMs() - this.#failedAt < RETRY_MS) throw outOfReach();
     try {
@@ -57,15 +59,15 @@ class Provider {
 async function publishedKeys(response: Response): Promise<unknown[]> {
   if (response.status !== 200) throw new Error(`the answer is ${response.status}`);
   const { keys } = (JSON.parse(await textOf(response)) ?? {}) as { keys?: unknown };
-  if (!Array.isArray(keys)) throw new Error('the answer is no JWK Set');
+  if (!Array.isArray(keys)) throw new Error('the answer is not a JWK Set');
   return keys;
 }
 
-/** @throws when it is too long, as soon as that is known */
+/** @throws as soon as the answer is too long */
 async function textOf({ body }: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  // What throws in here ends the response, too.
+  // An error in this loop ends the response, too.
   for await (const chunk of body ?? []) {
     bytes += chunk.byteLength;
     if (bytes > MAX_BYTES) throw new Error(`the answer has more than ${MAX_BYTES} bytes`);
@@ -75,7 +77,7 @@ async function textOf({ body }: Response): Promise<string> {
 }
 
 const outOfReach = (): AuthenticationError =>
-  new AuthenticationError(503, 'The keys to check a token with are out of reach. Try again soon.');
+  new AuthenticationError(503, 'The keys that check tokens are unavailable. Try again soon.');
 
 function reasonOf(error: unknown): string {
   const { message, cause } = error as Error;

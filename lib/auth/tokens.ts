@@ -16,16 +16,16 @@ export const DEFAULT_SOURCES: readonly TokenSource[] = ['header', 'protocol', 'q
 export const DEFAULT_COOKIE = 'token';
 
 const REDACTED = '[redacted]';
-/** No character of any text. */
+/** A character that no text has. */
 const MARK = '\uFFFF';
-/** A subprotocol entry that is a token: chosen, and so sent back, only where nothing else is offered. */
+/** The prefix of a subprotocol that is a token. It is chosen, and so sent back, only where nothing else is offered. */
 const BEARER_ENTRY = 'bearer.';
 /** Query parameters that hold a token. */
 const SECRET_PARAMETERS: ReadonlySet<string> = new Set(['token', 'access_token']);
 
 /**
  * The token of an upgrade request, for an authenticator of your own.
- * @throws {AuthenticationError} 400 when there are several that differ: whose connection it is must not be guessed
+ * @throws {AuthenticationError} 400 for several different tokens: it must not be guessed whose connection it is
  */
 export function tokenOf(
   request: IncomingMessage,
@@ -37,7 +37,7 @@ export function tokenOf(
   return token;
 }
 
-/** Every token of a request, wherever it is, read and as it was written, so that none gets into a log. */
+/** Every token of a request in every place, decoded and as it was written, to keep them out of logs. */
 export function tokensIn(request: IncomingMessage, cookieName = DEFAULT_COOKIE): string[] {
   const { url = '', headers } = request;
   const query = url
@@ -52,7 +52,7 @@ export function tokensIn(request: IncomingMessage, cookieName = DEFAULT_COOKIE):
   ];
 }
 
-/** The address with every token in its query replaced: for logs. */
+/** The address with every token in its query replaced, for logs. */
 export function redactUrl(url: string): string {
   const start = url.indexOf('?');
   if (start === -1) return url;
@@ -61,24 +61,24 @@ export function redactUrl(url: string): string {
 }
 
 /**
- * An error that may be logged: neither its text nor those of its causes have any of the tokens. It keeps its class, which says how
- * to answer. Never throws.
+ * The error without tokens, in its message and in its causes, so that it can be logged. It keeps its class, which decides the
+ * answer. Never throws.
  */
 export function redactError(error: unknown, tokens: readonly string[]): unknown {
   try {
     return cleaned(error, tokens, new Set());
   } catch {
-    return new Error("What was thrown can't be read or changed. It may name a token, so it is left out.");
+    return new Error("The error can't be read or changed. It may contain a token, so it is left out.");
   }
 }
 
-/** The data of a message as it may be shown to others. */
+/** The data of a message as it may be shown: without tokens. */
 export const redactData = (type: string, action: string, data: unknown): unknown =>
   type === 'system' && (action === 'authenticate' || action === 'refresh') ? { token: REDACTED } : data;
 
 /**
- * The protocol to answer with: the first that is offered and isn't a token. Where a token alone is offered, that one: a browser
- * fails a connection whose server chooses none.
+ * The subprotocol to answer with: the first that isn't a token. If only a token is offered, that one, because a browser fails
+ * a connection whose server chooses none.
  */
 export function chooseProtocol(offered: ReadonlySet<string>): string | false {
   for (const protocol of offered) if (!protocol.startsWith(BEARER_ENTRY)) return protocol;
@@ -94,7 +94,7 @@ const READERS: Record<TokenSource, (request: IncomingMessage, cookieName: string
       .map((entry) => entry.trim())
       .filter((entry) => entry.startsWith(BEARER_ENTRY))
       .flatMap((entry) => present(entry.slice(BEARER_ENTRY.length))),
-  // One by one: a neighbouring host can add a cookie of the same name, and the first is not always the page's own.
+  // Every cookie of the name: a neighbouring host can set one, too, and it may come first.
   cookie: ({ headers: { cookie = '' } }, cookieName) =>
     cookie.split(';').flatMap((part) => present(parseCookie(part)[cookieName])),
   message: () => [], // comes after the upgrade
@@ -104,7 +104,7 @@ const READERS: Record<TokenSource, (request: IncomingMessage, cookieName: string
   },
 };
 
-/** @param seen errors may be the cause of each other */
+/** @param seen the errors so far: they may be the cause of each other */
 function cleaned(thrown: unknown, tokens: readonly string[], seen: Set<Error>): unknown {
   if (typeof thrown === 'string') return redactText(thrown, tokens);
   if (!(thrown instanceof Error) || seen.has(thrown)) return thrown;
@@ -128,14 +128,13 @@ const keyOf = (pair: string): string => pair.split('=', 1)[0] ?? '';
 const valueOf = (pair: string): string => pair.slice(keyOf(pair).length + 1).trim();
 
 function isSecret(pair: string): boolean {
-  const [key] = [...new URLSearchParams(pair).keys()]; // as the receiver decodes it
+  const [key] = [...new URLSearchParams(pair).keys()]; // as the server decodes it
   return key !== undefined && SECRET_PARAMETERS.has(key);
 }
 
 /**
- * By way of a single character, so that a text can't grow from token to token, nor an error that is thrown again and again: one
- * that occurs in the replacement itself would double it each time. The longest goes first, or its rest would stay behind another
- * that it begins with.
+ * Replaces each token by one character first, then that character by the text. So the text can't grow with each token, nor
+ * when the same error is thrown again. Longer tokens go first, or a part of them would stay behind a shorter one.
  */
 function redactText(text: string, tokens: readonly string[]): string {
   const longestFirst = tokens.filter(Boolean).toSorted((a, b) => b.length - a.length);

@@ -1,32 +1,34 @@
 import type { IncomingMessage } from 'node:http';
 import type { PathParams } from '../protocol/path-pattern.js';
 
-/** The HTTP request that asks for a connection: Node's own, and what this module knows of it. */
+/** The HTTP upgrade request: Node's own, and what this module adds. */
 export interface UpgradeRequest extends IncomingMessage {
-  /** Of a path with parameters, decoded; else empty. */
+  /** The decoded parameters of the path; empty without any. */
   params: PathParams;
-  /** Where it comes from, as `trustProxy` believes it. */
+  /** The address of the client, according to `trustProxy`. */
   ip?: string | undefined;
   /**
-   * For guards, and for hooks where there are guards: the fields of the user's payload, with `userId` and `payload` besides.
-   * Undefined for somebody anonymous.
+   * For guards, and for hooks after guards: the fields of the user's payload, and `userId` and `payload`. Undefined for an
+   * anonymous client.
    */
   // An application's guards put a user of their own shape here.
   // oxlint-disable-next-line typescript/no-explicit-any
   user?: any;
 }
 
-/** A handshake that was refused before there was a socket, for `events.onRefused`. */
+/** A refused handshake, for `events.onRefused`. */
 export interface RefusedHandshake {
-  /** Of the HTTP answer, e.g. 403. */
+  /** The HTTP status, e.g. 403. */
   status: number;
-  /** As in the answer's body, e.g. `ORIGIN_FORBIDDEN`; one of `ErrorCode`, or that of an exception of your own. */
+  /**
+   * The code of the answer's body, e.g. `ORIGIN_FORBIDDEN`: one of `ErrorCode`, or that of an exception of your own.
+   */
   code: string;
-  /** What the peer was told, and for you what can be done about it. */
+  /** The text of the answer, and a remedy for you. */
   reason: string;
-  /** Where it came from, as `trustProxy` believes it. */
+  /** The address of the client, according to `trustProxy`. */
   ip: string | undefined;
-  /** Of the page, where a browser asked. */
+  /** The origin of the page, where a browser sent the request. */
   origin: string | undefined;
   /** Path and query, without tokens. */
   url: string;

@@ -163,6 +163,11 @@ export class Bus {
     await this.#lanes?.add(channel);
   }
 
+  /** For how long nothing came from a node, in ms. Its events aren't counted: they name nobody. */
+  silentMs(nodeId: string): number {
+    return this.#time.now() - (this.#incoming.lastHeardOf(nodeId) ?? -Infinity);
+  }
+
   forgetNode(nodeId: string): void {
     this.#incoming.forgetNode(nodeId);
   }

@@ -1,35 +1,19 @@
-import { ConnectionError, NotSerializableError, RemoteError, TimeoutError } from '../errors.js';
+import { ConnectionError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import type { Delivery } from '../protocol/delivery.js';
-import { ErrorCode } from '../protocol/error-codes.js';
-import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import type { BusCounters, BusReceiver, BusState } from './bus-receiver.js';
-import { checkEvent, isObject, isText, JunkError, readRecord, readVersion } from './bus-input.js';
+import { checkEvent } from './bus-input.js';
 import { clientIdOf, type Interest, nodeIdOf } from './channels.js';
 import { type ClusterParts, clusterParts, type ClusterPartsOptions } from './cluster-parts.js';
+import { type ClusterReceiver, NOBODY } from './cluster-receiver.js';
 import { systemIds } from './ids.js';
-import { type Order, readAnswer, readOrder } from './orders.js';
-import { ALIVE, PRESENCE, UPDATED } from './presence-events.js';
+import { OrderExchange } from './order-exchange.js';
+import type { Order } from './orders.js';
+import { ALIVE, farewellsOf, readAlive, readPresence, returnsOf, UPDATED } from './presence-events.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
 import { withinMs } from '../deadline.js';
 import { writableRecord } from './writable-record.js';
-import type { ClientRecord, ReplicaView } from './replica.js';
-
-/** What the cluster calls on this node, from `start()` on. */
-export interface ClusterReceiver extends ReplicaView {
-  /** The clients of this node. */
-  ownRecords(): Iterable<ClientRecord>;
-  deliver(delivery: Delivery): void;
-  event(channel: string, message: unknown): void;
-  /** What the log of a room announces. */
-  logged(roomName: string, text: string): void;
-  /** The bus was away: what it would have brought is lost. */
-  reconnected(): void;
-  /** Does what another node asks, for a client of this one. */
-  obey(order: Order): Promise<unknown>;
-  /** What a peer may hear of an error, for the node that asked. */
-  describe(error: unknown): { code: string; error: string; details?: unknown };
-}
+import type { ClientRecord } from './replica.js';
 
 /** What is known of the cluster at one moment, asked of Redis. */
 export interface ClusterSnapshot {
@@ -44,28 +28,9 @@ export interface ClusterOptions extends ClusterPartsOptions {
   registry?: 'replicated' | 'local';
 }
 
-/** Until `start()`. */
-const NOBODY: ClusterReceiver = {
-  put: () => undefined,
-  remove: () => undefined,
-  ownRecords: () => [],
-  deliver: () => undefined,
-  event: () => undefined,
-  logged: () => undefined,
-  reconnected: () => undefined,
-  obey: () => Promise.reject(new ConnectionError('This node has not started.')),
-  describe: () => ({ code: ErrorCode.Unavailable, error: 'This node has not started.' }),
-};
-
 const ORDER_TIMEOUT_MS = 10_000;
 /** How long the goodbye to the registry may hold up the end of this process. */
 const LEAVE_MS = 1_000;
-
-interface PendingOrder {
-  resolve(result: unknown): void;
-  reject(error: Error): void;
-  timer: NodeJS.Timeout;
-}
 
 /** This process as one node among others: the bus, the registry, and orders between nodes. Alone, without Redis, too. */
 export class Cluster {
@@ -73,12 +38,11 @@ export class Cluster {
   readonly #parts: ClusterParts;
   readonly #bus: ClusterParts['bus'];
   readonly #registry: Registry | undefined;
-  readonly #pending = new Map<number, PendingOrder>();
+  readonly #orders: OrderExchange;
   #nodeId = systemIds.nodeId();
   /** Ours, and those we had before we were taken for dead. */
   readonly #ownIds = new Set([this.#nodeId]);
   #state: BusState = 'starting';
-  #lastOrder = 0;
   #stopBeating: () => void = () => undefined;
   #isLeaving = false;
   #isStarting = false;
@@ -94,6 +58,11 @@ export class Cluster {
     const parts = (this.#parts = partsOf(this.#nodeId));
     this.#bus = parts.bus;
     const { bus, store, clock, ids } = parts;
+    this.#orders = new OrderExchange(
+      bus,
+      { obey: (order) => this.#receiver.obey(order), describe: (error) => this.#receiver.describe(error) },
+      failed,
+    );
     if (!store) return;
     this.#registry = new Registry(this.#nodeId, {
       store,
@@ -113,6 +82,7 @@ export class Cluster {
       alive: (nodeId, digest) => void bus.emit(ALIVE, { nodeId, ...digest }),
       returned: (records) => this.#announceReturn(records),
       reaped: (nodeId, records) => this.#announceLoss(nodeId, records, 'node-lost'),
+      silentMs: (nodeId) => bus.silentMs(nodeId),
       nodeGone: (nodeId) => bus.forgetNode(nodeId),
       failed: (error) => failed(error),
     });
@@ -154,7 +124,7 @@ export class Cluster {
       event: (channel, message) => this.#heard(channel, message),
       plainEvent: (channel, message) => receiver.event(channel, message),
       logged: (roomName, text) => receiver.logged(roomName, text),
-      order: (from, order) => this.#ordered(from, order),
+      order: (from, order) => this.#orders.receive(from, order),
       stateChanged: (state) => this.#changedState(state),
       failed: this.failed,
     };
@@ -196,7 +166,7 @@ export class Cluster {
     this.#stopBeating();
     this.#registry?.stop();
     await this.#bus.stop();
-    for (const id of this.#pending.keys()) this.#settle(id)?.reject(new ConnectionError('This node is stopping.'));
+    this.#orders.stop();
   }
 
   /** What is published settles as a `Bus` says; nobody has to listen. */
@@ -253,14 +223,7 @@ export class Cluster {
   order(order: Order, timeoutMs = ORDER_TIMEOUT_MS): Promise<unknown> {
     const nodeId = nodeIdOf(order.clientId);
     if (nodeId === undefined || !this.#registry) return Promise.reject(new ConnectionError('No node has this client.'));
-    const id = ++this.#lastOrder;
-    return new Promise((resolve, reject) => {
-      const giveUp = guarded('an order', this.failed, () => {
-        this.#settle(id)?.reject(new TimeoutError(`The answer of node ${nodeId}`, timeoutMs));
-      });
-      this.#pending.set(id, { resolve, reject, timer: setTimeout(giveUp, timeoutMs).unref() });
-      this.#bus.order(nodeId, { id, ...order }).catch((error: Error) => this.#settle(id)?.reject(error));
-    });
+    return this.#orders.send(nodeId, order, timeoutMs);
   }
 
   /** What the application changed meanwhile so that it can't be written must not keep the others from being written. */
@@ -297,83 +260,27 @@ export class Cluster {
    */
   #heard(channel: string, message: unknown): void {
     if (channel === ALIVE) return this.#heardAlive(message);
-    if (!PRESENCE.has(channel) || !isObject(message) || message['nodeId'] === undefined)
-      return this.#receiver.event(channel, message);
-    const { client, version, ...facts } = message;
-    const { nodeId, clientId, reason } = facts;
-    if (!isText(nodeId) || !isText(clientId)) throw new JunkError(`${channel} names no node or no client.`);
-    if (reason === 'node-lost' || reason === 'node-stopping') this.#registry?.heardOfEnd(nodeId);
-    else if (version !== undefined) {
-      const number = readVersion(version);
-      const record = client === null ? undefined : readRecord(client, clientId);
-      if (Number.isNaN(number) || (client !== null && !record))
-        throw new JunkError(`${channel} of node ${nodeId} is no change of a client.`);
-      this.#registry?.heard(nodeId, number, clientId, record);
-    }
-    // Others may take this node for dead: of its own clients it knows better.
-    if (isOfLoss(reason) && this.#ownIds.has(nodeId)) return;
+    const presence = readPresence(channel, message);
+    if (!presence) return this.#receiver.event(channel, message);
+    const { nodeId, clientId, change, facts } = presence;
+    if (presence.isEndOfNode) this.#registry?.heardOfEnd(nodeId);
+    else if (change) this.#registry?.heard(nodeId, change.version, clientId, change.record);
+    // Others may have taken this node for dead. It knows better of its own clients.
+    if (presence.isOfLoss && this.#ownIds.has(nodeId)) return;
     if (channel !== UPDATED) this.#receiver.event(channel, facts);
   }
 
   /** @throws {JunkError} */
   #heardAlive(message: unknown): void {
-    const { nodeId, version, count } = isObject(message) ? message : {};
-    const digest = { version: readVersion(version), count: readVersion(count) };
-    if (!isText(nodeId) || Number.isNaN(digest.version + digest.count)) throw new JunkError('No node is alive so.');
+    const { nodeId, digest } = readAlive(message);
     this.#registry?.heardAlive(nodeId, digest);
   }
 
-  /** Another node's order, or its answer to one of ours. @throws {JunkError} */
-  #ordered(from: string, message: unknown): void {
-    const id = isObject(message) ? message['id'] : undefined;
-    if (!isObject(message) || typeof id !== 'number') throw new JunkError(`Node ${from} sent no order.`);
-    if (message['op'] !== 'answer') return this.#obey(from, id, message);
-    const { error, result } = readAnswer(message);
-    const pending = this.#settle(id);
-    if (error) pending?.reject(new RemoteError(error.code, error.error, error.details));
-    else pending?.resolve(result);
+  #announceLoss(nodeId: string, records: ClientRecord[], reason: 'node-lost' | 'node-stopping'): void {
+    for (const [event, facts] of farewellsOf(nodeId, records, reason)) void this.#bus.emit(event, facts);
   }
 
-  readonly #obey = guarded(
-    'an order of a node',
-    (error, place) => this.failed(error, place),
-    async (from: string, id: number, message: Record<string, unknown>) => {
-      const answer = await (async () => this.#receiver.obey(readOrder(message)))().then(
-        (result) => ({ result }),
-        (error: unknown) => ({ error: this.#receiver.describe(error) }),
-      );
-      await this.#bus.order(from, { op: 'answer', id, ...answer }).catch((error: unknown) => {
-        if (!(error instanceof NotSerializableError)) return; // it was counted, and the other node will wait no longer than it does
-        void this.#bus.order(from, { op: 'answer', id, error: this.#receiver.describe(error) });
-      });
-    },
-  );
-
-  #announceLoss(nodeId: string, records: ClientRecord[], reason: string): void {
-    for (const { clientId, rooms, user } of records) {
-      const facts = { clientId, ...(user ? { userId: user.userId } : {}), nodeId, reason };
-      for (const roomName of rooms) void this.#bus.emit(Event.ClientLeftRoom, { ...facts, roomName });
-      void this.#bus.emit(Event.ClientDisconnected, facts);
-    }
-  }
-
-  /** As changes 1 to n of this node: whoever hears of them knows them at once. */
   #announceReturn(records: ClientRecord[]): void {
-    for (const [index, record] of records.entries()) {
-      const { clientId, rooms, user, lastActivity } = record;
-      const facts = { clientId, ...(user && { userId: user.userId }), nodeId: this.#nodeId, reason: 'node-returned' };
-      const change = { lastActivity, version: index + 1, client: record };
-      void this.#bus.emit(Event.ClientConnected, { ...facts, ...change });
-      for (const roomName of rooms) void this.#bus.emit(Event.ClientJoinedRoom, { ...facts, roomName });
-    }
-  }
-
-  #settle(id: number): PendingOrder | undefined {
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    clearTimeout(pending?.timer);
-    return pending;
+    for (const [event, facts] of returnsOf(this.#nodeId, records)) void this.#bus.emit(event, facts);
   }
 }
-
-const isOfLoss = (reason: unknown): boolean => reason === 'node-lost' || reason === 'node-returned';

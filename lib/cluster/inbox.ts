@@ -56,7 +56,9 @@ export class Inbox {
       counters.missing += missing;
       this.options.failed(new Error(`${missing} messages of node ${nodeId} never came.`), 'a message of the bus');
     }
-    if (isStale(sentAt, this.time.now())) {
+    const now = this.time.now();
+    publisher.heardAt = now;
+    if (isStale(sentAt, now)) {
       counters.stale++;
       return;
     }

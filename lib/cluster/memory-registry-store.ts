@@ -23,6 +23,10 @@ export class MemoryRegistryStore implements RegistryStore {
     return true;
   }
 
+  refusalIn(): undefined {
+    return undefined;
+  }
+
   register(nodeId: string, digest: Digest, records: Iterable<ClientRecord>): Promise<boolean> {
     if (this.#leaseOf(nodeId) === 'dead') return Promise.resolve(false);
     const texts = new Map([...records].map((record) => [record.clientId, JSON.stringify(record)]));

@@ -13,6 +13,8 @@ export interface NeighboursHost {
   now(): number;
   /** This node removed a dead one: it tells the cluster of its clients, once. */
   reaped(nodeId: string, records: ClientRecord[], reason: LossReason): void;
+  /** For how long no delivery or order of a node came, in ms. */
+  silentMs(nodeId: string): number;
   nodeGone(nodeId: string): void;
 }
 
@@ -117,6 +119,7 @@ export class Neighbours {
   }
 
   #isSilent(nodeId: string): boolean {
-    return this.host.now() - (this.#heardAt.get(nodeId) ?? -Infinity) >= LEASE_MS;
+    const { now, silentMs } = this.host;
+    return Math.min(now() - (this.#heardAt.get(nodeId) ?? -Infinity), silentMs(nodeId)) >= LEASE_MS;
   }
 }

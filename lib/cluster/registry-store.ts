@@ -1,5 +1,6 @@
 import type { ChainableCommander } from 'ioredis';
 import { readJson, readRecord, readVersion } from './bus-input.js';
+import { permissionError } from './redis-failure.js';
 import type { RedisConnection } from './redis-connections.js';
 import type { ClientRecord, Digest, Snapshot } from './replica.js';
 
@@ -13,6 +14,8 @@ export type Lease = 'alive' | 'dead' | 'none';
 export interface RegistryStore {
   /** False while nothing can be asked. */
   isReachable(): boolean;
+  /** What Redis says to this user, and will say again. */
+  refusalIn(error: unknown): Error | undefined;
   /** Writes the whole of a node, in place of whatever there was. False: others took it for dead. */
   register(nodeId: string, digest: Digest, records: Iterable<ClientRecord>): Promise<boolean>;
   /** One client's record; undefined: it is gone. */
@@ -57,6 +60,11 @@ export class RedisRegistryStore implements RegistryStore {
 
   isReachable(): boolean {
     return this.connection().status === 'ready';
+  }
+
+  refusalIn(error: unknown): Error | undefined {
+    const refusal = refusalOf(error);
+    return refusal && permissionError(refusal, `${this.prefix}:`);
   }
 
   async register(nodeId: string, digest: Digest, records: Iterable<ClientRecord>): Promise<boolean> {
@@ -157,11 +165,12 @@ async function run(transaction: ChainableCommander): Promise<unknown[]> {
   return results.map(([, result]) => result);
 }
 
-/** The error by which Redis says that this user may not: it will say the same next time. It may stand for a transaction. */
-export function refusalIn(error: unknown): Error | undefined {
+/** Where an error, or one of those of a transaction, says that this user may not. */
+function refusalOf(error: unknown): Error | undefined {
   if (!(error instanceof Error)) return undefined;
   const { previousErrors = [] } = error as { previousErrors?: unknown[] };
-  return previousErrors.map(refusalIn).find(Boolean) ?? (/\bNOPERM\b/.test(error.message) ? error : undefined);
+  const [refusal] = /\bNOPERM\b.*/.exec(error.message) ?? [];
+  return previousErrors.map(refusalOf).find(Boolean) ?? (refusal === undefined ? undefined : new Error(refusal));
 }
 
 const toText = ({ version, count }: Digest): string => `${version} ${count}`;

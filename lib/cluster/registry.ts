@@ -2,7 +2,6 @@ import { ConnectionError } from '../errors.js';
 import { Neighbours, type NeighboursHost } from './neighbours.js';
 import { OwnEntry, type OwnEntryHost } from './own-entry.js';
 import type { ClientRecord, Digest } from './replica.js';
-import { refusalIn } from './registry-store.js';
 
 /** How often a node says what it has and looks at the others, in ms. */
 export const BEAT_MS = 2_000;
@@ -49,7 +48,7 @@ export class Registry {
 
   /**
    * Registers this node and reads all the others; what fails is tried again with each beat.
-   * @throws what Redis says to a user who may not, {ConnectionError} when it is stopped before that
+   * @throws {ConnectionError} when Redis says that its user may not, or when it is stopped before that
    */
   enter(): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -140,7 +139,7 @@ export class Registry {
   #enqueue(task: () => Promise<void>): Promise<void> {
     const done = this.#work.then(task);
     this.#work = done.catch((error: unknown) => {
-      const refusal = this.#entering && refusalIn(error);
+      const refusal = this.#entering && this.host.store.refusalIn(error);
       if (refusal) this.#entering?.reject(refusal);
       this.host.failed(error as Error);
     });

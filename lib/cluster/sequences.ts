@@ -26,6 +26,8 @@ const REMEMBERED = 1_024;
 
 /** What arrives from one publisher: finds gaps and second copies. */
 class Publisher {
+  /** By the shared clock; 0 while that isn't known. */
+  heardAt = 0;
   readonly #lastOn = new Map<string, number>();
   readonly #seen = new Set<number>();
 
@@ -67,6 +69,11 @@ export class IncomingSequences {
       this.#publishers.delete(nodeId);
       return;
     }
+  }
+
+  /** By the shared clock; undefined for one that was never heard. */
+  lastHeardOf(nodeId: string): number | undefined {
+    return this.#publishers.get(nodeId)?.heardAt;
   }
 
   /** Called when this node stops listening on a channel: what comes after is no gap. */

@@ -15,12 +15,12 @@ import type { TimeoutQueue } from './timeout-queue.js';
 import type { Outbox } from '../outbound/outbox.js';
 import { WaitingCalls } from './waiting-calls.js';
 
-/** A stream waits for the socket above this many bytes not yet sent. */
+/** Above this many unsent bytes, streams wait for the socket. */
 const STREAM_HIGH_WATER_MARK = 65_536;
 
 const NO_CALLS: readonly RouteCall[] = [];
 
-/** The connection whose messages these are. */
+/** What the calls need of their connection. */
 export interface CallsOwner {
   readonly ws: WebSocket;
   readonly clientId: string;
@@ -32,19 +32,19 @@ export interface CallsOwner {
   readOn(): void;
 }
 
-/** What calls need of their server. */
+/** What the calls need of their server. */
 export interface CallsHost {
   readonly router: Router;
   readonly messages: ResolvedOptions['messages'];
   readonly timeouts: TimeoutQueue<RouteCall>;
   readonly queued: QueueBudget;
-  /** Hears of every well-formed message before it is handled. */
+  /** Called for every valid message before its handler. */
   readonly received: ((call: RouteCall) => void) | undefined;
-  /** A handler failed in a way that is the application's bug. */
+  /** Reports an error of a handler that is a bug of the application. */
   failed(error: unknown, place: string): void;
 }
 
-/** The messages of one connection that have a handler: they wait their turn, run, stream, and are answered. */
+/** The messages of one connection: they wait for their turn, run, stream, and are answered. */
 export class Calls implements RoutePeer {
   #waiting: WaitingCalls | undefined;
   #running: RouteCall[] | undefined;
@@ -53,7 +53,7 @@ export class Calls implements RoutePeer {
   #isCalling = false;
   /** Messages that were started. */
   #turns = 0;
-  /** To the client, asked while a handler of its messages ran. */
+  /** Requests to the client, made while a handler of its messages ran. */
   #questions: Questions | undefined;
   #isOver = false;
 
@@ -75,12 +75,12 @@ export class Calls implements RoutePeer {
     return this.connection.client;
   }
 
-  /** Bytes of the frames that wait. */
+  /** Bytes of the waiting frames. */
   get waitingBytes(): number {
     return this.#waiting?.bytes ?? 0;
   }
 
-  /** True while more must not be read. */
+  /** True while nothing more must be read. */
   get isFull(): boolean {
     const { maxQueued, maxQueuedBytes } = this.host.messages;
     return this.#waiting !== undefined && (this.#waiting.size >= maxQueued || this.#waiting.bytes >= maxQueuedBytes);
@@ -91,10 +91,10 @@ export class Calls implements RoutePeer {
     const call = new RouteCall(this, type, action, data, id);
     if (this.#mayStart() && !this.#waiting?.size) return this.#start(call);
     (this.#waiting ??= new WaitingCalls(this.host.queued)).add(call, text, bytes);
-    if (id !== undefined) this.host.timeouts.add(call); // the asker's time runs from here, not from its turn
+    if (id !== undefined) this.host.timeouts.add(call); // its time runs from now, not from its turn
   }
 
-  /** Those that waited, as far as there is room. */
+  /** Starts waiting messages while there is room. */
   next(): void {
     while (this.#waiting?.size && this.#mayStart()) {
       const call = this.#waiting.next() as RouteCall;
@@ -127,7 +127,7 @@ export class Calls implements RoutePeer {
     this.#readOn();
   }
 
-  /** The client has left: nothing waits, streams end, and whatever its handlers come to is dropped. */
+  /** The client has left: waiting messages are dropped, streams end, and results of running handlers are ignored. */
   end(): void {
     this.#isOver = true;
     const calls = new Set([
@@ -145,13 +145,13 @@ export class Calls implements RoutePeer {
   }
 
   /**
-   * A question to the client goes out. A handler that asked it waits for the answer, and what the client sends meanwhile may be
-   * what it needs to give one: so that handler doesn't hold up the messages behind it.
+   * A request to the client was sent. Its handler waits for the answer, and the client may have to send other messages first
+   * to give it. So that handler doesn't hold up later messages.
    */
   asked(answer: Promise<unknown>): void {
     if (!this.#isCalling && !this.#running?.length) return;
     (this.#questions ??= new Questions()).add(answer, this.#turns);
-    // Not in this turn, in which the handler may ask more: what is started next didn't ask that.
+    // Not in this turn: the handler may ask again, and those requests must not count for the next message.
     if (!this.#isCalling) queueMicrotask(() => this.next());
   }
 
@@ -186,7 +186,7 @@ export class Calls implements RoutePeer {
       this.connection.readOn();
   }
 
-  /** A handler that answers at once is done here; only one that takes its time is waited for, and timed. */
+  /** A handler with a synchronous answer is done here. Only an asynchronous one is awaited and timed. */
   #start(call: RouteCall): void {
     this.#isCalling = true;
     call.turn = ++this.#turns;
@@ -204,7 +204,7 @@ export class Calls implements RoutePeer {
   }
 
   #wait(call: RouteCall, result: PromiseLike<unknown>): void {
-    call.data = undefined; // the handler has it, and keeps it if it likes
+    call.data = undefined; // the handler has it
     if (!call.isStream && !this.#isOver) {
       call.slot = (this.#running ??= []).push(call) - 1;
       this.host.timeouts.add(call);
@@ -218,7 +218,7 @@ export class Calls implements RoutePeer {
     } catch (error) {
       this.#fail(call, error);
     } finally {
-      if (!call.runs) this.#streams?.delete(call); // it never began
+      if (!call.runs) this.#streams?.delete(call); // it never started
       this.#release(call);
     }
   }
@@ -227,7 +227,7 @@ export class Calls implements RoutePeer {
     this.host.timeouts.delete(call);
     const running = this.#running;
     if (running?.[call.slot] !== call) return;
-    // The last one takes its place. Not a Set: see TimeoutQueue.
+    // The last one moves to its place. Not a Set: see TimeoutQueue.
     const last = running.pop() as RouteCall;
     if (last !== call) running[(last.slot = call.slot)] = last;
     this.next();
@@ -243,7 +243,7 @@ export class Calls implements RoutePeer {
   #fail(call: RouteCall, thrown: unknown): void {
     const error = call.reasonOf(thrown);
     const described = describeError(error);
-    // Of a client that left meanwhile, these say only that it left.
+    // These errors only say that the client has left.
     const isOver = call.settled && (isA(error, ConnectionError) || isA(error, ClientNotFoundError));
     if (!described.isMeantForPeer && !isOver) this.host.failed(error, `${call.type}/${call.action}`);
     if (call.settled) return;

@@ -1,10 +1,10 @@
 import type { WebSocket } from 'ws';
 import { CloseCode } from '../protocol/close-codes.js';
 
-/** Milliseconds a socket has to answer our close frame before it is cut. */
+/** Milliseconds that a socket has to answer our close frame. Then it is cut. */
 const CLOSE_GRACE_MS = 1_000;
 
-/** Closes of peers that broke the rules: they may go on doing so. */
+/** Codes for peers that broke the rules, and may go on breaking them. */
 const OF_BAD_PEERS: ReadonlySet<number> = new Set([
   CloseCode.InvalidUtf8,
   CloseCode.Policy,
@@ -16,8 +16,8 @@ const OF_BAD_PEERS: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Whether anything is read after a close of this code. A bad peer could keep the process busy for as long as it has to answer
- * our close frame, so it isn't heard any more. Any other is, or its close frame would never be seen.
+ * False for codes after which nothing is read any more: a bad peer could keep the process busy until the close times out.
+ * After other codes we read on, to see the peer's close frame.
  */
 export const isHeardAfter = (code: number): boolean => !OF_BAD_PEERS.has(code);
 
@@ -26,7 +26,7 @@ export const isHeardAfter = (code: number): boolean => !OF_BAD_PEERS.has(code);
  * @param isPaused its answer to our close frame would never be read
  */
 export function closeSocket(ws: WebSocket, code: number, reason: string, isPaused = false): void {
-  // One that is closing already, too: a peer that says goodbye and never reads would keep what waits for it.
+  // Also a socket that is closing already: a peer that closes and never reads would keep its buffers here.
   if (ws.readyState === ws.CLOSED) return;
   ws.close(code, reason);
   cutAfterGrace(ws);
@@ -36,9 +36,9 @@ export function closeSocket(ws: WebSocket, code: number, reason: string, isPause
 
 const beingCut = new WeakSet<WebSocket>();
 
-/** A peer that doesn't answer our close frame would keep its socket for as long as it likes. */
+/** Cuts a socket whose peer doesn't answer the close frame in time. */
 export function cutAfterGrace(ws: WebSocket): void {
-  if (beingCut.has(ws)) return; // whatever else comes of it
+  if (beingCut.has(ws)) return; // a timer runs already
   beingCut.add(ws);
   const timer = setTimeout(() => ws.terminate(), CLOSE_GRACE_MS).unref();
   ws.once('close', () => clearTimeout(timer));

@@ -16,7 +16,7 @@ export interface Disconnection {
   reason: string;
 }
 
-/** Calls what the application does when a client comes and goes. */
+/** Calls the application's hooks and callbacks for clients that come and go. */
 export class ConnectionHooks {
   #ofGateways: readonly GatewayHooks[] = [];
 
@@ -26,7 +26,7 @@ export class ConnectionHooks {
     private readonly failed: (error: unknown, place: string) => void,
   ) {}
 
-  /** Those that were found in the application. */
+  /** The hooks of the application. */
   add(hooks: readonly GatewayHooks[]): void {
     this.#ofGateways = [...this.#ofGateways, ...hooks];
   }
@@ -41,7 +41,7 @@ export class ConnectionHooks {
     for (const { handleConnection } of this.#ofGateways) await handleConnection?.(ws, request);
   }
 
-  /** Hooks hear of the end after those of the beginning have finished. Never rejects. */
+  /** Called at the end of a connection, after the hooks of its beginning have finished. Never rejects. */
   async closed(connection: Connection, disconnection: Disconnection): Promise<void> {
     await connection.opened;
     const { clientId, code, reason } = disconnection;

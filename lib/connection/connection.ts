@@ -17,9 +17,9 @@ import type { Outbox } from '../outbound/outbox.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
-/** A peer that was told to go may have so much under way. Of one that sends more, no more is read. */
+/** Bytes that a closed peer may still have sent. Above it nothing more is read. */
 const MAX_LEFTOVER_BYTES = 65_536;
-/** What a frame costs, however short it is. */
+/** Bytes that a frame counts beside its payload. */
 const FRAME_HEAD_BYTES = 6;
 
 /** What a connection needs of its server. */
@@ -28,23 +28,23 @@ export interface ConnectionHost extends CallsHost {
   close(connection: Connection, code: number, reason: string): void;
 }
 
-/** One socket: frames come in here and are told apart; its answers to our questions go to whoever asked. */
+/** One socket: receives its frames, and passes messages to `Calls` and answers to the request that they belong to. */
 export class Connection {
-  /** Nothing is read of it until messages that wait have been handled. */
+  /** Reading is paused until waiting messages have been handled. */
   isPaused = false;
-  /** Its hooks have finished: its messages are handled. */
+  /** Its connection hooks have finished, so its messages are handled. */
   isReady = false;
   hasSpoken = false;
   meter: Meter | undefined;
-  /** When it was last heard, by the monotonic clock: `client.lastActivity` is for people. */
+  /** The last activity by the monotonic clock. `client.lastActivity` is for people. */
   activeAt = monotonicMs();
-  /** Of the queue that closes it when it says nothing. */
+  /** Owned by the queue that closes silent connections. */
   deadline = 0;
   earlier: Connection | undefined;
   later: Connection | undefined;
   /** Settles when the connection's hooks have finished. */
   opened: Promise<void> = Promise.resolve();
-  // Made when they are first needed: an idle connection has none of them.
+  // Created when they are first needed: an idle connection has none of them.
   #calls: Calls | undefined;
   #questions: PendingRequests<unknown> | undefined;
   #isGone = false;
@@ -54,7 +54,7 @@ export class Connection {
   constructor(
     readonly ws: WebSocket,
     readonly client: RegisteredClient,
-    /** The handshake said who it is. */
+    /** It was authenticated by its handshake. */
     readonly isAuthenticated: boolean,
     private readonly outbox: Outbox,
     private readonly host: ConnectionHost,
@@ -66,35 +66,35 @@ export class Connection {
     return this.client.clientId;
   }
 
-  /** Bytes of its messages that wait for their turn. */
+  /** Bytes of its waiting messages. */
   get waitingBytes(): number {
     return this.#calls?.waitingBytes ?? 0;
   }
 
-  /** The connection's hooks have finished: what arrived meanwhile is handled now. */
+  /** The connection hooks have finished: messages that arrived meanwhile are handled now. */
   ready(): void {
     this.isReady = true;
     this.#calls?.next();
   }
 
-  /** The peer is there. */
+  /** Notes a sign of life. */
   noteActivity(): void {
     this.activeAt = monotonicMs();
     this.client.lastActivity = wallMs();
   }
 
-  /** @returns whether a pong answers the outbox, which asks at times whether the peer reads */
+  /** @returns true for a pong that answers a ping of the outbox */
   takePong(payload: Buffer): boolean {
     return this.outbox.takePong(payload);
   }
 
-  /** A ping or a pong. @returns true for one that comes after the end: then it means nothing any more */
+  /** @returns true for a ping or pong that comes after the end and must be ignored */
   dropLeftover(payload: Buffer): boolean {
     if (this.#isGone) this.#ignore(payload);
     return this.#isGone;
   }
 
-  /** One frame of the peer. Answers to our own requests, pings and cancels don't wait for the handlers before them. */
+  /** Handles one frame. Answers to our own requests, pings and cancels don't wait for earlier messages. */
   receive(data: Buffer, isBinary: boolean): void {
     if (this.#isGone) return this.#ignore(data);
     this.noteActivity();
@@ -115,7 +115,7 @@ export class Connection {
     this.host.close(this, code, reason);
   }
 
-  /** The socket is gone, or no longer listened to: nothing waits, streams end, requests fail. */
+  /** The socket is closed or ignored: waiting messages are dropped, streams end, requests fail. */
   end(): void {
     this.#isGone = true;
     this.#calls?.end();
@@ -127,12 +127,12 @@ export class Connection {
     this.#calls?.expire(call);
   }
 
-  /** What was asked of the client gets no answer any more. */
+  /** Fails all requests to the client: no answer can come any more. */
   failQuestions(): void {
     this.#questions?.failAll(new ConnectionError('The client disconnected before it answered.'));
   }
 
-  /** Asks the client; resolves with its answer. */
+  /** Sends a request to the client and resolves with its answer. */
   ask(type: string, action: string, data: unknown, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS): Promise<unknown> {
     if (this.#isGone) return Promise.reject(new ConnectionError('The client is no longer connected.'));
     this.#questions ??= new PendingRequests();
@@ -147,13 +147,13 @@ export class Connection {
   readOn(): void {
     if (!this.isPaused || this.#isGone) return;
     this.isPaused = false;
-    this.noteActivity(); // its pong may be among what we didn't read
+    this.noteActivity(); // its pong may be in what wasn't read yet
     this.ws.resume();
   }
 
   /**
-   * An answer that we asked for is no message of the peer's own making, so it doesn't count against its rate: whoever asks much
-   * would close its clients for answering. No more of them come than were asked for.
+   * Handles a frame while requests to the client are open. Their answers don't count against the message rate: otherwise a
+   * server that asks much would close its clients for answering. There can't be more answers than requests.
    */
   #receiveWhileAsking(data: Buffer, isBinary: boolean, questions: PendingRequests<unknown>): void {
     const isText = !isBinary || isUtf8(data);
@@ -179,7 +179,7 @@ export class Connection {
         return this.#refuse(frame);
       case 'reply':
       case 'error':
-        return; // nobody waits for it any more
+        return; // nobody waits for this answer
       default:
         return frame satisfies never;
     }
@@ -196,7 +196,9 @@ export class Connection {
     this.ws.pause();
   }
 
-  /** The id of an answer is ours: in an error frame it would end a request of the peer's own that has the same. */
+  /**
+   * An error frame without the id of an answer: that id is ours, and the peer may have a request of its own with the same one.
+   */
   #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
     const to = isAnswer ? {} : { id };
     this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame }, to));
@@ -208,7 +210,7 @@ export class Connection {
     else this.outbox.pushText(encodeReply({ type: 'system', action: 'ping', id }, null));
   }
 
-  /** It was told to go. What it sends until it does isn't handled, and not much of it is even read. */
+  /** A closed peer: its frames are ignored, and after a few nothing more is read. */
   #ignore(data: Buffer): void {
     this.#leftoverBytes += data.length + FRAME_HEAD_BYTES;
     if (this.#leftoverBytes > MAX_LEFTOVER_BYTES && !this.ws.isPaused) this.ws.pause();
@@ -217,6 +219,6 @@ export class Connection {
 
 const remoteError = ({ code, error, details }: ErrorFrameData): RemoteError => new RemoteError(code, error, details);
 
-/** An answer that breaks the protocol: there won't be another. */
+/** For a malformed answer: no other answer will come. */
 const unreadable = (reason: string): RemoteError =>
   new RemoteError(ErrorCode.BadFrame, `The client's answer can't be read. ${reason}`);

@@ -38,12 +38,12 @@ export interface ConnectionsParts extends Omit<ConnectionHost, 'close' | 'queued
   readonly hooks: ConnectionHooks;
 }
 
-/** The sockets of this node, from their acceptance to the hooks that hear of their end. */
+/** The connections of this node, from accepting a socket to the hooks of its end. */
 export class Connections {
   readonly open = new Set<Connection>();
-  /** Every socket that is not closed yet, those included whose client is forgotten already. */
+  /** Every socket that isn't closed yet, including those whose client is removed already. */
   readonly #sockets = new Set<WebSocket>();
-  /** Ends of connections whose hooks are still running. */
+  /** Ended connections whose hooks still run. */
   readonly #leaving = new Set<Promise<void>>();
   readonly #expiry: Expiry<RegisteredClient>;
   readonly #connectionHost: ConnectionHost;
@@ -52,7 +52,7 @@ export class Connections {
   readonly #onPong;
   readonly #onClose;
   readonly #queued: QueueBudget;
-  /** Those that have to say something within a time. */
+  /** Connections that must send something in time. */
   readonly #silent: TimeoutQueue<Connection> | undefined;
 
   constructor(private readonly parts: ConnectionsParts) {
@@ -106,7 +106,7 @@ export class Connections {
   }
 
   accept(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity | null): Connection {
-    ws.on('error', onError); // before all else: unheard, a broken frame would end the process
+    ws.on('error', onError); // first: without a listener, a broken frame would end the process
     const user = identity?.user ?? null;
     const clientId = this.parts.cluster.newClientId();
     const outbox = (ws.outbox = new Outbox(clientId, ws, socket, this.parts.flusher));
@@ -123,18 +123,21 @@ export class Connections {
     ws.on('message', this.#onMessage as (data: unknown, isBinary: boolean) => void);
     ws.on('ping', this.#onPing).on('pong', this.#onPong).on('close', this.#onClose);
     connection.opened = this.#welcome(connection, request);
-    outbox.flush(); // with the answer to the upgrade
+    outbox.flush(); // in one write with the answer to the upgrade
     return connection;
   }
 
-  /** A connected client proved anew who it is. */
+  /** A connected client has sent a new token. */
   refreshed(client: RegisteredClient, { user, expiresAt }: Identity): void {
     if (!this.open.has(connectionOf(client) as Connection)) return; // it left meanwhile
     this.#expiry.set(client, expiresAt);
     this.parts.clients.identify(client.clientId, user, 'here');
   }
 
-  /** Closes every socket with 1012, spread out; resolves when all are gone and their hooks have run, or at the limit. */
+  /**
+   * Closes all sockets with 1012, spread over time. Resolves when all are closed and their hooks have finished, or at the
+   * limit.
+   */
   async drain(): Promise<void> {
     const { spreadMs, terminateAfterMs } = this.parts.options.drain;
     const sockets = [...this.#sockets];
@@ -156,13 +159,13 @@ export class Connections {
     this.#end(connection, code, reason);
   }
 
-  /** Tells the new client its id, then runs the hooks; its messages wait until they have finished. */
+  /** Sends the greeting, then runs the hooks. Messages of the client wait until they have finished. */
   async #welcome(connection: Connection, request: UpgradeRequest): Promise<void> {
     const { client } = connection;
     try {
       connection.send(greetingOf(client, this.parts.options));
       this.parts.clients.connected(client);
-      // Before the hooks: what is sent to the user while they run must arrive.
+      // Before the hooks: messages to the user while they run must arrive.
       if (client.user) await this.parts.cluster.follow({ kind: 'user', name: String(client.user.userId) });
       await this.parts.hooks.opened(connection, request);
       this.#admit(connection);
@@ -173,7 +176,7 @@ export class Connections {
     }
   }
 
-  /** From here on it is one of those that broadcasts are for. */
+  /** From now on the client gets broadcasts. */
   #admit(connection: Connection): void {
     if (!this.open.has(connection)) return; // it left while its hooks were running
     this.parts.local.admit(connection.clientId);
@@ -181,7 +184,7 @@ export class Connections {
     connection.ready();
   }
 
-  /** Too much waits in all of them together: those with the most go. */
+  /** Too much waits in the process: closes the connections with the most. */
   #closeFullest(): void {
     const fullestFirst = [...this.open].toSorted((a, b) => b.waitingBytes - a.waitingBytes);
     for (const connection of fullestFirst) {
@@ -205,14 +208,14 @@ export class Connections {
   }
 }
 
-/** A peer's broken frame: ws has sent the close code that says so. It would go on reading what it throws away. */
+/** A broken frame. `ws` has sent the close code, but would go on reading. */
 function onError(this: WebSocket): void {
-  (this as ServerSocket).connection?.failQuestions(); // nothing more is read, so no answer can come
+  (this as ServerSocket).connection?.failQuestions(); // no answer can come any more
   cutAfterGrace(this);
-  process.nextTick(() => this.pause()); // ws resumes it in this turn
+  process.nextTick(() => this.pause()); // later, because ws resumes it in this turn
 }
 
-/** What a hook that refuses a connection by throwing tells the client to do. */
+/** The close code for the exception of a hook that refuses a connection. */
 const CLOSE_CODE_OF: ReadonlyMap<string, number> = new Map([
   [ErrorCode.Unauthenticated, CloseCode.Unauthenticated],
   [ErrorCode.Forbidden, CloseCode.Forbidden],

@@ -4,14 +4,14 @@ import { CloseCode } from '../protocol/close-codes.js';
 /** Milliseconds between two groups of closes. */
 const STEP_MS = 50;
 
-/** An end that comes after a time, whatever else happens. */
+/** A time limit that several waits share. */
 export interface TimeLimit {
   readonly over: Promise<void>;
   readonly isOver: boolean;
   cancel(): void;
 }
 
-/** Closes sockets with 1012, spread over a time; resolves when all are closed, or at the limit. */
+/** Closes sockets with 1012, spread over time. Resolves when all are closed, or at the limit. */
 export async function closeSpread(sockets: readonly WebSocket[], spreadMs: number, limit: TimeLimit): Promise<void> {
   const steps = Math.max(1, Math.floor(spreadMs / STEP_MS));
   const perStep = Math.max(1, Math.ceil(sockets.length / steps));

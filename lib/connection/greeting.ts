@@ -5,7 +5,7 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 /** What every server can do beyond the first version of the protocol. A client uses nothing that isn't listed. */
 const FEATURES: readonly string[] = ['joinRooms'];
 
-/** The first frame of a connection: who the client is, and what it must know of this server to keep within its limits. */
+/** The first frame of a connection: the client's id and user, and the limits of this server. */
 export function greetingOf(
   { clientId, user }: ConnectedClient,
   { heartbeat, messages, rooms }: Pick<ResolvedOptions, 'heartbeat' | 'messages' | 'rooms'>,

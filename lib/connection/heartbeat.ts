@@ -5,28 +5,28 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { Connection } from './connection.js';
 
-/** A paused socket's pong lies behind messages that wait for their handlers. It has so many times as long, not for ever. */
+/** A paused socket can't show its pong before waiting messages are handled. It gets this many times the usual time. */
 const PAUSED_FACTOR = 6;
-/** A ping goes out after 0.8 to 0.92 of the interval: it is the longest time between two, whatever else holds them up. */
+/** A ping is sent after 0.8 to 0.92 of the interval, so that the interval is never exceeded. */
 const EARLIEST_SHARE = 0.8;
 const SPREAD_SHARE = 0.12;
-/** Pings of one step, as a multiple of what an even spread would send. */
+/** Most pings of one step, as a multiple of an even spread. */
 const CROWD_FACTOR = 4;
 
-/** Of one connection. Times are of the monotonic clock: one that is set must not close anybody. */
+/** The state of one connection. Times are monotonic: setting the clock must not close anybody. */
 interface Pulse {
   pingDueAt: number;
-  /** 0 while no ping is under way. */
+  /** 0 while no ping waits for its pong. */
   pingSentAt: number;
-  /** The last pong of any kind: one that nobody asked for doesn't answer a ping, but it is a sign of life. */
+  /** The last pong of any kind. An unsolicited one doesn't answer a ping, but is a sign of life. */
   pongSeenAt: number;
-  /** It was seen paused since the ping. */
+  /** The socket was paused at some time since the ping. */
   wasPaused: boolean;
 }
 
 /**
- * Pings every socket on one shared sweep, spread over the interval, closes those that don't answer (4201) and, when asked
- * to, those that have been idle (4208).
+ * Pings every socket, with one timer for all, spread over the interval. Closes those that don't answer (4201) and, if
+ * configured, inactive ones (4208).
  */
 export class Heartbeat {
   readonly #logger = new Logger('WebSocketServer');
@@ -74,7 +74,7 @@ export class Heartbeat {
     this.#pulses.delete(connection);
   }
 
-  /** @param payload as the peer sent it: that of our ping, if it answers one */
+  /** @param payload of the pong: that of our ping, if it answers one */
   pongReceived(connection: Connection, payload: Buffer): void {
     connection.noteActivity();
     const pulse = this.#pulses.get(connection);
@@ -83,7 +83,7 @@ export class Heartbeat {
     pulse.pongSeenAt = now;
     if (!isAnswer(payload, pulse.pingSentAt)) return;
     if (!pulse.wasPaused) connection.client.roundTripMs = now - pulse.pingSentAt;
-    // Never twice the same: who came together, or waited together, drifts apart.
+    // Random: connections that began together drift apart.
     pulse.pingDueAt = pulse.pingSentAt + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE * Math.random());
     pulse.pingSentAt = 0;
     pulse.wasPaused = false;
@@ -99,7 +99,7 @@ export class Heartbeat {
 
   #sweep({ pingIntervalMs, pongTimeoutMs }: { pingIntervalMs: number; pongTimeoutMs: number }, stepMs: number): void {
     const now = monotonicMs();
-    // This process stood still: pongs that came meanwhile haven't been read yet.
+    // This process was suspended: pongs that came meanwhile haven't been read yet.
     const isLate = now - this.#sweptAt > stepMs + pongTimeoutMs / 4;
     this.#sweptAt = now;
     let pingsLeft = Math.max(10, Math.ceil((CROWD_FACTOR * this.#pulses.size * stepMs) / pingIntervalMs));
@@ -131,7 +131,7 @@ export class Heartbeat {
   }
 }
 
-/** The payload is the time: its pong is known by it, and a peer can't answer a ping that it hasn't seen. */
+/** The payload is the time. So a pong is recognised, and a peer can't answer a ping that it hasn't seen. */
 function ping({ ws, isPaused }: Connection, pulse: Pulse): void {
   pulse.pingSentAt = monotonicMs();
   pulse.wasPaused = isPaused;

@@ -2,7 +2,7 @@ import { ConnectionError, PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RouteCall } from '../routing/route-call.js';
 
-/** The calls of one connection whose sources run. Some are answered already: a generator ends when it likes. */
+/** The streaming calls of one connection. Some are answered already, but their generator still runs. */
 export class OpenStreams {
   readonly calls = new Set<RouteCall>();
 

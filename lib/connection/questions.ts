@@ -1,11 +1,11 @@
 import type { RouteCall } from '../routing/route-call.js';
 
-/** What handlers of one connection asked its client, and have no answer to yet. */
+/** Open requests to the client that handlers of its own messages made. */
 export class Questions {
-  /** How many of the connection's messages had been started when each was asked. */
+  /** For each, how many messages of the connection had been started at that time. */
   readonly #askedAt = new Set<{ turn: number }>();
 
-  /** @param turns how many messages have been started so far */
+  /** @param turns the number of messages that have been started */
   add(answer: Promise<unknown>, turns: number): void {
     const question = { turn: turns };
     this.#askedAt.add(question);
@@ -13,7 +13,7 @@ export class Questions {
     answer.then(answered, answered);
   }
 
-  /** Handlers that may wait for an answer of the client: for each question one, that was running when it was asked. */
+  /** Counts handlers that may be waiting for the client: for each request one that was running when it was made. */
   countAsking(running: readonly RouteCall[]): number {
     if (this.#askedAt.size === 0) return 0;
     const turns = running.map(({ turn }) => turn).toSorted((a, b) => a - b);

@@ -1,11 +1,11 @@
-/** Bytes of the messages that wait for their turn in all connections of the process. */
+/** Bytes of waiting messages in all connections of the process. */
 export class QueueBudget {
   bytes = 0;
   #relief: NodeJS.Immediate | undefined;
 
   constructor(
     private readonly maxBytes: number,
-    /** Must close connections until `isOver` is false. */
+    /** Closes connections until `isOver` is false. */
     private readonly relieve: () => void,
   ) {}
 
@@ -15,7 +15,7 @@ export class QueueBudget {
 
   count(bytes: number): void {
     this.bytes += bytes;
-    // Not at once: this is amid the reading of a frame.
+    // Not at once: a frame is being read just now.
     if (bytes > 0 && this.isOver) this.#relief ??= setImmediate(this.#relieveLater);
   }
 

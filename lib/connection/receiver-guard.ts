@@ -9,11 +9,11 @@ const { Receiver } = library as unknown as { Receiver?: { prototype: Writable } 
 const guarded = new WeakSet<Write>();
 
 /**
- * Keeps chunks from a receiver that has failed. While `ws` inflates a message, Node queues the chunks behind it, and hands them
- * over in one loop afterwards. If one of them breaks the protocol, `ws` 8.22.2 and 8.23.0 are called with the next one all
- * the same, in a state that they don't expect: that throws, where nobody can catch it.
+ * Stops chunks to a receiver that has failed. While `ws` inflates a message, Node queues the next chunks and then passes them
+ * in one loop. If one of them breaks the protocol, `ws` 8.22.2 and 8.23.0 still get the next one, in a state that they don't
+ * expect. They throw, where nobody can catch it.
  *
- * It changes the prototype, because `ws` makes its receivers itself. What it adds is right for every user of `ws`.
+ * This changes the prototype, because `ws` creates its receivers itself. The change is right for every user of `ws`.
  * @returns false when this version of `ws` has no such class: then compression can't be offered safely
  */
 export function guardReceivers(): boolean {

@@ -9,15 +9,15 @@ type SendOptions = { fin?: boolean | undefined } | SentCallback | null;
 type SendArguments = [data: Parameters<WebSocket['send']>[0], options?: SendOptions, callback?: SentCallback];
 
 /**
- * A socket that writes what its outbox has queued before it writes anything itself, so that the order holds whoever sends.
+ * A socket that writes its outbox before it writes anything itself, so that messages keep their order, whoever sends.
  *
- * It has no JSON form: an application that sends a client's `ws` along by mistake would otherwise publish its inside: the
- * remote address, the request, half a frame.
+ * It has no JSON form. Otherwise an application that sends a client's `ws` by mistake would publish the remote address, the
+ * request and half a frame.
  */
 export class ServerSocket extends WebSocket implements FilterAwareSocket {
   connection: Connection | undefined;
   outbox: Outbox | undefined;
-  /** Of the queue that closes it when its first message takes too long. */
+  /** Owned by the queue that waits for its first message. */
   deadline = 0;
   earlier: ServerSocket | undefined;
   later: ServerSocket | undefined;
@@ -44,7 +44,7 @@ export class ServerSocket extends WebSocket implements FilterAwareSocket {
     super.pong(...args);
   }
 
-  /** `ws` itself closes by way of this method, too, and gives no reason when a message breaks a rule or a limit. */
+  /** `ws` itself also calls this method, without a reason, when a message breaks a rule or a limit. */
   override close(code?: number, reason?: string | Buffer): void {
     this.outbox?.flush();
     super.close(code, reason === undefined || reason === '' ? usualReason(code) : reason);
@@ -55,8 +55,8 @@ export class ServerSocket extends WebSocket implements FilterAwareSocket {
   }
 
   /**
-   * A Blob is read in the background, and a fragment wants more: only `ws` knows what may follow when. It takes whatever is
-   * sent between two fragments for a part of their message: whoever sends some must send them all in one go.
+   * Blobs and fragments go through `ws`: a Blob is read in the background, and a fragment needs its successors. `ws` takes
+   * anything sent between two fragments as part of their message, so all fragments of a message must be sent in one go.
    */
   #makeWay(data: unknown, options?: SendOptions): void {
     if (data instanceof Blob || (typeof options === 'object' && options?.fin === false)) this.outbox?.leaveToWs();
@@ -64,13 +64,13 @@ export class ServerSocket extends WebSocket implements FilterAwareSocket {
   }
 }
 
-/** True for a client of this node whose handshake said who it is. */
+/** True for a client of this node that was authenticated by its handshake. */
 export const isAuthenticated = ({ ws }: ConnectedClient): boolean =>
   (ws as ServerSocket | null)?.connection?.isAuthenticated === true;
 
 const amountByWs = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'bufferedAmount')?.get;
 
-// What the outbox has queued counts, too. By hand: the types of ws call it a field, which no getter may override.
+// The queued bytes of the outbox count, too. Defined by hand: in the types of ws it is a field, which a getter can't override.
 Object.defineProperty(ServerSocket.prototype, 'bufferedAmount', {
   get(this: ServerSocket): number {
     return (amountByWs?.call(this) as number) + (this.outbox?.queuedBytes ?? 0);

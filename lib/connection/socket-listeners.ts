@@ -5,8 +5,8 @@ import type { ServerSocket } from './server-socket.js';
 type Listener<A, B> = (this: WebSocket, first: A, second: B) => void;
 
 /**
- * A listener for the sockets of a server: one for all of them, told apart by `this`. What it throws goes to `failed` and no
- * further, because nobody above `ws` catches it. Two parameters and no list: it is called for every frame.
+ * One listener for all sockets of a server; `this` is the socket. Its errors go to `failed`, because nobody above `ws` catches
+ * them. Two parameters instead of a list, because it is called for every frame.
  */
 export function onSocket<A, B = undefined>(
   work: (connection: Connection, first: A, second: B) => void,

@@ -1,19 +1,18 @@
 import { monotonicMs } from '../clock.js';
 
-/** What a queue keeps at its items, each of which stands in one queue at most. */
+/** Fields that the queue keeps on its items. An item is in one queue at most. */
 export interface Timed<T> {
-  /** By the monotonic clock; 0 for one that stands in none. */
+  /** By the monotonic clock; 0 for an item in no queue. */
   deadline: number;
   earlier: T | undefined;
   later: T | undefined;
 }
 
 /**
- * Deadlines that all lie equally far ahead: they expire in the order they came, so one timer serves them all instead of
- * one for each message.
+ * Deadlines that are all equally far ahead. They expire in the order they came, so one timer is enough.
  *
- * A list and not a `Map`: the tables that a busy `Map` leaves behind point at the next one and at what they held, and once
- * one of them is old, a young collection keeps them all.
+ * A linked list and not a `Map`: a busy `Map` leaves tables behind that point to the next table and to its entries. Once one
+ * of them is old, the garbage collection of young objects keeps them all.
  */
 export class TimeoutQueue<T extends Timed<T>> {
   #first: T | undefined;
@@ -25,7 +24,7 @@ export class TimeoutQueue<T extends Timed<T>> {
     private readonly expired: (item: T) => void,
   ) {}
 
-  /** From now on; a no-op for one whose time runs already. */
+  /** Starts the time of an item; does nothing if it runs already. */
   add(item: T): void {
     if (item.deadline > 0) return;
     item.deadline = monotonicMs() + this.timeoutMs;
@@ -36,7 +35,7 @@ export class TimeoutQueue<T extends Timed<T>> {
     this.#timer ??= setTimeout(() => this.#sweep(), this.timeoutMs).unref();
   }
 
-  /** True for one whose time has run out, though it may not have been told yet. */
+  /** True for an item whose time is over, even if `expired` wasn't called yet. */
   isOver({ deadline }: T): boolean {
     return deadline > 0 && deadline <= monotonicMs();
   }

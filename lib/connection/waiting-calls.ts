@@ -4,17 +4,17 @@ import type { QueueBudget } from './queue-budget.js';
 
 interface WaitingCall {
   call: RouteCall;
-  /** The whole frame. What JSON makes of it may take twenty times as much. */
+  /** The whole frame. Parsed, it may take twenty times as much memory. */
   text: string;
   bytes: number;
 }
 
 /**
- * The messages of one connection that wait for their turn, in order. Each was read when it came, so that a bad one is answered
- * at once and a request can be cancelled; its data is thrown away then, and read again at its turn.
+ * Waiting messages of one connection, in order. Each was parsed when it came, so that a bad one is answered at once and a
+ * request can be cancelled. Its data is dropped then, and parsed again at its turn.
  */
 export class WaitingCalls {
-  /** Of their frames. */
+  /** Bytes of their frames. */
   bytes = 0;
   #waiting: WaitingCall[] = [];
 
@@ -44,12 +44,12 @@ export class WaitingCalls {
     return this.#remove((call) => call.id === id);
   }
 
-  /** A no-op for one that doesn't wait. */
+  /** Does nothing for a call that doesn't wait. */
   remove(removed: RouteCall): void {
     this.#remove((call) => call === removed);
   }
 
-  /** @returns all of them; none waits any more */
+  /** Removes all. @returns them */
   clear(): RouteCall[] {
     const calls = this.#waiting.map(({ call }) => call);
     this.#waiting = [];

@@ -4,8 +4,8 @@ import type { ConnectedClient, RoutedCall } from './connected-client.js';
 type Pipe = Type<PipeTransform> | PipeTransform;
 
 /**
- * Injects a parameter of the path the sender connected to: `@ConnectionParam('tenant')` with `path: '/ws/:tenant'`. Without a
- * name, all of them. Undefined for a name that the path doesn't have.
+ * Injects a parameter of the path of the sender's connection: `@ConnectionParam('tenant')` with `path: '/ws/:tenant'`. Without
+ * a name, all of them. Undefined for an unknown name.
  */
 export const ConnectionParam: (name?: string, ...pipes: Pipe[]) => ParameterDecorator = createParamDecorator(
   (name: string | undefined, context: ExecutionContext) => {

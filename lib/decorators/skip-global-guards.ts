@@ -1,9 +1,9 @@
-/** Where `@SkipGlobalGuards()` leaves its mark, on the class or the method. */
+/** The metadata key of `@SkipGlobalGuards()`, on the class or the method. */
 export const SKIPS_GLOBAL_GUARDS = 'pxl:skips-global-guards';
 
 /**
- * Leaves the guards of the whole application (`APP_GUARD`, `useGlobalGuards()`) out around a `@WsRoute()` or
- * `@SubscribeMessage()` method, or around all of a class. Those of `@UseGuards()` run all the same.
+ * Skips global guards (`APP_GUARD`, `useGlobalGuards()`) for a `@WsRoute()` or `@SubscribeMessage()` method, or for a class.
+ * Guards of `@UseGuards()` still run.
  */
 export const SkipGlobalGuards =
   (): ClassDecorator & MethodDecorator =>

@@ -1,29 +1,33 @@
 import { InvalidRouteError } from '../errors.js';
 
-/** Where `@WsRoute()` keeps its routes, on the method. */
+/** The metadata key of `@WsRoute()`, on the method. */
 export const WS_ROUTES = 'pxl:ws-routes';
-/** Where `@WsGateway()` keeps its type, on the class. */
+/** The metadata key of `@WsGateway()`, on the class. */
 export const WS_GATEWAY = 'pxl:ws-gateway';
 
 export interface WsRouteOptions {
-  /** The name of the outbound client whose messages this method handles. Left out: the server's, or the main client's. */
+  /**
+   * The name of the client whose messages this method handles. Without it: the server's messages, or those of the main client.
+   */
   client?: string;
-  /** The name of the server, as in `forRoot({ name })`. Left out: that of `@WsGateway()`, or the server without a name. */
+  /**
+   * The name of the server, as in `forRoot({ name })`. Without it: that of `@WsGateway()`, or the server without a name.
+   */
   server?: string;
 }
 
 export interface WsGatewayOptions {
-  /** Of the methods that name their action alone. */
+  /** The type of the methods that only name their action. */
   type?: string;
   /**
-   * The name of the server, as in `forRoot({ name })`, to which the routes, subscribers and connection hooks of the class
-   * belong. Left out: the server without a name.
+   * The name of the server, as in `forRoot({ name })`, for the routes, subscribers and connection hooks of the class. Without
+   * it: the server without a name.
    */
   server?: string;
 }
 
 export interface WsRouteMetadata extends WsRouteOptions {
-  /** Left out when the class says it with `@WsGateway(type)`. */
+  /** Optional with `@WsGateway(type)` on the class. */
   type?: string;
   action: string;
 }
@@ -31,9 +35,9 @@ export interface WsRouteMetadata extends WsRouteOptions {
 export function WsRoute(action: string, options?: WsRouteOptions): MethodDecorator;
 export function WsRoute(type: string, action: string, options?: WsRouteOptions): MethodDecorator;
 /**
- * Handles frames of `type`/`action`. What the method returns, if anything, is the reply; an Observable or an async
- * iterable streams. Works on methods of any provider or controller, several times on one method too.
- * @throws {InvalidRouteError} on something that isn't a method
+ * Handles messages of `type`/`action`. The return value, if any, is the reply; an Observable or an async iterable streams. For
+ * methods of any provider or controller. Several on one method are allowed.
+ * @throws {InvalidRouteError} on anything but a method
  */
 export function WsRoute(first: string, second?: string | WsRouteOptions, third?: WsRouteOptions): MethodDecorator {
   const route: WsRouteMetadata =
@@ -41,7 +45,7 @@ export function WsRoute(first: string, second?: string | WsRouteOptions, third?:
   return (target, key, descriptor) => {
     if (typeof descriptor?.value !== 'function') {
       throw new InvalidRouteError(
-        `@WsRoute() stands on ${target.constructor.name}.${String(key)}, which is not a method. ` +
+        `@WsRoute() is on ${target.constructor.name}.${String(key)}, which is not a method. ` +
           `Write "${String(key)}(ws, clientId, data) { … }" instead of a property.`,
       );
     }
@@ -51,8 +55,8 @@ export function WsRoute(first: string, second?: string | WsRouteOptions, third?:
 }
 
 /**
- * Gives the class's `@WsRoute(action)` methods their `type`, and says which server the class is for. Add `@Injectable()` when
- * the class injects anything.
+ * Sets the `type` of the class's `@WsRoute(action)` methods, and the server of the class. Add `@Injectable()` when the class
+ * injects anything.
  */
 export const WsGateway = (options?: string | WsGatewayOptions): ClassDecorator => {
   const metadata: WsGatewayOptions = typeof options === 'string' ? { type: options } : { ...options };

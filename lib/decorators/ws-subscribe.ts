@@ -1,16 +1,17 @@
-/** Where `@WsSubscribe()` keeps its subscriptions, on the method. */
+/** The metadata key of `@WsSubscribe()`, on the method. */
 export const WS_SUBSCRIPTIONS = 'pxl:ws-subscriptions';
 
 /**
- * A channel name, `'*'` for all, a pattern of channel names, or a test on channel and message. All but the first choose among
- * what is heard: the events of `WebSocketRedisSubscriberEvent`, and the channels that some subscriber names.
+ * A channel name, `'*'` for all, a pattern of channel names, or a function of channel and message. All but a name select among
+ * the events that the node receives anyway: those of `WebSocketRedisSubscriberEvent`, and the channels that any subscriber
+ * names.
  */
 export type ChannelMatcher = string | RegExp | ((event: { channel: string; message: unknown }) => boolean);
 
 export interface WsSubscribeOptions {
   /** Higher runs first. @default 0 */
   priority?: number;
-  /** The name of the server whose events are meant. @default that of `@WsGateway()`, or the server without a name */
+  /** The server whose events are meant. @default that of `@WsGateway()`, or the server without a name */
   server?: string;
 }
 
@@ -19,9 +20,9 @@ export interface WsSubscribeMetadata extends WsSubscribeOptions {
 }
 
 /**
- * Calls the method with `{ channel, message, webSocketServer, … }` for every bus event that matches, on every node: the
- * decorator form of the option `subscriberEventHandler`. Naming a channel subscribes to it. A method that throws is
- * reported through `events.onError` and doesn't keep the next from running.
+ * Calls the method with `{ channel, message, webSocketServer, … }` for every matching bus event, on every node: the option
+ * `subscriberEventHandler` as a decorator. Naming a channel subscribes to it. An error of a method goes to `events.onError`,
+ * and the next method still runs.
  */
 export const WsSubscribe =
   (matcher: ChannelMatcher, options: WsSubscribeOptions = {}): MethodDecorator =>

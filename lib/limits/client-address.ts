@@ -2,12 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv6 } from 'node:net';
 import proxyAddr from '@fastify/proxy-addr';
 
-/** Whose `X-Forwarded-For` is believed: nobody's, everybody's, that of so many proxies, or of those with these addresses. */
+/** Which proxies are believed: none, all, a number of them, or those with these addresses. */
 export type TrustProxy = boolean | number | string | string[];
 
 type Trust = (address: string, hop: number) => boolean;
 
-/** @throws {TypeError} for what is no address, range or name of ranges */
+/** @throws {TypeError} for a text that is not an address, a range or the name of a range */
 export function trustOf(trustProxy: TrustProxy): Trust {
   if (typeof trustProxy === 'boolean') return () => trustProxy;
   if (typeof trustProxy === 'number') return (_address, hop) => hop < trustProxy;
@@ -16,21 +16,21 @@ export function trustOf(trustProxy: TrustProxy): Trust {
 }
 
 /**
- * Reads the address of whoever is behind a request: the socket's own, or the one that trusted proxies vouch for. Undefined
- * for a socket that has none (a Unix one, or one that is closed already).
+ * Reads the address of a client: that of the socket, or the one that trusted proxies state. Undefined for a socket without an
+ * address (a Unix socket, or one that is closed).
  */
 export function addressReader(trustProxy: TrustProxy): (request: IncomingMessage) => string | undefined {
   if (trustProxy === false || trustProxy === 0) return ownAddress;
   const trust = trustOf(trustProxy);
   return (request) => {
     const found = plain(proxyAddr(request, trust));
-    return found !== undefined && isIP(found) ? found : ownAddress(request); // 'unknown', or anything else that a proxy passed on unread
+    return found !== undefined && isIP(found) ? found : ownAddress(request); // a proxy may state anything, e.g. 'unknown'
   };
 }
 
 /**
- * Reads the host that the browser was told to connect to: `Host`, or `X-Forwarded-Host` where a trusted proxy says it. Each
- * proxy adds to the end of the list, so that of the farthest one that is trusted counts.
+ * Reads the host that the browser connects to: `Host`, or `X-Forwarded-Host` of a trusted proxy. Each proxy appends to the
+ * list, so the entry of the farthest trusted proxy counts.
  */
 export function hostReader(trustProxy: TrustProxy): (request: IncomingMessage) => string | undefined {
   if (trustProxy === false || trustProxy === 0) return ownHost;
@@ -49,7 +49,7 @@ export function hostReader(trustProxy: TrustProxy): (request: IncomingMessage) =
 
 const ownHost = ({ headers }: IncomingMessage): string | undefined => headers.host;
 
-/** Who counts as one for limits: an IPv4 address, or the /64 that an IPv6 subscriber has for itself alone. */
+/** The unit of the limits: an IPv4 address, or the /64 of an IPv6 address, which one subscriber has alone. */
 export function addressGroup(address: string): string {
   if (!isIPv6(address)) return address;
   const [head = '', tail] = shortest(address).split('::');
@@ -63,7 +63,7 @@ export function addressGroup(address: string): string {
   return `${groups.slice(0, 4).join(':')}::/64`;
 }
 
-// A request that was made up, as @fastify/websocket's injectWS() does, has no socket.
+// A simulated request, as of @fastify/websocket's injectWS(), has no socket.
 const ownAddress = ({ socket }: Partial<IncomingMessage>): string | undefined => plain(socket?.remoteAddress);
 
 /** A dual-stack socket writes IPv4 as `::ffff:192.0.2.1`, a proxy may write it as `::ffff:c000:201`; some add the port. */
@@ -76,7 +76,9 @@ function plain(address: string | undefined): string | undefined {
   return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
 }
 
-/** The one way to write an IPv6 address (RFC 5952), with an IPv4 address in it as hexadecimal, too. A zone says nothing of the peer. */
+/**
+ * The canonical form of an IPv6 address (RFC 5952), with an embedded IPv4 address in hexadecimal, too, and without its zone.
+ */
 function shortest(address: string): string {
   const [hostname = ''] = address.split('%');
   return new URL(`http://[${hostname}]`).hostname.slice(1, -1);

@@ -1,13 +1,12 @@
 import type { TokenBucket } from 'limiter';
 import { burstOf, fullBucket, type Rate } from './rate.js';
 
-/** Keys that are remembered at once. */
+/** The number of keys that are remembered. */
 const MAX_KEYS = 100_000;
 
 /**
- * One rate for each key, such as an address. Memory is bounded and needs no timer: each new key looks at two others, in
- * turn, and forgets those that have been quiet long enough for their bucket to be full again, which is as good as new. With
- * `maxKeys` of them busy one goes all the same.
+ * One rate for each key, e.g. for each address. Memory is bounded and no timer is needed: each new key checks two others in
+ * turn, and forgets those whose bucket is full again. When `maxKeys` are busy, one of them is forgotten all the same.
  */
 export class KeyedRate {
   readonly #buckets = new Map<string, TokenBucket>();
@@ -27,7 +26,7 @@ export class KeyedRate {
     return this.#buckets.size;
   }
 
-  /** Takes one. @returns 0, or when there is none the milliseconds until there will be */
+  /** Takes one token. @returns 0, or the milliseconds until there will be one */
   take(key: string): number {
     const bucket = this.#buckets.get(key) ?? this.#add(key);
     return bucket.tryRemoveTokens(1) ? 0 : bucket.getWaitTime(1);

@@ -8,12 +8,12 @@ import { KeyedRate } from './keyed-rate.js';
 import { type MessageRate, Meter } from './meter.js';
 import type { Rate } from './rate.js';
 
-/** A connection, as its limits see it. */
+/** What the limits need of a connection. */
 export interface LimitedPeer {
   readonly client: { readonly ip?: string | undefined };
-  /** Belongs to the limits: made at the first message, so that an idle connection costs nothing. */
+  /** Owned by the limits. Created at the first message, so that an idle connection costs nothing. */
   meter: Meter | undefined;
-  /** Belongs to the limits: a message came, of whatever kind. */
+  /** Owned by the limits: a message of any kind came. */
   hasSpoken: boolean;
   send(frame: unknown): void;
 }
@@ -26,14 +26,16 @@ export interface MessageLimitsOptions {
 
 export interface MessageLimitsHost<S extends LimitedPeer> {
   readonly maxPayload: number;
-  /** Who the sender proved to be. What it claims doesn't count: it could use up somebody else's rate. */
+  /**
+   * The authenticated user of the sender. An id that it only claims doesn't count: it could use up the rate of another user.
+   */
   userKeyOf(sender: S): string | undefined;
   close(sender: S, code: number, reason: string): void;
 }
 
 /**
- * How much may come from one connection, from one user and from one address. Asked before a frame is even decoded, and
- * for every kind of frame, pings and answers included: one that cost nothing would be the way round.
+ * The rates of a connection, a user and an address. Checked before a frame is decoded, and for every kind of frame, pings and
+ * answers too.
  */
 export class MessageLimits<S extends LimitedPeer> {
   readonly #own: MessageRate | false;
@@ -51,15 +53,15 @@ export class MessageLimits<S extends LimitedPeer> {
 
   /**
    * Counts a message.
-   * @returns true when it is not to be handled: its sender has been told, or its socket is closed
-   * @param frame what it says, where that is known already
+   * @returns true when it must not be handled: the sender got an error frame, or its socket is closed
+   * @param frame the decoded frame, where it is known already
    */
   countMessage(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     sender.hasSpoken = true;
     return this.#countOwn(sender, data, true, frame) || this.#countShared(sender, data, frame);
   }
 
-  /** A ping or a pong, which nobody answers with an error. */
+  /** Counts a ping or a pong. Neither is answered with an error frame. */
   countControl(sender: S, data: Buffer): void {
     this.#countOwn(sender, data, false);
   }
@@ -75,7 +77,7 @@ export class MessageLimits<S extends LimitedPeer> {
     return isAnswered && refuse(sender, frame ?? decodeFrame(data.toString()), meter.waitMs(data.length));
   }
 
-  /** No strikes here: a connection is not closed for what others of its user or address do. */
+  /** No strikes here: a connection must not be closed for the messages of others with the same user or address. */
   #countShared(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     const user = this.#ofUsers && this.host.userKeyOf(sender);
     const waitMs =
@@ -86,14 +88,14 @@ export class MessageLimits<S extends LimitedPeer> {
 }
 
 /**
- * Tells the sender. Decoded for its id: whoever asks gets an answer, the one that it came too early.
- * @returns false for a message that is taken all the same: an answer, for which we wait, or the end of a stream. Each costs
- *   next to nothing, and strikes end a flood of them, too.
+ * Sends the error frame. The frame is decoded for its id, so that a request gets its answer.
+ * @returns false for a message that is handled all the same: an answer that we wait for, or a cancel. They cost little, and
+ * strikes end a flood of them, too.
  */
 function refuse(sender: LimitedPeer, frame: DecodedFrame, retryAfterMs: number): boolean {
   const isMessage = frame.kind === 'message';
   const isTaken = isMessage ? frame.type === 'system' && frame.action === 'cancel' : frame.kind !== 'bad';
-  // The id of an answer is ours, that of a cancel another request's: neither is to be ended by this.
+  // The id of an answer is ours, and the id of a cancel is another request's. This error must not end either.
   const id = isTaken || (frame.kind === 'bad' && frame.isAnswer) ? undefined : frame.id;
   const told = {
     error: 'Too many messages. Send fewer, or later.',

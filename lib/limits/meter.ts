@@ -1,7 +1,7 @@
 import type { TokenBucket } from 'limiter';
 import { fullBucket } from './rate.js';
 
-/** A second in which messages are over the rate is one strike, however many they are up to another burst. */
+/** A second with messages over the rate is one strike, and one more for each further `burst` of them. */
 const STRIKE_MS = 1_000;
 
 /** `limits.messages` with its defaults. */
@@ -17,7 +17,7 @@ export interface MessageRate {
 export class Meter {
   readonly #messages: TokenBucket;
   readonly #bytes: TokenBucket;
-  /** When each strike began, those of the window alone. Most connections never have one. */
+  /** When each strike of the window began. Most connections never have one. */
   #strikes: number[] | undefined;
   #refusedInStrike = 0;
 
@@ -26,7 +26,7 @@ export class Meter {
     maxPayload: number,
   ) {
     this.#messages = fullBucket(rate.perSecond, rate.burst);
-    // One message of any allowed size must always be possible, or it could never be sent.
+    // A message of the allowed size must always be possible.
     this.#bytes = fullBucket(rate.bytesPerSecond, Math.max(rate.bytesPerSecond, maxPayload));
   }
 
@@ -35,14 +35,14 @@ export class Meter {
     return this.#messages.tryRemoveTokens(1) && this.#bytes.tryRemoveTokens(bytes);
   }
 
-  /** Milliseconds until a message of this size would be taken. */
+  /** Milliseconds until a message of this size would be accepted. */
   waitMs(bytes: number): number {
     return Math.max(this.#messages.getWaitTime(1), this.#bytes.getWaitTime(Math.min(bytes, this.#bytes.bucketSize)));
   }
 
   /**
-   * Notes that a message was over the rate. One impatient burst is one strike; a flood runs through its strikes by their
-   * number alone, so that only so many of its messages have to be answered.
+   * Counts a message over the rate. One burst of an impatient client is one strike. A flood uses up its strikes by its number
+   * of messages, so that few of them have to be answered.
    * @returns true when the strikes are used up
    */
   strike(now: number): boolean {

@@ -1,13 +1,13 @@
 import { TokenBucket } from 'limiter';
 
-/** So many a second in the long run. */
+/** A rate: so many a second in the long run. */
 export interface Rate {
   perSecond: number;
   /** So many at once. @default twice `perSecond`, at least 1 */
   burst?: number;
 }
 
-/** A bucket that is full to begin with: the first burst may come at once. */
+/** A full bucket: the first burst may come at once. */
 export function fullBucket(perSecond: number, size: number): TokenBucket {
   const bucket = new TokenBucket({ bucketSize: size, tokensPerInterval: perSecond, interval: 1_000 });
   bucket.content = size;

@@ -1,4 +1,4 @@
-/** How many there are of each key. A key without any takes no memory. */
+/** Counts by key. A key with none takes no memory. */
 export class Tally {
   readonly #counts = new Map<string, number>();
 

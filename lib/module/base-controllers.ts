@@ -10,7 +10,7 @@ import {
 } from './resources.js';
 import { WebSocketServer } from '../server.js';
 
-/** What a controller made by hand is given; inside a Nest application injection fills it in. */
+/** What a controller gets when it is created by hand. Inside a Nest application, injection provides it. */
 export type BaseControllerParams = Partial<Resources>;
 
 abstract class BaseController {
@@ -24,17 +24,17 @@ abstract class BaseController {
     this.#params = params;
   }
 
-  /** What the application bound to `PXL_REDIS`. */
+  /** The provider of `PXL_REDIS`. */
   protected get redisInstance(): RedisInstance {
     return this.#params.redisInstance ?? this.#resources?.redisInstance;
   }
 
-  /** What the application bound to `PXL_QUEUE_MANAGER`. */
+  /** The provider of `PXL_QUEUE_MANAGER`. */
   protected get queueManager(): QueueManager {
     return this.#params.queueManager ?? this.#resources?.queueManager;
   }
 
-  /** What the application bound to `PXL_DATABASE`. */
+  /** The provider of `PXL_DATABASE`. */
   protected get databaseInstance(): DatabaseInstance {
     return this.#params.databaseInstance ?? this.#resources?.databaseInstance;
   }
@@ -49,7 +49,7 @@ export interface WebSocketServerBaseControllerConstructorParams extends BaseCont
   webSocketServer?: WebSocketServer;
 }
 
-/** For controllers that come from the reference: extend it, add `@Injectable()`, and put `@WsRoute()` on the methods. */
+/** For controllers of the PXL framework: extend it, add `@Injectable()`, and put `@WsRoute()` on the methods. */
 export abstract class WebSocketServerBaseController extends BaseController {
   @Optional()
   @Inject(WebSocketServer)
@@ -62,11 +62,13 @@ export abstract class WebSocketServerBaseController extends BaseController {
 }
 
 export interface WebSocketClientBaseControllerConstructorParams extends BaseControllerParams {
-  /** Left out: the client of `forRoot({ type: 'client' })`. Pass the one of `@InjectWebSocketClient(name)` for another. */
+  /**
+   * Without it: the client of `forRoot({ type: 'client' })`. Pass the one of `@InjectWebSocketClient(name)` for another.
+   */
   webSocketClient?: Pick<WebSocketClient, 'sendMessage'>;
 }
 
-/** For controllers of an outbound client. */
+/** For controllers of a client. */
 export abstract class WebSocketClientBaseController extends BaseController {
   @Optional()
   @Inject(WebSocketClient)

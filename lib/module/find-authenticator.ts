@@ -6,8 +6,8 @@ import type { AuthOptions } from '../auth/auth-options.js';
 import type { WebSocketAuthenticator } from '../auth/identity.js';
 
 /**
- * The authenticator that `useExisting` or `useClass` names: the application's own instance, wherever it is provided; a class
- * that nobody provides is made with what this module can inject.
+ * Finds the authenticator of `useExisting` or `useClass`: the application's own instance, in whichever module it is provided.
+ * A class without a provider is created with what this module can inject.
  * @throws {InvalidOptionsError}
  */
 export async function findAuthenticator(
@@ -23,9 +23,7 @@ export async function findAuthenticator(
       `"${option}" names ${name}, which no module provides: add it to the providers of one`,
     ]);
   if (typeof found.authenticate !== 'function')
-    throw new InvalidOptionsError([
-      `"${option}" names ${name}, which has no method authenticate(request): give it one`,
-    ]);
+    throw new InvalidOptionsError([`"${option}" names ${name}, which has no method authenticate(request): add it`]);
   return found;
 }
 
@@ -33,6 +31,6 @@ function find(moduleRef: ModuleRef, token: InjectionToken | undefined): WebSocke
   try {
     return moduleRef.get<WebSocketAuthenticator>(token as Type, { strict: false });
   } catch {
-    return undefined; // Nest throws for a token that nobody provides: here that is an answer.
+    return undefined; // Nest throws for a token without a provider.
   }
 }

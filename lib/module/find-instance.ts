@@ -2,12 +2,12 @@ import { Scope, type Type } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 import { InvalidOptionsError } from '../errors.js';
 
-/** Finds or makes the instance of a class that an option names. */
+/** Finds or creates the instance of a class in an option. */
 export type FindInstance = <T>(type: Type<T>, option: string) => Promise<T>;
 
 /**
- * The application's own instance, wherever it is provided; a class that nobody provides is made once, with what this module can
- * inject, and initialised.
+ * The application's own instance, in whichever module it is provided. A class without a provider is created once, with what
+ * this module can inject, and initialised.
  * @throws {InvalidOptionsError}
  */
 export async function findInstance<T>(moduleRef: ModuleRef, type: Type<T>, option: string): Promise<T> {
@@ -15,7 +15,7 @@ export async function findInstance<T>(moduleRef: ModuleRef, type: Type<T>, optio
   if (scope === Scope.DEFAULT) return moduleRef.get(type, { strict: false });
   if (scope === Scope.REQUEST)
     throw new InvalidOptionsError([
-      `"${option}" names ${type.name}, which is request-scoped, and there is no request of Nest's here: give it the default scope`,
+      `"${option}" names ${type.name}, which is request-scoped, but there is no Nest request here: give it the default scope`,
     ]);
   try {
     const made = await moduleRef.create(type);
@@ -29,11 +29,11 @@ export async function findInstance<T>(moduleRef: ModuleRef, type: Type<T>, optio
   }
 }
 
-/** Undefined for a class that nobody provides. */
+/** Undefined for a class without a provider. */
 function scopeOf(moduleRef: ModuleRef, type: Type): Scope | undefined {
   try {
     return moduleRef.introspect(type).scope;
   } catch {
-    return undefined; // Nest throws: here that is an answer.
+    return undefined; // Nest throws for a class without a provider.
   }
 }

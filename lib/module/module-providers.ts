@@ -28,10 +28,10 @@ import { emitterSender, WebSocketService } from '../websocket.service.js';
 export const EMITTER = Symbol('pxl:emitter');
 export const CLIENT = Symbol('pxl:client');
 
-/** Completes what `forRoot()` returns. Only the server without a name is injected by the classes themselves. */
+/** Completes the module of `forRoot()`. Only the server without a name is injected by class. */
 export function withProviders(definition: DynamicModule, name: string | undefined, place: string): DynamicModule {
   if (name !== undefined && (typeof name !== 'string' || name === ''))
-    throw new InvalidOptionsError(['"name" must be a text that is not empty: forRoot({ name: \'admin\' })']);
+    throw new InvalidOptionsError(["\"name\" must be a text that isn't empty: forRoot({ name: 'admin' })"]);
   const shared = sharedProviders(name);
   return {
     ...definition,
@@ -40,7 +40,7 @@ export function withProviders(definition: DynamicModule, name: string | undefine
   };
 }
 
-/** What is injected from within the module. */
+/** Providers for the module itself. */
 const ownProviders = (name: string | undefined, place: string): Provider[] => [
   {
     provide: REGISTRATION,
@@ -91,7 +91,7 @@ const ofServer = (provide: InjectionToken, pick: (server: WebSocketServer) => un
   useFactory: ({ server }: Registration) => pick(server),
 });
 
-/** What the application injects. */
+/** Providers for the application. */
 function sharedProviders(name: string | undefined): FactoryProvider[] {
   const shared: FactoryProvider[] = [
     ofServer(getWebSocketServerToken(name), (server) => server),
@@ -108,7 +108,7 @@ function sharedProviders(name: string | undefined): FactoryProvider[] {
   return name === undefined ? [...shared, client] : shared;
 }
 
-/** The application's own; undefined where there is none: in a testing module, an application context, a microservice. */
+/** The application's HTTP server; undefined in a testing module, an application context or a microservice. */
 export const httpServerOf = ({ httpAdapter }: HttpAdapterHost): HttpServer | undefined =>
   httpAdapter?.getHttpServer() as HttpServer | undefined;
 

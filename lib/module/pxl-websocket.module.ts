@@ -24,7 +24,7 @@ import { RouteExplorer } from '../routing/route.explorer.js';
 import { callerOf, checkServerNames, checkTogether, REGISTRATION, type Registration } from './servers-together.js';
 import { getWebSocketClientToken } from './tokens.js';
 
-/** Applications, by their host, in whose log it stands that no server is started: once for all of their servers. */
+/** Applications that have logged that no server is started. They log it once for all of their servers. */
 const saidUnstarted = new WeakSet<HttpAdapterHost>();
 
 /** Gives an application a WebSocket server (or client): import it once, with `forRoot()` or `forRootAsync()`. */
@@ -47,10 +47,9 @@ export class PxlWebSocketModule
   }
 
   /**
-   * Called again for another server, it needs a `name` and a path of its own.
+   * Another call adds another server, which needs a `name` and a path of its own.
    * @param options.isGlobal false: only modules that import it can inject from it. @default true
-   * @param options.name tells this server from the one without a name: `@InjectWebSocketServer(name)`,
-   *   `@WsGateway({ server: name })`
+   * @param options.name the name of this server: `@InjectWebSocketServer(name)`, `@WsGateway({ server: name })`
    */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     return withProviders(super.forRoot(options), options.name, callerOf(PxlWebSocketModule.forRoot));
@@ -61,7 +60,7 @@ export class PxlWebSocketModule
     return withProviders(super.forRootAsync(options), options.name, callerOf(PxlWebSocketModule.forRootAsync));
   }
 
-  /** Adds an outbound client, injected with `@InjectWebSocketClient(name)`. Goes with or without `forRoot()`. */
+  /** Adds a client, injected with `@InjectWebSocketClient(name)`. With or without `forRoot()`. */
   static forClient(options: WebSocketClientModuleOptions): DynamicModule {
     const { name, ...settings } = options;
     return PxlWebSocketClientModule.register({ name, useFactory: () => settings });
@@ -72,7 +71,7 @@ export class PxlWebSocketModule
     return PxlWebSocketClientModule.register(options);
   }
 
-  /** Before anything starts: two servers in each other's way would break every connection. */
+  /** Runs before anything starts: two servers in conflict would break every connection. */
   onModuleInit(): void {
     checkTogether(this.#registrations);
   }
@@ -92,13 +91,13 @@ export class PxlWebSocketModule
     }
   }
 
-  /** All servers at once: Nest asks one module after the other. */
+  /** Stops all servers at once, because Nest calls one module after the other. */
   async beforeApplicationShutdown(): Promise<void> {
     this.client?.disconnect();
     await Promise.all(this.#registrations.map(({ server }) => server.stop({ endsApplication: true })));
   }
 
-  /** Later than everything that may still have something to tell: a worker ends its jobs while the application shuts down. */
+  /** Runs after everything that may still send: a worker finishes its jobs while the application shuts down. */
   async onApplicationShutdown(): Promise<void> {
     await this.emitter?.close();
   }
@@ -107,7 +106,7 @@ export class PxlWebSocketModule
     return this.moduleRef.get(REGISTRATION, { strict: false, each: true });
   }
 
-  /** A testing module, an application context, a microservice: stock gateways aren't started there either. */
+  /** A testing module, an application context or a microservice: Nest doesn't start gateways there either. */
   #stayUnstarted(): void {
     if (saidUnstarted.has(this.host)) return;
     saidUnstarted.add(this.host);
@@ -117,7 +116,7 @@ export class PxlWebSocketModule
     );
   }
 
-  /** A handler of a server or a client that nobody makes would never be called. */
+  /** A handler of a server or client that doesn't exist would never be called. */
   #checkNames(): void {
     const explored = this.explorer.explore();
     checkServerNames(explored, this.#registrations);
@@ -125,7 +124,7 @@ export class PxlWebSocketModule
       if (client === undefined || this.#hasClient(client)) continue;
       throw new InvalidRouteError(
         `${place} handles messages of the client "${client}", which doesn't exist. ` +
-          `Import PxlWebSocketModule.forClient({ name: '${client}', url }), or mend the name.`,
+          `Import PxlWebSocketModule.forClient({ name: '${client}', url }), or correct the name.`,
       );
     }
   }
@@ -135,7 +134,7 @@ export class PxlWebSocketModule
       this.moduleRef.get(getWebSocketClientToken(name), { strict: false });
       return true;
     } catch {
-      return false; // Nest throws for a token that nobody provides.
+      return false; // Nest throws for a token without a provider.
     }
   }
 }

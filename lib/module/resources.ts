@@ -1,14 +1,14 @@
 import type { ModuleRef } from '@nestjs/core';
 import { PXL_DATABASE, PXL_QUEUE_MANAGER, PXL_REDIS } from './tokens.js';
 
-// What the application binds to the tokens is its own; the reference's controllers use these without a cast.
+// The types are the application's own. Controllers of the PXL framework use these without a cast.
 /* oxlint-disable typescript/no-explicit-any */
 export type RedisInstance = any;
 export type QueueManager = any;
 export type DatabaseInstance = any;
 /* oxlint-enable typescript/no-explicit-any */
 
-/** What the application bound to `PXL_REDIS`, `PXL_QUEUE_MANAGER` and `PXL_DATABASE`; undefined where it bound none. */
+/** The providers of `PXL_REDIS`, `PXL_QUEUE_MANAGER` and `PXL_DATABASE`; undefined without one. */
 export interface Resources {
   redisInstance: RedisInstance;
   queueManager: QueueManager;
@@ -21,7 +21,7 @@ export const NO_RESOURCES: Resources = {
   databaseInstance: undefined,
 };
 
-/** Looks in every module of the application, once all of them are loaded. */
+/** Searches all modules of the application, once they are loaded. */
 export function findResources(moduleRef: ModuleRef): Resources {
   return {
     redisInstance: findOptional(moduleRef, PXL_REDIS),
@@ -34,6 +34,6 @@ function findOptional(moduleRef: ModuleRef, token: symbol): unknown {
   try {
     return moduleRef.get<unknown>(token, { strict: false });
   } catch {
-    return undefined; // Nest throws for a token that nobody binds: here that is an answer.
+    return undefined; // Nest throws for a token without a provider.
   }
 }

@@ -5,7 +5,7 @@ import type { WebSocketServer } from '../server.js';
 
 /** One `forRoot()` of an application. */
 export interface Registration {
-  /** Undefined for the one without a name. */
+  /** Undefined for the server without a name. */
   name: string | undefined;
   /** Where it was called: file, line and column. */
   place: string;
@@ -24,7 +24,7 @@ export function callerOf(method: (...args: never[]) => unknown): string {
 }
 
 /**
- * Refuses servers that would be in each other's way.
+ * Refuses servers that conflict with each other.
  * @throws {InvalidOptionsError} naming both places
  */
 export function checkTogether(registrations: readonly Registration[]): void {
@@ -34,7 +34,7 @@ export function checkTogether(registrations: readonly Registration[]): void {
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);
 }
 
-/** @throws {InvalidRouteError} for a route of a server that nobody makes: it would never be called */
+/** @throws {InvalidRouteError} for a route of a server that doesn't exist */
 export function checkServerNames(explored: Explored, registrations: readonly Registration[]): void {
   const names = new Set(registrations.map(({ name }) => name));
   for (const { server, place } of explored.servers) {
@@ -44,7 +44,7 @@ export function checkServerNames(explored: Explored, registrations: readonly Reg
       server === undefined
         ? `${place} is for the server without a name, which doesn't exist. Choose one with @WsGateway({ server }): ${known}.`
         : `${place} is for the server "${server}", which doesn't exist. ` +
-            `Import PxlWebSocketModule.forRoot({ name: '${server}' }), or mend the name.`,
+            `Import PxlWebSocketModule.forRoot({ name: '${server}' }), or correct the name.`,
     );
   }
 }
@@ -55,7 +55,7 @@ function pairFlaws(one: Registration, other: Registration): string[] {
     return [
       `${both}, both ${one.name === undefined ? 'without a name' : `with the name "${one.name}"`}. For one server, call it ` +
         'once, in the root module: it is global. For two, give one of them a name and a path of its own, such as ' +
-        "forRoot({ name: 'admin', path: '/admin' }). For an outbound client, use forClient({ name, url })",
+        "forRoot({ name: 'admin', path: '/admin' }). For a client, use forClient({ name, url })",
     ];
   }
   const [first, second] = [one.server.options, other.server.options];
@@ -63,7 +63,7 @@ function pairFlaws(one: Registration, other: Registration): string[] {
   const flaws: string[] = [];
   if (first.autoStart && second.autoStart && new PathPattern(first.path).rivals(new PathPattern(second.path)))
     flaws.push(
-      `${both}, with the paths "${first.path}" and "${second.path}", which one request can match. Give each server a ` +
+      `${both}, with the paths "${first.path}" and "${second.path}", and one request can match both. Give each server a ` +
         '"path" of its own',
     );
   if (first.redis && second.redis && first.prefix === second.prefix)

@@ -1,6 +1,8 @@
 import { Inject } from '@nestjs/common';
 
-/** Bind these to whatever your application uses; `events.onMessage`, subscribers and base controllers hand them on. */
+/**
+ * Provide these tokens with whatever your application uses. `events.onMessage`, subscribers and base controllers get them.
+ */
 export const PXL_REDIS = Symbol.for('pxl:redis');
 export const PXL_QUEUE_MANAGER = Symbol.for('pxl:queue-manager');
 export const PXL_DATABASE = Symbol.for('pxl:database');

@@ -17,9 +17,9 @@ interface StockServer {
 }
 
 /**
- * For applications that have Nest gateways already: a `@WebSocketGateway()` without a path (or with this module's) and
- * its `@SubscribeMessage('chat/send')` methods run on this module's server, with the same connections, frames and rooms;
- * gateways with other paths keep Nest's own way, on the same port. Without such gateways no adapter is needed.
+ * For applications with Nest gateways. A `@WebSocketGateway()` without a path, or with this module's path, runs on this
+ * module's server: its `@SubscribeMessage('chat/send')` methods have the same connections, frames and rooms. Gateways with
+ * other paths stay on Nest's own server, on the same port. Without gateways no adapter is needed.
  * @example app.useWebSocketAdapter(new PxlWsAdapter(app));
  */
 export class PxlWsAdapter extends WsAdapter {
@@ -47,7 +47,7 @@ export class PxlWsAdapter extends WsAdapter {
   }
 
   override bindClientConnect(server: unknown, callback: (...args: unknown[]) => void): void {
-    // Our own server calls the hooks itself, and awaits them.
+    // Our server itself calls the hooks, and awaits them.
     if (!this.#isOneOfOurs(server)) super.bindClientConnect(server, callback);
   }
 
@@ -60,7 +60,7 @@ export class PxlWsAdapter extends WsAdapter {
     await super.dispose();
   }
 
-  /** Nest's own listener destroys upgrades of paths it doesn't know, ours and everybody else's. This one leaves them. */
+  /** Nest's own listener destroys the upgrades of all unknown paths, ours too. This one ignores them. */
   protected override ensureHttpServerExists(port: number, httpServer?: HttpServer): HttpServer | undefined {
     if (port !== APPLICATION_PORT || !httpServer) {
       return super.ensureHttpServerExists(port, httpServer);

@@ -3,25 +3,25 @@ import { guarded } from '../guarded.js';
 import { errorOf } from '../protocol/thrown.js';
 import type { WebSocketEvents } from '../options/websocket-events.js';
 
-/** So many errors of one place are reported in each window; a peer that makes a handler throw must not fill the disk. */
+/** Errors of one place that are reported in each window: a peer that makes a handler throw must not fill the disk. */
 const REPORTS_PER_WINDOW = 10;
 const WINDOW_MS = 10_000;
-/** Places with a window of their own at once. Further ones share one. */
+/** Places with a window of their own. Further ones share one. */
 const MAX_PLACES = 1_000;
 const ELSEWHERE = 'other places';
 
-/** What one place has reported in the current window. */
+/** The reports of one place in the current window. */
 interface Window {
   reported: number;
   leftOut: number;
-  /** The latest of those that were left out. */
+  /** The latest error that was left out. */
   last: Error | undefined;
   timer: NodeJS.Timeout;
 }
 
 /**
- * Where errors go that no caller can be told of: to `events.onError`, or else to the log. Of one place at most 10 in 10 seconds
- * are reported; at the end of that time the latest one follows, with the number of those that were left out.
+ * Reports errors that no caller can receive: to `events.onError`, or else to the log. Of one place at most 10 in 10 seconds
+ * are reported. At the end of that time the latest one follows, with the number of errors that were left out.
  */
 export class ErrorReport {
   readonly #logger = new Logger('WebSocketServer');
@@ -29,7 +29,7 @@ export class ErrorReport {
 
   constructor(private readonly events: WebSocketEvents) {}
 
-  /** Never throws, whatever was thrown and whatever `onError` does. */
+  /** Never throws, whatever the error is and whatever `onError` does. */
   failed(thrown: unknown, place: string): void {
     const error = errorOf(thrown);
     const window = this.#windowOf(place);
@@ -41,12 +41,12 @@ export class ErrorReport {
     window.last = error;
   }
 
-  /** Calls what belongs to the application: its failure is reported and goes no further. */
+  /** Calls code of the application. Its error is reported and goes no further. */
   contain(place: string, call: () => unknown): void {
     guarded(place, (error) => this.failed(error, place), call)();
   }
 
-  /** Reports at once what waits for the end of its window. */
+  /** Reports at once what waits for the end of a window. */
   flush(): void {
     for (const place of this.#windows.keys()) this.#end(place);
   }
@@ -66,7 +66,7 @@ export class ErrorReport {
     if (!window) return;
     clearTimeout(window.timer);
     this.#windows.delete(place);
-    if (window.last) this.#report(window.last, place, window.leftOut - 1); // itself is told now
+    if (window.last) this.#report(window.last, place, window.leftOut - 1); // without this one
   }
 
   #report(error: Error, place: string, leftOut: number): void {
@@ -83,7 +83,7 @@ export class ErrorReport {
     try {
       this.#logger.error(`${what}: ${message}`, stack);
     } catch {
-      // The application's own logger fails: there is nobody left to tell.
+      // The application's own logger fails: nobody is left to report to.
     }
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Close codes of the protocol. 1000–1015 are those of RFC 6455 section 7.4.1; the private ones tell the client what to do:
+ * Close codes of the protocol. 1000–1015 are those of RFC 6455 section 7.4.1. The private ones tell the client what to do:
  * 4000–4099 stop, 4100–4199 back off, 4200–4299 reconnect now. `Unsupported`, `Replaced` and `StateLost` are reserved: the
- * server doesn't send them by itself.
+ * server never sends them by itself.
  */
 export const CloseCode = {
   Normal: 1000,
@@ -34,7 +34,7 @@ export function adviceOf(code: number): CloseAdvice {
   if (code >= 4000 && code <= 4099) return 'stop';
   if (code === 1003 || code === 1007 || code === 1008) return 'back-off';
   if (code === 1013 || (code >= 4100 && code <= 4199)) return 'back-off';
-  // 1012: this node goes, and another may be there already.
+  // 1012: this node stops, and another one may be there.
   if (code === CloseCode.Restarting || (code >= 4200 && code <= 4299)) return 'reconnect-now';
   return 'reconnect';
 }
@@ -44,7 +44,7 @@ export const isSendableCloseCode = (code: number): boolean =>
   Number.isInteger(code) &&
   ((code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999));
 
-/** What a close says where nobody gave a reason. */
+/** The reason of a close where none was given. */
 const USUAL_REASONS: Readonly<Record<number, string>> = {
   1000: 'done',
   1001: 'going away',
@@ -73,7 +73,7 @@ const USUAL_REASONS: Readonly<Record<number, string>> = {
 /** @returns undefined without a code: such a close has no room for a reason */
 export const usualReason = (code: number | undefined): string | undefined =>
   code === undefined ? undefined : (USUAL_REASONS[code] ?? 'closed by the server');
-/** How many bytes a text has as UTF-8. */
+/** The length of a text in UTF-8 bytes. */
 export function utf8Length(text: string): number {
   let bytes = 0;
   for (const character of text) {
@@ -83,7 +83,7 @@ export function utf8Length(text: string): number {
   return bytes;
 }
 
-/** A close reason holds at most 123 bytes (RFC 6455 section 5.5): cut at a character, never inside one. */
+/** Cuts a close reason to 123 bytes (RFC 6455 section 5.5), between two characters. */
 export function fitReason(reason: string): string {
   let bytes = 0;
   let end = 0;

@@ -2,7 +2,7 @@ import { writeJson } from './json-form.js';
 import type { ErrorFrameData, RequestId } from './message.js';
 import { isRequestId, isRouteName } from './names.js';
 
-/** What one received frame turned out to be. */
+/** A frame that was read. */
 export type DecodedFrame =
   /** `at`: its place in a room that keeps what is published, not checked. */
   | { kind: 'message'; type: string; action: string; data: unknown; id: RequestId | undefined; at: unknown }
@@ -16,15 +16,15 @@ export type DecodedFrame =
       done: boolean;
     }
   | { kind: 'error'; id: RequestId | undefined; data: ErrorFrameData }
-  /** `isAnswer`: it looks like the answer to a question of ours, so that its id is one of ours, not of the peer's. */
+  /** `isAnswer`: it looks like the answer to a request of ours, so its id is one of ours, not of the peer's. */
   | { kind: 'bad'; reason: string; id: RequestId | undefined; isAnswer: boolean };
 
 /** @default 32: deeper JSON is refused, so that no handler recurses over it. */
 export const MAX_DEPTH = 32;
-/** No deeper, whatever is asked for: the check recurses itself, and so does whatever writes JSON. */
+/** The limit of every setting: this check and `JSON.stringify()` recurse. */
 export const DEEPEST = 1_000;
 
-/** Reads one frame. Never throws: what is wrong is told in `reason`, without the peer's text. */
+/** Reads one frame. Never throws. `reason` says what is wrong, without the peer's text. */
 export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): DecodedFrame {
   let value: unknown;
   try {
@@ -93,7 +93,7 @@ function readError(data: unknown): ErrorFrameData {
   };
 }
 
-/** `JSON.parse` makes `__proto__` an own property: harmless until somebody merges it, so it stops here. */
+/** `JSON.parse` makes `__proto__` an own property. It would do harm where objects are merged, so it is refused here. */
 function findFlaw(value: object, depthLeft: number): string | undefined {
   if (depthLeft === 0) return 'The frame is nested too deeply.';
   if (Array.isArray(value)) {

@@ -5,26 +5,29 @@ export type Audience =
   | { kind: 'users'; userIds: readonly (string | number)[] }
   | { kind: 'rooms'; roomNames: readonly string[] };
 
-/** A message on its way out, as data: the same on the publisher's node and on every other. */
+/** A message to send, as data: the same on the sender's node and on every other. */
 export interface Delivery {
   audience: Audience;
   /** Client ids that get no copy. */
   except?: readonly string[] | undefined;
-  /** The client frame, serialised once by the publisher: JSON as text, or as the UTF-8 bytes that came over the bus. */
+  /** The frame for the clients, serialised once by the sender: JSON as text, or as UTF-8 bytes from the bus. */
   frame: string | Uint8Array;
-  /** May be left out for a socket that is behind. */
+  /** May be dropped for a slow client. */
   isVolatile?: boolean | undefined;
-  /** Of those with the same key a socket that is behind gets the latest alone. */
+  /** A slow client gets only the latest message with the same key. */
   conflateKey?: string | undefined;
 }
 
-/** What a message counts as that doesn't say it itself: it waits and the slow socket is closed; it may be dropped; it may be replaced. */
+/**
+ * What happens to a message when a client is slow: it waits and the client may be closed, it is dropped, or a newer one
+ * replaces it.
+ */
 export type BackpressurePolicy = 'close' | 'drop-volatile' | 'conflate';
 
-/** How a message may be left out for a client that is behind (more than `backpressure.volatileBytes` wait for it). */
+/** What happens to a message when a client is slow: when more than `backpressure.volatileBytes` wait for it. */
 export interface BackpressureOptions {
-  /** True: then it is dropped. False: it waits, whatever `backpressure.policy` says. @default by the policy */
+  /** True: the message is dropped. False: it waits, whatever `backpressure.policy` says. @default by the policy */
   volatile?: boolean;
-  /** Then only the latest of those with the same key is sent, once the client has caught up. 1–128 characters. */
+  /** A slow client gets only the latest message with this key, once it has caught up. 1–128 characters. */
   conflateKey?: string;
 }

@@ -20,7 +20,7 @@ export function errorFrame({ error, code, details }: Told, { id, ...route }: Fai
   };
 }
 
-/** The same as text. Details may have no JSON form; the error itself still must arrive. */
+/** The same as text. Without its details, where those have no JSON form. */
 export function encodeErrorFrame(told: Told, call?: FailedCall): string {
   try {
     return writeJson(errorFrame(told, call));

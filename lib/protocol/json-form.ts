@@ -1,7 +1,9 @@
-/** A value that isn't what it was once it has been JSON, or can't be JSON at all. */
+/** A value has no JSON form, or JSON would change it. */
 export class NoJsonFormError extends TypeError {
   override readonly name = 'NoJsonFormError';
-  /** @param path where it is, e.g. `data.picture`; empty for the whole @param what what is wrong, and what to do instead */
+  /**
+   * @param path where the value is, e.g. `data.picture`; empty for the whole @param what what is wrong, and what to do instead
+   */
   constructor(
     readonly path: string,
     what: string,
@@ -10,22 +12,23 @@ export class NoJsonFormError extends TypeError {
   }
 }
 
-/** Values as they are kept and shown on every node. Deeper ones are refused: each node writes them again and again. */
+/** The depth of values that are kept on every node. Each node writes them again and again. */
 const MAX_DEPTH = 100;
 
 /**
- * What others get of a value: plain objects, lists, texts, numbers, booleans and null, as JSON makes them. What is that already
- * is returned as it is; anything else as a copy. A `Date` is its ISO text, an object with `toJSON()` what that returns, a class instance its own fields; fields that are `undefined` are gone.
+ * The JSON form of a value: plain objects, lists, strings, numbers, booleans and null. A value that is that already is
+ * returned as it is; any other as a copy. A `Date` becomes its ISO text, an object with `toJSON()` what that returns, a class
+ * instance its own fields. Fields that are `undefined` are left out.
  * @param path names the value in the error
  * @throws {NoJsonFormError} for a BigInt, a function, a symbol, a cycle, a key `__proto__`, more than 100 levels, and for what
- *   JSON makes empty or something else of: `Map`, `Set`, bytes, a `Promise`, an `Error`
+ * JSON would empty or change: `Map`, `Set`, bytes, a `Promise`, an `Error`
  */
 export function jsonForm(value: unknown, path: string): unknown {
   return copyOf(value, path, '', []);
 }
 
 /**
- * Writes JSON, and refuses what would arrive as something else. Costs a search in the text, and a look at each value only where
+ * Writes JSON, and refuses values that JSON would change. Costs a search in the text; values are looked at only where
  * something may have been lost.
  * @throws {NoJsonFormError} naming the place @throws whatever a `toJSON()` or a getter throws
  */
@@ -34,7 +37,7 @@ export function writeJson(value: unknown, path = ''): string {
   try {
     text = JSON.stringify(value) as string | undefined;
   } catch (error) {
-    findLoss(value, path, '', []); // a better error, where there is one
+    findLoss(value, path, '', []); // throws a better error, if it finds the place
     throw error;
   }
   if (text === undefined) throw new NoJsonFormError(path, NONE);
@@ -43,14 +46,14 @@ export function writeJson(value: unknown, path = ''): string {
 }
 
 /**
- * What `Map`, `Set` and their like, a typed array and a `Buffer` become. A search in the text costs a tenth of writing it; a
- * replacer doubles that, and a look at every value costs more in large messages.
+ * Finds what JSON makes of `Map`, `Set`, a typed array and a `Buffer`. Searching the text costs a tenth of writing it. A
+ * replacer would double that time, and looking at every value would cost more in large messages.
  */
 const mayHaveLost = (text: string): boolean =>
   text.includes('{}') || text.includes('{"0":') || text.includes('{"type":"Buffer"');
 const NONE = 'has no JSON form. Leave it out, or send null.';
 
-/** Names of `Object.prototype.toString`, which tells them apart across realms. */
+/** By the name of `Object.prototype.toString`, which works across realms. */
 const INSTEAD: Readonly<Record<string, string>> = {
   Map: 'is a Map, which JSON makes empty. Use Object.fromEntries(map) or [...map].',
   Set: 'is a Set, which JSON makes empty. Use [...set].',
@@ -67,7 +70,7 @@ type Fields = Record<string, unknown>;
 /** @returns what is wrong with a value of this kind */
 function lossOf(value: object): string | undefined {
   if (isPlain(value)) return undefined;
-  if (ArrayBuffer.isView(value)) return 'holds bytes, which JSON makes an object of. Use base64 text, or [...bytes].';
+  if (ArrayBuffer.isView(value)) return 'holds bytes, which JSON turns into an object. Use base64 text, or [...bytes].';
   if (typeof (value as Fields)['toJSON'] === 'function') return undefined;
   return INSTEAD[Object.prototype.toString.call(value).slice(8, -1)];
 }
@@ -115,7 +118,7 @@ function copyOf(given: unknown, path: string, key: string, above: object[]): unk
   return isSame ? value : copy;
 }
 
-/** The same look without a copy. Functions and symbols in objects are left out, as JSON does. */
+/** Checks like `copyOf()`, without a copy. Functions and symbols in objects are left out, as JSON does. */
 function findLoss(given: unknown, path: string, key: string, above: object[]): void {
   refuseBytes(given, path);
   const value = withoutMethods(given, key);
@@ -137,13 +140,13 @@ const join = (path: string, name: string): string => (path === '' ? name : `${pa
 /** Far below where writing JSON runs out of stack. */
 const DEEPEST = 1_000;
 
-/** A Buffer has a `toJSON()`, which makes four times its size of it. */
+/** A Buffer has a `toJSON()`, whose result is four times its size. */
 function refuseBytes(value: unknown, path: string): void {
   if (typeof value === 'object' && value !== null && ArrayBuffer.isView(value))
     throw new NoJsonFormError(path, lossOf(value) as string);
 }
 
-/** `BigInt.prototype.toJSON`, which some applications add, counts as well. */
+/** Includes `BigInt.prototype.toJSON`, which some applications add. */
 function withoutMethods(value: unknown, key: string): unknown {
   if ((typeof value !== 'object' || value === null) && typeof value !== 'bigint') return value;
   const { toJSON } = value as { toJSON?: unknown };

@@ -4,11 +4,11 @@ export interface WebSocketMessage<T = unknown> {
   type: string;
   /** 1–64 characters of `[A-Za-z0-9_.-]`, e.g. `send`. */
   action: string;
-  /** Any JSON value; left out when there is nothing to say. */
+  /** Any JSON value. Optional. */
   data?: T;
 }
 
-/** Chosen by the asker, unique among its open requests: 1–64 characters or a safe integer. */
+/** Chosen by the sender of the request, unique among its open requests: 1–64 characters or a safe integer. */
 export type RequestId = string | number;
 
 /** A message, or a request when it carries an `id`. */
@@ -35,7 +35,7 @@ export interface ErrorFrameData {
   /** The route that failed, where one was named. */
   type?: string;
   action?: string;
-  /** For `VALIDATION_FAILED` the list of what is wrong; otherwise what the thrown error chose to tell. */
+  /** For `VALIDATION_FAILED` the list of problems; otherwise the details of the thrown error. */
   details?: unknown;
 }
 

@@ -1,11 +1,11 @@
 import { isWellFormed } from './text.js';
 
 const ROUTE_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
-// Not by what Unicode has assigned: a browser and a server may know different versions of it. Two of the invisible characters
-// belong to words and to emoji (U+200C, U+200D); braces would place a channel within a Redis Cluster.
+// Independent of the Unicode version, which differs between browsers and servers. Two of the invisible characters
+// belong to words and to emoji (U+200C, U+200D). Braces would choose the slot of a channel in a Redis Cluster.
 const ROOM_NAME =
   /^(?!\s)(?!.*\s$)(?:[^{}\p{Cc}\p{Cs}\p{Cf}\p{Zl}\p{Zp}\p{Noncharacter_Code_Point}]|[\u200C\u200D]){1,128}$/u;
-/** In UTF-16: of a longer text nothing needs to be read. */
+/** UTF-16 units. A longer text isn't even read. */
 const LONGEST_ROOM_NAME = 256;
 
 /** Types that belong to the protocol itself and can't be used in `@WsRoute()`. */
@@ -15,13 +15,13 @@ export const RESERVED_TYPES: ReadonlySet<string> = new Set(['system', 'error']);
 export const isRouteName = (value: unknown): value is string => typeof value === 'string' && ROUTE_NAME.test(value);
 
 /**
- * True for a legal room name: 1–128 printable characters, neither `{` nor `}`, no space at its beginning or end. Names are
- * compared as they are written: nothing is normalised.
+ * True for a legal room name: 1–128 printable characters, no `{` or `}`, no space at its ends. Names are compared as they are,
+ * without normalisation.
  */
 export const isRoomName = (value: unknown): value is string =>
   typeof value === 'string' && value.length <= LONGEST_ROOM_NAME && ROOM_NAME.test(value);
 
-/** True for a legal user id: a text of whole characters that isn't empty, or a finite number. */
+/** True for a legal user id: a string that isn't empty and has no lone surrogate, or a finite number. */
 export const isUserId = (value: unknown): value is string | number =>
   typeof value === 'string' ? value !== '' && isWellFormed(value) : Number.isFinite(value);
 

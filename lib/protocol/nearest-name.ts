@@ -18,10 +18,10 @@ export function nearestName(given: string, known: Iterable<string>): string | un
   return nearest;
 }
 
-/** No option has a longer name, and comparing takes the product of both lengths. */
+/** No option has a longer name. Comparing costs the product of both lengths. */
 const LONGEST = 64;
 
-/** Characters to add, take away, replace or exchange with their neighbour. */
+/** Characters to add, remove, replace or swap with their neighbour. */
 function editsBetween(one: string, other: string): number {
   let before: number[] = [];
   let last = Array.from({ length: other.length + 1 }, (_, index) => index);

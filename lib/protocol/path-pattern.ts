@@ -1,4 +1,6 @@
-/** What a client wrote in the place of each `:name`, decoded. Its own words: to be checked before they are believed. */
+/**
+ * The segments of the path that stand for `:name`, decoded. The client chose them: check them before you trust them.
+ */
 export type PathParams = Readonly<Record<string, string>>;
 
 // Without a prototype: a name that JavaScript knows is no parameter.
@@ -6,7 +8,7 @@ export const NO_PARAMS: PathParams = Object.freeze(Object.create(null) as Record
 
 const PARAMETER = /^:[A-Za-z][A-Za-z0-9_]*$/;
 
-/** A path in which `:name` stands for one segment. Everything else must be there exactly as written, never decoded. */
+/** A path in which `:name` stands for one segment. The rest must match exactly and is never decoded. */
 export class PathPattern {
   readonly #names: string[] = [];
   readonly #form: RegExp;
@@ -29,7 +31,7 @@ export class PathPattern {
     return this.#form.test(path);
   }
 
-  /** True when some path matches both, and neither goes before the other. */
+  /** True when some path matches both and neither has precedence. */
   rivals(other: PathPattern): boolean {
     if (this.isExact || other.isExact) return this.path === other.path;
     const [ours, theirs] = [this.path.split('/'), other.path.split('/')];
@@ -47,13 +49,13 @@ export class PathPattern {
     try {
       for (const [index, name] of this.#names.entries()) params[name] = decodeURIComponent(values[index] as string);
     } catch {
-      return undefined; // a percent sign without its digits, or bytes that are no UTF-8
+      return undefined; // an incomplete percent escape, or bytes that aren't UTF-8
     }
     return Object.freeze(params);
   }
 }
 
-/** What a path says that can't work. */
+/** What is wrong with a path. */
 export function* pathFlaws(path: string): Generator<string> {
   const wild = /[*(){}]/.exec(path)?.[0];
   if (wild)

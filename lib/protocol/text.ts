@@ -1,7 +1,6 @@
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
- * False for text with half of a surrogate pair. Written as UTF-8 it becomes U+FFFD, so that two names would be one on the
- * other side.
+ * False for text with a lone surrogate. UTF-8 would turn it into U+FFFD, so that two different names became the same.
  */
 export const isWellFormed = (text: string): boolean => !LONE_SURROGATE.test(text);

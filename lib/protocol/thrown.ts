@@ -1,6 +1,6 @@
 /**
- * What was thrown, as an error whose texts can be read. Never throws: a revoked proxy, a getter that throws or a symbol for a
- * message would otherwise throw a second time, where nobody expects it.
+ * Makes an error of anything that was thrown. Never throws itself, even for a revoked proxy, a getter that throws or a message
+ * that is a symbol.
  */
 export function errorOf(thrown: unknown): Error {
   try {
@@ -19,7 +19,7 @@ export function isA<T>(thrown: unknown, type: abstract new (...args: never[]) =>
   }
 }
 
-/** By its shape: an error from another realm (a frame, a vm context) is no `instanceof Error`. */
+/** Checks the shape: an error of another realm (a frame, a vm context) is no `instanceof Error`. */
 function isError(thrown: unknown): thrown is Error {
   if (typeof thrown !== 'object' || thrown === null) return false;
   const { name, message, stack } = thrown as Partial<Record<keyof Error, unknown>>;

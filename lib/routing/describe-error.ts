@@ -4,7 +4,7 @@ import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrameData } from '../protocol/message.js';
 
-/** The only sentence a peer hears of an error that wasn't meant for it. */
+/** The text for errors that aren't meant for the peer. */
 const INTERNAL_SENTENCE = 'Something went wrong on the server.';
 
 const CODE_OF_STATUS: Record<number, string> = {
@@ -22,19 +22,19 @@ const CODE_OF_STATUS: Record<number, string> = {
 const STATUS_OF_CODE = new Map(Object.entries(CODE_OF_STATUS).map(([status, code]) => [code, Number(status)]));
 
 export interface ThrownError extends Pick<ErrorFrameData, 'error' | 'code' | 'details'> {
-  /** False: a bug of the application, to be logged once. */
+  /** False: a bug of the application. It is logged once. */
   isMeantForPeer: boolean;
-  /** What an exception made for HTTP gives itself. */
+  /** The status of an exception made for HTTP. */
   status?: number;
 }
 
-/** The one place that turns anything thrown into what a peer may hear of it. Never throws itself. */
+/** Decides what a peer may see of any error. The one place that does. Never throws. */
 export function describeError(thrown: unknown): ThrownError {
   try {
     const described = describe(thrown);
     if (described && typeof described.error === 'string' && typeof described.code === 'string') return described;
   } catch {
-    // An exception whose own methods throw: as good as one that says nothing.
+    // The exception's own methods throw, so it says nothing.
   }
   return { error: INTERNAL_SENTENCE, code: ErrorCode.Internal, isMeantForPeer: false };
 }
@@ -47,7 +47,7 @@ function describe(thrown: unknown): ThrownError | undefined {
   return isHttpException(thrown) ? describeHttpException(thrown) : undefined;
 }
 
-/** The status of the HTTP answer where there is no socket for a frame yet. Never throws itself. */
+/** The HTTP status of an error before the upgrade. Never throws. */
 export function statusOf(thrown: unknown): number {
   const { code, isMeantForPeer, status } = describeError(thrown);
   if (!isMeantForPeer) return 500;
@@ -55,7 +55,7 @@ export function statusOf(thrown: unknown): number {
   return isRefusal(status) ? status : 500;
 }
 
-/** A status that ends the request without a connection. */
+/** True for a status that ends the request without a connection. */
 export const isRefusal = (status: unknown): status is number =>
   Number.isInteger(status) && (status as number) >= 300 && (status as number) <= 599;
 
@@ -70,8 +70,8 @@ function describeWsException(thrown: WsException): ThrownError {
 }
 
 /**
- * Nest's body is a text, or `{ message, error?, code?, details?, … }`. ValidationPipe's `message` is a list, and pipes of schema
- * libraries call theirs `errors`.
+ * Nest's body is a string or `{ message, error?, code?, details?, … }`. ValidationPipe has a list in `message`; pipes of
+ * schema libraries have one in `errors`.
  */
 function describeHttpException(thrown: HttpException): ThrownError {
   const status = thrown.getStatus();
@@ -89,7 +89,7 @@ function describeHttpException(thrown: HttpException): ThrownError {
   };
 }
 
-/** Of class-validator's own error object what is wrong, without the values that were sent. */
+/** The problems in an error object of class-validator, without the values that were sent. */
 function issueOf(issue: unknown): unknown {
   const { property, constraints, children } = fieldsOf(issue);
   if (typeof property !== 'string' || (constraints === undefined && children === undefined)) return issue;

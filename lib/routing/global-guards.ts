@@ -3,7 +3,7 @@ import { isObservable, tap } from 'rxjs';
 import { errorOf } from '../protocol/thrown.js';
 import { isPromise } from './route-call.js';
 
-/** Watches the guards of the whole application: those made for HTTP are named, once each, with what to do about them. */
+/** Watches the global guards. Those made for HTTP are reported once each, with a remedy. */
 export class GlobalGuards {
   readonly #logger = new Logger('WebSocketServer');
   readonly #named = new WeakSet<object>();
@@ -14,7 +14,7 @@ export class GlobalGuards {
     };
   }
 
-  /** What comes back is what the guard gave: Nest tells promises and Observables apart. */
+  /** Returns the guard's own result: Nest tells promises and Observables apart. */
   #ask(guard: CanActivate, context: ExecutionContext): ReturnType<CanActivate['canActivate']> {
     let wantsHttp = false;
     const watched = Object.create(context, {
@@ -54,7 +54,7 @@ export class GlobalGuards {
     this.#named.add(guard);
     const outcome = failure === undefined ? '' : ` It failed (${errorOf(failure).message}).`;
     this.#logger.warn(
-      `${nameOf(guard)}, a guard of the whole application, is made for HTTP, but it runs around WebSocket messages, too ` +
+      `${nameOf(guard)}, a global guard, is made for HTTP, but it runs for WebSocket messages, too ` +
         `(${context.switchToWs().getPattern()}).${outcome} Leave it out there with the option "routes: { globalGuards: false }" ` +
         `or with @SkipGlobalGuards() on the class or method, or let it return true where context.getType() is 'ws'. ` +
         'For requests to connect, name it in "connect.guards".',
@@ -62,7 +62,7 @@ export class GlobalGuards {
   }
 }
 
-/** Nest's `mixin()` gives the class that `AuthGuard()` makes a random name; one that extends it has its own. */
+/** `AuthGuard()` returns a class that Nest's `mixin()` gives a random name; a class that extends it has its own. */
 function nameOf(guard: CanActivate): string {
   const isOfPassport = Object.hasOwn(Object.getPrototypeOf(guard) as object, 'logIn');
   return isOfPassport ? 'AuthGuard (@nestjs/passport)' : guard.constructor.name;

@@ -8,7 +8,7 @@ import type { RouteCall } from './route-call.js';
 
 /** Rooms of one `system/joinRooms`. */
 const MAX_ROOMS = 100;
-/** Rooms of one `system/joinRooms` that are asked for at the same time. */
+/** Rooms of one `system/joinRooms` that are joined at the same time. */
 const AT_ONCE = 8;
 
 export interface JoinRequest extends Resumption {
@@ -41,7 +41,7 @@ export interface JoinReply {
   data: Joined;
 }
 
-/** The request that wants something. */
+/** The request that asks to join. */
 export interface Asked extends Pick<RouteCall, 'throwIfSettled'> {
   /** Replies in this turn, before what follows the reply. What the join resolves with is dropped then. */
   answer(reply: JoinReply): void;
@@ -66,7 +66,7 @@ export function readRooms(data: unknown): unknown[] {
   return rooms;
 }
 
-/** Joins room after room, some at the same time. What happens to one of them doesn't touch the others. */
+/** Joins the rooms, some at the same time. An error of one doesn't affect the others. */
 export async function* joinRooms(rooms: unknown[], call: RouteCall, host: JoinRoomsHost): AsyncGenerator<RoomPart> {
   const underWay = new Set<Promise<void>>();
   const parts: RoomPart[] = [];

@@ -1,6 +1,6 @@
 /**
- * In place of Nest's own store of what it read of a method. Nest 11 keeps it by the names of class and method, so two classes of
- * one name would share their parameters. A method that is called in two ways needs two stores.
+ * Replaces Nest's own cache of method metadata. Nest 11 keys it by the names of class and method, so two classes of the same
+ * name would share their parameters. A method that is called in two ways needs two caches.
  */
 export class MethodMetadata {
   readonly #ofClass = new WeakMap<object, Map<string, unknown>>();

@@ -37,14 +37,14 @@ const paramsFactory = {
 
 type AnyFunction = (...args: unknown[]) => unknown;
 
-/** A parameter of a handler, as Nest hands it to its pipes. */
+/** A parameter of a handler, as Nest passes it to its pipes. */
 interface Param {
   index: number;
   pipes: unknown[];
   extractValue(...args: unknown[]): unknown;
 }
 
-/** What Nest found around one method, overheard while it wraps it. */
+/** What Nest found for one method, recorded while Nest wraps it. */
 interface Found {
   guards?: unknown[];
   pipes?: unknown[];
@@ -53,7 +53,7 @@ interface Found {
   params?: Param[];
 }
 
-/** What we lean on inside ExternalContextCreator. `nest-pipeline.test.ts` fails when a new Nest moves it. */
+/** What we use of ExternalContextCreator's internals. `nest-pipeline.test.ts` fails when a new Nest changes it. */
 interface Internals {
   interceptorsConsumer: {
     intercept(
@@ -76,21 +76,21 @@ interface Internals {
 
 /** How a method is wrapped. */
 export interface WrapOptions {
-  /** A method of a stock gateway: its arguments and what it returns are Nest's. */
+  /** A method of a stock gateway: its arguments and results are Nest's. */
   isStock: boolean;
-  /** Without the guards of the whole application. */
+  /** Without global guards. */
   skipsGlobalGuards: boolean;
 }
 
 const OWN: WrapOptions = { isStock: false, skipsGlobalGuards: false };
 
-/** Different failures of filters that are logged; those after them are most likely one of these with another text. */
+/** Different errors of filters that are logged. Further ones are most likely the same with another text. */
 const MAX_FAILURES_LOGGED = 10;
 
 /**
- * Nest's `ExternalContextCreator`, which runs guards, pipes, interceptors and filters (global ones included) around any
- * method, with two changes: Observables stream instead of collapsing to their last value, and an exception that no
- * filter answers comes back without being logged as an error (a peer's bad input is not our error).
+ * Nest's `ExternalContextCreator`, which runs guards, pipes, interceptors and filters (global ones, too) around any method,
+ * with two changes: Observables stream instead of resolving with their last value, and an exception that no filter answers is
+ * returned without being logged, because bad input of a peer is not our error.
  */
 export class NestPipeline {
   readonly #logger = new Logger('WebSocketServer');
@@ -144,7 +144,7 @@ export class NestPipeline {
     }) as ExternalContextCreator;
   }
 
-  /** Wraps one method; done once for a static instance, once per message for a request-scoped one. */
+  /** Wraps one method: once for a static instance, for each message for a request-scoped one. */
   wrap(
     instance: object,
     methodName: string,
@@ -178,13 +178,15 @@ export class NestPipeline {
     if (this.#filterFailures.size >= MAX_FAILURES_LOGGED || this.#filterFailures.has(message)) return;
     this.#filterFailures.add(message);
     this.#logger.warn(
-      `An exception filter failed on the message ${pattern}, and the error is answered without it (${message}). ` +
+      `An exception filter failed for the message ${pattern}, so the error is answered without it (${message}). ` +
         `A filter made for HTTP should begin with: if (host.getType() !== 'http') return;`,
     );
   }
 }
 
-/** The parameters of a method with nothing around it. Undefined where something is, or where Nest told less than all. */
+/**
+ * The parameters of a method without guards and the like. Undefined for a method with any, or when Nest told too little.
+ */
 function paramsOfBare({ guards, pipes, interceptors, filters, params }: Found): Param[] | undefined {
   if (guards?.length !== 0 || pipes?.length !== 0 || interceptors?.length !== 0) return undefined;
   if (filters?.filters?.length !== 0 || !params || params.length === 0) return undefined;
@@ -195,7 +197,7 @@ type Take = (call: RouteCall, result: unknown) => unknown;
 
 const takeAll: Take = (call, result) => call.take(result);
 
-/** Without guards, pipes, interceptors and filters nothing need be awaited: the handler is called where the message came in. */
+/** Without guards, pipes, interceptors and filters the handler is called at once: nothing has to be awaited. */
 function callBare(
   instance: object,
   method: AnyFunction,
@@ -216,7 +218,7 @@ function callBare(
   return take(call, method.apply(instance, args));
 }
 
-/** A method without parameter decorators is given some, under a key of our own that nobody else reads. */
+/** A method without parameter decorators gets default ones, under a key of our own. */
 function argumentsMetadata(constructor: object, methodName: string, { isStock }: WrapOptions): string {
   const decorated = Reflect.getMetadata(ROUTE_ARGS_METADATA, constructor, methodName) as object | undefined;
   if (decorated && Object.keys(decorated).length > 0) return ROUTE_ARGS_METADATA;
@@ -228,8 +230,8 @@ function argumentsMetadata(constructor: object, methodName: string, { isStock }:
 }
 
 /**
- * Interceptors turn every result into an Observable, so only the handler itself can say whether it streams: it is
- * watched here. What it streams from is handed out as it is: Nest's frames, which hold the data, are gone before it runs.
+ * Interceptors turn every result into an Observable, so only the handler itself knows whether it streams. Therefore it is
+ * watched here. Its source is returned as it is: Nest's frames, which hold the data, are gone before it runs.
  */
 function streaming(
   inner: Internals['interceptorsConsumer'],

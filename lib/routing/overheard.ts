@@ -1,28 +1,28 @@
 import { WsException } from '@nestjs/websockets';
 
-/** The event that Nest's `BaseWsExceptionFilter` sends, and its sentence for errors it doesn't know. */
+/** The event of Nest's `BaseWsExceptionFilter`, and its text for unknown errors. */
 const EXCEPTION = 'exception';
 const UNKNOWN = 'Internal server error';
 
 type Listener = (payload: unknown) => void;
 
-/** A socket that can keep to itself what a Nest exception filter sends over it. */
+/** A socket that can intercept what a Nest exception filter sends over it. */
 export interface FilterAwareSocket {
   exceptionListeners?: Set<Listener> | undefined;
   on(event: string, listener: Listener): unknown;
   off(event: string, listener: Listener): unknown;
 }
 
-/** What a filter said over the socket while it ran. */
+/** What a filter sent while it ran. */
 export interface Overheard {
-  /** What the peer is to be told; undefined when the filter said nothing, or nothing that the error doesn't say better. */
+  /** The answer for the peer; undefined when the filter sent nothing that the error itself doesn't say better. */
   readonly exception: WsException | undefined;
   stop(): void;
 }
 
 /**
  * A filter that extends `BaseWsExceptionFilter` sends the error by itself, in Nest's own form: with Nest 12 by `send()`, with
- * Nest 11 by `emit()`. It is overheard, so that the peer gets one error frame, with the id of its request.
+ * Nest 11 by `emit()`. We intercept it, so that the peer gets one error frame, with the id of its request.
  */
 export function overhear(socket: FilterAwareSocket): Overheard {
   let payload: unknown;
@@ -41,7 +41,7 @@ export function overhear(socket: FilterAwareSocket): Overheard {
   };
 }
 
-/** @returns true for what an exception filter sent: it is no frame of our protocol, and its listeners know it now */
+/** @returns true for what an exception filter sent: it isn't a frame of our protocol and must not be sent */
 export function isOverheard(listeners: ReadonlySet<Listener>, data: unknown): boolean {
   if (listeners.size === 0 || typeof data !== 'string') return false;
   const payload = readException(data);
@@ -55,11 +55,11 @@ function readException(text: string): unknown {
     const { event, data } = JSON.parse(text) as { event?: unknown; data?: unknown };
     return event === EXCEPTION ? data : undefined;
   } catch {
-    return undefined; // no JSON: the application's own
+    return undefined; // not JSON: the application's own message
   }
 }
 
-/** `cause` repeats what the peer sent, `status` is always the same. */
+/** Without `cause`, which repeats what the peer sent, and `status`, which is always the same. */
 function exceptionOf(payload: unknown): WsException | undefined {
   if (typeof payload !== 'object' || payload === null) return undefined;
   const { cause: _, status: __, ...said } = payload as { cause?: unknown; status?: unknown; message?: unknown };

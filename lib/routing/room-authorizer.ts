@@ -3,11 +3,11 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import { InvalidOptionsError } from '../errors.js';
 import type { FindInstance } from '../module/find-instance.js';
 
-/** A client asks to be let into a room. */
+/** The question whether a client may join a room. */
 export interface JoinQuestion {
   client: ConnectedClient;
   roomName: string;
-  /** The `data` of its message, as it sent it. */
+  /** The `data` of its message, unchanged. */
   data: unknown;
 }
 
@@ -15,11 +15,11 @@ export type AuthorizeJoin = (question: JoinQuestion) => boolean | Promise<boolea
 
 /** Decides who may join. A class for `rooms.authorizeJoin`. */
 export interface RoomAuthorizer {
-  /** Only true lets the client in. False is answered with `ROOM_FORBIDDEN`, an exception with its own code. */
+  /** Only true allows it. False is answered with `ROOM_FORBIDDEN`, an exception with its own code. */
   authorizeJoin(question: JoinQuestion): boolean | Promise<boolean>;
 }
 
-/** @throws {InvalidOptionsError} for a class that can't be found or made */
+/** @throws {InvalidOptionsError} for a class that can't be found or created */
 export async function authorizeJoinOf(
   given: AuthorizeJoin | Type<RoomAuthorizer> | undefined,
   find: FindInstance | undefined,
@@ -27,17 +27,20 @@ export async function authorizeJoinOf(
   if (!given || !isClass(given)) return given;
   if (!find)
     throw new InvalidOptionsError([
-      `"rooms.authorizeJoin" is the class ${given.name}, which only a Nest application can make: give a function`,
+      `"rooms.authorizeJoin" is the class ${given.name}, which only a Nest application can create: give a function`,
     ]);
   const authorizer = await find(given, 'rooms.authorizeJoin');
   if (typeof authorizer.authorizeJoin !== 'function')
     throw new InvalidOptionsError([
-      `"rooms.authorizeJoin" is the class ${given.name}, which has no method authorizeJoin({ client, roomName, data }): give it one`,
+      `"rooms.authorizeJoin" is the class ${given.name}, which has no method authorizeJoin({ client, roomName, data }): add it`,
     ]);
   return (question) => authorizer.authorizeJoin(question);
 }
 
-/** A class can't be called: that would be found out at the first join. Compiled to ES5, it has methods all the same. */
+/**
+ * Tells a class from a function: calling a class would fail at the first join. A class compiled to ES5 is a function, but has
+ * methods.
+ */
 function isClass(given: AuthorizeJoin | Type<RoomAuthorizer>): given is Type<RoomAuthorizer> {
   const { prototype } = given as { prototype?: object };
   return (prototype && 'authorizeJoin' in prototype) || /^class\b/.test(Function.prototype.toString.call(given));

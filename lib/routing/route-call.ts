@@ -5,49 +5,52 @@ import { ConnectionError } from '../errors.js';
 import type { RequestId } from '../protocol/message.js';
 import { errorOf } from '../protocol/thrown.js';
 
-/** What a call needs of the socket it came in on. */
+/** What a call needs of its socket. */
 export interface RoutePeer {
   readonly ws: WebSocket;
   readonly clientId: string;
-  /** The `ConnectedClient`, or in a client's handler the `WebSocketClient`. */
+  /** The `ConnectedClient`; in a handler of a client, the `WebSocketClient`. */
   readonly client: unknown;
-  /** Sends one value of a stream; a promise when there is no room for the next yet. Throws what can't be encoded. */
+  /**
+   * Sends one value of a stream. Returns a promise when there is no room for the next value yet. Throws when the value can't
+   * be encoded.
+   */
   emit(call: RouteCall, value: unknown): Promise<void> | undefined;
   /** Sends the reply, in this turn. What the handler returns besides is dropped. */
   answer(call: RouteCall, value: unknown): void;
-  /** The call became a stream: it no longer holds up the messages behind it, nor runs out of time. */
+  /** The call became a stream: it doesn't hold up later messages, and has no time limit. */
   streamStarted(call: RouteCall): void;
-  /** Nothing of the stream runs any more: its Observable is unsubscribed, its iterator has returned. */
+  /** The stream has ended: its Observable is unsubscribed, its iterator has returned. */
   streamEnded(call: RouteCall): void;
 }
 
-/** What a handler's run comes to when its values went out as a stream. */
+/** The result of a handler whose values were sent as a stream. */
 export const STREAMED: unique symbol = Symbol('streamed');
 
-/** What came out of the interceptors and is still to be run: an Observable or an async iterable. */
+/** The result of the interceptors that still has to run: an Observable or an async iterable. */
 export class Source {
   constructor(readonly of: unknown) {}
 }
 
-/** One message on its way through its handler. */
+/** One message and its handler's answer. */
 export class RouteCall implements RoutedCall {
-  /** An answer was given (or given up): whatever comes later is dropped. */
+  /** The call was answered or given up. Later results are dropped. */
   settled = false;
   isStream = false;
-  /** What it streams from has not let go of everything: of a generator `return()` has not settled. */
+  /** Its source still runs: e.g. `return()` of a generator has not settled. */
   runs = false;
-  /** What came with the message. Gone when the handler has been called: it is to be read in that turn. */
+  /** The data of the message. Cleared after the handler was called. */
   data: unknown;
-  /** Of the queue that ends it when it takes too long. */
+  /** Owned by the queue of timeouts. */
   deadline = 0;
   earlier: RouteCall | undefined;
   later: RouteCall | undefined;
-  /** Where it stands among those of its connection that run. */
+  /** Its index among the running calls of its connection. */
   slot = -1;
-  /** When it was started, counted by its connection. */
+  /** Its number among the started calls of its connection. */
   turn = 0;
   #stop: (() => void) | undefined;
-  /** Why it ended before its time. */
+  /** Why it was ended early. */
   #endedBy: Error | undefined;
   #abortion: AbortController | undefined;
 
@@ -73,19 +76,21 @@ export class RouteCall implements RoutedCall {
     return this.peer.client;
   }
 
-  /** Aborted when the asker cancels, the time is over or the client leaves. Made for those who ask for it alone. */
+  /** Aborted when the request is cancelled, times out, or its client leaves. Created only when it is read. */
   get signal(): AbortSignal {
     this.#abortion ??= new AbortController();
     if (this.#endedBy) this.#abortion.abort(this.#endedBy);
     return this.#abortion.signal;
   }
 
-  /** For what takes effect late: who was told TIMEOUT meanwhile, or left, must not get it after all. @throws {ConnectionError} */
+  /**
+   * For effects after a wait: a client that got TIMEOUT, or has left, must not be affected any more. @throws {ConnectionError}
+   */
   throwIfSettled(): void {
-    if (this.settled) throw new ConnectionError('The request had ended before it was decided.');
+    if (this.settled) throw new ConnectionError('The request ended before it was decided.');
   }
 
-  /** Nobody waits for it any more: its signal is aborted, its stream ends or never starts. A handler that runs goes on. */
+  /** Nobody waits for the answer any more: aborts the signal and ends the stream. A running handler goes on. */
   end(reason: Error): void {
     if (this.#endedBy) return;
     this.#endedBy = reason;
@@ -93,20 +98,20 @@ export class RouteCall implements RoutedCall {
     if (this.isStream) this.#stop?.();
   }
 
-  /** Its client has left: the same, and what interceptors do around its handler is unsubscribed, too. */
+  /** The client has left: ends the call, and unsubscribes what interceptors wrap around the handler, too. */
   drop(reason: Error): void {
     this.end(reason);
     this.#stop?.();
   }
 
-  /** What a handler that heeded the signal threw says less than why it was aborted. */
+  /** The reason of the abort says more than the error of a handler that followed the signal. */
   reasonOf(thrown: unknown): unknown {
     return this.#endedBy && errorOf(thrown).name === 'AbortError' ? this.#endedBy : thrown;
   }
 
   /**
-   * From now on every value goes out by itself. Throws when the socket has too many streams open.
-   * @returns false for a call that was ended before: its source must not be subscribed
+   * From now on every value is sent by itself. Throws when the connection has too many streams.
+   * @returns false for a call that has ended: its source must not be subscribed
    */
   startStream(): boolean {
     if (!this.isStream) {
@@ -116,17 +121,17 @@ export class RouteCall implements RoutedCall {
     return !this.#endedBy;
   }
 
-  /** What a handler itself returned, or promised: an Observable or an async iterable streams. */
+  /** The result of a handler, awaited: an Observable or an async iterable streams. */
   take(result: unknown): unknown {
-    // Made a real promise: what a query builder calls `then` need not return one, nor catch what we throw in it.
+    // Make it a real promise: the `then` of a query builder may return none, and may not catch our errors.
     if (isPromise(result)) return Promise.resolve(result).then((value) => this.take(value));
     if (isObservable(result) && !this.startStream()) return STREAMED;
     return this.consume(result);
   }
 
   /**
-   * Takes what came out of the interceptors: a plain value passes through, an async iterable or an Observable is run to its end.
-   * An Observable that stands for a single value (interceptors wrap it so) yields that value.
+   * Handles the result of the interceptors. A plain value passes through. An async iterable or an Observable runs to its end.
+   * An Observable of a single value, as interceptors make it, yields that value.
    */
   consume(result: unknown): unknown {
     if (isObservable(result)) return this.#consumeObservable(result);
@@ -137,11 +142,11 @@ export class RouteCall implements RoutedCall {
   #consumeObservable(source: Observable<unknown>): unknown {
     if (this.#endedBy) {
       if (this.isStream) return STREAMED;
-      throw this.#endedBy; // interceptors: subscribing would call the handler
+      throw this.#endedBy; // with interceptors, subscribing would call the handler
     }
     return new Promise((resolve, reject) => {
       const subscription = new Subscription();
-      // A teardown may throw. It runs because of what the peer did, so nobody above could catch it: it fails the call.
+      // A teardown may throw, and nobody above could catch it. It fails the call.
       const end = (settle: () => void): void => {
         try {
           subscription.unsubscribe();
@@ -157,7 +162,7 @@ export class RouteCall implements RoutedCall {
       };
       this.runs = true;
       this.#stop = () => end(() => resolve(STREAMED));
-      // Inside an observer a throw would surface as an uncaught exception.
+      // Thrown inside an observer, it would be an uncaught exception.
       const safely =
         <A extends unknown[]>(run: (...args: A) => void) =>
         (...args: A): void => {
@@ -170,7 +175,7 @@ export class RouteCall implements RoutedCall {
       let last: unknown;
       const observer = {
         next: safely((value: unknown) => {
-          if (subscription.closed) return; // a source that emits at once can't be stopped in the middle
+          if (subscription.closed) return; // a synchronous source can't be stopped in the middle
           if (!this.isStream || isAsyncIterable(value)) last = value;
           else void this.peer.emit(this, value);
         }),
@@ -180,7 +185,7 @@ export class RouteCall implements RoutedCall {
           resolve(this.isStream && !isAsyncIterable(last) ? STREAMED : this.consume(last));
         }),
       };
-      // In place, not in a closure: a closure that holds the source makes young collections keep every call (measured: 1.2 → 7 µs
+      // Without a closure: one that holds the source makes young collections keep every call (measured: 1.2 → 7 µs
       // of garbage collection a call with a guard, a pipe and an interceptor).
       try {
         subscription.add(source.subscribe(observer));
@@ -197,7 +202,7 @@ export class RouteCall implements RoutedCall {
     this.runs = true;
     return new Promise((resolve, reject) => {
       let isOver = false;
-      /** @param closing settles when nothing of it runs any more */
+      /** @param closing settles when the source has ended */
       const end = (settle: () => void, closing?: Promise<void>): void => {
         isOver = true;
         settle();
@@ -207,7 +212,7 @@ export class RouteCall implements RoutedCall {
       this.#stop = () => {
         if (!isOver) end(() => resolve(STREAMED), close(iterator));
       };
-      // One value after the other, each once there is room for it. Nothing outlives its value: a stream may go on for months.
+      // One value after the other, when there is room. Nothing may be kept of a value: a stream may last for months.
       const sendAll = async (): Promise<void> => {
         for (;;) {
           const { done, value } = await iterator.next();
@@ -235,7 +240,9 @@ export class RouteCall implements RoutedCall {
   }
 }
 
-/** A generator that waits for its next value only ends when that comes. What it throws then concerns nobody. */
+/**
+ * A generator that waits for its next value ends only when that comes. Nobody cares for an error that it throws then.
+ */
 async function close(iterator: AsyncIterator<unknown>): Promise<void> {
   try {
     await iterator.return?.();

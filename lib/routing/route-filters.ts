@@ -6,16 +6,16 @@ import { type RouteCall, Source } from './route-call.js';
 
 type AnyFunction = (...args: unknown[]) => unknown;
 
-/** Nest's `ExternalExceptionsHandler`, as far as we need it. */
+/** The part of Nest's `ExternalExceptionsHandler` that we use. */
 export interface FilterRunner {
   filters?: readonly unknown[];
   invokeCustomFilters(exception: unknown, host: ArgumentsHost): unknown;
 }
 
-/** Called with what a filter failed with. */
+/** Called with the error of a filter. */
 export type PassedOver = (failure: unknown, pattern: string) => void;
 
-/** A filter's return value is the reply; one that returns nothing leaves the answer to us. */
+/** A filter's return value is the reply. Without one, the error itself is answered. */
 export function runFilters(
   target: AnyFunction,
   filters: FilterRunner,
@@ -26,7 +26,7 @@ export function runFilters(
     try {
       const result = await target(ws, data, call, pattern);
       if (!(result instanceof Source)) return result;
-      data = undefined; // a stream may go on for months
+      data = undefined; // a stream may last for months
       return await (call as RouteCall).consume(result.of);
     } catch (error) {
       const host = new RouteArgumentsHost([ws, data, call, pattern], type);
@@ -38,10 +38,9 @@ export function runFilters(
 }
 
 /**
- * What a filter makes of an error. It may say something else to the peer by throwing an exception that is meant for peers. Any
- * other failure is the filter's own: made for HTTP, for example, it asks for a response. Then the error stands as if there
- * were no filter.
- * @throws what is to be answered, when no filter answers
+ * Lets a filter handle an error. It may throw an exception that is meant for the peer instead. Any other error is the filter's
+ * own, e.g. because it is made for HTTP and asks for a response; then the first error is answered as if there were no filter.
+ * @throws the error to answer, when no filter answers
  */
 async function answerOf(
   filters: FilterRunner,

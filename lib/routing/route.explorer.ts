@@ -18,7 +18,7 @@ import type { Route, RouteHandler } from './router.js';
 import { ScopedEnhancers } from './scoped-enhancers.js';
 import { readStockGateway, stockRoutes } from './stock-gateway.js';
 
-/** A method that wants bus events. */
+/** A method that subscribes to bus events. */
 export interface SubscriberMethod extends WsSubscribeMetadata {
   handler: (event: unknown) => unknown;
   place: string;
@@ -32,21 +32,21 @@ export interface GatewayHooks {
   handleDisconnect?: (client: unknown, reason: string, disconnection: unknown) => unknown;
 }
 
-/** What is looked for. */
+/** What to look for. */
 export interface Exploration {
-  /** The name of the server whose routes are wanted; left out for the one without a name. */
+  /** The server whose routes are wanted; left out for the server without a name. */
   server?: string | undefined;
-  /** That server's path when the application uses `PxlWsAdapter`: Nest's own gateways on it are routes, too. */
+  /** The path of that server if the application uses `PxlWsAdapter`: then stock gateways on it are routes, too. */
   stockPath?: string | undefined;
-  /** False leaves the guards of the whole application out. @default true */
+  /** False: without global guards. @default true */
   globalGuards?: boolean | undefined;
 }
 
 export interface Explored {
   routes: Route[];
-  /** Every server that a route, a gateway or a subscriber is for, whichever is looked for. */
+  /** Every server that any route, gateway or subscriber names. */
   servers: { server: string | undefined; place: string }[];
-  /** Routes of outbound clients; `client` is the name given to `@WsRoute()`, or undefined. */
+  /** Routes of clients. `client` is the name given to `@WsRoute()`, or undefined. */
   clientRoutes: (Route & { client: string | undefined })[];
   subscribers: SubscriberMethod[];
   hooks: GatewayHooks[];
@@ -54,7 +54,7 @@ export interface Explored {
 
 type InstanceWrapper = ReturnType<DiscoveryService['getProviders']>[number];
 
-/** Finds what the decorators marked, once at start-up, and wraps each method with Nest's pipeline. */
+/** Finds the decorated methods, once at start, and wraps each with Nest's pipeline. */
 @Injectable()
 export class RouteExplorer {
   readonly #discovery: DiscoveryService;
@@ -79,7 +79,7 @@ export class RouteExplorer {
 
   /**
    * @throws {InvalidRouteError}
-   * @throws {InvalidOptionsError} for a guard and the like of the application that is transient
+   * @throws {InvalidOptionsError} for a global guard, pipe, interceptor or filter that is transient
    */
   explore(exploration: Exploration = {}): Explored {
     const found: Explored = { routes: [], servers: [], clientRoutes: [], subscribers: [], hooks: [] };
@@ -132,7 +132,10 @@ export class RouteExplorer {
     if (serves) found.hooks.push(this.#hooksOf(wrapper, metatype, stock !== undefined));
   }
 
-  /** A static instance is wrapped now; one that is made per message, or has something around it that is, per message. */
+  /**
+   * A static instance is wrapped now. One that is request-scoped, or has a request-scoped guard and the like, is wrapped for
+   * each message.
+   */
   #wrap(wrapper: InstanceWrapper, methodName: string, options: WrapOptions): RouteHandler {
     const areScoped = this.#scoped.areThere;
     const isStatic = wrapper.isDependencyTreeStatic();
@@ -148,7 +151,7 @@ export class RouteExplorer {
     };
   }
 
-  /** What is injected as `REQUEST` into whatever is made for this message. */
+  /** The `REQUEST` of everything that is created for this message. */
   #contextOf(call: RouteCall): ContextId {
     const request = {
       client: call.ws,
@@ -170,7 +173,9 @@ export class RouteExplorer {
     };
   }
 
-  /** Nest itself calls `afterInit` of its own gateways. Request-scoped classes get no hooks: there is no request yet. */
+  /**
+   * Nest itself calls `afterInit` of its own gateways. Request-scoped classes get no hooks, because there is no request yet.
+   */
   #hooksOf(wrapper: InstanceWrapper, metatype: { name: string }, isStock: boolean): GatewayHooks {
     const place = `${metatype.name} (${wrapper.host?.name ?? 'unknown module'})`;
     if (!wrapper.isDependencyTreeStatic()) {
@@ -198,7 +203,7 @@ export class RouteExplorer {
 
 const skipsGuards = (target: object): boolean => Reflect.getMetadata(SKIPS_GLOBAL_GUARDS, target) === true;
 
-/** Factories and values have no methods that decorators could have marked. */
+/** Factories and values have no decorated methods. */
 function isClassProvider(wrapper: InstanceWrapper): boolean {
   return typeof wrapper.metatype === 'function' && !wrapper.inject && Boolean(wrapper.metatype.prototype);
 }

@@ -3,32 +3,32 @@ import { DuplicateRouteError, InvalidRouteError, UnknownRouteError } from '../er
 import { isRouteName, RESERVED_TYPES } from '../protocol/names.js';
 import type { RouteCall } from './route-call.js';
 
-/** Handles one call; what it returns, awaited, is the reply. */
+/** Handles one call. Its awaited result is the reply. */
 export type RouteHandler = (call: RouteCall) => unknown;
 
 export interface Route {
   type: string;
   action: string;
   handler: RouteHandler;
-  /** Where it is declared, for people: `ChatGateway.send (ChatModule)`. */
+  /** Where it is declared, for logs: `ChatGateway.send (ChatModule)`. */
   place: string;
-  /** Of the protocol itself. */
+  /** A route of the protocol itself. */
   isBuiltIn?: boolean;
-  /** Nest has logged it already, as it does for its own gateways. */
+  /** Nest has logged it already, as a route of its own gateways. */
   isLogged?: boolean;
 }
 
-/** Finds the handler of a `type`/`action` pair. The pair is never joined into one key, so no two pairs can share one. */
+/** Finds the handler of a `type`/`action` pair. The two are never joined into one key, so two pairs can't share one. */
 export class Router {
   readonly #routes = new Map<string, Map<string, Route>>();
   readonly #isReserved: (type: string) => boolean;
 
-  /** @param options.side a client may listen to the server's pushes of type `system`; a server may not declare any */
+  /** @param options.side a client may handle messages of type `system`; a server may not */
   constructor({ side = 'server' }: { side?: 'server' | 'client' } = {}) {
     this.#isReserved = side === 'server' ? (type) => RESERVED_TYPES.has(type) : (type) => type === 'error';
   }
 
-  /** @throws {InvalidRouteError} on a name that breaks the rules @throws {DuplicateRouteError} */
+  /** @throws {InvalidRouteError} for an invalid name @throws {DuplicateRouteError} */
   add(route: Route): void {
     for (const name of [route.type, route.action]) {
       if (!isRouteName(name)) {
@@ -50,7 +50,7 @@ export class Router {
     this.#routes.set(route.type, actions);
   }
 
-  /** A route outside a Nest application. @throws as `add()` */
+  /** Adds a route outside of a Nest application. @throws as `add()` */
   addByHand(type: string, action: string, handler: (ws: WebSocket, clientId: string, data: unknown) => unknown): void {
     const place = `route('${type}', '${action}')`;
     this.add({ type, action, place, handler: (call) => call.take(handler(call.ws, call.clientId, call.data)) });
@@ -71,13 +71,13 @@ export class Router {
     this.#routes.clear();
   }
 
-  /** The application's routes as Nest logs its own, one line a route. */
+  /** Logs the application's routes as Nest does, one line each. */
   mapped(path: string): string[] {
     const routes = this.#all().filter(({ isBuiltIn, isLogged }) => !isBuiltIn && !isLogged);
     return routes.map(({ type, action }) => `Mapped {${path}, ${type}/${action}} route`);
   }
 
-  /** The route table with where each is declared, those of the protocol included. */
+  /** Logs all routes and where each is declared, the protocol's own included. */
   print(): string[] {
     return this.#all()
       .map(({ type, action, place }) => `${type}/${action} → ${place}`)

@@ -1,7 +1,7 @@
 import type { ApplicationConfig, ContextId, ModuleRef } from '@nestjs/core';
 import { InvalidOptionsError } from '../errors.js';
 
-/** What we need of Nest's `InstanceWrapper`. */
+/** What we use of Nest's `InstanceWrapper`. */
 interface Enhancer {
   readonly token: unknown;
   readonly name: unknown;
@@ -9,8 +9,8 @@ interface Enhancer {
 }
 
 /**
- * The guards, pipes, interceptors and filters of the whole application (`APP_GUARD` and its like) that are request-scoped.
- * Nest itself makes them for controllers only: around the routes of any other class they would silently not run.
+ * Request-scoped global guards, pipes, interceptors and filters (`APP_GUARD` and the like). Nest itself creates them only for
+ * controllers; for the routes of other classes they would silently not run.
  */
 export class ScopedEnhancers {
   constructor(
@@ -18,7 +18,10 @@ export class ScopedEnhancers {
     private readonly moduleRef: ModuleRef,
   ) {}
 
-  /** Known once Nest has made every provider. @throws {InvalidOptionsError} for a transient one, which Nest runs nowhere */
+  /**
+   * To be called when Nest has created every provider. @throws {InvalidOptionsError} for a transient one, which Nest never
+   * runs
+   */
   get areThere(): boolean {
     const all = this.#all();
     const transient = all.filter(({ isTransient }) => isTransient);
@@ -26,7 +29,7 @@ export class ScopedEnhancers {
     return all.length > 0;
   }
 
-  /** Makes those of one message: Nest's own creators then find them by its context. */
+  /** Creates those of one message. Nest's own creators then find them by its context. */
   async make(contextId: ContextId): Promise<void> {
     const made = this.#all().map(({ token }) => this.moduleRef.resolve(token as never, contextId, { strict: false }));
     await Promise.all(made);
@@ -42,7 +45,7 @@ export class ScopedEnhancers {
   }
 }
 
-/** The token is `APP_GUARD` and a number that Nest made up. */
+/** The token is `APP_GUARD` and a random number of Nest's. */
 const transientFlaw = ({ token, name }: Enhancer): string =>
-  `${String(token).split(' ')[0]} is transient (${String(name)}), so it would run around no route: ` +
+  `${String(token).split(' ')[0]} is transient (${String(name)}), so it would run for no route: ` +
   'give it the default scope, or Scope.REQUEST';

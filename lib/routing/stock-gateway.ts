@@ -8,21 +8,23 @@ const PORT = 'port';
 const IS_HANDLER = 'websockets:message_mapping';
 const PATTERN = 'message';
 
-/** A server of ours, as far as stock gateways choose it. */
+/** The fields of a server by which stock gateways choose it. */
 export interface StockHome {
-  /** Undefined for the server without a name, which takes gateways without a path. */
+  /** Undefined for the server without a name, to which gateways without a path belong. */
   server?: string | undefined;
   stockPath?: string | undefined;
 }
 
-/** True for a stock `@WebSocketGateway()` that belongs to a server: same port, and its path, or none. */
+/**
+ * True for a stock `@WebSocketGateway()` that belongs to a server: it has the same port, and the server's path or none.
+ */
 export function isOurs(port: number | undefined, path: string | undefined, { server, stockPath }: StockHome): boolean {
   if (port || stockPath === undefined) return false;
   if (path === undefined || path === '') return server === undefined;
   return `/${path.replace(/^\/+|\/+$/g, '')}` === stockPath;
 }
 
-/** Nest's gateway metadata of a class, if it is a gateway on that server. */
+/** Nest's gateway metadata of a class that is a gateway on that server. */
 export function readStockGateway(metatype: object, home: StockHome): object | undefined {
   if (!Reflect.getMetadata(GATEWAY, metatype)) return undefined;
   const options = (Reflect.getMetadata(OPTIONS, metatype) ?? {}) as { path?: string };

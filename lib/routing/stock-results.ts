@@ -3,21 +3,21 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import { InvalidMessageError } from '../errors.js';
 import { isPromise, type RouteCall } from './route-call.js';
 
-/** What Nest's own gateways return to send a message of that name: Nest's `WsResponse`. */
+/** Nest's `WsResponse`: what a method of a gateway returns to send a message of that name. */
 interface StockMessage {
   event: string;
   data?: unknown;
 }
 
-/** A message name of Nest's gateways, `type/action`. Undefined for another text. */
+/** Reads a message name `type/action`. Undefined for any other text. */
 export function readMessageName(name: unknown): { type: string; action: string } | undefined {
   const [type, action, ...rest] = typeof name === 'string' ? name.split('/') : [];
   return type && action && rest.length === 0 ? { type, action } : undefined;
 }
 
 /**
- * What a method of a stock gateway returned, without the `{ event, data }` in it: these are sent to the client at once, as
- * messages of their own.
+ * The result of a method of a stock gateway, without `{ event, data }` objects in it: those are sent to the client at once, as
+ * separate messages.
  */
 export function withoutMessages(result: unknown, call: RouteCall): unknown {
   if (isPromise(result)) return Promise.resolve(result).then((value) => withoutMessages(value, call));
@@ -38,7 +38,9 @@ function isSent(value: unknown, call: RouteCall): boolean {
   return true;
 }
 
-/** Nothing but the two fields: with others it is an answer that has an `event`, e.g. of a calendar. */
+/**
+ * True only for an object with just these two fields. With more, it is an answer that has an `event`, e.g. of a calendar.
+ */
 function isMessage(value: unknown): value is StockMessage {
   if (typeof value !== 'object' || value === null) return false;
   if (typeof (value as Partial<StockMessage>).event !== 'string') return false;

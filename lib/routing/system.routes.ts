@@ -14,7 +14,7 @@ import type { Router } from './router.js';
 export interface SystemServices {
   protectedPrefixes: readonly string[];
   authorizeJoin: AuthorizeJoin | undefined;
-  /** Resolves with what was taken of the request: an authenticated client keeps its own identity. */
+  /** Resolves with the accepted request: an authenticated client keeps its own identity. */
   join(client: ConnectedClient, request: JoinRequest, asked: Asked): Promise<Joined>;
   /** Undefined where no room keeps what is published. */
   history: Pick<History, 'ruleOf' | 'page'> | undefined;
@@ -23,11 +23,13 @@ export interface SystemServices {
   /** Milliseconds that each room of a `joinRooms` may take. */
   joinTimeoutMs: number;
   failed(error: unknown, place: string): void;
-  /** Left out where a token can't be renewed. */
+  /** Left out where tokens can't be renewed. */
   refresh?: (client: ConnectedClient, data: unknown) => Promise<object>;
 }
 
-/** Adds the routes of type `system` that wait their turn; `ping` and `cancel`, which don't, are in `connection.ts`. */
+/**
+ * Adds the routes of type `system` that wait for their turn. `ping` and `cancel`, which don't wait, are in `connection.ts`.
+ */
 export function addSystemRoutes(router: Router, services: SystemServices): void {
   const add = (action: string, handler: (call: RouteCall) => unknown): void =>
     router.add({ type: 'system', action, handler, place: 'the protocol itself', isBuiltIn: true });
@@ -123,14 +125,14 @@ function readRoom(data: unknown): Record<string, unknown> & { roomName: string }
 }
 
 /**
- * Fields of the wrong type are left out, as if they had not been sent.
- * @throws {PeerError} BAD_REQUEST for half a character: two names would be one for others
+ * Ignores fields of the wrong type.
+ * @throws {PeerError} BAD_REQUEST for a lone surrogate: two different names would become the same
  */
 function readJoin(data: unknown): JoinRequest {
   const { roomName, username, userType, userId, since, tail } = readRoom(data);
   for (const [field, value] of Object.entries({ username, userType, userId })) {
     if (typeof value === 'string' && !isWellFormed(value))
-      throw new PeerError(ErrorCode.BadRequest, `"${field}" has half a character in it (a lone surrogate).`);
+      throw new PeerError(ErrorCode.BadRequest, `"${field}" contains a lone surrogate (half a character).`);
   }
   return {
     roomName,

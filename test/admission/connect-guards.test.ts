@@ -656,7 +656,7 @@ describe('guards that cannot work', () => {
   it('are classes on a server without Nest; instances work', async () => {
     running = await startApp();
     const server = new WebSocketServer({ connect: { guards: [MemberGuard] } });
-    await expect(server.load()).rejects.toThrow('only a Nest application can make: give an instance');
+    await expect(server.load()).rejects.toThrow('only a Nest application can create: give an instance');
     await expect(server.start({ httpServer: running.app.getHttpServer() as never })).rejects.toThrow('load()');
     const byHand = new WebSocketServer({ path: '/by-hand', connect: { guards: [guard(() => false)] } });
     await byHand.load();

@@ -64,7 +64,7 @@ describe('beside other listeners for upgrades', () => {
     expect(lines).toEqual([]);
     echoing(new WS({ server: httpServer, path: '/other' }));
     expect(lines).toEqual([expect.stringContaining('A WebSocketServer of ws with "server" answers 400')]);
-    expect(lines[0]).toContain('connections to "/ws" break. Make it with { noServer: true }');
+    expect(lines[0]).toContain('connections to "/ws" break. Create it with { noServer: true }');
     await expectEcho('/other');
     expect(running.errors).toEqual([]);
   });

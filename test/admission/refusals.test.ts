@@ -91,7 +91,7 @@ describe('a refused handshake', () => {
     expect(refused).toHaveLength(8);
     expect(running.server.status.refused).toEqual({ ORIGIN_FORBIDDEN: 5, NOT_FOUND: 3 });
     expect(lines.map((line) => /\d{3} [A-Z_]+/.exec(line)?.[0])).toEqual(['403 ORIGIN_FORBIDDEN', '404 NOT_FOUND']);
-    expect(lines[1]).toContain('Served is "/ws".');
+    expect(lines[1]).toContain('The path of this server is "/ws".');
   });
 
   it.each<[what: string, expected: Partial<RefusedHandshake>, options: WebSocketOptions, request: HandshakeOptions]>([
@@ -137,7 +137,7 @@ describe('a refused handshake', () => {
     expect(refused).toMatchObject([
       { status: 429, code: 'CONNECTION_LIMIT', reason: expect.stringContaining('"limits.connectionsPerIp"') },
     ]);
-    expect(refused[0]?.reason).toContain('Behind a proxy set "trustProxy"');
+    expect(refused[0]?.reason).toContain('Behind a proxy, set "trustProxy"');
   });
 
   it('while the server stops is told and counted, and is no warning', async () => {
@@ -241,7 +241,7 @@ describe('pages behind a proxy', () => {
     running = await startApp({ options: { events: { onRefused: (one) => refused.push(one) } } });
     const headers = { Origin: 'https://chat.example.com', 'X-Forwarded-Host': 'chat.example.com' };
     peers.push(await RawPeer.handshake(running.port, { headers }));
-    expect(refused[0]?.reason).toContain('X-Forwarded-Host says "chat.example.com", but "trustProxy"');
+    expect(refused[0]?.reason).toContain('X-Forwarded-Host is "chat.example.com", but "trustProxy"');
   });
 });
 

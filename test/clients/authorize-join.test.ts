@@ -156,7 +156,7 @@ describe('who may join', () => {
 
   it('is a function on a server without Nest', async () => {
     const server = new WebSocketServer({ rooms: { authorizeJoin: Authorizer } });
-    await expect(server.load()).rejects.toThrow('only a Nest application can make: give a function');
+    await expect(server.load()).rejects.toThrow('only a Nest application can create: give a function');
     running = await startApp();
   });
 });

@@ -166,6 +166,6 @@ describeWithRedis('an application that starts', () => {
   it('fails at once when Redis says that its user may not', async () => {
     await redis.run('ACL', 'SETUSER', 'guest', 'on', '>secret', '~*', '&*', '+@all', '-hlen', '-exec');
     const url = redis.url.replace('//', '//guest:secret@');
-    await expect(start(url)).rejects.toThrow(/NOPERM.*exec/i);
+    await expect(start(url)).rejects.toThrow(/NOPERM.*exec.*Add the rule "\+exec"/i);
   });
 });

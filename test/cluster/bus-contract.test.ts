@@ -405,6 +405,16 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       expect([other.deliveries, other.events]).toEqual([[], []]);
     });
 
+    it('knows for how long it has heard nothing of a node', async () => {
+      const [one, two] = [await start(), await start()];
+      expect(two.bus.silentMs('n1')).toBe(Infinity);
+      void one.bus.publish({ audience: { kind: 'all' }, frame: frameOf('alive') });
+      await until(() => two.deliveries.length === 1);
+      expect(two.bus.silentMs('n1')).toBeLessThan(1_000);
+      two.bus.forgetNode('n1');
+      expect(two.bus.silentMs('n1')).toBe(Infinity);
+    });
+
     it('lets a record written after its node was buried go by itself', async () => {
       const { store } = await start();
       if (!store) throw new Error('There is no store.');

@@ -111,6 +111,24 @@ describeWithRedis('what Redis loses of the registry', () => {
     return took;
   }
 
+  it('loses nothing: a beat costs the same few commands, however many clients there are', async () => {
+    const { apps, members } = await scene();
+    for (let n = 0; n < 50; n++) members.push(await apps[n % 2 === 0 ? 0 : 1].connect());
+    await Promise.all(apps.map((app) => knows(app, members)));
+    await pause(2_100); // whatever the joins were to cost has been paid
+    await plain.config('RESETSTAT');
+    await pause(4_000);
+    const stats = await plain.info('commandstats');
+    const calls = Object.fromEntries(
+      [...stats.matchAll(/cmdstat_(\w+):calls=(\d+)/g)].map(([, name = '', count]) => [name, Number(count)]),
+    );
+    expect(Object.keys(calls)).not.toEqual(expect.arrayContaining(['hgetall']));
+    expect(Object.keys(calls)).not.toEqual(expect.arrayContaining(['hset']));
+    expect(calls['hlen']).toBeGreaterThanOrEqual(4); // two nodes, two beats
+    expect(calls['hlen']).toBeLessThanOrEqual(6);
+    expect(calls['get']).toBeLessThanOrEqual(12); // each its own lease and the other's
+  }, 20_000);
+
   it.each([
     ['the set of nodes', ['nodes']],
     ['every lease', ['lease']],

@@ -184,7 +184,7 @@ describe('two servers in one application', () => {
   it.each<[string, () => DynamicModule, string]>([
     ['a second one without a name', () => PxlWebSocketModule.forRoot({ path: '/other' }), 'both without a name'],
     ['one that is imported again', () => PxlWebSocketModule.forRoot(), 'it is global'],
-    ['the same path', () => admin({ path: '/ws' }), 'with the paths "/ws" and "/ws", which one request can match'],
+    ['the same path', () => admin({ path: '/ws' }), 'with the paths "/ws" and "/ws", and one request can match both'],
     [
       'another client',
       () => PxlWebSocketModule.forRoot({ type: 'client', url: 'ws://x/ws' }),
@@ -208,7 +208,7 @@ describe('two servers in one application', () => {
 
   it('are refused at start with paths that one request can match', async () => {
     const started = start([admin({ path: '/:name/chat' })], [], { options: { path: '/ws/:tenant' } });
-    await expect(started).rejects.toThrow('the paths "/ws/:tenant" and "/:name/chat", which one request can match');
+    await expect(started).rejects.toThrow('the paths "/ws/:tenant" and "/:name/chat", and one request can match both');
   });
 
   it('are refused at start with one prefix on Redis', async () => {
@@ -267,7 +267,7 @@ describe('two servers made by hand on one HTTP server', () => {
     for (const server of servers) await server.load();
     await one.start({ httpServer });
     await two.start({ httpServer });
-    await expect(three.start({ httpServer })).rejects.toThrow('Another WebSocketServer takes the path "/one"');
+    await expect(three.start({ httpServer })).rejects.toThrow('Another WebSocketServer has the path "/one"');
     expect(three.isRunning).toBe(false);
     httpServer.listen(0, '127.0.0.1');
     await once(httpServer, 'listening');

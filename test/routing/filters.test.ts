@@ -195,7 +195,7 @@ describe('exception filters around a route', () => {
       expect(await framesOf('broken')).toEqual([errorFrame('broken', 'CONFLICT', 'The seat is taken.')]);
     expect(running.errors).toEqual([]);
     expect(log.of('exception filter')).toEqual([
-      'warn [WebSocketServer] An exception filter failed on the message fail/broken, and the error is answered without it ' +
+      'warn [WebSocketServer] An exception filter failed for the message fail/broken, so the error is answered without it ' +
         "(the filter itself). A filter made for HTTP should begin with: if (host.getType() !== 'http') return;",
     ]);
   });

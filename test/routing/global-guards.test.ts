@@ -105,7 +105,7 @@ describe('guards of the whole application that are made for HTTP', () => {
     await peer.request('guarded', 'ask');
     const [hint, ...more] = log.of('warn [WebSocketServer]');
     expect(more).toEqual([]);
-    expect(hint).toContain('Jwt, a guard of the whole application, is made for HTTP');
+    expect(hint).toContain('Jwt, a global guard, is made for HTTP');
     expect(hint).toContain('(guarded/ask). It failed (');
     expect(hint).toContain('"routes: { globalGuards: false }"');
     expect(hint).toContain('@SkipGlobalGuards()');
@@ -115,7 +115,7 @@ describe('guards of the whole application that are made for HTTP', () => {
     await start(lenient);
     const peer = await running.connect();
     expect((await peer.request('guarded', 'ask')).response).toBe('answer');
-    expect(log.of('warn [WebSocketServer] Lenient, a guard of the whole application')).toHaveLength(1);
+    expect(log.of('warn [WebSocketServer] Lenient, a global guard')).toHaveLength(1);
   });
 
   it('are named when they fail in an Observable', async () => {
@@ -127,7 +127,7 @@ describe('guards of the whole application that are made for HTTP', () => {
     await start({ imports: [], guard: { provide: APP_GUARD, useClass: Late } });
     const peer = await running.connect();
     expect((await peer.request('guarded', 'ask', 1)).data.code).toBe('INTERNAL');
-    expect(log.of('warn [WebSocketServer] Late, a guard of the whole application')).toHaveLength(1);
+    expect(log.of('warn [WebSocketServer] Late, a global guard')).toHaveLength(1);
   });
 
   it("are named, or left out: @nestjs/throttler's", async () => {
@@ -145,7 +145,7 @@ describe('guards of the whole application that are made for HTTP', () => {
     }
     expect(answers.slice(3)).toEqual([null, 1, {}]);
     expect(answers[0]).toBeUndefined();
-    expect(warnings[0]?.match(/ThrottlerGuard, a guard of the whole application, is made for HTTP/g)).toHaveLength(1);
+    expect(warnings[0]?.match(/ThrottlerGuard, a global guard, is made for HTTP/g)).toHaveLength(1);
     expect(warnings[1]).toBe('');
   });
 
@@ -153,7 +153,7 @@ describe('guards of the whole application that are made for HTTP', () => {
     await start({ imports: [PassportModule], guard: { provide: APP_GUARD, useClass: AuthGuard('jwt') } });
     const peer = await running.connect();
     expect((await peer.request('guarded', 'ask')).data.code).toBe('INTERNAL');
-    expect(log.of('AuthGuard (@nestjs/passport), a guard of the whole application')).toHaveLength(1);
+    expect(log.of('AuthGuard (@nestjs/passport), a global guard')).toHaveLength(1);
   });
 
   it('are left out with routes: { globalGuards: false }', async () => {

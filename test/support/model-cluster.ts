@@ -1,5 +1,6 @@
 import type { BusReceiver } from '../../lib/cluster/bus-receiver.js';
-import { Cluster, type ClusterReceiver } from '../../lib/cluster/cluster.js';
+import { Cluster } from '../../lib/cluster/cluster.js';
+import type { ClusterReceiver } from '../../lib/cluster/cluster-receiver.js';
 import type { ClusterParts } from '../../lib/cluster/cluster-parts.js';
 import { systemIds } from '../../lib/cluster/ids.js';
 import type { Lease, RegistryStore } from '../../lib/cluster/registry-store.js';
@@ -371,6 +372,7 @@ export class ModelNode {
         unfollow: () => undefined,
         renameTo: () => this.#command(() => undefined),
         forgetNode: () => undefined,
+        silentMs: () => Infinity,
         stop: () => Promise.resolve(),
       },
     };
@@ -406,6 +408,7 @@ export class ModelNode {
     };
     return {
       isReachable: () => this.#isConnected,
+      refusalIn: () => undefined,
       register: async (nodeId, digest, records) => {
         const all = structuredClone([...records]);
         const isAlive = await this.#command(() => redis.replace(nodeId, digest, all));

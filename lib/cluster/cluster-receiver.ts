@@ -1,0 +1,30 @@
+import { ConnectionError } from '../errors.js';
+import type { Delivery } from '../protocol/delivery.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import type { OrderReceiver } from './order-exchange.js';
+import type { ClientRecord, ReplicaView } from './replica.js';
+
+/** What the cluster calls on this node, from `start()` on. */
+export interface ClusterReceiver extends ReplicaView, OrderReceiver {
+  /** The clients of this node. */
+  ownRecords(): Iterable<ClientRecord>;
+  deliver(delivery: Delivery): void;
+  event(channel: string, message: unknown): void;
+  /** What the log of a room announces. */
+  logged(roomName: string, text: string): void;
+  /** The bus was away: messages of that time are lost. */
+  reconnected(): void;
+}
+
+/** Until `start()`. */
+export const NOBODY: ClusterReceiver = {
+  put: () => undefined,
+  remove: () => undefined,
+  ownRecords: () => [],
+  deliver: () => undefined,
+  event: () => undefined,
+  logged: () => undefined,
+  reconnected: () => undefined,
+  obey: () => Promise.reject(new ConnectionError('This node has not started.')),
+  describe: () => ({ code: ErrorCode.Unavailable, error: 'This node has not started.' }),
+};

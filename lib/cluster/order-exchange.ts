@@ -1,0 +1,60 @@
+import { ConnectionError, NotSerializableError, RemoteError } from '../errors.js';
+import { guarded } from '../guarded.js';
+import { PendingRequests } from '../pending-requests.js';
+import { isObject, JunkError } from './bus-input.js';
+import { type Order, readAnswer, readOrder } from './orders.js';
+
+/** Who does what another node asks for. */
+export interface OrderReceiver {
+  /** Does it, for a client of this node. */
+  obey(order: Order): Promise<unknown>;
+  /** What the other node may know of an error. */
+  describe(error: unknown): { code: string; error: string; details?: unknown };
+}
+
+/** Orders between nodes, and their answers. */
+export class OrderExchange {
+  readonly #pending = new PendingRequests<unknown>();
+
+  constructor(
+    private readonly bus: { order(nodeId: string, message: object): Promise<unknown> },
+    private readonly receiver: OrderReceiver,
+    private readonly failed: (error: Error, place?: string) => void,
+  ) {}
+
+  /** @throws {NotPublishedError} @throws {NotSerializableError} @throws {TimeoutError} @throws {RemoteError} */
+  send(nodeId: string, order: Order, timeoutMs: number): Promise<unknown> {
+    return this.#pending.ask(`The answer of node ${nodeId}`, timeoutMs, (id) => {
+      this.bus.order(nodeId, { id, ...order }).catch((error: Error) => this.#pending.fail(id, error));
+    });
+  }
+
+  /** Another node's order, or its answer to one of ours. @throws {JunkError} */
+  receive(from: string, message: unknown): void {
+    const id = isObject(message) ? message['id'] : undefined;
+    if (!isObject(message) || typeof id !== 'number') throw new JunkError(`Node ${from} sent no order.`);
+    if (message['op'] !== 'answer') return this.#obey(from, id, message);
+    const { error, result } = readAnswer(message);
+    if (error) this.#pending.fail(id, new RemoteError(error.code, error.error, error.details));
+    else this.#pending.reply(id, result);
+  }
+
+  stop(): void {
+    this.#pending.failAll(new ConnectionError('This node is stopping.'));
+  }
+
+  readonly #obey = guarded(
+    'an order of a node',
+    (error, place) => this.failed(error, place),
+    async (from: string, id: number, message: Record<string, unknown>) => {
+      const answer = await (async () => this.receiver.obey(readOrder(message)))().then(
+        (result) => ({ result }),
+        (error: unknown) => ({ error: this.receiver.describe(error) }),
+      );
+      await this.bus.order(from, { op: 'answer', id, ...answer }).catch((error: unknown) => {
+        if (!(error instanceof NotSerializableError)) return; // it was counted, and the other node stops waiting by itself
+        void this.bus.order(from, { op: 'answer', id, error: this.receiver.describe(error) });
+      });
+    },
+  );
+}
