@@ -15,6 +15,7 @@ export type {
   WebSocketClientEvents,
 } from './client/client-events.js';
 export type { ReconnectOptions, RequestOptions } from './client/client-options.js';
+export type { JoinRoomOptions, RoomReset } from './client/client-rooms.js';
 export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
 export {
   BadFrameError,
@@ -40,6 +41,7 @@ export type {
   ErrorFrameData,
   ReplyFrame,
   RequestId,
+  RoomPosition,
   WebSocketMessage,
   WebSocketUser,
 } from './protocol/message.js';
@@ -56,7 +58,7 @@ export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room
 export type { HistoryRuleOptions } from './history/history-options.js';
 export type { HistoryPage, HistoryQuery, Publication, PublishOptions } from './history/history.js';
 export { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './history/log-errors.js';
-export type { Appended, RoomPosition } from './history/room-log.js';
+export type { Appended } from './history/room-log.js';
 export { WebSocketUpgrade } from './admission/upgrade-context.js';
 export { WebSocketClientManager } from './clients/client-manager.js';
 export type { Disconnection } from './connection/connection-hooks.js';

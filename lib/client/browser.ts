@@ -51,7 +51,8 @@ export type {
   Source,
   WebSocketClientOptions,
 } from './client-options.js';
-export type { JoinedRoom } from './client-rooms.js';
+export type { JoinedRoom, JoinRoomOptions, RoomReset } from './client-rooms.js';
+export type { RoomPosition } from '../protocol/message.js';
 export type { DataOf } from './event-map.js';
 export type { HandlerContext, RouteHandler } from './inbox.js';
 export type { JoinRoomDetails } from './room-memory.js';

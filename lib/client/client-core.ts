@@ -5,15 +5,15 @@ import type { ClientEventListener, ClientEventName } from './client-events.js';
 import { valueOf } from './client-options.js';
 import type { RequestOptions } from './client-options.js';
 import { ClientRooms } from './client-rooms.js';
-import type { JoinedRoom } from './client-rooms.js';
+import type { JoinedRoom, JoinRoomOptions } from './client-rooms.js';
 import type { DataOf } from './event-map.js';
+import type { RoomPosition } from '../protocol/message.js';
 import type { ServerMessage } from './greeting.js';
 import { Inbox } from './inbox.js';
 import type { AnyHandler, RouteHandler } from './inbox.js';
 import type { Link, LinkEnd } from './link.js';
 import { ReplyStream } from './reply-stream.js';
 import { assertDuration } from './resolve-client-options.js';
-import type { JoinRoomDetails } from './room-memory.js';
 import { assertRoute, RouteHandlers } from './route-handlers.js';
 import type { SocketLike } from './socket-like.js';
 
@@ -27,7 +27,10 @@ export abstract class WebSocketClientCore<
 > extends ClientConnection<S> {
   readonly #handlers = new RouteHandlers<AnyHandler<S>>();
   readonly #inbox = new Inbox<S>(this, this.#handlers, this.events);
-  readonly #rooms = new ClientRooms((action, data) => this.request('system', action, data));
+  readonly #rooms = new ClientRooms((action, data) => this.request('system', action, data), {
+    recovered: (params) => void this.events.emit('onRecovered', params),
+    reset: (params) => void this.events.emit('onReset', params),
+  });
 
   /** Always `'client'`. A server has `'server'`. */
   get type(): 'client' {
@@ -99,10 +102,16 @@ export abstract class WebSocketClientCore<
 
   /**
    * Joins a room, and joins it again after every reconnect. Resolves with the server's description of it.
+   * In a room that keeps what is published, a reconnect brings what was missed: see the events `recovered` and `reset`.
    * @throws {RoomNameInvalidError} {RemoteError} {TimeoutError} {ConnectionError} The room is then not remembered.
    */
-  joinRoom(roomName: string, details: JoinRoomDetails = {}): Promise<JoinedRoom> {
+  joinRoom(roomName: string, details: JoinRoomOptions = {}): Promise<JoinedRoom> {
     return this.#rooms.join(roomName, details);
+  }
+
+  /** The last place seen in a room that keeps what is published. Undefined for any other room. */
+  positionOf(roomName: string): RoomPosition | undefined {
+    return this.#rooms.positionOf(roomName);
   }
 
   /** Leaves a room. It is forgotten at once, whatever the server answers, and without a connection, too. */
@@ -125,7 +134,7 @@ export abstract class WebSocketClientCore<
 
   /**
    * Listens to an event of the client itself: `'state'`, `'connected'`, `'disconnected'`, `'message'`, `'reconnecting'`,
-   * `'roomLost'` or `'error'`. The callbacks of the option `events` are called, too.
+   * `'roomLost'`, `'recovered'`, `'reset'` or `'error'`. The callbacks of the option `events` are called, too.
    * @returns a function that removes the listener. @throws {InvalidOptionsError} for an unknown event
    */
   on<N extends ClientEventName>(event: N, listener: ClientEventListener<S, N>): () => void;
@@ -174,7 +183,7 @@ export abstract class WebSocketClientCore<
   }
 
   protected override receive(message: ServerMessage, link: Link<S>): void {
-    this.#rooms.noteLeft(message);
+    this.#rooms.note(message);
     this.#inbox.receive(message, link);
   }
 }

@@ -2,6 +2,7 @@ import { InvalidOptionsError } from '../errors.js';
 import { errorOf } from '../protocol/thrown.js';
 import { ReportsLeftOutError } from './client-errors.js';
 import { ReportBudget } from './report-budget.js';
+import type { RoomReset } from './client-rooms.js';
 import type { JoinRoomDetails } from './room-memory.js';
 import type { SocketLike } from './socket-like.js';
 
@@ -35,6 +36,10 @@ export interface WebSocketClientEvents<S extends SocketLike = SocketLike> {
    * to `onError`.
    */
   onRoomLost?(params: { roomName: string; error: Error }): unknown;
+  /** Of a room that keeps what is published: after a reconnect all that was missed follows. */
+  onRecovered?(params: { roomName: string; missed: number }): unknown;
+  /** Of such a room: what was missed can't be had. Load its state anew, at a random time within `withinMs`. */
+  onReset?(params: RoomReset): unknown;
   /**
    * Errors that no caller could receive: bad frames, error frames without an id, failed attempts in the background, failed
    * re-joins, handlers and callbacks that threw. Without a listener they are written to the console. Of one kind at most
@@ -51,6 +56,8 @@ const CALLBACKS = {
   reconnecting: 'onReconnecting',
   state: 'onStateChanged',
   roomLost: 'onRoomLost',
+  recovered: 'onRecovered',
+  reset: 'onReset',
   error: 'onError',
 } as const;
 

@@ -1,6 +1,7 @@
 import { RoomNameInvalidError } from '../errors.js';
 import { isRoomName } from '../protocol/names.js';
-import type { ServerMessage } from './greeting.js';
+import type { RoomPosition } from '../protocol/message.js';
+import { fieldsOf, readPosition, type ServerMessage } from './greeting.js';
 import type { Link } from './link.js';
 import { Rejoin } from './rejoin.js';
 import type { RejoinOptions } from './rejoin.js';
@@ -14,30 +15,71 @@ export interface JoinedRoom {
   [key: string]: unknown;
 }
 
+/** What a client asks for when it joins by hand. */
+export interface JoinRoomOptions extends JoinRoomDetails {
+  /** The last place that the application knows of: what came after it follows, or `history.recovered` is false. */
+  since?: RoomPosition;
+  /** Without a place: the newest so many. */
+  tail?: number;
+}
+
+/** Why a room's state must be loaded anew. */
+export interface RoomReset {
+  roomName: string;
+  /** `expired`, `too-far-behind`, `other-epoch`, `ahead`; `restart`, `cleared` or `hole` where the server found out by itself. */
+  reason: string;
+  /** Where the room goes on from. */
+  position: RoomPosition | undefined;
+  /** Milliseconds over which the loads of all clients should spread. */
+  withinMs: number;
+}
+
+/** Hears of rooms that keep what is published. */
+export interface RoomEvents {
+  recovered(params: { roomName: string; missed: number }): void;
+  reset(params: RoomReset): void;
+}
+
 /** Sends one request of type `system`. */
 type Ask = (action: string, data: object) => Promise<unknown>;
 
 /** The rooms of one client. It remembers them over reconnects. */
 export class ClientRooms {
   readonly #memory = new RoomMemory();
+  /** Joins by hand whose answer hasn't come. What follows the answer may be read before it is handled. */
+  readonly #joining = new Map<string, RoomPosition | undefined>();
   readonly #ask: Ask;
+  readonly #events: RoomEvents;
   #rejoin: Rejoin | undefined;
 
-  constructor(ask: Ask) {
+  constructor(ask: Ask, events: RoomEvents) {
     this.#ask = ask;
+    this.#events = events;
   }
 
   get names(): ReadonlySet<string> {
     return this.#memory.names;
   }
 
-  async join(roomName: string, { username, userType, userId }: JoinRoomDetails): Promise<JoinedRoom> {
+  async join(roomName: string, { username, userType, userId, since, tail }: JoinRoomOptions): Promise<JoinedRoom> {
     assertRoomName(roomName);
     const details = { username, userType, userId };
-    const response = await this.#ask('joinRoom', { ...details, roomName });
-    this.#memory.remember(roomName, details);
-    this.#rejoin?.forget(roomName);
-    return { ...dataOf(response), roomName };
+    this.#joining.set(roomName, undefined);
+    try {
+      const joined = fieldsOf(fieldsOf(await this.#ask('joinRoom', { ...details, roomName, since, tail })).data);
+      const { epoch, offset, recovered } = fieldsOf(joined['history']);
+      const seen = this.#joining.get(roomName);
+      this.#memory.remember(roomName, details);
+      this.#memory.moveTo(roomName, seen ?? (recovered ? since : readPosition({ epoch, offset })));
+      this.#rejoin?.forget(roomName);
+      return { ...joined, roomName };
+    } finally {
+      this.#joining.delete(roomName);
+    }
+  }
+
+  positionOf(roomName: string): RoomPosition | undefined {
+    return this.#joining.get(roomName) ?? this.#memory.positionOf(roomName);
   }
 
   async leave(roomName: string, isConnected: boolean): Promise<void> {
@@ -50,16 +92,44 @@ export class ClientRooms {
   }
 
   /** Joins the rooms again on a new connection. Resolves when each was tried once; failed ones are retried. */
-  rejoin(link: Link<SocketLike>, options: RejoinOptions): Promise<void> {
-    this.#rejoin = new Rejoin(link, this.#memory, options);
+  rejoin(link: Link<SocketLike>, options: Omit<RejoinOptions, 'joined'>): Promise<void> {
+    this.#rejoin = new Rejoin(link, this.#memory, {
+      ...options,
+      joined: (roomName, data) => this.#joinedAgain(roomName, data),
+    });
     return this.#rejoin.triedAll;
   }
 
-  /** The server removed this client from a room: the client must not join it again by itself. */
-  noteLeft({ type, action, data }: ServerMessage): void {
-    if (type !== 'system' || action !== 'leftRoom') return;
-    const { roomName } = (data ?? {}) as { roomName?: unknown };
-    if (typeof roomName === 'string') this.#forget(roomName);
+  /** Before any handler: one that throws must not have a publication repeated. */
+  note({ type, action, data, at }: ServerMessage): void {
+    const { room } = fieldsOf(at);
+    if (typeof room === 'string') this.#seen(room, readPosition(at));
+    if (type !== 'system') return;
+    const { roomName, reason, withinMs } = fieldsOf(data);
+    if (typeof roomName !== 'string') return;
+    // The server removed this client from a room: the client must not join it again by itself.
+    if (action === 'leftRoom') this.#forget(roomName);
+    else if (action === 'roomReset') this.#reset(roomName, reason, readPosition(data), withinMs);
+  }
+
+  #seen(roomName: string, position: RoomPosition | undefined): void {
+    if (this.#memory.has(roomName)) this.#memory.moveTo(roomName, position);
+    else if (this.#joining.has(roomName)) this.#joining.set(roomName, position);
+  }
+
+  /** After a reconnect. What was missed follows, and moves the position with it. */
+  #joinedAgain(roomName: string, data: unknown): void {
+    const { history } = fieldsOf(data);
+    const { recovered, reason, missed } = fieldsOf(history);
+    if (recovered === true) this.#events.recovered({ roomName, missed: Number(missed) });
+    else if (this.#memory.positionOf(roomName)) this.#reset(roomName, reason, readPosition(history), 0);
+    else this.#memory.moveTo(roomName, readPosition(history));
+  }
+
+  #reset(roomName: string, reason: unknown, position: RoomPosition | undefined, withinMs: unknown): void {
+    if (!this.#memory.has(roomName)) return;
+    this.#memory.moveTo(roomName, position);
+    this.#events.reset({ roomName, reason: String(reason), position, withinMs: Number(withinMs) || 0 });
   }
 
   clear(): void {
@@ -75,10 +145,4 @@ export class ClientRooms {
 
 function assertRoomName(roomName: string): void {
   if (!isRoomName(roomName)) throw new RoomNameInvalidError();
-}
-
-/** The reply of `system/joinRoom` is `{ success, data }`. */
-function dataOf(response: unknown): Record<string, unknown> {
-  const { data } = (response ?? {}) as { data?: unknown };
-  return typeof data === 'object' && data !== null ? (data as Record<string, unknown>) : {};
 }

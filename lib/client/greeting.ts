@@ -1,4 +1,4 @@
-import type { RequestId, WebSocketUser } from '../protocol/message.js';
+import type { RequestId, RoomPosition, WebSocketUser } from '../protocol/message.js';
 
 /** A message or a request of the server. */
 export interface ServerMessage {
@@ -6,6 +6,8 @@ export interface ServerMessage {
   action: string;
   data: unknown;
   id: RequestId | undefined;
+  /** Its place in a room that keeps what is published. */
+  at?: unknown;
 }
 
 /** The data of `system/connected`. */
@@ -41,5 +43,11 @@ export function readGreeting({ type, action, data }: ServerMessage): Greeting | 
 /** The fields of a value that the server sent; none where it isn't an object. */
 export const fieldsOf = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+
+/** A place in a room that keeps what is published; undefined for what isn't one. */
+export function readPosition(value: unknown): RoomPosition | undefined {
+  const { epoch, offset } = fieldsOf(value);
+  return typeof epoch === 'string' && typeof offset === 'number' ? { epoch, offset } : undefined;
+}
 
 const positive = (value: unknown): number | undefined => (typeof value === 'number' && value > 0 ? value : undefined);

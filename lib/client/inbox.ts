@@ -16,6 +16,8 @@ export interface HandlerContext<S extends SocketLike = SocketLike, C = unknown> 
   clientId: string;
   /** The id of a request; undefined for a message. */
   id?: string | number;
+  /** The place of a publication in a room that keeps them. */
+  at?: { room: string; epoch: string; offset: number };
 }
 
 /**
@@ -55,10 +57,10 @@ export class Inbox<S extends SocketLike> {
 
   /** Calls the handlers only. For the greeting, which `onConnected` announces. */
   handle(message: ServerMessage, link: Link<S>): void {
-    const { type, action, data, id } = message;
+    const { type, action, data, id, at } = message;
     const ws = link.socket;
     const clientId = link.greeting?.clientId ?? '';
-    const context = { client: this.#client as never, ws, clientId, id };
+    const context = { client: this.#client as never, ws, clientId, id, at: at as never };
     const outcomes = this.#handlers
       .find(type, action)
       .map((handler) => outcomeOf(() => handler(data as never, context)));

@@ -225,8 +225,8 @@ export class Link<S extends SocketLike> {
     }
   }
 
-  #hand({ type, action, data, id }: ServerMessage, text: string): void {
-    const message = { type, action, data, id };
+  #hand({ type, action, data, id, at }: ServerMessage, text: string): void {
+    const message = { type, action, data, id, at };
     if (!this.#held.hold(message, text)) this.#handlers.onMessage(message, this);
   }
 }

@@ -34,6 +34,8 @@ export interface RejoinOptions {
   requestTimeoutMs: number;
   /** Called for the first failure of a room on this connection. It will be tried again. */
   report(error: unknown): void;
+  /** A room was joined; `data` is what the server says of it. */
+  joined(roomName: string, data: unknown): void;
   /** The server refuses a room for good. */
   lost(roomName: string, error: Error): void;
 }
@@ -94,8 +96,9 @@ export class Rejoin {
     const { requestTimeoutMs: timeoutMs } = this.#options;
     const message = { type: 'system', action: 'joinRoom', data: this.#asked(roomName) };
     try {
-      await this.#link.requests.request(message, { timeoutMs });
+      const reply = await this.#link.requests.request(message, { timeoutMs });
       this.#due.delete(roomName);
+      this.#options.joined(roomName, fieldsOf(reply)['data']);
     } catch (error) {
       this.#failed([roomName], error);
     }
@@ -105,10 +108,12 @@ export class Rejoin {
     const left = new Set(names);
     try {
       for await (const part of this.#ask(names)) {
-        const { roomName, error } = fieldsOf(part);
+        const { roomName, error, data } = fieldsOf(part);
         if (typeof roomName !== 'string' || !left.delete(roomName)) continue;
-        if (error === undefined) this.#due.delete(roomName);
-        else this.#failed([roomName], remoteError(error));
+        if (error === undefined) {
+          this.#due.delete(roomName);
+          this.#options.joined(roomName, data);
+        } else this.#failed([roomName], remoteError(error));
       }
       this.#failed([...left], new RemoteError(ErrorCode.Unavailable, 'The server did not answer for this room.'));
     } catch (error) {

@@ -52,6 +52,7 @@ export class Bus {
   #state: BusState = 'starting';
   readonly #reports: BusReports;
   #beatNoMore: () => void = () => undefined;
+  #isTimed = false;
   /** What those hear who publish while it is down: one for all of them. */
   #refusal: Promise<never> | undefined;
 
@@ -260,16 +261,19 @@ export class Bus {
     await this.#time.measure(this.transport).catch((error: Error) => this.#report(error, 'reading the clock of Redis'));
   }
 
-  /** A new way out: the clock first, so that nothing stale is taken. */
+  /** A new way out: its clock is read before it counts as one, so that nothing stale is taken. */
   async #outletChanged(lanes: Lanes): Promise<void> {
+    this.#isTimed = false;
+    lanes.outletChanged();
     if (!this.transport.isOpen) return this.#assess();
     await this.#measure();
-    lanes.outletChanged();
+    this.#isTimed = true;
+    this.#assess();
   }
 
   /** Ready is what is proved, nothing else. */
   #assess(): void {
-    const isReady = this.transport.isOpen && this.#lanes?.isProved === true;
+    const isReady = this.transport.isOpen && this.#isTimed && this.#lanes?.isProved === true;
     this.#setState(isReady ? 'ready' : 'down');
     if (isReady) this.#becameReady();
   }

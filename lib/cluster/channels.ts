@@ -64,6 +64,7 @@ export class Channels {
   readonly #room: string;
   readonly #user: string;
   readonly #node: string;
+  readonly #pulse: string;
   readonly #log: string;
   /** What all of them begin with. */
   readonly head: string;
@@ -77,6 +78,7 @@ export class Channels {
     this.#room = `${head}${OWN}room:`;
     this.#user = `${head}${OWN}user:`;
     this.#node = `${head}${OWN}node:`;
+    this.#pulse = `${head}${OWN}pulse:`;
     this.#log = `${head}${OWN}log:`;
   }
 
@@ -84,9 +86,11 @@ export class Channels {
     return this.#node + nodeId;
   }
 
-  /** Channels that only this node uses, of any number: one for each way that leads back to it. */
-  probe(nodeId: string, number: number): string {
-    return `${this.#node}${nodeId}:${number}`;
+  /** Channels that only this node uses: any number of interests, and one of ordinary pub/sub. */
+  *probes(nodeId: string): Iterable<string> {
+    yield `${this.#node}${nodeId}:0`;
+    yield this.#pulse + nodeId;
+    for (let number = 1; ; number++) yield `${this.#node}${nodeId}:${number}`;
   }
 
   /** Where our own raise this event. */
@@ -117,6 +121,7 @@ export class Channels {
     if (channel.startsWith(this.#node)) {
       return channel.includes(':', this.#node.length) ? PROBE : { kind: 'delivery', audience: undefined };
     }
+    if (channel.startsWith(this.#pulse)) return PROBE;
     if (channel.startsWith(this.#log)) return { kind: 'log', roomName: channel.slice(this.#log.length + 1, -1) };
     if (channel === this.events || channel === this.presence) return { kind: 'event' };
     const name = channel.slice(this.head.length);

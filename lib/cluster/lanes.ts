@@ -138,9 +138,10 @@ export class Lanes {
   }
 
   #probeFor(way: Way): string | undefined {
-    for (let number = 0; number < MAX_PROBES; number++) {
-      const channel = this.channels.probe(this.options.nodeId, number);
+    let left = MAX_PROBES;
+    for (const channel of this.channels.probes(this.options.nodeId)) {
       if (this.transport.wayOf(channel) === way) return channel;
+      if (--left === 0) break;
     }
     return undefined; // it has no slots yet
   }

@@ -1,4 +1,4 @@
-import type { Cluster } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { isInterest } from './channels.js';
@@ -13,17 +13,21 @@ import type { Transport, TransportListener, TransportState } from './transport.j
 /** While a master is away, the others are asked this often who serves its slots, in ms. */
 const SEARCH_EVERY_MS = 500;
 
+/** The way of what everybody hears of, as a state names it. */
+const BROADCASTS = 'broadcasts';
+
 /**
  * A Redis Cluster: what is published goes to the master of its channel, and one connection to each master hears. What everybody
- * hears of is ordinary pub/sub, heard on one of them.
+ * hears of is ordinary pub/sub, and comes on a connection of its own: ioredis can't have both kinds on one, and takes the end of
+ * one for the end of both.
  */
 export class RedisClusterTransport implements Transport {
   readonly isAlone = false;
   readonly #ways = new Map<string, RedisWay>();
   /** By slot: the key of its master. */
   #routes: (string | undefined)[] = [];
-  /** Hears what everybody hears of. */
-  #common: RedisWay | undefined;
+  /** Hears what everybody hears of, at any master. */
+  #common: { way: RedisWay; master: string; isLost: boolean } | undefined;
   #publisher: Cluster | undefined;
   #outlet: ClusterOutlet | undefined;
   #listener: TransportListener | undefined;
@@ -45,11 +49,11 @@ export class RedisClusterTransport implements Transport {
   }
 
   get ways(): readonly RedisWay[] {
-    return [...this.#ways.values()];
+    return this.#common ? [this.#common.way, ...this.#ways.values()] : [...this.#ways.values()];
   }
 
   wayOf(channel: string): RedisWay | undefined {
-    return isInterest(channel) ? this.#ways.get(this.#routes[keySlot(channel)] ?? '') : this.#common;
+    return isInterest(channel) ? this.#ways.get(this.#routes[keySlot(channel)] ?? '') : this.#common?.way;
   }
 
   open(): Promise<number> {
@@ -124,32 +128,42 @@ export class RedisClusterTransport implements Transport {
     for (const master of this.connection.nodes('master')) {
       const key = nodeKey(master);
       if (!masters.has(key) || this.#ways.has(key)) continue;
-      const way = new RedisWay(key, openShard(master), {
-        clock: this.clock,
-        isOfCluster: true,
-        changed: (...change) => this.#wayChanged(...change),
-        moved: () => this.#publisher?.refreshSlotsCache(),
-      });
-      this.#ways.set(key, way);
+      this.#ways.set(key, this.#open(key, master, 'ssubscriber'));
       isChanged = true;
-      way.connect(listener);
     }
     const isCommonChanged = this.#chooseCommon();
     if (isChanged || isCommonChanged) listener.routesChanged();
   }
 
+  #open(name: string, master: Redis, role: string): RedisWay {
+    const way = new RedisWay(name, openShard(master, role), {
+      clock: this.clock,
+      isOfCluster: true,
+      changed: (...change) => this.#wayChanged(...change),
+      moved: () => this.#publisher?.refreshSlotsCache(),
+    });
+    way.connect(this.#listener as TransportListener);
+    return way;
+  }
+
   #wayChanged(way: RedisWay, state: TransportState): void {
-    if (this.#ways.get(way.name) !== way) return; // it was given up
+    const isCommon = this.#common?.way === way;
+    if (!isCommon && this.#ways.get(way.name) !== way) return; // it was given up
+    if (isCommon && this.#common) this.#common.isLost = state === 'down';
     this.#listener?.wayChanged(way, state);
     if (this.#chooseCommon()) this.#listener?.routesChanged();
   }
 
-  /** It stays where it is as long as that is up. @returns true when it is another one now */
+  /** Lost, it goes to another master, where one can be reached. @returns true when it is another one now */
   #chooseCommon(): boolean {
     const before = this.#common;
-    const isThere = before !== undefined && this.#ways.get(before.name) === before;
-    if (isThere && before.state === 'up') return false;
-    this.#common = this.ways.find(({ state }) => state === 'up') ?? (isThere ? before : this.ways[0]);
-    return this.#common !== before;
+    if (before && this.#ways.has(before.master) && !before.isLost) return false;
+    const others = [...this.#ways.values()].filter(({ name }) => name !== before?.master);
+    const { name: key } = others.find(({ state }) => state === 'up') ?? (before ? undefined : others[0]) ?? {};
+    const master = this.connection.nodes('master').find((node) => nodeKey(node) === key);
+    if (key === undefined || !master) return false;
+    void before?.way.end();
+    this.#common = { way: this.#open(BROADCASTS, master, 'subscriber'), master: key, isLost: false };
+    return true;
   }
 }

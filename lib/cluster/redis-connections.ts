@@ -54,8 +54,8 @@ export function openCluster(source: RedisInstanceLike, role: string): Cluster {
 }
 
 /** One that hears, to a master of a Redis Cluster. */
-export const openShard = (master: Redis): Redis =>
-  master.duplicate({ ...FAIL_FAST, readOnly: false, connectionName: nameOf('ssubscriber') });
+export const openShard = (master: Redis, role: string): Redis =>
+  master.duplicate({ ...FAIL_FAST, readOnly: false, connectionName: nameOf(role) });
 
 /** Whichever it is. */
 export const openConnection = async (source: RedisSource, role: string): Promise<RedisConnection> =>

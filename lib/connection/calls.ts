@@ -5,7 +5,8 @@ import type { RequestId } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
 import { describeError } from '../routing/describe-error.js';
 import { encodeErrorFrame } from '../protocol/error-frame.js';
-import { isPromise, RouteCall, type RoutePeer, STREAMED } from '../routing/route-call.js';
+import { RouteCall, type RoutePeer } from '../routing/route-call.js';
+import { isPromise, STREAMED } from '../routing/stream-source.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { Router } from '../routing/router.js';
 import type { QueueBudget } from './queue-budget.js';
@@ -110,8 +111,7 @@ export class Calls implements RoutePeer {
     if (waiting) {
       this.host.timeouts.delete(waiting);
       this.#fail(waiting, new CancelledError());
-      this.#readOn();
-      return;
+      return this.#readOn();
     }
     for (const calls of [this.#streams?.calls ?? NO_CALLS, this.#running ?? NO_CALLS]) {
       for (const call of calls) if (call.id === id && !call.settled) return call.end(new CancelledError());
@@ -130,11 +130,8 @@ export class Calls implements RoutePeer {
   /** The client has left: waiting messages are dropped, streams end, and results of running handlers are ignored. */
   end(): void {
     this.#isOver = true;
-    const calls = new Set([
-      ...(this.#waiting?.clear() ?? []),
-      ...(this.#running ?? []),
-      ...(this.#streams?.calls ?? []),
-    ]);
+    const waiting = this.#waiting?.clear() ?? NO_CALLS;
+    const calls = new Set([...waiting, ...(this.#running ?? NO_CALLS), ...(this.#streams?.calls ?? NO_CALLS)]);
     this.#running = this.#streams = undefined;
     const reason = new ConnectionError('The client has disconnected.');
     for (const call of calls) {
@@ -144,10 +141,7 @@ export class Calls implements RoutePeer {
     }
   }
 
-  /**
-   * A request to the client was sent. Its handler waits for the answer, and the client may have to send other messages first
-   * to give it. So that handler doesn't hold up later messages.
-   */
+  /** A handler asked the client. While it waits, it doesn't hold up later messages: the answer may need them. */
   asked(answer: Promise<unknown>): void {
     if (!this.#isCalling && !this.#running?.length) return;
     (this.#questions ??= new Questions()).add(answer, this.#turns);

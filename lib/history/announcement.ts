@@ -1,4 +1,4 @@
-import type { RoomPosition } from './room-log.js';
+import type { RoomPosition } from '../protocol/message.js';
 
 /** What a store tells the nodes that follow a room. */
 export type Announcement =

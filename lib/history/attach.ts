@@ -1,5 +1,6 @@
 import type { HistoryRule } from './history-rule.js';
-import type { LogEntry, RoomLog, RoomPosition } from './room-log.js';
+import type { LogEntry, RoomLog } from './room-log.js';
+import type { RoomPosition } from '../protocol/message.js';
 import type { RoomReader } from './room-reader.js';
 
 /** Why a client doesn't get what it missed. */

@@ -9,8 +9,8 @@ import {
   type ReadOptions,
   type Retention,
   type RoomLog,
-  type RoomPosition,
 } from './room-log.js';
+import type { RoomPosition } from '../protocol/message.js';
 
 export interface MemoryRoomLogParts {
   /** @throws for a room without history */

@@ -11,8 +11,8 @@ import {
   type ReadOptions,
   type Retention,
   type RoomLog,
-  type RoomPosition,
 } from './room-log.js';
+import type { RoomPosition } from '../protocol/message.js';
 import { APPEND, CLEAR, READ, TOP } from './scripts.js';
 
 export interface RedisRoomLogParts {

@@ -1,11 +1,5 @@
 import { createHash } from 'node:crypto';
-
-/** Where a publication stands in its room. Another epoch: the log was lost or cleared, and its numbers begin anew. */
-export interface RoomPosition {
-  epoch: string;
-  /** 1, 2, 3 … within the epoch; 0: before the first. */
-  offset: number;
-}
+import type { RoomPosition } from '../protocol/message.js';
 
 /** A publication as it is kept. */
 export interface LogEntry {

@@ -3,7 +3,8 @@ import { errorOf } from '../protocol/thrown.js';
 import type { Announcement } from './announcement.js';
 import type { HistoryRule } from './history-rule.js';
 import { Ring, type RingBudget } from './ring.js';
-import type { LogEntry, LogRead, RoomLog, RoomPosition } from './room-log.js';
+import type { LogEntry, LogRead, RoomLog } from './room-log.js';
+import type { RoomPosition } from '../protocol/message.js';
 
 /** Why members of a room begin anew. */
 export type ResetReason = 'restart' | 'cleared' | 'hole';

@@ -3,7 +3,8 @@ import type { Announcement } from './announcement.js';
 import { attach, type Attachment, type Resumption } from './attach.js';
 import type { HistoryRule } from './history-rule.js';
 import { RingBudget } from './ring.js';
-import type { LogEntry, RoomLog, RoomPosition } from './room-log.js';
+import type { LogEntry, RoomLog } from './room-log.js';
+import type { RoomPosition } from '../protocol/message.js';
 import { type ResetReason, RoomReader } from './room-reader.js';
 
 export interface RoomReadersParts {

@@ -13,8 +13,6 @@ export type SentCallback = (error?: Error) => void;
 /**
  * What one socket is still to get. Messages of one event-loop turn leave in one write, in the order they came; what `ws`
  * writes by itself (pings, pongs, close frames, the application's own `ws.send()`) comes after what was queued before it.
- *
- * Long because every message for every member comes through here: a part of it elsewhere would cost a look-up each.
  */
 export class Outbox implements FlushedOutbox {
   /** Queued in this turn. */

@@ -2,7 +2,8 @@ import type { Audience } from '../protocol/delivery.js';
 import type { WebSocketMessage } from '../protocol/message.js';
 import type { HistoryPage, HistoryQuery, PublishOptions } from '../history/history.js';
 import type { HistoryRule } from '../history/history-rule.js';
-import type { Appended, RoomPosition } from '../history/room-log.js';
+import type { Appended } from '../history/room-log.js';
+import type { RoomPosition } from '../protocol/message.js';
 import type { SendOptions } from './outgoing.js';
 
 /** What a service does with such rooms. */

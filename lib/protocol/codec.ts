@@ -4,7 +4,8 @@ import { isRequestId, isRouteName } from './names.js';
 
 /** A frame that was read. */
 export type DecodedFrame =
-  | { kind: 'message'; type: string; action: string; data: unknown; id: RequestId | undefined }
+  /** `at`: its place in a room that keeps what is published, not checked. */
+  | { kind: 'message'; type: string; action: string; data: unknown; id: RequestId | undefined; at: unknown }
   | {
       kind: 'reply';
       type: string;
@@ -49,7 +50,7 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   if (done || Object.hasOwn(frame, 'response')) {
     return { kind: 'reply', type, action, id, response: frame['response'], more: frame['more'] === true, done };
   }
-  return { kind: 'message', type, action, data: frame['data'], id };
+  return { kind: 'message', type, action, data: frame['data'], id, at: frame['at'] };
 }
 
 /**

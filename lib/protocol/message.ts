@@ -46,6 +46,13 @@ export interface ErrorFrame {
   data: ErrorFrameData;
 }
 
+/** Where a publication stands in its room. Another epoch: the log was lost or cleared, and its numbers begin anew. */
+export interface RoomPosition {
+  epoch: string;
+  /** 1, 2, 3 … within the epoch; 0: before the first. */
+  offset: number;
+}
+
 /** The identity a connection proved at its handshake. */
 export interface WebSocketUser {
   /** Opaque: compared as a string, never parsed. */

@@ -1,7 +1,7 @@
 import { type CanActivate, type ExecutionContext, Logger } from '@nestjs/common';
 import { isObservable, tap } from 'rxjs';
 import { errorOf } from '../protocol/thrown.js';
-import { isPromise } from './route-call.js';
+import { isPromise } from './stream-source.js';
 
 /** Watches the global guards. Those made for HTTP are reported once each, with a remedy. */
 export class GlobalGuards {

@@ -4,7 +4,8 @@ import { EMPTY, isObservable } from 'rxjs';
 import { errorOf } from '../protocol/thrown.js';
 import { GlobalGuards } from './global-guards.js';
 import { MethodMetadata } from './method-metadata.js';
-import { isAsyncIterable, isPromise, type RouteCall, Source } from './route-call.js';
+import { type RouteCall } from './route-call.js';
+import { isAsyncIterable, isPromise, Source } from './stream-source.js';
 import { type FilterRunner, runFilters } from './route-filters.js';
 import { withoutMessages } from './stock-results.js';
 
@@ -88,9 +89,8 @@ const OWN: WrapOptions = { isStock: false, skipsGlobalGuards: false };
 const MAX_FAILURES_LOGGED = 10;
 
 /**
- * Nest's `ExternalContextCreator`, which runs guards, pipes, interceptors and filters (global ones, too) around any method,
- * with two changes: Observables stream instead of resolving with their last value, and an exception that no filter answers is
- * returned without being logged, because bad input of a peer is not our error.
+ * Nest's `ExternalContextCreator`, which runs guards, pipes, interceptors and filters around any method, with two changes:
+ * Observables stream, and an exception that no filter answers is returned without being logged: bad input isn't our error.
  */
 export class NestPipeline {
   readonly #logger = new Logger('WebSocketServer');
@@ -184,9 +184,7 @@ export class NestPipeline {
   }
 }
 
-/**
- * The parameters of a method without guards and the like. Undefined for a method with any, or when Nest told too little.
- */
+/** The parameters of a method without guards and the like. Undefined for any other method. */
 function paramsOfBare({ guards, pipes, interceptors, filters, params }: Found): Param[] | undefined {
   if (guards?.length !== 0 || pipes?.length !== 0 || interceptors?.length !== 0) return undefined;
   if (filters?.filters?.length !== 0 || !params || params.length === 0) return undefined;
@@ -230,8 +228,8 @@ function argumentsMetadata(constructor: object, methodName: string, { isStock }:
 }
 
 /**
- * Interceptors turn every result into an Observable, so only the handler itself knows whether it streams. Therefore it is
- * watched here. Its source is returned as it is: Nest's frames, which hold the data, are gone before it runs.
+ * Interceptors turn every result into an Observable, so the handler itself is watched here for a stream. The source is returned
+ * as it is: Nest's frames, which hold the data, are gone before it runs.
  */
 function streaming(
   inner: Internals['interceptorsConsumer'],

@@ -4,6 +4,7 @@ import type { RoutedCall } from '../decorators/connected-client.js';
 import { ConnectionError } from '../errors.js';
 import type { RequestId } from '../protocol/message.js';
 import { errorOf } from '../protocol/thrown.js';
+import { closeIterator, isAsyncIterable, isPromise, STREAMED } from './stream-source.js';
 
 /** What a call needs of its socket. */
 export interface RoutePeer {
@@ -22,14 +23,6 @@ export interface RoutePeer {
   streamStarted(call: RouteCall): void;
   /** The stream has ended: its Observable is unsubscribed, its iterator has returned. */
   streamEnded(call: RouteCall): void;
-}
-
-/** The result of a handler whose values were sent as a stream. */
-export const STREAMED: unique symbol = Symbol('streamed');
-
-/** The result of the interceptors that still has to run: an Observable or an async iterable. */
-export class Source {
-  constructor(readonly of: unknown) {}
 }
 
 /** One message and its handler's answer. */
@@ -210,7 +203,7 @@ export class RouteCall implements RoutedCall {
         else this.#sourceEnded();
       };
       this.#stop = () => {
-        if (!isOver) end(() => resolve(STREAMED), close(iterator));
+        if (!isOver) end(() => resolve(STREAMED), closeIterator(iterator));
       };
       // One value after the other, when there is room. Nothing may be kept of a value: a stream may last for months.
       const sendAll = async (): Promise<void> => {
@@ -221,7 +214,7 @@ export class RouteCall implements RoutedCall {
           try {
             await this.peer.emit(this, value);
           } catch (error) {
-            if (!isOver) end(() => reject(error), close(iterator));
+            if (!isOver) end(() => reject(error), closeIterator(iterator));
           }
           if (isOver) return;
         }
@@ -239,21 +232,3 @@ export class RouteCall implements RoutedCall {
     if (this.isStream) this.peer.streamEnded(this);
   }
 }
-
-/**
- * A generator that waits for its next value ends only when that comes. Nobody cares for an error that it throws then.
- */
-async function close(iterator: AsyncIterator<unknown>): Promise<void> {
-  try {
-    await iterator.return?.();
-  } catch {
-    // Its stream is over.
-  }
-}
-
-export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
-  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
-}
-
-export const isPromise = (value: unknown): value is PromiseLike<unknown> =>
-  typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';

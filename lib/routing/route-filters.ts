@@ -2,7 +2,8 @@ import type { ArgumentsHost, ContextType } from '@nestjs/common';
 import { isA } from '../protocol/thrown.js';
 import { describeError } from './describe-error.js';
 import { overhear } from './overheard.js';
-import { type RouteCall, Source } from './route-call.js';
+import { type RouteCall } from './route-call.js';
+import { Source } from './stream-source.js';
 
 type AnyFunction = (...args: unknown[]) => unknown;
 

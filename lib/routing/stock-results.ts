@@ -1,7 +1,8 @@
 import { filter, from, isObservable } from 'rxjs';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { InvalidMessageError } from '../errors.js';
-import { isPromise, type RouteCall } from './route-call.js';
+import { type RouteCall } from './route-call.js';
+import { isPromise } from './stream-source.js';
 
 /** Nest's `WsResponse`: what a method of a gateway returns to send a message of that name. */
 interface StockMessage {

@@ -4,7 +4,7 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import { isRoomName } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
 import type { History, HistoryPage } from '../history/history.js';
-import type { RoomPosition } from '../history/room-log.js';
+import type { RoomPosition } from '../protocol/message.js';
 import { type Asked, type Joined, joinRooms, type JoinReply, type JoinRequest, readRooms } from './join-rooms.js';
 import type { AuthorizeJoin } from './room-authorizer.js';
 import type { RouteCall } from './route-call.js';

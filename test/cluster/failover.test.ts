@@ -63,7 +63,14 @@ class Sentinel {
     for (const end of ending.splice(0).toReversed()) await end();
   });
 
-  it('is survived: sockets stay, and the nodes find each other on the new master', async () => {
+  /** Two nodes, by way of a Sentinel, on a master with a replica. */
+  async function startAll(): Promise<{
+    master: TestRedis;
+    replica: TestRedis;
+    sentinel: Sentinel;
+    one: RunningApp;
+    two: RunningApp;
+  }> {
     const master = await TestRedis.start();
     const replica = await TestRedis.start(['--replicaof', '127.0.0.1', String(master.port)]);
     const sentinel = new Sentinel(await freePort());
@@ -85,7 +92,11 @@ class Sentinel {
       ending.push(() => app.close());
       return app;
     };
-    const [one, two] = [await start(), await start()];
+    return { master, replica, sentinel, one: await start(), two: await start() };
+  }
+
+  it('is survived: sockets stay, and the nodes find each other on the new master', async () => {
+    const { master, one, two } = await startAll();
     const [ada, bob] = [await one.connect(), await two.connect()];
     await Promise.all([ada.join('red'), bob.join('red')]);
 
@@ -104,5 +115,40 @@ class Sentinel {
     await Promise.all([ada.next('news', 'after'), bob.next('news', 'after')]);
     await Promise.all([ada.settle(), bob.settle()]);
     expect([...ada.received, ...bob.received].filter(({ type }) => type === 'news')).toEqual([]);
+  }, 90_000);
+
+  it('finds no node with a foot on each master, when the old one was frozen and wakes up', async () => {
+    const { master, replica, sentinel, one, two } = await startAll();
+    const [ada, bob] = [await one.connect(), await two.connect()];
+    await Promise.all([ada.join('red'), bob.join('red')]);
+    let count = 0;
+    const heard = (peer: typeof ada): number => peer.received.filter(({ type }) => type === 'news').length;
+    const send = (app: RunningApp): Promise<void> =>
+      app.service.sendToRooms(['red'], { type: 'news', action: 'n', data: ++count }).catch(() => undefined);
+    const began = Date.now();
+    master.freeze();
+    await until(() => one.server.status.state === 'down' || two.server.status.state === 'down', 7_000);
+    const noticed = Date.now();
+    await until(
+      async () => String(await sentinel.ask('get-master-addr-by-name', MASTER)).includes(String(replica.port)),
+      15_000,
+    );
+    const promoted = Date.now();
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, began + 9_000 - Date.now())));
+    master.thaw();
+    const woken = Date.now();
+    await until(() => [one, two].every(({ server }) => server.status.state === 'ready'), 7_000);
+    const restored = Date.now();
+    // From now on nothing is lost, though the old master is awake, whatever it takes itself for.
+    const [adaHad, bobHad] = [heard(ada), heard(bob)];
+    for (let round = 0; round < 40; round++) {
+      await Promise.all([send(one), send(two)]);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    await until(() => heard(ada) === adaHad + 80 && heard(bob) === bobHad + 80);
+    console.info(
+      `A frozen master: noticed after ${noticed - began} ms, promoted after ${promoted - began} ms; ready ` +
+        `${restored - woken} ms after the old one woke up`,
+    );
   }, 90_000);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { channelHead, Channels, clientIdOf, nodeIdOf } from '../../lib/cluster/channels.js';
+import { channelHead, Channels, clientIdOf, isInterest, nodeIdOf } from '../../lib/cluster/channels.js';
 import { type Header, open, seal } from '../../lib/cluster/envelope.js';
 import type { ClientNews } from '../../lib/cluster/client-news.js';
 import type { ClientRecord } from '../../lib/cluster/client-record.js';
@@ -103,9 +103,11 @@ describe('channels', () => {
     fc.assert(
       fc.property(
         id.filter((name) => !name.includes(':')), // no id of a node has one
-        fc.nat(),
-        (name, number) => {
-          expect(channels.meaningOf(channels.probe(name, number))).toEqual({ kind: 'probe' });
+        (name) => {
+          const [first, second, third] = channels.probes(name);
+          for (const probe of [first, second, third])
+            expect(channels.meaningOf(probe as string)).toEqual({ kind: 'probe' });
+          expect([first, second, third].map((probe) => isInterest(probe as string))).toEqual([true, false, true]);
           expect(channels.meaningOf(channels.node(name))).toEqual({ kind: 'delivery', audience: undefined });
         },
       ),

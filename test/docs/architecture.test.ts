@@ -43,4 +43,11 @@ describe('the architecture page', () => {
       expect(loose).toEqual([]);
     },
   );
+
+  it('gives a reason for each file above 250 lines, and for no other', () => {
+    const long = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })
+      .map((path) => `lib/${path}`)
+      .filter((path) => path.endsWith('.ts') && readFileSync(join(root, path), 'utf8').split('\n').length - 1 > 250);
+    expect(new Set(filesIn(section('Files above 250 lines')))).toEqual(new Set(long));
+  });
 });

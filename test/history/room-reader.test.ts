@@ -6,7 +6,8 @@ import type { HistoryRule } from '../../lib/history/history-rule.js';
 import { LogUnavailableError } from '../../lib/history/log-errors.js';
 import { MemoryRoomLog } from '../../lib/history/memory-room-log.js';
 import { Ring, RingBudget } from '../../lib/history/ring.js';
-import type { LogRead, ReadOptions, RoomPosition } from '../../lib/history/room-log.js';
+import type { LogRead, ReadOptions } from '../../lib/history/room-log.js';
+import type { RoomPosition } from '../../lib/protocol/message.js';
 import { type ResetReason, RoomReader } from '../../lib/history/room-reader.js';
 import { HandClock, settle } from '../support/hand-clock.js';
 

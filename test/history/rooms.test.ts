@@ -170,6 +170,7 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
       const peer = await first(cluster).connect();
       const { epoch } = historyOf(await peer.join(ROOM));
       await first(cluster).service.publishToRoom(ROOM, news(1));
+      await until(() => offsets(peer).length === 1);
       await peer.request('system', 'leaveRoom', { roomName: ROOM });
       isBanned = true;
       const reply = await peer.request('system', 'joinRoom', { roomName: ROOM, since: { epoch, offset: 0 } });

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { TcpProxy } from './tcp-proxy.js';
 
 /** True when there is a redis-server to test with; REQUIRE_REDIS makes its absence a failure. */
 export function hasRedis(): boolean {
@@ -127,8 +128,14 @@ export class TestRedis {
   }
 }
 
-/** Three masters that share the slots of a Redis Cluster. */
-export async function startRedisCluster(): Promise<{ nodes: TestRedis[]; stop(): Promise<void> }> {
+/** Three masters that share the slots of a Redis Cluster; `isProxied`: they name their proxies as their addresses. */
+export async function startRedisCluster({ isProxied = false, hasReplicas = false } = {}): Promise<{
+  nodes: TestRedis[];
+  /** One of each master, in the same order. */
+  replicas: TestRedis[];
+  proxies: TcpProxy[];
+  stop(): Promise<void>;
+}> {
   const settings = [
     '--cluster-enabled',
     'yes',
@@ -142,6 +149,10 @@ export async function startRedisCluster(): Promise<{ nodes: TestRedis[]; stop():
   const nodes = await Promise.all(
     busPorts.map((busPort) => TestRedis.start([...settings, '--cluster-port', String(busPort)])),
   );
+  const proxies = isProxied ? await Promise.all(nodes.map(({ port }) => TcpProxy.start(port))) : [];
+  for (const [index, { port }] of proxies.entries()) {
+    await nodes[index]?.run('CONFIG', 'SET', 'cluster-announce-ip', '127.0.0.1', 'cluster-announce-port', port);
+  }
   const [first] = nodes as [TestRedis];
   const ranges = [
     [0, 5460],
@@ -162,5 +173,36 @@ export async function startRedisCluster(): Promise<{ nodes: TestRedis[]; stop():
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-  return { nodes, stop: async () => void (await Promise.all(nodes.map((node) => node.stop()))) };
+  const replicas = hasReplicas ? await Promise.all(nodes.map((master) => startReplica(master, settings))) : [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(replicas.map((replica) => replica.stop()));
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
+    await Promise.all(nodes.map((node) => node.stop()));
+  };
+  return { nodes, replicas, proxies, stop };
+}
+
+async function startReplica(master: TestRedis, settings: readonly string[]): Promise<TestRedis> {
+  const busPort = String(await freePort());
+  const replica = await TestRedis.start([
+    ...settings,
+    '--cluster-port',
+    busPort,
+    '--cluster-replica-validity-factor',
+    '0',
+  ]);
+  const id = String(await master.run('CLUSTER', 'MYID'));
+  const [, masterBusPort = ''] = /@(\d+)[^\n]*myself/.exec(String(await master.run('CLUSTER', 'NODES'))) ?? [];
+  await replica.run('CLUSTER', 'MEET', '127.0.0.1', master.port, masterBusPort);
+  await eventually(async () => (await replica.run('CLUSTER', 'REPLICATE', id)) === 'OK');
+  await eventually(async () => String(await replica.run('INFO', 'replication')).includes('master_link_status:up'));
+  return replica;
+}
+
+async function eventually(isTrue: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 15_000;
+  while (!(await isTrue().catch(() => false))) {
+    if (Date.now() > deadline) throw new Error('The replica did not follow its master.');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }

@@ -1,0 +1,195 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Cluster } from 'ioredis';
+import type { RedisSource } from '../../lib/cluster/redis-source.js';
+import { keySlot } from '../../lib/cluster/key-slot.js';
+import { type RunningApp, startApp } from '../support/app.js';
+import { redisBus } from '../support/buses.js';
+import { BusRecorder, type RecordedBus } from '../support/bus-recorder.js';
+import type { Peer } from '../support/peer.js';
+import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { until } from '../support/until.js';
+
+const describeWithRedis = hasRedis() ? describe : describe.skip;
+const buses: RecordedBus[] = [];
+const toRoom = (frame: string, name = 'red') => ({ audience: { kind: 'rooms' as const, roomNames: [name] }, frame });
+const isReady = ({ states }: RecordedBus) => states.at(-1) === 'ready';
+
+async function start(source: RedisSource, prefix: string): Promise<RecordedBus> {
+  const nodeId = `n${buses.length + 1}`;
+  const recorder = Object.assign(new BusRecorder(), { nodeId, ...redisBus(source, prefix, nodeId) });
+  buses.push(recorder);
+  await recorder.bus.start(recorder, []);
+  return recorder;
+}
+
+/** Publishes from the one to the other until it arrives. @returns the milliseconds it took */
+async function reaches(from: RecordedBus, to: RecordedBus, name = 'red'): Promise<number> {
+  const start = Date.now();
+  const before = to.deliveries.length;
+  await until(() => {
+    from.bus.publish(toRoom(String(Date.now()), name)).catch(() => undefined);
+    return to.deliveries.length > before;
+  }, 20_000);
+  return Date.now() - start;
+}
+
+afterEach(() => Promise.all(buses.splice(0).map(({ bus }) => bus.stop())));
+
+describeWithRedis('a connection to Redis that says nothing any more', () => {
+  let redis: TestRedis;
+  let proxy: TcpProxy;
+  beforeAll(async () => void (redis = await TestRedis.start()));
+  afterAll(() => redis.stop());
+  const withProxy = async (): Promise<[RecordedBus, RecordedBus]> => {
+    proxy = await TcpProxy.start(redis.port);
+    const pair: [RecordedBus, RecordedBus] = [await start(proxy.url, 'app'), await start(redis.url, 'app')];
+    await Promise.all(pair.map(({ bus }) => bus.follow({ kind: 'room', name: 'red' })));
+    return pair;
+  };
+  afterEach(() => proxy.stop());
+
+  it.each([['subscriber'], ['publisher']] as const)(
+    'is noticed within 7 s, and the node heals: the %s',
+    async (role) => {
+      const [one, two] = await withProxy();
+      await reaches(one, two);
+      const began = Date.now();
+      proxy.deaden(role);
+      await until(() => !isReady(one), 7_000);
+      const noticed = Date.now();
+      expect(one.bus.away).toEqual(['redis']);
+      await until(() => isReady(one), 3_000);
+      const restored = Date.now();
+      await Promise.all([reaches(one, two), reaches(two, one)]);
+      expect(one.bus.away).toEqual([]);
+      console.info(`A dead ${role}: noticed after ${noticed - began} ms, restored ${restored - noticed} ms later`);
+    },
+    30_000,
+  );
+
+  it.each([5_600, 7_000])(
+    'heals when the answer to SUBSCRIBE comes %i ms late, just after a reconnect',
+    async (ms) => {
+      proxy = await TcpProxy.start(redis.port);
+      const app = await startApp({ options: { redis: proxy.url, prefix: 'late' } });
+      const other = await startApp({ options: { redis: redis.url, prefix: 'late' } });
+      try {
+        const ada = await app.connect();
+        await ada.join('red');
+        await until(() => other.rooms.isClientInRoom({ clientId: ada.clientId, roomName: 'red' }));
+        const held = new Promise<void>((resolve) => {
+          void proxy.resetOn((text, role) => {
+            if (role !== 'subscriber' || !/\r\nsubscribe\r\n/i.test(text)) return false;
+            proxy.hold('down', 'subscriber');
+            resolve();
+            return false;
+          });
+        });
+        proxy.reset('subscriber');
+        await held;
+        void proxy.resetOn(() => false);
+        await new Promise((resolve) => setTimeout(resolve, ms));
+        proxy.heal();
+        await until(() => app.server.status.state === 'ready', 10_000);
+        await until(() => other.rooms.isClientInRoom({ clientId: ada.clientId, roomName: 'red' }), 5_000);
+        await other.service.sendToRooms(['red'], { type: 'news', action: 'flash' });
+        await ada.next('news', 'flash');
+      } finally {
+        await Promise.all([app.close(), other.close()]);
+      }
+    },
+    40_000,
+  );
+
+  it('heals when Redis was frozen for 5.6 s while a node connects again', async () => {
+    const [one, two] = await withProxy();
+    redis.freeze();
+    proxy.reset();
+    await new Promise((resolve) => setTimeout(resolve, 5_600));
+    redis.thaw();
+    await until(() => isReady(one) && isReady(two), 10_000);
+    await Promise.all([reaches(one, two), reaches(two, one)]);
+  }, 30_000);
+});
+
+describeWithRedis('a master of a Redis Cluster', () => {
+  let servers: Awaited<ReturnType<typeof startRedisCluster>>;
+  let source: Cluster;
+  beforeAll(async () => {
+    servers = await startRedisCluster({ isProxied: true });
+    source = new Cluster(
+      servers.proxies.map(({ port }) => ({ host: '127.0.0.1', port })),
+      { lazyConnect: true },
+    );
+  }, 30_000);
+  afterAll(async () => {
+    source.disconnect();
+    await servers.stop();
+  });
+  /** A room whose channel the first master has. */
+  const roomOfFirst = (prefix: string): string =>
+    Array.from({ length: 100 }, (_, index) => `room${index}`).find(
+      (name) => keySlot(`${prefix}:$room:${name}`) <= 5_460,
+    ) as string;
+
+  it('that says nothing any more to one node is noticed within 7 s, and the node hears it again', async () => {
+    const [one, two] = [await start(source, 'shard'), await start(source, 'shard')];
+    const name = roomOfFirst('shard');
+    await Promise.all([one, two].map(({ bus }) => bus.follow({ kind: 'room', name })));
+    await reaches(one, two, name);
+    const began = Date.now();
+    const [proxy] = servers.proxies as [TcpProxy];
+    proxy.deaden('unknown'); // those that hear: the others say that they publish
+    await until(() => !isReady(two), 7_000);
+    const noticed = Date.now();
+    expect(two.bus.away).toEqual([`127.0.0.1:${proxy.port}`]);
+    await until(() => isReady(one) && isReady(two), 3_000);
+    const restored = Date.now();
+    await Promise.all([reaches(one, two, name), reaches(two, one, name)]);
+    console.info(`A dead shard: noticed after ${noticed - began} ms, restored ${restored - noticed} ms later`);
+  }, 30_000);
+
+  it('has the slots that Redis says', async () => {
+    const [redis] = servers.nodes as [TestRedis];
+    for (const key of [
+      '',
+      'a',
+      '{',
+      '{}',
+      '{}x',
+      'a{b}c',
+      'a{b}{c}',
+      'a{{b}c}',
+      '}{',
+      'ü',
+      '部屋 💬',
+      'x'.repeat(500),
+      'pxl:$room:red',
+    ])
+      expect({ key, slot: keySlot(key) }).toEqual({ key, slot: await redis.run('CLUSTER', 'KEYSLOT', key) });
+  });
+});
+
+describeWithRedis('a user of Redis who may not do what is needed', () => {
+  let redis: TestRedis;
+  const apps: RunningApp[] = [];
+  const peers: Peer[] = [];
+  beforeAll(async () => void (redis = await TestRedis.start()));
+  afterAll(() => redis.stop());
+  afterEach(async () => {
+    for (const peer of peers.splice(0)) peer.terminate();
+    await Promise.all(apps.splice(0).map((app) => app.close()));
+  });
+
+  it.each([
+    [['+@all', '-subscribe', 'allchannels', '~*'], '"+subscribe"'],
+    [['+@all', '-publish', 'allchannels', '~*'], '"+publish"'],
+    [['+@all', '&other:*', '~*'], '"&acl:*"'],
+  ])('ends the start with the rule that is missing: %j', async (rules, rule) => {
+    await redis.run('ACL', 'SETUSER', 'limited', 'reset', 'on', '>secret', ...rules);
+    const url = redis.url.replace('redis://', 'redis://limited:secret@');
+    await expect(startApp({ options: { redis: url, prefix: 'acl' } })).rejects.toThrow(rule);
+    await until(async () => !String(await redis.run('CLIENT', 'LIST')).includes('pxl-')); // nothing goes on in secret
+  });
+});

@@ -1,0 +1,45 @@
+import type { Clock } from '../../lib/clock.js';
+
+interface Timer {
+  due: number;
+  every: number | undefined;
+  task: () => void;
+}
+
+/** Time that passes when a test says so. */
+export class ManualClock implements Clock {
+  #now = 0;
+  readonly #timers = new Set<Timer>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, task: () => void): () => void {
+    return this.#add({ due: this.#now + ms, every: undefined, task });
+  }
+
+  every(ms: number, task: () => void): () => void {
+    return this.#add({ due: this.#now + ms, every: ms, task });
+  }
+
+  /** Calls what is due on the way, in its order, and lets what it began settle. */
+  async pass(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    for (;;) {
+      const [next] = [...this.#timers].filter(({ due }) => due <= end).toSorted((one, other) => one.due - other.due);
+      if (!next) break;
+      this.#now = next.due;
+      if (next.every === undefined) this.#timers.delete(next);
+      else next.due += next.every;
+      next.task();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    this.#now = end;
+  }
+
+  #add(timer: Timer): () => void {
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+}
