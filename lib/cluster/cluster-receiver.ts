@@ -9,7 +9,8 @@ export interface ClusterReceiver extends ReplicaView, OrderReceiver {
   /** The clients of this node. */
   ownRecords(): Iterable<ClientRecord>;
   deliver(delivery: Delivery): void;
-  event(channel: string, message: unknown): void;
+  /** @param bytes the message as another program wrote it */
+  event(channel: string, message: unknown, bytes?: Uint8Array): void;
   /** What the log of a room announces. */
   logged(roomName: string, text: string): void;
   /** The bus was away: messages of that time are lost. */
