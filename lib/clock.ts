@@ -13,6 +13,8 @@ export const wallMs = (): number => Date.now();
 export interface Clock {
   /** As `monotonicMs()`. */
   now(): number;
+  /** Calls `task` once, after what happens in this turn of the event loop. */
+  soon(task: () => void): void;
   /** Calls `task` once, after `ms`. The returned function cancels it. */
   after(ms: number, task: () => void): () => void;
   /** Calls `task` every `ms`. The returned function stops it. */
@@ -22,6 +24,7 @@ export interface Clock {
 /** The system's clock. Its timers don't keep the process alive. */
 export const systemClock: Clock = {
   now: monotonicMs,
+  soon: (task) => void setImmediate(task),
   after(ms, task) {
     const timer = setTimeout(task, ms).unref();
     return () => clearTimeout(timer);

@@ -112,6 +112,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
       if (!outbound.logs?.heard(roomName, text)) throw new JunkError(`The log of ${roomName} announced what it can't.`);
     },
     reconnected: () => outbound.logs?.readers.catchUp(),
+    hears: (event) => subscribers.hears(event),
     obey: (order) => orders.obey(order),
     describe: describeForNode,
   };

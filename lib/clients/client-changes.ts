@@ -1,7 +1,8 @@
-import type { ClientRecord } from '../cluster/replica.js';
+import type { ClientRecord } from '../cluster/client-record.js';
+import type { LocalChange } from '../cluster/change-feed.js';
 import type { Cluster } from '../cluster/cluster.js';
-import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import type { WebSocketUser } from '../protocol/message.js';
+import { isUserId } from '../protocol/names.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
 import type { Outgoing } from '../outbound/outgoing.js';
 import type { ClientListChanges } from './client-list.js';
@@ -49,8 +50,7 @@ export class ClientChanges {
 
   /** A client of this node is ready to be known to the others. */
   connected(client: RegisteredClient): void {
-    const facts = { ...userOf(client), lastActivity: client.lastActivity };
-    this.cluster.changed(client.clientId, () => recordOf(client), Event.ClientConnected, facts);
+    this.cluster.changed({ ...factsOf(client), came: 'connected' });
   }
 
   changed(change: ClientChange, origin: Origin): void {
@@ -58,7 +58,7 @@ export class ClientChanges {
     if (rooms.joined.length > 0 || rooms.left.length > 0) client.roomName = client.rooms.at(-1) ?? null;
     if (origin !== 'elsewhere' && client.ws) {
       this.#tellDelivery(change);
-      this.#tellCluster(change);
+      this.#tellCluster(change, origin === 'asked');
       if (origin === 'here' || change.whyLeft === 'moved') this.#tellClient(change);
     } else if (origin !== 'elsewhere') this.#order(change);
     this.#tellList(change);
@@ -72,8 +72,8 @@ export class ClientChanges {
     if (user) this.local.unidentify(clientId, user.userId);
     this.local.remove(clientId);
     if (ws && origin !== 'elsewhere') {
-      for (const roomName of left) this.cluster.tell(clientId, Event.ClientLeftRoom, { roomName, ...userOf(client) });
-      this.cluster.changed(clientId, undefined, Event.ClientDisconnected, userOf(client));
+      const moves = left.map((roomName) => ({ roomName, isIn: false }));
+      this.cluster.changed({ ...factsOf(client), describe: undefined, moves });
     }
     this.list.changed('disconnected');
   }
@@ -93,21 +93,17 @@ export class ClientChanges {
     for (const roomName of rooms.joined) this.local.join(clientId, roomName);
   }
 
-  /** One change of the registry, with the last of its events. */
-  #tellCluster({ client, rooms }: ClientChange): void {
-    const { clientId } = client;
-    const events = [
-      ...rooms.left.map((roomName) => ({ event: Event.ClientLeftRoom, roomName })),
-      ...rooms.joined.map((roomName) => ({ event: Event.ClientJoinedRoom, roomName })),
-    ];
-    const last = events.pop();
-    for (const { event, roomName } of events) this.cluster.tell(clientId, event, { roomName, ...userOf(client) });
-    if (last)
-      this.cluster.changed(clientId, () => recordOf(client), last.event, {
-        roomName: last.roomName,
-        ...userOf(client),
-      });
-    else this.cluster.changed(clientId, () => recordOf(client));
+  #tellCluster({ client, userBefore, metadata, rooms }: ClientChange, isAsked: boolean): void {
+    this.cluster.changed({
+      ...factsOf(client),
+      moves: [
+        ...rooms.left.map((roomName) => ({ roomName, isIn: false })),
+        ...rooms.joined.map((roomName) => ({ roomName, isIn: true })),
+      ],
+      hasOtherUser: userBefore !== undefined,
+      keys: metadata.keys(),
+      isAsked,
+    });
   }
 
   #tellClient({ client: { clientId }, rooms, whyLeft }: ClientChange): void {
@@ -137,4 +133,17 @@ export function recordOf(client: RegisteredClient): ClientRecord {
   return { clientId, user, metadata: client.metadata(), rooms, lastActivity };
 }
 
-const userOf = ({ user }: RegisteredClient): { userId?: string | number } => (user ? { userId: user.userId } : {});
+const factsOf = (client: RegisteredClient): Pick<LocalChange, 'clientId' | 'userId' | 'describe'> => ({
+  clientId: client.clientId,
+  userId: userIdOf(client),
+  describe: () => recordOf(client),
+});
+
+/** The application may have put anything in the place of the user. */
+function userIdOf({ user }: RegisteredClient): string | number | undefined {
+  try {
+    return isUserId(user?.userId) ? user.userId : undefined;
+  } catch {
+    return undefined; // a getter that throws
+  }
+}

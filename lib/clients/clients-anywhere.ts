@@ -1,6 +1,6 @@
 import type { WebSocket } from 'ws';
 import type { Cluster } from '../cluster/cluster.js';
-import type { ClientRecord } from '../cluster/replica.js';
+import type { ClientRecord } from '../cluster/client-record.js';
 import { ClientNotFoundError } from '../errors.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { JoinRequest } from '../routing/join-rooms.js';

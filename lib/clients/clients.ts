@@ -1,4 +1,5 @@
-import type { ClientRecord, ReplicaView } from '../cluster/replica.js';
+import type { ClientRecord } from '../cluster/client-record.js';
+import type { ReplicaView } from '../cluster/replica.js';
 import type { ServerSocket } from '../connection/server-socket.js';
 import { closeSocket } from '../connection/closing.js';
 import { ClientNotFoundError } from '../errors.js';

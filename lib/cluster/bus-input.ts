@@ -4,7 +4,7 @@ import { NoJsonFormError } from '../protocol/json-form.js';
 import { isRoomName, isUserId } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
 import type { WebSocketUser } from '../protocol/message.js';
-import type { ClientRecord } from './replica.js';
+import type { ClientRecord } from './client-record.js';
 
 /** Deeper than any value that enters here, and far from where writing JSON runs out of stack. */
 const MAX_BUS_DEPTH = 1_000;
@@ -77,6 +77,8 @@ export function readRecord(value: unknown, clientId: string): ClientRecord | und
   // A newer node may allow names that this one doesn't: the client is there all the same.
   return { clientId, user, metadata, rooms: rooms.filter(isRoomName), lastActivity: lastActivity as number };
 }
+
+export const readUser = (value: unknown): WebSocketUser | undefined => (isUser(value) ? value : undefined);
 
 export const isText = (value: unknown): value is string => typeof value === 'string' && isWellFormed(value);
 

@@ -4,16 +4,19 @@ import type { Delivery } from '../protocol/delivery.js';
 import type { BusCounters, BusReceiver, BusState } from './bus-receiver.js';
 import { checkEvent } from './bus-input.js';
 import { clientIdOf, type Interest, nodeIdOf } from './channels.js';
+import { ChangeFeed, type LocalChange } from './change-feed.js';
+import { type NewsPiece, readPiece } from './client-news.js';
+import { NewsEvents } from './news-events.js';
 import { type ClusterParts, clusterParts, type ClusterPartsOptions } from './cluster-parts.js';
 import { type ClusterReceiver, NOBODY } from './cluster-receiver.js';
 import { systemIds } from './ids.js';
 import { OrderExchange } from './order-exchange.js';
 import type { Order } from './orders.js';
-import { ALIVE, farewellsOf, readAlive, readPresence, returnsOf, UPDATED } from './presence-events.js';
+import { ALIVE, NEWS, PRESENCE, readAlive } from './presence-events.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
 import { withinMs } from '../deadline.js';
 import { writableRecord } from './writable-record.js';
-import type { ClientRecord } from './replica.js';
+import type { ClientRecord } from './client-record.js';
 
 /** What is known of the cluster at one moment, asked of Redis. */
 export interface ClusterSnapshot {
@@ -47,6 +50,10 @@ export class Cluster {
   #isLeaving = false;
   #isStarting = false;
   #receiver = NOBODY;
+  readonly #feed: ChangeFeed;
+  readonly #events: NewsEvents;
+  /** Anybody may hear of clients: other nodes, or subscribers of this one. */
+  #isHeard = true;
 
   constructor(
     options: ClusterOptions,
@@ -63,6 +70,19 @@ export class Cluster {
       { obey: (order) => this.#receiver.obey(order), describe: (error) => this.#receiver.describe(error) },
       failed,
     );
+    this.#feed = new ChangeFeed({
+      clock,
+      nodeId: () => this.#nodeId,
+      hasTold: (clientId) => this.#registry?.hasTold(clientId) ?? true,
+      number: (news) => this.#registry?.changed(news),
+      publish: (piece) => bus.emit(NEWS, piece),
+      failed,
+    });
+    const listener = {
+      hears: (event: string) => this.#receiver.hears(event),
+      event: (event: string, message: object) => this.#receiver.event(event, message),
+    };
+    this.#events = new NewsEvents(listener, clock, failed, store !== undefined);
     if (!store) return;
     this.#registry = new Registry(this.#nodeId, {
       store,
@@ -80,9 +100,10 @@ export class Cluster {
         await bus.renameTo(nodeId);
       },
       alive: (nodeId, digest) => void bus.emit(ALIVE, { nodeId, ...digest }),
-      returned: (records) => this.#announceReturn(records),
-      reaped: (nodeId, records) => this.#announceLoss(nodeId, records, 'node-lost'),
+      settle: () => this.#feed.settle(),
       silentMs: (nodeId) => bus.silentMs(nodeId),
+      returned: () => this.#announceReturn(),
+      reaped: (nodeId, records) => void this.#feed.announceEnd(nodeId, records, 'node-lost'),
       nodeGone: (nodeId) => bus.forgetNode(nodeId),
       failed: (error) => failed(error),
     });
@@ -135,7 +156,9 @@ export class Cluster {
     };
     this.#isStarting = true;
     try {
-      await this.#bus.start(busReceiver, this.isReplicated ? [...events, UPDATED] : events);
+      const hearsOthers = this.isReplicated && this.#registry !== undefined;
+      this.#isHeard = this.#registry !== undefined || events.some((event) => PRESENCE.has(event));
+      await this.#bus.start(busReceiver, hearsOthers ? [...events, NEWS] : events);
       if (this.#registry) this.#beatFrom(BEAT_MS);
       await this.#registry?.enter();
     } catch (error) {
@@ -163,13 +186,17 @@ export class Cluster {
     if (!this.#registry || this.#isLeaving) return;
     this.#isLeaving = true;
     this.#stopBeating();
-    this.#announceLoss(this.#nodeId, [...this.#ownRecords()], 'node-stopping');
-    if (this.#state === 'ready') await withinMs(LEAVE_MS, this.#registry.leave()); // else its lease runs out
+    const registry = this.#registry;
+    const goodbye = this.#feed.announceEnd(this.#nodeId, [...this.#ownRecords()], 'node-stopping');
+    // Without Redis its lease runs out.
+    await withinMs(LEAVE_MS, this.#state === 'ready' ? goodbye.then(() => registry.leave()) : goodbye);
   }
 
   async stop(): Promise<void> {
     this.#stopBeating();
     this.#registry?.stop();
+    if (this.#state === 'ready' && !this.#isLeaving) await withinMs(LEAVE_MS, this.#feed.drained());
+    this.#feed.stop();
     await this.#bus.stop();
     this.#orders.stop();
   }
@@ -197,27 +224,11 @@ export class Cluster {
     this.#bus.unfollow(interest);
   }
 
-  /** A client of this node is new, changed or (no record) gone: the registry and every node hear of it. */
-  changed(
-    clientId: string,
-    describe: (() => ClientRecord) | undefined,
-    event: string = UPDATED,
-    facts: object = {},
-  ): void {
-    if (!this.#registry) {
-      if (event !== UPDATED) void this.#bus.emit(event, { clientId, ...facts });
-      return;
-    }
-    if (this.#isLeaving) return; // all of them were announced
-    const record = describe && this.#writable(describe());
-    const version = this.#registry.changed(clientId, record);
-    void this.#bus.emit(event, { clientId, ...facts, nodeId: this.#nodeId, version, client: record ?? null });
-  }
-
-  /** An event of a client of this node that changes nothing in the registry. */
-  tell(clientId: string, event: string, facts: object): void {
-    if (this.#isLeaving) return;
-    void this.#bus.emit(event, { clientId, ...facts, ...(this.#registry && { nodeId: this.#nodeId }) });
+  /** A client of this node is new, changed or gone: the registry and every node hear of it, at the end of this turn. */
+  changed(change: LocalChange): void {
+    if (!this.#isHeard || this.#isLeaving) return; // all of them were announced
+    const { describe } = change;
+    this.#feed.add({ ...change, describe: describe && (() => this.#writable(describe())) });
   }
 
   /**
@@ -259,20 +270,22 @@ export class Cluster {
     this.#beatFrom(GRACE_MS); // who hasn't come back by then is dead: the beat after it would be up to 2 s later
   }
 
-  /**
-   * What a node or an emitter raised: presence goes into the copy of the registry, everything goes on to the subscribers.
-   * @throws {JunkError} for presence that can't be
-   */
+  /** What a node or an emitter raised. @throws {JunkError} for news that can't be */
   #heard(channel: string, message: unknown): void {
-    if (channel === ALIVE) return this.#heardAlive(message);
-    const presence = readPresence(channel, message);
-    if (!presence) return this.#receiver.event(channel, message);
-    const { nodeId, clientId, change, facts } = presence;
-    if (presence.isEndOfNode) this.#registry?.heardOfEnd(nodeId);
-    else if (change) this.#registry?.heard(nodeId, change.version, clientId, change.record);
+    if (channel === ALIVE) this.#heardAlive(message);
+    else if (channel === NEWS) this.#heardNews(readPiece(message));
+    else this.#receiver.event(channel, message);
+  }
+
+  /** News go into the copy of the registry first, then to the subscribers. */
+  #heardNews(piece: NewsPiece): void {
+    const { nodeId, version, reason, news } = piece;
+    if (reason !== undefined) this.#registry?.heardOfEnd(nodeId);
+    else if (version !== undefined) this.#registry?.heard(nodeId, version, news);
     // Others may have taken this node for dead. It knows better of its own clients.
-    if (presence.isOfLoss && this.#ownIds.has(nodeId)) return;
-    if (channel !== UPDATED) this.#receiver.event(channel, facts);
+    if (!this.#ownIds.has(nodeId)) this.#events.push(piece);
+    else if (reason !== 'node-lost')
+      this.#events.push({ ...piece, news: news.filter(({ came }) => came !== 'returned') });
   }
 
   /** @throws {JunkError} */
@@ -281,11 +294,12 @@ export class Cluster {
     this.#registry?.heardAlive(nodeId, digest);
   }
 
-  #announceLoss(nodeId: string, records: ClientRecord[], reason: 'node-lost' | 'node-stopping'): void {
-    for (const [event, facts] of farewellsOf(nodeId, records, reason)) void this.#bus.emit(event, facts);
-  }
-
-  #announceReturn(records: ClientRecord[]): void {
-    for (const [event, facts] of returnsOf(this.#nodeId, records)) void this.#bus.emit(event, facts);
+  /** The others raised the loss of this node's clients: whoever is still here is back. */
+  #announceReturn(): void {
+    for (const record of this.#ownRecords()) {
+      const { clientId, rooms, user } = record;
+      const moves = rooms.map((roomName) => ({ roomName, isIn: true }));
+      this.#feed.add({ clientId, userId: user?.userId, describe: () => record, moves, came: 'returned' });
+    }
   }
 }

@@ -1,11 +1,12 @@
 import type { Clock } from '../clock.js';
+import { type FieldWrites, readFields } from './client-fields.js';
 import { type Lease, LEASE_MS, type RegistryStore, type Renewal } from './registry-store.js';
-import type { ClientRecord, Digest, Snapshot } from './replica.js';
+import type { Digest, Snapshot } from './replica.js';
 
 interface StoredNode {
   digest: Digest;
-  /** As text, as it would lie in Redis. */
-  records: Map<string, string>;
+  /** As they would lie in Redis. */
+  fields: Map<string, string>;
   leaseUntil: number;
   isDead: boolean;
 }
@@ -27,19 +28,21 @@ export class MemoryRegistryStore implements RegistryStore {
     return undefined;
   }
 
-  register(nodeId: string, digest: Digest, records: Iterable<ClientRecord>): Promise<boolean> {
+  register(nodeId: string, digest: Digest, fields: readonly (readonly [string, string])[]): Promise<boolean> {
     if (this.#leaseOf(nodeId) === 'dead') return Promise.resolve(false);
-    const texts = new Map([...records].map((record) => [record.clientId, JSON.stringify(record)]));
-    this.#nodes.set(nodeId, { digest, records: texts, leaseUntil: this.clock.now() + LEASE_MS, isDead: false });
+    const leaseUntil = this.clock.now() + LEASE_MS;
+    this.#nodes.set(nodeId, { digest, fields: new Map(fields), leaseUntil, isDead: false });
     return Promise.resolve(true);
   }
 
-  write(nodeId: string, digest: Digest, clientId: string, record: ClientRecord | undefined): Promise<void> {
+  write(nodeId: string, digest: Digest, writes: FieldWrites): Promise<void> {
     const node = this.#nodes.get(nodeId);
     if (!node || node.isDead) return Promise.resolve();
     node.digest = digest;
-    if (record) node.records.set(clientId, JSON.stringify(record));
-    else node.records.delete(clientId);
+    for (const [field, text] of writes) {
+      if (text === undefined) node.fields.delete(field);
+      else node.fields.set(field, text);
+    }
     return Promise.resolve();
   }
 
@@ -48,7 +51,7 @@ export class MemoryRegistryStore implements RegistryStore {
     if (!node) return Promise.resolve('incomplete');
     if (node.isDead) return Promise.resolve('buried');
     node.leaseUntil = this.clock.now() + LEASE_MS;
-    const isKept = node.digest.version === version && node.digest.count === count && node.records.size === count;
+    const isKept = node.digest.version === version && node.digest.count === count && node.fields.size === count;
     return Promise.resolve(isKept ? 'kept' : 'incomplete');
   }
 
@@ -62,9 +65,9 @@ export class MemoryRegistryStore implements RegistryStore {
   }
 
   read(nodeId: string): Promise<Snapshot> {
-    const { digest = { version: 0, count: 0 }, records } = this.#nodes.get(nodeId) ?? {};
-    const known = [...(records?.values() ?? [])].map((text) => JSON.parse(text) as ClientRecord);
-    return Promise.resolve({ digest, records: known, isComplete: records?.size === digest.count });
+    const { digest = { version: 0, count: 0 }, fields = new Map<string, string>() } = this.#nodes.get(nodeId) ?? {};
+    const records = readFields(Object.fromEntries(fields), () => undefined);
+    return Promise.resolve({ digest, records, isComplete: fields.size === digest.count && this.#nodes.has(nodeId) });
   }
 
   bury(nodeId: string): Promise<boolean> {
@@ -74,7 +77,7 @@ export class MemoryRegistryStore implements RegistryStore {
   }
 
   strike(nodeId: string): Promise<void> {
-    this.#nodes.get(nodeId)?.records.clear();
+    this.#nodes.get(nodeId)?.fields.clear();
     return Promise.resolve();
   }
 
@@ -84,9 +87,9 @@ export class MemoryRegistryStore implements RegistryStore {
   }
 
   #mark(nodeId: string): void {
-    const { digest = { version: 0, count: 0 }, records = new Map<string, string>() } = this.#nodes.get(nodeId) ?? {};
+    const { digest = { version: 0, count: 0 }, fields = new Map<string, string>() } = this.#nodes.get(nodeId) ?? {};
     this.#nodes.delete(nodeId); // the last to be forgotten
-    this.#nodes.set(nodeId, { digest, records, leaseUntil: 0, isDead: true });
+    this.#nodes.set(nodeId, { digest, fields, leaseUntil: 0, isDead: true });
     const dead = [...this.#nodes].filter(([, { isDead }]) => isDead);
     if (dead.length > MAX_DEAD) this.#nodes.delete((dead[0] as [string, StoredNode])[0]);
   }

@@ -1,4 +1,6 @@
-import { type ClientRecord, type Digest, type LossReason, Replica, type ReplicaView } from './replica.js';
+import type { ClientNews } from './client-news.js';
+import type { ClientRecord } from './client-record.js';
+import { type Digest, type LossReason, Replica, type ReplicaView } from './replica.js';
 import type { OwnEntry } from './own-entry.js';
 import { type Lease, LEASE_MS, type RegistryStore } from './registry-store.js';
 
@@ -32,10 +34,10 @@ export class Neighbours {
     return [...new Set([...this.#replica.nodeIds, ...this.#heardAt.keys()])];
   }
 
-  /** A node told of a change of one of its clients. */
-  heardChange(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): void {
+  /** A node told of changes of its clients. */
+  heardChanges(nodeId: string, version: number, news: readonly ClientNews[]): void {
     this.#heard(nodeId);
-    if (this.host.isReplicated) this.#replica.apply(nodeId, version, clientId, record);
+    if (this.host.isReplicated) this.#replica.apply(nodeId, version, news);
   }
 
   /** A node says that it lives, and what it has. */

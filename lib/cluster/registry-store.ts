@@ -1,8 +1,9 @@
 import type { ChainableCommander } from 'ioredis';
-import { readJson, readRecord, readVersion } from './bus-input.js';
+import { readVersion } from './bus-input.js';
+import { type FieldWrites, readFields } from './client-fields.js';
 import { permissionError } from './redis-failure.js';
 import type { RedisConnection } from './redis-connections.js';
-import type { ClientRecord, Digest, Snapshot } from './replica.js';
+import type { Digest, Snapshot } from './replica.js';
 
 /** `kept`: all is there. `incomplete`: the clients aren't what the digest says. `buried`: others took the node for dead. */
 export type Renewal = 'kept' | 'incomplete' | 'buried';
@@ -17,9 +18,9 @@ export interface RegistryStore {
   /** What Redis says to this user, and will say again. */
   refusalIn(error: unknown): Error | undefined;
   /** Writes the whole of a node, in place of whatever there was. False: others took it for dead. */
-  register(nodeId: string, digest: Digest, records: Iterable<ClientRecord>): Promise<boolean>;
-  /** One client's record; undefined: it is gone. */
-  write(nodeId: string, digest: Digest, clientId: string, record: ClientRecord | undefined): Promise<void>;
+  register(nodeId: string, digest: Digest, fields: readonly (readonly [string, string])[]): Promise<boolean>;
+  /** Changes these fields, all at once. */
+  write(nodeId: string, digest: Digest, fields: FieldWrites): Promise<void>;
   /** Renews the lease, writing it anew where it was lost, and looks whether the clients are still there. */
   renew(nodeId: string, digest: Digest): Promise<Renewal>;
   /** Makes the node known. */
@@ -67,13 +68,11 @@ export class RedisRegistryStore implements RegistryStore {
     return refusal && permissionError(refusal, `${this.prefix}:`);
   }
 
-  async register(nodeId: string, digest: Digest, records: Iterable<ClientRecord>): Promise<boolean> {
+  async register(nodeId: string, digest: Digest, fields: readonly (readonly [string, string])[]): Promise<boolean> {
     const clients = this.#clients(nodeId);
-    const fields = [...records].flatMap((record) => [record.clientId, JSON.stringify(record)]);
     const transaction = this.connection().multi().del(clients).hset(clients, DIGEST, toText(digest));
-    for (let start = 0; start < fields.length; start += 2 * BATCH) {
-      transaction.hset(clients, ...fields.slice(start, start + 2 * BATCH));
-    }
+    for (let start = 0; start < fields.length; start += BATCH)
+      transaction.hset(clients, ...fields.slice(start, start + BATCH).flat());
     const lease = this.#lease(nodeId);
     transaction.pexpire(clients, HASH_MS).set(lease, ALIVE, 'PX', LEASE_MS, 'NX');
     const results = await run(transaction.pexpire(lease, LEASE_MS, 'GT').get(lease));
@@ -82,12 +81,13 @@ export class RedisRegistryStore implements RegistryStore {
     return true;
   }
 
-  async write(nodeId: string, digest: Digest, clientId: string, record: ClientRecord | undefined): Promise<void> {
+  async write(nodeId: string, digest: Digest, fields: FieldWrites): Promise<void> {
     const clients = this.#clients(nodeId);
-    const connection = this.connection();
-    const transaction = record
-      ? connection.multi().hset(clients, DIGEST, toText(digest), clientId, JSON.stringify(record))
-      : connection.multi().hdel(clients, clientId).hset(clients, DIGEST, toText(digest));
+    const removed = [...fields].flatMap(([field, text]) => (text === undefined ? [field] : []));
+    const written = [...fields].flatMap(([field, text]) => (text === undefined ? [] : [field, text]));
+    const transaction = this.connection().multi();
+    if (removed.length > 0) transaction.hdel(clients, ...removed);
+    transaction.hset(clients, DIGEST, toText(digest), ...written);
     await run(transaction.pexpire(clients, HASH_MS)); // written after a burial, it must not stay for ever
   }
 
@@ -122,12 +122,7 @@ export class RedisRegistryStore implements RegistryStore {
     const { [DIGEST]: text = '', ...fields } = await this.connection().hgetall(this.#clients(nodeId));
     const digest = toDigest(text);
     if (!digest && text !== '') this.junk();
-    const records: ClientRecord[] = [];
-    for (const [clientId, value] of Object.entries(fields)) {
-      const record = readRecord(readJson(value), clientId);
-      if (record) records.push(record);
-      else this.junk();
-    }
+    const records = readFields(fields, this.junk);
     const isComplete = digest !== undefined && digest.count === Object.keys(fields).length;
     return { digest: digest ?? { version: 0, count: 0 }, records, isComplete };
   }

@@ -1,7 +1,9 @@
 import { ConnectionError } from '../errors.js';
+import type { ClientNews } from './client-news.js';
 import { Neighbours, type NeighboursHost } from './neighbours.js';
-import { OwnEntry, type OwnEntryHost } from './own-entry.js';
-import type { ClientRecord, Digest } from './replica.js';
+import { OwnEntry, type OwnEntryHost, type OwnNews } from './own-entry.js';
+import type { ClientRecord } from './client-record.js';
+import type { Digest } from './replica.js';
 
 /** How often a node says what it has and looks at the others, in ms. */
 export const BEAT_MS = 2_000;
@@ -77,16 +79,21 @@ export class Registry {
     }));
   }
 
-  /** A client of this node is new, changed or (undefined) gone. @returns the number of this change */
-  changed(clientId: string, record: ClientRecord | undefined): number {
-    const { version, written } = this.#own.change(clientId, record);
+  /** Whether the others were told of this client. */
+  hasTold(clientId: string): boolean {
+    return this.#own.hasTold(clientId);
+  }
+
+  /** Clients of this node changed. @returns the number of this change */
+  changed(news: readonly OwnNews[]): number {
+    const { version, written } = this.#own.change(news);
     written.catch((error: unknown) => this.host.failed(error as Error)); // the next beat finds it missing
     return version;
   }
 
-  /** A node told of a change of one of its clients. */
-  heard(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): void {
-    if (nodeId !== this.nodeId) this.#others.heardChange(nodeId, version, clientId, record);
+  /** A node told of changes of its clients. */
+  heard(nodeId: string, version: number, news: readonly ClientNews[]): void {
+    if (nodeId !== this.nodeId) this.#others.heardChanges(nodeId, version, news);
   }
 
   /** A node says that it lives, and what it has. */

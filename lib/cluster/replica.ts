@@ -1,17 +1,11 @@
-import type { WebSocketUser } from '../protocol/message.js';
+import type { ClientRecord } from './client-record.js';
+import { type ClientNews, withNews } from './client-news.js';
 
-/** What every node knows of a client, as it lies in Redis and crosses the bus. */
-export interface ClientRecord {
-  clientId: string;
-  user: WebSocketUser | null;
-  metadata: Record<string, unknown>;
-  rooms: string[];
-  lastActivity: number;
-}
-
-/** What a node says of its clients in two numbers: its last change, and how many there are after it. */
+/** What a node says of its clients in two numbers. */
 export interface Digest {
+  /** Its last change. */
   version: number;
+  /** How many clients and memberships there are after it. */
   count: number;
 }
 
@@ -34,8 +28,7 @@ export interface ReplicaView {
 
 interface Change {
   version: number;
-  clientId: string;
-  record: ClientRecord | undefined;
+  news: readonly ClientNews[];
 }
 
 interface NodeState {
@@ -46,18 +39,22 @@ interface NodeState {
   /** Something is missing, or differs from what the node says: to be read anew. */
   isIncomplete: boolean;
   records: Map<string, ClientRecord>;
-  /** Clients that it has and this node can't read, such as those of a newer version. */
+  /** These clients and their memberships. */
+  count: number;
+  /** What it has besides and this node can't read, such as clients of a newer version. */
   unreadable: number;
   /** What changed since reading began: what is read may be older. */
   late: Change[] | undefined;
+  /** Of how many clients. */
+  lateNews: number;
 }
 
-/** A node that changes more while it is read is read once more. */
+/** A node of which more clients change while it is read is read once more. */
 const MAX_LATE = 10_000;
 
 /**
  * This node's copy of what the other nodes say of their clients. Pure: changes, snapshots and losses come in, and what
- * they mean for the view goes out. Changes carry the whole record, so that the last one wins whatever came before.
+ * they mean for the view goes out. A change says what is new since the one before it: after a gap all is read anew.
  */
 export class Replica {
   readonly #nodes = new Map<string, NodeState>();
@@ -85,13 +82,13 @@ export class Replica {
    */
   compare(nodeId: string, { version, count }: Digest): void {
     const node = this.#nodes.get(nodeId);
-    if (!node || (node.version === version && node.records.size + node.unreadable === count)) return;
+    if (!node || (node.version === version && node.count + node.unreadable === count)) return;
     node.isIncomplete = true;
     node.version = Math.min(node.version, version);
   }
 
-  /** One change of one client; `record` undefined: it is gone. What is older than what is known is passed over. */
-  apply(nodeId: string, version: number, clientId: string, record: ClientRecord | undefined): void {
+  /** One change, of one or more clients. What is older than what is known is passed over. */
+  apply(nodeId: string, version: number, news: readonly ClientNews[]): void {
     const node = this.#nodes.get(nodeId) ?? this.#add(nodeId, false);
     if (version <= node.version) {
       if (version > node.readTo) node.isIncomplete = true; // two say to be this change: one of them is forged
@@ -100,16 +97,18 @@ export class Replica {
     if (version > node.version + 1) node.isIncomplete = true;
     node.version = version;
     if (node.late) {
-      if (node.late.length < MAX_LATE) node.late.push({ version, clientId, record });
+      node.lateNews += news.length;
+      if (node.lateNews <= MAX_LATE) node.late.push({ version, news });
       else node.late = undefined;
     }
-    this.#set(node, clientId, record);
+    for (const one of news) this.#change(node, one);
   }
 
   /** From now on the node is read: what it tells meanwhile is newer. */
   expect(nodeId: string): void {
     const node = this.#nodes.get(nodeId) ?? this.#add(nodeId, true);
     node.late = [];
+    node.lateNews = 0;
   }
 
   /**
@@ -123,16 +122,19 @@ export class Replica {
     if (!isComplete && node.records.size > 0) return;
     if (newer.length < node.version - version) return void (node.isIncomplete = true); // something between is missing
     const fresh = new Map(records.map((record) => [record.clientId, record]));
-    node.unreadable = isComplete ? count - fresh.size : 0;
-    for (const { clientId, record } of newer) {
-      if (record) fresh.set(clientId, record);
-      else fresh.delete(clientId);
+    node.unreadable = isComplete ? count - countOf(fresh.values()) : 0;
+    let isKnown = true;
+    for (const one of newer.flatMap(({ news }) => news)) {
+      const record = one.isGone ? undefined : afterNews(fresh.get(one.clientId), one);
+      if (record) fresh.set(one.clientId, record);
+      else if (one.isGone) fresh.delete(one.clientId);
+      else isKnown = false;
     }
     for (const clientId of node.records.keys()) if (!fresh.has(clientId)) this.#set(node, clientId, undefined);
     for (const [clientId, record] of fresh) this.#set(node, clientId, record);
     node.readTo = version;
     node.version = Math.max(node.version, version);
-    node.isIncomplete = !isComplete;
+    node.isIncomplete = !isComplete || !isKnown;
   }
 
   /** The node is gone, and all its clients with it. */
@@ -149,12 +151,31 @@ export class Replica {
 
   #add(nodeId: string, isIncomplete: boolean): NodeState {
     const records = new Map<string, ClientRecord>();
-    const node = { version: 0, readTo: 0, isIncomplete, records, unreadable: 0, late: undefined };
+    const node = {
+      version: 0,
+      readTo: 0,
+      isIncomplete,
+      records,
+      count: 0,
+      unreadable: 0,
+      late: undefined,
+      lateNews: 0,
+    };
     this.#nodes.set(nodeId, node);
     return node;
   }
 
+  /** News of a client that was never heard of: something was missed. */
+  #change(node: NodeState, news: ClientNews): void {
+    const { clientId, isGone } = news;
+    if (isGone) return this.#set(node, clientId, undefined);
+    const record = afterNews(node.records.get(clientId), news);
+    if (record) this.#set(node, clientId, record);
+    else node.isIncomplete = true;
+  }
+
   #set(node: NodeState, clientId: string, record: ClientRecord | undefined): void {
+    node.count += sizeOf(record) - sizeOf(node.records.get(clientId));
     if (record) {
       node.records.set(clientId, record);
       this.view.put(record);
@@ -171,4 +192,16 @@ export class Replica {
     }
     this.view.remove(clientId);
   }
+}
+
+/** Undefined for news of somebody unknown that don't say who it is. */
+const afterNews = (known: ClientRecord | undefined, news: ClientNews): ClientRecord | undefined =>
+  news.record ?? (known && withNews(known, news));
+
+const sizeOf = (record: ClientRecord | undefined): number => (record ? 1 + record.rooms.length : 0);
+
+function countOf(records: Iterable<ClientRecord>): number {
+  let count = 0;
+  for (const record of records) count += sizeOf(record);
+  return count;
 }

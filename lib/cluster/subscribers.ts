@@ -29,6 +29,13 @@ export class Subscribers {
     return this.#subscribers.some(({ matcher }) => typeof matcher !== 'string' || matcher === '*');
   }
 
+  /** Whether an event of this channel may be wanted. */
+  hears(channel: string): boolean {
+    return this.#subscribers.some(
+      ({ matcher }) => typeof matcher !== 'string' || matcher === '*' || matcher === channel,
+    );
+  }
+
   /** Highest priority first, one after the other; one that fails doesn't keep the next from running. */
   async dispatch<E extends { channel: string; message: unknown }>(event: E): Promise<void> {
     for (const { matcher, handler, place } of this.#subscribers) {

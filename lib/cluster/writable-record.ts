@@ -3,7 +3,7 @@ import type { Failed } from '../guarded.js';
 import { NoJsonFormError } from '../protocol/json-form.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import { isUserId } from '../protocol/names.js';
-import type { ClientRecord } from './replica.js';
+import type { ClientRecord } from './client-record.js';
 
 /**
  * The record itself, where it can be written. What is kept with a client was checked when it came; the application may have

@@ -6,6 +6,6 @@ const bundle = await rolldown({
   input: fileURLToPath(new URL('../../lib/client/browser.ts', import.meta.url)),
   resolve: { extensionAlias: { '.js': ['.ts'] } },
 });
-const { output } = await bundle.generate({ format: 'esm', minify: true });
+const { output } = await bundle.generate({ format: 'esm', minify: true, comments: false });
 await bundle.close();
 for (const part of output) if (part.type === 'chunk') process.stdout.write(part.code);

@@ -454,12 +454,12 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       expect(await store.bury('n1')).toBe(false); // it lives
       expect([await store.bury('n2'), await store.bury('n2')]).toEqual([true, false]);
       await store.leave('n1');
-      await store.write('n1', digest(2, 1), 'n1.a', record);
+      await store.write('n1', digest(2, 1), new Map([[record.clientId, JSON.stringify(record)]]));
       expect(await underground.lastingKeys(prefix)).toEqual([]);
-      await store.write('n1', digest(3, 0), 'n1.a', undefined);
+      await store.write('n1', digest(3, 0), new Map([[record.clientId, undefined]]));
       expect(await underground.lastingKeys(prefix)).toEqual([]);
       expect(await store.renew('n1', digest(3, 0))).toBe('buried');
-      expect(await store.register('n1', digest(4, 1), [record])).toBe(false);
+      expect(await store.register('n1', digest(4, 1), [[record.clientId, JSON.stringify(record)]])).toBe(false);
       expect(await store.leases([])).toEqual(new Map());
       expect(await store.leases(['n1', 'n2', 'n3'])).toEqual(
         new Map([
@@ -482,11 +482,12 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       }));
       const digest = { version: 2, count: 2 };
       expect(await store.read('n7')).toMatchObject({ records: [] });
-      expect(await store.register('n7', digest, records)).toBe(true);
+      const fields = records.map((record) => [record.clientId, JSON.stringify(record)] as const);
+      expect(await store.register('n7', digest, fields)).toBe(true);
       expect(await store.read('n7')).toEqual({ digest, records: expect.arrayContaining(records), isComplete: true });
       expect(await store.renew('n7', digest)).toBe('kept');
       expect(await store.renew('n7', { version: 3, count: 2 })).toBe('incomplete');
-      await store.write('n7', { version: 3, count: 1 }, 'n7.b', undefined);
+      await store.write('n7', { version: 3, count: 1 }, new Map([['n7.b', undefined]]));
       expect(await store.renew('n7', { version: 3, count: 1 })).toBe('kept');
       expect((await store.leases([])).get('n7')).toBe('alive');
     });

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Cluster, Redis } from 'ioredis';
 import { WebSocketRedisSubscriberEvent as Event } from '../../lib/index.js';
+import { NEWS } from '../../lib/cluster/presence-events.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
 import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
@@ -232,8 +233,8 @@ describeWithRedis('what Redis loses of the registry', () => {
     const [one, two] = apps;
     const { nodeId } = one.server.status;
     const clientId = `${nodeId}.forged`;
-    const client = { clientId, user: null, metadata: {}, rooms: ['red'], lastActivity: 0 };
-    const forged = [Event.ClientConnected, { nodeId, clientId, version: 2 ** 47, client }];
+    const entry = ['.forged', null, [], { r: [null, {}, ['red'], 0], c: 'connected' }];
+    const forged = [NEWS, [nodeId, 2 ** 47, null, [], [entry]]];
     await plain.publish(`${prefix}:$presence`, JSON.stringify(forged));
     await until(() => two.clients.getClient({ clientId }) !== undefined);
     members.push(await one.connect());

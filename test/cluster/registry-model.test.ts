@@ -1,6 +1,5 @@
 import { expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
 import { type ModelNode, ModelWorld } from '../support/model-cluster.js';
 
 type Act = (world: ModelWorld, node: ModelNode, pick: number) => void | Promise<void>;
@@ -16,22 +15,14 @@ const ACTS: Record<string, [weight: number, act: Act]> = {
     6,
     (_, node, pick) =>
       node.socket(() =>
-        node.change(
-          indexOf(pick),
-          (record) => (record.rooms = [...new Set([...record.rooms, roomOf(pick)])]),
-          Event.ClientJoinedRoom,
-        ),
+        node.change(indexOf(pick), (record) => (record.rooms = [...new Set([...record.rooms, roomOf(pick)])])),
       ),
   ],
   leaveRoom: [
     3,
     (_, node, pick) =>
       node.socket(() =>
-        node.change(
-          indexOf(pick),
-          (record) => (record.rooms = record.rooms.filter((room) => room !== roomOf(pick))),
-          Event.ClientLeftRoom,
-        ),
+        node.change(indexOf(pick), (record) => (record.rooms = record.rooms.filter((room) => room !== roomOf(pick)))),
       ),
   ],
   update: [3, (_, node, pick) => node.socket(() => node.change(pick, (record) => (record.metadata = { mood: pick })))],

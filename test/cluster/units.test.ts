@@ -2,7 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { channelHead, Channels, clientIdOf, isInterest, nodeIdOf } from '../../lib/cluster/channels.js';
 import { type Header, open, seal } from '../../lib/cluster/envelope.js';
-import { type ClientRecord, type Digest, Replica, type Snapshot } from '../../lib/cluster/replica.js';
+import type { ClientNews } from '../../lib/cluster/client-news.js';
+import type { ClientRecord } from '../../lib/cluster/client-record.js';
+import { type Digest, Replica, type Snapshot } from '../../lib/cluster/replica.js';
 import { IncomingSequences, OutgoingSequences } from '../../lib/cluster/sequences.js';
 
 const text = fc.string({ unit: 'binary' });
@@ -289,7 +291,35 @@ const stateAt = ({ changes }: History, version: number): ClientRecord[] => {
 
 const byId = (one: ClientRecord, other: ClientRecord): number => (one.clientId < other.clientId ? -1 : 1);
 
-const digestAt = (history: History, version: number): Digest => ({ version, count: stateAt(history, version).length });
+/** A client counts, and each room that it is in. */
+const countOf = (records: ClientRecord[]): number => records.reduce((sum, { rooms }) => sum + 1 + rooms.length, 0);
+
+const newsOf = (clientId: string, record: ClientRecord | undefined): ClientNews => ({
+  clientId,
+  userId: undefined,
+  moves: [],
+  record,
+  isGone: !record,
+});
+
+/** Of a client that is known only its moves. */
+function newsAt(history: History, version: number): ClientNews {
+  const { clientId, record } = history.changes[version - 1] as History['changes'][number];
+  const before = stateAt(history, version - 1).find((known) => known.clientId === clientId);
+  if (!before || !record) return newsOf(clientId, record);
+  const left = before.rooms.filter((roomName) => !record.rooms.includes(roomName));
+  const joined = record.rooms.filter((roomName) => !before.rooms.includes(roomName));
+  const moves = [
+    ...left.map((roomName) => ({ roomName, isIn: false })),
+    ...joined.map((roomName) => ({ roomName, isIn: true })),
+  ];
+  return { ...newsOf(clientId, record), record: undefined, moves };
+}
+
+const digestAt = (history: History, version: number): Digest => ({
+  version,
+  count: countOf(stateAt(history, version)),
+});
 
 const snapshotAt = (history: History, version: number): Snapshot => ({
   digest: digestAt(history, version),
@@ -328,8 +358,7 @@ describe('a replica', () => {
           const history = nodes[at % nodes.length] as History;
           const { nodeId, changes } = history;
           const version = 1 + (pick % changes.length);
-          const { clientId, record } = changes[version - 1] as History['changes'][number];
-          if (what === 'change') replica.apply(nodeId, version, clientId, record);
+          if (what === 'change') replica.apply(nodeId, version, [newsAt(history, version)]);
           else if (what === 'snapshot') replica.replace(nodeId, snapshotAt(history, version));
           else replica.drop(nodeId);
           // Never current without being right.
@@ -355,26 +384,27 @@ describe('a replica', () => {
 
   it('never goes back to what is older, and knows when something was skipped', () => {
     const { replica, view } = followed();
-    replica.apply('n', 3, 'a', undefined);
+    replica.apply('n', 3, [newsOf('a', undefined)]);
     expect(replica.isIncomplete('n')).toBe(true);
-    replica.apply('n', 2, 'a', recordOf('a', []));
+    replica.apply('n', 2, [newsOf('a', recordOf('a', []))]);
     replica.replace('n', whole(2, 1, [recordOf('a', [])]));
     expect([replica.isIncomplete('n'), [...view.keys()]]).toEqual([true, []]);
     replica.replace('n', whole(3, 1, [recordOf('b', [])]));
     expect(replica.isIncomplete('n')).toBe(false);
-    replica.apply('n', 4, 'b', recordOf('b', ['red']));
+    replica.apply('n', 4, [newsOf('b', recordOf('b', ['red']))]);
     expect([replica.isIncomplete('n'), [...view.values()]]).toEqual([false, [recordOf('b', ['red'])]]);
   });
 
   it('takes a snapshot that is older than what came while it was read, with that on top', () => {
     const { replica, view } = followed();
     replica.expect('n');
-    for (const [version, name] of [...'abc'].entries()) replica.apply('n', version + 3, name, recordOf(name, []));
-    replica.apply('n', 6, 'x', undefined);
+    for (const [version, name] of [...'abc'].entries())
+      replica.apply('n', version + 3, [newsOf(name, recordOf(name, []))]);
+    replica.apply('n', 6, [newsOf('x', undefined)]);
     replica.replace('n', whole(2, 2, [recordOf('x', []), recordOf('y', [])]));
     expect([replica.isIncomplete('n'), [...view.keys()].toSorted()]).toEqual([false, ['a', 'b', 'c', 'y']]);
     replica.expect('n');
-    replica.apply('n', 8, 'd', recordOf('d', [])); // 7 was skipped
+    replica.apply('n', 8, [newsOf('d', recordOf('d', []))]); // 7 was skipped
     replica.replace('n', whole(6, 4, [...view.values()]));
     expect(replica.isIncomplete('n')).toBe(true);
   });
@@ -385,13 +415,13 @@ describe('a replica', () => {
     ['a change of its own client', 2, 'a', recordOf('a', ['forged'])],
   ])('is incomplete, and goes on, when somebody else says for a node %s', (_, version, clientId, record) => {
     const { replica, view } = followed();
-    replica.apply('n', 1, 'a', recordOf('a', []));
-    replica.apply('n', version, clientId, record);
+    replica.apply('n', 1, [newsOf('a', recordOf('a', []))]);
+    replica.apply('n', version, [newsOf(clientId, record)]);
     if (version > 2) replica.compare('n', { version: 1, count: 1 });
-    replica.apply('n', 2, 'a', recordOf('a', ['red']));
+    replica.apply('n', 2, [newsOf('a', recordOf('a', ['red']))]);
     expect(replica.isIncomplete('n')).toBe(true);
     replica.expect('n');
-    replica.replace('n', whole(2, 1, [recordOf('a', ['red'])]));
+    replica.replace('n', whole(2, 2, [recordOf('a', ['red'])]));
     expect([replica.isIncomplete('n'), [...view.values()]]).toEqual([false, [recordOf('a', ['red'])]]);
   });
 
@@ -416,8 +446,8 @@ describe('a replica', () => {
 
   it('keeps a client that came back under the new id of its node when the old id is dropped', () => {
     const { replica, view } = followed();
-    replica.replace('old', whole(1, 2, [recordOf('a', ['red']), recordOf('b', [])]));
-    replica.replace('new', whole(1, 1, [recordOf('a', ['blue'])]));
+    replica.replace('old', whole(1, 3, [recordOf('a', ['red']), recordOf('b', [])]));
+    replica.replace('new', whole(1, 2, [recordOf('a', ['blue'])]));
     replica.drop('old');
     expect([...view.values()]).toEqual([recordOf('a', ['blue'])]);
   });

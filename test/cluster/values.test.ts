@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Redis } from 'ioredis';
 import { type ConnectedClient, WebSocketRedisSubscriberEvent as Event } from '../../lib/index.js';
 import type { RegisteredClient } from '../../lib/clients/registered-client.js';
+import { NEWS } from '../../lib/cluster/presence-events.js';
 import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
 import { memoryRedis } from '../support/buses.js';
 import type { Peer } from '../support/peer.js';
@@ -226,37 +227,32 @@ describe('what enters two nodes', () => {
       user: null,
       ...more,
     });
-    const change = (more: object = {}): object => ({
-      nodeId: 'g',
-      clientId: 'g.1',
-      version: 1,
-      client: record(),
-      ...more,
-    });
+    /** As one node tells the others of a client that connected. */
+    const news = ({
+      version = 1,
+      id = '.1',
+      user = null,
+    }: {
+      version?: number;
+      id?: unknown;
+      user?: unknown;
+    }): string => JSON.stringify(['g', version, null, [], [[id, null, [], { r: [user, {}, [], 0], c: 'connected' }]]]);
     it.each<[string, string]>([
       [
         'deep metadata',
-        `{"nodeId":"g","clientId":"g.1","version":1,"client":{"clientId":"g.1","rooms":[],"metadata":{"username":${deep(20_000)}},"lastActivity":0,"user":null}}`,
+        `["g",1,null,[],[[".1",null,[],{"r":[null,{"username":${deep(20_000)}},[],0],"c":"connected"}]]]`,
       ],
-      [
-        'a user id without a text',
-        JSON.stringify(change({ client: record({ user: { userId: { toString: 1 }, payload: {} } }) })),
-      ],
-      ['a record of another client', JSON.stringify(change({ client: record({ clientId: 'g.2' }) }))],
-      ['the last version there is', JSON.stringify(change({ version: Number.MAX_SAFE_INTEGER }))],
-      ['a version that is none', JSON.stringify(change({ version: 1.5 }))],
-      [
-        'half a surrogate pair for a user',
-        JSON.stringify(change({ client: record({ user: { userId: '\ud800', payload: {} } }) })),
-      ],
-      [
-        'half a surrogate pair for a client',
-        JSON.stringify(change({ clientId: 'g.\ud800', client: record({ clientId: 'g.\ud800' }) })),
-      ],
+      ['a user id without a text', news({ user: { userId: { toString: 1 }, payload: {} } })],
+      ['a client without an id', news({ id: 1 })],
+      ['the last version there is', news({ version: Number.MAX_SAFE_INTEGER })],
+      ['a version that is none', news({ version: 1.5 })],
+      ['half a surrogate pair for a user', news({ user: { userId: '\ud800', payload: {} } })],
+      ['half a surrogate pair for a client', news({ id: '.\ud800' })],
+      ['a room that is none', '["g",1,null,["red"],[[".1",null,["red"],{"c":"connected"}]]]'],
     ])('takes no presence with %s', async (_, text) => {
       const [one, two] = await pair();
       const ada = await one.connect();
-      await plain.publish('pxl:$presence', `["${Event.ClientConnected}",${text}]`);
+      await plain.publish('pxl:$presence', `["${NEWS}",${text}]`);
       for (const { server } of [one, two]) await until(() => server.status.counters.junk === 1);
       await until(() => known(two, ada) !== undefined);
       for (const { clients } of [one, two])

@@ -15,6 +15,10 @@ export class HandClock implements Clock {
     return this.#now;
   }
 
+  soon(task: () => void): void {
+    this.after(0, task);
+  }
+
   after(ms: number, task: () => void): () => void {
     return this.#add({ at: this.#now + ms, task, everyMs: undefined });
   }

@@ -1,10 +1,12 @@
 import type { BusReceiver } from '../../lib/cluster/bus-receiver.js';
+import { type NewsPiece, readPiece } from '../../lib/cluster/client-news.js';
 import { Cluster } from '../../lib/cluster/cluster.js';
 import type { ClusterReceiver } from '../../lib/cluster/cluster-receiver.js';
 import type { ClusterParts } from '../../lib/cluster/cluster-parts.js';
 import { systemIds } from '../../lib/cluster/ids.js';
+import { NEWS } from '../../lib/cluster/presence-events.js';
 import type { Lease, RegistryStore } from '../../lib/cluster/registry-store.js';
-import type { ClientRecord } from '../../lib/cluster/replica.js';
+import type { ClientRecord } from '../../lib/cluster/client-record.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
 import { ModelRedis } from './model-store.js';
 
@@ -170,22 +172,31 @@ export class ModelNode {
     const clientId = `c${this.number}-${++this.#lastClient}`;
     const record = { clientId, user: null, metadata: {}, rooms: [], lastActivity: 0 };
     this.own.set(clientId, record);
-    this.cluster.changed(clientId, () => record, Event.ClientConnected);
+    this.cluster.changed({ clientId, userId: undefined, describe: () => record, came: 'connected' });
   }
 
-  change(index: number, edit: (record: ClientRecord) => void, event?: Event): void {
+  change(index: number, edit: (record: ClientRecord) => void): void {
     const record = [...this.own.values()][index % Math.max(1, this.own.size)];
     if (!record) return;
+    const { clientId, rooms: before, metadata } = record;
     edit(record);
-    const copy = structuredClone(record);
-    this.cluster.changed(record.clientId, () => copy, event);
+    const { rooms } = record;
+    const left = before.filter((roomName) => !rooms.includes(roomName));
+    const joined = rooms.filter((roomName) => !before.includes(roomName));
+    const moves = [
+      ...left.map((roomName) => ({ roomName, isIn: false })),
+      ...joined.map((roomName) => ({ roomName, isIn: true })),
+    ];
+    const keys = record.metadata === metadata ? [] : Object.keys(record.metadata);
+    this.cluster.changed({ clientId, userId: undefined, describe: () => structuredClone(record), moves, keys });
   }
 
   disconnect(index: number): void {
     const clientId = [...this.own.keys()][index % Math.max(1, this.own.size)];
     if (clientId === undefined) return;
+    const moves = (this.own.get(clientId)?.rooms ?? []).map((roomName) => ({ roomName, isIn: false }));
     this.own.delete(clientId);
-    this.cluster.changed(clientId, undefined, Event.ClientDisconnected);
+    this.cluster.changed({ clientId, userId: undefined, describe: undefined, moves });
   }
 
   kill(): void {
@@ -197,7 +208,7 @@ export class ModelNode {
     this.#outbox = [];
     const { redis, reaped } = this.world;
     if (!reaped.has(this.cluster.nodeId)) {
-      this.deathRecords = [...(redis.clients.get(this.cluster.nodeId)?.records.keys() ?? [])];
+      this.deathRecords = redis.read(this.cluster.nodeId).records.map(({ clientId }) => clientId);
     }
     this.wipesAtDeath = this.world.wipes;
   }
@@ -335,6 +346,7 @@ export class ModelNode {
       event: () => undefined,
       logged: () => undefined,
       reconnected: () => undefined,
+      hears: () => false,
       obey: () => Promise.resolve(undefined),
       describe: () => ({ code: 'X', error: 'x' }),
     };
@@ -346,6 +358,7 @@ export class ModelNode {
       ids: systemIds,
       clock: {
         now: () => this.world.now,
+        soon: (task) => void this.#sockets.push(task),
         after: (ms, task) => this.#addTimer(ms, undefined, task),
         every: (ms, task) => this.#addTimer(ms, ms, task),
       },
@@ -385,16 +398,19 @@ export class ModelNode {
   }
 
   #emit(channel: string, message: unknown): void {
-    const { nodeId, clientId, reason } = message as Record<string, string>;
-    if (channel === Event.ClientDisconnected && reason === 'node-lost') {
-      const key = `${nodeId} ${clientId}`;
-      this.world.losses.set(key, (this.world.losses.get(key) ?? 0) + 1);
-    }
-    if (channel === Event.ClientConnected && reason === 'node-returned') {
-      this.world.returns.set(clientId as string, (this.world.returns.get(clientId as string) ?? 0) + 1);
-    }
+    if (channel === NEWS) this.#note(readPiece(message));
     const text = JSON.stringify(message);
     this.#command(() => this.world.publish(channel, text)).catch(() => undefined);
+  }
+
+  /** Whose loss and whose return is raised. */
+  #note({ nodeId, reason, news }: NewsPiece): void {
+    const { losses, returns } = this.world;
+    for (const { clientId, came } of news) {
+      const key = `${nodeId} ${clientId}`;
+      if (reason === 'node-lost') losses.set(key, (losses.get(key) ?? 0) + 1);
+      if (came === 'returned') returns.set(clientId, (returns.get(clientId) ?? 0) + 1);
+    }
   }
 
   /** The commands of RedisRegistryStore, in its order. */
@@ -409,16 +425,12 @@ export class ModelNode {
     return {
       isReachable: () => this.#isConnected,
       refusalIn: () => undefined,
-      register: async (nodeId, digest, records) => {
-        const all = structuredClone([...records]);
-        const isAlive = await this.#command(() => redis.replace(nodeId, digest, all));
+      register: async (nodeId, digest, fields) => {
+        const isAlive = await this.#command(() => redis.replace(nodeId, digest, fields));
         if (isAlive) await this.#command(() => redis.enlist(nodeId));
         return isAlive;
       },
-      write: (nodeId, digest, clientId, record) => {
-        const copy = structuredClone(record);
-        return this.#command(() => redis.write(nodeId, digest, clientId, copy));
-      },
+      write: (nodeId, digest, fields) => this.#command(() => redis.write(nodeId, digest, fields)),
       renew: async (nodeId, digest) => {
         const { lease, renewal } = await this.#command(() => redis.renew(nodeId, digest));
         if (lease !== 'none') return renewal;

@@ -1,9 +1,10 @@
+import { type FieldWrites, readFields } from '../../lib/cluster/client-fields.js';
 import { type Lease, LEASE_MS, type Renewal } from '../../lib/cluster/registry-store.js';
-import type { ClientRecord, Digest, Snapshot } from '../../lib/cluster/replica.js';
+import type { Digest, Snapshot } from '../../lib/cluster/replica.js';
 
 interface StoredClients {
   digest: Digest | undefined;
-  records: Map<string, ClientRecord>;
+  fields: Map<string, string>;
   /** A hash that never goes by itself is a leak, once its node is dead. */
   hasExpiry: boolean;
 }
@@ -21,10 +22,9 @@ export class ModelRedis {
   constructor(private readonly now: () => number) {}
 
   /** @returns false for a node that was taken for dead */
-  replace(nodeId: string, digest: Digest, records: ClientRecord[]): boolean {
+  replace(nodeId: string, digest: Digest, fields: readonly (readonly [string, string])[]): boolean {
     this.#checkMemory();
-    const copies = records.map((record) => [record.clientId, structuredClone(record)] as const);
-    this.clients.set(nodeId, { digest, records: new Map(copies), hasExpiry: true });
+    this.clients.set(nodeId, { digest, fields: new Map(fields), hasExpiry: true });
     if (this.leaseOf(nodeId) === 'none') return this.setLease(nodeId, false);
     return this.#extendLease(nodeId) === 'alive';
   }
@@ -34,20 +34,21 @@ export class ModelRedis {
     this.nodes.add(nodeId);
   }
 
-  write(nodeId: string, digest: Digest, clientId: string, record: ClientRecord | undefined): void {
+  write(nodeId: string, digest: Digest, writes: FieldWrites): void {
     this.#checkMemory();
     let stored = this.clients.get(nodeId);
-    if (!stored) this.clients.set(nodeId, (stored = { digest, records: new Map(), hasExpiry: true }));
+    if (!stored) this.clients.set(nodeId, (stored = { digest, fields: new Map(), hasExpiry: true }));
     stored.digest = digest;
-    if (record) stored.records.set(clientId, structuredClone(record));
-    else stored.records.delete(clientId);
+    for (const [field, text] of writes) {
+      if (text === undefined) stored.fields.delete(field);
+      else stored.fields.set(field, text);
+    }
   }
 
   renew(nodeId: string, { version, count }: Digest): { lease: Lease; renewal: Renewal } {
     const lease = this.#extendLease(nodeId);
     const stored = this.clients.get(nodeId);
-    const isKept =
-      stored?.digest?.version === version && stored.digest.count === count && stored.records.size === count;
+    const isKept = stored?.digest?.version === version && stored.digest.count === count && stored.fields.size === count;
     return { lease, renewal: lease === 'dead' ? 'buried' : isKept ? 'kept' : 'incomplete' };
   }
 
@@ -66,11 +67,11 @@ export class ModelRedis {
   }
 
   read(nodeId: string): Snapshot {
-    const { digest, records } = this.clients.get(nodeId) ?? {};
+    const { digest, fields = new Map<string, string>() } = this.clients.get(nodeId) ?? {};
     return {
       digest: digest ?? { version: 0, count: 0 },
-      records: structuredClone([...(records?.values() ?? [])]),
-      isComplete: digest !== undefined && digest.count === records?.size,
+      records: readFields(Object.fromEntries(fields), () => undefined),
+      isComplete: digest?.count === fields.size,
     };
   }
 
@@ -101,8 +102,8 @@ export class ModelRedis {
     const stored = [...this.clients.values()][pick % Math.max(1, this.clients.size)];
     if (!stored) return;
     if (pick % 3 === 0) stored.digest = undefined;
-    else if (pick % 3 === 1) stored.digest = { version: 2 ** 47, count: stored.records.size };
-    else for (const clientId of [...stored.records.keys()].slice(0, 1)) stored.records.delete(clientId);
+    else if (pick % 3 === 1) stored.digest = { version: 2 ** 47, count: stored.fields.size };
+    else for (const field of [...stored.fields.keys()].slice(0, 1)) stored.fields.delete(field);
   }
 
   #extendLease(nodeId: string): Lease {

@@ -1,0 +1,150 @@
+import type { WebSocketUser } from '../protocol/message.js';
+import { isRoomName, isUserId } from '../protocol/names.js';
+import { isObject, isText, JunkError, readRecord, readUser, readVersion } from './bus-input.js';
+import type { ClientRecord } from './client-record.js';
+
+/** Into a room, or out of it. */
+export interface Move {
+  readonly roomName: string;
+  readonly isIn: boolean;
+}
+
+/** What changed of a client's own fields; `removed` names metadata. */
+export interface FieldChange {
+  readonly user?: WebSocketUser | null;
+  readonly metadata?: Readonly<Record<string, unknown>>;
+  readonly removed?: readonly string[];
+}
+
+/** What became of one client in one turn. */
+export interface ClientNews {
+  readonly clientId: string;
+  readonly userId: string | number | undefined;
+  /** In the order in which they happened. */
+  readonly moves: readonly Move[];
+  /** All that is kept of it after that: it is new to the others. */
+  readonly record?: ClientRecord | undefined;
+  readonly fields?: FieldChange | undefined;
+  /** It connected, or its node was taken for dead and is back. */
+  readonly came?: 'connected' | 'returned' | undefined;
+  readonly isGone: boolean;
+}
+
+/** News of many clients of one node, as they cross the bus. */
+export interface NewsPiece {
+  readonly nodeId: string;
+  /** The number of this change of the node; undefined for one that is gone, and where nobody keeps count. */
+  readonly version: number | undefined;
+  /** Why all of these are gone, with their node. */
+  readonly reason?: string | undefined;
+  readonly news: readonly ClientNews[];
+}
+
+const OF_THIS_NODE = '.';
+const OF_ANY = '/';
+
+/** Short names and a list of rooms that entries point into: a join costs its client's id and little more. */
+export function writePiece({ nodeId, version, reason, news }: NewsPiece): unknown {
+  const rooms = new Map<string, number>();
+  const indexOf = (roomName: string): number => {
+    const known = rooms.get(roomName);
+    if (known !== undefined) return known;
+    rooms.set(roomName, rooms.size);
+    return rooms.size - 1;
+  };
+  const prefix = `${nodeId}${OF_THIS_NODE}`;
+  const entries = news.map((one) => {
+    const { clientId, userId, moves } = one;
+    const id = clientId.startsWith(prefix) ? clientId.slice(nodeId.length) : `${OF_ANY}${clientId}`;
+    const rest = writeRest(one);
+    const numbers = moves.map(({ roomName, isIn }) => (isIn ? indexOf(roomName) : -1 - indexOf(roomName)));
+    return [id, userId ?? null, numbers, ...(rest ? [rest] : [])];
+  });
+  return [nodeId, version ?? null, reason ?? null, [...rooms.keys()], entries];
+}
+
+function writeRest({ record, fields, came, isGone }: ClientNews): Record<string, unknown> | undefined {
+  if (!record && !fields && !came && !isGone) return undefined;
+  return {
+    ...(record && { r: [record.user, record.metadata, record.rooms, record.lastActivity] }),
+    ...(fields?.user !== undefined && { u: fields.user }),
+    ...(fields?.metadata && { m: fields.metadata }),
+    ...(fields?.removed && { d: fields.removed }),
+    ...(came && { c: came }),
+    ...(isGone && { g: 1 }),
+  };
+}
+
+/** @throws {JunkError} for anything that is no piece of news */
+export function readPiece(value: unknown): NewsPiece {
+  if (!Array.isArray(value) || value.length !== 5) throw new JunkError('News of clients are no list of five.');
+  const [nodeId, given, reason, rooms, entries] = value as unknown[];
+  const version = given === null ? undefined : readVersion(given);
+  if (!isText(nodeId) || Number.isNaN(version) || (reason !== null && !isText(reason)))
+    throw new JunkError('News of clients name no node, no number or no reason.');
+  if (!Array.isArray(rooms) || !Array.isArray(entries)) throw new JunkError(`News of node ${nodeId} have no clients.`);
+  // A newer node may allow names that this one doesn't: the client is there all the same.
+  const names = rooms.map((name) => (isRoomName(name) ? name : undefined));
+  const news = entries.map((entry) => readEntry(nodeId, names, entry));
+  return { nodeId, version, ...(reason !== null && { reason }), news };
+}
+
+function readEntry(nodeId: string, rooms: readonly (string | undefined)[], entry: unknown): ClientNews {
+  const [id, userId, numbers, rest = {}] = Array.isArray(entry) ? (entry as unknown[]) : [];
+  if (!isText(id) || id.length < 2 || !Array.isArray(numbers) || !isObject(rest))
+    throw new JunkError(`News of node ${nodeId} are of no client.`);
+  const clientId = id.startsWith(OF_THIS_NODE) ? nodeId + id : id.slice(1);
+  const moves: Move[] = [];
+  for (const number of numbers as unknown[]) {
+    if (!Number.isInteger(number)) throw new JunkError(`News of node ${nodeId} name no room.`);
+    const isIn = (number as number) >= 0;
+    const roomName = rooms[isIn ? (number as number) : -1 - (number as number)];
+    if (roomName !== undefined) moves.push({ roomName, isIn });
+  }
+  return {
+    clientId,
+    userId: isUserId(userId) ? userId : undefined,
+    moves,
+    ...readRest(nodeId, clientId, rest),
+  };
+}
+
+function readRest(
+  nodeId: string,
+  clientId: string,
+  { r, u, m, d, c, g }: Record<string, unknown>,
+): Pick<ClientNews, 'record' | 'fields' | 'came' | 'isGone'> {
+  const junk = (): never => {
+    throw new JunkError(`News of node ${nodeId} are no change of a client.`);
+  };
+  const came = c === 'connected' || c === 'returned' ? c : undefined;
+  const isGone = g === 1;
+  if (r !== undefined) {
+    const [user, metadata, rooms, lastActivity] = Array.isArray(r) ? (r as unknown[]) : [];
+    const record = readRecord({ clientId, user, metadata, rooms, lastActivity }, clientId) ?? junk();
+    return { record, came, isGone };
+  }
+  if (u === undefined && m === undefined && d === undefined) return { came, isGone };
+  if ((m !== undefined && !isObject(m)) || (d !== undefined && !(Array.isArray(d) && d.every(isText)))) junk();
+  const user = u === undefined ? undefined : u === null ? null : (readUser(u) ?? junk());
+  const fields: FieldChange = {
+    ...(user !== undefined && { user }),
+    ...(m !== undefined && { metadata: m as Record<string, unknown> }),
+    ...(d !== undefined && { removed: d as string[] }),
+  };
+  return { fields, came, isGone };
+}
+
+/** The record after the news. */
+export function withNews(record: ClientRecord, { fields, moves }: ClientNews): ClientRecord {
+  const { user = record.user, metadata, removed = [] } = fields ?? {};
+  const kept = metadata || removed.length > 0 ? { ...record.metadata, ...metadata } : record.metadata;
+  for (const key of removed) delete kept[key];
+  if (moves.length === 0) return { ...record, user, metadata: kept };
+  const rooms = new Set(record.rooms);
+  for (const { roomName, isIn } of moves) {
+    if (isIn) rooms.add(roomName);
+    else rooms.delete(roomName);
+  }
+  return { ...record, user, metadata: kept, rooms: [...rooms] };
+}

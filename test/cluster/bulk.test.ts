@@ -1,0 +1,209 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { systemClock } from '../../lib/clock.js';
+import { ChangeFeed } from '../../lib/cluster/change-feed.js';
+import { type ClientNews, readPiece } from '../../lib/cluster/client-news.js';
+import { NewsEvents } from '../../lib/cluster/news-events.js';
+import { NEWS } from '../../lib/cluster/presence-events.js';
+import { WebSocketRedisSubscriberEvent as Event } from '../../lib/index.js';
+import { type RunningApp, startApp } from '../support/app.js';
+import type { Peer } from '../support/peer.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+const describeWithRedis = hasRedis() ? describe : describe.skip;
+const CLIENTS = 300;
+const ROOMS = ['red', 'blue', 'green', 'white', 'black'];
+
+describeWithRedis('many changes of clients at once', () => {
+  let redis: TestRedis;
+  let plain: Redis;
+  const apps: RunningApp[] = [];
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+    plain = new Redis(redis.url);
+  });
+  afterAll(async () => {
+    plain.disconnect();
+    await redis.stop();
+  });
+  afterEach(async () => {
+    await Promise.all(apps.splice(0).map((app) => app.close()));
+  });
+  const start = async (options: object = {}): Promise<RunningApp> => {
+    const app = await startApp({ options: { redis: redis.url, ...options } });
+    apps.push(app);
+    return app;
+  };
+  const traffic = async (): Promise<{ bytes: number; commands: number }> => {
+    const info = await plain.info();
+    const read = (name: string): number => Number(new RegExp(`${name}:(\\d+)`).exec(info)?.[1]);
+    return { bytes: read('total_net_input_bytes'), commands: read('total_commands_processed') };
+  };
+  /** What reaches Redis while `work` runs. */
+  const costOf = async (work: () => Promise<unknown>): Promise<{ bytes: number; commands: number }> => {
+    const before = await traffic();
+    await work();
+    const after = await traffic();
+    return { bytes: after.bytes - before.bytes, commands: after.commands - before.commands };
+  };
+  const crowd = async (app: RunningApp): Promise<Peer[]> => {
+    const peers: Peer[] = [];
+    while (peers.length < CLIENTS) peers.push(...(await Promise.all(Array.from({ length: 50 }, () => app.connect()))));
+    return peers;
+  };
+
+  it('travel together: a join costs Redis a third of what it did alone', async () => {
+    const [one, two] = [await start(), await start()];
+    const peers = await crowd(one);
+    await until(() => two.clients.size === CLIENTS);
+    const { bytes, commands } = await costOf(async () => {
+      await Promise.all(peers.map((peer, n) => peer.join(`room ${n % 50}`)));
+      await until(() => [...two.server.rooms.values()].reduce((sum, { size }) => sum + size, 0) === CLIENTS);
+    });
+    console.info(`A join: ${Math.round(bytes / CLIENTS)} bytes and ${(commands / CLIENTS).toFixed(2)} commands.`);
+    expect(bytes / CLIENTS).toBeLessThan(895 / 3);
+    expect(commands / CLIENTS).toBeLessThan(5 / 3);
+  }, 30_000);
+
+  it('of one client in 100 rooms cost five times its frames at most', async () => {
+    const [one, two] = [await start(), await start()];
+    const ada = await one.connect();
+    const { clientId } = ada;
+    const roomNames = Array.from({ length: 100 }, (_, n) => `r${n}`.padEnd(128, 'x'));
+    await Promise.all(roomNames.map((roomName) => one.server.joinRoom({ clientId, roomName })));
+    await until(() => two.rooms.getClientRooms({ clientId }).length === 100);
+    let frames = 0;
+    const { bytes } = await costOf(async () => {
+      for (let n = 0; n < 10; n++) {
+        const [username, userType, userId] = ['u', 't', 'i'].map((letter) => letter.repeat(100) + n);
+        const data = { roomName: roomNames[0], username, userType, userId };
+        frames += JSON.stringify({ type: 'system', action: 'joinRoom', data }).length;
+        await ada.request('system', 'joinRoom', data);
+        await until(() => two.clients.getClient({ clientId })?.['username'] === username);
+      }
+    });
+    console.info(`${frames} bytes of frames: ${bytes} to Redis.`);
+    expect(bytes).toBeLessThan(5 * frames);
+  }, 30_000);
+
+  it('that a client makes of itself are told ten times a second, and the last of them arrives', async () => {
+    const [one, two] = [await start(), await start()];
+    const ada = await one.connect();
+    await ada.join('red');
+    await until(() => two.rooms.isClientInRoom({ clientId: ada.clientId, roomName: 'red' }));
+    const listener = new Redis(redis.url);
+    let told = 0;
+    listener.on('message', (_channel: string, text: string) => (told += text.includes(NEWS) ? 1 : 0));
+    await listener.subscribe('pxl:$presence');
+    const began = performance.now();
+    for (let n = 0; n < 200; n++) await ada.request('system', 'joinRoom', { roomName: 'red', username: `ada ${n}` });
+    await until(() => two.clients.getClient({ clientId: ada.clientId })?.['username'] === 'ada 199');
+    expect(told).toBeLessThanOrEqual(2 + (performance.now() - began) / 100);
+    listener.disconnect();
+  }, 30_000);
+
+  it.each<[string, (app: RunningApp, peers: Peer[]) => unknown]>([
+    ['when their node stops', (app) => app.close()],
+    ['when their sockets break', (_, peers) => peers.forEach((peer) => peer.terminate())],
+  ])(
+    'raise each event on the other nodes %s',
+    async (_, leave) => {
+      const left = new Map<string, number>();
+      const gone = new Map<string, number>();
+      const count = (map: Map<string, number>, key: string): void => void map.set(key, (map.get(key) ?? 0) + 1);
+      const one = await start();
+      await start({
+        subscriberEventHandler: ({ channel, message }: { channel: string; message: Record<string, string> }) => {
+          if (channel === Event.ClientLeftRoom) count(left, `${message['clientId']} ${message['roomName']}`);
+          if (channel === Event.ClientDisconnected) count(gone, `${message['clientId']}`);
+        },
+      });
+      const peers = await crowd(one);
+      for (const roomName of ROOMS) await Promise.all(peers.map((peer) => peer.join(roomName)));
+      await leave(one, peers);
+      await until(() => gone.size === CLIENTS && left.size === CLIENTS * ROOMS.length);
+      expect([...gone.values(), ...left.values()].filter((times) => times !== 1)).toEqual([]);
+    },
+    60_000,
+  );
+});
+
+describe('a feed of changes', () => {
+  const record = (n: number) => ({
+    clientId: `node.${String(n).padStart(36, '0')}`,
+    user: null,
+    metadata: {},
+    rooms: ROOMS,
+    lastActivity: 0,
+  });
+
+  it('tells of 3,000 clients that leave in pieces of 64 KB, each when the one before is answered', async () => {
+    const pieces: string[] = [];
+    const answers: (() => void)[] = [];
+    const feed = new ChangeFeed({
+      clock: systemClock,
+      nodeId: () => 'node',
+      hasTold: () => true,
+      number: () => 1,
+      publish: (piece) => {
+        pieces.push(JSON.stringify(piece));
+        return new Promise<void>((resolve) => answers.push(resolve));
+      },
+      failed: (error) => {
+        throw error;
+      },
+    });
+    const told = feed.announceEnd(
+      'node',
+      Array.from({ length: 3_000 }, (_, n) => record(n)),
+      'node-lost',
+    );
+    const news: ClientNews[] = [];
+    for (let n = 0; news.length < 3_000; n++) {
+      await until(() => pieces.length > n);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(pieces).toHaveLength(n + 1);
+      expect(pieces[n]?.length).toBeLessThanOrEqual(65_536);
+      news.push(...readPiece(JSON.parse(pieces[n] as string)).news);
+      answers[n]?.();
+    }
+    await told;
+    expect(new Set(news.map(({ clientId }) => clientId)).size).toBe(3_000);
+    expect(news.every(({ isGone, moves }) => isGone && moves.length === ROOMS.length)).toBe(true);
+  });
+
+  it('raises events one by one, in order, and lets others have their turn in between', async () => {
+    const raised: number[] = [];
+    const turns: number[] = [];
+    const events = new NewsEvents(
+      {
+        hears: () => true,
+        event: (_event, message) => {
+          const until2ms = performance.now() + 2;
+          while (performance.now() < until2ms);
+          raised.push(Number((message as { clientId: string }).clientId));
+        },
+      },
+      systemClock,
+      (error) => {
+        throw error;
+      },
+      true,
+    );
+    const news = Array.from({ length: 50 }, (_, n) => ({
+      clientId: String(n),
+      userId: undefined,
+      moves: [],
+      isGone: true,
+    }));
+    events.push({ nodeId: 'n', version: 1, news });
+    while (raised.length < 50) {
+      turns.push(raised.length);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(raised).toEqual(news.map(({ clientId }) => Number(clientId)));
+    const steps = turns.map((count, n) => count - (turns[n - 1] ?? 0));
+    expect(Math.max(...steps)).toBeLessThanOrEqual(6);
+  });
+});
