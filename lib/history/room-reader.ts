@@ -146,7 +146,7 @@ export class RoomReader {
 
   #heard(said: Announcement): void {
     if (this.#isStopped) return;
-    if (!this.#position) return this.#keepEarly(said);
+    if (!this.#position) return void (this.#early.length < MAX_HELD && this.#early.push(said));
     if (said.kind === 'cleared') {
       if (said.epoch === this.#position.epoch) return;
       this.#clearedEpoch = said.epoch;
@@ -154,12 +154,8 @@ export class RoomReader {
     }
     if (said.epoch === this.#position.epoch) return this.#take(said);
     // Of an epoch that began, or of one that ended: the log knows.
-    this.#keepEarly(said);
-    this.repair();
-  }
-
-  #keepEarly(said: Announcement): void {
     if (this.#early.length < MAX_HELD) this.#early.push(said);
+    this.repair();
   }
 
   #hearEarly(): void {
@@ -207,16 +203,13 @@ export class RoomReader {
 
   #compare({ epoch, top, first, isComplete, ...read }: LogRead): void {
     const position = this.#position as RoomPosition;
-    if (epoch !== position.epoch) return this.#beginAnew({ epoch, offset: top }, this.#reasonFor(epoch));
+    if (epoch !== position.epoch)
+      return this.#beginAnew({ epoch, offset: top }, this.#clearedEpoch === epoch ? 'cleared' : 'restart');
     // An answer may be older than what the bus brought meanwhile.
     if (top <= position.offset) return;
     if (first > position.offset + 1) return this.#beginAnew({ epoch, offset: top }, 'hole');
     this.accept(read);
     if (!isComplete) this.#isSyncStale = true;
-  }
-
-  #reasonFor(epoch: string): ResetReason {
-    return this.#clearedEpoch === epoch ? 'cleared' : 'restart';
   }
 
   #beginAnew(position: RoomPosition, reason: ResetReason): void {
