@@ -104,8 +104,8 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
       outbound.history?.refuseUnnumbered(delivery);
       outbound.local.deliver(delivery);
     },
-    event: (channel, message) => {
-      obeyEvent(channel, message, outbound.outgoing, clients.manager);
+    event: (channel, message, bytes) => {
+      obeyEvent({ channel, message, bytes }, outbound.outgoing, clients.manager);
       listeners.event(channel, message);
     },
     logged: (roomName, text) => {

@@ -12,6 +12,11 @@ export type ServerState = BusState | 'draining';
 export interface ServerStatus {
   state: ServerState;
   nodeId: string;
+  /**
+   * What can't be reached: `redis`, or of a Redis Cluster the masters (`host:port`), whose rooms, users and nodes get nothing from
+   * elsewhere, and `broadcasts`, which is what all nodes hear. Empty while the state is `ready`.
+   */
+  away: string[];
   /** Every node that is known, this one included. */
   nodeIds: string[];
   /** Connections of this node. */
@@ -26,9 +31,10 @@ export interface ServerStatus {
 
 /** As it is now. */
 export function statusOf({ cluster, connections, flusher, lifecycle, refusals }: ServerParts): ServerStatus {
-  const { state, nodeId, nodeIds, counters } = cluster;
+  const { state, away, nodeId, nodeIds, counters } = cluster;
   return {
     state: lifecycle.isStopping ? 'draining' : state,
+    away,
     nodeId,
     nodeIds,
     connections: connections.open.size,

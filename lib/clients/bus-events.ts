@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Farewell } from '../deprecated.js';
 import { InvalidMessageError } from '../errors.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
@@ -10,8 +11,7 @@ import { type Outgoing, plainError } from '../outbound/outgoing.js';
  * @throws {InvalidMessageError} for one that no client could read
  */
 export function obeyEvent(
-  channel: string,
-  message: unknown,
+  { channel, message, bytes }: { channel: string; message: unknown; bytes?: Uint8Array | undefined },
   outgoing: Outgoing,
   clients: WebSocketClientManager,
 ): void {
@@ -19,7 +19,8 @@ export function obeyEvent(
   const clientId = order['clientId'] ?? order['webSocketClientId'];
   if (channel === Event.SendMessageToAll) {
     if (message !== order || Array.isArray(message) || !isReadable(order)) throw new InvalidMessageError();
-    outgoing.toThisNode({ kind: 'all' }, message);
+    // As it was written: a number of more digits than JavaScript keeps stays what it is.
+    outgoing.toThisNode({ kind: 'all' }, message, {}, bytes && isUtf8(bytes) ? bytes : undefined);
   } else if (channel === Event.MessageError && typeof clientId === 'string') {
     const error = typeof order['error'] === 'string' ? order['error'] : 'An error occurred.';
     outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, plainError(error));

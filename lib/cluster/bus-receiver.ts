@@ -1,6 +1,9 @@
 import type { Delivery } from '../protocol/delivery.js';
 
-/** `ready`: everything wanted is subscribed. `down`: other nodes can't be reached; this node's own sockets are served. */
+/**
+ * `ready`: everything wanted is subscribed, and what this node published since then came back. `down`: some or all of the other
+ * nodes can't be reached; this node's own sockets are served.
+ */
 export type BusState = 'starting' | 'ready' | 'down' | 'stopped';
 
 /** What a bus calls on this node. What it throws is counted as junk and reported: it never reaches the bus. */
@@ -9,8 +12,8 @@ export interface BusReceiver {
   deliver(delivery: Delivery): void;
   /** An event, raised on any node or by an emitter. */
   event(channel: string, message: unknown): void;
-  /** An event that another program raised, with plain JSON on a channel of that name. */
-  plainEvent(channel: string, message: unknown): void;
+  /** An event that another program raised, with plain JSON on a channel of that name: `bytes`. */
+  plainEvent(channel: string, message: unknown, bytes: Buffer): void;
   /** What the log of a room announces. */
   logged(roomName: string, text: string): void;
   /** Another node asks this one to do something, or answers. */
@@ -26,7 +29,7 @@ export interface BusCounters {
   unpublished: number;
   /** Messages of other nodes that never came. */
   missing: number;
-  /** Messages that came too late to be delivered. */
+  /** Messages that came too late to be delivered: after 5 s, or after a later one of the same sender and channel. */
   stale: number;
   /** Payloads that were none of ours. */
   junk: number;

@@ -21,6 +21,8 @@ import { withinMs } from '../deadline.js';
 const DRAIN_MS = 2_000;
 /** How often it is proved that what is published comes back, and the shared clock is read, in ms. */
 const BEAT_MS = 2_000;
+/** The shared clock is read no sooner than this after the last time, in ms. */
+const MEASURE_AGAIN_MS = 200;
 const DONE = Promise.resolve();
 
 export interface BusOptions {
@@ -53,6 +55,7 @@ export class Bus {
   readonly #reports: BusReports;
   #beatNoMore: () => void = () => undefined;
   #isTimed = false;
+  #measuredAt = -Infinity;
   /** What those hear who publish while it is down: one for all of them. */
   #refusal: Promise<never> | undefined;
 
@@ -93,6 +96,8 @@ export class Bus {
       takes: (channel, way) => this.#state !== 'stopped' && lanes.takes(channel, way),
       probed: (number, way) => lanes.heard(number, way),
       isOwn: (nodeId) => this.#nodeIds.has(nodeId),
+      now: () => this.options.clock.now(),
+      doubt: guarded('reading the clock of Redis', this.#report, () => this.#measureAgain()),
       failed: this.#report,
     });
     const receive = (channel: string, payload: Buffer, way: Way): void => inbox.receive(channel, payload, way);
@@ -166,7 +171,7 @@ export class Bus {
 
   /** For how long nothing came from a node, in ms. Its events aren't counted: they name nobody. */
   silentMs(nodeId: string): number {
-    return this.#time.now() - (this.#incoming.lastHeardOf(nodeId) ?? -Infinity);
+    return this.options.clock.now() - (this.#incoming.lastHeardOf(nodeId) ?? -Infinity);
   }
 
   forgetNode(nodeId: string): void {
@@ -188,6 +193,7 @@ export class Bus {
   #makePublisher(channels: Channels): Publisher {
     return new Publisher(channels, this.transport, this.#time, {
       clock: this.options.clock,
+      origin: this.options.nodeId,
       isOwn: (id) => this.#nodeIds.has(id),
       lost: this.#lost,
       maxBytes: this.options.maxBytes,
@@ -254,10 +260,18 @@ export class Bus {
 
   async #beat(lanes: Lanes): Promise<void> {
     lanes.beat();
+    this.#incoming.sweep(this.options.clock.now());
     if (this.transport.isOpen) await this.#measure();
   }
 
+  /** What is stale may only seem so: the clock of Redis was set. */
+  async #measureAgain(): Promise<void> {
+    const now = this.options.clock.now();
+    if (now - this.#measuredAt >= MEASURE_AGAIN_MS) await this.#measure();
+  }
+
   async #measure(): Promise<void> {
+    this.#measuredAt = this.options.clock.now();
     await this.#time.measure(this.transport).catch((error: Error) => this.#report(error, 'reading the clock of Redis'));
   }
 

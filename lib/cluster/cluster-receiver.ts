@@ -10,7 +10,8 @@ export interface ClusterReceiver extends ReplicaView, OrderReceiver {
   /** The clients of this node. */
   ownRecords(): Iterable<ClientRecord>;
   deliver(delivery: Delivery): void;
-  event(channel: string, message: unknown): void;
+  /** @param bytes the message as another program wrote it */
+  event(channel: string, message: unknown, bytes?: Uint8Array): void;
   /** Whether anybody listens to this event. */
   hears(event: string): boolean;
   /** What the log of a room announces. */

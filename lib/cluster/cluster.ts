@@ -127,6 +127,11 @@ export class Cluster {
     return this.#bus.counters;
   }
 
+  /** The names of what can't be reached: of the Redis, or of masters of a Redis Cluster. */
+  get away(): string[] {
+    return this.#bus.away;
+  }
+
   /** This node and those it knows of. */
   get nodeIds(): string[] {
     return [this.#nodeId, ...(this.#registry?.others ?? [])];
@@ -143,7 +148,7 @@ export class Cluster {
     const busReceiver: BusReceiver = {
       deliver: (delivery) => receiver.deliver(delivery),
       event: (channel, message) => this.#heard(channel, message),
-      plainEvent: (channel, message) => receiver.event(channel, message),
+      plainEvent: (channel, message, bytes) => receiver.event(channel, message, bytes),
       logged: (roomName, text) => receiver.logged(roomName, text),
       order: (from, order) => this.#orders.receive(from, order),
       stateChanged: (state) => this.#changedState(state),

@@ -43,7 +43,7 @@ export class Emitter {
     this.#id = ids.nodeId();
     this.#outlet = isCluster(connection) ? new ClusterOutlet(connection) : new RedisOutlet(connection);
     this.#time = new SharedClock(clock);
-    this.#publisher = new Publisher(channels, this.#outlet, this.#time, { clock });
+    this.#publisher = new Publisher(channels, this.#outlet, this.#time, { clock, origin: this.#id });
   }
 
   /** With a connection of its own, up when this resolves; `report` hears of its troubles. Retries until then. */

@@ -15,6 +15,8 @@ export interface Header {
   /** May be left out for a socket that is behind. */
   isVolatile?: boolean | undefined;
   conflateKey?: string | undefined;
+  /** Whose numbers these are: the id that the node had first, where that is another one. */
+  origin?: string | undefined;
   /** The same in every envelope of a delivery that goes out on several channels. */
   copyId?: number | undefined;
 }
@@ -29,9 +31,11 @@ const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 export function seal(header: Header, frame: Uint8Array): Buffer;
 export function seal(header: Header, frame: string | Uint8Array): string | Buffer;
 export function seal(header: Header, frame: string | Uint8Array): string | Buffer {
-  const { nodeId, sequence, sentAt, audience, except, copyId, isVolatile, conflateKey } = header;
+  const { nodeId, sequence, sentAt, audience, except, copyId, isVolatile, conflateKey, origin } = header;
   const flags = conflateKey ?? (isVolatile ? 1 : 0);
-  const line = JSON.stringify([VERSION, nodeId, sequence, sentAt, audience ?? 0, except ?? 0, copyId ?? 0, flags]);
+  const fields = [VERSION, nodeId, sequence, sentAt, audience ?? 0, except ?? 0, copyId ?? 0, flags];
+  if (origin !== undefined) fields.push(origin);
+  const line = JSON.stringify(fields);
   return typeof frame === 'string' ? `${line}\n${frame}` : Buffer.concat([Buffer.from(`${line}\n`), frame]);
 }
 
@@ -51,7 +55,7 @@ function readHeader(line: string): Header | undefined {
     return undefined;
   }
   if (!Array.isArray(fields)) return undefined;
-  const [version, nodeId, sequence, sentAt, audience, except, copyId, flags] = fields as unknown[];
+  const [version, nodeId, sequence, sentAt, audience, except, copyId, flags, origin] = fields as unknown[];
   if (version !== VERSION || !isText(nodeId) || !Number.isSafeInteger(sequence)) return undefined;
   if (!Number.isFinite(sentAt) || !isAudience(audience) || !isExcept(except) || typeof copyId !== 'number')
     return undefined;
@@ -64,6 +68,7 @@ function readHeader(line: string): Header | undefined {
     copyId: copyId === 0 ? undefined : copyId,
     isVolatile: flags === 1 ? true : undefined,
     conflateKey: isText(flags) ? flags : undefined,
+    origin: isText(origin) ? origin : undefined,
   };
 }
 

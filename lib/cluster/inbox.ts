@@ -3,7 +3,7 @@ import { readEvent, readJson } from './bus-input.js';
 import type { Channels } from './channels.js';
 import { open } from './envelope.js';
 import type { IncomingSequences } from './sequences.js';
-import { isStale, type SharedClock } from './shared-clock.js';
+import type { SharedClock } from './shared-clock.js';
 import type { Way } from './transport.js';
 
 export interface InboxOptions {
@@ -13,6 +13,10 @@ export interface InboxOptions {
   probed(number: number, way: Way): void;
   /** This node, under any id it had. */
   isOwn(nodeId: string): boolean;
+  /** The clock of this process. */
+  now(): number;
+  /** Something is stale: or else the shared clock was set. */
+  doubt(): void;
   failed(error: Error, place: string): void;
 }
 
@@ -40,7 +44,7 @@ export class Inbox {
       return;
     }
     if (meaning.kind === 'plain') {
-      return this.#receiveJson(payload, (message) => receiver.plainEvent(meaning.name, message));
+      return this.#receiveJson(payload, (message) => receiver.plainEvent(meaning.name, message, payload));
     }
     const envelope = open(payload);
     if (!envelope) {
@@ -48,21 +52,23 @@ export class Inbox {
       return;
     }
     const audience = envelope.header.audience ?? meaning.audience;
-    const { nodeId, sequence, sentAt, except, copyId, isVolatile, conflateKey } = envelope.header;
+    const { nodeId, sequence, sentAt, except, copyId, isVolatile, conflateKey, origin } = envelope.header;
     if (this.options.isOwn(nodeId)) return; // our own echo: our sockets had it first
-    const publisher = this.sequences.of(nodeId);
+    const now = this.options.now();
+    const publisher = this.sequences.of(origin ?? nodeId, now);
+    (origin === undefined ? publisher : this.sequences.of(nodeId, now)).heardAt = now;
     const missing = publisher.gapBefore(channel, sequence);
     if (missing > 0) {
       counters.missing += missing;
       this.options.failed(new Error(`${missing} messages of node ${nodeId} never came.`), 'a message of the bus');
     }
-    const now = this.time.now();
-    publisher.heardAt = now;
-    if (isStale(sentAt, now)) {
+    const isLate = missing < 0; // what came later has been delivered
+    if (isLate || this.time.isStale(sentAt)) {
       counters.stale++;
+      if (!isLate) this.options.doubt();
       return;
     }
-    if (copyId !== undefined && audience?.kind === 'rooms' && publisher.noteCopy(copyId)) return;
+    if (copyId !== undefined && audience?.kind === 'rooms' && publisher.noteCopy(copyId, now)) return;
     if (audience) receiver.deliver({ audience, except, frame: envelope.frame, isVolatile, conflateKey });
     else this.#receiveJson(envelope.frame, (order) => receiver.order(nodeId, order));
   }

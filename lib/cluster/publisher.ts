@@ -16,6 +16,8 @@ interface Route {
 
 export interface PublisherOptions {
   clock: Clock;
+  /** Whose numbers they are: the first id of the node. */
+  origin: string;
   /** Whose clients are here, and not to be reached by way of the bus. @default nobody's */
   isOwn?: (nodeId: string) => boolean;
   /** Notified of each publication that wasn't handed over. Never throws. */
@@ -30,6 +32,7 @@ export interface PublisherOptions {
  */
 export class Publisher {
   readonly #sequences = new OutgoingSequences();
+  readonly #origin: string;
   readonly #isOwn: (nodeId: string) => boolean;
   readonly #queue: PublishQueue;
   #lastCopyId = 0;
@@ -38,8 +41,9 @@ export class Publisher {
     private readonly channels: Channels,
     private readonly outlet: Outlet,
     private readonly time: SharedClock,
-    { clock, isOwn = () => false, lost = () => undefined, maxBytes }: PublisherOptions,
+    { clock, origin, isOwn = () => false, lost = () => undefined, maxBytes }: PublisherOptions,
   ) {
+    this.#origin = origin;
     this.#isOwn = isOwn;
     this.#queue = new PublishQueue(outlet, { clock, lost, maxBytes });
   }
@@ -48,9 +52,10 @@ export class Publisher {
     const routes = this.#routes(audience);
     const copyId = routes.length > 1 ? ++this.#lastCopyId : undefined;
     const sentAt = this.time.now();
+    const origin = this.#originOf(nodeId);
     const answers = routes.map(({ channel, forWhom }) => {
       const sequence = this.#sequences.next(channel);
-      const header = { nodeId, sequence, sentAt, audience: forWhom, except, copyId, isVolatile, conflateKey };
+      const header = { nodeId, sequence, sentAt, audience: forWhom, except, copyId, isVolatile, conflateKey, origin };
       return this.#queue.push(channel, seal(header, frame));
     });
     return answers.length === 1 ? (answers[0] as Promise<unknown>) : quietly(Promise.all(answers));
@@ -59,7 +64,12 @@ export class Publisher {
   /** @param order as JSON */
   order(to: string, order: string, nodeId: string): Promise<unknown> {
     const channel = this.channels.node(to);
-    const header = { nodeId, sentAt: this.time.now(), sequence: this.#sequences.next(channel) };
+    const header = {
+      nodeId,
+      sentAt: this.time.now(),
+      sequence: this.#sequences.next(channel),
+      origin: this.#originOf(nodeId),
+    };
     return this.#queue.push(channel, seal(header, order));
   }
 
@@ -77,6 +87,11 @@ export class Publisher {
   /** What waits for its turn isn't handed over any more. */
   abandon(reason: string): void {
     this.#queue.abandon(reason);
+  }
+
+  /** A node that was taken for dead goes on under a new id, and counts on from where it was. */
+  #originOf(nodeId: string): string | undefined {
+    return nodeId === this.#origin ? undefined : this.#origin;
   }
 
   /**

@@ -25,6 +25,7 @@ const FAIL_FAST = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   autoResubscribe: false,
+  stringNumbers: false, // the registry counts on numbers
   maxRetriesPerRequest: 0, // what was under way when the connection closed fails at once
   lazyConnect: true,
   commandTimeout: COMMAND_TIMEOUT_MS,

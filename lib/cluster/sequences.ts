@@ -1,48 +1,75 @@
-/** Counts what this node publishes on each channel. Bounded: a forgotten channel begins again at 1. */
+/** A run of numbers on a channel; the next one begins here. What a channel counts in a run stays far below it. */
+const RUN = 2 ** 32;
+
+/**
+ * Counts what this node publishes on each channel. Bounded: a channel that was forgotten begins a new run, whose numbers are above
+ * all that it had.
+ */
 export class OutgoingSequences {
   readonly #last = new Map<string, number>();
+  #run = 0;
 
   constructor(private readonly maxChannels = 100_000) {}
 
   next(channel: string): number {
-    const sequence = (this.#last.get(channel) ?? 0) + 1;
-    if (sequence === 1 && this.#last.size >= this.maxChannels) this.#forgetOldest();
-    this.#last.set(channel, sequence);
-    return sequence;
+    let last = this.#last.get(channel);
+    if (last === undefined) {
+      if (this.#last.size >= this.maxChannels) this.#forgetOldest();
+      last = this.#run * RUN;
+    }
+    this.#last.set(channel, last + 1);
+    return last + 1;
   }
 
+  /** Half of them, so that runs don't run out. */
   #forgetOldest(): void {
+    this.#run++;
+    let count = Math.ceil(this.maxChannels / 2);
     for (const channel of this.#last.keys()) {
+      if (count-- === 0) return;
       this.#last.delete(channel);
-      return;
     }
   }
 }
 
-/** Publishers that are remembered: nodes are forgotten when they go, emitters never say so. */
+/** Publishers that are remembered: emitters never say that they go. */
 const MAX_PUBLISHERS = 10_000;
-/** Messages to several rooms that a publisher may have under way at once before a copy could slip through. */
-const REMEMBERED = 1_024;
+/** One that is silent for this long is forgotten, in ms. */
+const FORGET_AFTER_MS = 600_000;
+/** A copy that comes later than this is too late anyway, in ms. */
+const REMEMBER_COPIES_MS = 6_000;
+/** Copies that are remembered of a publisher at most, twice. */
+const MAX_COPIES = 100_000;
 
-/** What arrives from one publisher: finds gaps and second copies. */
+/** What arrives from one publisher: finds gaps, what comes late, and second copies. */
 class Publisher {
-  /** By the shared clock; 0 while that isn't known. */
-  heardAt = 0;
+  usedAt = 0;
+  /** Undefined: never, or its node is gone. */
+  heardAt: number | undefined;
   readonly #lastOn = new Map<string, number>();
-  readonly #seen = new Set<number>();
+  /** Copies of now, and those before: they are forgotten by halves. */
+  #seen = new Set<number>();
+  #seenBefore = new Set<number>();
+  #seenSince = -Infinity;
 
-  /** @returns how many are missing before this one */
+  /** @returns how many are missing before this one; -1 for one that comes after a later one */
   gapBefore(channel: string, sequence: number): number {
     const last = this.#lastOn.get(channel);
+    if (last !== undefined && sequence <= last) return -1;
     this.#lastOn.set(channel, sequence);
-    return last === undefined || sequence <= last ? 0 : sequence - last - 1;
+    const isSameRun = last !== undefined && Math.floor(last / RUN) === Math.floor(sequence / RUN);
+    return isSameRun ? sequence - last - 1 : 0;
   }
 
   /** @returns true when it was noted before: this is the second copy of a message */
-  noteCopy(copyId: number): boolean {
-    if (this.#seen.has(copyId)) return true;
+  noteCopy(copyId: number, now: number): boolean {
+    if (this.#seen.has(copyId) || this.#seenBefore.has(copyId)) return true;
+    if (now - this.#seenSince > REMEMBER_COPIES_MS || this.#seen.size >= MAX_COPIES) {
+      this.#seenBefore = this.#seen;
+      this.#seen = new Set();
+      this.#seenSince = now;
+    }
     this.#seen.add(copyId);
-    if (this.#seen.size > REMEMBERED) for (const oldest of this.#seen) return !this.#seen.delete(oldest);
     return false;
   }
 
@@ -55,12 +82,13 @@ class Publisher {
 export class IncomingSequences {
   readonly #publishers = new Map<string, Publisher>();
 
-  of(nodeId: string): Publisher {
+  of(nodeId: string, now: number): Publisher {
     let publisher = this.#publishers.get(nodeId);
     if (!publisher) {
       if (this.#publishers.size >= MAX_PUBLISHERS) this.#forgetOldest();
       this.#publishers.set(nodeId, (publisher = new Publisher()));
     }
+    publisher.usedAt = now;
     return publisher;
   }
 
@@ -71,9 +99,16 @@ export class IncomingSequences {
     }
   }
 
-  /** By the shared clock; undefined for one that was never heard. */
+  /** By the clock of this process; undefined for one that was never heard. */
   lastHeardOf(nodeId: string): number | undefined {
     return this.#publishers.get(nodeId)?.heardAt;
+  }
+
+  /** Forgets who has been silent for long. */
+  sweep(now: number): void {
+    for (const [nodeId, publisher] of this.#publishers) {
+      if (now - publisher.usedAt > FORGET_AFTER_MS) this.#publishers.delete(nodeId);
+    }
   }
 
   /** Called when this node stops listening on a channel: what comes after is no gap. */
@@ -81,7 +116,9 @@ export class IncomingSequences {
     for (const publisher of this.#publishers.values()) publisher.forget(channel);
   }
 
+  /** It is gone, or goes on under another id: then what it publishes is still counted from where it was. */
   forgetNode(nodeId: string): void {
-    this.#publishers.delete(nodeId);
+    const publisher = this.#publishers.get(nodeId);
+    if (publisher) publisher.heardAt = undefined;
   }
 }

@@ -6,9 +6,16 @@ const STALE_AFTER_MS = 5_000;
 /** A reading that took longer says too little about the time, in ms. */
 const MAX_ROUND_TRIP_MS = 1_000;
 
+/** A reading that is further from the last one than this: the clock was set, in ms. */
+const STEP_MS = 500;
+/** All have read a clock that was set by then, in ms. */
+const SETTLED_MS = 10_000;
+
 /** The clock of Redis, the one that all nodes and emitters can read: those of two hosts needn't agree. */
 export class SharedClock {
   #ahead: number | undefined;
+  /** Before it was set, which not all may know yet. */
+  #before: { ahead: number; until: number } | undefined;
 
   constructor(private readonly clock: Clock) {}
 
@@ -22,7 +29,18 @@ export class SharedClock {
     const [seconds, microseconds] = (await outlet.time()).map(Number) as [number, number];
     const after = this.clock.now();
     if (after - before > MAX_ROUND_TRIP_MS) return;
-    this.#ahead = seconds * 1_000 + microseconds / 1_000 - (before + after) / 2;
+    const ahead = seconds * 1_000 + microseconds / 1_000 - (before + after) / 2;
+    const last = this.#ahead;
+    if (last !== undefined && Math.abs(ahead - last) > STEP_MS)
+      this.#before = { ahead: last, until: after + SETTLED_MS };
+    this.#ahead = ahead;
+  }
+
+  /** True for what was sent too long ago to be delivered, by the clock as it is and, if it was just set, as it was. */
+  isStale(sentAt: number): boolean {
+    if (!isStale(sentAt, this.now())) return false;
+    const now = this.clock.now();
+    return !this.#before || now > this.#before.until || isStale(sentAt, now + this.#before.ahead);
   }
 }
 

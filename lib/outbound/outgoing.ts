@@ -55,8 +55,9 @@ export class Outgoing {
   }
 
   /** @returns the bytes of one copy @throws {NotSerializableError} */
-  toThisNode(audience: Audience, data: unknown, options: SendOptions = {}): number {
+  toThisNode(audience: Audience, data: unknown, options: SendOptions = {}, bytes?: Uint8Array): number {
     const delivery = this.#toDelivery(audience, data, options);
+    if (bytes) delivery.frame = bytes;
     this.local.deliver(delivery);
     return Buffer.byteLength(delivery.frame);
   }

@@ -101,7 +101,9 @@ function onRedisCluster(): Underground {
     },
     make: (prefix, nodeId) => redisBus(source, prefix, nodeId),
     publish: (channel, payload) =>
-      channel.includes(':$node:') ? source.spublish(channel, payload) : source.publish(channel, payload),
+      channel.includes(':$node:')
+        ? source.spublish(channel, payload)
+        : (servers.nodes[0] as TestRedis).run('PUBLISH', channel, payload),
     connections: async () => {
       const lists = await Promise.all(servers.nodes.map((node) => node.run('CLIENT', 'LIST')));
       return lists.flatMap(namesOf);
@@ -392,6 +394,33 @@ function contract(name: string, underground: Underground, describeIt: typeof des
         ['n2-new.b', 'n2.a'].map((clientId) => JSON.stringify({ kind: 'clients', clientIds: [clientId] })),
       );
       expect(one.orders).toEqual([['n2-new', { id: 2 }]]);
+    });
+
+    it('counts what is missing though its node took a new id meanwhile, and drops what comes late', async () => {
+      const { bus, deliveries } = await start();
+      const say = (nodeId: string, sequence: number, origin?: string): Promise<unknown> => {
+        const header = [1, nodeId, sequence, 0, 0, 0, 0, 0, ...(origin === undefined ? [] : [origin])];
+        return underground.publish(`${prefix}:$all`, `${JSON.stringify(header)}\n${sequence}`);
+      };
+      await say('old', 1);
+      await say('new', 5, 'old');
+      await say('new', 4, 'old');
+      await say('new', 6, 'old');
+      await until(() => deliveries.length === 3 && bus.counters.stale === 1);
+      expect(deliveries.map(({ frame }) => Number(frame))).toEqual([1, 5, 6]);
+      expect(bus.counters).toEqual({ unpublished: 0, missing: 3, stale: 1, junk: 0 });
+    });
+
+    it('numbers what it publishes on and on, under whichever id', async () => {
+      const [one, two] = [await start(), await start()];
+      const publish = (): unknown => one.bus.publish({ audience: { kind: 'all' }, frame: frameOf('x') });
+      publish();
+      await one.bus.renameTo('n1-new');
+      publish();
+      await one.bus.renameTo('n1-newer');
+      publish();
+      await until(() => two.deliveries.length === 3);
+      expect(two.bus.counters).toEqual({ unpublished: 0, missing: 0, stale: 0, junk: 0 });
     });
 
     it('hears nothing of another prefix', async () => {

@@ -133,6 +133,19 @@ describeWithRedis('the channels of an application', () => {
     expect(await ada.next('news', 'flash')).toEqual(message('plain'));
   });
 
+  it('bring a message of another program to the clients as it was written', async () => {
+    const app = await start({ options: { prefix: 'bytes', redis: redis.url } });
+    const ada = await app.connect();
+    const texts: string[] = [];
+    ada.ws.on('message', (data: Buffer) => void texts.push(data.toString()));
+    const text = '{ "type":"news", "action":"flash", "data":{"id":9007199254740993, "big":1e400, "ü":"\\u00fc"} }';
+    await plain.publish('bytes:WebSocket:SendMessageToAll', text);
+    await ada.next('news', 'flash');
+    expect(texts).toEqual([text]);
+    for (const junk of ['7', '[]', '{"type":7}', 'null']) await plain.publish('bytes:WebSocket:SendMessageToAll', junk);
+    await until(() => app.server.status.counters.junk === 4);
+  });
+
   it('let a join fail with UNAVAILABLE while Redis refuses to subscribe, and hold it once Redis allows it', async () => {
     const allowed = [
       '&acl:$all',

@@ -26,6 +26,18 @@ describe('the shared clock', () => {
     }
   });
 
+  it('finds nothing stale only because it was set, whoever has read it first', async () => {
+    const [sender, receiver] = [new SharedClock(systemClock), new SharedClock(systemClock)];
+    for (const clock of [sender, receiver]) await clock.measure(redisAhead(0));
+    await receiver.measure(redisAhead(10_000));
+    expect(receiver.isStale(sender.now())).toBe(false);
+    expect(receiver.isStale(sender.now() - 6_000)).toBe(true);
+    await sender.measure(redisAhead(10_000));
+    expect(receiver.isStale(sender.now())).toBe(false);
+    for (const clock of [sender, receiver]) await clock.measure(redisAhead(0));
+    expect(receiver.isStale(sender.now())).toBe(false);
+  });
+
   it('takes no reading that took too long to say much', async () => {
     const clock = new SharedClock(systemClock);
     await clock.measure(redisAhead(0, 1_100));

@@ -177,15 +177,20 @@ describe('sequences', () => {
     expect(outgoing.next('a')).toBe(1);
   });
 
-  it('remember no more channels than they may, and begin a forgotten one again', () => {
+  it('remember no more channels than they may, and begin a forgotten one anew: no gap, and not late', () => {
     const outgoing = new OutgoingSequences(2);
-    expect(['a', 'a', 'b', 'c', 'c', 'b', 'a'].map((channel) => outgoing.next(channel))).toEqual([1, 2, 1, 1, 2, 2, 1]);
+    const publisher = new IncomingSequences().of('n', 0);
+    const channels = ['a', 'a', 'b', 'c', 'c', 'b', 'a', 'd', 'b', 'a', 'a'];
+    const gaps = channels.map((channel) => publisher.gapBefore(channel, outgoing.next(channel)));
+    expect(gaps).toEqual(channels.map(() => 0));
+    const last = outgoing.next('a');
+    expect([publisher.gapBefore('a', last + 2), publisher.gapBefore('a', last)]).toEqual([2, -1]);
   });
 
   it('find exactly what is missing between the first and the last', () => {
     fc.assert(
       fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 200 }), (arrives) => {
-        const publisher = new IncomingSequences().of('n');
+        const publisher = new IncomingSequences().of('n', 0);
         const arrived = arrives.flatMap((does, index) => (does ? [index + 1] : []));
         const missing = arrived.reduce((sum, sequence) => sum + publisher.gapBefore('c', sequence), 0);
         const [first = 1] = arrived;
@@ -195,33 +200,51 @@ describe('sequences', () => {
     );
   });
 
-  it('find no gap where a publisher began again, where listening began, or on another channel', () => {
+  it('find no gap where listening began, on another channel, or of another publisher', () => {
     const incoming = new IncomingSequences();
     const gap = (nodeId: string, channel: string, sequence: number): number =>
-      incoming.of(nodeId).gapBefore(channel, sequence);
-    expect([gap('n', 'a', 10), gap('n', 'b', 5), gap('m', 'a', 90), gap('n', 'a', 1), gap('n', 'a', 3)]).toEqual([
-      0, 0, 0, 0, 1,
-    ]);
+      incoming.of(nodeId, 0).gapBefore(channel, sequence);
+    expect([gap('n', 'a', 10), gap('n', 'b', 5), gap('m', 'a', 90), gap('n', 'a', 12)]).toEqual([0, 0, 0, 1]);
     incoming.forgetChannel('a');
     expect([gap('n', 'a', 50), gap('n', 'b', 7)]).toEqual([0, 1]);
-    incoming.forgetNode('n');
-    expect(gap('n', 'b', 70)).toBe(0);
+    incoming.forgetNode('n'); // it may go on under another id
+    expect(gap('n', 'b', 70)).toBe(62);
   });
 
-  it('find a second copy among the last thousand, and nothing else', () => {
+  it('find what comes after a later one, and what comes twice', () => {
+    const publisher = new IncomingSequences().of('n', 0);
+    expect([1, 2, 5, 3, 4, 5, 6].map((sequence) => publisher.gapBefore('c', sequence))).toEqual([
+      0, 0, 2, -1, -1, -1, 0,
+    ]);
+  });
+
+  it('forget who has been silent for ten minutes', () => {
+    const incoming = new IncomingSequences();
+    incoming.of('n', 0).gapBefore('c', 1);
+    incoming.sweep(600_000);
+    expect(incoming.of('n', 0).gapBefore('c', 3)).toBe(1);
+    incoming.sweep(600_001);
+    expect(incoming.of('n', 600_001).gapBefore('c', 9)).toBe(0);
+  });
+
+  it('find every second copy within five seconds, and nothing else', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 100 }), (copies) => {
-        const publisher = new IncomingSequences().of('n');
+        const publisher = new IncomingSequences().of('n', 0);
         const seen = new Set<number>();
         for (const copyId of copies) {
-          expect(publisher.noteCopy(copyId)).toBe(seen.has(copyId));
+          expect(publisher.noteCopy(copyId, 0)).toBe(seen.has(copyId));
           seen.add(copyId);
         }
       }),
     );
-    const publisher = new IncomingSequences().of('n');
-    for (let copyId = 1; copyId <= 5_000; copyId++) expect(publisher.noteCopy(copyId)).toBe(false);
-    expect(publisher.noteCopy(4_000)).toBe(true);
+    // Two masters, one 4.4 s behind the other.
+    const publisher = new IncomingSequences().of('n', 0);
+    const copyIdAt = (ms: number): number => 1 + ms / 2;
+    for (let now = 0; now < 30_000; now += 2) {
+      expect(publisher.noteCopy(copyIdAt(now), now)).toBe(false);
+      if (now >= 4_400) expect(publisher.noteCopy(copyIdAt(now - 4_400), now)).toBe(true);
+    }
   });
 });
 
