@@ -148,7 +148,8 @@ describe('a socket that is paused because its handlers are behind', () => {
 
   it('is read up to the goodbye of its peer, which counts as connected until then', async () => {
     const left: unknown[] = [];
-    await start(100, PONG_MS, {
+    // So long that a slow machine isn't taken for a dead peer while the messages are let go one by one.
+    await start(100, 5 * PONG_MS, {
       messages: { maxQueued: 2, handlerTimeoutMs: 60_000 },
       events: { onDisconnected: ({ code }) => void left.push(code) },
     });
