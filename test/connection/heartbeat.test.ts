@@ -48,14 +48,14 @@ describe('client.roundTripMs', () => {
     const pings: Buffer[] = [];
     peer.ws.on('ping', (payload) => pings.push(payload));
     await until(() => pings.length === 1);
-    await pause(80);
+    await pause(300);
     peer.ws.pong(pings[0]);
     await until(() => roundTripOf(peer.clientId) !== undefined);
-    expect(roundTripOf(peer.clientId)).toBeGreaterThanOrEqual(79);
-    expect(roundTripOf(peer.clientId)).toBeLessThan(1_000);
+    expect(roundTripOf(peer.clientId)).toBeGreaterThanOrEqual(299);
+    expect(roundTripOf(peer.clientId)).toBeLessThan(2_000);
     peer.ws.on('ping', (payload) => peer.ws.pong(payload));
     for (const ping of pings.slice(1)) peer.ws.pong(ping);
-    await until(() => (roundTripOf(peer.clientId) as number) < 79);
+    await until(() => (roundTripOf(peer.clientId) as number) < 299);
   });
 
   it('is not what a pong makes it that nobody asked for, and such a pong is a sign of life all the same', async () => {
@@ -148,16 +148,15 @@ describe('a socket that is paused because its handlers are behind', () => {
 
   it('is read up to the goodbye of its peer, which counts as connected until then', async () => {
     const left: unknown[] = [];
-    // So long that a slow machine isn't taken for a dead peer while the messages are let go one by one.
-    await start(100, 5 * PONG_MS, {
+    await start(100, PONG_MS, {
       messages: { maxQueued: 2, handlerTimeoutMs: 60_000 },
       events: { onDisconnected: ({ code }) => void left.push(code) },
     });
     const peer = await running.connect();
     flood((text) => peer.sendRaw(text));
-    peer.ws.close(1000);
     const ws = running.clients.getClient(peer)?.ws;
     await until(() => ws?.isPaused === true);
+    peer.ws.close(1000); // not in the read that pauses: it would be seen at once
     await pause(PONG_MS);
     expect([isThere(peer.clientId), left]).toEqual([true, []]);
     const releasing = setInterval(() => release(), 5);
