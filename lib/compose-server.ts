@@ -97,7 +97,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   });
   const orders = new OrdersOfOthers(clients.owner, clients.manager, clients.membership);
   const receiver: ClusterReceiver = {
-    put: (record) => clients.owner.put(record),
+    put: (record, news) => clients.owner.put(record, news),
     remove: (clientId) => clients.owner.remove(clientId, 'elsewhere'),
     ownRecords: () => clients.owner.ownRecords(),
     deliver: (delivery) => {

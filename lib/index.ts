@@ -62,7 +62,7 @@ export type { Appended } from './history/room-log.js';
 export { WebSocketUpgrade } from './admission/upgrade-context.js';
 export { WebSocketClientManager } from './clients/client-manager.js';
 export type { Disconnection } from './connection/connection-hooks.js';
-export type { RemoteClient } from './clients/clients-anywhere.js';
+export type { RemoteClient } from './clients/client-reference.js';
 export { type SubscriberEvent, type WebSocketOptions, WebSocketServer } from './server.js';
 export type { ServerState, ServerStatus } from './server-status.js';
 export {
@@ -98,7 +98,7 @@ export type {
   WebSocketType,
 } from './options/websocket-options.js';
 export type { BackpressureCounters } from './outbound/flusher.js';
-export type { SendOptions } from './outbound/outgoing.js';
+export type { SendOptions } from './protocol/delivery.js';
 export type { RefusedHandshake, UpgradeRequest } from './auth/upgrade-request.js';
 export { WebSocketService, type WebSocketServiceOptions } from './websocket.service.js';
 export { PxlWsAdapter } from './module/ws-adapter.js';

@@ -55,7 +55,8 @@ export class ClientChanges {
 
   changed(change: ClientChange, origin: Origin): void {
     const { client, rooms } = change;
-    if (rooms.joined.length > 0 || rooms.left.length > 0) client.roomName = client.rooms.at(-1) ?? null;
+    if (rooms.joined.length > 0) client.roomName = rooms.joined.at(-1) as string;
+    else if (rooms.left.length > 0) client.roomName = client.rooms.at(-1) ?? null;
     if (origin !== 'elsewhere' && client.ws) {
       this.#tellDelivery(change);
       this.#tellCluster(change, origin === 'asked');

@@ -1,29 +1,12 @@
-import type { WebSocket } from 'ws';
 import type { Cluster } from '../cluster/cluster.js';
 import type { ClientRecord } from '../cluster/client-record.js';
 import { ClientNotFoundError } from '../errors.js';
-import type { WebSocketUser } from '../protocol/message.js';
 import type { JoinRequest } from '../routing/join-rooms.js';
+import type { ClientReference, RemoteClient } from './client-reference.js';
 import type { Clients } from './clients.js';
 import type { Membership } from './membership.js';
 import type { OtherNodes } from './other-nodes.js';
 import type { RegisteredClient } from './registered-client.js';
-
-/** A client, by its socket on this node or by its id anywhere. */
-export interface ClientReference {
-  ws?: WebSocket;
-  clientId?: string;
-}
-
-/** A client of any node, as `fetchClients()` finds it in Redis. */
-export interface RemoteClient {
-  clientId: string;
-  lastActivity: number;
-  user: WebSocketUser | null;
-  rooms: string[];
-  /** What `updateClient()` and `joinRoom()` stored. */
-  metadata: Record<string, unknown>;
-}
 
 /** What server code asks of clients, wherever they are. */
 export class ClientsAnywhere {

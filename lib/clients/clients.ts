@@ -1,9 +1,9 @@
+import type { ClientNews } from '../cluster/client-news.js';
 import type { ClientRecord } from '../cluster/client-record.js';
 import type { ReplicaView } from '../cluster/replica.js';
 import type { ServerSocket } from '../connection/server-socket.js';
 import { closeSocket } from '../connection/closing.js';
 import { ClientNotFoundError } from '../errors.js';
-import { guarded } from '../guarded.js';
 import { keepable } from '../json-value.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import { isUserId } from '../protocol/names.js';
@@ -151,10 +151,17 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     this.#left(clientId, true, origin, () => this.rooms.leaveAll(clientId));
   }
 
+  /** What another node says must not break this one. */
+  readonly #passedOver = (error: unknown): void => this.parts.failed(error, 'the registry');
+
   /** Another node has this client, so. */
-  put(record: ClientRecord): void {
+  put(record: ClientRecord, news?: ClientNews): void {
     if (this.table.get(record.clientId)?.ws) return; // it can't be there: it is here
-    guarded('the registry', this.parts.failed, () => this.#adopt(record))();
+    try {
+      this.#adopt(record, news);
+    } catch (error) {
+      this.parts.failed(error, 'the registry');
+    }
   }
 
   /** The clients of this node, for the registry. */
@@ -180,16 +187,18 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     if (client && rooms !== NO_CHANGE) this.parts.changes.changed({ ...NOTHING, client, rooms, isListed }, origin);
   }
 
-  #adopt({ clientId, user, metadata, rooms, lastActivity }: ClientRecord): void {
+  /** @param news what is new in the record, where it is known; all of it where it isn't */
+  #adopt({ clientId, user, metadata, rooms, lastActivity }: ClientRecord, news: ClientNews | undefined): void {
     const known = this.table.get(clientId);
     const client = known ?? this.add({ clientId, ws: null, lastActivity, user }, 'elsewhere');
     if (!known) client.serveBy(this.parts.others.askerOf(clientId));
     const isOther = known && String(known.user?.userId) !== String(user?.userId);
     const userBefore = isOther ? this.table.identify(client, user) : undefined;
     client.user = user; // its claims may be newer
-    const passedOver = (error: unknown): void => this.parts.failed(error, 'the registry');
-    const updated = RegisteredClient.adopt(client, metadata, passedOver);
-    const moved = this.rooms.replace(clientId, rooms);
+    const isWhole = !known || !news || news.record !== undefined;
+    const updated =
+      isWhole || news.fields ? RegisteredClient.adopt(client, metadata, this.#passedOver) : NOTHING.metadata;
+    const moved = isWhole ? this.rooms.replace(clientId, rooms) : this.rooms.move(clientId, news.moves);
     this.parts.changes.changed({ ...NOTHING, client, userBefore, metadata: updated, rooms: moved }, 'elsewhere');
   }
 }

@@ -83,6 +83,19 @@ export class RoomTable {
     return { joined, left };
   }
 
+  /** One move after the other, whatever the rules of this node say. */
+  move(clientId: string, moves: readonly { roomName: string; isIn: boolean }[]): RoomChange {
+    const joined: string[] = [];
+    const left: string[] = [];
+    for (const { roomName, isIn } of moves) {
+      if (isIn === this.has(clientId, roomName)) continue;
+      if (isIn) this.#join(clientId, roomName);
+      else this.#leave(clientId, roomName);
+      (isIn ? joined : left).push(roomName);
+    }
+    return { joined, left };
+  }
+
   clear(): void {
     this.members.clear();
     this.#roomsOf.clear();

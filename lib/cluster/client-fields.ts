@@ -72,6 +72,11 @@ export function readFields(fields: Readonly<Record<string, string>>, junk: () =>
   }
   joins.sort(([, , one], [, , other]) => one - other);
   // A newer node may allow names that this one doesn't: the client is there all the same.
-  for (const [clientId, roomName] of joins) if (isRoomName(roomName)) records.get(clientId)?.rooms.push(roomName);
+  const names = new Map<string, boolean>();
+  for (const [clientId, roomName] of joins) {
+    let isName = names.get(roomName);
+    if (isName === undefined) names.set(roomName, (isName = isRoomName(roomName)));
+    if (isName) records.get(clientId)?.rooms.push(roomName);
+  }
   return [...records.values()];
 }

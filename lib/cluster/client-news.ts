@@ -141,6 +141,9 @@ export function withNews(record: ClientRecord, { fields, moves }: ClientNews): C
   const kept = metadata || removed.length > 0 ? { ...record.metadata, ...metadata } : record.metadata;
   for (const key of removed) delete kept[key];
   if (moves.length === 0) return { ...record, user, metadata: kept };
+  const [only] = moves;
+  if (moves.length === 1 && only?.isIn && !record.rooms.includes(only.roomName))
+    return { ...record, user, metadata: kept, rooms: [...record.rooms, only.roomName] };
   const rooms = new Set(record.rooms);
   for (const { roomName, isIn } of moves) {
     if (isIn) rooms.add(roomName);

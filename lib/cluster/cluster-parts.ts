@@ -7,7 +7,8 @@ import type { RedisSource } from './redis-source.js';
 import { isClusterSource } from './redis-connections.js';
 import { RedisClusterTransport } from './redis-cluster-transport.js';
 import { RedisTransport } from './redis-transport.js';
-import { RedisRegistryStore, type RegistryStore } from './registry-store.js';
+import { RedisRegistryStore } from './registry-store.js';
+import type { RegistryStore } from './store-contract.js';
 
 /** What a node stands on: its own process, a network of servers in it, or a Redis. */
 export interface ClusterParts {

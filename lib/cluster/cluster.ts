@@ -87,7 +87,7 @@ export class Cluster {
     this.#registry = new Registry(this.#nodeId, {
       store,
       view: {
-        put: (record) => this.#receiver.put(record),
+        put: (record, news) => this.#receiver.put(record, news),
         remove: (clientId) => this.#receiver.remove(clientId),
       },
       isReplicated: this.isReplicated,

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import { type FieldWrites, readFields } from './client-fields.js';
-import { type Lease, LEASE_MS, type RegistryStore, type Renewal } from './registry-store.js';
+import { LEASE_MS } from './registry-store.js';
+import type { Lease, RegistryStore, Renewal } from './store-contract.js';
 import type { Digest, Snapshot } from './replica.js';
 
 interface StoredNode {

@@ -2,7 +2,8 @@ import type { ClientNews } from './client-news.js';
 import type { ClientRecord } from './client-record.js';
 import { type Digest, type LossReason, Replica, type ReplicaView } from './replica.js';
 import type { OwnEntry } from './own-entry.js';
-import { type Lease, LEASE_MS, type RegistryStore } from './registry-store.js';
+import { LEASE_MS } from './registry-store.js';
+import type { Lease, RegistryStore } from './store-contract.js';
 
 /** A node that was just found, and lives, is heard by then, in ms. */
 const FIRST_WORD_MS = 3_000;

@@ -2,7 +2,7 @@ import { type FieldWrites, FieldWriter } from './client-fields.js';
 import type { ClientNews } from './client-news.js';
 import type { ClientRecord } from './client-record.js';
 import type { Digest } from './replica.js';
-import type { RegistryStore } from './registry-store.js';
+import type { RegistryStore } from './store-contract.js';
 
 export interface OwnEntryHost {
   readonly store: RegistryStore;

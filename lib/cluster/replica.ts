@@ -22,7 +22,8 @@ export type LossReason = 'node-lost';
 
 /** Told what changed among the clients of other nodes. */
 export interface ReplicaView {
-  put(record: ClientRecord): void;
+  /** @param news what is new in the record; left out where that isn't known */
+  put(record: ClientRecord, news?: ClientNews): void;
   remove(clientId: string): void;
 }
 
@@ -170,15 +171,15 @@ export class Replica {
     const { clientId, isGone } = news;
     if (isGone) return this.#set(node, clientId, undefined);
     const record = afterNews(node.records.get(clientId), news);
-    if (record) this.#set(node, clientId, record);
+    if (record) this.#set(node, clientId, record, news);
     else node.isIncomplete = true;
   }
 
-  #set(node: NodeState, clientId: string, record: ClientRecord | undefined): void {
+  #set(node: NodeState, clientId: string, record: ClientRecord | undefined, news?: ClientNews): void {
     node.count += sizeOf(record) - sizeOf(node.records.get(clientId));
     if (record) {
       node.records.set(clientId, record);
-      this.view.put(record);
+      this.view.put(record, news);
     } else if (node.records.delete(clientId)) {
       this.#remove(clientId);
     }

@@ -3,7 +3,8 @@ import type { ServerSocket } from '../connection/server-socket.js';
 import { sayDeprecated } from '../deprecated.js';
 import { encode } from '../json-value.js';
 import type { Audience } from '../protocol/delivery.js';
-import { type Outgoing, plainError, type SendOptions } from './outgoing.js';
+import { type Outgoing, plainError } from './outgoing.js';
+import type { SendOptions } from '../protocol/delivery.js';
 
 export type SentData = Record<string, unknown>;
 

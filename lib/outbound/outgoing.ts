@@ -1,17 +1,12 @@
 import type { Cluster } from '../cluster/cluster.js';
 import { InvalidMessageError } from '../errors.js';
 import { encode } from '../json-value.js';
-import type { Audience, BackpressureOptions, BackpressurePolicy, Delivery } from '../protocol/delivery.js';
+import type { Audience, BackpressureOptions, BackpressurePolicy, Delivery, SendOptions } from '../protocol/delivery.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame, WebSocketMessage } from '../protocol/message.js';
 import { isRouteName } from '../protocol/names.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import type { LocalDelivery } from './local-delivery.js';
-
-export interface SendOptions extends BackpressureOptions {
-  /** Client ids that get no copy, e.g. the sender's. */
-  except?: readonly string[];
-}
 
 /** The rooms that keep what is sent to them. */
 export interface RoomHistory {

@@ -4,7 +4,7 @@ import type { HistoryPage, HistoryQuery, PublishOptions } from '../history/histo
 import type { HistoryRule } from '../history/history-rule.js';
 import type { Appended } from '../history/room-log.js';
 import type { RoomPosition } from '../protocol/message.js';
-import type { SendOptions } from './outgoing.js';
+import type { SendOptions } from '../protocol/delivery.js';
 
 /** What a service does with such rooms. */
 export interface RoomPublisher {

@@ -4,7 +4,8 @@ import type { Audience } from '../protocol/delivery.js';
 import type { WebSocketMessage } from '../protocol/message.js';
 import { disconnectUserHere } from '../clients/bus-events.js';
 import type { WebSocketClientManager } from '../clients/client-manager.js';
-import type { Outgoing, SendOptions } from './outgoing.js';
+import type { Outgoing } from './outgoing.js';
+import type { SendOptions } from '../protocol/delivery.js';
 import type { RoomPublisher, Sender } from './sender.js';
 
 /** Sends to this node's sockets at once, and to the others by way of the bus. What the caller did wrong is thrown at once. */

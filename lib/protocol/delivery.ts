@@ -31,3 +31,8 @@ export interface BackpressureOptions {
   /** A slow client gets only the latest message with this key, once it has caught up. 1–128 characters. */
   conflateKey?: string;
 }
+
+export interface SendOptions extends BackpressureOptions {
+  /** Client ids that get no copy, e.g. the sender's. */
+  except?: readonly string[];
+}

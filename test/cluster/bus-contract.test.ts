@@ -4,7 +4,7 @@ import { Cluster } from 'ioredis';
 import { systemClock } from '../../lib/clock.js';
 import type { Interest } from '../../lib/cluster/channels.js';
 import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
-import type { RegistryStore } from '../../lib/cluster/registry-store.js';
+import type { RegistryStore } from '../../lib/cluster/store-contract.js';
 import { memoryBus, redisBus, type TestBus } from '../support/buses.js';
 import { BusRecorder, type RecordedBus, settle } from '../support/bus-recorder.js';
 import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';

@@ -3,7 +3,7 @@ import type { Bus } from '../../lib/cluster/bus.js';
 import { clusterParts } from '../../lib/cluster/cluster-parts.js';
 import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
 import type { RedisSource } from '../../lib/cluster/redis-source.js';
-import type { RegistryStore } from '../../lib/cluster/registry-store.js';
+import type { RegistryStore } from '../../lib/cluster/store-contract.js';
 
 export interface TestBus {
   bus: Bus;

@@ -5,7 +5,7 @@ import type { ClusterReceiver } from '../../lib/cluster/cluster-receiver.js';
 import type { ClusterParts } from '../../lib/cluster/cluster-parts.js';
 import { systemIds } from '../../lib/cluster/ids.js';
 import { NEWS } from '../../lib/cluster/presence-events.js';
-import type { Lease, RegistryStore } from '../../lib/cluster/registry-store.js';
+import type { Lease, RegistryStore } from '../../lib/cluster/store-contract.js';
 import type { ClientRecord } from '../../lib/cluster/client-record.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
 import { ModelRedis } from './model-store.js';

@@ -1,5 +1,6 @@
 import { type FieldWrites, readFields } from '../../lib/cluster/client-fields.js';
-import { type Lease, LEASE_MS, type Renewal } from '../../lib/cluster/registry-store.js';
+import { LEASE_MS } from '../../lib/cluster/registry-store.js';
+import type { Lease, Renewal } from '../../lib/cluster/store-contract.js';
 import type { Digest, Snapshot } from '../../lib/cluster/replica.js';
 
 interface StoredClients {
