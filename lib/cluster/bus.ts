@@ -70,8 +70,7 @@ export class Bus {
 
   /**
    * Connects; resolves when deliveries and events arrive. Retries until then.
-   * @param events the plain channels to hear, by the names of the events. Of those that tell who comes and goes none is heard
-   *   unless one is named.
+   * @param events to hear, by their names; of those that tell who comes and goes none is heard unless one is named
    * @throws {ConnectionError} when Redis refuses what is needed for want of a permission, or `stop()` is called
    */
   async start(receiver: BusReceiver, events: readonly string[]): Promise<void> {
@@ -137,7 +136,7 @@ export class Bus {
 
   /** Raises an event on every node, this one included: after this turn, and as JSON carries it. */
   emit(event: string, message: unknown): Promise<unknown> {
-    if (this.transport.isAlone && !this.#hears(event)) return DONE;
+    if (this.transport.isAlone && !this.#lanes?.hears(event)) return DONE;
     return this.#open()?.emit(event, message) ?? this.#refuse();
   }
 
@@ -163,10 +162,9 @@ export class Bus {
   async renameTo(nodeId: string): Promise<void> {
     this.#nodeId = nodeId;
     this.#nodeIds.add(nodeId);
-    const channel = this.#channels?.node(nodeId);
-    if (channel === undefined) return;
-    this.#lanes?.want(channel);
-    await this.#lanes?.add(channel);
+    if (!this.#channels || !this.#lanes) return;
+    this.#lanes.want(this.#channels.node(nodeId));
+    await this.#lanes.add(this.#channels.node(nodeId));
   }
 
   /** For how long nothing came from a node, in ms. Its events aren't counted: they name nobody. */
@@ -201,10 +199,6 @@ export class Bus {
   /** Where a publication can go now. Nothing waits for a connection. */
   #open(): Publisher | undefined {
     return this.transport.isOpen ? this.#publisher : undefined;
-  }
-
-  #hears(event: string): boolean {
-    return this.#channels !== undefined && this.#lanes?.wants(this.#channels.eventsOf(event)) === true;
   }
 
   /** One for all: an error each would cost more than what it stands for. */
