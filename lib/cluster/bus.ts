@@ -1,28 +1,24 @@
 import type { Clock } from '../clock.js';
-import { ConnectionError, NotPublishedError, NotSerializableError } from '../errors.js';
+import { ConnectionError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { BusReports } from './bus-reports.js';
 import type { BusReceiver, BusState } from './bus-receiver.js';
 import { Channels, type Interest } from './channels.js';
+import { Health } from './health.js';
 import type { Ids } from './ids.js';
 import { Inbox } from './inbox.js';
 import { Lanes } from './lanes.js';
-import { PRESENCE } from './presence-events.js';
-import { refused } from './publish-queue.js';
+import { refusal } from './publish-queue.js';
 import { Publisher } from './publisher.js';
 import { permissionError } from './redis-failure.js';
 import { IncomingSequences } from './sequences.js';
 import { SharedClock } from './shared-clock.js';
-import type { Transport, Way } from './transport.js';
+import type { Transport } from './transport.js';
 import { withinMs } from '../deadline.js';
 
 /** How long what is published may hold up the end of this process, in ms. */
 const DRAIN_MS = 2_000;
-/** How often it is proved that what is published comes back, and the shared clock is read, in ms. */
-const BEAT_MS = 2_000;
-/** The shared clock is read no sooner than this after the last time, in ms. */
-const MEASURE_AGAIN_MS = 200;
 const DONE = Promise.resolve();
 
 export interface BusOptions {
@@ -53,11 +49,9 @@ export class Bus {
   #receiver: BusReceiver | undefined;
   #state: BusState = 'starting';
   readonly #reports: BusReports;
-  #beatNoMore: () => void = () => undefined;
-  #isTimed = false;
-  #measuredAt = -Infinity;
+  #health: Health | undefined;
   /** What those hear who publish while it is down: one for all of them. */
-  #refusal: Promise<never> | undefined;
+  #refusal: ReturnType<typeof refusal> | undefined;
 
   constructor(
     private readonly transport: Transport,
@@ -76,8 +70,7 @@ export class Bus {
 
   /**
    * Connects; resolves when deliveries and events arrive. Retries until then.
-   * @param events the plain channels to hear, by the names of the events. Of those that tell who comes and goes none is heard
-   *   unless one is named.
+   * @param events to hear, by their names; of those that tell who comes and goes none is heard unless one is named
    * @throws {ConnectionError} when Redis refuses what is needed for want of a permission, or `stop()` is called
    */
   async start(receiver: BusReceiver, events: readonly string[]): Promise<void> {
@@ -90,31 +83,37 @@ export class Bus {
     isReady.catch(() => undefined); // awaited below, once the transport is open
     const database = await this.transport.open();
     const channels = (this.#channels ??= new Channels(this.options.prefix, database));
-    this.#publisher ??= this.#makePublisher(channels);
+    this.#publisher ??= new Publisher(channels, this.transport, this.#time, {
+      clock: this.options.clock,
+      origin: this.options.nodeId,
+      isOwn: (id) => this.#nodeIds.has(id),
+      lost: this.#lost,
+      maxBytes: this.options.maxBytes,
+    });
     const lanes = (this.#lanes = this.#makeLanes(channels, events));
+    const health = (this.#health = new Health(this.transport, lanes, this.#time, {
+      clock: this.options.clock,
+      changed: () => this.#assess(),
+      failed: this.#report,
+    }));
     const inbox = new Inbox(channels, this.#time, this.#incoming, this.counters, receiver, {
       takes: (channel, way) => this.#state !== 'stopped' && lanes.takes(channel, way),
       probed: (number, way) => lanes.heard(number, way),
       isOwn: (nodeId) => this.#nodeIds.has(nodeId),
       now: () => this.options.clock.now(),
-      doubt: guarded('reading the clock of Redis', this.#report, () => this.#measureAgain()),
+      doubt: guarded('reading the clock of Redis', this.#report, () => this.#time.measureAgain(this.transport)),
       failed: this.#report,
     });
-    const receive = (channel: string, payload: Buffer, way: Way): void => inbox.receive(channel, payload, way);
     const guard = <A extends unknown[]>(work: (...args: A) => unknown) => guarded('the bus', this.#report, work);
     this.transport.connect({
-      received: guarded('a message of the bus', this.#passOver, receive),
-      outletChanged: guard(() => this.#outletChanged(lanes)),
+      received: guarded('a message of the bus', this.#passOver, inbox.receive),
+      outletChanged: guard(() => health.outletChanged()),
       wayChanged: guard((way, state) => lanes.wayChanged(way, state)),
       routesChanged: guard(() => lanes.reroute()),
       failed: this.#report,
     });
     lanes.reroute();
-    if (!this.transport.isAlone)
-      this.#beatNoMore = this.options.clock.every(
-        BEAT_MS,
-        guard(() => this.#beat(lanes)),
-      );
+    health.start();
     try {
       await isReady;
     } catch (error) {
@@ -132,13 +131,13 @@ export class Bus {
   /** Asks one node to do something. */
   order(nodeId: string, order: unknown): Promise<unknown> {
     if (this.transport.isAlone) return DONE;
-    return this.#write(order, (text, publisher) => publisher.order(nodeId, text, this.#nodeId));
+    return this.#open()?.order(nodeId, order, this.#nodeId) ?? this.#refuse();
   }
 
   /** Raises an event on every node, this one included: after this turn, and as JSON carries it. */
   emit(event: string, message: unknown): Promise<unknown> {
-    if (this.transport.isAlone && !this.#hears(event)) return DONE;
-    return this.#write(message, (text, publisher) => publisher.emit(event, text));
+    if (this.transport.isAlone && !this.#lanes?.hears(event)) return DONE;
+    return this.#open()?.emit(event, message) ?? this.#refuse();
   }
 
   /**
@@ -163,10 +162,9 @@ export class Bus {
   async renameTo(nodeId: string): Promise<void> {
     this.#nodeId = nodeId;
     this.#nodeIds.add(nodeId);
-    const channel = this.#channels?.node(nodeId);
-    if (channel === undefined) return;
-    this.#lanes?.want(channel);
-    await this.#lanes?.add(channel);
+    if (!this.#channels || !this.#lanes) return;
+    this.#lanes.want(this.#channels.node(nodeId));
+    await this.#lanes.add(this.#channels.node(nodeId));
   }
 
   /** For how long nothing came from a node, in ms. Its events aren't counted: they name nobody. */
@@ -181,7 +179,7 @@ export class Bus {
   async stop(): Promise<void> {
     this.#setState('stopped');
     this.#gaveUp(new ConnectionError('The bus was stopped before it could connect.'));
-    this.#beatNoMore();
+    this.#health?.stop();
     this.#lanes?.stop();
     this.#lanes = undefined;
     if (this.transport.isOpen && this.#publisher) await withinMs(DRAIN_MS, this.#publisher.drained());
@@ -190,32 +188,11 @@ export class Bus {
     await this.transport.close();
   }
 
-  #makePublisher(channels: Channels): Publisher {
-    return new Publisher(channels, this.transport, this.#time, {
-      clock: this.options.clock,
-      origin: this.options.nodeId,
-      isOwn: (id) => this.#nodeIds.has(id),
-      lost: this.#lost,
-      maxBytes: this.options.maxBytes,
-    });
-  }
-
   #makeLanes(channels: Channels, events: readonly string[]): Lanes {
     const { clock, ids, nodeId } = this.options;
-    const changed = (): void => this.#assess();
-    const lanes = new Lanes(this.transport, channels, {
-      clock,
-      random: ids.random,
-      nodeId,
-      changed,
-      failed: this.#report,
-    });
-    for (const channel of [channels.all, channels.events, channels.node(this.#nodeId)]) lanes.want(channel);
-    if (events.some((event) => PRESENCE.has(event))) lanes.want(channels.presence);
-    for (const event of events) {
-      const channel = PRESENCE.has(event) ? undefined : channels.plain(event);
-      if (channel !== undefined) lanes.want(channel);
-    }
+    const options = { clock, random: ids.random, nodeId, changed: () => this.#assess(), failed: this.#report };
+    const lanes = new Lanes(this.transport, channels, options);
+    for (const channel of channels.vital(this.#nodeId, events)) lanes.want(channel);
     return lanes;
   }
 
@@ -224,32 +201,11 @@ export class Bus {
     return this.transport.isOpen ? this.#publisher : undefined;
   }
 
-  #hears(event: string): boolean {
-    return this.#channels !== undefined && this.#lanes?.wants(this.#channels.eventsOf(event)) === true;
-  }
-
+  /** One for all: an error each would cost more than what it stands for. */
   #refuse(): Promise<never> {
-    this.counters.unpublished++;
-    const reason = `the bus is ${this.#state}`;
-    if (!this.#refusal) this.#report(new NotPublishedError(reason), 'publishing');
-    return (this.#refusal ??= refused(reason));
-  }
-
-  /** What has no JSON form is counted as lost. */
-  #write(value: unknown, send: (text: string, publisher: Publisher) => Promise<unknown>): Promise<unknown> {
-    const publisher = this.#open();
-    if (!publisher) return this.#refuse();
-    let text: string;
-    try {
-      text = JSON.stringify(value) ?? 'null';
-    } catch (error) {
-      const flaw = new NotSerializableError(error);
-      this.#lost(flaw);
-      const refusal = Promise.reject(flaw);
-      refusal.catch(() => undefined); // counted; whoever asks hears of it
-      return refusal;
-    }
-    return send(text, publisher);
+    this.#refusal ??= refusal(`the bus is ${this.#state}`);
+    this.#lost(this.#refusal.error);
+    return this.#refusal.promise;
   }
 
   /** A message that couldn't be taken in is junk, and nothing else suffers. */
@@ -258,36 +214,9 @@ export class Bus {
     this.#report(error, place);
   };
 
-  async #beat(lanes: Lanes): Promise<void> {
-    lanes.beat();
-    this.#incoming.sweep(this.options.clock.now());
-    if (this.transport.isOpen) await this.#measure();
-  }
-
-  /** What is stale may only seem so: the clock of Redis was set. */
-  async #measureAgain(): Promise<void> {
-    const now = this.options.clock.now();
-    if (now - this.#measuredAt >= MEASURE_AGAIN_MS) await this.#measure();
-  }
-
-  async #measure(): Promise<void> {
-    this.#measuredAt = this.options.clock.now();
-    await this.#time.measure(this.transport).catch((error: Error) => this.#report(error, 'reading the clock of Redis'));
-  }
-
-  /** A new way out: its clock is read before it counts as one, so that nothing stale is taken. */
-  async #outletChanged(lanes: Lanes): Promise<void> {
-    this.#isTimed = false;
-    lanes.outletChanged();
-    if (!this.transport.isOpen) return this.#assess();
-    await this.#measure();
-    this.#isTimed = true;
-    this.#assess();
-  }
-
   /** Ready is what is proved, nothing else. */
   #assess(): void {
-    const isReady = this.transport.isOpen && this.#isTimed && this.#lanes?.isProved === true;
+    const isReady = this.#health?.isProved === true;
     this.#setState(isReady ? 'ready' : 'down');
     if (isReady) this.#becameReady();
   }
@@ -303,14 +232,14 @@ export class Bus {
 
   readonly #lost = (error: Error): void => {
     this.counters.unpublished++;
-    this.#report(error, 'publishing');
+    this.#report(error, 'publishing', error.name); // its text needn't be looked at each time
   };
 
-  readonly #report = (error: Error, place = 'the bus'): void => {
+  readonly #report = (error: Error, place = 'the bus', kind?: string): void => {
     if (this.#state === 'stopped') return;
     const denied = this.#channels && permissionError(error, this.#channels.head);
     if (denied && this.#state === 'starting') this.#gaveUp(denied);
-    this.#reports.report(denied ?? error, place);
+    this.#reports.report(denied ?? error, place, kind);
   };
 
   #becameReady: () => void = () => undefined;

@@ -82,6 +82,13 @@ export class Channels {
     this.#log = `${head}${OWN}log:`;
   }
 
+  /** What a node needs to hear, besides rooms and users. @param events by their names */
+  vital(nodeId: string, events: readonly string[]): string[] {
+    const plain = events.flatMap((event) => (PRESENCE.has(event) ? [] : (this.plain(event) ?? [])));
+    const presence = events.some((event) => PRESENCE.has(event)) ? [this.presence] : [];
+    return [this.all, this.events, this.node(nodeId), ...presence, ...plain];
+  }
+
   node(nodeId: string): string {
     return this.#node + nodeId;
   }

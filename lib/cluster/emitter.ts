@@ -75,14 +75,14 @@ export class Emitter {
   emit(channel: string, message: unknown): Promise<unknown> {
     const content = message === undefined ? null : message;
     checkEvent(content);
-    return this.#publisher.emit(channel, JSON.stringify(content));
+    return this.#publisher.emit(channel, content);
   }
 
   /** Asks the node of a client to close its socket. */
   async disconnect(clientId: string, code: number | undefined, reason: string | undefined): Promise<void> {
     const nodeId = nodeIdOf(clientId);
     if (nodeId === undefined) return;
-    const order = JSON.stringify({ id: 0, op: 'disconnect', clientId, code, reason });
+    const order = { id: 0, op: 'disconnect', clientId, code, reason };
     await this.#publisher.order(nodeId, order, this.#id);
   }
 

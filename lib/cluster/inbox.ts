@@ -31,7 +31,7 @@ export class Inbox {
     private readonly options: InboxOptions,
   ) {}
 
-  receive(channel: string, payload: Buffer, way: Way): void {
+  readonly receive = (channel: string, payload: Buffer, way: Way): void => {
     const { receiver, counters } = this;
     const meaning = this.channels.meaningOf(channel);
     if (meaning.kind === 'foreign' || !this.options.takes(channel, way)) return;
@@ -71,7 +71,7 @@ export class Inbox {
     if (copyId !== undefined && audience?.kind === 'rooms' && publisher.noteCopy(copyId, now)) return;
     if (audience) receiver.deliver({ audience, except, frame: envelope.frame, isVolatile, conflateKey });
     else this.#receiveJson(envelope.frame, (order) => receiver.order(nodeId, order));
-  }
+  };
 
   #receiveJson(payload: Buffer, receive: (value: unknown) => void): void {
     const value = readJson(payload);

@@ -55,7 +55,9 @@ export class Lanes {
     this.#laneOf(channel)?.subscriptions.remove(channel);
   }
 
-  wants(channel: string): boolean {
+  /** Whether this event comes here when anybody raises it. */
+  hears(event: string): boolean {
+    const channel = this.channels.eventsOf(event);
     return this.#laneOf(channel)?.subscriptions.wants(channel) ?? this.#homeless.has(channel);
   }
 

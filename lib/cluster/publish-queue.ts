@@ -170,8 +170,11 @@ export class PublishQueue {
 }
 
 /** A rejection that is no unhandled one when nobody asks. */
-export function refused(reason: string): Promise<never> {
-  const refusal = Promise.reject(new NotPublishedError(reason));
-  refusal.catch(() => undefined);
-  return refusal;
+export function refusal(reason: string): { error: Error; promise: Promise<never> } {
+  const error = new NotPublishedError(reason);
+  const promise = Promise.reject(error);
+  promise.catch(() => undefined); // counted; whoever asks hears of it
+  return { error, promise };
 }
+
+export const refused = (reason: string): Promise<never> => refusal(reason).promise;

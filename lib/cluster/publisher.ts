@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import { NotSerializableError } from '../errors.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
 import { isWellFormed } from '../protocol/text.js';
 import { writeEvent } from './bus-input.js';
@@ -33,6 +34,7 @@ export interface PublisherOptions {
 export class Publisher {
   readonly #sequences = new OutgoingSequences();
   readonly #origin: string;
+  readonly #lost: (error: Error) => void;
   readonly #isOwn: (nodeId: string) => boolean;
   readonly #queue: PublishQueue;
   #lastCopyId = 0;
@@ -45,6 +47,7 @@ export class Publisher {
   ) {
     this.#origin = origin;
     this.#isOwn = isOwn;
+    this.#lost = lost;
     this.#queue = new PublishQueue(outlet, { clock, lost, maxBytes });
   }
 
@@ -61,8 +64,9 @@ export class Publisher {
     return answers.length === 1 ? (answers[0] as Promise<unknown>) : quietly(Promise.all(answers));
   }
 
-  /** @param order as JSON */
-  order(to: string, order: string, nodeId: string): Promise<unknown> {
+  order(to: string, order: unknown, nodeId: string): Promise<unknown> {
+    const text = this.#write(order);
+    if (typeof text !== 'string') return text;
     const channel = this.channels.node(to);
     const header = {
       nodeId,
@@ -70,12 +74,12 @@ export class Publisher {
       sequence: this.#sequences.next(channel),
       origin: this.#originOf(nodeId),
     };
-    return this.#queue.push(channel, seal(header, order));
+    return this.#queue.push(channel, seal(header, text));
   }
 
-  /** @param message as JSON */
-  emit(event: string, message: string): Promise<unknown> {
-    return this.#queue.push(this.channels.eventsOf(event), writeEvent(event, message));
+  emit(event: string, message: unknown): Promise<unknown> {
+    const text = this.#write(message);
+    return typeof text === 'string' ? this.#queue.push(this.channels.eventsOf(event), writeEvent(event, text)) : text;
   }
 
   /** Resolves when everything has been handed over. */
@@ -87,6 +91,17 @@ export class Publisher {
   /** What waits for its turn isn't handed over any more. */
   abandon(reason: string): void {
     this.#queue.abandon(reason);
+  }
+
+  /** As JSON. What has no such form is lost, and counted. */
+  #write(value: unknown): string | Promise<never> {
+    try {
+      return JSON.stringify(value) ?? 'null';
+    } catch (error) {
+      const flaw = new NotSerializableError(error);
+      this.#lost(flaw);
+      return quietly(Promise.reject(flaw));
+    }
   }
 
   /** A node that was taken for dead goes on under a new id, and counts on from where it was. */

@@ -81,10 +81,12 @@ class Publisher {
 /** What arrives from all publishers. */
 export class IncomingSequences {
   readonly #publishers = new Map<string, Publisher>();
+  #sweptAt = 0;
 
   of(nodeId: string, now: number): Publisher {
     let publisher = this.#publishers.get(nodeId);
     if (!publisher) {
+      if (now - this.#sweptAt > FORGET_AFTER_MS) this.sweep(now);
       if (this.#publishers.size >= MAX_PUBLISHERS) this.#forgetOldest();
       this.#publishers.set(nodeId, (publisher = new Publisher()));
     }
@@ -106,6 +108,7 @@ export class IncomingSequences {
 
   /** Forgets who has been silent for long. */
   sweep(now: number): void {
+    this.#sweptAt = now;
     for (const [nodeId, publisher] of this.#publishers) {
       if (now - publisher.usedAt > FORGET_AFTER_MS) this.#publishers.delete(nodeId);
     }

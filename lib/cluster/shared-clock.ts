@@ -11,11 +11,16 @@ const STEP_MS = 500;
 /** All have read a clock that was set by then, in ms. */
 const SETTLED_MS = 10_000;
 
+/** It is read again no sooner than this after the last time, in ms. */
+const MEASURE_AGAIN_MS = 200;
+
 /** The clock of Redis, the one that all nodes and emitters can read: those of two hosts needn't agree. */
 export class SharedClock {
   #ahead: number | undefined;
   /** Before it was set, which not all may know yet. */
   #before: { ahead: number; until: number } | undefined;
+
+  #measuredAt = -Infinity;
 
   constructor(private readonly clock: Clock) {}
 
@@ -24,8 +29,13 @@ export class SharedClock {
     return this.#ahead === undefined ? 0 : this.clock.now() + this.#ahead;
   }
 
+  /** Once more, as something seems stale: it was set, perhaps. */
+  async measureAgain(outlet: Pick<Outlet, 'time'>): Promise<void> {
+    if (this.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) await this.measure(outlet);
+  }
+
   async measure(outlet: Pick<Outlet, 'time'>): Promise<void> {
-    const before = this.clock.now();
+    const before = (this.#measuredAt = this.clock.now());
     const [seconds, microseconds] = (await outlet.time()).map(Number) as [number, number];
     const after = this.clock.now();
     if (after - before > MAX_ROUND_TRIP_MS) return;
