@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { describeInChromium } from './chromium-windows.js';
-import { startProxy } from './cuttable-proxy.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { pageSentences } from './page-sentences.js';
 import { type RunningSample, startSample } from './start-sample.js';
 
@@ -140,9 +140,9 @@ describeInChromium('the page of the game sample', {}, (windows) => {
   });
 
   it('shows a lost connection to both, and goes on when it is back', async () => {
-    const proxy = await startProxy(sample.url);
+    const proxy = await TcpProxy.start(Number(new URL(sample.url).port));
     try {
-      const { ada, bob } = await beginGame({ url: proxy.url });
+      const { ada, bob } = await beginGame({ url: proxy.httpUrl });
       proxy.cut();
       await ada.getByText('Reconnecting…').waitFor();
       await headline(ada, 'The connection is lost. The game goes on when it is back.');
@@ -150,13 +150,13 @@ describeInChromium('the page of the game sample', {}, (windows) => {
       await byMouse(ada, 4);
       await ada.getByRole('alert').getByText('The server is out of reach. Try again.').waitFor();
 
-      proxy.mend();
+      proxy.heal();
       await headline(bob, 'Ada’s turn');
       await ada.getByText('Connected', { exact: true }).waitFor();
       await byMouse(ada, 4);
       await headline(bob, 'Your turn');
     } finally {
-      await proxy.close();
+      await proxy.stop();
     }
   });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { describeInChromium } from './chromium-windows.js';
-import { startProxy } from './cuttable-proxy.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { type RunningSample, startSample } from './start-sample.js';
 
 const node = (page: Page, name: string): Locator => page.getByRole('article', { name: `Node ${name}` });
@@ -105,9 +105,9 @@ describeInChromium('the page of the cluster sample', { needsRedis: true }, (wind
   });
 
   it('calls no node running while it has no connection to its own server, and asks for nothing', async () => {
-    const network = await startProxy(sample.url);
+    const network = await TcpProxy.start(Number(new URL(sample.url).port));
     try {
-      const page = await open({}, network.url);
+      const page = await open({}, network.httpUrl);
       await addGuests(page, ['Ada']);
       network.cut();
       for (const name of ['A', 'B', 'C']) await node(page, name).getByText('Not known', { exact: true }).waitFor();
@@ -115,12 +115,12 @@ describeInChromium('the page of the cluster sample', { needsRedis: true }, (wind
       expect(await page.getByRole('article').getByRole('button').count()).toBe(0);
       expect(await page.getByRole('button', { name: 'Send' }).isDisabled()).toBe(true);
 
-      network.mend();
+      network.heal();
       for (const name of ['A', 'B', 'C']) await node(page, name).getByText('Running', { exact: true }).waitFor();
       await page.getByRole('button', { name: 'Remove Ada' }).click();
       await page.getByText('3 of 3 nodes run, 0 clients').waitFor();
     } finally {
-      await network.close();
+      await network.stop();
     }
   });
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { describeInChromium } from './chromium-windows.js';
-import { startProxy } from './cuttable-proxy.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { type RunningSample, startSample } from './start-sample.js';
 
 const jobs = (page: Page): Locator => page.getByRole('list', { name: 'Your jobs' }).getByRole('listitem');
@@ -65,9 +65,9 @@ describeInChromium('the page of the queue sample', { needsRedis: true }, (window
   });
 
   it('keeps what was typed while there is no connection, and says in plain words how things stand', async () => {
-    const network = await startProxy(sample.url);
+    const network = await TcpProxy.start(Number(new URL(sample.url).port));
     try {
-      const page = await open(undefined, network.url);
+      const page = await open(undefined, network.httpUrl);
       await start(page, '100');
       await jobs(page).getByText('25 primes').waitFor();
       network.cut();
@@ -78,13 +78,13 @@ describeInChromium('the page of the queue sample', { needsRedis: true }, (window
       expect(await page.getByRole('button', { name: 'Start' }).isDisabled()).toBe(true);
       expect(await page.getByRole('alert').count()).toBe(0);
 
-      network.mend();
+      network.heal();
       await page.getByText('Connected', { exact: true }).waitFor();
       await page.keyboard.press('Enter');
       await jobs(page).getByText('168 primes').waitFor();
       expect(await jobs(page).count()).toBe(2);
     } finally {
-      await network.close();
+      await network.stop();
     }
   });
 

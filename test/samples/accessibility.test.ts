@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { describeInChromium } from './chromium-windows.js';
-import { type CuttableProxy, startProxy } from './cuttable-proxy.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { type RunningSample, startSample } from './start-sample.js';
 
 const SIZES = { phone: { width: 375, height: 720 }, desktop: { width: 1280, height: 800 } };
@@ -51,14 +51,14 @@ const enter = async (page: Page, name: string): Promise<void> => {
 
 describeInChromium('axe has nothing to say about', { needsRedis: true }, (windows) => {
   /** All start at once. Each is behind a network that can be cut. */
-  const starting = new Map<string, Promise<{ sample: RunningSample; network: CuttableProxy }>>();
+  const starting = new Map<string, Promise<{ sample: RunningSample; network: TcpProxy }>>();
 
-  async function start(name: string): Promise<{ sample: RunningSample; network: CuttableProxy }> {
+  async function start(name: string): Promise<{ sample: RunningSample; network: TcpProxy }> {
     const sample = await startSample(name, { CHAT_DB: ':memory:' });
-    return { sample, network: await startProxy(sample.url) };
+    return { sample, network: await TcpProxy.start(Number(new URL(sample.url).port)) };
   }
 
-  async function networkOf(name: string): Promise<CuttableProxy> {
+  async function networkOf(name: string): Promise<TcpProxy> {
     const started = await starting.get(name);
     if (!started) throw new Error(`${name} was not started.`);
     return started.network;
@@ -71,13 +71,13 @@ describeInChromium('axe has nothing to say about', { needsRedis: true }, (window
     for (const started of await Promise.allSettled(starting.values())) {
       if (started.status !== 'fulfilled') continue;
       const { sample, network } = started.value;
-      await Promise.all([network.close(), sample.stop()]);
+      await Promise.all([network.stop(), sample.stop()]);
     }
   });
 
   it('the page of the chat', async () => {
     const network = await networkOf('01-chat');
-    const [page, other] = [await windows.open(network.url), await windows.open(network.url)];
+    const [page, other] = [await windows.open(network.httpUrl), await windows.open(network.httpUrl)];
     const say = async (who: Page, text: string): Promise<void> => {
       const box = who.getByRole('textbox', { name: /^Message/ });
       await box.fill(text);
@@ -124,7 +124,7 @@ describeInChromium('axe has nothing to say about', { needsRedis: true }, (window
 
   it('the page of the game', async () => {
     const network = await networkOf('02-game');
-    const [page, friend] = [await windows.open(network.url), await windows.open(network.url)];
+    const [page, friend] = [await windows.open(network.httpUrl), await windows.open(network.httpUrl)];
     await page.getByText('Connected', { exact: true }).waitFor();
     expect(await violationsOf(page)).toEqual([]);
     await enter(page, 'Ada');
@@ -162,7 +162,7 @@ describeInChromium('axe has nothing to say about', { needsRedis: true }, (window
 
   it('the page of the cluster', async () => {
     const network = await networkOf('04-cluster');
-    const page = await windows.open(network.url);
+    const page = await windows.open(network.httpUrl);
     await page.getByText('3 of 3 nodes run').waitFor();
     expect(await violationsOf(page)).toEqual([]);
     for (const name of ['Ada', 'Grace', 'Alan']) {
@@ -185,7 +185,7 @@ describeInChromium('axe has nothing to say about', { needsRedis: true }, (window
 
   it('the page of the queue', async () => {
     const network = await networkOf('05-queue');
-    const page = await windows.open(network.url);
+    const page = await windows.open(network.httpUrl);
     const job = async (limit: string, result: string): Promise<void> => {
       await page.getByRole('textbox', { name: 'Primes below' }).fill(limit);
       await page.getByRole('button', { name: 'Start' }).click();

@@ -3,10 +3,10 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 
 /** Up: to Redis. */
 type Direction = 'up' | 'down';
-/** What a node uses a connection for, as it tells Redis; anything else is unknown. */
-export type Role = 'publisher' | 'subscriber' | 'unknown';
+/** What a node uses a connection for, as it tells Redis (`ssubscriber`: of a Redis Cluster); anything else is unknown. */
+export type Role = 'publisher' | 'subscriber' | 'ssubscriber' | 'unknown';
 
-const ROLES: readonly Role[] = ['publisher', 'subscriber', 'unknown'];
+const ROLES: readonly Role[] = ['publisher', 'subscriber', 'ssubscriber', 'unknown'];
 
 /** What happens to the bytes of connections with one role. */
 interface Rule {
@@ -77,10 +77,10 @@ interface Pair {
   ways: Record<Direction, Way>;
 }
 
-/** Stands between a node and its Redis, and tells its two connections apart. What is named for no role is for all. */
+/** Stands between a client and its server; of a node and its Redis it tells the connections apart. What is named for no role is for all. */
 export class TcpProxy {
   readonly #pairs = new Set<Pair>();
-  readonly #rules: Record<Role, Rule> = { publisher: {}, subscriber: {}, unknown: {} };
+  readonly #rules: Record<Role, Rule> = { publisher: {}, subscriber: {}, ssubscriber: {}, unknown: {} };
   #isCut = false;
   #reset: { isIt: (text: string, role: Role) => boolean; done: () => void } | undefined;
   /** Connections that were accepted, those included that were ended at once. */
@@ -109,6 +109,11 @@ export class TcpProxy {
     return `redis://127.0.0.1:${this.port}`;
   }
 
+  /** For what isn't a Redis. */
+  get httpUrl(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
   /** Ends every connection, and each new one as it comes. */
   cut(): void {
     this.#isCut = true;
@@ -117,7 +122,7 @@ export class TcpProxy {
 
   /** Ends the connections there are with a reset; new ones work. */
   reset(...roles: Role[]): void {
-    for (const pair of this.#of(roles)) this.#end(pair, true);
+    for (const pair of this.#of(roles)) this.#end(pair, 'reset');
   }
 
   /** Swallows the first thing a node says that fits, and resets its connection. Resolves when that has happened. */
@@ -184,7 +189,7 @@ export class TcpProxy {
     this.#pairs.add(pair);
     for (const socket of [near, far]) {
       socket.setNoDelay();
-      socket.on('close', () => this.#end(pair));
+      socket.on('close', () => this.#end(pair, 'closed'));
     }
     near.on('data', (data) => this.#up(pair, data));
     far.on('data', (data) => {
@@ -201,16 +206,18 @@ export class TcpProxy {
     const reset = this.#reset;
     if (reset?.isIt(data.toString('latin1'), pair.role)) {
       this.#reset = undefined;
-      this.#end(pair, true);
+      this.#end(pair, 'reset');
       return reset.done();
     }
     pair.ways.up.push(data);
   }
 
-  #end(pair: Pair, isReset = false): void {
+  #end(pair: Pair, how: 'cut' | 'closed' | 'reset' = 'cut'): void {
     if (!this.#pairs.delete(pair)) return;
     for (const socket of [pair.near, pair.far]) {
-      if (isReset && !socket.destroyed) socket.resetAndDestroy();
+      if (how === 'reset' && !socket.destroyed) socket.resetAndDestroy();
+      else if (how === 'closed')
+        socket.destroySoon(); // what was said before still arrives
       else socket.destroy();
     }
     for (const way of Object.values(pair.ways)) way.end();
