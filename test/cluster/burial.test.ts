@@ -66,7 +66,7 @@ describeWithRedis('a node that is taken for dead', () => {
     expect((await storyOf(one, ada.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
   }, 40_000);
 
-  it('is not, when a reset swallows what renews its lease', async () => {
+  it('D12 is not, when a reset swallows what renews its lease', async () => {
     const proxy = await proxied();
     const one = await fleet.start({ redis: proxy.url });
     const others = await Promise.all([fleet.start(), fleet.start()]);
@@ -88,7 +88,7 @@ describeWithRedis('a node that is taken for dead', () => {
     }
   }, 60_000);
 
-  it('is not, while it is heard, though it can not renew its lease', async () => {
+  it('D12 is not, while it is heard, though it can not renew its lease', async () => {
     const [one, two] = await Promise.all([fleet.start(), fleet.start()]);
     const ada = await one.join('red');
     await two.knows([ada]);

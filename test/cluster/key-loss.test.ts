@@ -136,7 +136,7 @@ describeWithRedis('what Redis loses of the registry', () => {
     ['the clients of every node', ['clients']],
     ['all of it', ['nodes', 'lease', 'clients']],
   ])(
-    'loses %s: nobody forgets anybody, and it is there again within two beats',
+    'D12 loses %s: nobody forgets anybody, and it is there again within two beats',
     async (_, names) => {
       const made = await scene();
       const ids = made.apps.map(({ server }) => server.status.nodeId);
@@ -211,7 +211,7 @@ describeWithRedis('what Redis loses of the registry', () => {
     ['has no memory left', ['maxmemory', '1mb'], ['maxmemory', '0']],
     ['misses its replicas', ['min-replicas-to-write', '1'], ['min-replicas-to-write', '0']],
   ])(
-    'refuses writes for longer than a lease, for it %s: nobody is declared lost',
+    'D12 refuses writes for longer than a lease, for it %s: nobody is declared lost',
     async (_, broken, mended) => {
       const made = await scene();
       const ids = made.apps.map(({ server }) => server.status.nodeId);

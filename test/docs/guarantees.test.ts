@@ -37,7 +37,7 @@ function borne(): Files {
 
 describe('the page of guarantees', () => {
   it('names for each promise every test that bears its number, and no other', () => {
-    const numbers = { R: 13, D: 11, L: 6 };
+    const numbers = { R: 13, D: 12, L: 6 };
     const all = Object.entries(numbers).flatMap(([kind, count]) =>
       Array.from({ length: count }, (_, index) => `${kind}${index + 1}`),
     );

@@ -50,6 +50,8 @@ export interface Commands {
   status(): NodeStatus;
   clients(): KnownClient[];
   members(roomName: string): string[];
+  /** How many clients Redis knows of; -1 when it couldn't say of some. */
+  fetched(): Promise<number>;
   heard(): HeardEvent[];
   /** Publishes numbered messages for each room; the answer is its ledger. */
   publish(order: PublishOrder): Promise<Publication[]>;
@@ -97,6 +99,10 @@ const commands: Commands = {
   }),
   clients: () => server().getClients().map(known),
   members: (roomName) => server().roomManager.getRoomClients({ roomName }),
+  fetched: async () => {
+    const { clients, missing } = await server().fetchClients();
+    return missing.length > 0 ? -1 : clients.length;
+  },
   heard: () => heard,
   publish,
   halt: () => void halts++,

@@ -1,0 +1,107 @@
+// `npm run test:faults`: what each fault costs, measured. `-- --quick` for CI, `-- --only frozen`, `-- --write` for the page.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { complaints } from '../support/ledger.js';
+import { type Fault, FAULTS, happen } from './faults.js';
+import { oneRedis } from './grounds.js';
+import { rollingRestart, type RollingRestart } from './rolling-restart.js';
+import { type Measured, Scene } from './scene.js';
+
+const PAGE = fileURLToPath(new URL('../../docs/cluster.md', import.meta.url));
+/** What is promised, and what a loaded machine and the looking take. */
+const NOTICED_MS = 7_000 + 500;
+const RESTORED_MS = 5_000 + 500;
+
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean' }, only: { type: 'string' }, write: { type: 'boolean' } },
+});
+const chosen = FAULTS.filter(({ name, isQuick }) => (!values.quick || isQuick) && name.includes(values.only ?? ''));
+
+async function measure(fault: Fault): Promise<Measured> {
+  const ground = await (fault.ground ?? oneRedis)();
+  try {
+    const scene = await Scene.start(ground, fault.quiet);
+    return await happen(fault, scene).finally(() => scene.stop());
+  } finally {
+    await ground.stop();
+  }
+}
+
+/** What was promised and isn't so. */
+function broken(fault: Fault, { noticedMs, restoredMs, report, counted, falseLosses }: Measured): string[] {
+  const lost = report.lost.length + report.excused;
+  return [
+    ...Object.entries(complaints(report)).map(([what, which]) => `${which.length} ${what}, such as ${which[0]}`),
+    ...(restoredMs > (fault.restoredWithinMs ?? RESTORED_MS) ? [`truth was restored after ${restoredMs} ms`] : []),
+    ...(!fault.isSilent && noticedMs === undefined ? ['nobody noticed'] : []),
+    ...(noticedMs !== undefined && noticedMs > NOTICED_MS ? [`it was noticed after ${noticedMs} ms`] : []),
+    ...(counted < lost ? [`of ${lost} lost copies ${counted} were counted`] : []),
+    ...(fault.losesNothing && lost > 0 ? [`${lost} copies were lost`] : []),
+    ...(falseLosses > 0 && !fault.mayBury ? [`${falseLosses} clients that were there were called lost`] : []),
+  ];
+}
+
+const seconds = (ms: number | undefined): string => (ms === undefined ? '–' : `${(ms / 1_000).toFixed(1)} s`);
+
+function row({ name }: Fault, { noticedMs, restoredMs, report, counted }: Measured): string {
+  const { expected, excused, lost, duplicated, reordered, phantom } = report;
+  const gone = excused + lost.length;
+  const cells = [
+    name,
+    `${gone} of ${expected}`,
+    Math.min(gone, counted),
+    duplicated.length,
+    reordered.length,
+    phantom.length,
+  ];
+  return `| ${[...cells, seconds(noticedMs), seconds(restoredMs)].join(' | ')} |`;
+}
+
+function sentence({ sent, lost, awayMs }: RollingRestart): string {
+  const [fewest, few, most] = spread(lost);
+  const [, away, longest] = spread(awayMs);
+  return (
+    `A rolling restart: of ${sent} messages a client lost ${few} (median; ${fewest} to ${most}). ` +
+    `It was away for ${seconds(away)} at a time (median; at most ${seconds(longest)}).`
+  );
+}
+
+function spread(values: number[]): [least: number, median: number, most: number] {
+  const sorted = values.toSorted((one, other) => one - other);
+  return [sorted[0] ?? 0, sorted[sorted.length >> 1] ?? 0, sorted.at(-1) ?? 0];
+}
+
+const rows = [
+  '| fault | copies lost | of them counted | twice | out of order | phantom | noticed in | truth restored in |',
+  '| --- | --- | --- | --- | --- | --- | --- | --- |',
+];
+console.info(rows.join('\n'));
+let isBroken = false;
+for (const fault of chosen) {
+  try {
+    const measured = await measure(fault);
+    rows.push(row(fault, measured));
+    console.info(rows.at(-1));
+    for (const what of broken(fault, measured)) {
+      isBroken = true;
+      console.error(`  BROKEN: ${what}`);
+    }
+  } catch (error) {
+    isBroken = true;
+    console.error(`  BROKEN: ${fault.name}:`, error);
+  }
+}
+if (!values.quick && 'a rolling restart'.includes(values.only ?? '')) {
+  rows.push('', sentence(await rollingRestart()));
+  console.info(rows.at(-1));
+}
+if (values.write && chosen.length === FAULTS.length) {
+  const page = readFileSync(PAGE, 'utf8');
+  const table = /(<!-- test:faults -->\n)[^]*(<!-- \/test:faults -->)/;
+  writeFileSync(
+    PAGE,
+    page.replace(table, (_, from: string, to: string) => `${from}\n${rows.join('\n')}\n\n${to}`),
+  );
+}
+process.exit(isBroken ? 1 : 0);
