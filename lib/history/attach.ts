@@ -47,10 +47,10 @@ export async function attach(
     const atHand = fromRing(reader, rule, resumption, position);
     if (atHand) return enter(atHand);
     const read = await fromLog(log, room, rule, resumption);
-    if (read.epoch !== positionOf(reader).epoch) {
-      await reader.sync();
-      continue;
-    }
+    const { epoch } = positionOf(reader);
+    if (read.epoch !== epoch) await reader.sync();
+    // The log may have begun anew while it was read: what it says of another epoch is nothing to the client.
+    if (read.epoch !== epoch || (resumption.since && resumption.since.epoch !== epoch)) continue;
     reader.accept(read); // this node may be behind
     const attached = afterRead(reader, resumption, read);
     if (attached) return enter(attached);

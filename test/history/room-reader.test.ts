@@ -347,6 +347,14 @@ describe('a client that comes back', () => {
     expect(member.resets).toHaveLength(1);
   });
 
+  it('is not told that it has everything when the log began anew while it was read (H3)', async () => {
+    await world.publish('1');
+    await world.join();
+    await world.log.clear(ROOM);
+    world.bring(([, cleared]) => [cleared as Announcement]); // this node finds out while the client comes back
+    expect((await world.join(since(0))).told[0]).toMatchObject({ recovered: false, reason: 'other-epoch' });
+  });
+
   it('without a place may ask for the newest', async () => {
     await live(1, 100);
     expect((await world.join({ tail: 3 })).offsets).toEqual([98, 99, 100]);

@@ -93,6 +93,7 @@ describeInChromium('axe has nothing to say about', { needsRedis: true }, (window
     expect(await violationsOf(page)).toEqual([]);
 
     await enter(other, 'Grace Hopper');
+    await other.getByText('This is the beginning of general').waitFor(); // it is in the room
     await say(other, 'Good morning!');
     await page.locator('.bubble').getByText('Good morning!').waitFor();
     await say(page, 'Good morning, Grace.');
