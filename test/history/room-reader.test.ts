@@ -9,7 +9,7 @@ import { Ring, RingBudget } from '../../lib/history/ring.js';
 import type { LogRead, ReadOptions } from '../../lib/history/room-log.js';
 import type { RoomPosition } from '../../lib/protocol/message.js';
 import { type ResetReason, RoomReader } from '../../lib/history/room-reader.js';
-import { HandClock, settle } from '../support/hand-clock.js';
+import { ManualClock, settle } from '../support/manual-clock.js';
 
 const RULE: HistoryRule = {
   mode: 'log',
@@ -83,7 +83,7 @@ class Member {
 }
 
 class World {
-  readonly clock = new HandClock();
+  readonly clock = new ManualClock();
   readonly rule = { ...RULE };
   /** What is announced waits here until the network takes it. */
   readonly wire: Announcement[] = [];

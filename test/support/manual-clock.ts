@@ -30,6 +30,7 @@ export class ManualClock implements Clock {
   /** Calls what is due on the way, in its order, and lets what it began settle. */
   async pass(ms: number): Promise<void> {
     const end = this.#now + ms;
+    await settle();
     for (;;) {
       const [next] = [...this.#timers].filter(({ due }) => due <= end).toSorted((one, other) => one.due - other.due);
       if (!next) break;
@@ -37,7 +38,7 @@ export class ManualClock implements Clock {
       if (next.every === undefined) this.#timers.delete(next);
       else next.due += next.every;
       next.task();
-      await new Promise((resolve) => setImmediate(resolve));
+      await settle();
     }
     this.#now = end;
   }
@@ -47,3 +48,6 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 }
+
+/** Lets promises that wait for nothing but each other settle. */
+export const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
