@@ -122,10 +122,12 @@ function memoryLog(rules: HistoryRules, announcements: Announcements, failed: Fa
 function redisLog(rules: HistoryRules, redis: RedisSource, prefix: string, failed: Failed): Kept {
   const connection = new LogConnection(redis, failed);
   const retentionOf = (roomName: string): HistoryRule => rules.of(roomName) as HistoryRule;
+  let channels: Channels | undefined;
   const log = new RedisRoomLog({
     connection: () => connection.open,
     prefix,
-    channelOf: (name) => new Channels(prefix, connection.database).interest({ kind: 'log', name }),
+    // The number of the database is known once there is a connection.
+    channelOf: (name) => (channels ??= new Channels(prefix, connection.database)).interest({ kind: 'log', name }),
     retentionOf,
     isFenced: (roomName) => retentionOf(roomName).onRestart === 'reset',
     newEpoch: randomUUID,
