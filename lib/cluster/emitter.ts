@@ -17,6 +17,8 @@ import { withinMs } from '../deadline.js';
 
 /** How long a reading of the shared clock is good for, in ms. */
 const CLOCK_MS = 30_000;
+/** How often it is looked whether there is something to tell of channels that fell silent, in ms. */
+const TELL_EVERY_MS = 2_000;
 /** How long what is published may hold up the end of this process, in ms. */
 const DRAIN_MS = 2_000;
 
@@ -58,9 +60,12 @@ export class Emitter {
     await isReady;
     const stopPings = keepTalking(connection, systemClock);
     const emitter = new Emitter(connection, prefix);
+    const tell = guarded('publishing', report, () => connection.status === 'ready' && emitter.#publisher.tellTails());
+    const stopTelling = systemClock.every(TELL_EVERY_MS, tell);
     emitter.#stop = async () => {
       stopPings();
-      await withinMs(DRAIN_MS, emitter.#publisher.drained());
+      stopTelling();
+      await withinMs(DRAIN_MS, emitter.#publisher.finish());
       await connection.quit().catch(() => connection.disconnect());
     };
     return emitter;

@@ -26,6 +26,8 @@ export interface RegistryStore {
   read(nodeId: string): Promise<Snapshot>;
   /** Marks a node without a lease as dead. True for exactly one of those who try; for none when it is back. */
   bury(nodeId: string): Promise<boolean>;
+  /** Marks a node as dead whose end was raised before, whatever it says of itself. */
+  condemn(nodeId: string): Promise<void>;
   /** Removes what a dead node wrote. The mark stays for a while, so that it notices itself. */
   strike(nodeId: string): Promise<void>;
   /** The node goes by itself: nobody need bury it. */

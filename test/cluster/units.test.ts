@@ -5,7 +5,10 @@ import { type Header, open, seal } from '../../lib/cluster/envelope.js';
 import type { ClientNews } from '../../lib/cluster/client-news.js';
 import type { ClientRecord } from '../../lib/cluster/client-record.js';
 import { type Digest, Replica, type Snapshot } from '../../lib/cluster/replica.js';
-import { IncomingSequences, OutgoingSequences } from '../../lib/cluster/sequences.js';
+import { IncomingSequences } from '../../lib/cluster/incoming-sequences.js';
+import { OutgoingSequences } from '../../lib/cluster/outgoing-sequences.js';
+import { Steps } from '../../lib/cluster/steps.js';
+import { ManualClock } from '../support/manual-clock.js';
 
 const text = fc.string({ unit: 'binary' });
 const id = fc.string({ minLength: 1 });
@@ -342,10 +345,15 @@ function isCurrent(replica: Replica, history: History): boolean {
 describe('a replica', () => {
   const followed = (): { replica: Replica; view: Map<string, ClientRecord> } => {
     const view = new Map<string, ClientRecord>();
-    const replica = new Replica({
-      put: (record) => void view.set(record.clientId, record),
-      remove: (clientId) => void view.delete(clientId),
-    });
+    const replica = new Replica(
+      {
+        put: (record) => void view.set(record.clientId, record),
+        remove: (clientId) => void view.delete(clientId),
+      },
+      new Steps(new ManualClock(), (error) => {
+        throw error;
+      }),
+    );
     return { replica, view };
   };
 

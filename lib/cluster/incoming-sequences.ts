@@ -1,36 +1,4 @@
-/** A run of numbers on a channel; the next one begins here. What a channel counts in a run stays far below it. */
-const RUN = 2 ** 32;
-
-/**
- * Counts what this node publishes on each channel. Bounded: a channel that was forgotten begins a new run, whose numbers are above
- * all that it had.
- */
-export class OutgoingSequences {
-  readonly #last = new Map<string, number>();
-  #run = 0;
-
-  constructor(private readonly maxChannels = 100_000) {}
-
-  next(channel: string): number {
-    let last = this.#last.get(channel);
-    if (last === undefined) {
-      if (this.#last.size >= this.maxChannels) this.#forgetOldest();
-      last = this.#run * RUN;
-    }
-    this.#last.set(channel, last + 1);
-    return last + 1;
-  }
-
-  /** Half of them, so that runs don't run out. */
-  #forgetOldest(): void {
-    this.#run++;
-    let count = Math.ceil(this.maxChannels / 2);
-    for (const channel of this.#last.keys()) {
-      if (count-- === 0) return;
-      this.#last.delete(channel);
-    }
-  }
-}
+import { RUN, type Tail } from './outgoing-sequences.js';
 
 /** Publishers that are remembered: emitters never say that they go. */
 const MAX_PUBLISHERS = 10_000;
@@ -38,6 +6,8 @@ const MAX_PUBLISHERS = 10_000;
 const FORGET_AFTER_MS = 600_000;
 /** A copy that comes later than this is too late anyway, in ms. */
 const REMEMBER_COPIES_MS = 6_000;
+/** What is subscribed takes effect, and what a publisher says arrives, by then, in ms. */
+const ON_THE_WAY_MS = 1_000;
 /** Copies that are remembered of a publisher at most, twice. */
 const MAX_COPIES = 100_000;
 
@@ -47,6 +17,8 @@ class Publisher {
   /** Undefined: never, or its node is gone. */
   heardAt: number | undefined;
   readonly #lastOn = new Map<string, number>();
+  /** Up to which number what is missing was counted, as its node told; few channels have one. */
+  readonly #countedOn = new Map<string, number>();
   /** Copies of now, and those before: they are forgotten by halves. */
   #seen = new Set<number>();
   #seenBefore = new Set<number>();
@@ -57,8 +29,28 @@ class Publisher {
     const last = this.#lastOn.get(channel);
     if (last !== undefined && sequence <= last) return -1;
     this.#lastOn.set(channel, sequence);
-    const isSameRun = last !== undefined && Math.floor(last / RUN) === Math.floor(sequence / RUN);
-    return isSameRun ? sequence - last - 1 : 0;
+    if (last === undefined || !isSameRun(last, sequence)) return 0;
+    return this.#countedOn.size === 0 ? sequence - last - 1 : this.#gapWithoutCounted(channel, last, sequence);
+  }
+
+  /**
+   * Its node says how far the channel got.
+   * @param count how many of the last ones should have come, if none ever did
+   * @returns how many are missing that weren't counted yet
+   */
+  gapAtEnd(channel: string, last: number, count: number): number {
+    const known = this.#lastOn.get(channel) ?? last - count;
+    const counted = Math.max(known, this.#countedOn.get(channel) ?? 0);
+    if (last <= counted || !isSameRun(counted, last)) return 0;
+    this.#lastOn.set(channel, known);
+    this.#countedOn.set(channel, last);
+    return last - counted;
+  }
+
+  #gapWithoutCounted(channel: string, last: number, sequence: number): number {
+    const counted = this.#countedOn.get(channel) ?? last;
+    if (sequence >= counted) this.#countedOn.delete(channel);
+    return sequence - 1 - Math.max(last, Math.min(counted, sequence - 1));
   }
 
   /** @returns true when it was noted before: this is the second copy of a message */
@@ -75,8 +67,11 @@ class Publisher {
 
   forget(channel: string): void {
     this.#lastOn.delete(channel);
+    this.#countedOn.delete(channel);
   }
 }
+
+const isSameRun = (one: number, other: number): boolean => Math.floor(one / RUN) === Math.floor(other / RUN);
 
 /** What arrives from all publishers. */
 export class IncomingSequences {
@@ -112,6 +107,16 @@ export class IncomingSequences {
     for (const [nodeId, publisher] of this.#publishers) {
       if (now - publisher.usedAt > FORGET_AFTER_MS) this.#publishers.delete(nodeId);
     }
+  }
+
+  /**
+   * A publisher says how far it got.
+   * @param since when this node began to listen on the channel
+   * @returns how many messages are missing at the end, and weren't counted yet
+   */
+  gapAtEnd(nodeId: string, { channel, last, count, withinMs }: Tail, since: number, now: number): number {
+    const isOlder = now - since > withinMs + ON_THE_WAY_MS; // it listened before the first of them was published
+    return this.of(nodeId, now).gapAtEnd(channel, last, isOlder ? count : 0);
   }
 
   /** Called when this node stops listening on a channel: what comes after is no gap. */
