@@ -15,13 +15,13 @@ import type { RoomReceiver } from './room-readers.js';
 import type { ResetReason } from './room-reader.js';
 
 export interface PublishOptions {
-  /** The same key, within `keyTtlMs`: published once, however often it is asked for. 1–128 characters. */
+  /** Publishes only once within `keyTtlMs`, however often it is called. 1–128 characters. */
   key?: string;
-  /** A number that grows: in `last` mode what isn't newer than the kept value is left out. */
+  /** A growing number. In `last` mode, a version that isn't newer than the kept one is ignored. */
   version?: number;
 }
 
-/** A publication as `history()` gives it. */
+/** A message as `history()` returns it. */
 export interface Publication extends WebSocketMessage {
   at: { room: string; epoch: string; offset: number };
 }
@@ -30,9 +30,9 @@ export interface HistoryPage {
   epoch: string;
   /** The newest place. */
   offset: number;
-  /** The oldest that is kept; `offset + 1` when none is. */
+  /** The oldest that is kept; `offset + 1` if there is none. */
   first: number;
-  /** Oldest first; with `reverse` newest first. */
+  /** Oldest first, or newest first with `reverse`. */
   entries: Publication[];
   /** There are more between the bounds. */
   more: boolean;
@@ -41,25 +41,25 @@ export interface HistoryPage {
 export interface HistoryQuery {
   /** At most 100. @default 100 */
   limit?: number;
-  /** After this place. */
+  /** Only messages after this place. */
   since?: RoomPosition;
-  /** Before this place. */
+  /** Only messages before this place. */
   before?: RoomPosition;
-  /** The newest first. @default false */
+  /** Newest first. @default false */
   reverse?: boolean;
 }
 
 const MAX_PAGE = 100;
-/** Of one page. */
+/** The size of one page. */
 const PAGE_BYTES = 262_144;
-/** Members of a room that reset ask the application all at once, if nobody spreads them: one a millisecond. */
+/** When a room is reset, all its members ask the application for its data. This spreads them: one in a millisecond. */
 const LEAST_SPREAD_MS = 1_000;
 const MOST_SPREAD_MS = 30_000;
 
-/** The rooms that keep what is published to them: publishing, reading, and letting members in where they left off. */
+/** Rooms with history: publishing, reading, and members that come back. */
 export class History implements RoomReceiver {
   readonly #cache = new PublicationCache();
-  /** The last of each client that waits for its turn. */
+  /** The last `attach()` of each client that waits for its turn. */
   readonly #attaching = new Map<string, Promise<void>>();
 
   constructor(
@@ -75,7 +75,7 @@ export class History implements RoomReceiver {
     this.logs.readers.start(this);
   }
 
-  /** What is announced and comes next, for the members of this node. */
+  /** The next message of a room, for the members on this node. */
   deliver(roomName: string, epoch: string, entry: LogEntry): void {
     this.local.toRoom(roomName, this.#cache.messageOf(roomName, epoch, entry));
   }
@@ -88,9 +88,10 @@ export class History implements RoomReceiver {
   }
 
   /**
-   * Lets a client of this node in. `enter` makes it a member and answers it; what it missed follows in the same turn. One room of
-   * a client after the other, each once the client has taken most of the one before: it isn't closed for what it asked for.
-   * @throws {LogUnavailableError} and what `enter` throws: nothing has changed then
+   * Makes a client of this node a member. `enter` adds it and answers it; what it missed follows in the same turn.
+   * Rooms of one client take turns, and each waits until the client has read most of the one before: otherwise its
+   * buffer would overflow.
+   * @throws {LogUnavailableError} and whatever `enter` throws: nothing has changed then
    */
   attach(
     clientId: string,
@@ -112,7 +113,7 @@ export class History implements RoomReceiver {
     };
     if (!isResumption) return inTurn();
     const attaching = (this.#attaching.get(clientId) ?? Promise.resolve()).then(inTurn);
-    const settled = attaching.catch(() => undefined); // for the next in turn
+    const settled = attaching.catch(() => undefined); // for the next one in turn
     this.#attaching.set(clientId, settled);
     void settled.then(() => {
       if (this.#attaching.get(clientId) === settled) this.#attaching.delete(clientId);
@@ -124,12 +125,13 @@ export class History implements RoomReceiver {
   publish(roomName: string, message: WebSocketMessage, options: PublishOptions = {}): Promise<Appended> {
     const { key, version } = options;
     if (key !== undefined && !(typeof key === 'string' && key.length >= 1 && key.length <= 128))
-      throw new InvalidMessageError('A key is a text of 1–128 characters.');
-    if (version !== undefined && !Number.isFinite(version)) throw new InvalidMessageError('A version is a number.');
+      throw new InvalidMessageError('The key must be a string of 1–128 characters.');
+    if (version !== undefined && !Number.isFinite(version))
+      throw new InvalidMessageError('The version must be a finite number.');
     return this.logs.log.append(roomName, encodeMessage(message), { key, version });
   }
 
-  /** One publication and one copy for each room. @throws what went wrong, if it went wrong for all */
+  /** Publishes a copy to each room. @throws the error, if all of them failed */
   async publishToAll(roomNames: readonly string[], message: WebSocketMessage): Promise<void> {
     const results = await Promise.allSettled(roomNames.map((roomName) => this.publish(roomName, message)));
     const failures = results.filter((result) => result.status === 'rejected');
@@ -153,7 +155,7 @@ export class History implements RoomReceiver {
       reverse,
     });
     const { epoch, top: offset, first } = read;
-    // Places of another epoch say nothing about this one.
+    // A place of another epoch is no bound here.
     const isOther = [since, before].some((place) => place !== undefined && place.epoch !== epoch);
     const entries = isOther
       ? []
@@ -167,8 +169,8 @@ export class History implements RoomReceiver {
   }
 
   /**
-   * A sender that doesn't know the rule (an emitter, another program, a node with other options) sent a message without a place:
-   * members would take it for one that can be recovered.
+   * A sender that doesn't know the rule sent a message without a place: an emitter, another program, or a node with
+   * other options. Members couldn't recover it, so it is refused.
    * @throws {JunkError}
    */
   refuseUnnumbered({ audience }: Pick<Delivery, 'audience'>): void {
@@ -180,7 +182,7 @@ export class History implements RoomReceiver {
       );
   }
 
-  /** The rooms of an audience that keep what is published. */
+  /** The rooms of an audience that have a history. */
   roomsIn(audience: Audience): string[] {
     return audience.kind === 'rooms' ? audience.roomNames.filter((name) => this.ruleOf(name) !== undefined) : [];
   }

@@ -1,6 +1,6 @@
 import * as library from 'ws';
 
-/** What of `ws` its types don't tell. `wire.test.ts` fails when a new `ws` moves it. */
+/** The part of `ws` that its types leave out. `wire.test.ts` fails when a new `ws` moves it. */
 interface Framing {
   Sender?: {
     frame(
@@ -13,10 +13,10 @@ interface Framing {
 const { Sender } = library as unknown as Framing;
 const TEXT_FRAME = { fin: true, opcode: 1, mask: false, readOnly: true, rsv1: false };
 
-/** False with a `ws` that moved it: then every message goes by way of `ws.send()`, more slowly. */
+/** False if `ws` has moved it. Then every message goes through `ws.send()`, which is slower. */
 export const canFrame = framesAsExpected();
 
-/** One unmasked, uncompressed text frame in one piece, ready for the socket (RFC 6455 section 5.2). */
+/** One unmasked, uncompressed text frame, ready for the socket (RFC 6455 section 5.2). */
 export function frameText(payload: Uint8Array): Buffer {
   return Buffer.concat((Sender as NonNullable<Framing['Sender']>).frame(payload, TEXT_FRAME));
 }
