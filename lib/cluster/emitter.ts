@@ -34,7 +34,7 @@ export class Emitter {
 
   /** @param connection belongs to the caller, and is never closed here */
   constructor(
-    connection: RedisConnection,
+    readonly connection: RedisConnection,
     prefix: string,
     private readonly clock: Clock = systemClock,
     ids: Ids = systemIds,
