@@ -27,6 +27,7 @@ import { ConnectionHooks } from './connection/connection-hooks.js';
 import { Connections } from './connection/connections.js';
 import { composeLogs, FollowedLogs } from './history/compose-logs.js';
 import { History } from './history/history.js';
+import { RoomPublisher } from './history/room-publisher.js';
 import { Heartbeat } from './connection/heartbeat.js';
 import { isAuthenticated, type ServerSocket } from './connection/server-socket.js';
 import { TimeoutQueue } from './connection/timeout-queue.js';
@@ -49,7 +50,7 @@ import { ServerLifecycle } from './server-lifecycle.js';
 
 type Failed = (error: unknown, place: string) => void;
 
-/** Everything a server consists of. */
+/** All parts of a server. */
 export type ServerParts = ReturnType<typeof composeServer>;
 
 /** Builds the parts of a server, each complete, in the order in which they need each other. */
@@ -90,7 +91,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     hooks,
     listeners,
     membership: clients.membership,
-    history: outbound.history,
+    history: outbound.publisher,
     clients: clients.owner,
     connections,
     failed,
@@ -101,7 +102,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     remove: (clientId) => clients.owner.remove(clientId, 'elsewhere'),
     ownRecords: () => clients.owner.ownRecords(),
     deliver: (delivery) => {
-      outbound.history?.refuseUnnumbered(delivery);
+      outbound.publisher?.refuseUnnumbered(delivery);
       outbound.local.deliver(delivery);
     },
     event: (channel, message, bytes) => {
@@ -142,11 +143,11 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     connections,
     application,
     lifecycle,
-    sender: new ServerSender(outbound.outgoing, cluster, clients.manager, outbound.history),
+    sender: new ServerSender(outbound.outgoing, cluster, clients.manager, outbound.publisher),
   };
 }
 
-/** What leaves for sockets, of this node and of the others. */
+/** Messages to sockets: of this node, and on the way to other nodes. */
 function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Failed) {
   const { backpressure, delivery } = options;
   const flusher = new Flusher(backpressure, delivery.flush, closeSlow, (error) => failed(error, 'writing to a socket'));
@@ -154,11 +155,12 @@ function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Fai
   const logs = composeLogs(options, followed, failed);
   const local = new LocalDelivery(backpressure, flusher.counters, logs ? new FollowedLogs(followed, logs) : followed);
   const history = logs && new History(logs, local);
-  const outgoing = new Outgoing(local, cluster, backpressure.policy, history, failed);
-  return { flusher, followed, logs, history, local, outgoing, broadcasts: new Broadcasts(outgoing) };
+  const publisher = logs && new RoomPublisher(logs.log, logs.rules);
+  const outgoing = new Outgoing(local, cluster, backpressure.policy, publisher, failed);
+  return { flusher, followed, logs, history, publisher, local, outgoing, broadcasts: new Broadcasts(outgoing) };
 }
 
-/** Who is connected, and in which rooms. */
+/** The clients and their rooms. */
 function composeClients(
   options: ResolvedOptions,
   cluster: Cluster,
@@ -195,7 +197,7 @@ function composeClients(
   };
 }
 
-/** Who gets a socket. */
+/** Decides who gets a socket. */
 function composeAdmission(options: ResolvedOptions, table: ClientTable, connections: Connections, report: ErrorReport) {
   const { events, auth, trustProxy } = options;
   const path = new PathPattern(options.path);
@@ -205,7 +207,8 @@ function composeAdmission(options: ResolvedOptions, table: ClientTable, connecti
     cookieName: auth?.cookieName,
     refused: (handshake) => report.contain('events.onRefused', () => events.onRefused?.(handshake)),
   });
-  // Those of other nodes as far as they are known; of this one only those whose handshake said whose they are.
+  // Limits by user count what is known of other nodes' clients. Of this node, they count clients whose handshake named
+  // a user.
   const limits = new ConnectionLimits(
     options.limits,
     (userId) => [...table.ofUser(userId)].filter((client) => client.ws === null || isAuthenticated(client)).length,

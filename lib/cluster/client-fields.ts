@@ -4,19 +4,19 @@ import type { ClientNews } from './client-news.js';
 import type { ClientRecord } from './client-record.js';
 
 /**
- * How clients lie in the hash of their node: a field for each client, and one for each room of each, so that a change costs what
- * changed. No client id begins as the field of a room does, and no room name has a line break.
+ * The hash of a node has a field for each client, and one for each room of each client: a join writes one field. Client
+ * ids never begin with this character, and room names have no line breaks.
  */
 const ROOM = '@';
 
-/** Fields that are written; undefined: removed. */
+/** Fields to write; undefined means to remove it. */
 export type FieldWrites = Map<string, string | undefined>;
 
 const roomField = (clientId: string, roomName: string): string => `${ROOM}${clientId}\n${roomName}`;
 
 const clientText = (record: ClientRecord): string => JSON.stringify({ ...record, rooms: [] });
 
-/** Counts joins, so that rooms are read in the order in which they were joined. */
+/** Numbers the joins, so that rooms are read in the order in which they were joined. */
 export class FieldWriter {
   #joins = 0;
 
@@ -27,9 +27,9 @@ export class FieldWriter {
   }
 
   /**
-   * Adds what the news change.
-   * @param now the client's record, where its own fields changed
-   * @returns by how many its fields become more
+   * Adds the fields that the news change.
+   * @param now the client's record, if its own fields changed
+   * @returns by how much the number of its fields grows
    */
   change(writes: FieldWrites, { clientId, record, moves, isGone }: ClientNews, now: ClientRecord | undefined): number {
     if (record && !isGone) {
@@ -55,14 +55,14 @@ export class FieldWriter {
   }
 }
 
-/** Puts the fields of a hash together, one after the other, in any order. */
+/** Reads the clients of a node field by field, in any order. */
 export class FieldReader {
   readonly #records = new Map<string, ClientRecord>();
   readonly #joins = new Map<string, { roomName: string; order: number }[]>();
-  /** A newer node may allow names that this one doesn't: the client is there all the same. */
+  /** A newer node may allow other room names. Its client is kept, without those rooms. */
   readonly #isName = new Map<string, boolean>();
 
-  /** @param junk called for each field that is nobody's client and nobody's room; it is passed over */
+  /** @param junk called for each field that is neither a client nor a room of one */
   constructor(private readonly junk: () => void) {}
 
   read(field: string, text: string): void {
@@ -72,7 +72,7 @@ export class FieldReader {
     else this.junk();
   }
 
-  /** What all of them say, once they were read. */
+  /** Called once all fields were read. */
   *records(): Iterable<ClientRecord> {
     for (const [clientId, record] of this.#records) {
       const joins = this.#joins.get(clientId) ?? [];

@@ -8,22 +8,23 @@ import { readTails, TAILS } from './tails.js';
 import type { Way } from './transport.js';
 
 export interface InboxOptions {
-  /** False for a channel that was given up: what is on its way still comes. */
+  /** False for a channel that this node left: messages under way still arrive. */
   takes(channel: string, way: Way): boolean;
-  /** What this node told itself came back. */
+  /** A probe of this node came back. */
   probed(number: number, way: Way): void;
-  /** Since when this node wants what comes on a channel; undefined: it doesn't. */
+  /** When this node began to listen on a channel; undefined if it doesn't. */
   wantedSince(channel: string): number | undefined;
-  /** This node, under any id it had. */
+  /** True for this node's id, and for those it had before. */
   isOwn(nodeId: string): boolean;
-  /** The clock of this process. */
   now(): number;
-  /** Something is stale: or else the shared clock was set. */
+  /** A message seems stale, or the clock of Redis was set. */
   doubt(): void;
   failed(error: Error, place: string): void;
 }
 
-/** Reads what arrives: whose it is, whether something before it is missing, whether it came in time and only once. */
+/**
+ * Reads the messages of other nodes. Drops those that are stale or second copies, and counts those that are missing.
+ */
 export class Inbox {
   constructor(
     private readonly channels: Channels,
@@ -55,13 +56,13 @@ export class Inbox {
     }
     const audience = envelope.header.audience ?? meaning.audience;
     const { nodeId, sequence, sentAt, except, copyId, isVolatile, conflateKey, origin } = envelope.header;
-    if (this.options.isOwn(nodeId)) return; // our own echo: our sockets had it first
+    if (this.options.isOwn(nodeId)) return; // our own message: our sockets already had it
     const now = this.options.now();
     const publisher = this.sequences.of(origin ?? nodeId, now);
     (origin === undefined ? publisher : this.sequences.of(nodeId, now)).heardAt = now;
     const missing = publisher.gapBefore(channel, sequence);
     if (missing > 0) this.#miss(missing, nodeId);
-    const isLate = missing < 0; // what came later has been delivered
+    const isLate = missing < 0; // a newer one has been delivered
     if (isLate || this.time.isStale(sentAt)) {
       counters.stale++;
       if (!isLate) this.options.doubt();

@@ -1,30 +1,30 @@
 import { RUN, type Tail } from './outgoing-sequences.js';
 
-/** Publishers that are remembered: emitters never say that they go. */
+/** How many publishers are remembered. Emitters never announce their end. */
 const MAX_PUBLISHERS = 10_000;
-/** One that is silent for this long is forgotten, in ms. */
+/** A publisher that is silent for this long is forgotten, in ms. */
 const FORGET_AFTER_MS = 600_000;
-/** A copy that comes later than this is too late anyway, in ms. */
+/** A copy that arrives later is dropped as stale, in ms. */
 const REMEMBER_COPIES_MS = 6_000;
-/** What is subscribed takes effect, and what a publisher says arrives, by then, in ms. */
+/** A subscription takes effect, and a message arrives, within this time, in ms. */
 const ON_THE_WAY_MS = 1_000;
-/** Copies that are remembered of a publisher at most, twice. */
+/** Half of the copies that are remembered for a publisher. */
 const MAX_COPIES = 100_000;
 
-/** What arrives from one publisher: finds gaps, what comes late, and second copies. */
+/** Follows the numbers of one publisher: finds gaps, late messages and second copies. */
 class Publisher {
   usedAt = 0;
-  /** Undefined: never, or its node is gone. */
+  /** Undefined if it was never heard, or its node is gone. */
   heardAt: number | undefined;
   readonly #lastOn = new Map<string, number>();
-  /** Up to which number what is missing was counted, as its node told; few channels have one. */
+  /** By channel: up to which number missing messages were counted when the publisher told its last one. Mostly empty. */
   readonly #countedOn = new Map<string, number>();
-  /** Copies of now, and those before: they are forgotten by halves. */
+  /** The newer half of the copies; the older half is forgotten next. */
   #seen = new Set<number>();
   #seenBefore = new Set<number>();
   #seenSince = -Infinity;
 
-  /** @returns how many are missing before this one; -1 for one that comes after a later one */
+  /** @returns how many are missing before this one; -1 if a later one has arrived */
   gapBefore(channel: string, sequence: number): number {
     const last = this.#lastOn.get(channel);
     if (last !== undefined && sequence <= last) return -1;
@@ -53,7 +53,7 @@ class Publisher {
     return sequence - 1 - Math.max(last, Math.min(counted, sequence - 1));
   }
 
-  /** @returns true when it was noted before: this is the second copy of a message */
+  /** @returns true for the second copy of a message */
   noteCopy(copyId: number, now: number): boolean {
     if (this.#seen.has(copyId) || this.#seenBefore.has(copyId)) return true;
     if (now - this.#seenSince > REMEMBER_COPIES_MS || this.#seen.size >= MAX_COPIES) {
@@ -73,7 +73,7 @@ class Publisher {
 
 const isSameRun = (one: number, other: number): boolean => Math.floor(one / RUN) === Math.floor(other / RUN);
 
-/** What arrives from all publishers. */
+/** Follows the numbers of all publishers. */
 export class IncomingSequences {
   readonly #publishers = new Map<string, Publisher>();
   #sweptAt = 0;
@@ -96,12 +96,12 @@ export class IncomingSequences {
     }
   }
 
-  /** By the clock of this process; undefined for one that was never heard. */
+  /** By the clock of this process. Undefined if it was never heard. */
   lastHeardOf(nodeId: string): number | undefined {
     return this.#publishers.get(nodeId)?.heardAt;
   }
 
-  /** Forgets who has been silent for long. */
+  /** Forgets publishers that were silent for long. */
   sweep(now: number): void {
     this.#sweptAt = now;
     for (const [nodeId, publisher] of this.#publishers) {
@@ -119,12 +119,12 @@ export class IncomingSequences {
     return this.of(nodeId, now).gapAtEnd(channel, last, isOlder ? count : 0);
   }
 
-  /** Called when this node stops listening on a channel: what comes after is no gap. */
+  /** This node stops listening on a channel. If it comes back, the numbers between are no gap. */
   forgetChannel(channel: string): void {
     for (const publisher of this.#publishers.values()) publisher.forget(channel);
   }
 
-  /** It is gone, or goes on under another id: then what it publishes is still counted from where it was. */
+  /** The node is gone, or has a new id. Its numbers are kept: under a new id it goes on counting. */
   forgetNode(nodeId: string): void {
     const publisher = this.#publishers.get(nodeId);
     if (publisher) publisher.heardAt = undefined;

@@ -1,17 +1,16 @@
-/** A run of numbers on a channel; the next one begins here. What a channel counts in a run stays far below it. */
+/** Where the next run of numbers of a channel begins. The numbers within a run stay far below it. */
 export const RUN = 2 ** 32;
 
-/** After so many ms of silence it is told how far a channel got; again, as whoever missed it may have missed that, too. */
+/** When the last number of a silent channel is told, in ms of silence. Whoever missed the messages may miss the first time, too. */
 const TOLD_AFTER_MS = [1_000, 8_000, 30_000];
-/** Of so many channels at a time; the others wait for the next. */
+/** Of how many channels at a time. The others wait for the next time. */
 export const MAX_TAILS = 1_000;
 
-/** How far a channel got that is silent now. */
+/** The last number of a channel that is silent now. */
 export interface Tail {
   readonly channel: string;
-  /** Its last number. */
   readonly last: number;
-  /** So many were published since it was looked at the last time before it fell silent, and how long ago that was, in ms. */
+  /** How many messages were published between the last two looks before it fell silent, and how long ago they began, in ms. */
   readonly count: number;
   readonly withinMs: number;
 }
@@ -19,23 +18,23 @@ export interface Tail {
 interface Counter {
   readonly channel: string;
   last: number;
-  /** When it was looked at, and where it was then; and the same of the time before it changed. */
+  /** When its last number was first seen, and that number; and the same of the look before. */
   seenAt: number;
   seen: number;
   changedAt: number;
   before: number;
-  /** How often it was told how far it got, since then. */
+  /** How often that number was told. */
   told: number;
   isWatched: boolean;
 }
 
 /**
- * Counts what this node publishes on each channel. Bounded: a channel that was forgotten begins a new run, whose numbers are above
- * all that it had.
+ * Numbers what this node publishes on each channel. To stay bounded it forgets old channels; such a channel begins a
+ * new run, above all its earlier numbers.
  */
 export class OutgoingSequences {
   readonly #counters = new Map<string, Counter>();
-  /** Those of which something may have to be told. */
+  /** The channels whose last number may still have to be told. */
   #watched: Counter[] = [];
   #lookedAt = 0;
   #run = 0;
@@ -49,9 +48,8 @@ export class OutgoingSequences {
   }
 
   /**
-   * Looks at all channels that were used.
-   * @param isEnd nothing comes any more: those that aren't silent yet are told of, too
-   * @returns of which it is to be told how far they got
+   * Looks for channels that fell silent. Called every 2 s.
+   * @param isEnd nothing is published any more: all channels count as silent
    */
   tails(now: number, isEnd = false): Tail[] {
     const tails: Tail[] = [];
@@ -98,7 +96,7 @@ export class OutgoingSequences {
     this.#watched.push(counter);
   }
 
-  /** Half of them, so that runs don't run out. */
+  /** Forgets half of them at a time, so that runs don't run out. */
   #forgetOldest(): void {
     this.#run++;
     let count = Math.ceil(this.maxChannels / 2);

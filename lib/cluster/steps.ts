@@ -1,27 +1,27 @@
 import type { Clock } from '../clock.js';
 import { type Failed, guarded } from '../guarded.js';
 
-/** How long work goes on in one turn of the event loop, in ms. Reading one node and copying another may meet in one turn. */
+/** How long one turn of the event loop works on it, in ms. Half of the 10 ms of a turn: other long work may be under way. */
 const STEP_MS = 5;
 
-/** Long work in steps: between them everything else in this process has its turn. All that is done here shares one budget. */
+/** Does long work in steps, so that the rest of the process has its turn in between. All callers share the time of a turn. */
 export class Steps {
-  /** Undefined: nothing was done in this turn yet. */
+  /** The end of this turn's step; undefined before it began. */
   #until: number | undefined;
   #nextTurn: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly clock: Clock,
-    /** Hears of an item that could not be worked on; the others are. */
+    /** Gets the error of an item. The work goes on with the next one. */
     private readonly failed: Failed,
   ) {}
 
-  /** Work that fits into a step is done when this returns; the rest when its promise resolves. It never rejects. */
+  /** Begins at once: work that fits into a step is done when this returns. Resolves when all is done, never rejects. */
   async each<T>(items: Iterable<T>, place: string, work: (item: T) => void): Promise<void> {
     const guardedWork = guarded(place, this.failed, work);
     for (const item of items) {
       guardedWork(item);
-      while (!this.#hasTime()) await this.#nextTurn; // before the next item is looked at: it may be another one by then
+      while (!this.#hasTime()) await this.#nextTurn; // the next item may change meanwhile
     }
   }
 

@@ -1,10 +1,10 @@
 import { isObject, isText, JunkError, readVersion } from './bus-input.js';
 import type { Tail } from './outgoing-sequences.js';
 
-/** Between nodes only: how far channels got that are silent now, so that what was lost at the end is missed, too. */
+/** Between nodes only: the last numbers of channels that fell silent, so that messages lost at the end are missed, too. */
 export const TAILS = 'WebSocket:$Tails';
 
-/** @param head what all channels begin with */
+/** @param head the beginning of all channels */
 export function writeTails(origin: string, head: string, tails: readonly Tail[]): object {
   const told = tails.map(({ channel, last, count, withinMs }) => [channel.slice(head.length), last, count, withinMs]);
   return { origin, tails: told };

@@ -4,7 +4,7 @@ import { isRequestId, isRouteName } from './names.js';
 
 /** A frame that was read. */
 export type DecodedFrame =
-  /** `at`: its place in a room that keeps what is published, not checked. */
+  /** `at`: the place of the message in a room with history, not checked. */
   | { kind: 'message'; type: string; action: string; data: unknown; id: RequestId | undefined; at: unknown }
   | {
       kind: 'reply';
@@ -71,7 +71,9 @@ export function encodeStreamEnd(to: { type: string; action: string; id?: Request
 }
 
 function replyHead({ type, action, id }: { type: string; action: string; id?: RequestId | undefined }): string {
-  return `{"type":"${type}","action":"${action}"${id === undefined ? '' : `,"id":${JSON.stringify(id)}`}`;
+  const head = `{"type":"${type}","action":"${action}"`;
+  if (id === undefined) return head;
+  return `${head},"id":${typeof id === 'number' ? id : JSON.stringify(id)}`;
 }
 
 function bad(reason: string, id?: RequestId): DecodedFrame {

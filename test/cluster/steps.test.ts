@@ -155,7 +155,12 @@ describe('a big node', () => {
     void replica.replace('n', node.snapshot).then(() => (isCopied = true));
     await clock.turn();
     expect(view.size).toBeLessThan(20);
-    for (const news of [node.put('c0', ['blue']), node.put('c39', ['red', 'blue']), node.remove('c1'), node.remove('c38')])
+    for (const news of [
+      node.put('c0', ['blue']),
+      node.put('c39', ['red', 'blue']),
+      node.remove('c1'),
+      node.remove('c38'),
+    ])
       replica.apply('n', node.version - 3 + ['c0', 'c39', 'c1', 'c38'].indexOf(news.clientId), [news]);
     expect([view.get('c0')?.rooms, view.get('c39')?.rooms, view.has('c1')]).toEqual([['blue'], ['red', 'blue'], false]);
     replica.compare('n', node.snapshot.digest);
