@@ -145,8 +145,9 @@ describe('a big node', () => {
     };
     return { clock, view, replica, node, rest };
   };
+  const plain = (record: ClientRecord): ClientRecord => ({ ...record, rooms: record.rooms.toSorted() });
   const sorted = (records: Iterable<ClientRecord>): ClientRecord[] =>
-    [...records].toSorted((one, other) => (one.clientId < other.clientId ? -1 : 1));
+    [...records].map(plain).toSorted((one, other) => (one.clientId < other.clientId ? -1 : 1));
 
   it('is copied in steps, with what it tells meanwhile of clients that are here already, or not yet', async () => {
     const { clock, view, replica, node, rest } = scene();
@@ -214,7 +215,8 @@ describe('a big node', () => {
             void replica.replace('n', node.snapshot);
           } else if (what === 'drop') void replica.drop('n');
           else await clock.turn();
-          for (const record of view.values()) expect(node.past.get(record.clientId)).toContainEqual(record);
+          for (const record of view.values())
+            expect(node.past.get(record.clientId)?.map(plain)).toContainEqual(plain(record));
         }
         await rest();
         replica.compare('n', node.snapshot.digest);
