@@ -228,6 +228,20 @@ describeWithRedis('what Redis loses of the registry', () => {
     40_000,
   );
 
+  it('refuses a change: others hear of it all the same, and read it within a second once it takes writes', async () => {
+    const made = await scene();
+    const { apps, members } = made;
+    for (let round = 0; round < 3; round++) {
+      await plain.config('SET', 'maxmemory', '1mb');
+      members.push(await apps[0].connect());
+      await knows(apps[1], members, 500);
+      expect(await fetchesAll(apps[1], members)).toBe(false);
+      await plain.config('SET', 'maxmemory', '0');
+      await until(() => fetchesAll(apps[1], members), 1_000);
+    }
+    await isTrueAgain(made);
+  }, 20_000);
+
   it('is told by somebody else of a change that a node never made: its copy is true again within two beats', async () => {
     const { apps, members } = await scene();
     const [one, two] = apps;
