@@ -2,6 +2,7 @@ import { hasRedis, TestRedis } from '../support/redis.js';
 import { type Cpu, pause } from './contract.js';
 import { GROWTH } from './goals.js';
 import type { Count } from './load.js';
+import { beside, publishing, roomMemory, storm } from './history.js';
 import { openLoop, openLoopAcross } from './open-loop.js';
 import type { PeerName } from './peers.js';
 import type { Stage } from './stage.js';
@@ -35,12 +36,17 @@ export const WORKLOADS: Record<string, Workload> = {
   publisher: { peers: ['ours', 'socket.io'], run: publisher },
   accept: { peers: ['ours', 'ws', 'socket.io', 'nest-ws', 'bun'], run: accept },
   memory: { peers: ['ours', 'ws', 'socket.io', 'nest-ws', 'bun'], run: memory },
+  idle: { peers: ['ours', 'socket.io'], run: idle },
   growth: { peers: ['ours', 'net'], run: growth },
   open: { peers: ['ours', 'net', 'ws', 'socket.io', 'nest-ws', 'bun'], run: openLoop },
   openAcross: {
     peers: ['ours', 'socket.io'],
-    run: (stage) => withRedis(stage, (redis) => openLoopAcross(stage, redis)),
+    run: (stage) => withRedis(stage, ({ url }) => openLoopAcross(stage, url)),
   },
+  history: { peers: ['ours', 'socket.io'], run: (stage) => withRedis(stage, (redis) => publishing(stage, redis)) },
+  storm: { peers: ['ours', 'socket.io'], run: (stage) => withRedis(stage, (redis) => storm(stage, redis)) },
+  roomMemory: { peers: ['ours'], run: (stage) => withRedis(stage, (redis) => roomMemory(stage, redis)) },
+  beside: { peers: ['ours'], run: beside },
 };
 
 /** Processor time per delivery in a room of 100, 1,000 and 5,000. */
@@ -137,7 +143,7 @@ async function latency(stage: Stage): Promise<void> {
 
 /** Processor time per delivery on the node of 500 members, while another node publishes. */
 async function cluster(stage: Stage): Promise<void> {
-  await withRedis(stage, async (redis) => {
+  await withRedis(stage, async ({ url: redis }) => {
     const [far, near, load] = await Promise.all([
       stage.server({ redis }),
       stage.server({ redis }, OTHERS),
@@ -168,7 +174,7 @@ async function cluster(stage: Stage): Promise<void> {
 
 /** Processor time per message on the node that publishes, and on one that has no members: four nodes, 1,000 rooms of 5. */
 async function publisher(stage: Stage): Promise<void> {
-  await withRedis(stage, async (redis) => {
+  await withRedis(stage, async ({ url: redis }) => {
     const cores = [undefined, undefined, OTHERS, OTHERS];
     const nodes = await Promise.all(cores.map((core) => stage.server({ redis }, core)));
     const [near, idle, far] = nodes as [Worker, Worker, Worker];
@@ -202,15 +208,28 @@ async function accept(stage: Stage): Promise<void> {
   stage.record('accept', ((after.cpuMs - before.cpuMs) * 1_000) / connections, { cpuShare });
 }
 
-/** What the process grows by for each connection that does nothing. */
+/** What the process takes before its first connection, and what it grows by for each that does nothing. */
 async function memory(stage: Stage): Promise<void> {
   const [server, load] = await Promise.all([stage.server(), stage.load()]);
   const resident = async (): Promise<number> => (await server.ask<{ rss: number }>('memory')).rss;
+  stage.record('base', (await resident()) / 2 ** 20, { cpuShare: 0 });
   await stage.connect(load, server, 500, { rooms: [] });
   const before = await resident();
   const connections = 4_500;
   await stage.connect(load, server, connections, { rooms: [] });
   stage.record('memory', ((await resident()) - before) / connections / 1_024, { cpuShare: 0 });
+}
+
+/** What connections cost that do nothing: heartbeats, at the period that each server has by default (25 s). */
+async function idle(stage: Stage): Promise<void> {
+  const [server, load] = await Promise.all([stage.server(), stage.load()]);
+  const connections = stage.ms(10_000, 1_000);
+  await stage.connect(load, server, connections, { rooms: [] });
+  const before = await server.ask<Cpu>('cpu');
+  await pause(stage.ms(2 * 25_000, 2_000));
+  const after = await server.ask<Cpu>('cpu');
+  const minutes = (after.at - before.at) / 60_000;
+  stage.record('idle', ((after.cpuMs - before.cpuMs) * 1_000) / connections / minutes, { cpuShare: 0 });
 }
 
 /** Whether a delivery costs more in a larger room, and a join more among more rooms. */
@@ -242,11 +261,11 @@ async function joining(stage: Stage): Promise<void> {
   }
 }
 
-async function withRedis(stage: Stage, run: (url: string) => Promise<void>): Promise<void> {
+async function withRedis(stage: Stage, run: (redis: TestRedis) => Promise<void>): Promise<void> {
   if (!hasRedis()) return stage.flawed('there is no redis-server to measure with');
   const redis = await TestRedis.start();
   try {
-    await run(redis.url);
+    await run(redis);
   } finally {
     await stage.stop();
     await redis.stop();
