@@ -15,7 +15,16 @@ export type {
   WebSocketClientEvents,
 } from './client/client-events.js';
 export type { ReconnectOptions, RequestOptions } from './client/client-options.js';
-export type { JoinRoomOptions, RoomReset } from './client/client-rooms.js';
+export type {
+  ClientRoom,
+  ClientRoomEvents,
+  ClientRoomOptions,
+  ClientRoomState,
+  JoinRoomOptions,
+  LoadedState,
+  RoomReset,
+  RoomStart,
+} from './client/client-room.js';
 export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
 export {
   BadFrameError,

@@ -38,38 +38,6 @@ export class PendingRequests<R> {
     return id;
   }
 
-  /**
-   * Sends a request that has one answer.
-   * @param send gets the id of the request; may throw
-   * @param givenUp called when the other side may still work on it: after a timeout, or when more answers would follow
-   * @throws {TimeoutError}
-   */
-  ask(what: string, timeoutMs: number, send: (id: number) => void, givenUp?: (id: number) => void): Promise<R> {
-    return new Promise((resolve, reject) => {
-      let asked = 0;
-      const timer = setTimeout(() => {
-        if (this.close(asked)) givenUp?.(asked);
-        reject(new TimeoutError(what, timeoutMs));
-      }, timeoutMs);
-      const sink: ReplySink<R> = {
-        onReply: (reply) => {
-          clearTimeout(timer);
-          if (this.close(asked)) givenUp?.(asked);
-          resolve(reply);
-        },
-        onFail: (error) => {
-          clearTimeout(timer);
-          reject(error);
-        },
-      };
-      try {
-        this.open(sink, (id) => send((asked = id)));
-      } catch (error) {
-        sink.onFail(error as Error);
-      }
-    });
-  }
-
   /** Passes an answer to its request. @returns false when none waits for it */
   reply(id: unknown, reply: R, isLast = true, text = ''): boolean {
     const sink = this.#sinks.get(id);
@@ -96,4 +64,39 @@ export class PendingRequests<R> {
     this.#sinks.clear();
     for (const sink of sinks) sink.onFail(error);
   }
+}
+
+/**
+ * Sends a request that has one answer.
+ * @param send gets the id of the request; may throw
+ * @throws {TimeoutError}
+ */
+export function ask<R>(
+  pending: PendingRequests<R>,
+  what: string,
+  timeoutMs: number,
+  send: (id: number) => void,
+): Promise<R> {
+  return new Promise((resolve, reject) => {
+    let asked = 0;
+    const timer = setTimeout(() => {
+      pending.close(asked);
+      reject(new TimeoutError(what, timeoutMs));
+    }, timeoutMs);
+    const sink: ReplySink<R> = {
+      onReply: (reply) => {
+        clearTimeout(timer);
+        resolve(reply);
+      },
+      onFail: (error) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    };
+    try {
+      pending.open(sink, (id) => send((asked = id)));
+    } catch (error) {
+      sink.onFail(error as Error);
+    }
+  });
 }

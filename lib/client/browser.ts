@@ -51,11 +51,21 @@ export type {
   Source,
   WebSocketClientOptions,
 } from './client-options.js';
-export type { JoinedRoom, JoinRoomOptions, RoomReset } from './client-rooms.js';
+export type {
+  ClientRoom,
+  ClientRoomEvents,
+  ClientRoomOptions,
+  ClientRoomState,
+  JoinedRoom,
+  JoinRoomDetails,
+  JoinRoomOptions,
+  LoadedState,
+  RoomReset,
+  RoomStart,
+} from './client-room.js';
 export type { RoomPosition } from '../protocol/message.js';
 export type { DataOf } from './event-map.js';
 export type { HandlerContext, RouteHandler } from './inbox.js';
-export type { JoinRoomDetails } from './room-memory.js';
 export type { SocketLike } from './socket-like.js';
 export {
   ConnectionError,

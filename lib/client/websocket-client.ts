@@ -3,10 +3,12 @@ import type { ConnectionOptions } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { ClientOptions } from 'ws';
 import { nearestName } from '../protocol/nearest-name.js';
+import type { Attempt } from './attempt.js';
 import { WebSocketClientCore } from './client-core.js';
 import { HandshakeRefusedError } from './handshake-refused-error.js';
 import { valueOf } from './client-options.js';
 import type { ConnectTarget, Source, WebSocketClientOptions } from './client-options.js';
+import type { Link } from './link.js';
 import type { ClientKind, ClientTable } from './resolve-client-options.js';
 
 export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSocket> {
@@ -69,8 +71,20 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
     this.#transport = { ...tls, ...(agent && { agent }) };
   }
 
-  protected override get hasFreshTokens(): boolean {
-    return super.hasFreshTokens || typeof this.#headers === 'function';
+  /** A token may have expired since it was fetched. Where a function returns it, 401 is tried a second time. */
+  protected override async dial(attempt: Attempt): Promise<Link<WebSocket>> {
+    try {
+      return await super.dial(attempt);
+    } catch (error) {
+      const isOld = error instanceof HandshakeRefusedError && error.status === 401 && error.advice === 'stop';
+      if (!isOld || !this.#hasFreshTokens || attempt.reason) throw error;
+      return super.dial(attempt);
+    }
+  }
+
+  get #hasFreshTokens(): boolean {
+    const { url, protocols, token } = this.options;
+    return [url, protocols, token, this.#headers].some((source) => typeof source === 'function');
   }
 
   protected override get kind(): ClientKind {
