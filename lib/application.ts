@@ -12,7 +12,7 @@ import type { ConnectionHooks } from './connection/connection-hooks.js';
 import type { Connections } from './connection/connections.js';
 import { isAuthenticated } from './connection/server-socket.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
-import type { History } from './history/history.js';
+import type { RoomPublisher } from './history/room-publisher.js';
 import { InvalidOptionsError, PeerError } from './errors.js';
 import type { FindInstance } from './module/find-instance.js';
 import { NO_RESOURCES, type Resources } from './module/resources.js';
@@ -43,7 +43,7 @@ export interface ApplicationParts {
   readonly hooks: ConnectionHooks;
   readonly listeners: Listeners;
   readonly membership: Membership;
-  readonly history: History | undefined;
+  readonly history: RoomPublisher | undefined;
   readonly clients: Clients;
   readonly connections: Connections;
   failed(error: unknown, place: string): void;

@@ -27,6 +27,7 @@ import { ConnectionHooks } from './connection/connection-hooks.js';
 import { Connections } from './connection/connections.js';
 import { composeLogs, FollowedLogs } from './history/compose-logs.js';
 import { History } from './history/history.js';
+import { RoomPublisher } from './history/room-publisher.js';
 import { Heartbeat } from './connection/heartbeat.js';
 import { isAuthenticated, type ServerSocket } from './connection/server-socket.js';
 import { TimeoutQueue } from './connection/timeout-queue.js';
@@ -90,7 +91,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     hooks,
     listeners,
     membership: clients.membership,
-    history: outbound.history,
+    history: outbound.publisher,
     clients: clients.owner,
     connections,
     failed,
@@ -101,7 +102,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     remove: (clientId) => clients.owner.remove(clientId, 'elsewhere'),
     ownRecords: () => clients.owner.ownRecords(),
     deliver: (delivery) => {
-      outbound.history?.refuseUnnumbered(delivery);
+      outbound.publisher?.refuseUnnumbered(delivery);
       outbound.local.deliver(delivery);
     },
     event: (channel, message, bytes) => {
@@ -142,7 +143,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     connections,
     application,
     lifecycle,
-    sender: new ServerSender(outbound.outgoing, cluster, clients.manager, outbound.history),
+    sender: new ServerSender(outbound.outgoing, cluster, clients.manager, outbound.publisher),
   };
 }
 
@@ -154,8 +155,9 @@ function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Fai
   const logs = composeLogs(options, followed, failed);
   const local = new LocalDelivery(backpressure, flusher.counters, logs ? new FollowedLogs(followed, logs) : followed);
   const history = logs && new History(logs, local);
-  const outgoing = new Outgoing(local, cluster, backpressure.policy, history, failed);
-  return { flusher, followed, logs, history, local, outgoing, broadcasts: new Broadcasts(outgoing) };
+  const publisher = logs && new RoomPublisher(logs.log, logs.rules);
+  const outgoing = new Outgoing(local, cluster, backpressure.policy, publisher, failed);
+  return { flusher, followed, logs, history, publisher, local, outgoing, broadcasts: new Broadcasts(outgoing) };
 }
 
 /** Who is connected, and in which rooms. */

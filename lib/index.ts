@@ -65,7 +65,7 @@ export { WebSocketRoomManager } from './clients/room-manager.js';
 export type { ConnectOptions } from './admission/connect-options.js';
 export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room-authorizer.js';
 export type { HistoryRuleOptions } from './history/history-options.js';
-export type { HistoryPage, HistoryQuery, Publication, PublishOptions } from './history/history.js';
+export type { HistoryPage, HistoryQuery, Publication, PublishOptions, RoomPlaces } from './history/room-publisher.js';
 export { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './history/log-errors.js';
 export type { Appended } from './history/room-log.js';
 export { WebSocketUpgrade } from './admission/upgrade-context.js';

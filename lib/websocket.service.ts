@@ -1,18 +1,26 @@
 import { Emitter } from './cluster/emitter.js';
 import type { RedisInstanceLike } from './cluster/redis-source.js';
 import { type Farewell, farewellOf } from './deprecated.js';
-import { InvalidStateError, NotPublishedError, PxlWebSocketError, RoomNameInvalidError } from './errors.js';
-import type { HistoryPage, HistoryQuery, PublishOptions } from './history/history.js';
+import {
+  InvalidOptionsError,
+  InvalidStateError,
+  NotPublishedError,
+  PxlWebSocketError,
+  RoomNameInvalidError,
+} from './errors.js';
+import { composePublisher } from './history/compose-publisher.js';
+import { HistoryRules, type HistoryRuleOptions, historyFlaws } from './history/history-options.js';
+import type { HistoryPage, HistoryQuery, PublishOptions, RoomPlaces, RoomPublisher } from './history/room-publisher.js';
 import type { Appended } from './history/room-log.js';
 import type { RoomPosition } from './protocol/message.js';
 import { CloseCode } from './protocol/close-codes.js';
-import type { Audience, Delivery } from './protocol/delivery.js';
+import type { Audience } from './protocol/delivery.js';
 import type { WebSocketMessage } from './protocol/message.js';
 import { errorOf } from './protocol/thrown.js';
 import { OPTIONS } from './options/options.js';
-import { encodeMessage, flagsOf } from './outbound/outgoing.js';
+import { emitterSender } from './outbound/emitter-sender.js';
 import type { SendOptions } from './protocol/delivery.js';
-import type { RoomPublisher, Sender } from './outbound/sender.js';
+import type { Sender } from './outbound/sender.js';
 import { isRoomName } from './protocol/names.js';
 import type { WebSocketServer } from './server.js';
 
@@ -28,13 +36,8 @@ export interface WebSocketServiceOptions {
   workerId?: string;
   /** The `prefix` of the nodes. @default 'pxl' */
   prefix?: string;
-}
-
-/**
- * The part of an emitter that a service uses. A type of its own, because the emitter's would need the types of ioredis.
- */
-interface Publisher extends Omit<Sender, 'send' | 'history'> {
-  deliver(delivery: Delivery): Promise<unknown>;
+  /** The rooms that keep what is published, as the nodes have them: `{ history: [{ match, … }] }`. @default none */
+  rooms?: { history?: HistoryRuleOptions[] };
 }
 
 /**
@@ -127,6 +130,21 @@ export class WebSocketService {
   }
 
   /**
+   * Scope: cluster. Publishes to several such rooms: one publication for each, and one copy for a member of each.
+   * @returns for each room its place, or why it wasn't published there
+   * @throws as `publishToRoom()`, when it went wrong for all of them
+   */
+  async publishToRooms(
+    roomNames: readonly string[],
+    message: WebSocketMessage,
+    options?: PublishOptions,
+  ): Promise<RoomPlaces> {
+    if (roomNames.length === 0) return {};
+    const [publisher] = roomNames.map((roomName) => this.#historyOf(roomName));
+    return (publisher as RoomPublisher).publishToRooms(roomNames, message, options);
+  }
+
+  /**
    * Scope: cluster. The newest place of a room that keeps its messages. Read it before you load a page's data: a client that
    * joins with `since` set to it misses nothing that came while you loaded.
    * @throws {LogUnavailableError} @throws {InvalidStateError} for a room that keeps nothing
@@ -193,6 +211,7 @@ function senderOf({
   webSocketServer,
   redisInstance,
   prefix = OPTIONS.prefix.default,
+  rooms: { history = [] } = {},
 }: WebSocketServiceOptions): Sender {
   if (webSocketServer) return webSocketServer.sender;
   if (!redisInstance) {
@@ -200,18 +219,9 @@ function senderOf({
       'WebSocketService has nothing to send with. Pass { webSocketServer }, or { redisInstance } in a process without sockets.',
     );
   }
-  const connection = 'publisherClient' in redisInstance ? redisInstance.publisherClient : redisInstance;
-  return emitterSender(new Emitter(connection as never, prefix));
+  const flaws = [...historyFlaws(history, Infinity)];
+  if (flaws.length > 0) throw new InvalidOptionsError(flaws);
+  const connection = ('publisherClient' in redisInstance ? redisInstance.publisherClient : redisInstance) as never;
+  const publisher = composePublisher({ connection, prefix, isForeign: true }, new HistoryRules(history, Infinity));
+  return emitterSender(new Emitter(connection, prefix), publisher);
 }
-
-/** For a process without sockets. Its messages have no policy beside the options of each call. */
-export const emitterSender = (emitter: Publisher): Sender => ({
-  history: undefined,
-  send: (audience, message, options = {}) => {
-    const frame = encodeMessage(message);
-    return emitter.deliver({ audience, except: options.except, frame, ...flagsOf(message, options) });
-  },
-  emit: (channel, data) => emitter.emit(channel, data),
-  disconnect: (clientId, code, reason) => emitter.disconnect(clientId, code, reason),
-  disconnectUser: (userId, code, reason) => emitter.disconnectUser(userId, code, reason),
-});

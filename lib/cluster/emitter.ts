@@ -34,7 +34,7 @@ export class Emitter {
 
   /** @param connection stays the caller's: it is used, never closed */
   constructor(
-    connection: RedisConnection,
+    readonly connection: RedisConnection,
     prefix: string,
     private readonly clock: Clock = systemClock,
     ids: Ids = systemIds,

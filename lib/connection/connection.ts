@@ -110,6 +110,11 @@ export class Connection {
     this.outbox.pushText(encode(frame));
   }
 
+  /** Sends a frame that is text already. */
+  sendText(text: string): void {
+    this.outbox.pushText(text);
+  }
+
   /** Closes the socket and forgets the client at once, however long the peer takes to answer. */
   close(code: number, reason: string): void {
     this.host.close(this, code, reason);

@@ -1,69 +1,27 @@
 import type { LocalDelivery } from '../outbound/local-delivery.js';
 import { encodeMessage } from '../outbound/outgoing.js';
 import { OutgoingMessage } from '../outbound/outgoing-message.js';
-import { JunkError } from '../cluster/bus-input.js';
-import type { Audience, Delivery } from '../protocol/delivery.js';
-import type { WebSocketMessage } from '../protocol/message.js';
-import { InvalidMessageError } from '../errors.js';
 import type { Attachment, Resumption } from './attach.js';
 import type { Logs } from './compose-logs.js';
 import type { HistoryRule } from './history-rule.js';
-import type { Appended, LogEntry } from './room-log.js';
+import type { LogEntry } from './room-log.js';
 import type { RoomPosition } from '../protocol/message.js';
-import { encodeAt, PublicationCache } from './publications.js';
+import { PublicationCache } from './publications.js';
 import type { RoomReceiver } from './room-readers.js';
 import type { ResetReason } from './room-reader.js';
 
-export interface PublishOptions {
-  /** The same key, within `keyTtlMs`: published once, however often it is asked for. 1–128 characters. */
-  key?: string;
-  /** A number that grows: in `last` mode what isn't newer than the kept value is left out. */
-  version?: number;
-}
-
-/** A publication as `history()` gives it. */
-export interface Publication extends WebSocketMessage {
-  at: { room: string; epoch: string; offset: number };
-}
-
-export interface HistoryPage {
-  epoch: string;
-  /** The newest place. */
-  offset: number;
-  /** The oldest that is kept; `offset + 1` when none is. */
-  first: number;
-  /** Oldest first; with `reverse` newest first. */
-  entries: Publication[];
-  /** There are more between the bounds. */
-  more: boolean;
-}
-
-export interface HistoryQuery {
-  /** At most 100. @default 100 */
-  limit?: number;
-  /** After this place. */
-  since?: RoomPosition;
-  /** Before this place. */
-  before?: RoomPosition;
-  /** The newest first. @default false */
-  reverse?: boolean;
-}
-
-const MAX_PAGE = 100;
-/** Of one page. */
-const PAGE_BYTES = 262_144;
 /** Members of a room that reset ask the application all at once, if nobody spreads them: one a millisecond. */
 const LEAST_SPREAD_MS = 1_000;
 const MOST_SPREAD_MS = 30_000;
 
-/** The rooms that keep what is published to them: publishing, reading, and letting members in where they left off. */
+/** The members of rooms that keep what is published: they get it, and are let in where they left off. */
 export class History implements RoomReceiver {
   readonly #cache = new PublicationCache();
   /** The last of each client that waits for its turn. */
   readonly #attaching = new Map<string, Promise<void>>();
 
   constructor(
-    private readonly logs: Pick<Logs, 'rules' | 'log' | 'readers'>,
+    private readonly logs: Pick<Logs, 'rules' | 'readers'>,
     private readonly local: LocalDelivery,
   ) {}
 
@@ -118,70 +76,5 @@ export class History implements RoomReceiver {
       if (this.#attaching.get(clientId) === settled) this.#attaching.delete(clientId);
     });
     return attaching;
-  }
-
-  /** @throws {InvalidMessageError} and what `RoomLog.append()` throws */
-  publish(roomName: string, message: WebSocketMessage, options: PublishOptions = {}): Promise<Appended> {
-    const { key, version } = options;
-    if (key !== undefined && !(typeof key === 'string' && key.length >= 1 && key.length <= 128))
-      throw new InvalidMessageError('A key is a text of 1–128 characters.');
-    if (version !== undefined && !Number.isFinite(version)) throw new InvalidMessageError('A version is a number.');
-    return this.logs.log.append(roomName, encodeMessage(message), { key, version });
-  }
-
-  /** One publication and one copy for each room. @throws what went wrong, if it went wrong for all */
-  async publishToAll(roomNames: readonly string[], message: WebSocketMessage): Promise<void> {
-    const results = await Promise.allSettled(roomNames.map((roomName) => this.publish(roomName, message)));
-    const failures = results.filter((result) => result.status === 'rejected');
-    if (failures.length > 0 && failures.length === results.length) throw failures[0]?.reason;
-  }
-
-  async position(roomName: string): Promise<RoomPosition> {
-    const [position] = await this.logs.log.top([roomName]);
-    return position as RoomPosition;
-  }
-
-  async page(
-    roomName: string,
-    { limit = MAX_PAGE, since, before, reverse = false }: HistoryQuery,
-  ): Promise<HistoryPage> {
-    const read = await this.logs.log.read(roomName, {
-      limit: Math.min(Math.max(1, limit), MAX_PAGE),
-      maxBytes: PAGE_BYTES,
-      since: since?.offset,
-      before: before?.offset,
-      reverse,
-    });
-    const { epoch, top: offset, first } = read;
-    // Places of another epoch say nothing about this one.
-    const isOther = [since, before].some((place) => place !== undefined && place.epoch !== epoch);
-    const entries = isOther
-      ? []
-      : read.entries.map((entry) => JSON.parse(encodeAt(roomName, epoch, entry)) as Publication);
-    const [low, high] = [Math.max(first, (since?.offset ?? 0) + 1), Math.min(offset, (before?.offset ?? Infinity) - 1)];
-    return { epoch, offset, first, entries, more: !isOther && entries.length < Math.max(0, high - low + 1) };
-  }
-
-  clear(roomName: string): Promise<RoomPosition> {
-    return this.logs.log.clear(roomName);
-  }
-
-  /**
-   * A sender that doesn't know the rule (an emitter, another program, a node with other options) sent a message without a place:
-   * members would take it for one that can be recovered.
-   * @throws {JunkError}
-   */
-  refuseUnnumbered({ audience }: Pick<Delivery, 'audience'>): void {
-    const [roomName] = this.roomsIn(audience);
-    if (roomName !== undefined)
-      throw new JunkError(
-        `A message for the room "${roomName}", which keeps its messages, was left out: its sender doesn't know that. Give every ` +
-          'node and emitter the same rooms.history.',
-      );
-  }
-
-  /** The rooms of an audience that keep what is published. */
-  roomsIn(audience: Audience): string[] {
-    return audience.kind === 'rooms' ? audience.roomNames.filter((name) => this.ruleOf(name) !== undefined) : [];
   }
 }

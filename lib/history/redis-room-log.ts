@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
+import { Deadline, TIMED_OUT, withinMs } from '../deadline.js';
 import { errorOf } from '../protocol/thrown.js';
 import { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './log-errors.js';
 import {
@@ -26,10 +27,15 @@ export interface RedisRoomLogParts {
   /** Another epoch when this Redis can't vouch for the log. False: what Redis has is taken for whole. */
   isFenced(room: string): boolean;
   newEpoch(): string;
+  /** The connection is the application's, with options of its own: what may take for ever is given up. @default false */
+  isForeign?: boolean;
 }
 
-/** ioredis sends a command to a Cluster again when its connection broke: without a key it would be stored twice. */
-const CLUSTER_KEY_MS = 60_000;
+/** ioredis may send a command again when its connection broke: without a key it would be stored twice. */
+const ONCE_MS = 60_000;
+/** Of a connection with options of its own. */
+const READY_MS = 1_000;
+const ANSWER_MS = 5_000;
 const KEY_PREFIX = 'k:';
 /** Refused before anything was written: scripts write nothing after the first of these. */
 const REFUSED =
@@ -52,11 +58,11 @@ export class RedisRoomLog implements RoomLog {
     const inCluster = isCluster(connection());
     const digest = key === undefined ? '-' : digestOf(frame);
     const kept = key === undefined ? undefined : `${KEY_PREFIX}${key}`;
-    const keyed = kept ?? (inCluster ? `once:${randomUUID()}` : undefined);
+    const keyed = kept ?? (inCluster || this.parts.isForeign ? `once:${randomUUID()}` : undefined);
     const args = [
       frame,
       session ?? '-',
-      kept ? keyTtlMs : CLUSTER_KEY_MS,
+      kept ? keyTtlMs : ONCE_MS,
       digest,
       version ?? '',
       this.parts.channelOf(room),
@@ -109,9 +115,11 @@ export class RedisRoomLog implements RoomLog {
     const keys = [`${head}m`, `${head}h`, ...(key === undefined ? [] : [`${head}${key}`])];
     const common = [isFenced(room) ? 1 : 0, newEpoch(), metaTtlMs, mode, size, ttlMs, maxBytes];
     const redis = connection();
+    if (this.parts.isForeign) await becomeReady(redis);
     if (redis.status !== 'ready') throw new LogUnavailableError(`Redis is ${redis.status}`);
     try {
-      return await evaluate(redis, script, keys, [...common, ...args]);
+      const answer = evaluate(redis, script, keys, [...common, ...args]);
+      return await (this.parts.isForeign ? inTime(answer) : answer);
     } catch (error) {
       const { message } = errorOf(error);
       throw isSafe || REFUSED.test(message) || message.startsWith("Stream isn't writeable")
@@ -119,6 +127,22 @@ export class RedisRoomLog implements RoomLog {
         : new UnknownOutcomeError(message);
     }
   }
+}
+
+/** An application may publish in the moment in which it made its connection. */
+async function becomeReady(redis: RedisConnection): Promise<void> {
+  if (redis.status === 'ready') return;
+  if (redis.status === 'wait') redis.connect().catch(() => undefined);
+  let ready: (() => void) | undefined;
+  await withinMs(READY_MS, new Promise<void>((resolve) => redis.once('ready', (ready = resolve))));
+  if (ready) redis.off('ready', ready);
+}
+
+async function inTime<T>(answer: Promise<T>): Promise<T> {
+  const deadline = new Deadline(ANSWER_MS);
+  const outcome = await deadline.race(answer).finally(() => deadline.cancel());
+  if (outcome === TIMED_OUT) throw new Error(`Redis didn't answer within ${ANSWER_MS} ms`);
+  return outcome;
 }
 
 const digests = new Map<string, string>();

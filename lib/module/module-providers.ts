@@ -11,7 +11,10 @@ import { NO_PARAMS } from '../protocol/path-pattern.js';
 import { withRetry } from '../client/nest/pxl-websocket-client.module.js';
 import { MODULE_OPTIONS_TOKEN } from './pxl-websocket.module-definition.js';
 import { findResources } from './resources.js';
-import { resolveOptions } from '../options/resolve-options.js';
+import { composePublisher } from '../history/compose-publisher.js';
+import { HistoryRules } from '../history/history-options.js';
+import type { RoomPublisher } from '../history/room-publisher.js';
+import { type ResolvedOptions, resolveOptions } from '../options/resolve-options.js';
 import { RouteExplorer } from '../routing/route.explorer.js';
 import {
   getWebSocketClientManagerToken,
@@ -23,7 +26,8 @@ import { ErrorReport } from '../observe/error-report.js';
 import { WebSocketServer } from '../server.js';
 import { REGISTRATION, type Registration } from './servers-together.js';
 import type { WebSocketOptions } from '../server.js';
-import { emitterSender, WebSocketService } from '../websocket.service.js';
+import { emitterSender } from '../outbound/emitter-sender.js';
+import { WebSocketService } from '../websocket.service.js';
 
 export const EMITTER = Symbol('pxl:emitter');
 export const CLIENT = Symbol('pxl:client');
@@ -101,11 +105,23 @@ function sharedProviders(name: string | undefined): FactoryProvider[] {
       provide: getWebSocketServiceToken(name),
       inject: [REGISTRATION, EMITTER],
       useFactory: ({ server }: Registration, emitter?: Emitter) =>
-        new WebSocketService(emitter ? { sender: emitterSender(emitter) } : { webSocketServer: server }),
+        new WebSocketService(
+          emitter
+            ? { sender: emitterSender(emitter, publisherOf(emitter, server.options)) }
+            : { webSocketServer: server },
+        ),
     },
   ];
   const client = { provide: WebSocketClient, inject: [CLIENT], useFactory: (made: unknown) => made };
   return name === undefined ? [...shared, client] : shared;
+}
+
+function publisherOf(
+  { connection }: Emitter,
+  { rooms, prefix, backpressure }: ResolvedOptions,
+): RoomPublisher | undefined {
+  const rules = new HistoryRules(rooms.history, backpressure.maxBufferedBytes);
+  return composePublisher({ connection, prefix, isForeign: false }, rules);
 }
 
 /** The application's HTTP server; undefined in a testing module, an application context or a microservice. */

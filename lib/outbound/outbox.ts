@@ -3,12 +3,19 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { monotonicMs } from '../clock.js';
 import type { FlushedOutbox, Flusher } from './flusher.js';
-import type { FrameRun } from './frame-run.js';
+import { FrameRun } from './frame-run.js';
 import { LatestMessages } from './latest-messages.js';
 import type { OutgoingMessage } from './outgoing-message.js';
-import { canFrame, frameText } from './wire.js';
+import { frameLength, writeTextFrame } from './wire.js';
 
 export type SentCallback = (error?: Error) => void;
+
+/** A frame for one socket alone. It is made into bytes when it is written, together with what goes with it. */
+interface OwnFrame {
+  text: string;
+  /** Of the text in UTF-8. */
+  bytes: number;
+}
 
 /**
  * What one socket is still to get. Messages of one event-loop turn leave in one write, in the order they came; what `ws`
@@ -25,7 +32,7 @@ export class Outbox implements FlushedOutbox {
   isTouched = false;
   #run: FrameRun | undefined;
   /** What was queued before the run: runs, and frames for this socket alone. */
-  #parts: (FrameRun | Buffer)[] | undefined;
+  #parts: (FrameRun | OwnFrame)[] | undefined;
   #latest: LatestMessages | undefined;
   #waiters: (() => void)[] | undefined;
   #isOver = false;
@@ -52,7 +59,7 @@ export class Outbox implements FlushedOutbox {
     private readonly socket: Duplex,
     private readonly flusher: Flusher,
   ) {
-    this.#isByWs = !canFrame || ws.extensions !== '';
+    this.#isByWs = ws.extensions !== '';
   }
 
   /** All that waits for the client: queued, kept back for later, not yet taken by the operating system. */
@@ -95,10 +102,10 @@ export class Outbox implements FlushedOutbox {
   /** A message for this client alone. */
   pushText(text: string): void {
     if (this.#isByWs) return this.#sendByWs(text);
-    const frame = frameText(Buffer.from(text));
+    const bytes = Buffer.byteLength(text);
     this.#setRunAside();
-    (this.#parts ??= []).push(frame);
-    this.#queued(frame.length);
+    (this.#parts ??= []).push({ text, bytes });
+    this.#queued(frameLength(bytes));
     this.flusher.hurry(this);
   }
 
@@ -256,14 +263,19 @@ export class Outbox implements FlushedOutbox {
 
   #takeFrames(): Buffer {
     const run = this.#run;
-    if (this.#parts) this.#setRunAside();
     const parts = this.#parts;
+    const { queuedBytes } = this;
     this.#run = this.#parts = undefined;
     this.queuedBytes = 0;
     if (!parts) return (run as FrameRun).joined();
-    const [only] = parts;
-    if (parts.length === 1) return Buffer.isBuffer(only) ? only : (only as FrameRun).joined();
-    return Buffer.concat(parts.map((part) => (Buffer.isBuffer(part) ? part : part.joined())));
+    const frames = Buffer.allocUnsafe(queuedBytes);
+    let at = 0;
+    for (const part of parts) {
+      if (part instanceof FrameRun) at += part.joined().copy(frames, at);
+      else at = writeTextFrame(frames, at, part.text, part.bytes);
+    }
+    run?.joined().copy(frames, at);
+    return frames;
   }
 
   #sendByWs(payload: Uint8Array | string): void {

@@ -12,7 +12,14 @@ import type { LocalDelivery } from './local-delivery.js';
 export interface RoomHistory {
   /** Those of an audience that do. */
   roomsIn(audience: Audience): string[];
-  publishToAll(roomNames: readonly string[], message: WebSocketMessage): Promise<void>;
+  /** @throws {InvalidMessageError} for what such a room can't do */
+  send(
+    kept: readonly string[],
+    audience: Audience,
+    message: WebSocketMessage,
+    options: SendOptions,
+    sendRest: (roomNames: string[]) => Promise<unknown>,
+  ): Promise<unknown>;
 }
 
 const NONE: string[] = [];
@@ -59,12 +66,9 @@ export class Outgoing {
 
   /** @throws {InvalidMessageError} for what a room that keeps its messages can't do */
   #publish(kept: string[], audience: Audience, message: WebSocketMessage, options: SendOptions): Promise<unknown> {
-    refuseOptions(kept[0] as string, options);
-    const published = (this.history as RoomHistory).publishToAll(kept, message);
-    const others = audience.kind === 'rooms' ? audience.roomNames.filter((name) => !kept.includes(name)) : NONE;
-    if (others.length === 0) return published;
-    const sent = this.send({ kind: 'rooms', roomNames: others }, message, options);
-    return Promise.all([published, sent]);
+    return (this.history as RoomHistory).send(kept, audience, message, options, (roomNames) =>
+      this.send({ kind: 'rooms', roomNames }, message, options),
+    );
   }
 
   #publishQuietly(kept: string[], audience: Audience, message: WebSocketMessage, options: SendOptions): void {
@@ -77,22 +81,6 @@ export class Outgoing {
     const message = publicMessage(data);
     return { audience, except: options.except, frame: encode(message), ...flagsOf(message, options, this.policy) };
   }
-}
-
-/** What is left out for one client, or for a while, can't be told from what was lost. */
-function refuseOptions(roomName: string, { volatile, conflateKey, except }: SendOptions): void {
-  const given = volatile
-    ? 'volatile'
-    : conflateKey !== undefined
-      ? 'conflateKey'
-      : except?.length
-        ? 'except'
-        : undefined;
-  if (given !== undefined)
-    throw new InvalidMessageError(
-      `"${given}" can't be used for the room "${roomName}", which keeps its messages: every member gets every one. Leave it out, ` +
-        'or send to a room without history.',
-    );
 }
 
 /** Only the fields of a message go out, whatever else the object carries. @throws {InvalidMessageError} */

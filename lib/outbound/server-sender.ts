@@ -6,7 +6,8 @@ import { disconnectUserHere } from '../clients/bus-events.js';
 import type { WebSocketClientManager } from '../clients/client-manager.js';
 import type { Outgoing } from './outgoing.js';
 import type { SendOptions } from '../protocol/delivery.js';
-import type { RoomPublisher, Sender } from './sender.js';
+import type { RoomPublisher } from '../history/room-publisher.js';
+import type { Sender } from './sender.js';
 
 /** Sends to this node's sockets at once, and to the others by way of the bus. What the caller did wrong is thrown at once. */
 export class ServerSender implements Sender {

@@ -3,7 +3,7 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { isRoomName } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
-import type { History, HistoryPage } from '../history/history.js';
+import type { HistoryPage, RoomPublisher } from '../history/room-publisher.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { type Asked, type Joined, joinRooms, type JoinReply, type JoinRequest, readRooms } from './join-rooms.js';
 import type { AuthorizeJoin } from './room-authorizer.js';
@@ -17,7 +17,7 @@ export interface SystemServices {
   /** Resolves with the accepted request: an authenticated client keeps its own identity. */
   join(client: ConnectedClient, request: JoinRequest, asked: Asked): Promise<Joined>;
   /** Undefined where no room keeps what is published. */
-  history: Pick<History, 'ruleOf' | 'page'> | undefined;
+  history: Pick<RoomPublisher, 'ruleOf' | 'page'> | undefined;
   isIn(client: ConnectedClient, roomName: string): boolean;
   leave(client: ConnectedClient, roomName: string): void;
   /** Milliseconds that each room of a `joinRooms` may take. */

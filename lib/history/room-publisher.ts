@@ -1,0 +1,178 @@
+import { JunkError } from '../cluster/bus-input.js';
+import { InvalidMessageError } from '../errors.js';
+import { encodeMessage } from '../outbound/outgoing.js';
+import type { Audience, Delivery, SendOptions } from '../protocol/delivery.js';
+import type { RoomPosition, WebSocketMessage } from '../protocol/message.js';
+import type { HistoryRules } from './history-options.js';
+import type { HistoryRule } from './history-rule.js';
+import { encodeAt } from './publications.js';
+import type { Appended, AppendOptions, RoomLog } from './room-log.js';
+
+export interface PublishOptions {
+  /** The same key, within `keyTtlMs`: published once, however often it is asked for. 1–128 characters. */
+  key?: string;
+  /** A number that grows: in `last` mode what isn't newer than the kept value is left out. */
+  version?: number;
+}
+
+/** For each room where the publication is, or why it isn't there. */
+export type RoomPlaces = Record<string, Appended | { error: Error }>;
+
+/** A publication as `history()` gives it. */
+export interface Publication extends WebSocketMessage {
+  at: { room: string; epoch: string; offset: number };
+}
+
+export interface HistoryPage {
+  epoch: string;
+  /** The newest place. */
+  offset: number;
+  /** The oldest that is kept; `offset + 1` when none is. */
+  first: number;
+  /** Oldest first; with `reverse` newest first. */
+  entries: Publication[];
+  /** There are more between the bounds. */
+  more: boolean;
+}
+
+export interface HistoryQuery {
+  /** At most 100. @default 100 */
+  limit?: number;
+  /** After this place. */
+  since?: RoomPosition;
+  /** Before this place. */
+  before?: RoomPosition;
+  /** The newest first. @default false */
+  reverse?: boolean;
+}
+
+const MAX_PAGE = 100;
+/** Of one page. */
+const PAGE_BYTES = 262_144;
+
+/** Publishes to the rooms that keep what is published, and reads what they keep. */
+export class RoomPublisher {
+  constructor(
+    private readonly log: RoomLog,
+    private readonly rules: Pick<HistoryRules, 'of'>,
+  ) {}
+
+  ruleOf(roomName: string): HistoryRule | undefined {
+    return this.rules.of(roomName);
+  }
+
+  /** The rooms of an audience that keep what is published. */
+  roomsIn(audience: Audience): string[] {
+    return audience.kind === 'rooms' ? audience.roomNames.filter((name) => this.ruleOf(name) !== undefined) : [];
+  }
+
+  /** @throws {InvalidMessageError} and what `RoomLog.append()` throws */
+  async publish(roomName: string, message: WebSocketMessage, options: PublishOptions = {}): Promise<Appended> {
+    return this.log.append(roomName, encodeMessage(message), appendOptions(options));
+  }
+
+  /** One publication and one copy for each room, in this order. @throws what went wrong, if it went wrong for all */
+  async publishToRooms(
+    roomNames: readonly string[],
+    message: WebSocketMessage,
+    options: PublishOptions = {},
+  ): Promise<RoomPlaces> {
+    const frame = encodeMessage(message);
+    const append = appendOptions(options);
+    const rooms = [...new Set(roomNames)];
+    const results = await Promise.allSettled(rooms.map((roomName) => this.log.append(roomName, frame, append)));
+    const failures = results.filter((result) => result.status === 'rejected');
+    if (failures.length > 0 && failures.length === results.length) throw failures[0]?.reason;
+    const places = results.map((result, at) => [
+      rooms[at],
+      result.status === 'fulfilled' ? result.value : { error: result.reason as Error },
+    ]);
+    return Object.fromEntries(places) as RoomPlaces;
+  }
+
+  /**
+   * Sends to rooms of which some keep it.
+   * @param kept those that do
+   * @param sendRest sends to the others
+   * @throws {InvalidMessageError} for what a room that keeps its messages can't do
+   */
+  send(
+    kept: readonly string[],
+    audience: Audience,
+    message: WebSocketMessage,
+    options: SendOptions,
+    sendRest: (roomNames: string[]) => Promise<unknown>,
+  ): Promise<unknown> {
+    refuseOptions(kept[0] as string, options);
+    const published = this.publishToRooms(kept, message);
+    const others = audience.kind === 'rooms' ? audience.roomNames.filter((name) => !kept.includes(name)) : [];
+    return others.length === 0 ? published : Promise.all([published, sendRest(others)]);
+  }
+
+  async position(roomName: string): Promise<RoomPosition> {
+    const [position] = await this.log.top([roomName]);
+    return position as RoomPosition;
+  }
+
+  async page(
+    roomName: string,
+    { limit = MAX_PAGE, since, before, reverse = false }: HistoryQuery,
+  ): Promise<HistoryPage> {
+    const read = await this.log.read(roomName, {
+      limit: Math.min(Math.max(1, limit), MAX_PAGE),
+      maxBytes: PAGE_BYTES,
+      since: since?.offset,
+      before: before?.offset,
+      reverse,
+    });
+    const { epoch, top: offset, first } = read;
+    // Places of another epoch say nothing about this one.
+    const isOther = [since, before].some((place) => place !== undefined && place.epoch !== epoch);
+    const entries = isOther
+      ? []
+      : read.entries.map((entry) => JSON.parse(encodeAt(roomName, epoch, entry)) as Publication);
+    const [low, high] = [Math.max(first, (since?.offset ?? 0) + 1), Math.min(offset, (before?.offset ?? Infinity) - 1)];
+    return { epoch, offset, first, entries, more: !isOther && entries.length < Math.max(0, high - low + 1) };
+  }
+
+  clear(roomName: string): Promise<RoomPosition> {
+    return this.log.clear(roomName);
+  }
+
+  /**
+   * A sender that doesn't know the rule (an emitter, another program, a node with other options) sent a message without a place:
+   * members would take it for one that can be recovered.
+   * @throws {JunkError}
+   */
+  refuseUnnumbered({ audience }: Pick<Delivery, 'audience'>): void {
+    const [roomName] = this.roomsIn(audience);
+    if (roomName !== undefined)
+      throw new JunkError(
+        `A message for the room "${roomName}", which keeps its messages, was left out: its sender doesn't know that. Give every ` +
+          'node and emitter the same rooms.history.',
+      );
+  }
+}
+
+function appendOptions({ key, version }: PublishOptions): AppendOptions {
+  if (key !== undefined && !(typeof key === 'string' && key.length >= 1 && key.length <= 128))
+    throw new InvalidMessageError('A key is a text of 1–128 characters.');
+  if (version !== undefined && !Number.isFinite(version)) throw new InvalidMessageError('A version is a number.');
+  return { key, version };
+}
+
+/** What is left out for one client, or for a while, can't be told from what was lost. */
+function refuseOptions(roomName: string, { volatile, conflateKey, except }: SendOptions): void {
+  const given = volatile
+    ? 'volatile'
+    : conflateKey !== undefined
+      ? 'conflateKey'
+      : except?.length
+        ? 'except'
+        : undefined;
+  if (given !== undefined)
+    throw new InvalidMessageError(
+      `"${given}" can't be used for the room "${roomName}", which keeps its messages: every member gets every one. Leave it out, ` +
+        'or send to a room without history.',
+    );
+}
