@@ -63,7 +63,14 @@ export type {
 export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './module/resources.js';
 export { WebSocketRoomManager } from './clients/room-manager.js';
 export type { ConnectOptions } from './admission/connect-options.js';
-export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room-authorizer.js';
+export type {
+  AuthorizeJoin,
+  AuthorizePublish,
+  JoinQuestion,
+  PublishAuthorizer,
+  PublishQuestion,
+  RoomAuthorizer,
+} from './routing/room-authorizer.js';
 export type { HistoryRuleOptions } from './history/history-options.js';
 export type { HistoryPage, HistoryQuery, Publication, PublishOptions, RoomPlaces } from './history/room-publisher.js';
 export { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './history/log-errors.js';

@@ -35,7 +35,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
 function withToken(protocols: string[], token: string): string[] {
   if (!/^[\w.~!#$%&'*+^`|-]+$/.test(token)) {
     throw new InvalidOptionsError([
-      "token has characters that a subprotocol can't hold. Give a JSON Web Token, or one of A–Z a–z 0–9 . _ ~ -",
+      "token has characters that a subprotocol can't hold. Give only A–Z a–z 0–9 . _ ~ -",
     ]);
   }
   return [...(protocols.length > 0 ? protocols : ['pxl']), `bearer.${token}`];

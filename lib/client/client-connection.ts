@@ -1,5 +1,5 @@
 import { ConnectionError } from '../errors.js';
-import { CloseCode, isSendableCloseCode } from '../protocol/close-codes.js';
+import { CloseCode } from '../protocol/close-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { Attempt } from './attempt.js';
 import { Backoff } from './backoff.js';
@@ -106,7 +106,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
   /** Ends the connection in every state. */
   disconnect(code: number = CloseCode.Normal, reason = ''): void {
     this.#unwatch();
-    this.#supervisor.disconnect(isSendableCloseCode(code) ? code : CloseCode.Normal, reason);
+    this.#supervisor.disconnect(code, reason);
   }
 
   /** True while messages can be sent. */

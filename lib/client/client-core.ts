@@ -139,7 +139,7 @@ export abstract class WebSocketClientCore<
    */
   async refresh(): Promise<{ expiresAt: number | null }> {
     const token = await valueOf(this.options.token);
-    if (!token) throw new InvalidStateError('There is no token to refresh with. Give the client the option "token".');
+    if (!token) throw new InvalidStateError('There is no token. Give the client the option "token".');
     const { data } = await this.request<{ data: { expiresAt: number | null } }>('system', 'refresh', { token });
     return { expiresAt: data.expiresAt };
   }
@@ -201,7 +201,5 @@ export abstract class WebSocketClientCore<
 /** @throws {InvalidRouteError} */
 function assertRoute(type: unknown, action: unknown): void {
   if (isRouteName(type) && isRouteName(action)) return;
-  throw new InvalidRouteError(
-    'The type and the action of a route must each have 1–64 characters of A–Z a–z 0–9 _ . - Rename it.',
-  );
+  throw new InvalidRouteError('"type" and "action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . - each.');
 }

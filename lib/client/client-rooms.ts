@@ -54,6 +54,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     const { name, options } = room;
     if ((this.#rooms.get(name) ?? room) !== room)
       throw new InvalidStateError(`There is a newer handle of the room "${name}". Use that one: client.room(name).`);
+    this.#rooms.delete(name);
     this.#rooms.set(name, room);
     const position = since ?? room.position ?? options.history?.since;
     const joined = room.wait(details, tail ?? options.history?.tail, position, isPatient);
@@ -136,8 +137,6 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     const { name, position: since, isLoaded } = room;
     const { history } = fieldsOf(data);
     const { recovered, reason, missed } = fieldsOf(history);
-    this.#rooms.delete(name);
-    this.#rooms.set(name, room);
     room.isMember = true;
     if (since && recovered !== true) this.#reset(room, reason, readPosition(history), 0);
     else {

@@ -31,11 +31,11 @@ export interface FrameSender {
 }
 
 /** The open requests of one connection. */
-export class Requests {
-  readonly #pending = new PendingRequests<ReplyFrame>();
+export class Requests extends PendingRequests<ReplyFrame> {
   readonly #sender: FrameSender;
 
   constructor(sender: FrameSender) {
+    super();
     this.#sender = sender;
   }
 
@@ -52,15 +52,15 @@ export class Requests {
     let timer: ReturnType<typeof setTimeout> | undefined;
     let settle!: (error?: Error) => void;
     const stop = (error?: Error): void => {
-      if (this.#pending.close(id)) this.#cancel(id);
+      if (this.close(id)) this.#cancel(id);
       settle(error);
     };
     const onAbort = (): void => stop(abortReason(signal as AbortSignal));
     const wait = (): void => {
       clearTimeout(timer);
       if (timeoutMs === undefined) return;
-      const error = new TimeoutError(`The reply to "${message.type}/${message.action}"`, timeoutMs);
-      timer = setTimeout(stop, timeoutMs, error);
+      const what = `The reply to "${message.type}/${message.action}"`;
+      timer = setTimeout(() => stop(new TimeoutError(what, timeoutMs)), timeoutMs);
     };
     const onReply = ({ response, more, done }: ReplyFrame, text: string): void => {
       if (!done) answered(response, text);
@@ -76,7 +76,7 @@ export class Requests {
         else resolve();
       };
       if (signal?.aborted) throw abortReason(signal);
-      id = this.#pending.open({ onReply, onFail: settle }, (id) => this.#sender.send({ ...message, id }));
+      id = this.open({ onReply, onFail: settle }, (id) => this.#sender.send({ ...message, id }));
       signal?.addEventListener('abort', onAbort);
       wait();
     });
@@ -95,20 +95,16 @@ export class Requests {
     const { id } = frame;
     const isTaken =
       frame.kind === 'error'
-        ? this.#pending.fail(id, new RemoteError(frame.data.code, frame.data.error, frame.data.details))
-        : this.#pending.reply(id, frame, !frame.more || frame.done, text);
-    return isTaken || this.#pending.wasUsed(id);
+        ? this.fail(id, new RemoteError(frame.data.code, frame.data.error, frame.data.details))
+        : this.reply(id, frame, !frame.more || frame.done, text);
+    return isTaken || this.wasUsed(id);
   }
 
   /** An answer is malformed. False when its id was never used. */
   reject(id: RequestId | undefined, error: Error): boolean {
-    if (!this.#pending.has(id)) return this.#pending.wasUsed(id);
+    if (!this.has(id)) return this.wasUsed(id);
     this.#cancel(id); // a stream would go on
-    return this.#pending.fail(id, error);
-  }
-
-  failAll(error: Error): void {
-    this.#pending.failAll(error);
+    return this.fail(id, error);
   }
 
   #cancel(id: RequestId | undefined): void {

@@ -14,7 +14,10 @@ import type { ClientKind, ClientTable } from './resolve-client-options.js';
 export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSocket> {
   /** HTTP headers of the handshake. A function is called before every attempt, e.g. for a fresh token. @default {} */
   headers?: Source<Record<string, string>>;
-  /** Bytes of one message of the server. A longer one closes the connection. @default 1_048_576 */
+  /**
+   * Bytes of one message of the server. A longer one closes the connection. By default, all that a server with default options
+   * keeps of a room fits in. @default 2_097_152
+   */
   maxPayload?: number;
   /** TLS of a `wss:` connection: `ca`, `cert`, `key`, `rejectUnauthorized`, `servername` and so on, as for `tls.connect()`. @default Node's */
   tls?: ConnectionOptions;
@@ -27,11 +30,11 @@ type NodeOptions = Omit<NodeWebSocketClientOptions, keyof WebSocketClientOptions
 export const NODE_OPTIONS = {
   headers: { default: {} },
   maxPayload: {
-    default: 1_048_576,
+    default: 2_097_152,
     flaw: (name, value) =>
       Number.isSafeInteger(value) && (value as number) >= 1
         ? undefined
-        : `${name} is not a whole number of bytes of at least 1. Leave it out for 1 MiB.`,
+        : `${name} is not a whole number of bytes of at least 1. Leave it out for 2 MiB.`,
   },
   tls: {
     flaw: (name, value) =>

@@ -1,5 +1,5 @@
 import type { Type } from '@nestjs/common';
-import type { AuthorizeJoin, RoomAuthorizer } from '../routing/room-authorizer.js';
+import type { AuthorizeJoin, AuthorizePublish, PublishAuthorizer, RoomAuthorizer } from '../routing/room-authorizer.js';
 import type { HistoryRuleOptions } from '../history/history-options.js';
 import { CALLBACK, COUNT, FLAG, isObject, TEXTS } from './checks.js';
 import type { Table } from './option-table.js';
@@ -19,6 +19,12 @@ export interface RoomOptions {
    */
   authorizeJoin?: AuthorizeJoin | Type<RoomAuthorizer>;
   /**
+   * Decides whether a member may publish to a room by itself (`system/publish`, `room.publish()` of our client): a function, or a
+   * class as for `authorizeJoin`. Without it nobody may. False or a thrown error refuses: `FORBIDDEN`, or the code of the thrown
+   * exception. The usual way is a route of your own, which checks what is sent.
+   */
+  authorizePublish?: AuthorizePublish | Type<PublishAuthorizer>;
+  /**
    * Rooms that keep what is published to them, so that a client that was away gets what it missed: a list of rules
    * `{ match, … }`, of which the first that matches the room's name holds. Give every node the same. See `history.md`. @default []
    */
@@ -31,6 +37,9 @@ export const ROOMS = {
   protectedPrefixes: { default: ['private:', 'user:', 'system:'], check: TEXTS },
   authorizeJoin: {
     check: { ...CALLBACK, must: 'a function, or a class with a method authorizeJoin({ client, roomName, data })' },
+  },
+  authorizePublish: {
+    check: { ...CALLBACK, must: 'a function, or a class with a method authorizePublish({ client, roomName, data })' },
   },
   history: {
     default: [],
