@@ -7,15 +7,15 @@ export interface JoinRoomDetails {
   userId?: string | number;
 }
 
-/** Where a client begins in a room that keeps what is published. */
+/** Where a client begins in a room with history. */
 export interface RoomStart {
-  /** The last place that the application knows of: what came after it follows, or `history.recovered` is false. */
+  /** The last place that the application knows. What came after it follows, or `history.recovered` is false. */
   since?: RoomPosition | undefined;
-  /** Without a place: the newest so many. */
+  /** Without a place: how many of the newest messages to send. */
   tail?: number | undefined;
 }
 
-/** What a client asks for when it joins by hand. */
+/** The options of `client.joinRoom()` and `room.join()`. */
 export interface JoinRoomOptions extends JoinRoomDetails, RoomStart {}
 
 /** The server's description of a joined room. */
@@ -24,12 +24,15 @@ export interface JoinedRoom {
   [key: string]: unknown;
 }
 
-/** Why a room's state must be loaded anew. */
+/** Why a room's data must be loaded again. */
 export interface RoomReset {
   roomName: string;
-  /** `expired`, `too-far-behind`, `other-epoch`, `ahead`; `restart`, `cleared` or `hole` where the server found out by itself. */
+  /**
+   * `expired`, `too-far-behind`, `other-epoch` or `ahead`; `restart`, `cleared` or `hole` if the server found out by
+   * itself.
+   */
   reason: string;
-  /** Where the room goes on from. */
+  /** The place from which the room continues. */
   position: RoomPosition | undefined;
   /** Milliseconds over which the loads of all clients should spread. */
   withinMs: number;
@@ -53,13 +56,13 @@ export interface ClientRoomOptions {
 
 /**
  * `idle` before `join()`; `joining` until the server has answered; `live` while messages come; `suspended` without a connection;
- * `resuming` until the server has answered to a new connection; `resetting` while the state is loaded anew; `left` after
+ * `resuming` until the server has answered to a new connection; `resetting` while the state is loaded again; `left` after
  * `leave()`, `disconnect()` or a refusal for good.
  */
 export type ClientRoomState = 'idle' | 'joining' | 'live' | 'suspended' | 'resuming' | 'resetting' | 'left';
 
 export interface ClientRoomEvents {
-  /** What was published to a room that keeps its messages, or by `publish()` to any room. Comes after the handlers of its route. */
+  /** What was published to a room with history, or by `publish()` to any room. Comes after the handlers of its route. */
   message: (
     data: unknown,
     context: { message: WebSocketMessage; at: { room: string } & Partial<RoomPosition> },
@@ -75,7 +78,7 @@ export interface ClientRoomEvents {
 export interface ClientRoom {
   readonly name: string;
   readonly state: ClientRoomState;
-  /** The last place seen in a room that keeps what is published. */
+  /** The last place seen in a room with history. */
   readonly position: RoomPosition | undefined;
   /**
    * Joins the room, and joins it again after every reconnect. Without a connection it waits for the next one.
@@ -88,7 +91,7 @@ export interface ClientRoom {
   /**
    * Publishes to all members, this client included. The server decides (`rooms.authorizePublish`).
    * @param options.key the same key within `keyTtlMs`: published once, however often it is asked for
-   * @returns its place in a room that keeps its messages
+   * @returns its place in a room with history
    * @throws {RemoteError} {TimeoutError} {ConnectionError}
    */
   publish(data: unknown, options?: { key?: string }): Promise<Partial<RoomPosition> & { isDuplicate?: boolean }>;

@@ -7,31 +7,31 @@ import type { RoomReader } from './room-reader.js';
 export type RefusalReason = 'expired' | 'too-far-behind' | 'other-epoch' | 'ahead';
 
 export interface Resumption {
-  /** The last place the client has seen. */
+  /** The last place that the client knows. */
   since?: RoomPosition | undefined;
-  /** So many of the newest, for a client without a place. */
+  /** Asks for this many of the newest messages, for a client without a place. */
   tail?: number | undefined;
 }
 
-/** What a client that joins is told, and what it is sent before anything live. */
+/** What a client gets when it joins, before any live message. */
 export interface Attachment {
   /** The newest place at this moment. */
   position: RoomPosition;
-  /** Undefined where the client gave no place. */
+  /** Undefined if the client gave no place. */
   recovered: boolean | undefined;
   reason: RefusalReason | undefined;
-  /** How many were published since its place. */
+  /** How many messages were published after its place. */
   missed: number;
   entries: LogEntry[];
 }
 
-/** The bus may bring more while the log is read; then what was read doesn't reach up to it any more. */
+/** While the log is read, the bus may bring more than fits to what was read. Then it is read again. */
 const ATTEMPTS = 5;
 
 /**
- * Makes a client a member: finds what it missed, and calls `enter` in the turn in which nothing can come between that and what
- * is live. Whoever comes back within the ring costs the store nothing.
- * @param enter queues the reply and `entries`, and enters the member, without awaiting anything
+ * Makes a client a member. Finds what it missed, and calls `enter` in the same turn, so that no live message can come
+ * between. What is in the ring is found without the store.
+ * @param enter must queue the reply and `entries` and add the member, without awaiting anything
  * @throws {LogUnavailableError} `enter` wasn't called, and nothing has changed
  */
 export async function attach(
@@ -49,7 +49,7 @@ export async function attach(
     const read = await fromLog(log, room, rule, resumption);
     const { epoch } = positionOf(reader);
     if (read.epoch !== epoch) await reader.sync();
-    // The log may have begun anew while it was read: what it says of another epoch is nothing to the client.
+    // The log may have begun a new epoch while it was read.
     if (read.epoch !== epoch || (resumption.since && resumption.since.epoch !== epoch)) continue;
     reader.accept(read); // this node may be behind
     const attached = afterRead(reader, resumption, read);
@@ -60,7 +60,7 @@ export async function attach(
 
 const positionOf = ({ position }: RoomReader): RoomPosition => ({ ...(position as RoomPosition) });
 
-/** This node doesn't know the client's place: the log may. */
+/** This node doesn't know the client's place. The log may. */
 const isBeyond = (since: RoomPosition, position: RoomPosition): boolean =>
   since.epoch !== position.epoch || since.offset > position.offset;
 
@@ -108,7 +108,7 @@ async function fromLog(log: RoomLog, room: string, rule: HistoryRule, { since, t
   return { ...read, reason };
 }
 
-/** @returns undefined when the log must be read again */
+/** @returns undefined if the log must be read again */
 function afterRead(reader: RoomReader, { since }: Resumption, { top, entries, reason }: Found): Attachment | undefined {
   const position = positionOf(reader);
   if (reason) return refused(position, { since }, reason);

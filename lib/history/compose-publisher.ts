@@ -7,9 +7,9 @@ import { RedisRoomLog } from './redis-room-log.js';
 import { RoomPublisher } from './room-publisher.js';
 
 /**
- * For a process without sockets: it publishes to the rooms that keep it as nodes do.
- * @param isForeign the connection is the application's, with options of its own
- * @returns undefined where no room keeps what is published
+ * For a process without sockets: publishes to rooms with history, like a node.
+ * @param isForeign the connection belongs to the application
+ * @returns undefined without rooms with history
  */
 export function composePublisher(
   { connection, prefix, isForeign }: { connection: RedisConnection; prefix: string; isForeign: boolean },

@@ -10,14 +10,14 @@ import { PublicationCache } from './publications.js';
 import type { RoomReceiver } from './room-readers.js';
 import type { ResetReason } from './room-reader.js';
 
-/** Members of a room that reset ask the application all at once, if nobody spreads them: one a millisecond. */
+/** When a room is reset, all its members ask the application for its data. This spreads them: one in a millisecond. */
 const LEAST_SPREAD_MS = 1_000;
 const MOST_SPREAD_MS = 30_000;
 
-/** The members of rooms that keep what is published: they get it, and are let in where they left off. */
+/** Delivers messages to the members of rooms with history, also those that members missed. */
 export class History implements RoomReceiver {
   readonly #cache = new PublicationCache();
-  /** The last of each client that waits for its turn. */
+  /** The last `attach()` of each client that waits for its turn. */
   readonly #attaching = new Map<string, Promise<void>>();
 
   constructor(
@@ -33,7 +33,7 @@ export class History implements RoomReceiver {
     this.logs.readers.start(this);
   }
 
-  /** What is announced and comes next, for the members of this node. */
+  /** The next message of a room, for the members on this node. */
   deliver(roomName: string, epoch: string, entry: LogEntry): void {
     this.local.toRoom(roomName, this.#cache.messageOf(roomName, epoch, entry));
   }
@@ -46,9 +46,10 @@ export class History implements RoomReceiver {
   }
 
   /**
-   * Lets a client of this node in. `enter` makes it a member and answers it; what it missed follows in the same turn. One room of
-   * a client after the other, each once the client has taken most of the one before: it isn't closed for what it asked for.
-   * @throws {LogUnavailableError} and what `enter` throws: nothing has changed then
+   * Makes a client of this node a member. `enter` adds it and answers it; what it missed follows in the same turn.
+   * Rooms of one client take turns, and each waits until the client has read most of the one before: otherwise its
+   * buffer would overflow.
+   * @throws {LogUnavailableError} and whatever `enter` throws: nothing has changed then
    */
   attach(
     clientId: string,
@@ -70,7 +71,7 @@ export class History implements RoomReceiver {
     };
     if (!isResumption) return inTurn();
     const attaching = (this.#attaching.get(clientId) ?? Promise.resolve()).then(inTurn);
-    const settled = attaching.catch(() => undefined); // for the next in turn
+    const settled = attaching.catch(() => undefined); // for the next one in turn
     this.#attaching.set(clientId, settled);
     void settled.then(() => {
       if (this.#attaching.get(clientId) === settled) this.#attaching.delete(clientId);

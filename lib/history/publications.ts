@@ -1,12 +1,12 @@
 import { OutgoingMessage } from '../outbound/outgoing-message.js';
 import type { LogEntry } from './room-log.js';
 
-/** The client frame with its place: `{ …, "at": { room, epoch, offset } }`. */
+/** The client's frame with its place: `{ …, "at": { room, epoch, offset } }`. */
 export function encodeAt(room: string, epoch: string, { frame, offset }: LogEntry): string {
   return `${frame.slice(0, -1)},"at":${JSON.stringify({ room, epoch, offset })}}`;
 }
 
-/** Each publication is encoded once on a node, for those that are here and for those that come back. */
+/** Encodes each message once on a node, for live members and for those that come back. */
 export class PublicationCache {
   readonly #messages = new WeakMap<LogEntry, OutgoingMessage>();
 

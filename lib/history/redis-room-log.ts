@@ -18,34 +18,35 @@ import { APPEND, CLEAR, READ, TOP } from './scripts.js';
 
 export interface RedisRoomLogParts {
   connection: () => RedisConnection;
-  /** What all keys begin with. */
+  /** The beginning of all keys. */
   prefix: string;
-  /** Where what is stored is announced: in the slot of the room's keys. */
+  /** The channel of a room's announcements, in the slot of the room's keys. */
   channelOf(room: string): string;
   /** @throws for a room without history */
   retentionOf(room: string): Retention;
-  /** Another epoch when this Redis can't vouch for the log. False: what Redis has is taken for whole. */
+  /** True: a new epoch begins if this Redis may have lost messages. False: its data counts as complete. */
   isFenced(room: string): boolean;
   newEpoch(): string;
-  /** The connection is the application's, with options of its own: what may take for ever is given up. @default false */
+  /** The connection is the application's own, and may wait for ever: calls have a time limit. @default false */
   isForeign?: boolean;
 }
 
-/** ioredis may send a command again when its connection broke: without a key it would be stored twice. */
+/** ioredis may send a command again when its connection broke. Without a key, the message would be stored twice. */
 const ONCE_MS = 60_000;
-/** Of a connection with options of its own. */
+/** The time limits with a connection of the application. */
 const READY_MS = 1_000;
 const ANSWER_MS = 5_000;
 const KEY_PREFIX = 'k:';
-/** Refused before anything was written: scripts write nothing after the first of these. */
+/** Errors that Redis sends before a script has written anything. */
 const REFUSED =
   /^(OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|NOPERM|NOAUTH|WRONGPASS|NOSCRIPT|BUSY)\b/;
 
 type Arg = string | number;
 
 /**
- * The log in Redis. All keys of a room share its hash tag, and so does its channel: one script does all, on a Redis Cluster, too.
- * Scripts are called by their digest, and sent whole where this Redis doesn't know them yet (https://redis.io/docs/latest/commands/evalsha).
+ * The log in Redis. All keys of a room and its channel share a hash tag, so that one script can use them on a Redis
+ * Cluster, too. Scripts are called by their digest, and sent in full if this Redis doesn't know them
+ * (https://redis.io/docs/latest/commands/evalsha).
  */
 export class RedisRoomLog implements RoomLog {
   constructor(private readonly parts: RedisRoomLogParts) {}
@@ -107,7 +108,7 @@ export class RedisRoomLog implements RoomLog {
     return { epoch, offset };
   }
 
-  /** @param isSafe running it twice does no harm, so an answer that never came is no doubt */
+  /** @param isSafe running it twice does no harm, so a missing answer leaves no doubt */
   async #run(script: string, room: string, args: Arg[], key?: string, isSafe = false): Promise<unknown> {
     const { connection, prefix, retentionOf, isFenced, newEpoch } = this.parts;
     const { mode, size, ttlMs, maxBytes, metaTtlMs } = retentionOf(room);
@@ -129,7 +130,7 @@ export class RedisRoomLog implements RoomLog {
   }
 }
 
-/** An application may publish in the moment in which it made its connection. */
+/** An application may publish before its new connection is open. */
 async function becomeReady(redis: RedisConnection): Promise<void> {
   if (redis.status === 'ready') return;
   if (redis.status === 'wait') redis.connect().catch(() => undefined);

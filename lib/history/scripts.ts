@@ -1,13 +1,13 @@
 /**
- * What every script begins with. It makes the room's log when there is none, and a new one when this Redis can't vouch for the
- * old: after a restart, a failover or a promotion the replication id is another, and nobody can prove that nothing was lost.
- * INFO is asked each time: a cached id gave false recoveries after a partition that left connections open. It costs 7 µs.
+ * The beginning of every script. Creates the room's log if there is none. Begins a new epoch if messages may be lost: a
+ * restart, a failover and a promotion change the replication id of Redis. INFO is read each time, which costs 7 µs: a
+ * cached id gave false recoveries after a partition that left connections open.
  *
- * The first write of a script is one that a Redis without memory refuses: after any other it would let the rest pass.
+ * The first write must be one that a Redis without memory refuses. After any other write, it would let the rest pass.
  *
  * KEYS[1] facts of the log · KEYS[2] its entries, with ids `<offset>-<ms>`
- * ARGV[1] 1: fence · [2] an epoch to begin, if one begins · [3] ms after which a quiet log is forgotten · [4] log or last
- * · [5] entries, [6] ms, [7] bytes that are kept
+ * ARGV[1] 1: check the replication id · [2] the id of a new epoch · [3] ms after which a quiet log is deleted
+ * · [4] log or last · [5] entries, [6] ms, [7] bytes that are kept
  */
 const OPEN = `
 local facts, entries = KEYS[1], KEYS[2]
@@ -56,8 +56,8 @@ end
 `;
 
 /**
- * KEYS[3] where a key is given: the place it was stored at
- * ARGV[8] frame · [9] session or '-' · [10] ms that the key is known · [11] digest of what is published with the key
+ * KEYS[3] with an idempotency key: the place of its message
+ * ARGV[8] frame · [9] session or '-' · [10] ms that the key is remembered · [11] digest of the message
  * · [12] version or '' · [13] channel · [14] PUBLISH or SPUBLISH
  * @returns stored, known (the key), older (the version) or reused (the key, for something else); epoch, offset
  */
@@ -96,7 +96,8 @@ return { 'stored', epoch, offset }
 `;
 
 /**
- * ARGV[8] entries after this offset, or '' · [9] entries before it, or '' · [10] at most so many · [11] bytes · [12] 1: newest first
+ * ARGV[8] entries after this offset, or '' · [9] entries before this offset, or '' · [10] most entries · [11] most bytes
+ * · [12] 1: newest first
  * @returns epoch, top, first, 1 for complete, the time, then offset, ms, frame, session of each entry
  */
 export const READ = `${OPEN}

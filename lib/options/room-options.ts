@@ -19,14 +19,15 @@ export interface RoomOptions {
    */
   authorizeJoin?: AuthorizeJoin | Type<RoomAuthorizer>;
   /**
-   * Decides whether a member may publish to a room by itself (`system/publish`, `room.publish()` of our client): a function, or a
-   * class as for `authorizeJoin`. Without it nobody may. False or a thrown error refuses: `FORBIDDEN`, or the code of the thrown
-   * exception. The usual way is a route of your own, which checks what is sent.
+   * Decides whether a member may publish to a room (`system/publish`, `room.publish()` of our client): a function, or a class
+   * as for `authorizeJoin`. Without it, every `system/publish` is refused. False or a thrown error refuses: `FORBIDDEN`, or
+   * the code of the thrown exception. A route of your own, which checks the data, is the usual way.
    */
   authorizePublish?: AuthorizePublish | Type<PublishAuthorizer>;
   /**
-   * Rooms that keep what is published to them, so that a client that was away gets what it missed: a list of rules
-   * `{ match, … }`, of which the first that matches the room's name holds. Give every node the same. See `history.md`. @default []
+   * Rooms that keep their messages, so that a client that was away gets what it missed: a list of rules `{ match, … }`.
+   * The first rule that matches the room's name applies. Give every node the same rules. See `history.md`.
+   * @default []
    */
   history?: HistoryRuleOptions[];
 }

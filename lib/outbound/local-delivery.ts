@@ -5,42 +5,42 @@ import { HeldMessages, type HoldLimits } from './held-messages.js';
 import { OutgoingMessage } from './outgoing-message.js';
 import type { ServerSocket } from '../connection/server-socket.js';
 
-/** What a message is handed to: the outbox of a socket of this node. */
+/** Gets the messages for one client: the outbox of a socket of this node. */
 export interface Recipient {
   readonly clientId: string;
   push(message: OutgoingMessage): void;
-  /** All that waits for it. */
+  /** All bytes that wait for it. */
   readonly bufferedBytes: number;
-  /** Resolves when it has taken what waits, or is gone. */
+  /** Resolves when nothing waits any more, or the socket is closed. */
   whenDrained(): Promise<void>;
-  /** A message that nobody is closed for. @returns whether it was taken: only where nothing waits */
+  /** Takes a message only if nothing waits, so that it can't close a slow client. @returns whether it was taken */
   offer(message: OutgoingMessage): boolean;
 }
 
-/** A socket of somebody else doesn't say when it has drained. */
+/** How often a socket of the application is checked, in ms: it doesn't tell when it has drained. */
 const POLL_MS = 20;
 const NOBODY: ReadonlySet<Recipient> = new Set();
 const NONE_WAITING: ReadonlyMap<Recipient, HeldMessages> = new Map();
 
 /**
- * Hands an encoded message to this node's sockets, whoever published it. Keeps its own lists of them, so that a message for
- * a room costs what its members here cost, however many are elsewhere.
+ * Sends an encoded message to this node's sockets, from whichever node it comes. Has its own lists of sockets: a
+ * message to a room costs what its members on this node cost, not what all members do.
  */
 export class LocalDelivery {
   readonly #recipients = new Map<string, Recipient>();
   readonly #membersOf = new Map<string, Set<Recipient>>();
   readonly #connectionsOf = new Map<string, Set<Recipient>>();
-  /** Those whose connection hooks are still running, and the broadcasts that wait for them. */
+  /** Clients whose connection hooks still run, and the broadcasts that wait for them. */
   readonly #newcomers = new Map<Recipient, HeldMessages>();
 
   constructor(
     private readonly limits: HoldLimits,
     private readonly counters: { dropped: number },
-    /** Told when this node gets its first member of a room or connection of a user, and when it loses the last. */
+    /** Notified of the first and the last member of a room, or connection of a user, on this node. */
     private readonly followed: Pick<Followed, 'keep' | 'release'>,
   ) {}
 
-  /** True for a client whose socket is on this node. */
+  /** True for a client with a socket on this node. */
   has(clientId: string): boolean {
     return this.#recipients.has(clientId);
   }
@@ -49,14 +49,14 @@ export class LocalDelivery {
     return this.#recipients.keys();
   }
 
-  /** Until `admit()` a client of this server gets what is sent to it alone; broadcasts wait. */
+  /** Adds a client. Until `admit()` it gets only messages to itself; broadcasts wait. */
   add(clientId: string, ws: WebSocket): void {
     const { outbox } = ws as ServerSocket;
     this.#recipients.set(clientId, outbox ?? new ForeignSocket(clientId, ws));
     if (outbox) this.#newcomers.set(outbox, new HeldMessages());
   }
 
-  /** Its hooks have let it in: it gets what waited for it. */
+  /** Its hooks have accepted it: it gets the broadcasts that waited. */
   admit(clientId: string): void {
     const recipient = this.#recipients.get(clientId);
     const held = recipient && this.#newcomers.get(recipient);
@@ -65,18 +65,18 @@ export class LocalDelivery {
     for (const message of held.inOrder()) recipient.push(message);
   }
 
-  /** How many have hooks that are still running. */
+  /** How many clients have hooks that still run. */
   get newcomers(): number {
     return this.#newcomers.size;
   }
 
-  /** True for a client of this node whose hooks are still running. */
+  /** True for a client of this node whose hooks still run. */
   isNewcomer(clientId: string): boolean {
     const recipient = this.#recipients.get(clientId);
     return recipient !== undefined && this.#newcomers.has(recipient);
   }
 
-  /** Those whose hooks have let them in. */
+  /** Clients whose hooks have accepted them. */
   *admitted(): Iterable<Recipient> {
     for (const recipient of this.#recipients.values()) if (!this.#newcomers.has(recipient)) yield recipient;
   }
@@ -111,19 +111,19 @@ export class LocalDelivery {
     if (recipient && removeFrom(this.#connectionsOf, name, recipient)) this.followed.release({ kind: 'user', name });
   }
 
-  /** How many clients of this node are in the room. */
+  /** How many members of a room are on this node. */
   membersIn(roomName: string): number {
     return this.#membersOf.get(roomName)?.size ?? 0;
   }
 
-  /** To the members of a room on this node. */
+  /** Sends to the members of a room on this node. */
   toRoom(roomName: string, message: OutgoingMessage): void {
     const members = this.#membersOf.get(roomName) ?? NOBODY;
     if (this.#newcomers.size > 0) this.#deliverAround(message, members, this.#newcomers);
     else for (const member of members) member.push(message);
   }
 
-  /** Resolves when no more than so many bytes wait for the client, or it is gone. */
+  /** Resolves when at most `bytes` wait for the client, or it is gone. */
   async whenBelow(clientId: string, bytes: number): Promise<void> {
     for (;;) {
       const recipient = this.#recipients.get(clientId);
@@ -132,12 +132,12 @@ export class LocalDelivery {
     }
   }
 
-  /** To one client of this node, whatever it is waiting for. */
+  /** Sends to one client of this node, even while its hooks run. */
   toClient(clientId: string, message: OutgoingMessage): void {
     this.#recipients.get(clientId)?.push(message);
   }
 
-  /** Hands the same bytes to every local member, once each. */
+  /** Sends the same bytes to every receiver on this node, once each. */
   deliver({ audience, except, frame, isVolatile, conflateKey }: Delivery): void {
     const message = new OutgoingMessage(frame, isVolatile, conflateKey);
     const recipients = this.#recipientsOf(audience);
@@ -177,7 +177,7 @@ export class LocalDelivery {
   }
 }
 
-/** A socket that the application registered by hand: it has no outbox. */
+/** A socket that the application added itself. It has no outbox. */
 class ForeignSocket implements Recipient {
   constructor(
     readonly clientId: string,
@@ -220,7 +220,7 @@ function membersOfAny(map: ReadonlyMap<string, ReadonlySet<Recipient>>, keys: re
   return members;
 }
 
-/** @returns true when it is the first of this key */
+/** @returns true if it is the first of this key */
 function addTo(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
   const recipients = map.get(key);
   if (recipients) recipients.add(recipient);
@@ -228,7 +228,7 @@ function addTo(map: Map<string, Set<Recipient>>, key: string, recipient: Recipie
   return !recipients;
 }
 
-/** @returns true when it was the last of this key */
+/** @returns true if it was the last of this key */
 function removeFrom(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
   const recipients = map.get(key);
   if (!recipients?.delete(recipient) || recipients.size > 0) return false;

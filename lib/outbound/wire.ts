@@ -1,7 +1,7 @@
 /** The first byte of a text frame in one piece: FIN, no extension, opcode 1. */
 const FIN_TEXT = 0x81;
 
-/** Bytes of an unmasked frame whose payload has so many (RFC 6455 section 5.2). */
+/** The length of an unmasked frame with this payload (RFC 6455 section 5.2). */
 export function frameLength(payloadBytes: number): number {
   return payloadBytes + (payloadBytes < 126 ? 2 : payloadBytes < 65_536 ? 4 : 10);
 }
@@ -13,10 +13,10 @@ export function frameText(payload: Uint8Array): Buffer {
   return frame;
 }
 
-/** Writes such a frame into a buffer. @param payloadBytes of the text in UTF-8 @returns where the frame ends */
+/** Writes such a frame into a buffer. @param payloadBytes the text's length in UTF-8 @returns where the frame ends */
 export function writeTextFrame(into: Buffer, at: number, text: string, payloadBytes: number): number {
   const start = writeHead(into, at, payloadBytes);
-  // Text of as many bytes as characters is ASCII, and Latin-1 is the quickest way to write it.
+  // A text with as many bytes as characters is ASCII, which is written fastest as Latin-1.
   into.write(text, start, payloadBytes, payloadBytes === text.length ? 'latin1' : 'utf8');
   return start + payloadBytes;
 }

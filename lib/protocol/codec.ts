@@ -4,7 +4,7 @@ import { isRequestId, isRouteName } from './names.js';
 
 /** A frame that was read. */
 export type DecodedFrame =
-  /** `at`: its place in a room that keeps what is published, not checked. */
+  /** `at`: the place of the message in a room with history, not checked. */
   | { kind: 'message'; type: string; action: string; data: unknown; id: RequestId | undefined; at: unknown }
   | {
       kind: 'reply';
