@@ -27,11 +27,11 @@ export class Ring {
   #bytes = 0;
 
   constructor(
-    private readonly retention: Pick<Retention, 'size' | 'maxBytes' | 'ttlMs'>,
+    private readonly retention: Pick<Retention, 'mode' | 'size' | 'maxBytes' | 'ttlMs'>,
     private readonly budget: RingBudget,
   ) {}
 
-  /** @param entry must follow the newest */
+  /** @param entry must follow the newest; in `last` mode some may be left out between them */
   push(entry: LogEntry, at: number): void {
     this.#entries.push({ entry, at });
     this.#count(sizeOf(entry));
@@ -56,9 +56,9 @@ export class Ring {
   }
 
   #isFull(): boolean {
-    const { size, maxBytes } = this.retention;
+    const { mode, size, maxBytes } = this.retention;
     return (
-      this.#entries.length > Math.min(MAX_ENTRIES, size) ||
+      this.#entries.length > (mode === 'last' ? 1 : Math.min(MAX_ENTRIES, size)) ||
       this.#bytes > Math.min(MAX_BYTES, 2 * maxBytes) ||
       this.budget.bytes > this.budget.maxBytes
     );

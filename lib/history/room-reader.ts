@@ -147,12 +147,11 @@ export class RoomReader {
   #heard(said: Announcement): void {
     if (this.#isStopped) return;
     if (!this.#position) return void (this.#early.length < MAX_HELD && this.#early.push(said));
+    if (said.epoch === this.#position.epoch) return said.kind === 'stored' ? this.#take(said) : undefined;
     if (said.kind === 'cleared') {
-      if (said.epoch === this.#position.epoch) return;
       this.#clearedEpoch = said.epoch;
       return this.repair();
     }
-    if (said.epoch === this.#position.epoch) return this.#take(said);
     // Its epoch is new or old. Reading the log shows which.
     if (this.#early.length < MAX_HELD) this.#early.push(said);
     this.repair();
@@ -169,7 +168,8 @@ export class RoomReader {
     const position = this.#position;
     if (!position || offset <= position.offset) return;
     this.#isQuiet = false;
-    if (offset > position.offset + 1) {
+    // In `last` mode a value makes those before it worthless: nobody misses them.
+    if (offset > position.offset + 1 && this.parts.rule.mode === 'log') {
       if (this.#held.size < MAX_HELD)
         this.#held.set(offset, { entry: { offset, storedAt, frame, session }, at: this.parts.clock.now() - age });
       this.#cancelHole ??= this.parts.clock.after(HOLE_MS, () => {
@@ -207,9 +207,11 @@ export class RoomReader {
       return this.#beginAnew({ epoch, offset: top }, this.#clearedEpoch === epoch ? 'cleared' : 'restart');
     // The bus may have brought newer messages while the log was read.
     if (top <= position.offset) return;
-    if (first > position.offset + 1) return this.#beginAnew({ epoch, offset: top }, 'hole');
+    const isLog = this.parts.rule.mode === 'log';
+    if (isLog && first > position.offset + 1) return this.#beginAnew({ epoch, offset: top }, 'hole');
     this.accept(read);
-    if (!isComplete) this.#isSyncStale = true;
+    if (isLog && !isComplete) this.#isSyncStale = true;
+    if (!isLog) position.offset = Math.max(position.offset, top); // the value may have aged out
   }
 
   #beginAnew(position: RoomPosition, reason: ResetReason): void {
