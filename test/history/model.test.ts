@@ -83,6 +83,7 @@ describe('any interleaving of publishers, readers, clients and faults', () => {
   it.each([
     ['a log', rule({})],
     ['a log whose entries age', rule({ ttlMs: 2_000 })],
+    ['a log of few bytes', rule({ maxBytes: 60 })],
     ['the newest value', rule({ mode: 'last' })],
   ])(
     'keeps what is promised, in memory: %s',
@@ -92,7 +93,7 @@ describe('any interleaving of publishers, readers, clients and faults', () => {
           const clock = new ManualClock();
           await judge(new InMemory(given, clock), given, clock, operations);
         }),
-        { numRuns: RUNS || 150 },
+        { numRuns: RUNS || 300 },
       );
     },
     1_800_000,
@@ -118,6 +119,7 @@ describe('any interleaving of publishers, readers, clients and faults', () => {
 
     it.each([
       ['a log', rule({})],
+      ['a log of few bytes', rule({ maxBytes: 60 })],
       ['the newest value', rule({ mode: 'last' })],
     ])(
       'keeps what is promised: %s',
@@ -129,7 +131,7 @@ describe('any interleaving of publishers, readers, clients and faults', () => {
             const store = new InRedis(given, writer, () => heard);
             await judge(store, given, new ManualClock(), operations);
           }),
-          { numRuns: RUNS || 40 },
+          { numRuns: RUNS || 80 },
         );
       },
       1_800_000,
