@@ -9,7 +9,7 @@ import type { RoomPosition } from '../protocol/message.js';
 import type { AuthorizePublish } from './room-authorizer.js';
 
 /** What members publish by themselves. */
-export const PUBLICATION = { type: 'system', action: 'publication' } as const;
+const PUBLICATION = { type: 'system', action: 'publication' } as const;
 
 export interface PublishServices {
   /** Undefined where nobody may. */
