@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
 import { Deadline, TIMED_OUT, withinMs } from '../deadline.js';
+import { Corks } from '../cluster/redis-outlet.js';
 import { errorOf } from '../protocol/thrown.js';
 import { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './log-errors.js';
 import {
@@ -49,6 +50,8 @@ type Arg = string | number;
  * (https://redis.io/docs/latest/commands/evalsha).
  */
 export class RedisRoomLog implements RoomLog {
+  readonly #corks = new Corks();
+
   constructor(private readonly parts: RedisRoomLogParts) {}
 
   async append(room: string, frame: string, { key, version, session }: AppendOptions = {}): Promise<Appended> {
@@ -118,6 +121,7 @@ export class RedisRoomLog implements RoomLog {
     const redis = connection();
     if (this.parts.isForeign) await becomeReady(redis);
     if (redis.status !== 'ready') throw new LogUnavailableError(`Redis is ${redis.status}`);
+    if (!isCluster(redis)) this.#corks.cork(redis.stream); // half of the cost of a script is the write for it
     try {
       const answer = evaluate(redis, script, keys, [...common, ...args]);
       return await (this.parts.isForeign ? inTime(answer) : answer);
