@@ -42,6 +42,7 @@ export class HistoryScene {
   readonly publishers: HistoryPublisher[] = [];
   readonly rooms: string[];
   #turn = 0;
+  readonly #starting = new Set<ClusterNode>();
   /** Another scene on the same Redis has other publications and keys. */
   readonly #id = randomUUID().slice(0, 4);
 
@@ -52,9 +53,14 @@ export class HistoryScene {
   /** Resolves when everybody has seen something in each room. */
   static async start(setup: HistorySetup): Promise<HistoryScene> {
     const scene = new HistoryScene(setup);
-    await Promise.all(setup.nodes.map((_, index) => scene.startNode(index)));
-    await scene.#begin();
-    return scene;
+    try {
+      await Promise.all(setup.nodes.map((_, index) => scene.startNode(index)));
+      await scene.#begin();
+      return scene;
+    } catch (error) {
+      await scene.stop();
+      throw error;
+    }
   }
 
   /** On nodes that run, and keep what is published to the rooms. */
@@ -70,7 +76,9 @@ export class HistoryScene {
     const { options, more } = this.setup.nodes[index % this.setup.nodes.length] as NodeStart;
     const history = [{ match: 'chat:*', checkMs: 1_000, ...this.setup.rule }];
     const node = ClusterNode.spawn({ ...options, rooms: { history } }, more);
+    this.#starting.add(node);
     await node.ready;
+    this.#starting.delete(node);
     this.nodes.push(node);
     return node;
   }
@@ -120,7 +128,7 @@ export class HistoryScene {
 
   async stop(): Promise<void> {
     this.endClients();
-    await Promise.all(this.nodes.map((node) => node.stop()));
+    await Promise.all([...this.nodes, ...this.#starting].map((node) => node.stop()));
   }
 
   async #begin(): Promise<void> {
