@@ -78,6 +78,22 @@ export class HistoryScene {
     }
   }
 
+  async #describe(): Promise<string> {
+    const living = this.nodes.filter(({ exit }) => exit === undefined);
+    const nodes = await Promise.all(
+      living.map(async (node) => {
+        const { state, errors } = await node.call('status');
+        return { state, errors: errors.slice(-5) };
+      }),
+    );
+    const members = this.members.map(({ client, errors }) => ({
+      places: this.rooms.map((room) => client.positionOf(room)),
+      isConnected: client.isClientConnected(),
+      errors: errors.slice(-3),
+    }));
+    return JSON.stringify({ nodes, members, last: this.publishers.map(({ lastAnswer }) => lastAnswer) });
+  }
+
   async #addMember(index: number): Promise<void> {
     let turn = index;
     const parts = { name: `m${index}`, ledger: this.ledger, url: () => this.url(turn++) };
@@ -99,7 +115,9 @@ export class HistoryScene {
         const [was, is] = [before[index]?.[at], this.members[index]?.client.positionOf(room)];
         return is !== undefined && (is.epoch !== was?.epoch || is.offset > was.offset);
       });
-    await until(() => this.members.every((_, index) => hasGoneOn(index)), waitMs);
+    await until(() => this.members.every((_, index) => hasGoneOn(index)), waitMs).catch(async () => {
+      throw new Error(`After ${waitMs} ms not everybody goes on: ${await this.#describe()}`);
+    });
   }
 
   /** Ends publishing, waits until everybody has everything, and says what was wrong. @param name of what was done to them */
