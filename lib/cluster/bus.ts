@@ -111,6 +111,7 @@ export class Bus {
       received: guarded('a message of the bus', this.#passOver, inbox.receive),
       outletChanged: guard(() => health.outletChanged()),
       wayChanged: guard((way, state) => lanes.wayChanged(way, state)),
+      subscriptionsEnded: guard((way) => lanes.subscriptionsEnded(way)),
       routesChanged: guard(() => lanes.reroute()),
       failed: this.#report,
     });

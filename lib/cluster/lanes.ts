@@ -88,6 +88,10 @@ export class Lanes {
     lane?.opened().catch((error: Error) => this.options.failed(error, 'subscribing'));
   }
 
+  subscriptionsEnded(way: Way): void {
+    this.#lanes.get(way)?.subscriptions.renew();
+  }
+
   /** The way out is new. Earlier probes proved the old one. */
   outletChanged(): void {
     for (const lane of this.#lanes.values()) lane.unprove();

@@ -139,7 +139,8 @@ export class RedisClusterTransport implements Transport {
       clock: this.clock,
       isOfCluster: true,
       changed: (...change) => this.#wayChanged(...change),
-      moved: () => this.#publisher?.refreshSlotsCache(),
+      // Also a slot that stays where it is: Redis ends its subscriptions at every `CLUSTER SETSLOT … NODE`.
+      moved: (moved) => this.#publisher?.refreshSlotsCache(() => this.#listener?.subscriptionsEnded(moved)),
     });
     way.connect(this.#listener as TransportListener);
     return way;

@@ -11,8 +11,8 @@ export interface RedisWayOptions {
   isOfCluster: boolean;
   /** The connection was opened or lost. */
   changed(way: RedisWay, state: TransportState): void;
-  /** A channel moved to another master. */
-  moved?(): void;
+  /** Redis ended the subscription of a channel, or refused one because its slot is elsewhere. */
+  moved?(way: RedisWay): void;
 }
 
 /** A connection that receives from one Redis. */
@@ -33,7 +33,7 @@ export class RedisWay implements Way {
     connection.on('messageBuffer', receive);
     connection.on('smessageBuffer', receive);
     const { changed, moved = () => undefined } = this.options;
-    connection.on('moved', guarded('a move of slots', listener.failed, moved));
+    connection.on('moved', guarded('a move of slots', listener.failed, () => moved(this)));
     keepConnected(connection, this.options.clock, {
       opened: () => changed(this, 'up'),
       closed: () => changed(this, 'down'),

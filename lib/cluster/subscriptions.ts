@@ -57,8 +57,7 @@ export class Subscriptions {
   }
 
   /**
-   * Subscribes to a channel. Without a connection it resolves at once: `restore()` subscribes later. What Redis refuses
-   * is tried again as long as it is wanted. Nobody has to handle a rejection.
+   * Subscribes to a channel; without a connection later. Nobody has to handle a rejection.
    * @throws {PeerError} UNAVAILABLE when it isn't subscribed within 5 s
    */
   add(channel: string): Promise<void> {
@@ -119,6 +118,17 @@ export class Subscriptions {
     for (const channel of this.#refused.keys()) this.#retryNoMore(channel);
     for (const channel of [...this.#wanted, ...this.#stray]) this.#dirty.add(channel);
     return (this.#isRestored = await this.#reconcile());
+  }
+
+  /** Subscribes to sharded channels again: Redis may have ended some, and ioredis doesn't say which. */
+  renew(): void {
+    for (const channel of this.#held) {
+      if (this.way.sharesCommands(channel)) continue;
+      this.#held.delete(channel);
+      if (!this.#wanted.has(channel)) this.#stray.add(channel);
+      this.#dirty.add(channel);
+    }
+    if (this.way.state === 'up') void this.#reconcile();
   }
 
   stop(): void {

@@ -8,6 +8,8 @@ export interface TransportListener {
   outletChanged(): void;
   /** `up`: the connection is new, without subscriptions. */
   wayChanged(way: Way, state: TransportState): void;
+  /** Redis may have ended subscriptions of this way, without closing the connection. */
+  subscriptionsEnded(way: Way): void;
   /** Ways were added or removed, or channels take other ways. */
   routesChanged(): void;
   /** Reports an error that no caller can catch. */

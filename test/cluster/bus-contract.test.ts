@@ -57,6 +57,7 @@ function inMemory({ isShared }: { isShared: boolean }): Underground {
         received: nothing,
         outletChanged: nothing,
         wayChanged: nothing,
+        subscriptionsEnded: nothing,
         routesChanged: nothing,
         failed: nothing,
       });

@@ -6,7 +6,7 @@ import { type RunningApp, startApp } from '../support/app.js';
 import { redisBus } from '../support/buses.js';
 import { BusRecorder, type RecordedBus } from '../support/bus-recorder.js';
 import type { Peer } from '../support/peer.js';
-import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
+import { hasRedis, moveSlot, startRedisCluster, TestRedis } from '../support/redis.js';
 import { type Ends, sideBySide } from '../support/side-by-side.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
@@ -193,6 +193,23 @@ describeWithRedis('a master of a Redis Cluster', () => {
     await Promise.all([reaches(one, two, name), reaches(two, one, name)]);
     console.info(`A dead shard: noticed after ${noticed - began} ms, restored ${restored - noticed} ms later`);
   }, 30_000);
+
+  it.each([
+    ['keeps its slot in a change of slots', false],
+    ['gives its slot to another master', true],
+  ])('that %s ends the subscriptions: the nodes subscribe again', async (_what, isMoved) => {
+    const prefix = isMoved ? 'moved' : 'kept';
+    const [one, two] = [await start(source, prefix), await start(source, prefix)];
+    const name = roomOfFirst(prefix);
+    await Promise.all([one, two].map(({ bus }) => bus.follow({ kind: 'room', name })));
+    await reaches(one, two, name);
+    const channel = `${prefix}:$room:${name}`;
+    const [first] = servers.nodes as [TestRedis];
+    if (isMoved) await moveSlot(servers.nodes, channel);
+    else await first.run('CLUSTER', 'SETSLOT', keySlot(channel), 'NODE', String(await first.run('CLUSTER', 'MYID')));
+    const took = await Promise.all([reaches(one, two, name), reaches(two, one, name)]);
+    expect(Math.max(...took)).toBeLessThan(3_000);
+  });
 
   it('has the slots that Redis says', async () => {
     const [redis] = servers.nodes as [TestRedis];
