@@ -33,7 +33,10 @@ export class RedisWay implements Way {
     connection.on('messageBuffer', receive);
     connection.on('smessageBuffer', receive);
     const { changed, moved = () => undefined } = this.options;
-    connection.on('moved', guarded('a move of slots', listener.failed, () => moved(this)));
+    connection.on(
+      'moved',
+      guarded('a move of slots', listener.failed, () => moved(this)),
+    );
     keepConnected(connection, this.options.clock, {
       opened: () => changed(this, 'up'),
       closed: () => changed(this, 'down'),
