@@ -7,6 +7,8 @@ import { until } from '../support/until.js';
 
 const describeWithRedis = hasRedis() ? describe : describe.skip;
 
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
 describeWithRedis('a connection of the application that gets numbers as text (stringNumbers)', () => {
   let redis: TestRedis;
   let source: Redis;
@@ -23,7 +25,7 @@ describeWithRedis('a connection of the application that gets numbers as text (st
     await redis.stop();
   });
 
-  it('loses no event of a node that is killed', async () => {
+  it('loses no event of a node that is killed, and writes nothing anew with each beat', async () => {
     const heard: string[] = [];
     app = await startApp({
       options: {
@@ -37,6 +39,10 @@ describeWithRedis('a connection of the application that gets numbers as text (st
     const node = (other = await ClusterNode.start({ redis: redis.url }));
     const { clientId } = await node.join('red');
     await until(() => app?.rooms.isClientInRoom({ clientId, roomName: 'red' }) === true);
+    await pause(2_100); // whatever the joins were to cost has been paid
+    await redis.run('CONFIG', 'RESETSTAT');
+    await pause(4_000);
+    expect(String(await redis.run('INFO', 'commandstats'))).not.toMatch(/cmdstat_(hset|hgetall)/); // all is as it was
     node.kill();
     await until(() => app?.clients.size === 0, 12_000);
     await until(() => heard.length === 2);
