@@ -26,6 +26,7 @@ export abstract class WebSocketClientCore<
   Events extends object = object,
 > extends ClientConnection<S> {
   readonly #handlers = new RouteHandlers<AnyHandler<S>>();
+  readonly #session = newSession();
   readonly #inbox = new Inbox<S>(this, this.#handlers, this.events);
   readonly #rooms = new ClientRooms((action, data) => this.request('system', action, data), {
     recovered: (params) => void this.events.emit('onRecovered', params),
@@ -155,6 +156,8 @@ export abstract class WebSocketClientCore<
   }
 
   protected override restore(link: Link<S>): Promise<void> {
+    if (link.greeting?.features.includes('session'))
+      link.trySend({ type: 'system', action: 'session', data: { session: this.#session } });
     return this.#rooms.rejoin(link, {
       requestTimeoutMs: this.options.requestTimeoutMs,
       report: (error) => this.events.report(error),
@@ -184,6 +187,11 @@ export abstract class WebSocketClientCore<
 
   protected override receive(message: ServerMessage, link: Link<S>): void {
     this.#rooms.note(message);
-    this.#inbox.receive(message, link);
+    // A place alone: there lies what this client has published itself.
+    if (message.type !== 'system' || message.action !== 'at') this.#inbox.receive(message, link);
   }
 }
+
+/** Says over reconnects that it is the same client. It is told to the server alone. */
+const newSession = (): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -5,7 +5,7 @@ import type { RequestId } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
 import { describeError } from '../routing/describe-error.js';
 import { encodeErrorFrame } from '../protocol/error-frame.js';
-import { RouteCall, type RoutePeer } from '../routing/route-call.js';
+import { RouteCall, type RoutePeer, type Sender } from '../routing/route-call.js';
 import { isPromise, STREAMED } from '../routing/stream-source.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { Router } from '../routing/router.js';
@@ -22,7 +22,7 @@ const STREAM_HIGH_WATER_MARK = 65_536;
 const NO_CALLS: readonly RouteCall[] = [];
 
 /** What the calls need of their connection. */
-export interface CallsOwner {
+export interface CallsOwner extends Sender {
   readonly ws: WebSocket;
   readonly clientId: string;
   readonly client: unknown;
@@ -76,6 +76,10 @@ export class Calls implements RoutePeer {
     return this.connection.client;
   }
 
+  get sender(): Sender {
+    return this.connection;
+  }
+
   /** Bytes of the waiting frames. */
   get waitingBytes(): number {
     return this.#waiting?.bytes ?? 0;
@@ -88,8 +92,12 @@ export class Calls implements RoutePeer {
   }
 
   /** Starts the message, or lets it wait. */
-  accept({ type, action, data, id }: Extract<DecodedFrame, { kind: 'message' }>, text: string, bytes: number): void {
-    const call = new RouteCall(this, type, action, data, id);
+  accept(
+    { type, action, data, id, key }: Extract<DecodedFrame, { kind: 'message' }>,
+    text: string,
+    bytes: number,
+  ): void {
+    const call = new RouteCall(this, type, action, data, id, key);
     if (this.#mayStart() && !this.#waiting?.size) return this.#start(call);
     (this.#waiting ??= new WaitingCalls(this.host.queued)).add(call, text, bytes);
     if (id !== undefined) this.host.timeouts.add(call); // its time runs from now, not from its turn

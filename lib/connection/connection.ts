@@ -10,6 +10,7 @@ import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrameData, RequestId } from '../protocol/message.js';
+import { digestOf } from '../digest.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import type { RouteCall } from '../routing/route-call.js';
 import { Calls, type CallsHost } from './calls.js';
@@ -60,6 +61,16 @@ export class Connection {
     private readonly host: ConnectionHost,
   ) {
     client.serveBy(this);
+  }
+
+  /** What the client calls itself on all of its connections; a name of ours for it. */
+  get session(): string | undefined {
+    return this.outbox.session;
+  }
+
+  get owner(): string {
+    const { session, clientId } = this;
+    return this.#userKey ?? (session === undefined ? `connection ${clientId}` : `session ${session}`);
   }
 
   get clientId(): string {
@@ -189,6 +200,7 @@ export class Connection {
     const { type, action, id } = frame;
     if (type === 'system' && action === 'ping') return this.#pong(id);
     if (type === 'system' && action === 'cancel') return this.#calls?.cancel(id);
+    if (type === 'system' && action === 'session') return this.#takeSession(frame);
     const calls = (this.#calls ??= new Calls(this, this.outbox, this.host));
     calls.accept(frame, text, bytes);
     if (this.isPaused || this.#isGone || !calls.isFull) return;
@@ -203,6 +215,25 @@ export class Connection {
     const to = isAnswer ? {} : { id };
     this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame }, to));
     if (++this.#badFrames >= this.host.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
+  }
+
+  /**
+   * At once: what comes after it is of this session. The user goes into the name, so that nobody is taken for the session of
+   * somebody else. It stays for the life of the connection.
+   */
+  #takeSession({ type, action, id, data }: Extract<DecodedFrame, { kind: 'message' }>): void {
+    const { session } = (data ?? {}) as { session?: unknown };
+    if (typeof session !== 'string' || !/^[\w-]{16,64}$/.test(session)) {
+      const error = '"session" must be 16–64 characters of A–Z a–z 0–9 _ -';
+      return this.send(errorFrame({ error, code: ErrorCode.BadRequest }, { type, action, id }));
+    }
+    this.outbox.session ??= digestOf(`${this.#userKey ?? ''}\n${session}`);
+    if (id !== undefined) this.outbox.pushText(encodeReply({ type, action, id }, null));
+  }
+
+  get #userKey(): string | undefined {
+    const { user } = this.client;
+    return this.isAuthenticated && user ? `user ${user.userId}` : undefined;
   }
 
   #pong(id: RequestId | undefined): void {

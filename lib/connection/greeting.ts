@@ -19,7 +19,7 @@ export function greetingOf(
       ...(user && { user: { userId: user.userId } }),
       heartbeat,
       limits: { maxPayload, maxDepth },
-      features: rooms.history.length > 0 ? [...FEATURES, 'history'] : FEATURES,
+      features: rooms.history.length > 0 ? [...FEATURES, 'history', 'session'] : FEATURES,
     },
   };
 }

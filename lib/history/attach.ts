@@ -22,10 +22,11 @@ export interface Attachment {
   reason: RefusalReason | undefined;
   /** How many were published since its place. */
   missed: number;
+  /** In order. They may end before `position`: the rest is in memory or in the log by then. */
   entries: LogEntry[];
 }
 
-/** The bus may bring more while the log is read; then what was read doesn't reach up to it any more. */
+/** The log may begin anew while it is read. */
 const ATTEMPTS = 5;
 
 /**
@@ -52,7 +53,7 @@ export async function attach(
     // The log may have begun anew while it was read: what it says of another epoch is nothing to the client.
     if (read.epoch !== epoch || (resumption.since && resumption.since.epoch !== epoch)) continue;
     reader.accept(read); // this node may be behind
-    const attached = afterRead(reader, resumption, read);
+    const attached = afterRead(reader, rule, resumption, read);
     if (attached) return enter(attached);
   }
   enter(refused(positionOf(reader), resumption, 'too-far-behind'));
@@ -109,12 +110,17 @@ async function fromLog(log: RoomLog, room: string, rule: HistoryRule, { since, t
 }
 
 /** @returns undefined when the log must be read again */
-function afterRead(reader: RoomReader, { since }: Resumption, { top, entries, reason }: Found): Attachment | undefined {
+function afterRead(
+  reader: RoomReader,
+  { mode }: HistoryRule,
+  { since }: Resumption,
+  { top, entries, reason }: Found,
+): Attachment | undefined {
   const position = positionOf(reader);
   if (reason) return refused(position, { since }, reason);
   if (position.offset < top) return undefined;
-  const newer = reader.since(top);
-  if (!newer) return undefined;
+  const newer = reader.since(top) ?? [];
+  if (mode === 'last' && newer.length < position.offset - top) return undefined;
   const recovered = since ? true : undefined;
   const missed = since ? position.offset - since.offset : 0;
   return { position, recovered, reason: undefined, missed, entries: [...entries, ...newer] };

@@ -14,6 +14,8 @@ export class LogConnection {
 
   constructor(
     private readonly source: RedisSource,
+    /** Shows in Redis's CLIENT LIST. */
+    private readonly role: string,
     private readonly failed: (error: unknown, place: string) => void,
   ) {}
 
@@ -29,7 +31,7 @@ export class LogConnection {
 
   /** Connects, and connects again whenever it must. While it can't, the log is unavailable; whoever starts is let go on. */
   async connect(): Promise<void> {
-    const connection = await openConnection(this.source, 'history');
+    const connection = await openConnection(this.source, this.role);
     connection.on('error', (error) => this.failed(error, 'the connection of the rooms’ histories'));
     this.#connection = connection;
     this.#stopTalking = keepTalking(connection, systemClock);

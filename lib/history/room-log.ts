@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { RoomPosition } from '../protocol/message.js';
 
 /** A publication as it is kept. */
@@ -80,6 +79,3 @@ export interface RoomLog {
   /** Forgets everything: a new epoch begins. @returns where it begins @throws {LogUnavailableError} @throws {UnknownOutcomeError} */
   clear(room: string): Promise<RoomPosition>;
 }
-
-/** Of what is published with a key: another message with the same key is refused. */
-export const digestOf = (frame: string): string => createHash('sha256').update(frame).digest('base64url').slice(0, 22);

@@ -15,6 +15,8 @@ export type SentCallback = (error?: Error) => void;
  * writes by itself (pings, pongs, close frames, the application's own `ws.send()`) comes after what was queued before it.
  */
 export class Outbox implements FlushedOutbox {
+  /** What the client calls itself on all of its connections. */
+  session: string | undefined;
   /** Queued in this turn. */
   queuedBytes = 0;
   /** What it was found to be behind by, when it was last looked at. 0 for a socket that keeps up. */
@@ -181,6 +183,10 @@ export class Outbox implements FlushedOutbox {
       if (this.waitingBytes === 0) setImmediate(resolve);
       else (this.#waiters ??= []).push(resolve);
     });
+  }
+
+  giveUp(): void {
+    this.flusher.tooSlow(this);
   }
 
   /** The socket is gone: what waits is dropped. */

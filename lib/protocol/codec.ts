@@ -5,7 +5,16 @@ import { isRequestId, isRouteName } from './names.js';
 /** A frame that was read. */
 export type DecodedFrame =
   /** `at`: its place in a room that keeps what is published, not checked. */
-  | { kind: 'message'; type: string; action: string; data: unknown; id: RequestId | undefined; at: unknown }
+  | {
+      kind: 'message';
+      type: string;
+      action: string;
+      data: unknown;
+      id: RequestId | undefined;
+      at: unknown;
+      /** Of a message that may be sent again: the same each time. */
+      key: string | undefined;
+    }
   | {
       kind: 'reply';
       type: string;
@@ -50,8 +59,13 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   if (done || Object.hasOwn(frame, 'response')) {
     return { kind: 'reply', type, action, id, response: frame['response'], more: frame['more'] === true, done };
   }
-  return { kind: 'message', type, action, data: frame['data'], id, at: frame['at'] };
+  const key = frame['key'];
+  if (key !== undefined && !isKey(key)) return badAs(frame, '"key" must be a string of 1–128 characters.', id);
+  return { kind: 'message', type, action, data: frame['data'], id, at: frame['at'], key };
 }
+
+const isKey = (value: unknown): value is string =>
+  typeof value === 'string' && value.length >= 1 && value.length <= 128;
 
 /**
  * Writes a reply. The names were checked when the request came, so they need no escaping.
