@@ -24,14 +24,14 @@ import type { Explored } from './routing/route.explorer.js';
 import type { Router } from './routing/router.js';
 import { addSystemRoutes } from './routing/system.routes.js';
 
-/** What the module gives a server inside a Nest application; all optional for a server made by hand. */
+/** What the module gives a server inside a Nest application. All optional without Nest. */
 export interface ServerDependencies {
   explore?: (stockPath: string | undefined) => Explored;
   resources?: () => Resources;
   httpServer?: () => HttpServer | undefined;
-  /** Finds or makes what `auth.useClass` and `auth.useExisting` name. */
+  /** Finds or creates the classes in `auth.useClass` and `auth.useExisting`. */
   authenticator?: (options: Pick<AuthOptions, 'useClass' | 'useExisting'>) => Promise<WebSocketAuthenticator>;
-  /** Finds or makes the classes that `connect` and `rooms.authorizeJoin` name. */
+  /** Finds or creates the classes in `connect` and `rooms.authorizeJoin`. */
   instance?: FindInstance;
 }
 
@@ -52,18 +52,18 @@ export interface ApplicationParts {
 /** What a server finds in its application: routes, subscribers, hooks, guards, an authenticator, resources. */
 export class Application {
   resources: Resources = NO_RESOURCES;
-  /** Undefined where nobody has to say who they are. */
+  /** Undefined if clients needn't authenticate. */
   authentication: Authentication | undefined;
-  /** Undefined where there are none. */
+  /** Undefined without guards. */
   guards: ConnectPipeline | undefined;
-  /** Nest's own gateways on our path are routes, too. */
+  /** Nest's own gateways on our path become routes, too. */
   usesStockGateways = false;
   isLoaded = false;
   readonly #logger = new Logger('WebSocketServer');
 
   constructor(private readonly parts: ApplicationParts) {}
 
-  /** Authentication and guards that the options want, but that couldn't be loaded. */
+  /** The options ask for authentication or guards that couldn't be loaded. */
   get isIncomplete(): boolean {
     const { auth, connect } = this.parts.options;
     return (auth !== undefined && !this.authentication) || (connect.guards.length > 0 && !this.guards);
@@ -74,7 +74,7 @@ export class Application {
   }
 
   /**
-   * @param server what hooks and subscribers are called with
+   * @param server the argument of hooks and subscribers
    * @throws {InvalidRouteError} @throws {DuplicateRouteError} @throws {InvalidOptionsError}
    */
   async load(server: unknown): Promise<void> {
@@ -134,12 +134,12 @@ export class Application {
     });
   }
 
-  /** A connected user brings a new token. */
+  /** A connected user sends a new token. */
   async #refresh(client: ConnectedClient, data: unknown): Promise<{ expiresAt: number | null }> {
     const token = readToken(data);
     const { user } = client;
     if (!this.authentication || !user || !isAuthenticated(client))
-      throw new PeerError(ErrorCode.Forbidden, 'This connection is anonymous. Connect anew with the token.');
+      throw new PeerError(ErrorCode.Forbidden, 'This connection is anonymous. Connect again with the token.');
     const identity = await this.authentication.refresh(token, user);
     this.parts.connections.refreshed(client as RegisteredClient, identity);
     return { expiresAt: identity.expiresAt ?? null };

@@ -1,19 +1,17 @@
 /**
- * Milliseconds of a monotonic clock: for deadlines and durations. It has nothing to do with the time of day, nor with the
- * clock of another process.
+ * Milliseconds of a monotonic clock, for deadlines and durations. It isn't the time of day, and other processes count
+ * differently.
  */
 export const monotonicMs = (): number => performance.now();
 
-/**
- * Milliseconds since the epoch: for people, tokens and other hosts. It can be set, so it must not measure durations.
- */
+/** Milliseconds since the epoch, for people, tokens and other hosts. It can be set, so it doesn't measure durations. */
 export const wallMs = (): number => Date.now();
 
 /** The clock and the timers of a part. Tests pass their own. */
 export interface Clock {
   /** As `monotonicMs()`. */
   now(): number;
-  /** Calls `task` once, after what happens in this turn of the event loop. */
+  /** Calls `task` once, after this turn of the event loop. */
   soon(task: () => void): void;
   /** Calls `task` once, after `ms`. The returned function cancels it. */
   after(ms: number, task: () => void): () => void;

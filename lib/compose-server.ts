@@ -51,7 +51,7 @@ import { ServerLifecycle } from './server-lifecycle.js';
 
 type Failed = (error: unknown, place: string) => void;
 
-/** Everything a server consists of. */
+/** All parts of a server. */
 export type ServerParts = ReturnType<typeof composeServer>;
 
 /** Builds the parts of a server, each complete, in the order in which they need each other. */
@@ -149,7 +149,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   };
 }
 
-/** What leaves for sockets, of this node and of the others. */
+/** Messages to sockets: of this node, and on the way to other nodes. */
 function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Failed, scope: CallScope | undefined) {
   const { backpressure, delivery } = options;
   const flusher = new Flusher(backpressure, delivery.flush, closeSlow, (error) => failed(error, 'writing to a socket'));
@@ -162,7 +162,7 @@ function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Fai
   return { flusher, followed, logs, history, publisher, local, outgoing, broadcasts: new Broadcasts(outgoing) };
 }
 
-/** Who is connected, and in which rooms. */
+/** The clients and their rooms. */
 function composeClients(
   options: ResolvedOptions,
   cluster: Cluster,
@@ -199,7 +199,7 @@ function composeClients(
   };
 }
 
-/** Who gets a socket. */
+/** Decides who gets a socket. */
 function composeAdmission(options: ResolvedOptions, table: ClientTable, connections: Connections, report: ErrorReport) {
   const { events, auth, trustProxy } = options;
   const path = new PathPattern(options.path);
@@ -209,7 +209,8 @@ function composeAdmission(options: ResolvedOptions, table: ClientTable, connecti
     cookieName: auth?.cookieName,
     refused: (handshake) => report.contain('events.onRefused', () => events.onRefused?.(handshake)),
   });
-  // Those of other nodes as far as they are known; of this one only those whose handshake said whose they are.
+  // Limits by user count what is known of other nodes' clients. Of this node, they count clients whose handshake named
+  // a user.
   const limits = new ConnectionLimits(
     options.limits,
     (userId) => [...table.ofUser(userId)].filter((client) => client.ws === null || isAuthenticated(client)).length,

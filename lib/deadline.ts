@@ -1,8 +1,8 @@
 export const TIMED_OUT = Symbol('timed out');
 
-/** A time limit for one wait, or for several. Cancel it when they are over: its timer keeps the process alive. */
+/** A time limit for one or several waits. Cancel it when they are over: its timer keeps the process alive. */
 export class Deadline {
-  /** Ends the time now, whatever the clock says. */
+  /** Reaches the limit at once. */
   readonly end: () => void;
   #isOver = false;
   readonly #over: Promise<typeof TIMED_OUT>;
@@ -22,7 +22,7 @@ export class Deadline {
     return this.#isOver;
   }
 
-  /** Settles as `work` does, or at the limit. */
+  /** Settles like `work`, or at the limit. */
   race<T>(work: Promise<T>): Promise<T | typeof TIMED_OUT> {
     return Promise.race([work, this.#over]);
   }
@@ -32,7 +32,7 @@ export class Deadline {
   }
 }
 
-/** Resolves when the work is done or has failed, and after `ms` at the latest. */
+/** Resolves when `work` has settled, or after `ms`. */
 export async function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
   const deadline = new Deadline(ms);
   await deadline.race(work.catch(() => undefined));

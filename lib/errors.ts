@@ -71,7 +71,7 @@ export class NotSerializableError extends PxlWebSocketError {
   }
 }
 
-/** The message wasn't handed to Redis, so other nodes don't get it. Clients of the sending node have it already. */
+/** The message wasn't handed to Redis, so other nodes don't get it. Clients of this node have it already. */
 export class NotPublishedError extends PxlWebSocketError {
   readonly code = 'NOT_PUBLISHED';
   constructor(reason: string, options?: ErrorOptions) {
@@ -90,7 +90,7 @@ export class InvalidMessageError extends PxlWebSocketError {
   }
 }
 
-/** Base class of errors that the peer may see: `code`, message and `details` go into the error frame. */
+/** Base class of errors that the peer may see: code, message and `details` go into the error frame. */
 export class PeerError extends PxlWebSocketError {
   constructor(
     readonly code: string,
@@ -154,8 +154,8 @@ export class ConnectionError extends PxlWebSocketError {
 }
 
 /**
- * The other side answered a request with an error frame; `code` and `details` are its own. Not a PeerError: thrown in a
- * handler, it isn't passed on to another peer.
+ * The other side answered a request with an error frame, whose `code` and `details` these are. It isn't a PeerError: if
+ * a handler throws it, it isn't passed on to another peer.
  */
 export class RemoteError extends PxlWebSocketError {
   constructor(
@@ -167,7 +167,7 @@ export class RemoteError extends PxlWebSocketError {
   }
 }
 
-/** The version of this package on another node doesn't know the order. */
+/** The version of this package on this node doesn't know the order. */
 export class UnknownOrderError extends PeerError {
   constructor(op: string) {
     super(ErrorCode.UnknownOrder, `This node's version can't do "${op.slice(0, 32)}". Update it.`);

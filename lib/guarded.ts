@@ -16,7 +16,7 @@ export function guarded<A extends unknown[]>(
     try {
       failed(errorOf(thrown), place);
     } catch {
-      // `failed` itself failed: nobody is left to report to.
+      // `failed` itself threw: there is nobody else to report to.
     }
   };
   return (...args) => {

@@ -20,7 +20,7 @@ export class PendingRequests<R> {
     return this.#sinks.has(id);
   }
 
-  /** True for every id that was used. An answer to a request that was given up is late, not wrong. */
+  /** True for every id that was ever used: an answer after a timeout is late, not wrong. */
   wasUsed(id: unknown): boolean {
     return typeof id === 'number' && id >= 1 && id <= this.#lastId;
   }
@@ -41,7 +41,7 @@ export class PendingRequests<R> {
   /**
    * Sends a request that has one answer.
    * @param send gets the id of the request; may throw
-   * @param givenUp called when the other side may still work on it: after a timeout, or when more answers would follow
+   * @param givenUp called if the other side may still work on it: after a timeout, or if more answers would follow
    * @throws {TimeoutError}
    */
   ask(what: string, timeoutMs: number, send: (id: number) => void, givenUp?: (id: number) => void): Promise<R> {
@@ -70,7 +70,7 @@ export class PendingRequests<R> {
     });
   }
 
-  /** Passes an answer to its request. @returns false when none waits for it */
+  /** Passes an answer to its request. @returns false if none waits for it */
   reply(id: unknown, reply: R, isLast = true, text = ''): boolean {
     const sink = this.#sinks.get(id);
     if (isLast) this.#sinks.delete(id);
@@ -78,7 +78,7 @@ export class PendingRequests<R> {
     return sink !== undefined;
   }
 
-  /** @returns false when no request waits under this id */
+  /** @returns false if no request waits with this id */
   fail(id: unknown, error: Error): boolean {
     const sink = this.#sinks.get(id);
     this.#sinks.delete(id);
@@ -86,7 +86,7 @@ export class PendingRequests<R> {
     return sink !== undefined;
   }
 
-  /** Ignores further answers to this request. @returns false when none waited */
+  /** Ignores further answers to this request. @returns false if it didn't wait */
   close(id: unknown): boolean {
     return this.#sinks.delete(id);
   }

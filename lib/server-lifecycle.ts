@@ -27,8 +27,8 @@ import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
 import type { RouteCall } from './routing/route-call.js';
 
 /**
- * Of ws 8.23, not in its types yet. It cuts off a client that leaves so many pongs unread. Its default, 60, would cut before
- * our own limits, which close with a code that says why.
+ * An option of ws 8.23, missing in its types. It closes a client that leaves this many pongs unread. Its default, 60,
+ * is below our own limits, whose close codes give a reason.
  */
 const MORE_OF_WS = { maxPendingAutoPongs: 1_000 };
 
@@ -54,11 +54,11 @@ export interface LifecycleParts {
 interface Running {
   readonly wss: WS;
   readonly firstMessages: FirstMessages;
-  /** Settles when it listens, or couldn't. */
+  /** Settles when the server listens, or failed to. */
   readonly listening: Promise<IdleSockets>;
 }
 
-/** Starts a server on an HTTP server, and stops it: each as often as the other. */
+/** Starts a server on an HTTP server and stops it, any number of times. */
 export class ServerLifecycle {
   readonly #logger = new Logger('WebSocketServer');
   #running: Running | undefined;
@@ -85,7 +85,7 @@ export class ServerLifecycle {
     }
     if (application.isIncomplete)
       throw new InvalidStateError(
-        'start() was called before load() had finished, or after it failed. Mend what load() threw.',
+        'start() was called before load() had finished, or after it failed. Fix the error of load() first.',
       );
     const httpServer = given ?? application.httpServer;
     if (!httpServer)
@@ -137,7 +137,7 @@ export class ServerLifecycle {
     const { perMessageDeflate } = this.parts.options.messages;
     if (perMessageDeflate === false || guardReceivers()) return perMessageDeflate;
     this.#logger.warn(
-      'Messages are not compressed: this version of ws is not known to survive a peer that breaks them.',
+      'Messages are not compressed: this version of ws may not survive a client that sends broken frames.',
     );
     return false;
   }
@@ -154,7 +154,9 @@ export class ServerLifecycle {
     return idle;
   }
 
-  /** Without others, or a copy of them, presence is only heard where a subscriber asks for it. */
+  /**
+   * Without other nodes, or without a copy of them, presence events are only received if a subscriber asks for them.
+   */
   #wantedEvents(): string[] {
     const { options, subscribers } = this.parts;
     const events = Object.values(Event);
@@ -166,9 +168,9 @@ export class ServerLifecycle {
   async #shutDown({ wss, firstMessages, listening }: Running): Promise<void> {
     const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients, logs } =
       this.parts;
-    // It may be waiting for a Redis that never comes.
+    // It may wait for a Redis that never comes.
     if (options.redis && cluster.state === 'starting') await cluster.stop();
-    await Promise.allSettled([listening]); // what comes into being meanwhile would never be taken down
+    await Promise.allSettled([listening]); // otherwise, what it creates later would never be closed
     listener.close();
     firstMessages.stop();
     heartbeat.stop();

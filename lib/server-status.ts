@@ -3,33 +3,33 @@ import type { BackpressureCounters } from './outbound/flusher.js';
 import type { ServerParts } from './compose-server.js';
 
 /**
- * `starting`: until `start()` has finished. `ready`: other nodes are reached. `down`: they aren't, this node's own clients are
- * served. `draining`: from the call of `stop()`, before the first client is told to go. `stopped`: they are gone.
+ * `starting`: until `start()` has finished. `ready`: other nodes can be reached. `down`: they can't, and this node
+ * serves its own clients. `draining`: `stop()` was called. `stopped`: all clients are gone.
  */
 export type ServerState = BusState | 'draining';
 
-/** How this node stands in the cluster. */
+/** The state of this node in the cluster. */
 export interface ServerStatus {
   state: ServerState;
   nodeId: string;
   /**
-   * What can't be reached: `redis`, or of a Redis Cluster the masters (`host:port`), whose rooms, users and nodes get nothing from
-   * elsewhere, and `broadcasts`, which is what all nodes hear. Empty while the state is `ready`.
+   * What can't be reached: `redis`; with a Redis Cluster, the masters (`host:port`) whose rooms, users and nodes get
+   * nothing from other nodes, and `broadcasts` for messages to every node. Empty while the state is `ready`.
    */
   away: string[];
-  /** Every node that is known, this one included. */
+  /** Every known node, this one included. */
   nodeIds: string[];
   /** Connections of this node. */
   connections: number;
-  /** What was lost or passed over on the bus since the start. */
+  /** What was lost or dropped on the bus since the start. */
   counters: Readonly<BusCounters>;
-  /** Handshakes that this node refused since the start, by the code of the refusal. */
+  /** Handshakes that this node refused since the start, by error code. */
   refused: Readonly<Record<string, number>>;
   /** What slow clients of this node didn't get since the start, and how many bytes wait for them now. */
   backpressure: Readonly<BackpressureCounters> & { waitingBytes: number };
 }
 
-/** As it is now. */
+/** The status at this moment. */
 export function statusOf({ cluster, connections, flusher, lifecycle, refusals }: ServerParts): ServerStatus {
   const { state, away, nodeId, nodeIds, counters } = cluster;
   return {

@@ -20,11 +20,11 @@ import type { WebSocketMessage } from './protocol/message.js';
 import type { JoinRequest } from './routing/join-rooms.js';
 import { type ServerStatus, statusOf } from './server-status.js';
 
-/** What a subscriber of bus events is called with. */
+/** The argument of a subscriber of bus events. */
 export interface SubscriberEvent extends Resources {
   /** e.g. `WebSocket:Custom`, see `WebSocketRedisSubscriberEvent`, or any channel of your own. */
   channel: string;
-  // Whatever the publisher sent: JSON of its own shape.
+  // JSON of any shape, as the publisher sent it.
   // oxlint-disable-next-line typescript/no-explicit-any
   message: any;
   webSocketServer: WebSocketServer;
@@ -38,13 +38,13 @@ export interface WebSocketOptions extends ServerOptions {
 
 /**
  * Accepts connections, routes their messages and sends to them. Inside a Nest application it loads and starts with the
- * application, on the application's own HTTP server; by hand it is `new WebSocketServer(options)`, `load()`, `start()`.
+ * application, on its HTTP server. Without Nest: `new WebSocketServer(options)`, `load()`, `start()`.
  */
 export class WebSocketServer {
   readonly clientManager: WebSocketClientManager;
   readonly roomManager: WebSocketRoomManager;
   readonly options: ResolvedOptions;
-  /** What `WebSocketService` sends with: the methods of this server, with promises that settle with Redis's answer. */
+  /** What `WebSocketService` uses: the methods of this server, returning promises that settle with Redis's answer. */
   readonly sender: Sender;
   readonly #parts: ServerParts;
 
@@ -66,20 +66,20 @@ export class WebSocketServer {
     return this.#parts.application.resources;
   }
 
-  /** Room names to the ids of their members. */
+  /** The members of each room, by client id. */
   get rooms(): Map<string, Set<string>> {
     return this.roomManager.rooms;
   }
 
   /**
-   * The sockets of this node, for code that was written for the server of `ws`: `server.clients.forEach((ws) => ws.send(text))`.
-   * A copy, made at each call. What is sent so is no message of the protocol unless it is written as one.
+   * The sockets of this node, for code that was written for the `ws` server. A copy, made at each call. What
+   * `ws.send(text)` sends is only a message of the protocol if it is written as one.
    */
   get clients(): Set<WebSocket> {
     return new Set([...this.#parts.connections.open].map(({ ws }) => ws));
   }
 
-  /** True from `start()` until `stop()` is called: what a readiness probe asks. */
+  /** True from `start()` until `stop()` is called, for readiness probes. */
   get isRunning(): boolean {
     return this.#parts.lifecycle.isRunning;
   }
@@ -97,8 +97,7 @@ export class WebSocketServer {
   }
 
   /**
-   * Finds the routes, subscribers and hooks of the application. Must be called before `start()`; a second call does
-   * nothing.
+   * Finds the routes, subscribers and hooks of the application. Call it before `start()`; a second call does nothing.
    * @throws {InvalidRouteError} @throws {DuplicateRouteError} @throws {InvalidOptionsError} for keys that can't be read
    */
   load(): Promise<void> {
@@ -106,27 +105,26 @@ export class WebSocketServer {
   }
 
   /**
-   * Accepts connections on an HTTP server: the one given, or the Nest application's own.
-   * @returns the `ws` library's server
-   * @throws {InvalidStateError} before `load()`, without an HTTP server, or when another server takes its path there
+   * Accepts connections on the given HTTP server, or on that of the Nest application.
+   * @returns the server of the `ws` library
+   * @throws {InvalidStateError} before `load()`, without an HTTP server, or when another server uses its path there
    */
   start(on: { fastifyServer?: { server: HttpServer }; httpServer?: HttpServer } = {}): Promise<{ server: WS }> {
     return this.#parts.lifecycle.start(on.httpServer ?? on.fastifyServer?.server);
   }
 
   /**
-   * Takes no new connection, closes the open ones with 1012 spread over `drain.spreadMs`, waits for the hooks of those
-   * that left, and cuts what is still open after `drain.terminateAfterMs`. Then it can be started again.
-   * @param options.endsApplication also ends HTTP sockets on which no request is being handled, for which the HTTP server
-   *   would wait. @default false
+   * Accepts no new connections and closes the open ones with 1012, spread over `drain.spreadMs`. Waits for their hooks,
+   * and after `drain.terminateAfterMs` cuts off what is still open. The server can be started again.
+   * @param options.endsApplication also ends idle connections of the HTTP server. @default false
    */
   stop({ endsApplication = false }: { endsApplication?: boolean } = {}): Promise<void> {
     return this.#parts.lifecycle.stop(endsApplication);
   }
 
   /**
-   * Puts a client into a room, named by its socket or by its id; the client may be on another node.
-   * @param params.userId who it is, looked up with `users.load`; ignored for a client that authenticated
+   * Puts a client into a room. The client is given by its socket or by its id, and may be on another node.
+   * @param params.userId the user, looked up with `users.load`; ignored for a client that authenticated
    * @returns true, once messages for the room reach the client
    * @throws {ClientNotFoundError} @throws {RoomNameInvalidError} @throws {RoomLimitError}
    */
@@ -134,21 +132,21 @@ export class WebSocketServer {
     return this.#parts.clients.anywhere.joinRoom(params);
   }
 
-  /** Takes a client out of a room and tells it (`system/leftRoom`). A no-op when it isn't in. */
+  /** Takes a client out of a room and notifies it (`system/leftRoom`). Does nothing if it isn't a member. */
   leaveRoom(params: ClientReference & { roomName: string }): void {
     this.#parts.clients.anywhere.leaveRoom(params);
   }
 
   /**
-   * Scope: this node. Sends anything that has a JSON form to one socket.
-   * @param binary as a binary frame with the same bytes. @default false
+   * Scope: this node. Sends a value to one socket as JSON.
+   * @param binary sends a binary frame with the same bytes. @default false
    * @throws {NotSerializableError}
    */
   sendClientMessage(ws: WebSocket, data: unknown, binary = false): void {
     sendToSocket(ws, data, binary);
   }
 
-  /** Scope: cluster. Raises the event `SendMessage` for the subscribers. Sends nothing to clients by itself. */
+  /** Scope: cluster. Raises the event `SendMessage` for subscribers. Clients get nothing by it. */
   sendMessage({ data }: { data: unknown }): void {
     this.publish({ channel: Event.SendMessage, data });
   }
@@ -158,18 +156,18 @@ export class WebSocketServer {
     this.#parts.broadcasts.send({ kind: 'all' }, params);
   }
 
-  /** Scope: cluster. Raises the event `Custom` for the subscribers. */
+  /** Scope: cluster. Raises the event `Custom` for subscribers. */
   sendCustomMessage({ data }: { data: unknown }): void {
     this.publish({ channel: Event.Custom, data });
   }
 
-  /** Scope: cluster. Raises an event of any channel for the subscribers. @throws {NotSerializableError} */
+  /** Scope: cluster. Raises an event on any channel for subscribers. @throws {NotSerializableError} */
   publish({ channel, data }: { channel: string; data: unknown }): void {
     void this.sender.emit(channel, data);
   }
 
   /**
-   * Scope: this node, or every node with `scope: 'cluster'`. Sends to every client there.
+   * Sends to every client. Scope: this node, or every node with `scope: 'cluster'`.
    * @param params.scope @default 'node'
    * @throws {NotSerializableError}
    */
@@ -198,8 +196,8 @@ export class WebSocketServer {
   }
 
   /**
-   * Scope: cluster. Closes every connection of a user within a second; a valid token lets the user come back, so see to that
-   * first. While Redis is away only those of this node are closed.
+   * Scope: cluster. Closes every connection of a user within a second. A user with a valid token can connect again, so
+   * withdraw it first. While Redis can't be reached, only this node's connections are closed.
    */
   disconnectUser(userId: string | number, farewell?: Farewell): void;
   /** @deprecated Write `disconnectUser(userId, { code, reason })`. */
@@ -209,39 +207,39 @@ export class WebSocketServer {
     void this.sender.disconnectUser(userId, code, reason);
   }
 
-  /** @param params.userType only those of this `userType` */
+  /** Scope: cluster, as far as it is known here. @param params.userType returns only clients with this `userType` */
   getClients({ userType }: { userType?: string } = {}): ConnectedClient[] {
     return this.clientManager.getClients({ userType });
   }
 
   /**
-   * Asks Redis for the clients of all nodes, whatever the `registry` option. Never hangs: nodes that couldn't be asked are
-   * named in `missing`.
+   * Scope: cluster. Reads the clients of all nodes from Redis, with any `registry` option. Never hangs: `missing` names
+   * the nodes that couldn't be read.
    */
   fetchClients(): Promise<{ clients: RemoteClient[]; missing: string[] }> {
     return this.#parts.clients.anywhere.fetchClients();
   }
 
-  /** The members of a room on all nodes, as `fetchClients()` finds them. */
+  /** Scope: cluster. The members of a room, read like `fetchClients()`. */
   fetchRoom({ roomName }: { roomName: string }): Promise<{ clients: RemoteClient[]; missing: string[] }> {
     return this.#parts.clients.anywhere.fetchRoom(roomName);
   }
 
-  /** The nodes that answer, this one first, and those that don't. */
+  /** The nodes that answer, this one first. `missing` names those that don't. */
   fetchNodes(): Promise<{ nodeIds: string[]; missing: string[] }> {
     return this.#parts.clients.anywhere.fetchNodes();
   }
 
   /**
-   * Scope: cluster. Sends a message: to this node's sockets at once, then to the other nodes by way of the bus. It says nothing
-   * about arrival.
+   * Scope: cluster. Sends a message to this node's sockets at once, and to the other nodes over the bus. Returns before
+   * it has arrived.
    * @throws {InvalidMessageError} @throws {NotSerializableError}
    */
   send(audience: Audience, message: WebSocketMessage, options?: SendOptions): void {
     void this.sender.send(audience, message, options);
   }
 
-  /** For `PxlWsAdapter`: Nest's own gateways on our path become routes, and another listener shares the upgrades. */
+  /** For `PxlWsAdapter`: Nest's own gateways on our path become routes; `listener` gets the upgrades of other paths. */
   shareWith(listener: unknown, ownsPath: (path: string) => boolean): void {
     this.#parts.application.usesStockGateways = true;
     this.#parts.listener.know(listener, ownsPath);

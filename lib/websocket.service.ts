@@ -29,24 +29,24 @@ export interface WebSocketServiceOptions {
   /** Sends through this server: to its own clients at once, to other nodes through Redis. */
   webSocketServer?: WebSocketServer;
   /**
-   * Without a server: publishes with this ioredis connection, or with its `publisherClient`, for a process without sockets.
-   * You close it yourself.
+   * Without a server: publishes with this ioredis connection, or with its `publisherClient`. For a process without
+   * sockets, which closes the connection itself.
    */
   redisInstance?: RedisInstanceLike | { publisherClient: RedisInstanceLike };
   /** Accepted for the PXL framework. Each process has a random id of its own. */
   workerId?: string;
   /** The `prefix` of the nodes. @default 'pxl' */
   prefix?: string;
-  /** The rooms that keep what is published, as the nodes have them: `{ history: [{ match, … }] }`. @default none */
+  /** Without a server: the rooms with history, with the same rules as the nodes: `{ history: [{ match, … }] }`. @default none */
   rooms?: { history?: HistoryRuleOptions[] };
 }
 
 /**
- * Sends messages from anywhere in an application, or from a process without sockets. Scope of every method: the whole cluster.
- * Each promise resolves once the message is handed to the sockets of this node and to Redis; arrival isn't confirmed. It
- * rejects when the message can't be handed to Redis: while Redis is away, or when more than `delivery.maxBusBytes` wait. Then
- * this node's own clients have the message, `WebSocketServer.status` counts it, and an unhandled rejection doesn't end the
- * process.
+ * Sends messages from anywhere in an application, or from a process without sockets. Scope of every method: the whole
+ * cluster. Each promise resolves when the message is handed to the sockets of this node and to Redis. That doesn't
+ * confirm its arrival. It rejects if Redis can't take the message: while it can't be reached, or when more than
+ * `delivery.maxBusBytes` wait. This node's own clients have the message then, and `WebSocketServer.status` counts it.
+ * Nobody has to handle that rejection.
  * @throws {InvalidMessageError} (each method) for an invalid `type` or `action`
  * @throws {NotSerializableError} (each method) for data without a JSON form, or that JSON would change
  * @throws {NotPublishedError} (each method) when the message isn't handed to Redis
@@ -54,7 +54,7 @@ export interface WebSocketServiceOptions {
 export class WebSocketService {
   readonly #sender: Sender;
 
-  /** Inside a Nest application, inject it instead. @throws {InvalidStateError} without anything to send with */
+  /** Inside a Nest application, inject it instead. @throws {InvalidStateError} without a server or a connection */
   constructor(options: WebSocketServiceOptions | { sender: Sender }) {
     this.#sender = 'sender' in options ? options.sender : senderOf(options);
   }
@@ -90,13 +90,14 @@ export class WebSocketService {
   }
 
   /**
-   * Scope: cluster. Broadcasts `{ type: 'error', action, data: { error } }`: the message of an `Error`, never its stack.
+   * Scope: cluster. Broadcasts `{ type: 'error', action, data: { error } }` with the message of an `Error`, never its
+   * stack.
    */
   sendErrorMessage(action: string, error: unknown): Promise<void> {
     return this.broadcast({ type: 'error', action, data: { error: error instanceof Error ? error.message : error } });
   }
 
-  /** Scope: cluster. Raises an event for the subscribers, e.g. `WebSocketRedisSubscriberEvent.QueueJobCompleted`. */
+  /** Scope: cluster. Raises an event for subscribers, e.g. `WebSocketRedisSubscriberEvent.QueueJobCompleted`. */
   publish(channel: string, data: unknown): Promise<void> {
     return handedOver(() => this.#sender.emit(channel, data));
   }
@@ -116,24 +117,26 @@ export class WebSocketService {
   }
 
   /**
-   * Scope: cluster. Publishes to a room that keeps its messages (`rooms.history`): it has a place before anybody sees it, and
-   * a member that is away gets it when it comes back. `sendToRooms()` of such a room does the same.
-   * @param options.key the same key, within `keyTtlMs`: published once, however often this is called
-   * @param options.version a number that grows; in `last` mode what isn't newer than the kept value is left out
-   * @returns its place; `isDuplicate` when the key, or the version, was there before
+   * Scope: cluster. Publishes to a room with history (`rooms.history`). The message has a place in the room's log
+   * before anybody gets it, and a member that is away gets it when it comes back. `sendToRooms()` does the same for
+   * such a room.
+   * @param options.key publishes only once within `keyTtlMs`, however often this is called
+   * @param options.version a growing number. In `last` mode, a version that isn't newer than the kept one is ignored
+   * @returns the place of the message; `isDuplicate` if its key or version was there before
    * @throws {LogUnavailableError} UNAVAILABLE: nothing was stored, nobody gets it
    * @throws {UnknownOutcomeError} UNKNOWN_OUTCOME: it may have been stored. Publish it again with the same key
-   * @throws {KeyReusedError} KEY_REUSED @throws {EntryTooLargeError} MESSAGE_TOO_LARGE
-   * @throws {InvalidStateError} for a room that keeps nothing
+   * @throws {KeyReusedError} KEY_REUSED
+   * @throws {EntryTooLargeError} MESSAGE_TOO_LARGE
+   * @throws {InvalidStateError} for a room without history
    */
   async publishToRoom(roomName: string, message: WebSocketMessage, options?: PublishOptions): Promise<Appended> {
     return this.#historyOf(roomName).publish(roomName, message, options);
   }
 
   /**
-   * Scope: cluster. Publishes to several such rooms: one publication for each, and one copy for a member of each.
-   * @returns for each room its place, or why it wasn't published there
-   * @throws as `publishToRoom()`, when it went wrong for all of them
+   * Scope: cluster. Publishes to several rooms with history. A member of two of them gets two copies.
+   * @returns the place in each room, or the error of that room
+   * @throws like `publishToRoom()`, if all of them failed
    */
   async publishToRooms(
     roomNames: readonly string[],
@@ -146,26 +149,28 @@ export class WebSocketService {
   }
 
   /**
-   * Scope: cluster. The newest place of a room that keeps its messages. Read it before you load a page's data: a client that
-   * joins with `since` set to it misses nothing that came while you loaded.
-   * @throws {LogUnavailableError} @throws {InvalidStateError} for a room that keeps nothing
+   * Scope: cluster. The newest place of a room with history. Read it before you load a page's data: a client that joins
+   * with it as `since` misses nothing that was published meanwhile.
+   * @throws {LogUnavailableError} @throws {InvalidStateError} for a room without history
    */
   async position(roomName: string): Promise<RoomPosition> {
     return this.#historyOf(roomName).position(roomName);
   }
 
   /**
-   * Scope: cluster. Reads what a room keeps, at most 100 at a time.
-   * @throws {LogUnavailableError} @throws {InvalidStateError} for a room that keeps nothing
+   * Scope: cluster. Reads the kept messages of a room, at most 100 at a time.
+   * @throws {LogUnavailableError}
+   * @throws {InvalidStateError} for a room without history
    */
   async history(roomName: string, query: HistoryQuery = {}): Promise<HistoryPage> {
     return this.#historyOf(roomName).page(roomName, query);
   }
 
   /**
-   * Scope: cluster. Forgets everything that a room keeps. Its members are told (`system/roomReset`) and begin anew.
-   * @returns where it begins
-   * @throws {LogUnavailableError} @throws {UnknownOutcomeError} @throws {InvalidStateError} for a room that keeps nothing
+   * Scope: cluster. Deletes all kept messages of a room. Its members get `system/roomReset` and start again.
+   * @returns the place where the room starts again
+   * @throws {LogUnavailableError} @throws {UnknownOutcomeError}
+   * @throws {InvalidStateError} for a room without history
    */
   async clearHistory(roomName: string): Promise<RoomPosition> {
     return this.#historyOf(roomName).clear(roomName);
@@ -186,8 +191,8 @@ export class WebSocketService {
 }
 
 /**
- * A mistake of the caller stays an unhandled rejection. A failure of Redis doesn't: a process that doesn't await its publishes
- * must not end because Redis is away.
+ * A mistake of the caller stays an unhandled rejection. A failure of Redis doesn't: it must not end a process that
+ * doesn't await its messages.
  */
 function handedOver(send: () => Promise<unknown>): Promise<void> {
   let answer: Promise<unknown>;
@@ -202,7 +207,7 @@ function handedOver(send: () => Promise<unknown>): Promise<void> {
       throw isOwn(error) ? error : new NotPublishedError(errorOf(error).message, { cause: error });
     },
   );
-  handed.catch(() => undefined); // it is counted, and rejects for callers that await it
+  handed.catch(() => undefined); // counted; callers that await it get the rejection
   return handed;
 }
 

@@ -103,14 +103,14 @@ export abstract class WebSocketClientCore<
 
   /**
    * Joins a room, and joins it again after every reconnect. Resolves with the server's description of it.
-   * In a room that keeps what is published, a reconnect brings what was missed: see the events `recovered` and `reset`.
+   * In a room with history, a reconnect brings what was missed: see the events `recovered` and `reset`.
    * @throws {RoomNameInvalidError} {RemoteError} {TimeoutError} {ConnectionError} The room is then not remembered.
    */
   joinRoom(roomName: string, details: JoinRoomOptions = {}): Promise<JoinedRoom> {
     return this.#rooms.join(roomName, details);
   }
 
-  /** The last place seen in a room that keeps what is published. Undefined for any other room. */
+  /** The last place that this client saw in a room with history. Undefined for any other room. */
   positionOf(roomName: string): RoomPosition | undefined {
     return this.#rooms.positionOf(roomName);
   }

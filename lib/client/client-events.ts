@@ -36,9 +36,12 @@ export interface WebSocketClientEvents<S extends SocketLike = SocketLike> {
    * to `onError`.
    */
   onRoomLost?(params: { roomName: string; error: Error }): unknown;
-  /** Of a room that keeps what is published: after a reconnect all that was missed follows. */
+  /** After a reconnect to a room with history: everything that was missed follows. */
   onRecovered?(params: { roomName: string; missed: number }): unknown;
-  /** Of such a room: what was missed can't be had. Load its state anew, at a random time within `withinMs`. */
+  /**
+   * What was missed in a room with history can't be sent. Load the room's data again, at a random time within
+   * `withinMs`.
+   */
   onReset?(params: RoomReset): unknown;
   /**
    * Errors that no caller could receive: bad frames, error frames without an id, failed attempts in the background, failed

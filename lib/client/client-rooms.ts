@@ -15,26 +15,29 @@ export interface JoinedRoom {
   [key: string]: unknown;
 }
 
-/** What a client asks for when it joins by hand. */
+/** The options of `client.joinRoom()` about a room's history. */
 export interface JoinRoomOptions extends JoinRoomDetails {
-  /** The last place that the application knows of: what came after it follows, or `history.recovered` is false. */
+  /** The last place that the application knows. What came after it follows, or `history.recovered` is false. */
   since?: RoomPosition;
-  /** Without a place: the newest so many. */
+  /** Without a place: how many of the newest messages to send. */
   tail?: number;
 }
 
-/** Why a room's state must be loaded anew. */
+/** Why a room's data must be loaded again. */
 export interface RoomReset {
   roomName: string;
-  /** `expired`, `too-far-behind`, `other-epoch`, `ahead`; `restart`, `cleared` or `hole` where the server found out by itself. */
+  /**
+   * `expired`, `too-far-behind`, `other-epoch` or `ahead`; `restart`, `cleared` or `hole` if the server found out by
+   * itself.
+   */
   reason: string;
-  /** Where the room goes on from. */
+  /** The place from which the room continues. */
   position: RoomPosition | undefined;
   /** Milliseconds over which the loads of all clients should spread. */
   withinMs: number;
 }
 
-/** Hears of rooms that keep what is published. */
+/** Gets the events of rooms with history. */
 export interface RoomEvents {
   recovered(params: { roomName: string; missed: number }): void;
   reset(params: RoomReset): void;
@@ -46,7 +49,7 @@ type Ask = (action: string, data: object) => Promise<unknown>;
 /** The rooms of one client. It remembers them over reconnects. */
 export class ClientRooms {
   readonly #memory = new RoomMemory();
-  /** Joins by hand whose answer hasn't come. What follows the answer may be read before it is handled. */
+  /** Calls of `joinRoom()` that wait for their answer. What follows the answer may be read before it is handled. */
   readonly #joining = new Map<string, RoomPosition | undefined>();
   readonly #ask: Ask;
   readonly #events: RoomEvents;
@@ -100,7 +103,7 @@ export class ClientRooms {
     return this.#rejoin.triedAll;
   }
 
-  /** Before any handler: one that throws must not have a publication repeated. */
+  /** Before any handler: if a handler throws, the message must not be repeated. */
   note({ type, action, data, at }: ServerMessage): void {
     const { room } = fieldsOf(at);
     if (typeof room === 'string') this.#seen(room, readPosition(at));
@@ -117,7 +120,7 @@ export class ClientRooms {
     else if (this.#joining.has(roomName)) this.#joining.set(roomName, position);
   }
 
-  /** After a reconnect. What was missed follows, and moves the position with it. */
+  /** After a reconnect. What was missed follows and moves the position. */
   #joinedAgain(roomName: string, data: unknown): void {
     const { history } = fieldsOf(data);
     const { recovered, reason, missed } = fieldsOf(history);

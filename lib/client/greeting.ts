@@ -6,7 +6,7 @@ export interface ServerMessage {
   action: string;
   data: unknown;
   id: RequestId | undefined;
-  /** Its place in a room that keeps what is published. */
+  /** Its place in a room with history. */
   at?: unknown;
 }
 
@@ -44,7 +44,7 @@ export function readGreeting({ type, action, data }: ServerMessage): Greeting | 
 export const fieldsOf = (value: unknown): Record<string, unknown> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
-/** A place in a room that keeps what is published; undefined for what isn't one. */
+/** Reads a place in a room with history. Undefined for anything else. */
 export function readPosition(value: unknown): RoomPosition | undefined {
   const { epoch, offset } = fieldsOf(value);
   return typeof epoch === 'string' && typeof offset === 'number' ? { epoch, offset } : undefined;

@@ -16,7 +16,7 @@ export interface HandlerContext<S extends SocketLike = SocketLike, C = unknown> 
   clientId: string;
   /** The id of a request; undefined for a message. */
   id?: string | number;
-  /** The place of a publication in a room that keeps them. */
+  /** The place of a message in a room with history. */
   at?: { room: string; epoch: string; offset: number };
 }
 

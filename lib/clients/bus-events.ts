@@ -7,8 +7,8 @@ import type { WebSocketClientManager } from './client-manager.js';
 import { type Outgoing, plainError } from '../outbound/outgoing.js';
 
 /**
- * Some events of the bus are orders to this module, whoever published them; their shape is checked, never trusted.
- * @throws {InvalidMessageError} for one that no client could read
+ * Some events of the bus give orders to this module, whoever published them. Their shape is checked.
+ * @throws {InvalidMessageError} for a message that no client could read
  */
 export function obeyEvent(
   { channel, message, bytes }: { channel: string; message: unknown; bytes?: Uint8Array | undefined },
@@ -19,13 +19,13 @@ export function obeyEvent(
   const clientId = order['clientId'] ?? order['webSocketClientId'];
   if (channel === Event.SendMessageToAll) {
     if (message !== order || Array.isArray(message) || !isReadable(order)) throw new InvalidMessageError();
-    // As it was written: a number of more digits than JavaScript keeps stays what it is.
+    // The original bytes: JavaScript would round a number with more digits than it can hold.
     outgoing.toThisNode({ kind: 'all' }, message, {}, bytes && isUtf8(bytes) ? bytes : undefined);
   } else if (channel === Event.MessageError && typeof clientId === 'string') {
     const error = typeof order['error'] === 'string' ? order['error'] : 'An error occurred.';
     outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, plainError(error));
   } else if (channel === Event.DisconnectClient && typeof clientId === 'string') {
-    if (!clients.getClient({ clientId, requireWs: true })) return; // its own node hears this, too
+    if (!clients.getClient({ clientId, requireWs: true })) return; // the client's own node gets this event, too
     clients.disconnectClient(clientId, farewellOf(order));
   } else if (channel === Event.DisconnectUser) {
     const { userId } = order;
@@ -34,7 +34,7 @@ export function obeyEvent(
   }
 }
 
-/** A message may say less than ours do, but not something else in the same place. */
+/** A message may lack a field that ours have. A field that is there must have the right type. */
 const isReadable = ({ type, action }: Record<string, unknown>): boolean =>
   (type === undefined || isRouteName(type)) && (action === undefined || isRouteName(action));
 

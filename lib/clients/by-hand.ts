@@ -6,21 +6,21 @@ import { type ClientSurroundings, keepableUser, type NewClient, RegisteredClient
 import type { ClientOwner, RoomOwner } from './owners.js';
 import { type RoomRules, RoomTable } from './room-table.js';
 
-/** Of a client manager that was made by hand. */
+/** Options of a client manager without a server. */
 export type ClientManagerOptions = Partial<ClientSurroundings>;
 
-/** Told of every change, after it happened. */
+/** Called for every change, after it happened. */
 export interface RoomListener {
   joined?(clientId: string, roomName: string, user: unknown): void;
-  /** `moved`: out of this room because only one is allowed and the client joined another. */
+  /** `moved`: only one room is allowed, and the client joined another. */
   left?(clientId: string, roomName: string, reason: 'removed' | 'moved'): void;
   /** The change should show in the public client list. */
   changed?(): void;
 }
 
-/** Of a room manager that was made by hand. */
+/** Options of a room manager without a server. */
 export interface RoomManagerOptions extends RoomRules {
-  /** Who may be in a room at all. @default everybody */
+  /** Whether a client may be in a room at all. @default everybody may */
   isConnected?: (clientId: string) => boolean;
   listener?: RoomListener;
 }
@@ -34,7 +34,7 @@ const ALONE: ClientSurroundings = {
   },
 };
 
-/** The clients of a manager that belongs to no server: nobody is told of them. */
+/** The clients of a manager without a server. Nobody is notified. */
 export class ClientsByHand implements ClientOwner {
   readonly table = new ClientTable();
   readonly #surroundings: ClientSurroundings;
@@ -76,7 +76,7 @@ export class ClientsByHand implements ClientOwner {
   }
 }
 
-/** The rooms of a manager that belongs to no server. */
+/** The rooms of a manager without a server. */
 export class RoomsByHand implements RoomOwner {
   readonly rooms: RoomTable;
   readonly #isConnected: (clientId: string) => boolean;

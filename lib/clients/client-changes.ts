@@ -11,26 +11,26 @@ import type { RegisteredClient } from './registered-client.js';
 import type { RoomChange } from './room-table.js';
 
 /**
- * Where a change comes from. `here`: server code, of this node or by an order of another. `asked`: the client itself, whose
- * reply says it already. `elsewhere`: another node that has the client, to which it is no news.
+ * Where a change comes from. `here`: server code, on this node or by an order of another. `asked`: the client itself,
+ * which gets a reply. `elsewhere`: the node that has the client.
  */
 export type Origin = 'here' | 'asked' | 'elsewhere';
 
-/** What changed of one client, all at once. */
+/** All changes of one client at one moment. */
 export interface ClientChange {
   readonly client: RegisteredClient;
-  /** Who it was before; undefined: its user is the same. */
+  /** The user before. Undefined if the user is the same. */
   readonly userBefore?: WebSocketUser | null | undefined;
-  /** Metadata: what is kept under each key from now on; undefined: nothing any more. */
+  /** The new value of each changed metadata key. Undefined means removed. */
   readonly metadata: ReadonlyMap<string, unknown>;
   readonly rooms: RoomChange;
-  /** `moved`: out of a room because only one is allowed and the client joined another. */
+  /** `moved`: only one room is allowed, and the client joined another. */
   readonly whyLeft: 'removed' | 'moved';
-  /** False: the public client list needn't show it yet. */
+  /** False if the public client list needn't show it yet. */
   readonly isListed: boolean;
 }
 
-/** The one place that tells of changes: delivery, the cluster, the client itself and the public list. */
+/** The only place that passes changes on: to delivery, the cluster, the client itself and the public list. */
 export class ClientChanges {
   constructor(
     private readonly local: LocalDelivery,
@@ -48,7 +48,7 @@ export class ClientChanges {
     this.list.changed('connected');
   }
 
-  /** A client of this node is ready to be known to the others. */
+  /** The hooks of a client of this node have finished: the others may know it. */
   connected(client: RegisteredClient): void {
     this.cluster.changed({ ...factsOf(client), came: 'connected' });
   }
@@ -79,13 +79,13 @@ export class ClientChanges {
     this.list.changed('disconnected');
   }
 
-  /** A client of another node is to be closed there. */
+  /** Asks the node of a client to close its socket. */
   disconnect(clientId: string, code: number, reason: string): void {
     this.others.tell({ op: 'disconnect', clientId, code, reason }, 'disconnectClient');
   }
 
   #tellDelivery({ client: { clientId, user }, userBefore, rooms }: ClientChange): void {
-    // With the same id its channel would be left and joined again.
+    // With the same id, its channel would be left and joined again.
     if (userBefore !== undefined && String(userBefore?.userId) !== String(user?.userId)) {
       if (userBefore) this.local.unidentify(clientId, userBefore.userId);
       if (user) this.local.identify(clientId, user.userId);
@@ -114,7 +114,7 @@ export class ClientChanges {
     }
   }
 
-  /** This node wants it of a client elsewhere. */
+  /** Sends a change that server code made here to the client's own node. */
   #order({ client: { clientId }, metadata, rooms }: ClientChange): void {
     for (const [key, data] of metadata) this.others.tell({ op: 'update', clientId, key, data }, 'updateClient');
     for (const roomName of rooms.left) this.others.tell({ op: 'leave', clientId, roomName }, 'removeClientFromRoom');
@@ -128,7 +128,7 @@ export class ClientChanges {
   }
 }
 
-/** What every node knows of a client. */
+/** What every node knows about a client. */
 export function recordOf(client: RegisteredClient): ClientRecord {
   const { clientId, user, rooms, lastActivity } = client;
   return { clientId, user, metadata: client.metadata(), rooms, lastActivity };
@@ -140,11 +140,11 @@ const factsOf = (client: RegisteredClient): Pick<LocalChange, 'clientId' | 'user
   describe: () => recordOf(client),
 });
 
-/** The application may have put anything in the place of the user. */
+/** The application may have replaced the user by anything. */
 function userIdOf({ user }: RegisteredClient): string | number | undefined {
   try {
     return isUserId(user?.userId) ? user.userId : undefined;
   } catch {
-    return undefined; // a getter that throws
+    return undefined; // a getter threw
   }
 }

@@ -4,11 +4,11 @@ import { errorOf } from '../protocol/thrown.js';
 import { ListSnapshot, type SnapshotLimits } from './list-snapshot.js';
 import { OutgoingMessage } from '../outbound/outgoing-message.js';
 
-/** A push of the list costs its size times its receivers: no more than this many bytes a second are spent on it. */
+/** Most bytes that are spent on the list in a second. A push costs its size times the number of receivers. */
 const BYTES_PER_SECOND = 1_048_576;
-/** A list of up to so many bytes is always pushed as a whole. */
+/** A list of up to this many bytes is always pushed as a whole. */
 const SMALL_BYTES = 4_096;
-/** Until those that had no room for the list are offered it again. */
+/** How long until a socket that had no room for the list gets it, in ms. */
 const RETRY_MS = 1_000;
 const PLACE = 'the client list';
 
@@ -19,37 +19,36 @@ export interface ClientListOptions extends SnapshotLimits {
 
 export interface ClientListHost {
   readonly clients: { readonly size: number; getClients(): Iterable<object> };
-  /** Who may get it: clients of this node whose hooks have let them in. */
+  /** Clients of this node whose hooks have finished. */
   receivers(): Iterable<{ readonly clientId: string; offer(message: OutgoingMessage): boolean }>;
   readonly failed: Failed;
 }
 
-/** What a change of a client means to the list. */
+/** Gets the changes of clients. */
 export interface ClientListChanges {
-  /** @param isWanted pushed to everybody though nothing may have changed. @default false */
+  /** @param isWanted pushes the list even if nothing has changed. @default false */
   changed(event?: string, isWanted?: boolean): void;
   /** Whether the list shows one of these keys of a client. */
   shows(keys: Iterable<string>): boolean;
 }
 
-/** Of a server that pushes none. */
+/** For a server that pushes no list. */
 export const NO_LIST: ClientListChanges = { changed: () => undefined, shows: () => false };
 
 /**
- * Pushes the public client list when it changed. Changes of one interval go out together, and the larger a push is, the
- * longer the next one waits: the cost is bounded in time, however many clients come and go.
- *
- * A large list is pushed as a whole to those that don't have it yet, and as what changed to the others. Nobody is closed for
- * it: it goes only to sockets with nothing waiting, and a client that is behind gets the whole list later.
+ * Pushes the public client list after changes. All changes of an interval go out together, and after a large push the
+ * next one waits longer: clients that come and go can't make it expensive.
+ * A large list is pushed as a whole to those that don't have it yet, and as changes to the others. It only goes to
+ * sockets with nothing waiting, so it never closes a slow client. Such a client gets the whole list later.
  */
 export class ClientList implements ClientListChanges {
   #timer: NodeJS.Timeout | undefined;
   #event = 'updated';
   #isWanted = false;
   #quietUntil = 0;
-  /** What was pushed last. */
+  /** The last list that was pushed. */
   #pushed: ListSnapshot | undefined;
-  /** Who has that. */
+  /** The clients that have it. */
   #holders: ReadonlySet<string> = new Set();
   readonly #onTimer: () => void;
   readonly #failed = (error: unknown): void => this.host.failed(errorOf(error), PLACE);

@@ -8,12 +8,12 @@ import type { ClientTable } from './client-table.js';
 import type { ClientOwner } from './owners.js';
 import type { NewClient, RegisteredClient } from './registered-client.js';
 
-/** The connected clients and what is known of them. Every lookup is O(1) or O(its result). */
+/** The connected clients and what is known about them. Every lookup is O(1) or O(its result). */
 export class WebSocketClientManager {
   readonly #owner: ClientOwner;
   readonly #table: ClientTable;
 
-  /** Inside an application, inject it. */
+  /** Inside a Nest application, inject it instead. */
   constructor(options: ClientManagerOptions = {}, owner: ClientOwner = new ClientsByHand(options)) {
     this.#owner = owner;
     this.#table = owner.table;
@@ -34,12 +34,12 @@ export class WebSocketClientManager {
     return this.#owner.add(record, 'here');
   }
 
-  /** Forgets a client; its socket is left as it is. A no-op for an unknown id. */
+  /** Removes a client, but leaves its socket as it is. Does nothing for an unknown id. */
   removeClient(clientId: string): void {
     this.#owner.remove(clientId, 'here');
   }
 
-  /** @param params.requireWs only a client whose socket is on this node. @default false */
+  /** @param params.requireWs finds only a client whose socket is on this node. @default false */
   getClient({ clientId, requireWs = false }: { clientId: string; requireWs?: boolean }): ConnectedClient | undefined {
     const client = this.#table.get(clientId);
     return requireWs && !client?.ws ? undefined : client;
@@ -49,7 +49,10 @@ export class WebSocketClientManager {
     return this.#table.bySocket(ws)?.clientId;
   }
 
-  /** @param params.userType only those whose `userType` (metadata, or else of the user's payload) is this */
+  /**
+   * @param params.userType returns only clients whose `userType` is this, in their metadata or else in the user's
+   * payload
+   */
   getClients({ userType }: { userType?: string } = {}): ConnectedClient[] {
     const clients = [...this.#table.all()];
     if (userType === undefined) return clients;
@@ -62,25 +65,25 @@ export class WebSocketClientManager {
   }
 
   /**
-   * Stores metadata with a client, readable as `client[key]` on every node. A no-op for an unknown id.
-   * @param params.data its JSON form is kept: a `Date` becomes its ISO text. `undefined` removes the key everywhere.
+   * Stores metadata with a client. Every node reads it as `client[key]`. Does nothing for an unknown id.
+   * @param params.data is kept in its JSON form: a `Date` becomes its ISO text. `undefined` removes the key everywhere.
    * @throws {ReservedKeyError} for a key that belongs to the module (`ws`, `clientId`, `user`, …) or to JavaScript
-   * @throws {NotSerializableError} for what has no JSON form (a BigInt, a cycle, a function, a `Map`, bytes, …)
+   * @throws {NotSerializableError} for a value without a JSON form (a BigInt, a cycle, a function, a `Map`, bytes, …)
    */
   updateClient({ clientId, key, data }: { clientId: string; key: string; data: unknown }): void {
     this.#owner.update(clientId, key, data, 'here');
   }
 
   /**
-   * Says who a client is. Not for what a client claims of itself: `joinRoom()` decides that.
-   * @param params.user its payload is kept in its JSON form, as metadata is
+   * Sets the user of a client. Don't pass on what a client says about itself; `joinRoom()` checks that.
+   * @param params.user its payload is kept in its JSON form, like metadata
    * @throws {NotSerializableError}
    */
   setUser({ clientId, user }: { clientId: string; user: WebSocketUser | null }): void {
     this.#owner.identify(clientId, user, 'here');
   }
 
-  /** Scope: cluster. Closes a client's socket and forgets the client at once. A no-op for an unknown id. */
+  /** Scope: cluster. Closes a client's socket and removes the client at once. Does nothing for an unknown id. */
   disconnectClient(clientId: string, farewell?: Farewell): void;
   /** @deprecated Write `disconnectClient(clientId, { code, reason })`. */
   disconnectClient(params: { clientId: string } & Farewell): void;
@@ -100,13 +103,13 @@ export class WebSocketClientManager {
 
   /**
    * Pushes the public client list to every client, together with other changes of the same moment.
-   * @param event what happened, told to the clients. @default 'updated'
+   * @param event the reason that clients read. @default 'updated'
    */
   broadcastClientList(event = 'updated'): void {
     this.#owner.showList(event);
   }
 
-  /** Forgets every client without closing a socket. */
+  /** Removes every client without closing a socket. */
   cleanup(): void {
     this.#owner.clear();
   }

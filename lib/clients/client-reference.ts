@@ -1,9 +1,9 @@
 import type { WebSocket } from 'ws';
 import type { WebSocketUser } from '../protocol/message.js';
 
-// Types of the public API, in a file of their own: their declarations need no other package's types.
+// Types of the public API in a file of their own, so that their declarations need no other package's types.
 
-/** A client, by its socket on this node or by its id anywhere. */
+/** A client, by its socket on this node or by its id on any node. */
 export interface ClientReference {
   ws?: WebSocket;
   clientId?: string;

@@ -4,11 +4,11 @@ import type { RegisteredClient } from './registered-client.js';
 
 const NONE: ReadonlySet<RegisteredClient> = new Set();
 
-/** Who is connected, by id, socket and user. Pure state; every lookup is O(1) or O(its result). */
+/** The connected clients by id, socket and user. No I/O; every lookup is O(1) or O(its result). */
 export class ClientTable {
   readonly #clients = new Map<string, RegisteredClient>();
   readonly #ofUser = new Map<string, Set<RegisteredClient>>();
-  /** Under which key a client was put there: the application may have written another user since. */
+  /** The key under which each client is stored. The application may have changed `client.user` since. */
   readonly #keyOf = new Map<RegisteredClient, string>();
   #ofSocket = new WeakMap<WebSocket, RegisteredClient>();
 
@@ -38,7 +38,7 @@ export class ClientTable {
     this.#index(client);
   }
 
-  /** @returns who was removed */
+  /** @returns the removed client */
   remove(clientId: string): RegisteredClient | undefined {
     const client = this.#clients.get(clientId);
     if (!client) return undefined;
@@ -48,7 +48,7 @@ export class ClientTable {
     return client;
   }
 
-  /** @returns who it was before */
+  /** @returns the user before */
   identify(client: RegisteredClient, user: WebSocketUser | null): WebSocketUser | null {
     const before = client.user;
     this.#unindex(client);

@@ -8,7 +8,7 @@ import type { Membership } from './membership.js';
 import type { OtherNodes } from './other-nodes.js';
 import type { RegisteredClient } from './registered-client.js';
 
-/** What server code asks of clients, wherever they are. */
+/** Carries out what server code asks of clients, on any node. */
 export class ClientsAnywhere {
   constructor(
     private readonly clients: Clients,

@@ -16,10 +16,10 @@ import type { ClientOwner, RoomOwner } from './owners.js';
 import { type ClientSurroundings, keepableUser, type NewClient, RegisteredClient } from './registered-client.js';
 import { NO_CHANGE, type RoomChange, type RoomTable } from './room-table.js';
 
-/** What a join says of the client besides the room. */
+/** A join, with what it says about the client. */
 export interface Joining {
   readonly roomName: string;
-  /** Who it is from now on; undefined: as before. */
+  /** The new user. Undefined if it stays the same. */
   readonly user?: WebSocketUser | undefined;
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** @default true */
@@ -45,8 +45,8 @@ const NOTHING: Pick<ClientChange, 'metadata' | 'rooms' | 'whyLeft' | 'isListed'>
 };
 
 /**
- * The one owner of who is connected, as whom, with what and in which rooms: of this node's clients, and of what the other nodes
- * tell of theirs. Each method changes the tables and then tells what changed, once.
+ * Owns all that is known about clients: who is connected, with which user, metadata and rooms, on this node and on the
+ * others. Each method changes the tables and passes the change on, once.
  */
 export class Clients implements ClientOwner, RoomOwner, ReplicaView {
   readonly table: ClientTable;
@@ -57,7 +57,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     this.rooms = parts.rooms;
   }
 
-  /** A client with the same id is replaced. @throws {NotSerializableError} */
+  /** Replaces a client with the same id. @throws {NotSerializableError} */
   add(record: NewClient, origin: Origin): RegisteredClient {
     const client = new RegisteredClient(record, this.parts.surroundings);
     this.remove(client.clientId, origin);
@@ -66,20 +66,23 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     return client;
   }
 
-  /** A client of this node is ready to be known to the others. */
+  /** The hooks of a client of this node have finished: the others may know it. */
   connected(client: RegisteredClient): void {
     this.parts.changes.connected(client);
   }
 
-  /** Forgets a client with its rooms; its socket is left as it is. A no-op for an unknown id. */
+  /**
+   * Removes a client from its rooms and from the tables, but leaves its socket as it is. Does nothing for an unknown
+   * id.
+   */
   remove(clientId: string, origin: Origin = 'elsewhere'): void {
     const client = this.table.get(clientId);
-    if (!client || (client.ws && origin === 'elsewhere')) return; // it can't be there: it is here
+    if (!client || (client.ws && origin === 'elsewhere')) return; // another node can't have it: it is here
     this.table.remove(clientId);
     this.parts.changes.removed(client, this.rooms.leaveAll(clientId), origin);
   }
 
-  /** Closes a client's socket, wherever it is, and forgets the client at once. */
+  /** Closes a client's socket on any node, and removes the client at once. */
   disconnect(clientId: string, code: number, reason: string): void {
     const client = this.table.get(clientId);
     if (client?.ws) {
@@ -116,7 +119,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
   }
 
   /**
-   * Puts a client into a room, with what the join says of it: one change, whatever it consists of.
+   * Puts a client into a room and stores what the join says about it, as one change.
    * @throws {ClientNotFoundError} @throws {RoomNameInvalidError} @throws {RoomLimitError}
    */
   join(clientId: string, { roomName, user: given, metadata = {}, isListed = true }: Joining, origin: Origin): void {
@@ -133,7 +136,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     this.parts.changes.changed({ client, userBefore, metadata: updated, rooms, whyLeft: 'moved', isListed }, origin);
   }
 
-  /** For code that knows the client only by its id; a no-op for one that isn't connected. @throws as `join()` */
+  /** For code that only knows the client's id. Does nothing if it isn't connected. @throws like `join()` */
   joinById(clientId: string, roomName: string, given: unknown, isListed: boolean): void {
     this.checkJoin(clientId, roomName);
     const kept: unknown = keepable(given, 'user');
@@ -151,12 +154,12 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     this.#left(clientId, true, origin, () => this.rooms.leaveAll(clientId));
   }
 
-  /** What another node says must not break this one. */
+  /** Another node's data must not break this node. */
   readonly #passedOver = (error: unknown): void => this.parts.failed(error, 'the registry');
 
-  /** Another node has this client, so. */
+  /** Takes what another node says about its client. */
   put(record: ClientRecord, news?: ClientNews): void {
-    if (this.table.get(record.clientId)?.ws) return; // it can't be there: it is here
+    if (this.table.get(record.clientId)?.ws) return; // another node can't have it: it is here
     try {
       this.#adopt(record, news);
     } catch (error) {
@@ -176,7 +179,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     this.parts.list.changed(event, true);
   }
 
-  /** Forgets every client without closing a socket or telling anybody. */
+  /** Removes every client without closing a socket or notifying anybody. */
   clear(): void {
     this.table.clear();
   }
@@ -187,7 +190,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     if (client && rooms !== NO_CHANGE) this.parts.changes.changed({ ...NOTHING, client, rooms, isListed }, origin);
   }
 
-  /** @param news what is new in the record, where it is known; all of it where it isn't */
+  /** @param news what is new in the record. If it is undefined, everything may be new */
   #adopt({ clientId, user, metadata, rooms, lastActivity }: ClientRecord, news: ClientNews | undefined): void {
     const known = this.table.get(clientId);
     const client = known ?? this.add({ clientId, ws: null, lastActivity, user }, 'elsewhere');
@@ -206,7 +209,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
 const isUser = (value: unknown): value is WebSocketUser =>
   typeof value === 'object' && value !== null && isUserId((value as Partial<WebSocketUser>).userId);
 
-/** Who it was told to be before, without anything that the application may have changed inside. */
+/** Compares with the user before. Objects never count as the same: the application may have changed them. */
 const isSameUser = (before: WebSocketUser | null, { userId, payload }: WebSocketUser): boolean =>
   before?.userId === userId && hasNothing(before.payload) && hasNothing(payload);
 

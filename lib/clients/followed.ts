@@ -2,8 +2,8 @@ import type { Interest } from '../cluster/channels.js';
 import type { Cluster } from '../cluster/cluster.js';
 
 /**
- * Counts who needs the messages for a room, a user or a room's log: its members here, and whoever is about to become one. The node goes on
- * hearing of them until the last has let go.
+ * Counts who needs the messages for a room, a user or a room's log: members on this node, and clients about to join.
+ * The node receives them until the last one releases it.
  */
 export class Followed {
   readonly #holds = new Map<string, number>();
@@ -13,14 +13,14 @@ export class Followed {
     private readonly failed: (error: unknown, place: string) => void,
   ) {}
 
-  /** @returns once the messages arrive here. Whoever called must call `release()`, whether it resolves or rejects. */
+  /** Resolves when the messages arrive here. Call `release()` later, even if this rejects. */
   hold(interest: Interest): Promise<void> {
     const key = keyOf(interest);
     this.#holds.set(key, (this.#holds.get(key) ?? 0) + 1);
     return this.bus.follow(interest);
   }
 
-  /** The same where nobody waits for it. */
+  /** Like `hold()`, for callers that don't wait. */
   keep(interest: Interest): void {
     this.hold(interest).catch((error: unknown) => this.failed(error, `following a ${interest.kind}`));
   }

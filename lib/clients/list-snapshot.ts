@@ -1,18 +1,18 @@
 export interface SnapshotLimits {
-  /** Clients that may be named. */
+  /** With more clients than this, only their number is sent. */
   readonly maxClients: number;
-  /** Bytes of the whole push; with more of either only the number of clients is told. */
+  /** With more bytes than this, only the number of clients is sent. */
   readonly maxBytes: number;
 }
 
-/** What the public client list says at one moment, written as JSON piece by piece, so that two moments can be compared. */
+/** The public client list at one moment, as one piece of JSON for each client, so that two moments can be compared. */
 export class ListSnapshot {
   private constructor(
     private readonly event: string,
     private readonly count: number,
-    /** The JSON of each client, by its id. Undefined for a list that is too long. */
+    /** The JSON of each client, by id. Undefined for a list that is too long. */
     private readonly entries: ReadonlyMap<string, string> | undefined,
-    /** Of the whole list, as it is pushed. */
+    /** The size of the whole list as a message. */
     readonly bytes: number,
   ) {}
 
@@ -38,20 +38,20 @@ export class ListSnapshot {
     return new ListSnapshot(event, count, entries, bytes);
   }
 
-  /** True when they say the same, whatever happened in between. */
+  /** True if both lists say the same. */
   equals(other: ListSnapshot): boolean {
     if (this.count !== other.count || this.entries?.size !== other.entries?.size) return false;
     for (const [clientId, json] of this.entries ?? []) if (other.entries?.get(clientId) !== json) return false;
     return true;
   }
 
-  /** The whole list, or only the number of clients, as a frame. */
+  /** The whole list as a frame, or only the number of clients. */
   toJSON(): string {
     const clients = this.entries && `"clients":[${[...this.entries.values()].join()}]`;
     return frameOf('clientList', this.event, this.count, clients);
   }
 
-  /** As a frame what makes this list of the other; undefined where one of the two is too long to name anybody. */
+  /** A frame with the differences to an earlier list. Undefined if one of the two is too long. */
   changesSince(before: ListSnapshot): string | undefined {
     const { entries } = this;
     const known = before.entries;
@@ -63,7 +63,7 @@ export class ListSnapshot {
   }
 }
 
-/** A client that has no JSON form is left out: the others must not be missed because of it. */
+/** A client without a JSON form is left out, so that the others still show. */
 function jsonOf(client: object, failed: (error: unknown) => void): string | undefined {
   try {
     return JSON.stringify(client);

@@ -1,7 +1,7 @@
 import type { LocalDelivery } from '../outbound/local-delivery.js';
 import type { ClientTable } from './client-table.js';
 
-/** Whom the public client list names: everybody but those whose connection hooks may still refuse them. */
+/** The clients in the public list: all but those whose connection hooks may still refuse them. */
 export class ListedClients {
   constructor(
     private readonly clients: Pick<ClientTable, 'size' | 'all'>,

@@ -13,19 +13,19 @@ import type { Origin } from './client-changes.js';
 import type { Clients } from './clients.js';
 import type { Followed } from './followed.js';
 
-/** Lets clients into rooms: which user they are there, and what is kept of the request. */
+/** Lets clients into rooms. Decides which user they are, and which data of the request is kept. */
 export class Membership {
   constructor(
     private readonly clients: Pick<Clients, 'checkJoin' | 'join'>,
     private readonly followed: Followed,
-    /** Undefined where no room keeps what is published. */
+    /** Undefined without rooms with history. */
     private readonly history: History | undefined,
     private readonly options: Pick<ResolvedOptions, 'auth' | 'connect' | 'users'>,
   ) {}
 
   /**
-   * What a client says of itself is only taken on a server where neither authentication nor a guard may say who it is:
-   * otherwise its identity comes from the handshake alone.
+   * A client may only name its own user if the server has neither authentication nor guards. Otherwise the handshake
+   * decides.
    */
   joinByItself(client: ConnectedClient, { userId, userType, ...request }: JoinRequest, asked: Asked): Promise<Joined> {
     const { auth, connect } = this.options;
@@ -33,12 +33,12 @@ export class Membership {
     return this.#join(client, isOpen ? { userId, userType, ...request } : request, 'asked', asked);
   }
 
-  /** @returns what was taken of the request */
+  /** @returns the data of the request that was kept */
   join(client: ConnectedClient, request: JoinRequest): Promise<Joined> {
     return this.#join(client, request, 'here');
   }
 
-  /** All or nothing: what can be refused, or can fail, comes before the first change. */
+  /** All or nothing: checks and calls that may fail come before the first change. */
   async #join(client: ConnectedClient, request: JoinRequest, origin: Origin, asked?: Asked): Promise<Joined> {
     const { clientId } = client;
     const { roomName } = request;
@@ -53,7 +53,7 @@ export class Membership {
       const taken = { roomName, ...metadata, ...defined({ userId: client.user?.userId }) };
       return attachment ? { ...taken, history: historyOf(attachment) } : taken;
     };
-    // Before the join is acknowledged: a message sent in between would be lost. And before anything is changed: it may fail.
+    // Before the reply, or messages sent in between would be lost. Before any change, because it may fail.
     const isHeard = this.followed.hold(room);
     try {
       await isHeard;
@@ -70,7 +70,7 @@ export class Membership {
     }
   }
 
-  /** A client that authenticated stays who it is. */
+  /** A client that authenticated keeps its user. */
   async #userNamedBy(client: ConnectedClient, { userId }: JoinRequest): Promise<WebSocketUser | undefined> {
     return userId === undefined || isAuthenticated(client) ? undefined : this.#loadUser(userId);
   }

@@ -7,7 +7,7 @@ import type { WebSocketClientManager } from './client-manager.js';
 import type { Clients } from './clients.js';
 import type { Membership } from './membership.js';
 
-/** Does what other nodes want of clients of this one. */
+/** Carries out other nodes' orders for clients of this node. */
 export class OrdersOfOthers {
   constructor(
     private readonly clients: Clients,
@@ -15,7 +15,7 @@ export class OrdersOfOthers {
     private readonly membership: Membership,
   ) {}
 
-  /** @throws {PeerError} NOT_FOUND for a client that isn't here, and what the client or the application throws */
+  /** @throws {PeerError} NOT_FOUND for a client that isn't here, and whatever the client or the application throws */
   async obey(order: Order): Promise<unknown> {
     const client = this.clients.table.get(order.clientId);
     if (!client?.ws) throw new PeerError(ErrorCode.NotFound, 'The client is not connected any more.');
@@ -38,7 +38,7 @@ export class OrdersOfOthers {
   }
 }
 
-/** What the node that asked may hear of an error. What a client of this node answered is no error of this node's own. */
+/** What the node that asked may know about an error. An error that a client answered is passed on as it is. */
 export function describeForNode(error: unknown): { code: string; error: string; details?: unknown } {
   if (!isA(error, RemoteError)) return describeError(error);
   const { code, message, details } = error;

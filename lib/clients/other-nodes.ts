@@ -5,14 +5,14 @@ import { encode } from '../json-value.js';
 import type { Asker } from './registered-client.js';
 
 const REQUEST_TIMEOUT_MS = 10_000;
-/** The node of the client gives up first, and says so. */
+/** Added to the wait, so that the client's node times out first and says so. */
 const ANSWER_MS = 1_000;
 
-/** Asks the nodes of clients elsewhere to do something for them. */
+/** Asks the nodes of other clients to do something for them. */
 export class OtherNodes {
   constructor(
     private readonly cluster: Pick<Cluster, 'order' | 'isOwn'>,
-    /** Clients that aren't known here may be elsewhere all the same. */
+    /** True if clients may exist that aren't known here. */
     private readonly hasUnknown: boolean,
     private readonly failed: (error: unknown, place: string) => void,
   ) {}
@@ -26,7 +26,7 @@ export class OtherNodes {
     return this.cluster.order(order);
   }
 
-  /** Nobody waits for it. @param place what to name in a report */
+  /** Sends an order without waiting. @param place names it in an error report */
   tell(order: Order, place: string): void {
     this.cluster.order(order).catch((error: unknown) => this.failed(error, `${place} on another node`));
   }
@@ -34,7 +34,7 @@ export class OtherNodes {
   askerOf(clientId: string): Asker {
     return {
       ask: async (type, action, data, timeoutMs = REQUEST_TIMEOUT_MS) => {
-        encode({ data }); // as the client's own node would
+        encode({ data }); // checked as on the client's own node
         return this.cluster.order({ op: 'request', clientId, type, action, data, timeoutMs }, timeoutMs + ANSWER_MS);
       },
     };

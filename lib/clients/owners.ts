@@ -4,7 +4,7 @@ import type { ClientTable } from './client-table.js';
 import type { NewClient, RegisteredClient } from './registered-client.js';
 import type { RoomTable } from './room-table.js';
 
-/** What a client manager stands on. */
+/** What a client manager needs. */
 export interface ClientOwner {
   readonly table: ClientTable;
   add(record: NewClient, origin: Origin): RegisteredClient;
@@ -17,7 +17,7 @@ export interface ClientOwner {
   clear(): void;
 }
 
-/** What a room manager stands on. */
+/** What a room manager needs. */
 export interface RoomOwner {
   readonly rooms: RoomTable;
   checkJoin(clientId: string, roomName: string): void;

@@ -10,35 +10,35 @@ import { isUserId } from '../protocol/names.js';
 import { NO_PARAMS, type PathParams } from '../protocol/path-pattern.js';
 import { isWellFormed } from '../protocol/text.js';
 
-/** Asks a client something, over its socket or by way of its node. */
+/** Asks a client something, over its socket or through its node. */
 export interface Asker {
   ask(type: string, action: string, data: unknown, timeoutMs: number | undefined): Promise<unknown>;
 }
 
-/** What clients share. */
+/** The same for all clients. */
 export interface ClientSurroundings {
   roomsOf(clientId: string): string[];
-  /** What `client.toJSON()` and the public client list show. */
+  /** The fields that `client.toJSON()` and the public client list show. */
   readonly publicFields: readonly string[];
-  /** Whether others may see that a client is in this room. */
+  /** Whether other clients may see that a client is in this room. */
   isPublicRoom(roomName: string): boolean;
   send(clientId: string, message: WebSocketMessage, options?: BackpressureOptions): void;
 }
 
-/** What a client is registered with. */
+/** The data of a new client. */
 export interface NewClient {
   clientId: string;
   ws: WebSocket | null;
   lastActivity: number;
   user?: WebSocketUser | null;
-  /** Of a client of this node. */
+  /** Known for a client of this node. */
   ip?: string | undefined;
   params?: PathParams;
 }
 
 /**
- * Names that `updateClient()` may not take: the module's own, and those that mean something to JavaScript (with a `then`
- * a client could not be awaited).
+ * Names that `updateClient()` refuses: those of the module, and those that JavaScript uses (a client with a `then`
+ * couldn't be awaited).
  */
 const RESERVED = new Set([
   'clientId',
@@ -56,7 +56,7 @@ const RESERVED = new Set([
   'then',
 ]);
 
-/** A client as the registry keeps it. Its JSON is what others may see, so that nothing else can leak by accident. */
+/** A client in the registry. Its JSON contains only what other clients may see, so that nothing leaks by accident. */
 export class RegisteredClient implements ConnectedClient {
   readonly clientId: string;
   readonly ws: WebSocket | null;
@@ -70,7 +70,7 @@ export class RegisteredClient implements ConnectedClient {
   [key: string]: any;
   readonly #surroundings: ClientSurroundings;
   #asker: Asker | undefined;
-  /** What `updateClient()` stored: the application may overwrite a property, but not what other nodes are told. */
+  /** What `updateClient()` stored. The application may overwrite a property, but other nodes still get this value. */
   #metadata: Map<string, unknown> | undefined;
 
   constructor(record: NewClient, surroundings: ClientSurroundings) {
@@ -87,7 +87,7 @@ export class RegisteredClient implements ConnectedClient {
     return this.#surroundings.roomsOf(this.clientId);
   }
 
-  /** @param asker the connection that owns the socket, or what reaches its node */
+  /** @param asker the connection with the socket, or a way to its node */
   serveBy(asker: Asker): void {
     this.#asker = asker;
   }
@@ -105,7 +105,7 @@ export class RegisteredClient implements ConnectedClient {
     return { send: (message) => this.send(message, { volatile: true }) };
   }
 
-  /** The public fields: what `clientList.publicFields` allows and this client has. They never name a protected room. */
+  /** The public fields: those of `clientList.publicFields` that this client has. They never name a protected room. */
   toJSON(): Record<string, unknown> {
     const shown: Record<string, unknown> = {};
     for (const field of this.#surroundings.publicFields) {
@@ -124,8 +124,8 @@ export class RegisteredClient implements ConnectedClient {
   }
 
   /**
-   * Keeps the JSON form of a value; `undefined` removes the key.
-   * @returns what is kept
+   * Keeps the JSON form of a value. `undefined` removes the key.
+   * @returns the kept value
    * @throws {ReservedKeyError} @throws {NotSerializableError}
    */
   setMetadata(key: string, data: unknown): unknown {
@@ -135,16 +135,18 @@ export class RegisteredClient implements ConnectedClient {
     return kept;
   }
 
-  // Static, because the name of every method is one that metadata can't have.
+  // Static, because metadata can't have the name of a method.
 
-  /** True for a plain value that is kept under this key. What the application may have changed inside is never taken as kept. */
+  /**
+   * True if this primitive value is kept under this key. Objects never count: the application may have changed them.
+   */
   static keeps(client: RegisteredClient, key: string, data: unknown): boolean {
     return (typeof data !== 'object' || data === null) && client.#metadata?.get(key) === data;
   }
 
   /**
-   * Keeps this metadata, which came as JSON, and no other.
-   * @param failed hears of a key that isn't allowed here; it is passed over
+   * Replaces all metadata with this, which came as JSON.
+   * @param failed gets the error of a key that isn't allowed here; the key is skipped
    * @returns what is new
    */
   static adopt(
@@ -176,7 +178,7 @@ export class RegisteredClient implements ConnectedClient {
     }
   }
 
-  /** What was stored with `updateClient()`, by the application or by `joinRoom()`. */
+  /** What the application stored with `updateClient()` or `joinRoom()`. */
   metadata(): Record<string, unknown> {
     return this.#metadata ? Object.fromEntries(this.#metadata) : {};
   }
@@ -188,8 +190,9 @@ function checkKey(key: string): void {
 }
 
 /**
- * A user as every node keeps it: with the JSON form of the payload.
- * @throws {NotSerializableError} @throws {PeerError} BAD_REQUEST for an id that others would read as another one
+ * The user as every node keeps it, with the JSON form of the payload.
+ * @throws {NotSerializableError}
+ * @throws {PeerError} BAD_REQUEST for an id that others would read as another one
  */
 export function keepableUser(user: WebSocketUser | null | undefined): WebSocketUser | null {
   if (!user) return null;

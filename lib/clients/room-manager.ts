@@ -2,23 +2,24 @@ import { Logger } from '@nestjs/common';
 import { type RoomManagerOptions, RoomsByHand } from './by-hand.js';
 import type { RoomOwner } from './owners.js';
 
-/** Who is in which room. A room exists while it has members. */
+/** The rooms and their members. A room exists while it has members. */
 export class WebSocketRoomManager {
-  /** Room names to the ids of their members. For reading: change it through the methods. */
+  /** The members of each room, by client id. Read it only; change it through the methods. */
   readonly rooms: Map<string, Set<string>>;
   readonly #owner: RoomOwner;
 
-  /** Inside an application, inject it. */
+  /** Inside a Nest application, inject it instead. */
   constructor(options: RoomManagerOptions = {}, owner: RoomOwner = new RoomsByHand(options)) {
     this.#owner = owner;
     this.rooms = owner.rooms.members;
   }
 
   /**
-   * Puts a client into a room; a no-op when it is in already, or when it is no longer connected.
+   * Puts a client into a room. Does nothing if it is a member already, or no longer connected.
    * @param params.user data of the user, kept with the client unless it authenticated
    * @param params.broadcast whether to push the client list. @default true
-   * @throws {RoomNameInvalidError} @throws {RoomLimitError} @throws {NotSerializableError} for a user without a JSON form
+   * @throws {RoomNameInvalidError} @throws {RoomLimitError}
+   * @throws {NotSerializableError} for a user without a JSON form
    */
   addClientToRoom({
     clientId,
@@ -35,14 +36,14 @@ export class WebSocketRoomManager {
   }
 
   /**
-   * Says whether `addClientToRoom()` would refuse the room now. Changes nothing.
+   * Throws if `addClientToRoom()` would refuse the room now. Changes nothing.
    * @throws {RoomNameInvalidError} @throws {RoomLimitError}
    */
   checkJoin({ clientId, roomName }: { clientId: string; roomName: string }): void {
     this.#owner.checkJoin(clientId, roomName);
   }
 
-  /** Takes a client out of a room; a no-op when it isn't in. */
+  /** Takes a client out of a room. Does nothing if it isn't a member. */
   removeClientFromRoom({
     roomName,
     clientId,
@@ -69,7 +70,7 @@ export class WebSocketRoomManager {
     return this.#owner.rooms.membersOf(roomName);
   }
 
-  /** The rooms of a client, the one it joined last at the end. */
+  /** The rooms of a client, the last one it joined at the end. */
   getClientRooms({ clientId }: { clientId: string }): string[] {
     return this.#owner.rooms.roomsOf(clientId);
   }
@@ -82,7 +83,7 @@ export class WebSocketRoomManager {
     );
   }
 
-  /** Forgets every room without telling anybody. */
+  /** Removes every room without notifying anybody. */
   cleanup(): void {
     this.#owner.rooms.clear();
   }

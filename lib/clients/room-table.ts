@@ -8,7 +8,7 @@ export interface RoomRules {
   maxPerClient?: number;
 }
 
-/** What became of a client's rooms. */
+/** How a client's rooms changed. */
 export interface RoomChange {
   readonly joined: readonly string[];
   readonly left: readonly string[];
@@ -18,11 +18,11 @@ export const NO_CHANGE: RoomChange = { joined: [], left: [] };
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Who is in which room: two maps that mirror each other. Pure state: each change returns what it was. Every method is O(1) or
- * O(its result); a room exists while it has members.
+ * Rooms and members as two maps that mirror each other. No I/O; each change returns what it did. Every method is O(1)
+ * or O(its result). A room exists while it has members.
  */
 export class RoomTable {
-  /** Room names to the ids of their members. */
+  /** The members of each room, by client id. */
   readonly members = new Map<string, Set<string>>();
   readonly #roomsOf = new Map<string, Set<string>>();
   readonly #isSingle: boolean;
@@ -41,14 +41,14 @@ export class RoomTable {
     return [...(this.members.get(roomName) ?? NONE)];
   }
 
-  /** The one it joined last at the end. */
+  /** The last one it joined is at the end. */
   roomsOf(clientId: string): string[] {
     return [...(this.#roomsOf.get(clientId) ?? NONE)];
   }
 
   /**
-   * Says whether the client may join.
-   * @param isConnected a client that left is refused nothing: it joins nothing
+   * Throws if the client may not join.
+   * @param isConnected a client that isn't connected is never refused: it joins nothing
    * @throws {RoomNameInvalidError} @throws {RoomLimitError}
    */
   check(clientId: string, roomName: string, isConnected: boolean): void {
@@ -73,7 +73,7 @@ export class RoomTable {
     return this.#roomsOf.has(clientId) ? { joined: [], left: this.#leaveAll(clientId) } : NO_CHANGE;
   }
 
-  /** In these rooms, and in no other, whatever the rules of this node say. */
+  /** Sets the rooms of a client. The rules of this node don't apply. */
   replace(clientId: string, roomNames: readonly string[]): RoomChange {
     const wanted = new Set(roomNames);
     const left = this.roomsOf(clientId).filter((roomName) => !wanted.has(roomName));
@@ -83,7 +83,7 @@ export class RoomTable {
     return { joined, left };
   }
 
-  /** One move after the other, whatever the rules of this node say. */
+  /** Applies moves in order. The rules of this node don't apply. */
   move(clientId: string, moves: readonly { roomName: string; isIn: boolean }[]): RoomChange {
     const joined: string[] = [];
     const left: string[] = [];

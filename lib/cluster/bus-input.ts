@@ -6,21 +6,24 @@ import { isWellFormed } from '../protocol/text.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { ClientRecord } from './client-record.js';
 
-/** Deeper than any value that enters here, and far from where writing JSON runs out of stack. */
+/** Nothing that enters here is nested this deep, and `JSON.stringify()` has enough stack for it. */
 const MAX_BUS_DEPTH = 1_000;
-/** A node that makes 100,000 changes a second gets there in 89 years; above it no number is one more than another. */
+/**
+ * A node that makes 100,000 changes a second needs 89 years to get there. Far larger numbers can't be counted up by
+ * one.
+ */
 const MAX_VERSION = 2 ** 48;
 
 type Fields = Record<string, unknown>;
 
-/** What came over the bus, or lies in Redis, and is none of ours. It is counted and dropped. */
+/** Input from the bus or from Redis that isn't ours. It is counted and dropped. */
 export class JunkError extends Error {
   override readonly name = 'JunkError';
 }
 
 /**
- * The one entry for JSON from Redis: all that is read afterwards is no deeper than can be written again.
- * @returns undefined for what isn't JSON, is nested deeper than `MAX_BUS_DEPTH` or has a key `__proto__`
+ * Reads JSON from Redis. All of it goes through here, so whatever is read can be written again.
+ * @returns undefined for anything that isn't JSON, is nested deeper than `MAX_BUS_DEPTH` or has a key `__proto__`
  */
 export function readJson(payload: Buffer | string): unknown {
   try {
@@ -31,7 +34,7 @@ export function readJson(payload: Buffer | string): unknown {
   }
 }
 
-/** An event of our own: `[name, message]`. */
+/** Reads an event of our own: `[name, message]`. */
 export function readEvent(payload: Buffer): { name: string; message: unknown } | undefined {
   const value = readJson(payload);
   if (!Array.isArray(value) || value.length !== 2) return undefined;
@@ -40,7 +43,7 @@ export function readEvent(payload: Buffer): { name: string; message: unknown } |
 }
 
 /**
- * Checks an event's content before anything is raised, and whoever listens: other nodes would drop it.
+ * Checks an event's content before it is raised: other nodes would drop it, so nobody hears of it here, either.
  * @throws {NotSerializableError}
  */
 export function checkEvent(message: unknown): void {
@@ -56,7 +59,7 @@ export function checkEvent(message: unknown): void {
 
 export const writeEvent = (name: string, message: string): string => `[${JSON.stringify(name)},${message}]`;
 
-/** The number of a node's change; NaN for what can't be one. */
+/** Reads the number of a node's change. @returns NaN for anything that can't be one */
 export function readVersion(value: unknown): number {
   const version = typeof value === 'string' ? Number(value) : value;
   return Number.isSafeInteger(version) && (version as number) >= 0 && (version as number) < MAX_VERSION
@@ -65,8 +68,8 @@ export function readVersion(value: unknown): number {
 }
 
 /**
- * What a node says of a client.
- * @param clientId the key that the record stands under: one that names another client is no record of it
+ * Reads what a node writes about a client.
+ * @param clientId the key of the record; a record that names another client is invalid
  * @returns undefined for anything that isn't a whole record
  */
 export function readRecord(value: unknown, clientId: string): ClientRecord | undefined {
@@ -74,7 +77,7 @@ export function readRecord(value: unknown, clientId: string): ClientRecord | und
   const { user = null, metadata = {}, rooms, lastActivity = 0 } = value;
   if (!Array.isArray(rooms) || !isObject(metadata) || !Number.isFinite(lastActivity)) return undefined;
   if (user !== null && !isUser(user)) return undefined;
-  // A newer node may allow names that this one doesn't: the client is there all the same.
+  // A newer node may allow other room names. Its client is kept, without those rooms.
   return { clientId, user, metadata, rooms: rooms.filter(isRoomName), lastActivity: lastActivity as number };
 }
 

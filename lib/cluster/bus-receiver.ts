@@ -1,36 +1,36 @@
 import type { Delivery } from '../protocol/delivery.js';
 
 /**
- * `ready`: everything wanted is subscribed, and what this node published since then came back. `down`: some or all of the other
- * nodes can't be reached; this node's own sockets are served.
+ * `ready`: everything is subscribed, and a message that this node published after that has come back. `down`: some or
+ * all other nodes can't be reached; this node still serves its own sockets.
  */
 export type BusState = 'starting' | 'ready' | 'down' | 'stopped';
 
-/** What a bus calls on this node. What it throws is counted as junk and reported: it never reaches the bus. */
+/** What a bus calls on this node. An error thrown here counts as junk and is reported; it never reaches the bus. */
 export interface BusReceiver {
   /** A delivery of another node, for this node's sockets. */
   deliver(delivery: Delivery): void;
-  /** An event, raised on any node or by an emitter. */
+  /** An event that a node or an emitter raised. */
   event(channel: string, message: unknown): void;
-  /** An event that another program raised, with plain JSON on a channel of that name: `bytes`. */
+  /** An event of another program: plain JSON on a channel with the event's name. `bytes` is that JSON. */
   plainEvent(channel: string, message: unknown, bytes: Buffer): void;
-  /** What the log of a room announces. */
+  /** A room's log announces a publication. */
   logged(roomName: string, text: string): void;
-  /** Another node asks this one to do something, or answers. */
+  /** Another node orders something, or answers an order. */
   order(fromNodeId: string, order: unknown): void;
   stateChanged(state: BusState): void;
-  /** Something went wrong that no caller could be told of. */
+  /** Reports an error that no caller can catch. */
   failed(error: Error, place?: string): void;
 }
 
-/** What was lost or passed over, counted since the start. */
+/** Counts what was lost or dropped since the start. */
 export interface BusCounters {
-  /** Publications that couldn't be handed to the bus. */
+  /** Publications that the transport didn't take. */
   unpublished: number;
-  /** Messages of other nodes that never came. */
+  /** Messages of other nodes that never arrived. */
   missing: number;
-  /** Messages that came too late to be delivered: after 5 s, or after a later one of the same sender and channel. */
+  /** Messages that arrived too late to be delivered: after 5 s, or after a newer one of the same sender and channel. */
   stale: number;
-  /** Payloads that were none of ours. */
+  /** Payloads that weren't ours. */
   junk: number;
 }

@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.js';
 
-/** One of each kind is told in this time; the others are counted. */
+/** Each kind of error is reported once in this time. The others are counted. */
 const WINDOW_MS = 1_000;
-/** Kinds beyond this share what they may tell. */
+/** Kinds beyond this number share one report. */
 const MAX_KINDS = 100;
 
 interface Window {
@@ -11,8 +11,8 @@ interface Window {
 }
 
 /**
- * What goes wrong without a caller to tell. A failing Redis makes thousands of errors: of each kind one a second is told, so that
- * none of another kind is lost among them, and then how many were left out.
+ * Reports errors that no caller can catch. A failing Redis causes thousands: each kind is reported once a second, with
+ * the number of those left out, so that no kind hides another.
  */
 export class BusReports {
   readonly #windows = new Map<string, Window>();

@@ -17,32 +17,32 @@ import { SharedClock } from './shared-clock.js';
 import type { Transport } from './transport.js';
 import { withinMs } from '../deadline.js';
 
-/** How long what is published may hold up the end of this process, in ms. */
+/** How long `stop()` waits for what is being published, in ms. */
 const DRAIN_MS = 2_000;
 const DONE = Promise.resolve();
 
 export interface BusOptions {
   prefix: string;
   nodeId: string;
-  /** What may wait for the transport, in bytes. @default 67108864 */
+  /** Most bytes that may wait for the transport. @default 67108864 */
   maxBytes?: number | undefined;
   clock: Clock;
   ids: Ids;
 }
 
 /**
- * Carries deliveries and events between nodes, whatever is underneath. What a method that publishes returns resolves when the
- * message is handed over, and rejects (`NotPublishedError`) when it isn't, which is counted, too; nobody has to listen. While
- * the transport is away: see `BusState`.
+ * Carries deliveries and events between nodes, over any transport. The promise of a publication resolves when the
+ * message is handed over. Otherwise, the loss is counted and the promise rejects with `NotPublishedError`; nobody has
+ * to handle that. `BusState` says what works while the transport is away.
  */
 export class Bus {
   readonly counters = { unpublished: 0, missing: 0, stale: 0, junk: 0 };
   readonly #time: SharedClock;
   readonly #incoming = new IncomingSequences();
-  /** Ours, and those we had before we were taken for dead: deliveries to the clients of then still find us. */
+  /** This node's id, and those it had before other nodes took it for dead: deliveries still name them. */
   readonly #nodeIds = new Set<string>();
   #nodeId: string;
-  /** Known when the transport is open: the database is part of their names. */
+  /** Set once the transport is open: channel names contain the number of the database. */
   #channels: Channels | undefined;
   #publisher: Publisher | undefined;
   #lanes: Lanes | undefined;
@@ -50,7 +50,7 @@ export class Bus {
   #state: BusState = 'starting';
   readonly #reports: BusReports;
   #health: Health | undefined;
-  /** What those hear who publish while it is down: one for all of them. */
+  /** The rejection that all publications share while the bus is down. */
   #refusal: ReturnType<typeof refusal> | undefined;
 
   constructor(
@@ -63,15 +63,15 @@ export class Bus {
     this.#reports = new BusReports(options.clock, (error, place) => this.#receiver?.failed(error, place));
   }
 
-  /** The names of what can't be reached: of the Redis, or of masters of a Redis Cluster. */
+  /** What can't be reached: Redis, or masters of a Redis Cluster, by name. */
   get away(): string[] {
     return this.#lanes?.away ?? [];
   }
 
   /**
-   * Connects; resolves when deliveries and events arrive. Retries until then.
-   * @param events to hear, by their names; of those that tell who comes and goes none is heard unless one is named
-   * @throws {ConnectionError} when Redis refuses what is needed for want of a permission, or `stop()` is called
+   * Connects, and tries again until deliveries and events arrive.
+   * @param events names of the events to receive. Presence events arrive if one of them is named
+   * @throws {ConnectionError} when Redis denies a permission that is needed, or `stop()` is called
    */
   async start(receiver: BusReceiver, events: readonly string[]): Promise<void> {
     this.#receiver = receiver;
@@ -122,27 +122,27 @@ export class Bus {
     }
   }
 
-  /** Hands a delivery to the other nodes. The caller serves its own sockets itself, first. */
+  /** Hands a delivery to the other nodes. The caller serves its own sockets itself. */
   publish(delivery: Delivery): Promise<unknown> {
     if (this.transport.isAlone) return DONE;
     return this.#open()?.publish(delivery, this.#nodeId) ?? this.#refuse();
   }
 
-  /** Asks one node to do something. */
+  /** Asks a node to do something. */
   order(nodeId: string, order: unknown): Promise<unknown> {
     if (this.transport.isAlone) return DONE;
     return this.#open()?.order(nodeId, order, this.#nodeId) ?? this.#refuse();
   }
 
-  /** Raises an event on every node, this one included: after this turn, and as JSON carries it. */
+  /** Raises an event on every node. It reaches this node after the current turn, and as JSON, too. */
   emit(event: string, message: unknown): Promise<unknown> {
     if (this.transport.isAlone && !this.#lanes?.hears(event)) return DONE;
     return this.#open()?.emit(event, message) ?? this.#refuse();
   }
 
   /**
-   * This node has its first member of a room, or its first connection of a user. Resolves when deliveries for it arrive
-   * here; while the bus is down at once, for they will once it is back.
+   * Starts to receive a room's or a user's deliveries: this node has its first member. Resolves when they arrive. While
+   * the bus is down it resolves at once: reconnecting subscribes to them.
    * @throws {PeerError} UNAVAILABLE when that takes longer than 5 s
    */
   async follow(interest: Interest): Promise<void> {
@@ -150,7 +150,7 @@ export class Bus {
     await this.#lanes?.add(this.#channels.interest(interest));
   }
 
-  /** The last member left. */
+  /** Stops that: the last member left. */
   unfollow(interest: Interest): void {
     if (!this.#channels || this.transport.isAlone) return;
     const channel = this.#channels.interest(interest);
@@ -158,7 +158,7 @@ export class Bus {
     this.#lanes?.remove(channel);
   }
 
-  /** From now on this node is another one: the old one was taken for dead. */
+  /** Gives this node another id: the others took the old one for dead. */
   async renameTo(nodeId: string): Promise<void> {
     this.#nodeId = nodeId;
     this.#nodeIds.add(nodeId);
@@ -167,7 +167,7 @@ export class Bus {
     await this.#lanes.add(this.#channels.node(nodeId));
   }
 
-  /** For how long nothing came from a node, in ms. Its events aren't counted: they name nobody. */
+  /** Time since the last message of a node, in ms. Events don't count: they name no sender. */
   silentMs(nodeId: string): number {
     return this.options.clock.now() - (this.#incoming.lastHeardOf(nodeId) ?? -Infinity);
   }
@@ -196,25 +196,25 @@ export class Bus {
     return lanes;
   }
 
-  /** Where a publication can go now. Nothing waits for a connection. */
+  /** The publisher while the transport can take something. Nothing waits for a connection. */
   #open(): Publisher | undefined {
     return this.transport.isOpen ? this.#publisher : undefined;
   }
 
-  /** One for all: an error each would cost more than what it stands for. */
+  /** One error for all: creating one for each would cost more than the publication. */
   #refuse(): Promise<never> {
     this.#refusal ??= refusal(`the bus is ${this.#state}`);
     this.#lost(this.#refusal.error);
     return this.#refusal.promise;
   }
 
-  /** A message that couldn't be taken in is junk, and nothing else suffers. */
+  /** A message that can't be read counts as junk. */
   readonly #passOver = (error: Error, place: string): void => {
     this.counters.junk++;
     this.#report(error, place);
   };
 
-  /** Ready is what is proved, nothing else. */
+  /** The bus is ready when a probe has proved it. */
   #assess(): void {
     const isReady = this.#health?.isProved === true;
     this.#setState(isReady ? 'ready' : 'down');
@@ -232,7 +232,7 @@ export class Bus {
 
   readonly #lost = (error: Error): void => {
     this.counters.unpublished++;
-    this.#report(error, 'publishing', error.name); // its text needn't be looked at each time
+    this.#report(error, 'publishing', error.name); // a fixed kind: the text needn't be searched each time
   };
 
   readonly #report = (error: Error, place = 'the bus', kind?: string): void => {

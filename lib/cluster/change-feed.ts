@@ -4,39 +4,42 @@ import { type ClientNews, type Move, type NewsPiece, writePiece } from './client
 import type { OwnNews } from './own-entry.js';
 import type { ClientRecord } from './client-record.js';
 
-/** What goes out as one event, in bytes: longer news would hold up the messages behind them. */
+/** Most bytes of one event. A longer one would hold up the messages behind it. */
 const MAX_PIECE_BYTES = 65_536;
-/** What the news of one client cost besides their names and values, and one move. */
+/** What an entry for one client costs besides names and values, and what one move costs, in bytes. */
 const NEWS_BYTES = 80;
 const MOVE_BYTES = 8;
-/** Own fields that a client changes itself are told at once, then no sooner than so many ms later: the last values count. */
+/**
+ * A client may change its own fields often. The first change goes out at once, the next ones after this time, with the
+ * last values.
+ */
 const FIELDS_EVERY_MS = 100;
 
-/** Something changed of a client of this node. */
+/** A change of a client of this node. */
 export interface LocalChange {
   readonly clientId: string;
-  /** Who it is, for the events. */
+  /** Named in the events. */
   readonly userId: string | number | undefined;
-  /** What is kept of it, when it is told. Undefined for one that is gone. */
+  /** Makes the client's record when it is published. Undefined for a client that is gone. */
   readonly describe: (() => ClientRecord) | undefined;
   readonly moves?: readonly Move[];
-  /** Its user is another, or has other claims. */
+  /** The client has another user, or its user has other claims. */
   readonly hasOtherUser?: boolean;
-  /** Metadata that was written or removed. */
+  /** Metadata keys that were written or removed. */
   readonly keys?: Iterable<string>;
   readonly came?: ClientNews['came'];
-  /** The client itself wanted it: it may want much. */
+  /** The client asked for it itself, perhaps very often. */
   readonly isAsked?: boolean;
 }
 
 export interface ChangeFeedHost {
   readonly clock: Clock;
   nodeId(): string;
-  /** Whether the others were told of this client; true where nobody keeps count. */
+  /** Whether other nodes know this client. True without a registry. */
   hasTold(clientId: string): boolean;
-  /** Writes it down. @returns the number of this change; undefined where nobody keeps count */
+  /** Writes the change down. @returns its number; undefined without a registry */
   number(news: readonly OwnNews[]): number | undefined;
-  /** Settles when it is handed over, or can't be. */
+  /** Settles when the piece was handed over, or failed. */
   publish(piece: unknown): Promise<unknown>;
   failed(error: Error, place: string): void;
 }
@@ -51,12 +54,13 @@ interface Pending {
 }
 
 /**
- * Tells the others what changes of this node's clients. What changes in one turn, and while the piece before is under way, goes
- * out together, and of each client only the last: many changes cost little more than one. Messages overtake the rest.
+ * Announces changes of this node's clients to the other nodes. Changes of one turn go out together, and so do those
+ * made while the last event is under way. Only the last state of each client is sent, so many changes cost little more
+ * than one. Messages go first.
  */
 export class ChangeFeed {
   #pending = new Map<string, Pending>();
-  /** Only own fields of clients that told of some a moment ago. */
+  /** Changes of own fields that wait for `FIELDS_EVERY_MS`. */
   #held = new Map<string, Pending>();
   readonly #toldFields = new Set<string>();
   #isSending = false;
@@ -78,7 +82,7 @@ export class ChangeFeed {
       came: undefined,
     };
     one.userId = userId;
-    if (came !== 'returned') one.describe = describe; // else what is known is newer
+    if (came !== 'returned') one.describe = describe; // otherwise the record that is known is newer
     one.hasOtherUser ||= hasOtherUser;
     one.came ??= came;
     for (const move of moves) one.moves.push(move);
@@ -90,7 +94,7 @@ export class ChangeFeed {
     this.#schedule();
   }
 
-  /** All of these left, with their node. Resolves when the others were told, or can't be. */
+  /** Announces that all these clients are gone with their node. Resolves when that was handed over, or failed. */
   async announceEnd(nodeId: string, records: readonly ClientRecord[], reason: string): Promise<void> {
     const news = records.map(({ clientId, user, rooms }): OwnNews => ({
       clientId,
@@ -102,20 +106,20 @@ export class ChangeFeed {
     for (const piece of piecesOf(news)) await this.#publish({ nodeId, version: undefined, reason, news: piece });
   }
 
-  /** Everything that changed goes out now, however much it is. */
+  /** Publishes everything that waits, now. */
   settle(): void {
     this.#release();
     for (const piece of piecesOf(this.#take(Infinity))) void this.#send(piece);
   }
 
-  /** Resolves when nothing is left to be told. */
+  /** Resolves when nothing waits. */
   async drained(): Promise<void> {
     this.#release();
     this.#run();
     if (this.#isSending) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Nothing is told any more. */
+  /** Drops what waits, and publishes nothing more. */
   stop(): void {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
@@ -157,7 +161,8 @@ export class ChangeFeed {
   }
 
   async #publish(piece: NewsPiece): Promise<void> {
-    await this.host.publish(writePiece(piece)).catch(() => undefined); // counted by the bus; others see the gap and read
+    // counted by the bus; the other nodes see the gap and read Redis
+    await this.host.publish(writePiece(piece)).catch(() => undefined);
   }
 
   #take(most: number): OwnNews[] {

@@ -1,44 +1,43 @@
 import type { Audience } from '../protocol/delivery.js';
 import { PRESENCE } from './presence-events.js';
 
-/** Something that only nodes with such a member want to hear of. */
+/** A room, a user or a log whose messages only some nodes want. */
 export interface Interest {
-  /** `log`: what is published to a room that keeps it. */
+  /** `log`: publications of a room with history. */
   kind: 'room' | 'user' | 'log';
   name: string;
 }
 
-/** What a channel turned out to be. */
+/** What a channel is for. */
 export type ChannelMeaning =
   | { kind: 'delivery'; audience: Audience | undefined }
-  /** What the log of a room announces. */
+  /** Announcements of a room's log. */
   | { kind: 'log'; roomName: string }
-  /** Events of our own nodes and emitters: the name is inside. */
+  /** Events of our nodes and emitters; the message contains the name. */
   | { kind: 'event' }
-  /** What a node tells itself, to hear whether it can be heard. */
+  /** Probes that a node sends to itself. */
   | { kind: 'probe' }
-  /** JSON of another program, on a channel that has the event's name. */
+  /** JSON of another program, on a channel with the event's name. */
   | { kind: 'plain'; name: string }
   | { kind: 'foreign' };
 
 const PROBE = { kind: 'probe' } as const;
 const ID_END = '.';
-/** Marks our own channels: other programs publish on channels without it. */
+/** Marks our own channels. Other programs publish on channels without it. */
 const OWN = '$';
 
-/** A client id begins with the id of the node that accepted it, so that any process can address it without asking. */
+/** A client id begins with the id of its node, so that any process can address it without asking. */
 export const clientIdOf = (nodeId: string, unique: string): string => `${nodeId}${ID_END}${unique}`;
 
-/** The node that accepted this client; undefined for an id that none of our nodes made. */
+/** The node that accepted this client. Undefined for an id that no node made. */
 export function nodeIdOf(clientId: string): string | undefined {
   const end = clientId.indexOf(ID_END);
   return end > 0 ? clientId.slice(0, end) : undefined;
 }
 
 /**
- * What all channels of an application begin with. It ends at the first `:` of the channel, and what stands before is one
- * application's alone: no prefix is the beginning of another's channels, and databases of one Redis, for which pub/sub
- * knows no walls, are told apart.
+ * The beginning of all channels of an application. It ends at the first `:`, so that no prefix is the beginning of
+ * another. It contains the database: pub/sub of one Redis has no walls between databases.
  */
 export function channelHead(prefix: string, database: number): string {
   const name = prefix.replace(/[%:@]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
@@ -55,18 +54,18 @@ export function isInterest(channel: string): boolean {
 
 /** The names of an application's channels. */
 export class Channels {
-  /** Deliveries for everybody. */
+  /** Deliveries for every node. */
   readonly all: string;
-  /** The application's own events: every node hears them, whatever their names. */
+  /** The application's own events. Every node receives them. */
   readonly events: string;
-  /** Who comes and goes: heard by nodes that keep a copy of the others' clients, or have a subscriber for it. */
+  /** Presence events. A node receives them if it keeps a copy of the registry or has a subscriber for them. */
   readonly presence: string;
   readonly #room: string;
   readonly #user: string;
   readonly #node: string;
   readonly #pulse: string;
   readonly #log: string;
-  /** What all of them begin with. */
+  /** The beginning of all of them. */
   readonly head: string;
 
   constructor(prefix: string, database = 0) {
@@ -82,7 +81,7 @@ export class Channels {
     this.#log = `${head}${OWN}log:`;
   }
 
-  /** What a node needs to hear, besides rooms and users. @param events by their names */
+  /** The channels that a node needs besides rooms and users. @param events names of events */
   vital(nodeId: string, events: readonly string[]): string[] {
     const plain = events.flatMap((event) => (PRESENCE.has(event) ? [] : (this.plain(event) ?? [])));
     const presence = events.some((event) => PRESENCE.has(event)) ? [this.presence] : [];
@@ -93,30 +92,30 @@ export class Channels {
     return this.#node + nodeId;
   }
 
-  /** Channels that only this node uses: any number of interests, and one of ordinary pub/sub. */
+  /** Channels that only this node uses: one of ordinary pub/sub, then any number of sharded ones. */
   *probes(nodeId: string): Iterable<string> {
     yield `${this.#node}${nodeId}:0`;
     yield this.#pulse + nodeId;
     for (let number = 1; ; number++) yield `${this.#node}${nodeId}:${number}`;
   }
 
-  /** Where our own raise this event. */
+  /** The channel on which nodes and emitters raise this event. */
   eventsOf(event: string): string {
     return PRESENCE.has(event) ? this.presence : this.events;
   }
 
-  /** Where other programs raise an event by its name. Undefined for a name that only our own may raise. */
+  /** The channel on which other programs raise this event. Undefined for a name that only we may raise. */
   plain(name: string): string | undefined {
     return name.startsWith(OWN) ? undefined : this.head + name;
   }
 
   interest({ kind, name }: Interest): string {
-    // Braces put a log's channel into the slot of its keys, so that one script can do both.
+    // Braces put a log's channel into the slot of its keys, so that one script can use both.
     if (kind === 'log') return `${this.#log}{${name}}`;
     return (kind === 'room' ? this.#room : this.#user) + name;
   }
 
-  /** What arrives on this channel. A node's own channel says in its header whom a delivery is for. */
+  /** What this channel is for. On a node's own channel, the header names the receivers. */
   meaningOf(channel: string): ChannelMeaning {
     if (channel === this.all) return { kind: 'delivery', audience: { kind: 'all' } };
     if (channel.startsWith(this.#room)) {

@@ -4,19 +4,19 @@ import type { ClientNews } from './client-news.js';
 import type { ClientRecord } from './client-record.js';
 
 /**
- * How clients lie in the hash of their node: a field for each client, and one for each room of each, so that a change costs what
- * changed. No client id begins as the field of a room does, and no room name has a line break.
+ * The hash of a node has a field for each client, and one for each room of each client: a join writes one field. Client
+ * ids never begin with this character, and room names have no line breaks.
  */
 const ROOM = '@';
 
-/** Fields that are written; undefined: removed. */
+/** Fields to write; undefined means to remove it. */
 export type FieldWrites = Map<string, string | undefined>;
 
 const roomField = (clientId: string, roomName: string): string => `${ROOM}${clientId}\n${roomName}`;
 
 const clientText = (record: ClientRecord): string => JSON.stringify({ ...record, rooms: [] });
 
-/** Counts joins, so that rooms are read in the order in which they were joined. */
+/** Numbers the joins, so that rooms are read in the order in which they were joined. */
 export class FieldWriter {
   #joins = 0;
 
@@ -27,9 +27,9 @@ export class FieldWriter {
   }
 
   /**
-   * Adds what the news change.
-   * @param now the client's record, where its own fields changed
-   * @returns by how many its fields become more
+   * Adds the fields that the news change.
+   * @param now the client's record, if its own fields changed
+   * @returns by how much the number of its fields grows
    */
   change(writes: FieldWrites, { clientId, record, moves, isGone }: ClientNews, now: ClientRecord | undefined): number {
     if (record && !isGone) {
@@ -55,7 +55,7 @@ export class FieldWriter {
   }
 }
 
-/** @param junk called for each field that is nobody's client and nobody's room; it is passed over */
+/** Reads the clients of a node. @param junk called for each field that is neither a client nor a room of one */
 export function readFields(fields: Readonly<Record<string, string>>, junk: () => void): ClientRecord[] {
   const records = new Map<string, ClientRecord>();
   const joins: [clientId: string, roomName: string, order: number][] = [];
@@ -71,7 +71,7 @@ export function readFields(fields: Readonly<Record<string, string>>, junk: () =>
     else junk();
   }
   joins.sort(([, , one], [, , other]) => one - other);
-  // A newer node may allow names that this one doesn't: the client is there all the same.
+  // A newer node may allow other room names. Its client is kept, without those rooms.
   const names = new Map<string, boolean>();
   for (const [clientId, roomName] of joins) {
     let isName = names.get(roomName);

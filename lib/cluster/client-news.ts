@@ -3,39 +3,39 @@ import { isRoomName, isUserId } from '../protocol/names.js';
 import { isObject, isText, JunkError, readRecord, readUser, readVersion } from './bus-input.js';
 import type { ClientRecord } from './client-record.js';
 
-/** Into a room, or out of it. */
+/** A client joins or leaves a room. */
 export interface Move {
   readonly roomName: string;
   readonly isIn: boolean;
 }
 
-/** What changed of a client's own fields; `removed` names metadata. */
+/** What changed in a client's own fields. `removed` names metadata keys. */
 export interface FieldChange {
   readonly user?: WebSocketUser | null;
   readonly metadata?: Readonly<Record<string, unknown>>;
   readonly removed?: readonly string[];
 }
 
-/** What became of one client in one turn. */
+/** What happened to one client in one turn. */
 export interface ClientNews {
   readonly clientId: string;
   readonly userId: string | number | undefined;
-  /** In the order in which they happened. */
+  /** In order. */
   readonly moves: readonly Move[];
-  /** All that is kept of it after that: it is new to the others. */
+  /** The whole record after that, for a client that other nodes don't know. */
   readonly record?: ClientRecord | undefined;
   readonly fields?: FieldChange | undefined;
-  /** It connected, or its node was taken for dead and is back. */
+  /** It connected, or its node came back after being taken for dead. */
   readonly came?: 'connected' | 'returned' | undefined;
   readonly isGone: boolean;
 }
 
-/** News of many clients of one node, as they cross the bus. */
+/** News of many clients of one node, as one message of the bus. */
 export interface NewsPiece {
   readonly nodeId: string;
-  /** The number of this change of the node; undefined for one that is gone, and where nobody keeps count. */
+  /** The number of the node's change. Undefined for a node that is gone, and without a registry. */
   readonly version: number | undefined;
-  /** Why all of these are gone, with their node. */
+  /** Why all of these clients are gone with their node. */
   readonly reason?: string | undefined;
   readonly news: readonly ClientNews[];
 }
@@ -43,7 +43,7 @@ export interface NewsPiece {
 const OF_THIS_NODE = '.';
 const OF_ANY = '/';
 
-/** Short names and a list of rooms that entries point into: a join costs its client's id and little more. */
+/** Short keys, and each room name only once: a join costs little more than its client's id. */
 export function writePiece({ nodeId, version, reason, news }: NewsPiece): unknown {
   const rooms = new Map<string, number>();
   const indexOf = (roomName: string): number => {
@@ -75,15 +75,16 @@ function writeRest({ record, fields, came, isGone }: ClientNews): Record<string,
   };
 }
 
-/** @throws {JunkError} for anything that is no piece of news */
+/** @throws {JunkError} for anything that isn't news */
 export function readPiece(value: unknown): NewsPiece {
-  if (!Array.isArray(value) || value.length !== 5) throw new JunkError('News of clients are no list of five.');
+  if (!Array.isArray(value) || value.length !== 5) throw new JunkError('The news of a node must be a list of five.');
   const [nodeId, given, reason, rooms, entries] = value as unknown[];
   const version = given === null ? undefined : readVersion(given);
   if (!isText(nodeId) || Number.isNaN(version) || (reason !== null && !isText(reason)))
-    throw new JunkError('News of clients name no node, no number or no reason.');
-  if (!Array.isArray(rooms) || !Array.isArray(entries)) throw new JunkError(`News of node ${nodeId} have no clients.`);
-  // A newer node may allow names that this one doesn't: the client is there all the same.
+    throw new JunkError('The news of a node lack its id, its number or a reason.');
+  if (!Array.isArray(rooms) || !Array.isArray(entries))
+    throw new JunkError(`News of node ${nodeId} have no list of rooms or clients.`);
+  // A newer node may allow other room names. Its client is kept, without those rooms.
   const names = rooms.map((name) => (isRoomName(name) ? name : undefined));
   const news = entries.map((entry) => readEntry(nodeId, names, entry));
   return { nodeId, version, ...(reason !== null && { reason }), news };
@@ -92,11 +93,11 @@ export function readPiece(value: unknown): NewsPiece {
 function readEntry(nodeId: string, rooms: readonly (string | undefined)[], entry: unknown): ClientNews {
   const [id, userId, numbers, rest = {}] = Array.isArray(entry) ? (entry as unknown[]) : [];
   if (!isText(id) || id.length < 2 || !Array.isArray(numbers) || !isObject(rest))
-    throw new JunkError(`News of node ${nodeId} are of no client.`);
+    throw new JunkError(`News of node ${nodeId} lack the id of a client.`);
   const clientId = id.startsWith(OF_THIS_NODE) ? nodeId + id : id.slice(1);
   const moves: Move[] = [];
   for (const number of numbers as unknown[]) {
-    if (!Number.isInteger(number)) throw new JunkError(`News of node ${nodeId} name no room.`);
+    if (!Number.isInteger(number)) throw new JunkError(`News of node ${nodeId} contain an unknown room number.`);
     const isIn = (number as number) >= 0;
     const roomName = rooms[isIn ? (number as number) : -1 - (number as number)];
     if (roomName !== undefined) moves.push({ roomName, isIn });
@@ -115,7 +116,7 @@ function readRest(
   { r, u, m, d, c, g }: Record<string, unknown>,
 ): Pick<ClientNews, 'record' | 'fields' | 'came' | 'isGone'> {
   const junk = (): never => {
-    throw new JunkError(`News of node ${nodeId} are no change of a client.`);
+    throw new JunkError(`News of node ${nodeId} contain an invalid change of a client.`);
   };
   const came = c === 'connected' || c === 'returned' ? c : undefined;
   const isGone = g === 1;
@@ -135,7 +136,7 @@ function readRest(
   return { fields, came, isGone };
 }
 
-/** The record after the news. */
+/** The record after these news. */
 export function withNews(record: ClientRecord, { fields, moves }: ClientNews): ClientRecord {
   const { user = record.user, metadata, removed = [] } = fields ?? {};
   const kept = metadata || removed.length > 0 ? { ...record.metadata, ...metadata } : record.metadata;

@@ -1,6 +1,6 @@
 import type { WebSocketUser } from '../protocol/message.js';
 
-/** What every node knows of a client, as it lies in Redis and crosses the bus. */
+/** What every node knows about a client, in Redis and on the bus. */
 export interface ClientRecord {
   clientId: string;
   user: WebSocketUser | null;

@@ -6,8 +6,8 @@ import { Corks } from './redis-outlet.js';
 import type { Outlet } from './transport.js';
 
 /**
- * Publishes on a Redis Cluster: at the master of the channel's slot, or, for what everybody hears of, at the first one. What a
- * master refuses isn't tried again at another, as ioredis would: what was published meanwhile would overtake it.
+ * Publishes on a Redis Cluster: to the master of the channel's slot, or to the first master if every node subscribes. A
+ * refused publication isn't sent to another master, as ioredis would: it would arrive after later ones.
  */
 export class ClusterOutlet implements Outlet {
   readonly #corks = new Corks();
@@ -22,7 +22,7 @@ export class ClusterOutlet implements Outlet {
   publish(channel: string, payload: string | Buffer): Promise<unknown> {
     const { cluster } = this;
     const isSharded = isInterest(channel);
-    // A connection of the application's own may not be in use yet: ioredis connects it, and finds the way.
+    // A connection of the application may not be open yet. ioredis opens it.
     if (!this.isOpen) return isSharded ? cluster.spublish(channel, payload) : cluster.publish(channel, payload);
     const master = isSharded ? this.masterOf(channel) : this.#firstMaster();
     if (!master) {
@@ -31,7 +31,7 @@ export class ClusterOutlet implements Outlet {
     }
     this.#corks.cork(master.stream);
     const answer = isSharded ? master.spublish(channel, payload) : master.publish(channel, payload);
-    answer.catch(this.#refresh); // the rejection itself goes to the caller
+    answer.catch(this.#refresh); // the caller gets the rejection
     return answer;
   }
 
@@ -43,7 +43,7 @@ export class ClusterOutlet implements Outlet {
     return this.cluster.time();
   }
 
-  /** The connection to the master that serves this channel, if it can be used. */
+  /** The open connection to the master of this channel's slot. */
   masterOf(channel: string): Redis | undefined {
     const key = this.cluster.slots[keySlot(channel)]?.[0];
     return key === undefined ? undefined : this.#usable(key);
@@ -57,7 +57,7 @@ export class ClusterOutlet implements Outlet {
     return found && isUsable(found) ? found : undefined;
   }
 
-  /** Always the same while it is there: what one is told, and then another, changes places. */
+  /** The same one as long as it is there: messages on two connections could change places. */
   #firstMaster(): Redis | undefined {
     for (const master of this.#masters.values()) if (isUsable(master)) return master;
     this.#masters = new Map(this.cluster.nodes('master').map((node) => [nodeKey(node), node]));
@@ -67,8 +67,8 @@ export class ClusterOutlet implements Outlet {
   readonly #refresh = (): void => this.cluster.refreshSlotsCache();
 }
 
-/** As the table of slots names it. */
+/** The key of a master, as ioredis writes it in its table of slots. */
 export const nodeKey = ({ options }: Redis): string => `${options.host}:${options.port}`;
 
-/** One that is about to connect keeps what it is told, in its order. */
+/** A connection that is still connecting queues what it gets, in order. */
 const isUsable = ({ status }: Redis): boolean => ['ready', 'wait', 'connecting', 'connect'].includes(status);

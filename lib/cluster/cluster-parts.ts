@@ -10,7 +10,7 @@ import { RedisTransport } from './redis-transport.js';
 import { RedisRegistryStore } from './registry-store.js';
 import type { RegistryStore } from './store-contract.js';
 
-/** What a node stands on: its own process, a network of servers in it, or a Redis. */
+/** The bus and the registry's store of a node: for one process, for a memory network or for Redis. */
 export interface ClusterParts {
   bus: Pick<Bus, keyof Bus>;
   /** Undefined where there are no other nodes. */
@@ -22,7 +22,7 @@ export interface ClusterParts {
 export interface ClusterPartsOptions {
   redis: RedisSource | MemoryNetwork | undefined;
   prefix: string;
-  /** What may wait for Redis, in bytes. */
+  /** Most bytes that may wait for Redis. */
   delivery?: { maxBusBytes?: number };
 }
 

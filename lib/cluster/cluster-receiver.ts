@@ -5,22 +5,21 @@ import type { OrderReceiver } from './order-exchange.js';
 import type { ClientRecord } from './client-record.js';
 import type { ReplicaView } from './replica.js';
 
-/** What the cluster calls on this node, from `start()` on. */
+/** What the cluster calls on this node after `start()`. */
 export interface ClusterReceiver extends ReplicaView, OrderReceiver {
-  /** The clients of this node. */
   ownRecords(): Iterable<ClientRecord>;
   deliver(delivery: Delivery): void;
-  /** @param bytes the message as another program wrote it */
+  /** @param bytes the JSON that another program wrote */
   event(channel: string, message: unknown, bytes?: Uint8Array): void;
-  /** Whether anybody listens to this event. */
+  /** Whether anybody subscribes to this event. */
   hears(event: string): boolean;
-  /** What the log of a room announces. */
+  /** A room's log announces a publication. */
   logged(roomName: string, text: string): void;
-  /** The bus was away: messages of that time are lost. */
+  /** The bus is back. Messages that were sent meanwhile are lost. */
   reconnected(): void;
 }
 
-/** Until `start()`. */
+/** Used before `start()`. */
 export const NOBODY: ClusterReceiver = {
   put: () => undefined,
   remove: () => undefined,

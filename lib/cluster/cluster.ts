@@ -18,11 +18,11 @@ import { withinMs } from '../deadline.js';
 import { writableRecord } from './writable-record.js';
 import type { ClientRecord } from './client-record.js';
 
-/** What is known of the cluster at one moment, asked of Redis. */
+/** All clients of the cluster, as Redis has them at one moment. */
 export interface ClusterSnapshot {
   records: ClientRecord[];
   nodeIds: string[];
-  /** Nodes whose clients couldn't be asked for: dead and not yet buried, or Redis is away. */
+  /** Nodes whose clients couldn't be read: they are dead but not removed yet, or Redis can't be reached. */
   missing: string[];
 }
 
@@ -32,10 +32,10 @@ export interface ClusterOptions extends ClusterPartsOptions {
 }
 
 const ORDER_TIMEOUT_MS = 10_000;
-/** How long the goodbye to the registry may hold up the end of this process. */
+/** How long `leave()` and `stop()` wait for the last news of this node's clients, in ms. */
 const LEAVE_MS = 1_000;
 
-/** This process as one node among others: the bus, the registry, and orders between nodes. Alone, without Redis, too. */
+/** This process as a node of the cluster: bus, registry, and orders between nodes. Works alone without Redis. */
 export class Cluster {
   readonly isReplicated: boolean;
   readonly #parts: ClusterParts;
@@ -43,7 +43,7 @@ export class Cluster {
   readonly #registry: Registry | undefined;
   readonly #orders: OrderExchange;
   #nodeId = systemIds.nodeId();
-  /** Ours, and those we had before we were taken for dead. */
+  /** This node's id, and those it had before other nodes took it for dead. */
   readonly #ownIds = new Set([this.#nodeId]);
   #state: BusState = 'starting';
   #stopBeating: () => void = () => undefined;
@@ -52,12 +52,12 @@ export class Cluster {
   #receiver = NOBODY;
   readonly #feed: ChangeFeed;
   readonly #events: NewsEvents;
-  /** Anybody may hear of clients: other nodes, or subscribers of this one. */
+  /** Other nodes, or subscribers of this one, want news of clients. */
   #isHeard = true;
 
   constructor(
     options: ClusterOptions,
-    /** Hears of what no caller can be told. */
+    /** Reports errors that no caller can catch. */
     private readonly failed: (error: Error, place?: string) => void,
     partsOf: (nodeId: string) => ClusterParts = (nodeId) => clusterParts(options, nodeId),
   ) {
@@ -113,12 +113,12 @@ export class Cluster {
     return this.#nodeId;
   }
 
-  /** True for this node, under this id or one it had before. */
+  /** True for this node's id, and for those it had before. */
   isOwn(nodeId: string | undefined): boolean {
     return nodeId === undefined || this.#ownIds.has(nodeId);
   }
 
-  /** `starting` until this node is registered and knows the others. */
+  /** `starting` until this node is registered and knows the other nodes. */
   get state(): BusState {
     return this.#isStarting ? 'starting' : this.#state;
   }
@@ -127,12 +127,12 @@ export class Cluster {
     return this.#bus.counters;
   }
 
-  /** The names of what can't be reached: of the Redis, or of masters of a Redis Cluster. */
+  /** What can't be reached: Redis, or masters of a Redis Cluster, by name. */
   get away(): string[] {
     return this.#bus.away;
   }
 
-  /** This node and those it knows of. */
+  /** This node and the other nodes that it knows. */
   get nodeIds(): string[] {
     return [this.#nodeId, ...(this.#registry?.others ?? [])];
   }
@@ -141,7 +141,7 @@ export class Cluster {
     return clientIdOf(this.#nodeId, this.#parts.ids.unique());
   }
 
-  /** Resolves when this node is subscribed, registered, and knows the clients of the others. */
+  /** Resolves when this node is subscribed and registered, and knows the clients of the other nodes. */
   async start(receiver: ClusterReceiver, events: readonly string[]): Promise<void> {
     this.#isLeaving = false;
     this.#receiver = receiver;
@@ -169,7 +169,10 @@ export class Cluster {
     }
   }
 
-  /** Asks Redis who is connected anywhere; what can't be told is named in `missing`. Never hangs, never rejects. */
+  /**
+   * Reads from Redis who is connected to any node. `missing` names the nodes that couldn't be read. Never hangs, never
+   * rejects.
+   */
   async fetch(): Promise<ClusterSnapshot> {
     const own = { records: [...this.#ownRecords()], nodeIds: [this.#nodeId] };
     if (!this.#registry) return { ...own, missing: [] };
@@ -181,14 +184,14 @@ export class Cluster {
     }
   }
 
-  /** Tells the others at once that this node's clients are leaving; deliveries for them still arrive until `stop()`. */
+  /** Announces at once that this node's clients are leaving. Deliveries for them still arrive until `stop()`. */
   async leave(): Promise<void> {
     if (!this.#registry || this.#isLeaving) return;
     this.#isLeaving = true;
     this.#stopBeating();
     const registry = this.#registry;
     const goodbye = this.#feed.announceEnd(this.#nodeId, [...this.#ownRecords()], 'node-stopping');
-    // Without Redis its lease runs out.
+    // Without Redis, the lease runs out by itself.
     await withinMs(LEAVE_MS, this.#state === 'ready' ? goodbye.then(() => registry.leave()) : goodbye);
   }
 
@@ -201,7 +204,7 @@ export class Cluster {
     this.#orders.stop();
   }
 
-  /** What is published settles as a `Bus` says; nobody has to listen. */
+  /** Settles as `Bus` says. Nobody has to handle a rejection. */
   publish(delivery: Delivery): Promise<unknown> {
     return this.#bus.publish(delivery);
   }
@@ -210,7 +213,7 @@ export class Cluster {
     return this.#bus.emit(channel, message);
   }
 
-  /** Raises an event of the application. @throws {NotSerializableError} before anybody hears of it */
+  /** Raises an event of the application. @throws {NotSerializableError} before any subscriber gets it */
   raise(channel: string, message: unknown): Promise<unknown> {
     checkEvent(message);
     return this.#bus.emit(channel, message);
@@ -224,17 +227,20 @@ export class Cluster {
     this.#bus.unfollow(interest);
   }
 
-  /** A client of this node is new, changed or gone: the registry and every node hear of it, at the end of this turn. */
+  /** A client of this node is new, changed or gone. The registry and the other nodes get it at the end of this turn. */
   changed(change: LocalChange): void {
-    if (!this.#isHeard || this.#isLeaving) return; // all of them were announced
+    if (!this.#isHeard || this.#isLeaving) return; // `leave()` announced all of them
     const { describe } = change;
     this.#feed.add({ ...change, describe: describe && (() => this.#writable(describe())) });
   }
 
   /**
    * Asks the node of a client to do something for it.
-   * @throws {ConnectionError} the node is unknown @throws {NotPublishedError} it can't be asked @throws {NotSerializableError}
-   * @throws {TimeoutError} @throws {RemoteError}
+   * @throws {ConnectionError} when the node is unknown
+   * @throws {NotPublishedError} when the order can't be sent
+   * @throws {NotSerializableError} when the order has no JSON form
+   * @throws {TimeoutError} when no answer comes
+   * @throws {RemoteError} when the other node fails
    */
   order(order: Order, timeoutMs = ORDER_TIMEOUT_MS): Promise<unknown> {
     const nodeId = nodeIdOf(order.clientId);
@@ -242,7 +248,7 @@ export class Cluster {
     return this.#orders.send(nodeId, order, timeoutMs);
   }
 
-  /** What the application changed meanwhile so that it can't be written must not keep the others from being written. */
+  /** The application may have changed a record so that it can't be written. That must not stop the others. */
   #writable(record: ClientRecord): ClientRecord {
     return writableRecord(record, this.failed);
   }
@@ -251,12 +257,12 @@ export class Cluster {
     for (const record of this.#receiver.ownRecords()) yield this.#writable(record);
   }
 
-  /** The first beat after `ms`, the others at their usual distance. */
+  /** The first beat comes after `ms`, the following ones every `BEAT_MS`. */
   #beatFrom(ms: number): void {
     this.#stopBeating();
     const beat = guarded('a beat of the registry', this.failed, () => {
       if (ms !== BEAT_MS) this.#beatFrom(BEAT_MS);
-      this.#registry?.beat().catch(() => undefined); // reported there; the next beat tries again
+      this.#registry?.beat().catch(() => undefined); // the registry reports it; the next beat tries again
     });
     this.#stopBeating = this.#parts.clock.every(ms, beat);
   }
@@ -266,23 +272,23 @@ export class Cluster {
     this.#state = state;
     if (!isBack || this.#isLeaving) return;
     this.#receiver.reconnected();
-    this.#registry?.connected().catch(() => undefined); // reported there; the next beat tries again
-    this.#beatFrom(GRACE_MS); // who hasn't come back by then is dead: the beat after it would be up to 2 s later
+    this.#registry?.connected().catch(() => undefined); // the registry reports it; the next beat tries again
+    this.#beatFrom(GRACE_MS); // nodes that haven't come back by then are dead; the usual beat could be 2 s later
   }
 
-  /** What a node or an emitter raised. @throws {JunkError} for news that can't be */
+  /** A node or an emitter raised an event. @throws {JunkError} for invalid news */
   #heard(channel: string, message: unknown): void {
     if (channel === ALIVE) this.#heardAlive(message);
     else if (channel === NEWS) this.#heardNews(readPiece(message));
     else this.#receiver.event(channel, message);
   }
 
-  /** News go into the copy of the registry first, then to the subscribers. */
+  /** The copy of the registry changes first, then subscribers get the news. */
   #heardNews(piece: NewsPiece): void {
     const { nodeId, version, reason, news } = piece;
     if (reason !== undefined) this.#registry?.heardOfEnd(nodeId);
     else if (version !== undefined) this.#registry?.heard(nodeId, version, news);
-    // Others may have taken this node for dead. It knows better of its own clients.
+    // Other nodes may have taken this one for dead. It knows its own clients better.
     if (!this.#ownIds.has(nodeId)) this.#events.push(piece);
     else if (reason !== 'node-lost')
       this.#events.push({ ...piece, news: news.filter(({ came }) => came !== 'returned') });
@@ -294,7 +300,7 @@ export class Cluster {
     this.#registry?.heardAlive(nodeId, digest);
   }
 
-  /** The others raised the loss of this node's clients: whoever is still here is back. */
+  /** Other nodes announced the loss of this node's clients. Those that are still here are announced again. */
   #announceReturn(): void {
     for (const record of this.#ownRecords()) {
       const { clientId, rooms, user } = record;

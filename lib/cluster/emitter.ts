@@ -15,14 +15,14 @@ import type { RedisSource } from './redis-source.js';
 import type { Outlet } from './transport.js';
 import { withinMs } from '../deadline.js';
 
-/** How long a reading of the shared clock is good for, in ms. */
+/** How long the clock of Redis is used before it is read again, in ms. */
 const CLOCK_MS = 30_000;
-/** How long what is published may hold up the end of this process, in ms. */
+/** How long `close()` waits for what is being published, in ms. */
 const DRAIN_MS = 2_000;
 
 /**
- * Publishes to the nodes from a process that serves no sockets: a worker, a cron job. Unlike a node it has nobody to serve
- * when Redis is away, so a publication that can't be handed over rejects.
+ * Publishes to the nodes from a process without sockets, such as a worker or a cron job. It has no sockets of its own
+ * to serve, so its publications reject while Redis is away.
  */
 export class Emitter {
   readonly #outlet: Outlet;
@@ -32,7 +32,7 @@ export class Emitter {
   readonly #id: string;
   #stop: (() => Promise<void>) | undefined;
 
-  /** @param connection stays the caller's: it is used, never closed */
+  /** @param connection belongs to the caller, and is never closed here */
   constructor(
     readonly connection: RedisConnection,
     prefix: string,
@@ -46,7 +46,7 @@ export class Emitter {
     this.#publisher = new Publisher(channels, this.#outlet, this.#time, { clock, origin: this.#id });
   }
 
-  /** With a connection of its own, up when this resolves; `report` hears of its troubles. Retries until then. */
+  /** Opens a connection of its own, and tries again until it is up. `report` gets its errors. */
   static async connect(source: RedisSource, prefix: string, report: (error: Error) => void): Promise<Emitter> {
     const connection = await openConnection(source, 'emitter');
     connection.on(
@@ -54,7 +54,7 @@ export class Emitter {
       guarded('an error of Redis', () => undefined, report),
     );
     const isReady = once(connection as never, 'ready');
-    connection.connect().catch(() => undefined); // its error is reported above, and it tries again
+    connection.connect().catch(() => undefined); // reported above; ioredis tries again
     await isReady;
     const stopPings = keepTalking(connection, systemClock);
     const emitter = new Emitter(connection, prefix);
@@ -91,11 +91,11 @@ export class Emitter {
     await this.emit(Event.DisconnectUser, { userId, code, reason });
   }
 
-  /** Now and then, with something to send: nobody asks a connection that isn't ours on a timer. */
+  /** Read when something is sent: a connection that isn't ours gets no commands by a timer. */
   async #readClock(): Promise<void> {
     if (this.clock.now() - this.#measuredAt < CLOCK_MS) return;
     this.#measuredAt = this.clock.now();
-    await this.#time.measure(this.#outlet).catch(() => undefined); // the publication itself will say what is wrong
+    await this.#time.measure(this.#outlet).catch(() => undefined); // the publication itself fails if Redis is away
   }
 
   async close(): Promise<void> {

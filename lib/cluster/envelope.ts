@@ -1,33 +1,32 @@
 import type { Audience } from '../protocol/delivery.js';
 import { isText } from './bus-input.js';
 
-/** What stands before the frame of a delivery on the bus. */
+/** Precedes the frame of a delivery on the bus. */
 export interface Header {
-  /** The node that published. */
   nodeId: string;
-  /** Counts the publications of this node on this channel, from 1. */
+  /** The number of this publication on this channel, from 1 for each node. */
   sequence: number;
-  /** Milliseconds since the epoch, by the clock of Redis; 0 where the publisher doesn't know it. */
+  /** In ms since the epoch, by the clock of Redis. 0 if the publisher doesn't know it. */
   sentAt: number;
-  /** Whom it is for, where the channel alone doesn't say it. */
+  /** The receivers, if the channel alone doesn't name them. */
   audience?: Audience | undefined;
   except?: readonly string[] | undefined;
-  /** May be left out for a socket that is behind. */
+  /** May be dropped for a socket that is behind. */
   isVolatile?: boolean | undefined;
   conflateKey?: string | undefined;
-  /** Whose numbers these are: the id that the node had first, where that is another one. */
+  /** The node's first id, if it has another one now: its numbers go on under that. */
   origin?: string | undefined;
   /** The same in every envelope of a delivery that goes out on several channels. */
   copyId?: number | undefined;
 }
 
-/** The layout of the header. A node drops and counts what it doesn't know. */
+/** The version of the header's layout. A node drops other versions, and counts them. */
 const VERSION = 1;
 const NEWLINE = 10;
-/** A delivery names each client it is for, or isn't: those of the largest node fit many times over. */
+/** A delivery names each client that it is for, or isn't for. This is many times the clients of a large node. */
 const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 
-/** One JSON line, then what goes to the sockets, untouched. Text stays text: Redis gets a turn's envelopes as one. */
+/** One line of JSON, then the frame. Text stays text, so that Redis gets all envelopes of a turn as one string. */
 export function seal(header: Header, frame: Uint8Array): Buffer;
 export function seal(header: Header, frame: string | Uint8Array): string | Buffer;
 export function seal(header: Header, frame: string | Uint8Array): string | Buffer {
@@ -39,7 +38,7 @@ export function seal(header: Header, frame: string | Uint8Array): string | Buffe
   return typeof frame === 'string' ? `${line}\n${frame}` : Buffer.concat([Buffer.from(`${line}\n`), frame]);
 }
 
-/** Undefined for anything that isn't an envelope of this version. */
+/** @returns undefined for anything that isn't an envelope of this version */
 export function open(payload: Buffer): { header: Header; frame: Buffer } | undefined {
   const end = payload.indexOf(NEWLINE);
   if (end < 0 || end > MAX_HEADER_BYTES) return undefined;

@@ -4,19 +4,19 @@ import type { Lanes } from './lanes.js';
 import type { SharedClock } from './shared-clock.js';
 import type { Transport } from './transport.js';
 
-/** How often it is proved that what is published comes back, and the shared clock is read, in ms. */
+/** How often probes go out and the clock of Redis is read, in ms. */
 const BEAT_MS = 2_000;
 
 export interface HealthOptions {
   clock: Clock;
-  /** It is proved, or isn't any more. */
+  /** `isProved` may have changed. */
   changed(): void;
   failed(error: Error, place?: string): void;
 }
 
-/** Whether a node and the others can hear one another: what is proved by a probe, nothing else. */
+/** Whether this node and the others can reach each other. Only a probe proves it. */
 export class Health {
-  /** The shared clock was read since the way out is a new one. */
+  /** The clock of Redis was read since the way out is new. */
   #isTimed = false;
   #beatNoMore: () => void = () => undefined;
 
@@ -41,7 +41,7 @@ export class Health {
     this.#beatNoMore();
   }
 
-  /** A new way out: its clock is read before it counts as one, so that nothing stale is taken. */
+  /** A new way out. Its clock is read before it counts as proved, so that nothing stale is delivered. */
   async outletChanged(): Promise<void> {
     this.#isTimed = false;
     this.lanes.outletChanged();

@@ -1,12 +1,12 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 
-/** Chance, as a part is given it: a simulation puts its own in the place of the system's. */
+/** Random values, passed in so that tests can choose them. */
 export interface Ids {
-  /** The id of a node: 128 bits, new at each boot. Never a pid or a worker number, which two hosts share. */
+  /** The id of a node: 128 random bits for each start. Two hosts can share a pid or a worker number. */
   nodeId(): string;
-  /** What tells a client from the others of its node. */
+  /** The part of a client id that differs within a node. */
   unique(): string;
-  /** From 0 to 1: spreads what many would do at once. */
+  /** From 0 to 1. Spreads what many processes would do at the same time. */
   random(): number;
 }
 

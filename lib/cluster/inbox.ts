@@ -7,20 +7,21 @@ import type { SharedClock } from './shared-clock.js';
 import type { Way } from './transport.js';
 
 export interface InboxOptions {
-  /** False for a channel that was given up: what is on its way still comes. */
+  /** False for a channel that this node left: messages under way still arrive. */
   takes(channel: string, way: Way): boolean;
-  /** What this node told itself came back. */
+  /** A probe of this node came back. */
   probed(number: number, way: Way): void;
-  /** This node, under any id it had. */
+  /** True for this node's id, and for those it had before. */
   isOwn(nodeId: string): boolean;
-  /** The clock of this process. */
   now(): number;
-  /** Something is stale: or else the shared clock was set. */
+  /** A message seems stale, or the clock of Redis was set. */
   doubt(): void;
   failed(error: Error, place: string): void;
 }
 
-/** Reads what arrives: whose it is, whether something before it is missing, whether it came in time and only once. */
+/**
+ * Reads the messages of other nodes. Drops those that are stale or second copies, and counts those that are missing.
+ */
 export class Inbox {
   constructor(
     private readonly channels: Channels,
@@ -53,7 +54,7 @@ export class Inbox {
     }
     const audience = envelope.header.audience ?? meaning.audience;
     const { nodeId, sequence, sentAt, except, copyId, isVolatile, conflateKey, origin } = envelope.header;
-    if (this.options.isOwn(nodeId)) return; // our own echo: our sockets had it first
+    if (this.options.isOwn(nodeId)) return; // our own message: our sockets already had it
     const now = this.options.now();
     const publisher = this.sequences.of(origin ?? nodeId, now);
     (origin === undefined ? publisher : this.sequences.of(nodeId, now)).heardAt = now;
@@ -62,7 +63,7 @@ export class Inbox {
       counters.missing += missing;
       this.options.failed(new Error(`${missing} messages of node ${nodeId} never came.`), 'a message of the bus');
     }
-    const isLate = missing < 0; // what came later has been delivered
+    const isLate = missing < 0; // a newer one has been delivered
     if (isLate || this.time.isStale(sentAt)) {
       counters.stale++;
       if (!isLate) this.options.doubt();

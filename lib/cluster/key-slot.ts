@@ -1,13 +1,15 @@
 const SLOTS = 16_384;
 
-/** CRC16 (XMODEM) of each byte, as Redis Cluster has it. */
+/** CRC16 (XMODEM) of each byte, as in the specification of Redis Cluster. */
 const TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
   let crc = byte << 8;
   for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
   return crc;
 });
 
-/** The slot of a key or channel in a Redis Cluster. What stands in its first braces decides alone, where there is something. */
+/**
+ * The slot of a key or channel in a Redis Cluster. If the first pair of braces isn't empty, only its content counts.
+ */
 export function keySlot(key: string): number {
   const open = key.indexOf('{');
   const end = open < 0 ? -1 : key.indexOf('}', open + 1);

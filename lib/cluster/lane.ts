@@ -4,7 +4,7 @@ import { failureOf } from './redis-failure.js';
 import { Subscriptions } from './subscriptions.js';
 import type { Way } from './transport.js';
 
-/** So many probes in a row may be unheard. */
+/** After this many lost probes in a row, a connection counts as dead. */
 const MAX_UNHEARD = 3;
 /** How long the last of them may take, in ms. */
 const LAST_CHANCE_MS = 500;
@@ -12,30 +12,30 @@ const LAST_CHANCE_MS = 500;
 export interface LaneOptions {
   clock: Clock;
   random(): number;
-  /** A channel of this node alone that takes this way. */
+  /** A channel that only this node uses, and that takes this way. */
   probeChannel: string;
   publish(channel: string, payload: string): Promise<unknown>;
-  /** It was proved, or isn't any more. */
+  /** `isProved` may have changed. */
   changed(): void;
-  /** It says nothing any more. `isOutletSuspect`: what this node publishes may not even have left. */
+  /** Nothing arrives any more. `isOutletSuspect`: what this node publishes may not go out either. */
   silent(isOutletSuspect: boolean): void;
   failed(error: Error): void;
 }
 
 /**
- * A way in, what is subscribed on it, and the proof that it works: what this node tells itself, by way of the transport, comes
- * back. Nothing else proves it: a connection that died without a word looks like a quiet one.
+ * One way in, its subscriptions, and the proof that it works: a probe that this node published came back. A dead
+ * connection can look like a quiet one, so nothing else proves it.
  */
 export class Lane {
   readonly subscriptions: Subscriptions;
   #isProved = false;
   #lastSent = 0;
   #lastHeard = 0;
-  /** To how many each probe went; the last one that was answered. */
+  /** The last probe that Redis answered, and how many it said received it. */
   #answer = { number: 0, receivers: 0 };
-  /** The first probe since everything is subscribed. */
+  /** The first probe since everything was subscribed. */
   #proof = Infinity;
-  /** Beats since anything came this way. */
+  /** Beats since something last came this way. */
   #quietBeats = 0;
 
   constructor(
@@ -56,20 +56,20 @@ export class Lane {
     return this.options.probeChannel;
   }
 
-  /** Its connection is new. */
+  /** The connection is new. */
   async opened(): Promise<void> {
     this.unprove();
     this.#quietBeats = 0;
     if (await this.subscriptions.restore()) this.probe();
   }
 
-  /** Its connection is gone. */
+  /** The connection is lost. */
   closed(): void {
     this.subscriptions.waitNoLonger();
     this.unprove();
   }
 
-  /** Something changed: only a probe from now on proves anything. */
+  /** After a change, only a new probe proves anything. */
   unprove(): void {
     this.#isProved = false;
     this.#proof = Infinity;
@@ -77,12 +77,11 @@ export class Lane {
     this.options.changed();
   }
 
-  /** Something came this way. */
   sawTraffic(): void {
     this.#quietBeats = 0;
   }
 
-  /** A probe came back. @param number what it said */
+  /** A probe came back. */
   heard(number: number): void {
     if (!(number > this.#lastHeard && number <= this.#lastSent)) return;
     this.#lastHeard = number;
@@ -114,16 +113,16 @@ export class Lane {
 
   #failed(error: Error, number: number): void {
     this.options.failed(error);
-    // What Redis refuses says nothing about the way.
+    // A refusal of Redis says nothing about this way.
     if (failureOf(error) === 'refused' && number > this.#lastHeard) this.#lastHeard = number;
   }
 
   #judge(number: number): void {
     if (number - this.#lastHeard < MAX_UNHEARD || this.way.state !== 'up') return;
     const isAnswered = this.#answer.number > number - MAX_UNHEARD;
-    // Who published it knows of nobody who listens: this node speaks to one Redis, and listens to another.
+    // No receiver: this node publishes to one Redis and listens to another.
     const isElsewhere = isAnswered && this.#answer.receivers === 0;
-    if (this.#quietBeats < MAX_UNHEARD && !isElsewhere) return; // it is behind, not dead
+    if (this.#quietBeats < MAX_UNHEARD && !isElsewhere) return; // slow, but not dead
     this.unprove();
     this.options.silent(!isAnswered || isElsewhere);
   }

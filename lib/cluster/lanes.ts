@@ -3,18 +3,18 @@ import { Lane, type LaneOptions } from './lane.js';
 import type { Transport, TransportState, Way } from './transport.js';
 
 export interface LanesOptions extends Pick<LaneOptions, 'clock' | 'random' | 'changed'> {
-  /** The id that this node had first. */
+  /** The first id of this node. */
   nodeId: string;
   failed(error: Error, place: string): void;
 }
 
-/** Channels beyond this are given up looking for one that takes a way: a master has one slot in a hundred at least. */
+/** How many channels are tried to find one that takes a given way. A master has at least one slot in a hundred. */
 const MAX_PROBES = 10_000;
 
-/** What this node hears, over all the ways in that there are: each channel on the one that it takes. */
+/** All ways in, each with the channels that take it. */
 export class Lanes {
   readonly #lanes = new Map<Way, Lane>();
-  /** Wanted, and no way leads there. */
+  /** Channels that no way leads to. */
   readonly #homeless = new Set<string>();
   readonly #vital = new Set<string>();
 
@@ -24,7 +24,7 @@ export class Lanes {
     private readonly options: LanesOptions,
   ) {}
 
-  /** True when a probe came back on each way since the last change, and none is missing. */
+  /** True when there is a way for each channel, and a probe came back on each since the last change. */
   get isProved(): boolean {
     return this.#lanes.size > 0 && this.#homeless.size === 0 && this.away.length === 0;
   }
@@ -34,7 +34,7 @@ export class Lanes {
     return [...this.#lanes.values()].flatMap(({ isProved, way }) => (isProved ? [] : [way.name]));
   }
 
-  /** Wants a channel without which this node isn't ready. */
+  /** Adds a channel that this node needs to be ready. */
   want(channel: string): void {
     this.#vital.add(channel);
     const lane = this.#laneOf(channel);
@@ -42,7 +42,7 @@ export class Lanes {
     else this.#homeless.add(channel);
   }
 
-  /** As `Subscriptions.add()` does; at once where the way is away. */
+  /** Like `Subscriptions.add()`. Resolves at once if the way is away. */
   async add(channel: string): Promise<void> {
     const lane = this.#laneOf(channel);
     if (!lane) return void this.#homeless.add(channel);
@@ -55,13 +55,13 @@ export class Lanes {
     this.#laneOf(channel)?.subscriptions.remove(channel);
   }
 
-  /** Whether this event comes here when anybody raises it. */
+  /** Whether this event arrives here when another process raises it. */
   hears(event: string): boolean {
     const channel = this.channels.eventsOf(event);
     return this.#laneOf(channel)?.subscriptions.wants(channel) ?? this.#homeless.has(channel);
   }
 
-  /** @returns false for what arrived on a channel that was given up: it was on its way */
+  /** @returns false for a message that was under way when this node left its channel */
   takes(channel: string, way: Way): boolean {
     const lane = this.#lanes.get(way);
     lane?.sawTraffic();
@@ -78,19 +78,19 @@ export class Lanes {
     lane?.opened().catch((error: Error) => this.options.failed(error, 'subscribing'));
   }
 
-  /** The way out is another one: what was proved before was proved by the old one. */
+  /** The way out is new. Earlier probes proved the old one. */
   outletChanged(): void {
     for (const lane of this.#lanes.values()) lane.unprove();
     this.beat();
   }
 
-  /** A probe goes out for each way. */
+  /** Sends a probe for each way. */
   beat(): void {
     if (!this.transport.isOpen) return;
     for (const lane of this.#lanes.values()) lane.beat();
   }
 
-  /** Ways came or went, or channels take another: each moves to where it belongs now. */
+  /** Ways or their channels have changed. Moves each channel to its way. */
   reroute(): void {
     const { ways } = this.transport;
     const moved = [...this.#homeless];
@@ -110,7 +110,7 @@ export class Lanes {
     for (const way of ways) if (!this.#lanes.has(way)) this.#open(way);
     for (const channel of moved) {
       if (this.#vital.has(channel)) this.want(channel);
-      void this.add(channel).catch(() => undefined); // reported; whoever asked for it heard of its first way
+      void this.add(channel).catch(() => undefined); // reported; its caller waited for the first way
     }
     this.options.changed();
   }
@@ -134,7 +134,7 @@ export class Lanes {
   }
 
   #rebuild({ way, probeChannel }: Lane, isOutletSuspect: boolean): void {
-    this.options.failed(new Error(`Nothing comes back from Redis (${way.name}): it is connected anew.`), 'a probe');
+    this.options.failed(new Error(`Redis (${way.name}) sends nothing any more: connecting again.`), 'a probe');
     if (isOutletSuspect) this.transport.rebuildOutlet(probeChannel);
     way.rebuild();
   }
@@ -145,7 +145,7 @@ export class Lanes {
       if (this.transport.wayOf(channel) === way) return channel;
       if (--left === 0) break;
     }
-    return undefined; // it has no slots yet
+    return undefined; // the table of slots isn't read yet
   }
 
   #laneOf(channel: string): Lane | undefined {

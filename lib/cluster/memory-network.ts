@@ -3,7 +3,7 @@ import { MemoryRegistryStore } from './memory-registry-store.js';
 import { refused } from './publish-queue.js';
 import type { Transport, TransportListener, TransportState, Way } from './transport.js';
 
-/** Joins servers of one process as a Redis would, without one. */
+/** Connects servers of one process without Redis. */
 export class MemoryNetwork {
   readonly store: MemoryRegistryStore;
   readonly #members = new Set<MemoryTransport>();
@@ -21,7 +21,7 @@ export class MemoryNetwork {
   }
 }
 
-/** The way between servers of one process. Without a network it is alone: only its own events come back. */
+/** Carries messages between servers of one process. Without a network, only its own events come back. */
 export class MemoryTransport implements Transport, Way {
   readonly name = 'memory';
   readonly ways = [this];
@@ -63,7 +63,7 @@ export class MemoryTransport implements Transport, Way {
     });
   }
 
-  /** It arrives after the turn of the caller, as it would from outside. */
+  /** Arrives after the turn of the caller, as it would from another process. */
   publish(channel: string, payload: string | Buffer): Promise<unknown> {
     if (!this.isOpen) return refused('the bus was stopped');
     const bytes = Buffer.from(payload as Buffer);
@@ -97,11 +97,11 @@ export class MemoryTransport implements Transport, Way {
   }
 
   rebuild(): void {
-    // It can't fail.
+    // Memory doesn't fail.
   }
 
   rebuildOutlet(): void {
-    // It can't fail.
+    // Memory doesn't fail.
   }
 
   close(): Promise<void> {

@@ -6,16 +6,16 @@ import type { Digest, Snapshot } from './replica.js';
 
 interface StoredNode {
   digest: Digest;
-  /** As they would lie in Redis. */
+  /** The same fields as in Redis. */
   fields: Map<string, string>;
   leaseUntil: number;
   isDead: boolean;
 }
 
-/** Dead nodes that are remembered: one that comes back later is a new one. */
+/** How many dead nodes are remembered. One of them that comes back needs a new id. */
 const MAX_DEAD = 1_000;
 
-/** What several servers of one process write down of their clients. It loses nothing. */
+/** The registry of several servers of one process. It loses nothing. */
 export class MemoryRegistryStore implements RegistryStore {
   readonly #nodes = new Map<string, StoredNode>();
 
@@ -89,7 +89,7 @@ export class MemoryRegistryStore implements RegistryStore {
 
   #mark(nodeId: string): void {
     const { digest = { version: 0, count: 0 }, fields = new Map<string, string>() } = this.#nodes.get(nodeId) ?? {};
-    this.#nodes.delete(nodeId); // the last to be forgotten
+    this.#nodes.delete(nodeId); // moves it to the end: the oldest are forgotten first
     this.#nodes.set(nodeId, { digest, fields, leaseUntil: 0, isDead: true });
     const dead = [...this.#nodes].filter(([, { isDead }]) => isDead);
     if (dead.length > MAX_DEAD) this.#nodes.delete((dead[0] as [string, StoredNode])[0]);

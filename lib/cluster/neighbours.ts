@@ -5,26 +5,26 @@ import type { OwnEntry } from './own-entry.js';
 import { LEASE_MS } from './registry-store.js';
 import type { Lease, RegistryStore } from './store-contract.js';
 
-/** A node that was just found, and lives, is heard by then, in ms. */
+/** A live node says something within this time after it was found, in ms. */
 const FIRST_WORD_MS = 3_000;
 
 export interface NeighboursHost {
   readonly store: RegistryStore;
   readonly view: ReplicaView;
-  /** False: this node keeps no copy of the others, it asks when it wants to know. */
+  /** False: this node keeps no copy of the others, and reads Redis when it is asked. */
   readonly isReplicated: boolean;
   now(): number;
-  /** This node removed a dead one: it tells the cluster of its clients, once. */
+  /** This node removed a dead one, and announces the loss of its clients. */
   reaped(nodeId: string, records: ClientRecord[], reason: LossReason): void;
-  /** For how long no delivery or order of a node came, in ms. */
+  /** Time since the last delivery or order of a node, in ms. */
   silentMs(nodeId: string): number;
   nodeGone(nodeId: string): void;
 }
 
-/** The other nodes: which there are, what each has, and whether it lives. */
+/** The other nodes: which there are, their clients, and whether they are alive. */
 export class Neighbours {
   readonly #replica: Replica;
-  /** Nodes that were found in Redis, which may forget them, and when each was last heard on the bus. */
+  /** When each node was last heard on the bus. Redis may forget a node that is here. */
   readonly #heardAt = new Map<string, number>();
 
   constructor(private readonly host: NeighboursHost) {
@@ -35,13 +35,13 @@ export class Neighbours {
     return [...new Set([...this.#replica.nodeIds, ...this.#heardAt.keys()])];
   }
 
-  /** A node told of changes of its clients. */
+  /** A node announced changes of its clients. */
   heardChanges(nodeId: string, version: number, news: readonly ClientNews[]): void {
     this.#heard(nodeId);
     if (this.host.isReplicated) this.#replica.apply(nodeId, version, news);
   }
 
-  /** A node says that it lives, and what it has. */
+  /** A node says that it is alive, and how many clients it has. */
   heardAlive(nodeId: string, digest: Digest): void {
     this.#heard(nodeId);
     this.#replica.compare(nodeId, digest);
@@ -59,19 +59,19 @@ export class Neighbours {
   }
 
   /**
-   * Reads who is there, and what isn't known of them.
-   * @param how.readsAll reads everybody anew: changes may have been missed
-   * @param how.mayBury false while this node can't tell who is dead
+   * Reads which nodes there are, and the clients of those that are new or incomplete.
+   * @param how.readsAll reads every node again, because changes may have been missed
+   * @param how.mayBury false while this node can't tell which nodes are dead
    */
   async look(own: OwnEntry, { readsAll, mayBury }: { readsAll: boolean; mayBury: boolean }): Promise<void> {
-    const copied = this.#replica.nodeIds; // before: a node heard of meanwhile may have come too late for the leases
+    const copied = this.#replica.nodeIds; // read first: the leases don't contain a node that appears from here on
     const leases = await this.host.store.leases(this.#heardAt.keys());
     if (!leases.delete(own.nodeId)) await own.enlist();
     if (mayBury) for (const nodeId of copied) if (!leases.has(nodeId)) this.forget(nodeId);
     for (const [nodeId, lease] of leases) await this.#lookAt(nodeId, lease, readsAll, mayBury);
   }
 
-  /** Asks Redis for the clients of every other node. One that doesn't answer, or not wholly, is named. */
+  /** Reads the clients of all other nodes from Redis. `missing` names those that can't be read completely. */
   async fetch(ownId: string): Promise<{ records: ClientRecord[]; nodeIds: string[]; missing: string[] }> {
     const found = { records: [] as ClientRecord[], nodeIds: [] as string[], missing: [] as string[] };
     const leases = await this.host.store.leases(this.#heardAt.keys());
@@ -93,14 +93,14 @@ export class Neighbours {
         if (this.host.isReplicated && (readsAll || this.#replica.isIncomplete(nodeId))) await this.#read(nodeId);
         return;
       case 'dead':
-        await this.host.store.strike(nodeId); // who buried it may not have come so far
+        await this.host.store.strike(nodeId); // the node that buried it may not have come this far
         return this.forget(nodeId);
       case 'none':
         if (mayBury && this.#isSilent(nodeId)) await this.#bury(nodeId);
     }
   }
 
-  /** A hash that is absent or incomplete under a live lease was lost: its node writes it again. */
+  /** A live node whose hash is lost or incomplete writes it again by itself. */
   async #read(nodeId: string): Promise<void> {
     this.#replica.expect(nodeId);
     this.#replica.replace(nodeId, await this.host.store.read(nodeId));
@@ -109,7 +109,7 @@ export class Neighbours {
   async #bury(nodeId: string): Promise<void> {
     const { store } = this.host;
     const { records, isComplete } = await store.read(nodeId);
-    if (!(await store.bury(nodeId))) return; // it is back, or another was first
+    if (!(await store.bury(nodeId))) return; // it is back, or another node was first
     const known = isComplete ? [] : (this.#replica.recordsOf(nodeId) ?? []);
     const lost = new Map([...known, ...records].map((record) => [record.clientId, record]));
     this.host.reaped(nodeId, [...lost.values()], 'node-lost');

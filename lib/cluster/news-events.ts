@@ -3,23 +3,23 @@ import { guarded } from '../guarded.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import type { ClientNews, NewsPiece } from './client-news.js';
 
-/** Events are raised for so long at a time, in ms; then whatever else happens in this process has its turn. */
+/** Events are raised for this long, in ms. Then other work of this process gets its turn. */
 const STEP_MS = 10;
-/** News of more clients than this don't wait: reading on would only make them more. */
+/** News of more clients than this don't wait: they are raised at once, before more is read. */
 const MAX_WAITING = 200_000;
 
 export interface NewsListener {
-  /** Whether anybody listens to this event. */
+  /** Whether anybody subscribes to this event. */
   hears(event: string): boolean;
   event(event: string, message: object): void;
 }
 
 const EVENTS = [Event.ClientConnected, Event.ClientJoinedRoom, Event.ClientLeftRoom, Event.ClientDisconnected];
 
-/** Raises one event after the other of what came as one piece of news, in steps, in order. */
+/** Turns news into events for subscribers, in order, in small steps. */
 export class NewsEvents {
   #waiting: NewsPiece[] = [];
-  /** Of the first piece that waits: who comes next. */
+  /** Position within the first piece that waits. */
   #next = 0;
   #count = 0;
   #isScheduled = false;
@@ -29,7 +29,7 @@ export class NewsEvents {
     private readonly listener: NewsListener,
     private readonly clock: Clock,
     private readonly failed: (error: Error, place: string) => void,
-    /** False where events don't name the node. */
+    /** False if events don't name the node. */
     private readonly hasNodes: boolean,
   ) {
     this.#step = guarded('events of clients', failed, () => {

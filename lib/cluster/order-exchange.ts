@@ -4,15 +4,15 @@ import { PendingRequests } from '../pending-requests.js';
 import { isObject, JunkError } from './bus-input.js';
 import { type Order, readAnswer, readOrder } from './orders.js';
 
-/** Who does what another node asks for. */
+/** Carries out the orders of other nodes. */
 export interface OrderReceiver {
-  /** Does it, for a client of this node. */
+  /** Does it for a client of this node. */
   obey(order: Order): Promise<unknown>;
-  /** What the other node may know of an error. */
+  /** What the other node may know about an error. */
   describe(error: unknown): { code: string; error: string; details?: unknown };
 }
 
-/** Orders between nodes, and their answers. */
+/** Sends orders to other nodes and matches their answers. */
 export class OrderExchange {
   readonly #pending = new PendingRequests<unknown>();
 
@@ -32,7 +32,8 @@ export class OrderExchange {
   /** Another node's order, or its answer to one of ours. @throws {JunkError} */
   receive(from: string, message: unknown): void {
     const id = isObject(message) ? message['id'] : undefined;
-    if (!isObject(message) || typeof id !== 'number') throw new JunkError(`Node ${from} sent no order.`);
+    if (!isObject(message) || typeof id !== 'number')
+      throw new JunkError(`Node ${from} sent something that is no order.`);
     if (message['op'] !== 'answer') return this.#obey(from, id, message);
     const { error, result } = readAnswer(message);
     if (error) this.#pending.fail(id, new RemoteError(error.code, error.error, error.details));
@@ -52,7 +53,7 @@ export class OrderExchange {
         (error: unknown) => ({ error: this.receiver.describe(error) }),
       );
       await this.bus.order(from, { op: 'answer', id, ...answer }).catch((error: unknown) => {
-        if (!(error instanceof NotSerializableError)) return; // it was counted, and the other node stops waiting by itself
+        if (!(error instanceof NotSerializableError)) return; // it was counted, and the other node's wait times out
         void this.bus.order(from, { op: 'answer', id, error: this.receiver.describe(error) });
       });
     },

@@ -3,7 +3,7 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import { isRoomName, isRouteName } from '../protocol/names.js';
 import { isObject, isText } from './bus-input.js';
 
-/** What one node may ask another to do for a client that lives there. */
+/** What a node may ask another node to do for a client there. */
 export type Order =
   | { op: 'disconnect'; clientId: string; code: number; reason: string }
   | {
@@ -17,7 +17,7 @@ export type Order =
 
 type Fields = Record<string, unknown>;
 
-/** By its `op`: what else an order must have. */
+/** Checks the fields of each kind of order. */
 const CHECKS: { [O in Order['op']]: (order: Fields) => boolean } = {
   disconnect: ({ code, reason }) =>
     (code === undefined || typeof code === 'number') && (reason === undefined || isText(reason)),
@@ -29,9 +29,9 @@ const CHECKS: { [O in Order['op']]: (order: Fields) => boolean } = {
 };
 
 /**
- * Reads what another node asks for.
+ * Reads another node's order.
  * @throws {UnknownOrderError} for a kind that only a newer version knows
- * @throws {PeerError} BAD_REQUEST for one that is incomplete
+ * @throws {PeerError} BAD_REQUEST for an incomplete one
  */
 export function readOrder(order: Fields): Order {
   const { op, clientId } = order;
@@ -41,7 +41,7 @@ export function readOrder(order: Fields): Order {
   return order as unknown as Order;
 }
 
-/** What another node answers. An error without a code or a text is an error all the same. */
+/** Reads another node's answer. An error without a code or a text is still an error. */
 export function readAnswer({ error, result }: Fields): {
   error?: { code: string; error: string; details?: unknown };
   result?: unknown;

@@ -7,31 +7,34 @@ import type { RegistryStore } from './store-contract.js';
 export interface OwnEntryHost {
   readonly store: RegistryStore;
   newNodeId(): string;
-  /** The clients of this node, as they are now. */
+  /** The clients of this node now. */
   ownRecords(): Iterable<ClientRecord>;
-  /** This node goes on under a new id: the old one was taken for dead. */
+  /** This node got a new id: others took the old one for dead. */
   renamed(nodeId: string): Promise<void>;
-  /** Nothing that changed is left to be told: what is written now is the whole. */
+  /** Publishes all changes that wait, so that what is written now is complete. */
   settle(): void;
-  /** It is known again, by a new id. The others raised the loss of these clients; its next changes tell of them. */
+  /**
+   * This node is registered again, under a new id. The others announced the loss of these clients; its next changes
+   * announce them again.
+   */
   returned(records: ClientRecord[]): void;
 }
 
-/** News of a client of this node, with its record where its own fields changed. */
+/** News of a client of this node, with its record if its own fields changed. */
 export type OwnNews = ClientNews & { readonly now?: ClientRecord | undefined };
 
-/** What this node says of itself: its id, and the clients it has. Said again on each beat, for Redis may lose it. */
+/** This node's entry in the registry: its id and its clients. Each beat checks it, because Redis may lose it. */
 export class OwnEntry {
   #nodeId: string;
   #version = 0;
   readonly #writer = new FieldWriter();
-  /** Whom the others were told of, each with the number of its fields. */
+  /** The clients that the others know, each with its number of fields. */
   #sizes = new Map<string, number>();
   #count = 0;
   #isRegistered = false;
-  /** A change wasn't written: what comes after it makes a digest that fits, over clients that don't. */
+  /** Writing a change failed. Later changes could make the digest fit, though the clients don't. */
   #isUnwritten = false;
-  /** It was buried, and the others don't know yet that it is back. */
+  /** The others took this node for dead, and don't know yet that it is back. */
   #isReturning = false;
 
   constructor(
@@ -49,12 +52,12 @@ export class OwnEntry {
     return { version: this.#version, count: this.#count };
   }
 
-  /** Whether the others were told of this client. */
+  /** Whether the others know this client. */
   hasTold(clientId: string): boolean {
     return this.#sizes.has(clientId);
   }
 
-  /** Resolves when Redis has it. @returns the number of this change, at once */
+  /** Writes a change. `written` resolves when Redis has it; the number is known at once. */
   change(news: readonly OwnNews[]): { version: number; written: Promise<void> } {
     this.#version++;
     const writes: FieldWrites = new Map();
@@ -73,7 +76,7 @@ export class OwnEntry {
     return { version: this.#version, written };
   }
 
-  /** Renews the lease, and writes what Redis has lost. Who was taken for dead goes on under a new id. */
+  /** Renews the lease, and writes again what Redis lost. If this node was taken for dead, it gets a new id. */
   async assert(): Promise<void> {
     const found = this.#isRegistered ? await this.host.store.renew(this.#nodeId, this.digest) : 'incomplete';
     if (found === 'kept' && !this.#isUnwritten) return;
@@ -82,7 +85,7 @@ export class OwnEntry {
     await this.#register();
   }
 
-  /** The set of nodes has lost it. */
+  /** Adds this node to the set of nodes, which lost it. */
   async enlist(): Promise<void> {
     if (this.#isRegistered) await this.host.store.enlist(this.#nodeId);
   }
@@ -98,12 +101,12 @@ export class OwnEntry {
     this.#sizes = new Map(records.map(({ clientId, rooms }) => [clientId, 1 + rooms.length]));
     const fields = records.flatMap((record) => [...this.#writer.whole(record)]);
     this.#count = fields.length;
-    if (this.#isUnwritten) this.#version++; // whoever read it meanwhile reads it again
+    if (this.#isUnwritten) this.#version++; // a node that read the entry meanwhile reads it again
     this.#isUnwritten = false;
     try {
       this.#isRegistered = await this.host.store.register(this.#nodeId, this.digest, fields);
     } catch (error) {
-      this.#isUnwritten = true; // or written, and this node doesn't know
+      this.#isUnwritten = true; // it may have been written: this node can't know
       throw error;
     }
     if (this.#isRegistered && this.#isReturning) {

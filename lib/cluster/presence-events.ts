@@ -1,13 +1,13 @@
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { isObject, isText, JunkError, readVersion } from './bus-input.js';
 
-/** Between nodes only: what became of clients of a node, many at once. */
+/** For nodes only: what changed for many clients of one node. */
 export const NEWS = 'WebSocket:$ClientNews';
 
-/** Between nodes only: a node says that it lives, and what it has. */
+/** For nodes only: a node is alive, with its digest. */
 export const ALIVE = 'WebSocket:$NodeAlive';
 
-/** Events that tell who is where. */
+/** Events that say who is connected, and in which rooms. */
 export const PRESENCE: ReadonlySet<string> = new Set([
   Event.ClientConnected,
   Event.ClientDisconnected,
@@ -16,7 +16,7 @@ export const PRESENCE: ReadonlySet<string> = new Set([
   NEWS,
 ]);
 
-/** Reads a sign of life of another node: how many changes it has made, and how many clients it has. @throws {JunkError} */
+/** Reads another node's sign of life: how many changes it has made, and how many fields it has. @throws {JunkError} */
 export function readAlive(message: unknown): { nodeId: string; digest: { version: number; count: number } } {
   const { nodeId, version, count } = isObject(message) ? message : {};
   const digest = { version: readVersion(version), count: readVersion(count) };

@@ -3,21 +3,21 @@ import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import type { Outlet } from './transport.js';
 
-/** Publications that ioredis may hold at once: each costs it a kilobyte or two besides what it says. */
+/** How many publications ioredis may hold at once. Each costs it one or two kilobytes besides its content. */
 const MAX_IN_FLIGHT = 10_000;
 const MAX_BYTES_IN_FLIGHT = 16 * 1_024 * 1_024;
-/** What a publication that waits costs here besides what it says, in bytes. */
+/** What a waiting publication costs here besides its content, in bytes. */
 const OVERHEAD_BYTES = 300;
-/** What waited longer is no news any more, in ms: receivers would drop it. */
+/** Receivers drop what is older than 5 s, so a publication that waited this long isn't sent, in ms. */
 const MAX_WAIT_MS = 5_000;
-/** @default 64 MiB */
+/** 64 MiB */
 const MAX_BYTES = 64 * 1_024 * 1_024;
 
 interface PublishQueueOptions {
   clock: Clock;
-  /** Notified of each publication that wasn't taken, or wasn't handed over. Never throws. */
+  /** Called for each publication that was refused or failed. Never throws. */
   lost(error: Error): void;
-  /** What may wait and be under way, in bytes. @default 67108864 */
+  /** Most bytes that may wait or be under way. @default 67108864 */
   maxBytes?: number | undefined;
 }
 
@@ -31,9 +31,8 @@ interface Waiting {
 }
 
 /**
- * What is published and not yet answered by Redis. A burst waits its turn, in its order; what bounds it is memory and time,
- * never how much one turn of the event loop made. Each publication settles with Redis's answer. A failure is no unhandled
- * rejection when nobody asks.
+ * Publications that Redis hasn't answered yet. A burst waits in order, bounded by memory and time, not by the size of
+ * one turn. Each publication settles with Redis's answer; nobody has to handle a rejection.
  */
 export class PublishQueue {
   #inFlight = 0;
@@ -57,12 +56,12 @@ export class PublishQueue {
     return this.#wait(channel, payload, bytes);
   }
 
-  /** Resolves when nothing waits any more: all has been handed over. */
+  /** Resolves when nothing waits any more. */
   async drained(): Promise<void> {
     if (this.#first) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Nothing that waits is handed over any more: after an outage it would be stale. */
+  /** Drops everything that waits: after an outage it would be stale. */
   abandon(reason: string): void {
     this.#expireNoMore();
     let waiting = this.#first;
@@ -128,7 +127,7 @@ export class PublishQueue {
       this.#last = waiting;
       if (waiting === this.#first) this.#expireIn(MAX_WAIT_MS);
     });
-    answer.catch(() => undefined); // counted; whoever asks hears of it
+    answer.catch(() => undefined); // counted; the caller may still handle it
     return answer;
   }
 
@@ -161,7 +160,7 @@ export class PublishQueue {
     reject(error);
   }
 
-  /** One for all that find it full: an error each would cost more than what it stands for. */
+  /** One error for all: creating one for each would cost more than the publication. */
   #refuse(): Promise<never> {
     this.#full ??= refused('more waits for Redis than delivery.maxBusBytes allows');
     this.#full.catch((error: Error) => this.options.lost(error));
@@ -169,11 +168,11 @@ export class PublishQueue {
   }
 }
 
-/** A rejection that is no unhandled one when nobody asks. */
+/** A rejection that nobody has to handle. */
 export function refusal(reason: string): { error: Error; promise: Promise<never> } {
   const error = new NotPublishedError(reason);
   const promise = Promise.reject(error);
-  promise.catch(() => undefined); // counted; whoever asks hears of it
+  promise.catch(() => undefined); // counted; the caller may still handle it
   return { error, promise };
 }
 

@@ -17,19 +17,19 @@ interface Route {
 
 export interface PublisherOptions {
   clock: Clock;
-  /** Whose numbers they are: the first id of the node. */
+  /** The first id of the node, under which its publications are numbered. */
   origin: string;
-  /** Whose clients are here, and not to be reached by way of the bus. @default nobody's */
+  /** Whether an id is this node's: its clients need no bus. @default never */
   isOwn?: (nodeId: string) => boolean;
-  /** Notified of each publication that wasn't handed over. Never throws. */
+  /** Called for each publication that wasn't handed over. Never throws. */
   lost?: (error: Error) => void;
-  /** What may wait and be under way, in bytes. @default 67108864 */
+  /** Most bytes that may wait or be under way. @default 67108864 */
   maxBytes?: number | undefined;
 }
 
 /**
- * Puts deliveries, orders and events into words, for a node as for a process without sockets. What a method returns settles
- * when it is handed over; it may be ignored.
+ * Writes deliveries, orders and events for the transport, for a node and for an emitter. Each method's promise settles
+ * when its message was handed over; nobody has to handle a rejection.
  */
 export class Publisher {
   readonly #sequences = new OutgoingSequences();
@@ -88,12 +88,12 @@ export class Publisher {
     return this.#queue.drained();
   }
 
-  /** What waits for its turn isn't handed over any more. */
+  /** Drops what waits for its turn. */
   abandon(reason: string): void {
     this.#queue.abandon(reason);
   }
 
-  /** As JSON. What has no such form is lost, and counted. */
+  /** Writes JSON. A value that has no JSON form is counted as lost. */
   #write(value: unknown): string | Promise<never> {
     try {
       return JSON.stringify(value) ?? 'null';
@@ -104,14 +104,14 @@ export class Publisher {
     }
   }
 
-  /** A node that was taken for dead goes on under a new id, and counts on from where it was. */
+  /** A node that was taken for dead has a new id, but keeps counting from where it was. */
   #originOf(nodeId: string): string | undefined {
     return nodeId === this.#origin ? undefined : this.#origin;
   }
 
   /**
-   * Each channel a delivery goes out on, and what its header must add where the channel doesn't say whom it is for. Nobody has
-   * a name with half of a surrogate pair: its channel would be another name's.
+   * The channels of a delivery, and what its header adds if the channel doesn't name the receivers. A name with half of
+   * a surrogate pair is skipped: it would become another name's channel.
    */
   #routes(audience: Audience): Route[] {
     switch (audience.kind) {
@@ -119,7 +119,8 @@ export class Publisher {
         return [{ channel: this.channels.all }];
       case 'rooms': {
         const roomNames = [...new Set(audience.roomNames)].filter(isWellFormed);
-        // A member of two rooms must get one copy: each envelope names all rooms, the first to arrive serves them.
+        // A member of two rooms must get one copy. Each envelope names all rooms; the first that arrives serves them
+        // all.
         const forWhom: Audience | undefined = roomNames.length > 1 ? { kind: 'rooms', roomNames } : undefined;
         return roomNames.map((name) => ({ channel: this.channels.interest({ kind: 'room', name }), forWhom }));
       }
@@ -140,7 +141,7 @@ export class Publisher {
   }
 }
 
-/** Its failure is told to whoever asks, and is no unhandled rejection when nobody does. */
+/** Lets the caller ignore a rejection. */
 function quietly<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   return promise;

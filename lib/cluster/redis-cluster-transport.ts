@@ -10,23 +10,22 @@ import type { RedisInstanceLike } from './redis-source.js';
 import { RedisWay } from './redis-way.js';
 import type { Transport, TransportListener, TransportState } from './transport.js';
 
-/** While a master is away, the others are asked this often who serves its slots, in ms. */
+/** How often the other masters are asked for the slots of one that is away, in ms. */
 const SEARCH_EVERY_MS = 500;
 
-/** The way of what everybody hears of, as a state names it. */
+/** The name of the way for ordinary pub/sub. */
 const BROADCASTS = 'broadcasts';
 
 /**
- * A Redis Cluster: what is published goes to the master of its channel, and one connection to each master hears. What everybody
- * hears of is ordinary pub/sub, and comes on a connection of its own: ioredis can't have both kinds on one, and takes the end of
- * one for the end of both.
+ * Redis Cluster. A publication goes to the master of its channel, and one connection to each master receives. What
+ * every node subscribes to is ordinary pub/sub on a connection of its own: ioredis can't have both kinds on one.
  */
 export class RedisClusterTransport implements Transport {
   readonly isAlone = false;
   readonly #ways = new Map<string, RedisWay>();
-  /** By slot: the key of its master. */
+  /** The key of the master of each slot. */
   #routes: (string | undefined)[] = [];
-  /** Hears what everybody hears of, at any master. */
+  /** The connection for ordinary pub/sub, to any master. */
   #common: { way: RedisWay; master: string; isLost: boolean } | undefined;
   #publisher: Cluster | undefined;
   #outlet: ClusterOutlet | undefined;
@@ -59,7 +58,7 @@ export class RedisClusterTransport implements Transport {
   open(): Promise<number> {
     this.#publisher = openCluster(this.source, 'publisher');
     this.#outlet = new ClusterOutlet(this.#publisher);
-    return Promise.resolve(0); // a Redis Cluster has only one
+    return Promise.resolve(0); // a Redis Cluster has only one database
   }
 
   connect(listener: TransportListener): void {
@@ -93,7 +92,7 @@ export class RedisClusterTransport implements Transport {
 
   rebuildOutlet(channel: string): void {
     this.#outlet?.masterOf(channel)?.disconnect();
-    this.#publisher?.refreshSlotsCache(); // which connects to it anew
+    this.#publisher?.refreshSlotsCache(); // connects to it again
   }
 
   async close(): Promise<void> {
@@ -110,10 +109,10 @@ export class RedisClusterTransport implements Transport {
     if (this.isOpen && this.ways.some(({ state }) => state === 'down')) this.#publisher?.refreshSlotsCache();
   }
 
-  /** Who serves which slot may have changed: masters that are new get a way, those that are none any more lose theirs. */
+  /** Masters or their slots may have changed: new masters get a way, former ones lose theirs. */
   #readRoutes(): void {
     const listener = this.#listener;
-    if (!listener || !this.isOpen) return; // it is read once it is
+    if (!listener || !this.isOpen) return; // read once it is open
     const { slots } = this.connection;
     const routes = Array.from(slots, (keys) => keys?.[0]);
     const masters = new Set(routes);
@@ -148,13 +147,13 @@ export class RedisClusterTransport implements Transport {
 
   #wayChanged(way: RedisWay, state: TransportState): void {
     const isCommon = this.#common?.way === way;
-    if (!isCommon && this.#ways.get(way.name) !== way) return; // it was given up
+    if (!isCommon && this.#ways.get(way.name) !== way) return; // it was removed
     if (isCommon && this.#common) this.#common.isLost = state === 'down';
     this.#listener?.wayChanged(way, state);
     if (this.#chooseCommon()) this.#listener?.routesChanged();
   }
 
-  /** Lost, it goes to another master, where one can be reached. @returns true when it is another one now */
+  /** If its master is lost, another one takes its place. @returns true if it changed */
   #chooseCommon(): boolean {
     const before = this.#common;
     if (before && this.#ways.has(before.master) && !before.isLost) return false;

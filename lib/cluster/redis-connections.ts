@@ -7,26 +7,26 @@ import { withinMs } from '../deadline.js';
 
 export type RedisConnection = Redis | Cluster;
 
-/** A connection that says nothing for this long, while it is pinged, is given up. */
+/** A connection that answers no ping for this long is closed, in ms. */
 const DEAD_AFTER_MS = 7_000;
 const PING_EVERY_MS = 5_000;
-/** After a connection ended that should have gone on, in ms. */
+/** How long after an unexpected end the next attempt to connect comes, in ms. */
 const CONNECT_AGAIN_MS = 200;
-/** How long a connection may take to say goodbye. */
+/** How long `QUIT` may take, in ms. */
 const QUIT_MS = 500;
-/** A command that isn't answered by then fails, and is counted. */
+/** A command without an answer fails after this time, in ms. */
 const COMMAND_TIMEOUT_MS = 5_000;
 
 /**
- * Nothing waits in a queue: a command finds the connection up or fails at once, and none is repeated after a reconnect,
- * when what it says is no longer true.
+ * No command is queued or repeated. While the connection is down, it fails at once: after a reconnect, what it says may
+ * be wrong.
  */
 const FAIL_FAST = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   autoResubscribe: false,
-  stringNumbers: false, // the registry counts on numbers
-  maxRetriesPerRequest: 0, // what was under way when the connection closed fails at once
+  stringNumbers: false, // the registry needs numbers
+  maxRetriesPerRequest: 0, // a command that was under way when the connection closed fails at once
   lazyConnect: true,
   commandTimeout: COMMAND_TIMEOUT_MS,
   socketTimeout: DEAD_AFTER_MS,
@@ -35,7 +35,7 @@ const FAIL_FAST = {
   retryStrategy: (attempt: number) => Math.random() * Math.min(1_000, 50 * 2 ** Math.min(attempt, 6)),
 } satisfies RedisOptions;
 
-/** A connection of this module's own to one Redis. `role` shows in Redis's CLIENT LIST. */
+/** Opens a connection of our own to a single Redis. `role` shows in `CLIENT LIST`. */
 export async function openRedis(source: RedisSource, role: string): Promise<Redis> {
   const options = { ...FAIL_FAST, connectionName: nameOf(role) };
   if (isConnection(source)) {
@@ -47,18 +47,18 @@ export async function openRedis(source: RedisSource, role: string): Promise<Redi
   return new Redis({ failoverDetector: hasSentinels(source.sentinels), ...source, ...options });
 }
 
-/** A connection of this module's own to a Redis Cluster. */
+/** Opens a connection of our own to a Redis Cluster. */
 export function openCluster(source: RedisInstanceLike, role: string): Cluster {
   const cluster = source as Cluster;
   const redisOptions = { ...cluster.options.redisOptions, ...FAIL_FAST, connectionName: nameOf(role) };
   return cluster.duplicate([], { redisOptions, ...CLUSTER });
 }
 
-/** One that hears, to a master of a Redis Cluster. */
+/** Opens a subscriber connection to a master of a Redis Cluster. */
 export const openShard = (master: Redis, role: string): Redis =>
   master.duplicate({ ...FAIL_FAST, readOnly: false, connectionName: nameOf(role) });
 
-/** Whichever it is. */
+/** Opens a connection to a single Redis or to a Redis Cluster. */
 export const openConnection = async (source: RedisSource, role: string): Promise<RedisConnection> =>
   isClusterSource(source) ? openCluster(source, role) : openRedis(source, role);
 
@@ -74,7 +74,7 @@ const CLUSTER = {
   clusterRetryStrategy: FAIL_FAST.retryStrategy,
 };
 
-/** The number of the database; a Redis Cluster has only one. */
+/** The number of the database. A Redis Cluster has only one. */
 export const databaseOf = (connection: RedisConnection): number =>
   isCluster(connection) ? 0 : (connection.options?.db ?? 0);
 
@@ -87,15 +87,15 @@ function isConnection(source: RedisSource): source is RedisInstanceLike {
   return typeof source === 'object' && typeof source['duplicate'] === 'function';
 }
 
-/** Those that were closed for good. */
+/** Connections that were closed for good. */
 const givenUp = new WeakSet<RedisConnection>();
 
-/** Connects it, unless it was closed for good meanwhile. */
+/** Connects, unless the connection was closed for good meanwhile. */
 function connect(connection: RedisConnection, failed: (error: Error) => void): void {
   if (!givenUp.has(connection)) connection.connect().catch(failed);
 }
 
-/** Connects, for as long as it isn't closed. What it tells is looked at here, and nowhere does it end the process. */
+/** Connects, and connects again until the connection is closed for good. No error of its listeners ends the process. */
 export function keepConnected(
   connection: RedisConnection,
   clock: Clock,
@@ -108,28 +108,25 @@ export function keepConnected(
     );
   listen('error', 'an error of Redis', (error: Error) => failed(error));
   listen('ready', 'connecting to Redis', opened);
-  // ioredis gives up when a Sentinel tells of a failover while it looks for the master.
+  // ioredis gives up when a Sentinel announces a failover while ioredis looks for the master.
   listen('end', 'connecting to Redis', () => {
     if (!givenUp.has(connection)) clock.after(CONNECT_AGAIN_MS, () => connect(connection, failed));
   });
   listen('close', 'losing Redis', () => {
     closed();
-    failed(new ConnectionError('The connection to Redis was closed.')); // when Redis hangs up, no error says so
+    failed(new ConnectionError('The connection to Redis was closed.')); // Redis may close a connection without an error
   });
   connect(connection, failed);
 }
 
-/** A frozen Redis doesn't say goodbye; a refused one can't. It is closed all the same. */
+/** A frozen Redis never answers `QUIT`, and a connection that was refused can't send it. It is closed anyway. */
 export async function closeQuietly(connection: RedisConnection): Promise<void> {
   givenUp.add(connection);
   if (connection.status === 'ready') await withinMs(QUIT_MS, connection.quit());
   connection.disconnect();
 }
 
-/**
- * Says something now and then, so that a connection that died without a word is noticed by its silence. Stops with the
- * returned function.
- */
+/** Sends pings, so that a dead connection shows by its silence. @returns stops the pings */
 export function keepTalking(connection: RedisConnection, clock: Clock): () => void {
   const speak = guarded('talking to Redis', itsSilenceCounts, () =>
     connection.status === 'ready' ? connection.ping() : undefined,

@@ -1,6 +1,9 @@
 import { ConnectionError } from '../errors.js';
 
-/** `refused`: Redis said no. `timeout`: nobody knows whether it was done. `closed`: the connection is gone. */
+/**
+ * `refused`: Redis said no. `timeout`: it is unknown whether the command was carried out. `closed`: the connection is
+ * gone.
+ */
 export type RedisFailure = 'refused' | 'timeout' | 'closed';
 
 export function failureOf(error: Error): RedisFailure {
@@ -9,8 +12,9 @@ export function failureOf(error: Error): RedisFailure {
 }
 
 /**
- * A refusal for want of a permission, with the rule of the ACL that is missing; undefined for any other error.
- * @param head what the channels of the application begin with
+ * Finds a denied permission in an error, and names the ACL rule that is missing.
+ * @param head the beginning of the application's channels
+ * @returns undefined for any other error
  */
 export function permissionError(error: Error, head: string): ConnectionError | undefined {
   if (!error.message.startsWith('NOPERM')) return undefined;

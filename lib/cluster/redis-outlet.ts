@@ -4,7 +4,7 @@ import type { Outlet } from './transport.js';
 
 type Stream = Pick<Redis['stream'], 'cork' | 'uncork'>;
 
-/** Publishes on a connection to one Redis. */
+/** Publishes to a single Redis. */
 export class RedisOutlet implements Outlet {
   readonly #corks = new Corks();
 
@@ -29,13 +29,13 @@ export class RedisOutlet implements Outlet {
 }
 
 /**
- * What is written in one turn of the event loop goes to each Redis in one write. Not a pipeline: its promises outlive it by
- * several collections, which then cost more than all the rest.
+ * Collects what one turn of the event loop writes to each Redis into one write. A pipeline would do that, too, but its
+ * promises live so long that garbage collection costs more than all the rest.
  */
 export class Corks {
   readonly #corked = new Set<Stream>();
 
-  /** @param stream there is none before a connection of the application's own is used for the first time */
+  /** @param stream undefined before the application first uses its own connection */
   cork(stream: Stream | undefined): void {
     if (!stream || this.#corked.has(stream)) return;
     stream.cork();

@@ -1,6 +1,6 @@
 /**
- * Options of ioredis, as its `new Redis(options)` takes them. Described here, not imported: an application without Redis
- * needn't install ioredis to compile.
+ * Options of ioredis, as `new Redis(options)` takes them. They aren't imported from ioredis: an application without
+ * Redis compiles without it.
  */
 export interface RedisSettings {
   host?: string;
@@ -9,7 +9,7 @@ export interface RedisSettings {
   password?: string;
   db?: number;
   tls?: object;
-  /** With `name`: Redis Sentinel. */
+  /** Together with `name`: Redis Sentinel. */
   sentinels?: { host?: string; port?: number }[];
   name?: string;
   [option: string]: unknown;
@@ -19,10 +19,10 @@ export interface RedisSettings {
 export interface RedisInstanceLike {
   readonly status: string;
   readonly isCluster: boolean;
-  // What a duplicate is given differs between the two.
+  // The two have different parameters.
   // oxlint-disable-next-line typescript/no-explicit-any
   duplicate(...overrides: any[]): unknown;
 }
 
-/** A URL, ioredis options, or a connection of the application's own: it is duplicated, never used itself. */
+/** A URL, ioredis options, or a connection of the application. A connection is duplicated, never used itself. */
 export type RedisSource = string | RedisSettings | RedisInstanceLike;

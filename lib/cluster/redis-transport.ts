@@ -7,7 +7,7 @@ import type { RedisSource } from './redis-source.js';
 import { RedisWay } from './redis-way.js';
 import type { Transport, TransportListener } from './transport.js';
 
-/** Redis, by Sentinel or not: one connection to publish, one to hear. */
+/** A single Redis, with or without Sentinel: one connection publishes, one receives. */
 export class RedisTransport implements Transport {
   readonly isAlone = false;
   ways: readonly RedisWay[] = [];
@@ -19,7 +19,7 @@ export class RedisTransport implements Transport {
     private readonly clock: Clock,
   ) {}
 
-  /** The publishing connection, for the registry: what it writes and what is published keep one order. */
+  /** The connection that publishes. The registry uses it, too, so that its writes and publications keep one order. */
   get connection(): Redis {
     if (!this.#publisher) throw new Error('The transport is not open.');
     return this.#publisher;

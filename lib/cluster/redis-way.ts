@@ -7,15 +7,15 @@ import type { TransportListener, TransportState, Way } from './transport.js';
 
 export interface RedisWayOptions {
   clock: Clock;
-  /** On a Redis Cluster: what only some nodes want is spread over its masters. */
+  /** Redis Cluster: sharded channels are spread over its masters. */
   isOfCluster: boolean;
-  /** Its connection was opened, or lost. */
+  /** The connection was opened or lost. */
   changed(way: RedisWay, state: TransportState): void;
-  /** A channel belongs to another master now. */
+  /** A channel moved to another master. */
   moved?(): void;
 }
 
-/** A connection to one Redis that hears. */
+/** A connection that receives from one Redis. */
 export class RedisWay implements Way {
   constructor(
     readonly name: string,

@@ -6,26 +6,26 @@ import type { RedisConnection } from './redis-connections.js';
 import type { Digest, Snapshot } from './replica.js';
 import type { Lease, RegistryStore, Renewal } from './store-contract.js';
 
-/** How long a node counts as alive without renewing its lease, in ms. */
+/** How long a node counts as alive after it renewed its lease, in ms. */
 export const LEASE_MS = 6_000;
-/** A hash outlives its lease so that the reaper can still tell whose clients were lost; then it goes by itself. */
+/** The hash outlives the lease, so that the node that buries it can still read whose clients were lost, in ms. */
 const HASH_MS = 60_000;
 /**
- * What a lease says. Both are set only where there is none: either the node renews it, or one other buries it, and neither
- * takes away what the other did.
+ * The values of a lease. Both are written only if there is none: either the node renews it or one other node buries it,
+ * and neither overwrites the other.
  */
 const ALIVE = 'alive';
 const DEAD = 'dead';
-/** The field of the hash that holds the digest; no client id begins so. */
+/** The field with the digest. No client id begins like this. */
 const DIGEST = '$digest';
 const BATCH = 500;
 
-/** Keys of one node share a hash tag, so that a Redis Cluster keeps them in one slot. */
+/** All keys of a node share a hash tag, so that a Redis Cluster keeps them in one slot. */
 export class RedisRegistryStore implements RegistryStore {
   constructor(
     private readonly connection: () => RedisConnection,
     private readonly prefix: string,
-    /** Called for each entry that is nobody's client; it is passed over. */
+    /** Called for each entry that isn't a client. It is skipped. */
     private readonly junk: () => void = () => undefined,
   ) {}
 
@@ -58,7 +58,7 @@ export class RedisRegistryStore implements RegistryStore {
     const transaction = this.connection().multi();
     if (removed.length > 0) transaction.hdel(clients, ...removed);
     transaction.hset(clients, DIGEST, toText(digest), ...written);
-    await run(transaction.pexpire(clients, HASH_MS)); // written after a burial, it must not stay for ever
+    await run(transaction.pexpire(clients, HASH_MS)); // a write after a burial must not stay for ever
   }
 
   async renew(nodeId: string, digest: Digest): Promise<Renewal> {
@@ -67,7 +67,7 @@ export class RedisRegistryStore implements RegistryStore {
     const lease = this.#lease(nodeId);
     const [found, , , stored, size] = await Promise.all([
       connection.get(lease),
-      connection.pexpire(lease, LEASE_MS, 'GT'), // a mark stays as long as it would
+      connection.pexpire(lease, LEASE_MS, 'GT'), // never shortens the mark of a dead node
       connection.pexpire(clients, HASH_MS),
       connection.hget(clients, DIGEST),
       connection.hlen(clients),
@@ -123,14 +123,14 @@ export class RedisRegistryStore implements RegistryStore {
   }
 }
 
-/** A transaction resolves even when a command in it failed. */
+/** A transaction resolves even if one of its commands failed. */
 async function run(transaction: ChainableCommander): Promise<unknown[]> {
   const results = (await transaction.exec()) ?? [];
   for (const [error] of results) if (error) throw error;
   return results.map(([, result]) => result);
 }
 
-/** Where an error, or one of those of a transaction, says that this user may not. */
+/** Finds a denied permission in an error, or in one of those of a transaction. */
 function refusalOf(error: unknown): Error | undefined {
   if (!(error instanceof Error)) return undefined;
   const { previousErrors = [] } = error as { previousErrors?: unknown[] };

@@ -5,29 +5,29 @@ import { OwnEntry, type OwnEntryHost, type OwnNews } from './own-entry.js';
 import type { ClientRecord } from './client-record.js';
 import type { Digest } from './replica.js';
 
-/** How often a node says what it has and looks at the others, in ms. */
+/** How often a node renews its entry and reads the others, in ms. */
 export const BEAT_MS = 2_000;
-/** How long the others have to come back before one is taken for dead, after this node couldn't be sure, in ms. */
+/** After an outage, the other nodes have this long to renew their leases before one counts as dead, in ms. */
 export const GRACE_MS = 3_000;
-/** Between two beats that follow each other without trouble, at most, in ms. */
+/** A longer time between two beats means that this node was held up, in ms. */
 const MAX_GAP_MS = 1.5 * BEAT_MS;
 
 export interface RegistryHost extends NeighboursHost, OwnEntryHost {
-  /** Tells the other nodes that this one lives, and what it has. */
+  /** Announces to the other nodes that this one is alive, with its digest. */
   alive(nodeId: string, digest: Digest): void;
   failed(error: Error): void;
 }
 
-/** Who lives where: says what this node has, keeps a copy of what the others have, and buries nodes that died. */
+/** Knows which client is on which node: writes this node's entry, copies the others' and buries dead nodes. */
 export class Registry {
   readonly #own: OwnEntry;
   readonly #others: Neighbours;
   #graceUntil = 0;
-  /** When this node last said all and saw all. */
+  /** When the last complete beat ended. */
   #soundAt = -Infinity;
-  /** One thing at a time: a beat and a re-registration must not interleave. */
+  /** One task at a time: a beat and a registration must not mix. */
   #work: Promise<void> = Promise.resolve();
-  /** A beat that hasn't begun: one is enough. */
+  /** The beat that waits for its turn. One is enough. */
   #next: Promise<void> | undefined;
   #entering: { resolve(): void; reject(error: Error): void } | undefined;
 
@@ -43,34 +43,34 @@ export class Registry {
     return this.#own.nodeId;
   }
 
-  /** The other nodes that are known, this one left out. */
+  /** The other nodes that are known. */
   get others(): string[] {
     return this.#others.nodeIds;
   }
 
   /**
-   * Registers this node and reads all the others; what fails is tried again with each beat.
-   * @throws {ConnectionError} when Redis says that its user may not, or when it is stopped before that
+   * Registers this node and reads the others. A failure is tried again at each beat.
+   * @throws {ConnectionError} when Redis denies a permission, or this node stops first
    */
   enter(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#entering = { resolve, reject };
-      this.connected().catch(() => undefined); // reported, and tried again
+      this.connected().catch(() => undefined); // reported; the next beat tries again
     });
   }
 
-  /** Whoever waits to enter waits no longer. */
+  /** Rejects an `enter()` that still waits. */
   stop(): void {
     this.#entering?.reject(new ConnectionError('This node was stopped before it could register in Redis.'));
   }
 
-  /** Connected, or connected again: registers this node, then reads all the others. */
+  /** Redis is reachable, again or for the first time: registers this node, then reads the others. */
   connected(): Promise<void> {
     this.#graceUntil = this.host.now() + GRACE_MS;
     return this.#enqueue(() => this.#sayAndLook(true));
   }
 
-  /** Says what this node has, reads what it missed, buries the dead. */
+  /** Renews this node's entry, reads what it missed, buries the dead. */
   beat(): Promise<void> {
     if (!this.host.store.isReachable()) return Promise.resolve();
     return (this.#next ??= this.#enqueue(() => {
@@ -79,7 +79,7 @@ export class Registry {
     }));
   }
 
-  /** Whether the others were told of this client. */
+  /** Whether the others know this client. */
   hasTold(clientId: string): boolean {
     return this.#own.hasTold(clientId);
   }
@@ -87,35 +87,35 @@ export class Registry {
   /** Clients of this node changed. @returns the number of this change */
   changed(news: readonly OwnNews[]): number {
     const { version, written } = this.#own.change(news);
-    written.catch((error: unknown) => this.host.failed(error as Error)); // the next beat finds it missing
+    written.catch((error: unknown) => this.host.failed(error as Error)); // the next beat writes it again
     return version;
   }
 
-  /** A node told of changes of its clients. */
+  /** A node announced changes of its clients. */
   heard(nodeId: string, version: number, news: readonly ClientNews[]): void {
     if (nodeId !== this.nodeId) this.#others.heardChanges(nodeId, version, news);
   }
 
-  /** A node says that it lives, and what it has. */
+  /** A node says that it is alive, with its digest. */
   heardAlive(nodeId: string, digest: Digest): void {
     if (nodeId !== this.nodeId) this.#others.heardAlive(nodeId, digest);
   }
 
-  /** A node said goodbye, or another one buried it. */
+  /** A node left, or another node buried it. */
   heardOfEnd(nodeId: string): void {
     if (nodeId !== this.nodeId) this.#others.forget(nodeId);
   }
 
   /**
-   * Asks Redis for the clients of every node; those of this one come from itself. A node that doesn't answer is named.
-   * Never waits longer than a command may take.
+   * Reads the clients of every other node from Redis, and adds those of this one. `missing` names nodes that can't be
+   * read. Never takes longer than a command may take.
    */
   async fetch(): Promise<{ records: ClientRecord[]; nodeIds: string[]; missing: string[] }> {
     const { records, nodeIds, missing } = await this.#others.fetch(this.nodeId);
     return { records: [...this.host.ownRecords(), ...records], nodeIds: [this.nodeId, ...nodeIds], missing };
   }
 
-  /** Leaves the cluster: nobody has to wait for the lease to run out. */
+  /** Leaves the cluster, so that nobody waits for the lease to run out. */
   leave(): Promise<void> {
     return this.#enqueue(async () => {
       await this.#own.leave();
@@ -131,7 +131,7 @@ export class Registry {
       this.host.alive(this.nodeId, this.#own.digest);
       await this.#own.assert();
       const now = this.host.now();
-      // Who couldn't renew its own lease, or see the others', knows nothing of theirs: they get the time to renew them.
+      // This node was held up. The others may have been, too: they get time to renew their leases.
       if (now - before > MAX_GAP_MS) this.#graceUntil = Math.max(this.#graceUntil, now + GRACE_MS);
       mayBury = now >= this.#graceUntil;
     } finally {
@@ -142,7 +142,7 @@ export class Registry {
     this.#entering = undefined;
   }
 
-  /** What fails, fails for this time: the next beat tries again. */
+  /** A failure ends this task only. The next beat tries again. */
   #enqueue(task: () => Promise<void>): Promise<void> {
     const done = this.#work.then(task);
     this.#work = done.catch((error: unknown) => {

@@ -1,28 +1,28 @@
 import type { ClientRecord } from './client-record.js';
 import { type ClientNews, withNews } from './client-news.js';
 
-/** What a node says of its clients in two numbers. */
+/** Sums up a node's entry in two numbers. */
 export interface Digest {
-  /** Its last change. */
+  /** The number of its last change. */
   version: number;
-  /** How many clients and memberships there are after it. */
+  /** The number of its clients and memberships after that change. */
   count: number;
 }
 
-/** A node's clients, as they lay in Redis at one moment. */
+/** A node's entry, as it was in Redis at one moment. */
 export interface Snapshot {
   digest: Digest;
   records: ClientRecord[];
-  /** False: something was lost, or isn't written yet. */
+  /** False if something is lost, or isn't written yet. */
   isComplete: boolean;
 }
 
-/** Why a client is gone, where it didn't leave by itself. */
+/** Why a client is gone, if it didn't leave by itself. */
 export type LossReason = 'node-lost';
 
-/** Told what changed among the clients of other nodes. */
+/** Gets what changed among the clients of other nodes. */
 export interface ReplicaView {
-  /** @param news what is new in the record; left out where that isn't known */
+  /** @param news what changed in the record; undefined if that isn't known */
   put(record: ClientRecord, news?: ClientNews): void;
   remove(clientId: string): void;
 }
@@ -33,29 +33,29 @@ interface Change {
 }
 
 interface NodeState {
-  /** The last change seen; its own changes are numbered by each node from 1. */
+  /** The last change seen. A node numbers its changes from 1. */
   version: number;
-  /** The last change that was read, not heard. */
+  /** The last change that was read from Redis rather than received. */
   readTo: number;
-  /** Something is missing, or differs from what the node says: to be read anew. */
+  /** Something is missing or differs from the digest: the node must be read again. */
   isIncomplete: boolean;
   records: Map<string, ClientRecord>;
-  /** These clients and their memberships. */
+  /** How many clients and memberships are known. */
   count: number;
-  /** What it has besides and this node can't read, such as clients of a newer version. */
+  /** Entries that this node can't read, such as those of a newer version. */
   unreadable: number;
-  /** What changed since reading began: what is read may be older. */
+  /** Changes received while the node is being read. What is read may be older. */
   late: Change[] | undefined;
-  /** Of how many clients. */
+  /** How many clients those are about. */
   lateNews: number;
 }
 
-/** A node of which more clients change while it is read is read once more. */
+/** A node with more changes than this while it is being read is read once more. */
 const MAX_LATE = 10_000;
 
 /**
- * This node's copy of what the other nodes say of their clients. Pure: changes, snapshots and losses come in, and what
- * they mean for the view goes out. A change says what is new since the one before it: after a gap all is read anew.
+ * This node's copy of the other nodes' clients, without any I/O: changes and snapshots come in, changes of the view go
+ * out. A change contains only what is new since the one before, so the node is read again after a gap.
  */
 export class Replica {
   readonly #nodes = new Map<string, NodeState>();
@@ -66,20 +66,20 @@ export class Replica {
     return [...this.#nodes.keys()];
   }
 
-  /** The clients of a node, as far as they are known; undefined for one that isn't. */
+  /** The known clients of a node. Undefined for an unknown node. */
   recordsOf(nodeId: string): ClientRecord[] | undefined {
     const node = this.#nodes.get(nodeId);
     return node && [...node.records.values()];
   }
 
-  /** True for a node that is unknown, or of which something is missing. */
+  /** True for a node that is unknown, or that must be read again. */
   isIncomplete(nodeId: string): boolean {
     return this.#nodes.get(nodeId)?.isIncomplete ?? true;
   }
 
   /**
-   * A node says what it has, after all the changes that it told of before. Where that isn't what is here, the copy is
-   * incomplete; a number that it hasn't reached was never its own.
+   * Compares the copy with a node's digest, which follows all its earlier changes. If they differ, the copy is
+   * incomplete. A version above the node's own was forged.
    */
   compare(nodeId: string, { version, count }: Digest): void {
     const node = this.#nodes.get(nodeId);
@@ -88,11 +88,12 @@ export class Replica {
     node.version = Math.min(node.version, version);
   }
 
-  /** One change, of one or more clients. What is older than what is known is passed over. */
+  /** Takes one change of one or more clients. An older one than known is ignored. */
   apply(nodeId: string, version: number, news: readonly ClientNews[]): void {
     const node = this.#nodes.get(nodeId) ?? this.#add(nodeId, false);
     if (version <= node.version) {
-      if (version > node.readTo) node.isIncomplete = true; // two say to be this change: one of them is forged
+      // two different changes with one number: one of them is forged
+      if (version > node.readTo) node.isIncomplete = true;
       return;
     }
     if (version > node.version + 1) node.isIncomplete = true;
@@ -105,7 +106,7 @@ export class Replica {
     for (const one of news) this.#change(node, one);
   }
 
-  /** From now on the node is read: what it tells meanwhile is newer. */
+  /** Reading of this node begins. Changes that arrive from now on are newer than what is read. */
   expect(nodeId: string): void {
     const node = this.#nodes.get(nodeId) ?? this.#add(nodeId, true);
     node.late = [];
@@ -113,15 +114,16 @@ export class Replica {
   }
 
   /**
-   * Everything a node says of its clients, as of its digest, and on top of it what it told since reading began. Of what isn't
-   * whole only that is taken which is better than nothing.
+   * Takes a node's entry, and applies the changes received since reading began. An incomplete entry is only used for
+   * what it has more than the copy.
    */
   replace(nodeId: string, { digest: { version, count }, records, isComplete }: Snapshot): void {
     const node = this.#nodes.get(nodeId) ?? this.#add(nodeId, true);
     const newer = node.late?.filter((change) => change.version > version) ?? [];
     node.late = undefined;
     if (!isComplete && node.records.size > 0) return;
-    if (newer.length < node.version - version) return void (node.isIncomplete = true); // something between is missing
+    // a change between the two is missing
+    if (newer.length < node.version - version) return void (node.isIncomplete = true);
     const fresh = new Map(records.map((record) => [record.clientId, record]));
     node.unreadable = isComplete ? count - countOf(fresh.values()) : 0;
     let isKnown = true;
@@ -138,7 +140,7 @@ export class Replica {
     node.isIncomplete = !isComplete || !isKnown;
   }
 
-  /** The node is gone, and all its clients with it. */
+  /** The node and all its clients are gone. */
   drop(nodeId: string): void {
     const node = this.#nodes.get(nodeId);
     if (!node) return;
@@ -166,7 +168,7 @@ export class Replica {
     return node;
   }
 
-  /** News of a client that was never heard of: something was missed. */
+  /** News of an unknown client mean that something was missed. */
   #change(node: NodeState, news: ClientNews): void {
     const { clientId, isGone } = news;
     if (isGone) return this.#set(node, clientId, undefined);
@@ -185,7 +187,7 @@ export class Replica {
     }
   }
 
-  /** A node that was taken for dead has its clients under its new id, perhaps before the old one is dropped. */
+  /** A node that was taken for dead may have its clients under a new id before its old one is dropped. */
   #remove(clientId: string): void {
     for (const { records } of this.#nodes.values()) {
       const record = records.get(clientId);
@@ -195,7 +197,7 @@ export class Replica {
   }
 }
 
-/** Undefined for news of somebody unknown that don't say who it is. */
+/** @returns undefined for news of an unknown client without its record */
 const afterNews = (known: ClientRecord | undefined, news: ClientNews): ClientRecord | undefined =>
   news.record ?? (known && withNews(known, news));
 

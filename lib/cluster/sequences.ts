@@ -1,9 +1,9 @@
-/** A run of numbers on a channel; the next one begins here. What a channel counts in a run stays far below it. */
+/** Where the next run of numbers of a channel begins. The numbers within a run stay far below it. */
 const RUN = 2 ** 32;
 
 /**
- * Counts what this node publishes on each channel. Bounded: a channel that was forgotten begins a new run, whose numbers are above
- * all that it had.
+ * Numbers what this node publishes on each channel. To stay bounded it forgets old channels; such a channel begins a
+ * new run, above all its earlier numbers.
  */
 export class OutgoingSequences {
   readonly #last = new Map<string, number>();
@@ -21,7 +21,7 @@ export class OutgoingSequences {
     return last + 1;
   }
 
-  /** Half of them, so that runs don't run out. */
+  /** Forgets half of them at a time, so that runs don't run out. */
   #forgetOldest(): void {
     this.#run++;
     let count = Math.ceil(this.maxChannels / 2);
@@ -32,27 +32,27 @@ export class OutgoingSequences {
   }
 }
 
-/** Publishers that are remembered: emitters never say that they go. */
+/** How many publishers are remembered. Emitters never announce their end. */
 const MAX_PUBLISHERS = 10_000;
-/** One that is silent for this long is forgotten, in ms. */
+/** A publisher that is silent for this long is forgotten, in ms. */
 const FORGET_AFTER_MS = 600_000;
-/** A copy that comes later than this is too late anyway, in ms. */
+/** A copy that arrives later is dropped as stale, in ms. */
 const REMEMBER_COPIES_MS = 6_000;
-/** Copies that are remembered of a publisher at most, twice. */
+/** Half of the copies that are remembered for a publisher. */
 const MAX_COPIES = 100_000;
 
-/** What arrives from one publisher: finds gaps, what comes late, and second copies. */
+/** Follows the numbers of one publisher: finds gaps, late messages and second copies. */
 class Publisher {
   usedAt = 0;
-  /** Undefined: never, or its node is gone. */
+  /** Undefined if it was never heard, or its node is gone. */
   heardAt: number | undefined;
   readonly #lastOn = new Map<string, number>();
-  /** Copies of now, and those before: they are forgotten by halves. */
+  /** The newer half of the copies; the older half is forgotten next. */
   #seen = new Set<number>();
   #seenBefore = new Set<number>();
   #seenSince = -Infinity;
 
-  /** @returns how many are missing before this one; -1 for one that comes after a later one */
+  /** @returns how many are missing before this one; -1 if a later one has arrived */
   gapBefore(channel: string, sequence: number): number {
     const last = this.#lastOn.get(channel);
     if (last !== undefined && sequence <= last) return -1;
@@ -61,7 +61,7 @@ class Publisher {
     return isSameRun ? sequence - last - 1 : 0;
   }
 
-  /** @returns true when it was noted before: this is the second copy of a message */
+  /** @returns true for the second copy of a message */
   noteCopy(copyId: number, now: number): boolean {
     if (this.#seen.has(copyId) || this.#seenBefore.has(copyId)) return true;
     if (now - this.#seenSince > REMEMBER_COPIES_MS || this.#seen.size >= MAX_COPIES) {
@@ -78,7 +78,7 @@ class Publisher {
   }
 }
 
-/** What arrives from all publishers. */
+/** Follows the numbers of all publishers. */
 export class IncomingSequences {
   readonly #publishers = new Map<string, Publisher>();
   #sweptAt = 0;
@@ -101,12 +101,12 @@ export class IncomingSequences {
     }
   }
 
-  /** By the clock of this process; undefined for one that was never heard. */
+  /** By the clock of this process. Undefined if it was never heard. */
   lastHeardOf(nodeId: string): number | undefined {
     return this.#publishers.get(nodeId)?.heardAt;
   }
 
-  /** Forgets who has been silent for long. */
+  /** Forgets publishers that were silent for long. */
   sweep(now: number): void {
     this.#sweptAt = now;
     for (const [nodeId, publisher] of this.#publishers) {
@@ -114,12 +114,12 @@ export class IncomingSequences {
     }
   }
 
-  /** Called when this node stops listening on a channel: what comes after is no gap. */
+  /** This node stops listening on a channel. If it comes back, the numbers between are no gap. */
   forgetChannel(channel: string): void {
     for (const publisher of this.#publishers.values()) publisher.forget(channel);
   }
 
-  /** It is gone, or goes on under another id: then what it publishes is still counted from where it was. */
+  /** The node is gone, or has a new id. Its numbers are kept: under a new id it goes on counting. */
   forgetNode(nodeId: string): void {
     const publisher = this.#publishers.get(nodeId);
     if (publisher) publisher.heardAt = undefined;

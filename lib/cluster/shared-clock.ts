@@ -1,35 +1,35 @@
 import type { Clock } from '../clock.js';
 import type { Outlet } from './transport.js';
 
-/** A message that took longer than this was held up somewhere, by a frozen Redis or a network that came back, in ms. */
+/** A message that took longer was held up by a frozen Redis or a broken network, in ms. */
 const STALE_AFTER_MS = 5_000;
-/** A reading that took longer says too little about the time, in ms. */
+/** A slower reading of the clock is too imprecise, in ms. */
 const MAX_ROUND_TRIP_MS = 1_000;
 
-/** A reading that is further from the last one than this: the clock was set, in ms. */
+/** A reading that differs this much from the last one means that the clock was set, in ms. */
 const STEP_MS = 500;
-/** All have read a clock that was set by then, in ms. */
+/** By then, all processes have read a clock that was set, in ms. */
 const SETTLED_MS = 10_000;
 
-/** It is read again no sooner than this after the last time, in ms. */
+/** The clock isn't read again sooner than this, in ms. */
 const MEASURE_AGAIN_MS = 200;
 
-/** The clock of Redis, the one that all nodes and emitters can read: those of two hosts needn't agree. */
+/** The clock of Redis. All nodes and emitters can read it, while the clocks of two hosts may differ. */
 export class SharedClock {
   #ahead: number | undefined;
-  /** Before it was set, which not all may know yet. */
+  /** The clock before it was set. Some processes may still use it. */
   #before: { ahead: number; until: number } | undefined;
 
   #measuredAt = -Infinity;
 
   constructor(private readonly clock: Clock) {}
 
-  /** Milliseconds since the epoch, by Redis; 0 while it isn't known. */
+  /** In ms since the epoch. 0 while it isn't known. */
   now(): number {
     return this.#ahead === undefined ? 0 : this.clock.now() + this.#ahead;
   }
 
-  /** Once more, as something seems stale: it was set, perhaps. */
+  /** Reads the clock again, because a message seems stale and the clock may have been set. */
   async measureAgain(outlet: Pick<Outlet, 'time'>): Promise<void> {
     if (this.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) await this.measure(outlet);
   }
@@ -46,7 +46,7 @@ export class SharedClock {
     this.#ahead = ahead;
   }
 
-  /** True for what was sent too long ago to be delivered, by the clock as it is and, if it was just set, as it was. */
+  /** True for a message that was sent too long ago. Both clocks count for a while if it was set. */
   isStale(sentAt: number): boolean {
     if (!isStale(sentAt, this.now())) return false;
     const now = this.clock.now();
@@ -54,5 +54,5 @@ export class SharedClock {
   }
 }
 
-/** True for what was sent too long ago to be delivered; false where one of the two times isn't known. */
+/** True for a message that was sent too long ago. False if one of the times is unknown. */
 export const isStale = (sentAt: number, now: number): boolean => sentAt > 0 && now > 0 && now - sentAt > STALE_AFTER_MS;

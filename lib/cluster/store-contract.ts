@@ -1,33 +1,33 @@
 import type { FieldWrites } from './client-fields.js';
 import type { Digest, Snapshot } from './replica.js';
 
-/** `kept`: all is there. `incomplete`: the clients aren't what the digest says. `buried`: others took the node for dead. */
+/** `kept`: all is there. `incomplete`: the clients don't match the digest. `buried`: others took the node for dead. */
 export type Renewal = 'kept' | 'incomplete' | 'buried';
 
-/** Of a node: it renews it; it was taken for dead, or left; there is none, be it that it ran out or that it was lost. */
+/** `alive`: the node renews it. `dead`: the node was taken for dead, or left. `none`: it ran out or was lost. */
 export type Lease = 'alive' | 'dead' | 'none';
 
-/** Where the truth lies: a set of nodes, and per node a lease and a hash of its clients. Redis may lose any of them. */
+/** Stores the registry: a set of nodes, and for each a lease and a hash of its clients. Redis may lose any of them. */
 export interface RegistryStore {
-  /** False while nothing can be asked. */
+  /** False while Redis can't be reached. */
   isReachable(): boolean;
-  /** What Redis says to this user, and will say again. */
+  /** A denied permission: asking again doesn't help. */
   refusalIn(error: unknown): Error | undefined;
-  /** Writes the whole of a node, in place of whatever there was. False: others took it for dead. */
+  /** Writes a node's whole entry in place of the old one. False if others took the node for dead. */
   register(nodeId: string, digest: Digest, fields: readonly (readonly [string, string])[]): Promise<boolean>;
-  /** Changes these fields, all at once. */
+  /** Changes these fields in one transaction. */
   write(nodeId: string, digest: Digest, fields: FieldWrites): Promise<void>;
-  /** Renews the lease, writing it anew where it was lost, and looks whether the clients are still there. */
+  /** Renews the lease, writes it again if it was lost, and checks that the clients are still there. */
   renew(nodeId: string, digest: Digest): Promise<Renewal>;
-  /** Makes the node known. */
+  /** Adds a node to the set of nodes. */
   enlist(nodeId: string): Promise<void>;
-  /** The leases of all nodes in the set, and of these. */
+  /** The leases of all nodes in the set, and of `knownIds`. */
   leases(knownIds: Iterable<string>): Promise<Map<string, Lease>>;
   read(nodeId: string): Promise<Snapshot>;
-  /** Marks a node without a lease as dead. True for exactly one of those who try; for none when it is back. */
+  /** Marks a node without a lease as dead. True for exactly one of those who try, and for none if the node is back. */
   bury(nodeId: string): Promise<boolean>;
-  /** Removes what a dead node wrote. The mark stays for a while, so that it notices itself. */
+  /** Removes a dead node's entry. The mark stays for a while, so that the node notices it. */
   strike(nodeId: string): Promise<void>;
-  /** The node goes by itself: nobody need bury it. */
+  /** Removes a node that leaves, so that nobody has to bury it. */
   leave(nodeId: string): Promise<void>;
 }

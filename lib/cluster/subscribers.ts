@@ -7,7 +7,7 @@ export interface Subscriber {
   place: string;
 }
 
-/** Who wants which bus events. */
+/** The subscribers to bus events. */
 export class Subscribers {
   #subscribers: Subscriber[] = [];
 
@@ -17,26 +17,26 @@ export class Subscribers {
     this.#subscribers = [...this.#subscribers, subscriber].toSorted((a, b) => (b.priority ?? 0) - (a.priority ?? 0));
   }
 
-  /** The channels that are named, patterns aside: the bus must subscribe to them. */
+  /** The channels that subscribers name without a pattern. The bus must subscribe to them. */
   get channels(): string[] {
     return this.#subscribers.flatMap(({ matcher }) =>
       typeof matcher === 'string' && matcher !== '*' ? [matcher] : [],
     );
   }
 
-  /** True when somebody wants events that aren't named: all that there are must be heard. */
+  /** True if a subscriber has a pattern: then the bus must receive all events. */
   get wantsAll(): boolean {
     return this.#subscribers.some(({ matcher }) => typeof matcher !== 'string' || matcher === '*');
   }
 
-  /** Whether an event of this channel may be wanted. */
+  /** Whether a subscriber may want an event of this channel. */
   hears(channel: string): boolean {
     return this.#subscribers.some(
       ({ matcher }) => typeof matcher !== 'string' || matcher === '*' || matcher === channel,
     );
   }
 
-  /** Highest priority first, one after the other; one that fails doesn't keep the next from running. */
+  /** Calls the subscribers one after the other, highest priority first. If one fails, the next still runs. */
   async dispatch<E extends { channel: string; message: unknown }>(event: E): Promise<void> {
     for (const { matcher, handler, place } of this.#subscribers) {
       try {

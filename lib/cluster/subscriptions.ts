@@ -5,20 +5,20 @@ import { failureOf } from './redis-failure.js';
 import type { Way } from './transport.js';
 import { WaitingList } from './waiting-list.js';
 
-/** Channels of one SUBSCRIBE after a reconnect: 50,000 in one command would hold up everything else. */
+/** How many channels one `SUBSCRIBE` names. 50,000 in one command would hold up everything else. */
 const BATCH = 1_000;
-/** How long `add()` waits for a subscription that Redis refuses, in ms: less than a handler may take. */
+/** How long `add()` waits while Redis refuses a subscription, in ms. Shorter than the time that a handler has. */
 const PATIENCE_MS = 5_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5_000;
 
-/** A channel whose last command Redis refused. It is tried again alone: others must not fail with it. */
+/** A channel that Redis refused. It is tried again alone, so that others don't fail with it. */
 interface Refused {
   failures: number;
   tryNoMore(): void;
 }
 
-/** What became of a command. */
+/** The result of a command. */
 interface Outcome {
   channels: readonly string[];
   error: Error | undefined;
@@ -27,22 +27,22 @@ interface Outcome {
 export interface SubscriptionsOptions {
   clock: Clock;
   random(): number;
-  /** Notified of what could not be subscribed. */
+  /** Gets the channels that couldn't be subscribed. */
   failed(error: Error): void;
 }
 
 /**
- * The channels this node wants, and the way from those it has to those: changes of one turn go out in one command, one
- * command at a time, so that a join and a leave of the same room can't overtake each other.
+ * The channels that this node wants and those it has. Changes of one turn become one command, and one command runs at a
+ * time: a join and a leave of one room can't overtake each other.
  */
 export class Subscriptions {
   readonly #wanted = new Set<string>();
   readonly #held = new Set<string>();
-  /** Without them this node isn't ready. */
+  /** Channels that this node needs to be ready. */
   readonly #vital = new Set<string>();
-  /** Unwanted, and perhaps still held: UNSUBSCRIBE failed, and it isn't known whether this connection is a new one. */
+  /** Unwanted, but perhaps still subscribed: `UNSUBSCRIBE` failed, and the connection may be the same. */
   readonly #stray = new Set<string>();
-  /** Where the two may differ: a change costs no look at the others. */
+  /** Channels where wanted and subscribed may differ, so that a change doesn't look at all the others. */
   readonly #dirty = new Set<string>();
   readonly #refused = new Map<string, Refused>();
   readonly #waiting: WaitingList;
@@ -57,8 +57,8 @@ export class Subscriptions {
   }
 
   /**
-   * Resolves when the channel is subscribed, or at once while there is no connection: `restore()` will see to it. What Redis
-   * refuses is tried again for as long as it is wanted. A failure is no unhandled rejection when nobody asks.
+   * Subscribes to a channel. Without a connection it resolves at once: `restore()` subscribes later. What Redis refuses
+   * is tried again as long as it is wanted. Nobody has to handle a rejection.
    * @throws {PeerError} UNAVAILABLE when it isn't subscribed within 5 s
    */
   add(channel: string): Promise<void> {
@@ -70,7 +70,7 @@ export class Subscriptions {
     return subscribed;
   }
 
-  /** Everybody who waits for a channel goes on: `restore()` will see to it. */
+  /** Resolves all calls of `add()` that wait: `restore()` subscribes later. */
   waitNoLonger(): void {
     this.#waiting.releaseAll();
   }
@@ -80,14 +80,14 @@ export class Subscriptions {
     this.#vital.delete(channel);
     this.#retryNoMore(channel);
     this.#dirty.add(channel);
-    if (this.way.state === 'up') void this.#reconcile(); // else a new connection holds nothing
+    if (this.way.state === 'up') void this.#reconcile(); // otherwise, a new connection has no subscriptions
   }
 
   wants(channel: string): boolean {
     return this.#wanted.has(channel);
   }
 
-  /** Wants them without asking, before the first connection, and can't be without them. */
+  /** Adds channels that this node can't be without, before the first connection. */
   want(...channels: string[]): void {
     for (const channel of channels) {
       this.#wanted.add(channel);
@@ -95,19 +95,21 @@ export class Subscriptions {
     }
   }
 
-  /** Every channel that is wanted. */
   get wanted(): Iterable<string> {
     return this.#wanted;
   }
 
-  /** True when everything that was wanted when the connection was new is held, but for what Redis refuses and can be missed. */
+  /**
+   * True when this connection has every channel that was wanted when it opened, except those that Redis refuses and
+   * that this node doesn't need.
+   */
   get isComplete(): boolean {
     return this.#isRestored && [...this.#vital].every((channel) => this.#held.has(channel));
   }
 
   /**
-   * A new connection holds nothing. Resolves when it holds what is wanted, except for what Redis refuses: that is tried again
-   * by itself. False when the connection broke before that.
+   * Subscribes to everything on a new connection. What Redis refuses is tried again later.
+   * @returns false if the connection broke
    */
   async restore(): Promise<boolean> {
     this.#isRestored = false;
@@ -119,20 +121,19 @@ export class Subscriptions {
     return (this.#isRestored = await this.#reconcile());
   }
 
-  /** Nothing is tried again any more. */
   stop(): void {
     for (const channel of this.#refused.keys()) this.#retryNoMore(channel);
     this.waitNoLonger();
   }
 
-  /** @returns false when the connection broke */
+  /** @returns false if the connection broke */
   #reconcile(): Promise<boolean> {
     this.#working ??= this.#work();
     return this.#working;
   }
 
   async #work(): Promise<boolean> {
-    await Promise.resolve(); // the rest of this turn's changes
+    await Promise.resolve(); // collects the rest of this turn's changes
     let isComplete = true;
     while (isComplete) {
       const changes = take(this.#dirty, BATCH);
@@ -145,17 +146,20 @@ export class Subscriptions {
       for (const channel of changes)
         if (this.#held.has(channel) || !this.#wanted.has(channel)) this.#waiting.release(channel);
     }
-    this.#working = undefined; // in the turn of the last look: a change from here on begins anew
+    this.#working = undefined; // in the same turn as the last check: a later change starts a new round
     if (!isComplete && this.way.state !== 'up') this.waitNoLonger();
     return isComplete;
   }
 
-  /** Each failure on its own merits. @returns false when the connection broke: `restore()` begins anew on the next */
+  /**
+   * Decides by the kind of failure.
+   * @returns false if the connection broke: `restore()` starts again on the next one
+   */
   #goesOnAfter(error: Error, channels: readonly string[]): boolean {
     this.options.failed(error);
     const failure = failureOf(error);
     if (failure === 'closed' && this.way.state !== 'up') return false;
-    // Asked again it does no harm. A connection that never answers is given up for its silence.
+    // A second attempt does no harm. A connection that never answers is closed for its silence.
     if (failure === 'timeout') for (const channel of channels) this.#dirty.add(channel);
     else for (const channel of channels) this.#tryAgain(channel, channels.length > 1);
     return true;
@@ -180,7 +184,7 @@ export class Subscriptions {
     return outcomes;
   }
 
-  /** One for all, but for those that were refused, and those that can't share one. */
+  /** One command for all channels, except those that were refused or can't share one. */
   #commands(channels: string[]): string[][] {
     const together: string[] = [];
     const commands: string[][] = [];
@@ -192,7 +196,7 @@ export class Subscriptions {
     return commands;
   }
 
-  /** Alone, and at once where it may not have been its own fault. */
+  /** Tries a channel alone; at once if another channel of the same command may have been refused. */
   #tryAgain(channel: string, wasTogether: boolean): void {
     const { failures } = this.#refused.get(channel) ?? { failures: 0 };
     this.#retryNoMore(channel);

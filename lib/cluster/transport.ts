@@ -1,57 +1,61 @@
-/** `up`: it is connected. */
+/** `up`: connected. */
 export type TransportState = 'up' | 'down';
 
-/** What a transport calls. It never throws. */
+/** What a transport calls. Its methods never throw. */
 export interface TransportListener {
   received(channel: string, payload: Buffer, way: Way): void;
-  /** What is published goes out from now on, or doesn't any more. */
+  /** The way out opened or closed. */
   outletChanged(): void;
-  /** `up` is a new beginning: nothing is subscribed on it. */
+  /** `up`: the connection is new, without subscriptions. */
   wayChanged(way: Way, state: TransportState): void;
-  /** Ways came or went, or channels take another than before. */
+  /** Ways were added or removed, or channels take other ways. */
   routesChanged(): void;
-  /** Something went wrong that no caller could be told of. */
+  /** Reports an error that no caller can catch. */
   failed(error: Error, place?: string): void;
 }
 
 /** The way out of a process. */
 export interface Outlet {
-  /** True while what is published goes out: nothing waits for a connection. */
+  /** True while publications go out. Nothing waits for a connection. */
   readonly isOpen: boolean;
-  /** Resolves when it is handed over. @returns to how many, as far as that is known */
+  /** Resolves when the message is handed over. @returns the number of receivers, if it is known */
   publish(channel: string, payload: string | Buffer): Promise<unknown>;
-  /** What was published in this turn goes out now. */
+  /** Sends what was published in this turn now. */
   flush(): void;
-  /** The clock that all who are joined can read, as `TIME` of Redis tells it: seconds since the epoch, and microseconds. */
+  /** The clock that all processes share, as Redis's `TIME`: seconds since the epoch, and microseconds. */
   time(): Promise<readonly (string | number)[]>;
 }
 
-/** A connection that hears, and can fail by itself: one, or one for each master of a Redis Cluster. */
+/** A connection that receives and can fail by itself. A Redis Cluster has one for each master. */
 export interface Way {
   readonly name: string;
   readonly state: TransportState;
   /** False for a channel that needs a command of its own. */
   sharesCommands(channel: string): boolean;
-  /** Resolves when what is published on them arrives. */
+  /** Resolves when messages on these channels arrive. */
   subscribe(channels: readonly string[]): Promise<unknown>;
   unsubscribe(channels: readonly string[]): Promise<unknown>;
-  /** Gives its connection up for a new one. */
+  /** Replaces its connection with a new one. */
   rebuild(): void;
 }
 
-/** Carries bytes between processes that know the same channels. All else is the bus's. */
+/** Carries bytes between processes. The bus does everything else. */
 export interface Transport extends Outlet {
-  /** True where there is nobody else, and never will be: what is for others needn't be written. */
+  /** True if there are no other processes, and never will be. What is for others needn't be written. */
   readonly isAlone: boolean;
   readonly ways: readonly Way[];
-  /** The way that a channel takes; undefined while no master serves it. */
+  /** The way for a channel. Undefined while no master serves it. */
   wayOf(channel: string): Way | undefined;
-  /** Makes ready. @returns the number that tells databases of one Redis apart: pub/sub knows no walls between them */
+  /**
+   * Prepares the transport.
+   * @returns the number of the database, which channel names contain: pub/sub of one Redis has no walls between
+   * databases
+   */
   open(): Promise<number>;
-  /** Begins to connect, and connects again whenever it must. The listener hears of it after this turn. */
+  /** Connects, and connects again when needed. The listener isn't called before the next turn. */
   connect(listener: TransportListener): void;
-  /** Gives up the connection that publishes on this channel for a new one. */
+  /** Replaces the connection that publishes on this channel with a new one. */
   rebuildOutlet(channel: string): void;
-  /** Ends every connection. */
+  /** Closes every connection. */
   close(): Promise<void>;
 }

@@ -8,7 +8,7 @@ interface Waiting {
   giveUpNoMore(): void;
 }
 
-/** Who waits for a channel to be subscribed, and for how long. */
+/** Callers that wait until a channel is subscribed, each for a limited time. */
 export class WaitingList {
   readonly #waiting = new Map<string, Set<Waiting>>();
 
@@ -17,19 +17,21 @@ export class WaitingList {
     private readonly failed: (error: Error) => void,
   ) {}
 
-  /** A rejection is no unhandled one when nobody asks. @throws {PeerError} UNAVAILABLE when it takes longer */
+  /** Nobody has to handle a rejection. @throws {PeerError} UNAVAILABLE when it takes longer */
   wait(channel: string, patienceMs: number): Promise<void> {
     const subscribed = new Promise<void>((resolve, reject) => {
       const giveUp = guarded('subscribing', this.failed, () => {
         this.#forget(channel, waiting);
-        reject(new PeerError(ErrorCode.Unavailable, 'Messages can not be received just now. Try again later.'));
+        reject(
+          new PeerError(ErrorCode.Unavailable, 'This server cannot receive messages at the moment. Try again later.'),
+        );
       });
       const waiting = { resolve, giveUpNoMore: this.clock.after(patienceMs, giveUp) };
       const others = this.#waiting.get(channel);
       if (others) others.add(waiting);
       else this.#waiting.set(channel, new Set([waiting]));
     });
-    subscribed.catch(() => undefined); // whoever asks hears of it
+    subscribed.catch(() => undefined); // the caller may still handle it
     return subscribed;
   }
 

@@ -6,9 +6,9 @@ import { isUserId } from '../protocol/names.js';
 import type { ClientRecord } from './client-record.js';
 
 /**
- * The record itself, where it can be written. What is kept with a client was checked when it came; the application may have
- * changed it since (`client.cart.push(1n)`, `client.user = row`). Then only what others need is written, and that is reported:
- * the client is there all the same.
+ * Returns the record itself if it can be written. Its values were checked when they came, but the application may have
+ * changed them since (`client.cart.push(1n)`, `client.user = row`). Then it returns only what other nodes need, and
+ * reports that.
  */
 export function writableRecord(record: ClientRecord, failed: Failed): ClientRecord {
   const { clientId, rooms, lastActivity } = record;
@@ -23,23 +23,23 @@ export function writableRecord(record: ClientRecord, failed: Failed): ClientReco
   }
 }
 
-/** What other nodes must be able to read, or they take the client for junk. @throws {NoJsonFormError} */
+/** Other nodes take a client without these for junk. @throws {NoJsonFormError} */
 function checkHead({ user, lastActivity }: ClientRecord): void {
   if (user && !isUserId(user.userId)) throw new NoJsonFormError('user', 'has no "userId" that is a text or a number.');
-  if (!Number.isFinite(lastActivity)) throw new NoJsonFormError('lastActivity', 'is no number.');
+  if (!Number.isFinite(lastActivity)) throw new NoJsonFormError('lastActivity', 'must be a finite number.');
 }
 
-/** Without its payload. */
+/** The user without its payload. */
 function bareUser({ user }: ClientRecord): WebSocketUser | null {
   try {
     const userId = user?.userId;
     return isUserId(userId) ? { userId, payload: {} } : null;
   } catch {
-    return null; // a getter that throws
+    return null; // a getter threw
   }
 }
 
-/** Then nothing can have changed inside. */
+/** Flat values can't have changed inside. */
 const isFlat = ({ user, metadata }: ClientRecord): boolean =>
   hasPlainValues(metadata) && (!user || (Object.keys(user).length === 2 && hasPlainValues(user.payload)));
 

@@ -10,10 +10,10 @@ import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrameData, RequestId } from '../protocol/message.js';
-import { digestOf } from '../digest.js';
 import { errorFrame } from '../protocol/error-frame.js';
-import type { RouteCall } from '../routing/route-call.js';
+import type { RouteCall, Sender } from '../routing/route-call.js';
 import { Calls, type CallsHost } from './calls.js';
+import { senderOf, sessionFrom } from './session.js';
 import type { Outbox } from '../outbound/outbox.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
 
@@ -63,14 +63,8 @@ export class Connection {
     client.serveBy(this);
   }
 
-  /** What the client calls itself on all of its connections; a name of ours for it. */
-  get session(): string | undefined {
-    return this.outbox.session;
-  }
-
-  get owner(): string {
-    const { session, clientId } = this;
-    return this.#userKey ?? (session === undefined ? `connection ${clientId}` : `session ${session}`);
+  get sender(): Sender {
+    return senderOf(this, this.outbox.session);
   }
 
   get clientId(): string {
@@ -119,6 +113,11 @@ export class Connection {
   /** @throws {NotSerializableError} */
   send(frame: unknown): void {
     this.outbox.pushText(encode(frame));
+  }
+
+  /** Sends a frame that is text already. */
+  sendText(text: string): void {
+    this.outbox.pushText(text);
   }
 
   /** Closes the socket and forgets the client at once, however long the peer takes to answer. */
@@ -217,23 +216,15 @@ export class Connection {
     if (++this.#badFrames >= this.host.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
   }
 
-  /**
-   * At once: what comes after it is of this session. The user goes into the name, so that nobody is taken for the session of
-   * somebody else. It stays for the life of the connection.
-   */
+  /** At once: later messages belong to this session. It stays for the life of the connection. */
   #takeSession({ type, action, id, data }: Extract<DecodedFrame, { kind: 'message' }>): void {
-    const { session } = (data ?? {}) as { session?: unknown };
-    if (typeof session !== 'string' || !/^[\w-]{16,64}$/.test(session)) {
+    const session = sessionFrom(data, this);
+    if (session === undefined) {
       const error = '"session" must be 16–64 characters of A–Z a–z 0–9 _ -';
       return this.send(errorFrame({ error, code: ErrorCode.BadRequest }, { type, action, id }));
     }
-    this.outbox.session ??= digestOf(`${this.#userKey ?? ''}\n${session}`);
+    this.outbox.session ??= session;
     if (id !== undefined) this.outbox.pushText(encodeReply({ type, action, id }, null));
-  }
-
-  get #userKey(): string | undefined {
-    const { user } = this.client;
-    return this.isAuthenticated && user ? `user ${user.userId}` : undefined;
   }
 
   #pong(id: RequestId | undefined): void {

@@ -20,7 +20,7 @@ import { closeSocket, cutAfterGrace } from './closing.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import type { ConnectionHooks } from './connection-hooks.js';
 import { closeSpread, limitTo } from './drain.js';
-import { greetingOf } from './greeting.js';
+import { Greeting } from './greeting.js';
 import type { Heartbeat } from './heartbeat.js';
 import { QueueBudget } from './queue-budget.js';
 import type { ServerSocket } from './server-socket.js';
@@ -51,12 +51,14 @@ export class Connections {
   readonly #onPing;
   readonly #onPong;
   readonly #onClose;
+  readonly #greeting: Greeting;
   readonly #queued: QueueBudget;
   /** Connections that must send something in time. */
   readonly #silent: TimeoutQueue<Connection> | undefined;
 
   constructor(private readonly parts: ConnectionsParts) {
     const { router, timeouts, messages, limits, heartbeat, options, received, failed } = parts;
+    this.#greeting = new Greeting(options);
     this.#queued = new QueueBudget(
       messages.processMaxQueuedBytes,
       guarded('messages that wait', failed, () => this.#closeFullest()),
@@ -163,7 +165,7 @@ export class Connections {
   async #welcome(connection: Connection, request: UpgradeRequest): Promise<void> {
     const { client } = connection;
     try {
-      connection.send(greetingOf(client, this.parts.options));
+      connection.sendText(this.#greeting.for(client));
       this.parts.clients.connected(client);
       // Before the hooks: messages to the user while they run must arrive.
       if (client.user) await this.parts.cluster.follow({ kind: 'user', name: String(client.user.userId) });

@@ -1,9 +1,9 @@
 import type { RoomPosition } from '../protocol/message.js';
 
-/** What a store tells the nodes that follow a room. */
+/** What a log announces to the nodes that follow a room. */
 export type Announcement =
   | { kind: 'stored'; epoch: string; offset: number; storedAt: number; session: string | undefined; frame: string }
-  /** Everything was forgotten, and this epoch began. */
+  /** All messages were deleted; this epoch began. */
   | { kind: 'cleared'; epoch: string };
 
 const STORED = 'P';
@@ -11,8 +11,9 @@ const CLEARED = 'C';
 const NO_SESSION = '-';
 
 /**
- * Reads what a script sent over the bus: `P <epoch> <offset> <storedAt> <session or ->\n<frame>`, or `C <epoch>`.
- * @returns undefined for what isn't an announcement: anybody can publish on a channel
+ * Reads what a script sent over the bus: `P <epoch> <offset> <storedAt> <session or ->
+ * <frame>`, or `C <epoch>`.
+ * @returns undefined for anything else: any program can publish on a channel
  */
 export function readAnnouncement(text: string): Announcement | undefined {
   const end = text.indexOf('\n');

@@ -7,20 +7,20 @@ import type { RoomReader } from './room-reader.js';
 export type RefusalReason = 'expired' | 'too-far-behind' | 'other-epoch' | 'ahead';
 
 export interface Resumption {
-  /** The last place the client has seen. */
+  /** The last place that the client knows. */
   since?: RoomPosition | undefined;
-  /** So many of the newest, for a client without a place. */
+  /** Asks for this many of the newest messages, for a client without a place. */
   tail?: number | undefined;
 }
 
-/** What a client that joins is told, and what it is sent before anything live. */
+/** What a client gets when it joins, before any live message. */
 export interface Attachment {
   /** The newest place at this moment. */
   position: RoomPosition;
-  /** Undefined where the client gave no place. */
+  /** Undefined if the client gave no place. */
   recovered: boolean | undefined;
   reason: RefusalReason | undefined;
-  /** How many were published since its place. */
+  /** How many messages were published after its place. */
   missed: number;
   /** In order. They may end before `position`: the rest is in memory or in the log by then. */
   entries: LogEntry[];
@@ -30,9 +30,9 @@ export interface Attachment {
 const ATTEMPTS = 5;
 
 /**
- * Makes a client a member: finds what it missed, and calls `enter` in the turn in which nothing can come between that and what
- * is live. Whoever comes back within the ring costs the store nothing.
- * @param enter queues the reply and `entries`, and enters the member, without awaiting anything
+ * Makes a client a member. Finds what it missed, and calls `enter` in the same turn, so that no live message can come
+ * between. What is in the ring is found without the store.
+ * @param enter must queue the reply and `entries` and add the member, without awaiting anything
  * @throws {LogUnavailableError} `enter` wasn't called, and nothing has changed
  */
 export async function attach(
@@ -50,18 +50,20 @@ export async function attach(
     const read = await fromLog(log, room, rule, resumption);
     const { epoch } = positionOf(reader);
     if (read.epoch !== epoch) await reader.sync();
-    // The log may have begun anew while it was read: what it says of another epoch is nothing to the client.
+    // The log may have begun a new epoch while it was read.
     if (read.epoch !== epoch || (resumption.since && resumption.since.epoch !== epoch)) continue;
     reader.accept(read); // this node may be behind
     const attached = afterRead(reader, rule, resumption, read);
     if (attached) return enter(attached);
+    // What was asked for doesn't begin where this node is: only the node itself can close the gap.
+    await reader.sync();
   }
   enter(refused(positionOf(reader), resumption, 'too-far-behind'));
 }
 
 const positionOf = ({ position }: RoomReader): RoomPosition => ({ ...(position as RoomPosition) });
 
-/** This node doesn't know the client's place: the log may. */
+/** This node doesn't know the client's place. The log may. */
 const isBeyond = (since: RoomPosition, position: RoomPosition): boolean =>
   since.epoch !== position.epoch || since.offset > position.offset;
 

@@ -15,7 +15,7 @@ import { RedisRoomLog } from './redis-room-log.js';
 import type { RoomLog } from './room-log.js';
 import { RoomReaders } from './room-readers.js';
 
-/** What is announced, for whoever follows the room in this process. */
+/** Passes announcements to the readers in this process. */
 class Announcements {
   readonly #listeners = new Map<string, Set<(said: Announcement) => void>>();
 
@@ -33,12 +33,12 @@ class Announcements {
   }
 }
 
-/** The logs of a server's rooms, and what follows them. */
+/** The logs of a server's rooms, and what reads them. */
 export interface Logs {
   readonly rules: HistoryRules;
   readonly log: RoomLog;
   readonly readers: RoomReaders;
-  /** What came over the bus. @returns false for what no log says */
+  /** Takes a message of the bus. @returns false if it is no announcement */
   heard(roomName: string, text: string): boolean;
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -48,7 +48,7 @@ const SWEEP_MS = 60_000;
 
 type Failed = (error: unknown, place: string) => void;
 
-/** @returns undefined where no room keeps what is published */
+/** @returns undefined without rooms with history */
 export function composeLogs(
   { rooms, redis, prefix }: Pick<ResolvedOptions, 'rooms' | 'redis' | 'prefix'>,
   followed: Followed,
@@ -139,7 +139,7 @@ function redisLog(rules: HistoryRules, redis: RedisSource, prefix: string, faile
   };
 }
 
-/** Follows a room as ever, and its log where it has one. */
+/** Follows a room, and its log if it has one. */
 export class FollowedLogs implements Pick<Followed, 'keep' | 'release'> {
   constructor(
     private readonly followed: Followed,

@@ -19,8 +19,8 @@ export interface PublisherSource {
 }
 
 /**
- * For a process without sockets: it publishes to the rooms that keep it as nodes do.
- * @returns undefined where no room keeps what is published
+ * For a process without sockets: publishes to rooms with history, like a node.
+ * @returns undefined without rooms with history
  */
 export function composePublisher(
   { connection, prefix, isForeign, replicating }: PublisherSource,

@@ -3,27 +3,35 @@ import { fieldFlaws, fill, namesIn, type Table } from '../options/option-table.j
 import type { HistoryRule } from './history-rule.js';
 import { textOfRule } from './rule-watch.js';
 
-/** Rooms that keep what was published to them. The first rule that matches a room's name holds; give every node the same rules. */
+/**
+ * Rooms that keep their messages. The first rule that matches a room's name applies. Give every node the same rules.
+ */
 export interface HistoryRuleOptions {
-  /** The names: exact text, text with `*` for any characters (`'chat:*'`), or a RegExp that begins with `^` and ends with `$`. */
+  /**
+   * The room names: exact text, text with `*` for any characters (`'chat:*'`), or a RegExp that begins with `^` and
+   * ends with `$`.
+   */
   match: string | RegExp;
-  /** `log`: publications in order. `last`: the newest alone, given to everybody who joins. @default 'log' */
+  /** `log`: messages in order. `last`: only the newest, which everybody who joins gets. @default 'log' */
   mode?: 'log' | 'last';
-  /** Publications that are kept. @default 500 */
+  /** Messages that are kept. @default 500 */
   size?: number;
-  /** Milliseconds that each is kept. @default 300_000 */
+  /** Milliseconds that each message is kept. @default 300_000 */
   ttlMs?: number;
-  /** Bytes that are kept of a room; a larger publication is refused with `MESSAGE_TOO_LARGE`. @default 1_048_576 */
+  /** Bytes that are kept of a room. A larger message is refused with `MESSAGE_TOO_LARGE`. @default 1_048_576 */
   maxBytes?: number;
-  /** A client that missed more publications is told `recovered: false`, `reason: 'too-far-behind'`. @default 500, at most `size` */
+  /**
+   * A client that missed more messages gets `recovered: false`, `reason: 'too-far-behind'`.
+   * @default 500, at most `size`
+   */
   recoverMax?: number;
   /** The same in bytes. @default `maxBytes` */
   recoverMaxBytes?: number;
-  /** Milliseconds that an idempotency key is known. @default 300_000 */
+  /** Milliseconds that an idempotency key is remembered. @default 300_000 */
   keyTtlMs?: number;
-  /** Milliseconds that a room without members and publications is known at all. At least `ttlMs`. @default 86_400_000 */
+  /** Milliseconds that a room without members and messages is remembered. At least `ttlMs`. @default 86_400_000 */
   metaTtlMs?: number;
-  /** Milliseconds between two looks whether a quiet room has something that didn't arrive here. @default 15_000 */
+  /** Milliseconds between two checks whether a quiet room has messages that didn't arrive here. @default 15_000 */
   checkMs?: number;
   /**
    * When a publication is answered. `replicated`: once a replica of Redis has it, too; `UNKNOWN_OUTCOME` when none has within a
@@ -31,8 +39,9 @@ export interface HistoryRuleOptions {
    */
   ack?: 'stored' | 'replicated';
   /**
-   * What a Redis means that was restarted or failed over. `reset`: nobody can prove that nothing was lost, so members begin anew.
-   * `trust`: it has everything (append-only file with `appendfsync always`, no failover). @default 'reset'
+   * What happens when Redis was restarted or failed over. `reset`: messages may be lost, so members start again.
+   * `trust`: it has everything (append-only file with `appendfsync always`, no failover).
+   * @default 'reset'
    */
   onRestart?: 'reset' | 'trust';
 }

@@ -13,11 +13,11 @@ import type { RoomReceiver } from './room-readers.js';
 import type { ResetReason } from './room-reader.js';
 import { Turns } from './turns.js';
 
-/** Members of a room that reset ask the application all at once, if nobody spreads them: one a millisecond. */
+/** When a room is reset, all its members ask the application for its data. This spreads them: one in a millisecond. */
 const LEAST_SPREAD_MS = 1_000;
 const MOST_SPREAD_MS = 30_000;
 
-/** The members of rooms that keep what is published: they get it, and are let in where they left off. */
+/** Delivers messages to the members of rooms with history, also those that members missed. */
 export class History implements RoomReceiver {
   readonly #cache = new PublicationCache();
   readonly #turns = new Turns();
@@ -52,7 +52,7 @@ export class History implements RoomReceiver {
     this.logs.readers.start(this);
   }
 
-  /** What is announced and comes next, for the members of this node. */
+  /** The next message of a room, for the members on this node. */
   deliver(roomName: string, epoch: string, entry: LogEntry): void {
     const { session } = entry;
     const own = session === undefined ? undefined : { session, message: passedAt(roomName, epoch, entry) };

@@ -4,10 +4,10 @@ import { systemClock } from '../clock.js';
 import { withinMs } from '../deadline.js';
 import { LogUnavailableError } from './log-errors.js';
 
-/** A server that starts waits so long for it, in ms. */
+/** How long the start of a server waits for the connection, in ms. */
 const START_MS = 5_000;
 
-/** The connection to Redis that logs are written and read with: long reads don't hold up the bus. */
+/** The connection that reads and writes logs. It isn't the bus's, so that long reads don't hold that up. */
 export class LogConnection {
   #connection: RedisConnection | undefined;
   #stopTalking: () => void = () => undefined;
@@ -19,7 +19,7 @@ export class LogConnection {
     private readonly failed: (error: unknown, place: string) => void,
   ) {}
 
-  /** @throws {LogUnavailableError} before the start, and after the stop */
+  /** @throws {LogUnavailableError} before the start and after the stop */
   get open(): RedisConnection {
     if (!this.#connection) throw new LogUnavailableError('this process has no connection for it');
     return this.#connection;
@@ -29,13 +29,16 @@ export class LogConnection {
     return databaseOf(this.open);
   }
 
-  /** Connects, and connects again whenever it must. While it can't, the log is unavailable; whoever starts is let go on. */
+  /**
+   * Connects, and connects again when needed. Resolves after `START_MS` even without a connection; the log is
+   * unavailable then.
+   */
   async connect(): Promise<void> {
     const connection = await openConnection(this.source, this.role);
     connection.on('error', (error) => this.failed(error, 'the connection of the rooms’ histories'));
     this.#connection = connection;
     this.#stopTalking = keepTalking(connection, systemClock);
-    // What goes wrong is said by 'error', and it goes on trying.
+    // The listener above gets its errors, and it keeps trying.
     await withinMs(
       START_MS,
       connection.connect().catch(() => undefined),

@@ -1,7 +1,7 @@
 import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 
-/** The log can't be reached: nothing was stored, nothing delivered anywhere. */
+/** The log can't be reached. Nothing was stored, and nobody gets the message. */
 export class LogUnavailableError extends PeerError {
   constructor(reason: string) {
     super(
@@ -11,7 +11,7 @@ export class LogUnavailableError extends PeerError {
   }
 }
 
-/** The log didn't say whether it stored the publication. */
+/** The log didn't answer whether it stored the message. */
 export class UnknownOutcomeError extends PeerError {
   constructor(reason: string) {
     super(
@@ -21,7 +21,7 @@ export class UnknownOutcomeError extends PeerError {
   }
 }
 
-/** One key, two payloads. */
+/** One key for two different messages. */
 export class KeyReusedError extends PeerError {
   constructor(key: string) {
     super(
@@ -31,7 +31,7 @@ export class KeyReusedError extends PeerError {
   }
 }
 
-/** A publication that is larger than everything the room may keep. */
+/** A message that is larger than the whole history of its room may be. */
 export class EntryTooLargeError extends PeerError {
   constructor(bytes: number, maxBytes: number) {
     super(

@@ -16,17 +16,17 @@ export interface MemoryRoomLogParts {
   /** @throws for a room without history */
   retentionOf(room: string): Retention;
   newEpoch(): string;
-  /** Told of everything that is stored or cleared, in order. */
+  /** Called for everything that is stored or deleted, in order. */
   announce(room: string, said: Announcement): void;
-  /** Milliseconds of a clock that only goes forward. */
+  /** A monotonic clock, in ms. */
   now(): number;
-  /** For the entries' time of day. */
+  /** The time of day, for the entries. */
   wallMs(): number;
 }
 
 interface Kept extends LogEntry {
   bytes: number;
-  /** By the clock that only goes forward. */
+  /** When it was stored, by the monotonic clock. */
   at: number;
 }
 
@@ -36,15 +36,15 @@ interface Log {
   entries: Kept[];
   bytes: number;
   version: number | undefined;
-  /** The places of keys, the earliest first. */
+  /** The places of keys, oldest first. */
   keys: Map<string, { offset: number; digest: string; until: number }>;
   usedAt: number;
 }
 
-/** Keys that a room remembers at most; the earliest go first. */
+/** How many keys of a room are remembered. The oldest are forgotten first. */
 const MAX_KEYS = 10_000;
 
-/** The log of a process without Redis: the same promises until the process ends; each start begins new epochs. */
+/** The log of a process without Redis. It promises the same until the process ends; each start begins new epochs. */
 export class MemoryRoomLog implements RoomLog {
   readonly #logs = new Map<string, Log>();
 
@@ -118,7 +118,9 @@ export class MemoryRoomLog implements RoomLog {
     return { epoch, offset: 0 };
   }
 
-  /** Forgets what is too old, in all rooms. For its owner to call now and then: reads leave it out anyway. */
+  /**
+   * Deletes what is too old in all rooms, to free memory: reads leave it out anyway. Its owner calls it now and then.
+   */
   sweep(): void {
     for (const [room, log] of this.#logs) {
       if (this.#isForgotten(room, log)) this.#logs.delete(room);

@@ -19,9 +19,9 @@ import { APPEND, CLEAR, READ, TOP } from './scripts.js';
 
 export interface RedisRoomLogParts {
   connection: () => RedisConnection;
-  /** What all keys begin with. */
+  /** The beginning of all keys. */
   prefix: string;
-  /** Where what is stored is announced: in the slot of the room's keys. */
+  /** The channel of a room's announcements, in the slot of the room's keys. */
   channelOf(room: string): string;
   /** @throws for a room without history */
   retentionOf(room: string): Retention;
@@ -33,14 +33,14 @@ export interface RedisRoomLogParts {
   /** Another epoch when this Redis can't vouch for the log. False: what Redis has is taken for whole. */
   isFenced(room: string): boolean;
   newEpoch(): string;
-  /** The connection is the application's, with options of its own: what may take for ever is given up. @default false */
+  /** The connection is the application's own, and may wait for ever: calls have a time limit. @default false */
   isForeign?: boolean;
 }
 
-/** ioredis may send a command again when its connection broke: without a key it would be stored twice. */
+/** ioredis may send a command again when its connection broke. Without a key, the message would be stored twice. */
 const ONCE_MS = 60_000;
 const KEY_PREFIX = 'k:';
-/** Refused before anything was written: scripts write nothing after the first of these. */
+/** Errors that Redis sends before a script has written anything. */
 const REFUSED =
   /^(OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|NOPERM|NOAUTH|WRONGPASS|NOSCRIPT|BUSY|MOVED|ASK|TRYAGAIN)\b/;
 
@@ -56,8 +56,9 @@ interface Run {
 const SAFE: Run = { isSafe: true };
 
 /**
- * The log in Redis. All keys of a room share its hash tag, and so does its channel: one script does all, on a Redis Cluster, too.
- * Scripts are called by their digest, and sent whole where this Redis doesn't know them yet (https://redis.io/docs/latest/commands/evalsha).
+ * The log in Redis. All keys of a room and its channel share a hash tag, so that one script can use them on a Redis
+ * Cluster, too. Scripts are called by their digest, and sent in full if this Redis doesn't know them
+ * (https://redis.io/docs/latest/commands/evalsha).
  */
 export class RedisRoomLog implements RoomLog {
   constructor(private readonly parts: RedisRoomLogParts) {}

@@ -1,12 +1,12 @@
 import type { LogEntry, Retention } from './room-log.js';
 
-/** The newest publications of a room that a process keeps at hand, at most. */
+/** How many messages of a room are kept in memory. */
 const MAX_ENTRIES = 64;
 const MAX_BYTES = 262_144;
-/** All rooms of a process together. */
+/** The same in bytes, for all rooms of a process. */
 const MAX_PROCESS_BYTES = 67_108_864;
 
-/** What all rings of a process hold. */
+/** Counts the bytes of all rings of a process. */
 export class RingBudget {
   bytes = 0;
 
@@ -15,33 +15,35 @@ export class RingBudget {
 
 interface Kept {
   entry: LogEntry;
-  /** When it was stored, by this process's own clock. */
+  /** When it was stored, by the clock of this process. */
   at: number;
 }
 
-/** The newest publications of one room, without a gap: whoever comes back within them costs the store nothing. */
+/**
+ * The newest messages of one room, without gaps. A client that missed no more than these needs no read from the store.
+ */
 export class Ring {
   readonly #entries: Kept[] = [];
   #bytes = 0;
 
   constructor(
-    private readonly retention: Pick<Retention, 'size' | 'maxBytes' | 'ttlMs'>,
+    private readonly retention: Pick<Retention, 'mode' | 'size' | 'maxBytes' | 'ttlMs'>,
     private readonly budget: RingBudget,
   ) {}
 
-  /** @param entry follows the newest */
+  /** @param entry must follow the newest; in `last` mode some may be left out between them */
   push(entry: LogEntry, at: number): void {
     this.#entries.push({ entry, at });
     this.#count(sizeOf(entry));
     while (this.#entries.length > 0 && this.#isFull()) this.#drop();
   }
 
-  /** What the log doesn't keep any longer isn't kept here. */
+  /** Drops what the log no longer keeps. */
   age(now: number): void {
     while (this.#entries[0] && now - this.#entries[0].at >= this.retention.ttlMs) this.#drop();
   }
 
-  /** All after `offset`; undefined when some of them aren't here any more. @param top the newest there is */
+  /** The messages after `offset`. Undefined if some of them aren't here any more. @param top the newest place */
   after(offset: number, top: number): LogEntry[] | undefined {
     if (offset >= top) return [];
     const first = this.#entries[0]?.entry.offset ?? Infinity;
@@ -54,9 +56,9 @@ export class Ring {
   }
 
   #isFull(): boolean {
-    const { size, maxBytes } = this.retention;
+    const { mode, size, maxBytes } = this.retention;
     return (
-      this.#entries.length > Math.min(MAX_ENTRIES, size) ||
+      this.#entries.length > (mode === 'last' ? 1 : Math.min(MAX_ENTRIES, size)) ||
       this.#bytes > Math.min(MAX_BYTES, 2 * maxBytes) ||
       this.budget.bytes > this.budget.maxBytes
     );
@@ -72,5 +74,5 @@ export class Ring {
   }
 }
 
-/** Texts take up to two bytes a character in memory. */
+/** Strings take up to two bytes a character in memory. */
 const sizeOf = ({ frame }: LogEntry): number => 2 * frame.length + 100;

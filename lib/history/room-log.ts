@@ -1,27 +1,27 @@
 import type { RoomPosition } from '../protocol/message.js';
 
-/** A publication as it is kept. */
+/** A message in a log. */
 export interface LogEntry {
   offset: number;
-  /** When it was stored, by the store's clock: milliseconds since 1970. */
+  /** In ms since 1970, by the store's clock. */
   storedAt: number;
-  /** The client frame, JSON, without its place. */
+  /** The client's frame as JSON, without its place. */
   frame: string;
-  /** The session that published it, where it doesn't want it back. */
+  /** The session that published it, if that session doesn't want it back. */
   session: string | undefined;
 }
 
 export interface AppendOptions {
-  /** Kept with the entry, and announced with it: whoever has this session isn't sent it. */
+  /** Stored and announced with the entry. The client with this session doesn't get it. */
   session?: string | undefined;
-  /** The same key in the same epoch: one entry, however often it is appended. 1–256 characters. */
+  /** One entry for each key in an epoch, however often it is appended. 1–256 characters. */
   key?: string | undefined;
-  /** In `last` mode: what isn't newer than the value that is kept changes nothing. */
+  /** In `last` mode, a version that isn't newer than the kept one changes nothing. */
   version?: number | undefined;
 }
 
 export interface Appended extends RoomPosition {
-  /** The key, or the version, was there before: nothing was stored, and the place is the earlier one's. */
+  /** The key or version was there before. Nothing was stored; the place is that of the earlier entry. */
   isDuplicate: boolean;
 }
 
@@ -31,26 +31,26 @@ export interface ReadOptions {
   /** Entries before this offset. */
   before?: number | undefined;
   limit: number;
-  /** Of the frames together. */
+  /** At most this many bytes of frames. */
   maxBytes: number;
-  /** The newest first, and those that fit of the newest. @default false */
+  /** Newest first. @default false */
   reverse?: boolean | undefined;
 }
 
 export interface LogRead {
   epoch: string;
-  /** The newest offset; 0 before the first. */
+  /** The newest offset; 0 for an empty epoch. */
   top: number;
-  /** The oldest that is kept; `top + 1` when none is. */
+  /** The oldest that is kept; `top + 1` if there is none. */
   first: number;
   entries: LogEntry[];
-  /** Nothing between the asked bounds is missing: neither aged out, nor left out by a limit. */
+  /** True if nothing is missing between the bounds because of its age or a limit. */
   isComplete: boolean;
-  /** The store's clock when it answered, for the age of what it gave: milliseconds since 1970. */
+  /** The store's clock when it answered, in ms since 1970: it tells the age of the entries. */
   now: number;
 }
 
-/** What a room keeps. See the options of `rooms.history`. */
+/** How much of a room is kept. See the options of `rooms.history`. */
 export interface Retention {
   mode: 'log' | 'last';
   size: number;
@@ -61,21 +61,28 @@ export interface Retention {
 }
 
 /**
- * The log of each room with history. Two stores keep it, in memory and in Redis; an application may give its own.
- *
- * What every store promises: a place names one publication for ever. Offsets of an epoch are 1, 2, 3 …. When anything that was
- * acknowledged may be gone, the epoch is another. What is beyond size, bytes or age is never read.
+ * The log of each room with history. There are two stores, in memory and in Redis; an application may bring its own.
+ * Every store promises: A place names one message for ever. The offsets of an epoch are 1, 2, 3 …. If an acknowledged
+ * message may be lost, a new epoch begins. Messages beyond the limits of size, bytes or age are never read.
  */
 export interface RoomLog {
   /**
-   * @throws {LogUnavailableError} nothing was stored @throws {UnknownOutcomeError} it may have been stored: ask again with the
-   *   same key @throws {KeyReusedError} @throws {EntryTooLargeError}
+   * @throws {LogUnavailableError} nothing was stored
+   * @throws {UnknownOutcomeError} it may have been stored: append it again with the same key
+   * @throws {KeyReusedError} @throws {EntryTooLargeError}
    */
   append(room: string, frame: string, options?: AppendOptions): Promise<Appended>;
   /** @throws {LogUnavailableError} */
   read(room: string, options: ReadOptions): Promise<LogRead>;
-  /** The newest place of each room, in the order asked. Makes the log of a room that has none. @throws {LogUnavailableError} */
+  /**
+   * The newest place of each room, in the given order. Creates a log for a room without one.
+   * @throws {LogUnavailableError}
+   */
   top(rooms: readonly string[]): Promise<RoomPosition[]>;
-  /** Forgets everything: a new epoch begins. @returns where it begins @throws {LogUnavailableError} @throws {UnknownOutcomeError} */
+  /**
+   * Deletes all messages and begins a new epoch.
+   * @returns its first place
+   * @throws {LogUnavailableError} @throws {UnknownOutcomeError}
+   */
   clear(room: string): Promise<RoomPosition>;
 }

@@ -22,14 +22,14 @@ export interface PublishOptions {
    * connection. Only in a handler. A client that hasn't said its session gets it. @default true
    */
   echo?: boolean;
-  /** A number that grows: in `last` mode what isn't newer than the kept value is left out. */
+  /** A growing number. In `last` mode, a version that isn't newer than the kept one is ignored. */
   version?: number;
 }
 
-/** For each room where the publication is, or why it isn't there. */
+/** The place in each room, or the error of that room. */
 export type RoomPlaces = Record<string, Appended | { error: Error }>;
 
-/** A publication as `history()` gives it. */
+/** A message as `history()` returns it. */
 export interface Publication extends WebSocketMessage {
   at: { room: string; epoch: string; offset: number };
 }
@@ -38,9 +38,9 @@ export interface HistoryPage {
   epoch: string;
   /** The newest place. */
   offset: number;
-  /** The oldest that is kept; `offset + 1` when none is. */
+  /** The oldest that is kept; `offset + 1` if there is none. */
   first: number;
-  /** Oldest first; with `reverse` newest first. */
+  /** Oldest first, or newest first with `reverse`. */
   entries: Publication[];
   /** There are more between the bounds. */
   more: boolean;
@@ -49,19 +49,19 @@ export interface HistoryPage {
 export interface HistoryQuery {
   /** At most 100. @default 100 */
   limit?: number;
-  /** After this place. */
+  /** Only messages after this place. */
   since?: RoomPosition;
-  /** Before this place. */
+  /** Only messages before this place. */
   before?: RoomPosition;
-  /** The newest first. @default false */
+  /** Newest first. @default false */
   reverse?: boolean;
 }
 
 const MAX_PAGE = 100;
-/** Of one page. */
+/** The size of one page. */
 const PAGE_BYTES = 262_144;
 
-/** Publishes to the rooms that keep what is published, and reads what they keep. */
+/** Publishes to rooms with history, and reads them. */
 export class RoomPublisher {
   constructor(
     private readonly log: RoomLog,
@@ -74,7 +74,7 @@ export class RoomPublisher {
     return this.rules.of(roomName);
   }
 
-  /** The rooms of an audience that keep what is published. */
+  /** The rooms of an audience that have a history. */
   roomsIn(audience: Audience): string[] {
     return audience.kind === 'rooms' ? audience.roomNames.filter((name) => this.ruleOf(name) !== undefined) : [];
   }
@@ -84,7 +84,7 @@ export class RoomPublisher {
     return this.log.append(roomName, encodeMessage(message), this.#optionsOf(options));
   }
 
-  /** One publication and one copy for each room, in this order. @throws what went wrong, if it went wrong for all */
+  /** Publishes a copy to each room, in this order. @throws the error, if all of them failed */
   async publishToRooms(
     roomNames: readonly string[],
     message: WebSocketMessage,
@@ -104,10 +104,10 @@ export class RoomPublisher {
   }
 
   /**
-   * Sends to rooms of which some keep it.
-   * @param kept those that do
+   * Sends to rooms of which some have a history.
+   * @param kept those that have one
    * @param sendRest sends to the others
-   * @throws {InvalidMessageError} for what a room that keeps its messages can't do
+   * @throws {InvalidMessageError} for options that a room with history doesn't have
    */
   send(
     kept: readonly string[],
@@ -139,7 +139,7 @@ export class RoomPublisher {
       reverse,
     });
     const { epoch, top: offset, first } = read;
-    // Places of another epoch say nothing about this one.
+    // A place of another epoch is no bound here.
     const isOther = [since, before].some((place) => place !== undefined && place.epoch !== epoch);
     const entries = isOther
       ? []
@@ -159,15 +159,16 @@ export class RoomPublisher {
         '"echo: false" leaves out the client whose message is being handled: use it in a handler.',
       );
     if (key !== undefined && !(typeof key === 'string' && key.length >= 1 && key.length <= 128))
-      throw new InvalidMessageError('A key is a text of 1–128 characters.');
-    if (version !== undefined && !Number.isFinite(version)) throw new InvalidMessageError('A version is a number.');
+      throw new InvalidMessageError('The key must be a string of 1–128 characters.');
+    if (version !== undefined && !Number.isFinite(version))
+      throw new InvalidMessageError('The version must be a finite number.');
     const session = echo ? undefined : call?.peer.sender?.session;
     return { key: key ?? (call && defaultKey(call)), version, session };
   }
 
   /**
-   * A sender that doesn't know the rule (an emitter, another program, a node with other options) sent a message without a place:
-   * members would take it for one that can be recovered.
+   * A sender that doesn't know the rule sent a message without a place: an emitter, another program, or a node with
+   * other options. Members couldn't recover it, so it is refused.
    * @throws {JunkError}
    */
   refuseUnnumbered({ audience }: Pick<Delivery, 'audience'>): void {
@@ -180,7 +181,7 @@ export class RoomPublisher {
   }
 }
 
-/** What is left out for one client, or for a while, can't be told from what was lost. */
+/** A client couldn't tell a message that it shouldn't get from one that was lost. */
 function refuseOptions(roomName: string, { volatile, conflateKey, except }: SendOptions): void {
   const given = volatile
     ? 'volatile'

@@ -6,7 +6,7 @@ import { Ring, type RingBudget } from './ring.js';
 import type { LogEntry, LogRead, RoomLog } from './room-log.js';
 import type { RoomPosition } from '../protocol/message.js';
 
-/** Why members of a room begin anew. */
+/** Why members of a room must start again. */
 export type ResetReason = 'restart' | 'cleared' | 'hole';
 
 export interface RoomReaderParts {
@@ -15,18 +15,18 @@ export interface RoomReaderParts {
   rule: HistoryRule;
   clock: Clock;
   budget: RingBudget;
-  /** Resolves once what is announced for the room arrives here. The returned function ends it. */
+  /** Resolves when the room's announcements arrive here. The returned function ends that. */
   follow(room: string, heard: (said: Announcement) => void): Promise<() => void>;
-  /** The next publication, for every member of this node. */
+  /** The next message, for every member on this node. */
   deliver(epoch: string, entry: LogEntry): void;
-  /** What members know of the room is worth nothing any more. They go on from `position`. */
+  /** Members must load the room's data again. They continue from `position`. */
   reset(position: RoomPosition, reason: ResetReason): void;
   failed(error: Error, place: string): void;
 }
 
-/** A publication whose predecessors haven't come waits so long for them before they are read. */
+/** How long a message waits for those before it, in ms. Then they are read. */
 const HOLE_MS = 50;
-/** What waits for predecessors, at most; beyond, it is read when they are. */
+/** How many messages wait. Those beyond are read later. */
 const MAX_HELD = 1_000;
 const READ = { limit: 500, maxBytes: 1_048_576 };
 const RETRY_MS = [250, 500, 1_000, 2_000];
@@ -38,14 +38,14 @@ interface Held {
 }
 
 /**
- * Follows the log of one room for all its members on this node: they see each publication once and in order, whatever the bus
- * loses, repeats or turns round. A hole is read from the log once for the whole node. Only what can't be read resets members.
+ * Follows the log of one room for all its members on this node. They get each message once and in order, whatever the
+ * bus loses, repeats or reorders. A gap is read from the log once for all. If that fails, members are reset.
  */
 export class RoomReader {
   readonly #ring: Ring;
-  /** Publications that came before their predecessors. */
+  /** Messages that arrived before the ones they follow. */
   readonly #held = new Map<number, Held>();
-  /** Heard before the position was known, or of an epoch that isn't known yet. */
+  /** Announcements from before the position was known, or of an unknown epoch. */
   #early: Announcement[] = [];
   #position: RoomPosition | undefined;
   #starting: Promise<void> | undefined;
@@ -63,25 +63,25 @@ export class RoomReader {
     this.#ring = new Ring(parts.rule, parts.budget);
   }
 
-  /** Where this node is. Undefined before it has started. */
+  /** The last place that was delivered. Undefined before the start. */
   get position(): RoomPosition | undefined {
     return this.#position;
   }
 
-  /** What came after `offset`, if it is at hand. */
+  /** The messages after `offset`, if they are in memory. */
   since(offset: number): LogEntry[] | undefined {
     this.#ring.age(this.parts.clock.now());
     return this.#ring.after(offset, this.#position?.offset ?? 0);
   }
 
-  /** Resolves when the position is known. May be called again, also after it rejected. @throws {LogUnavailableError} */
+  /** Resolves when the position is known. May be called again after it rejected. @throws {LogUnavailableError} */
   start(): Promise<void> {
     if (this.#position) return Promise.resolve();
     this.#starting ??= this.#start().finally(() => (this.#starting = undefined));
     return this.#starting;
   }
 
-  /** As `start()`, tried again until it succeeds. */
+  /** Like `start()`, but tries again until it succeeds. */
   begin(attempt = 0): void {
     this.start().catch((error: unknown) => this.#later(attempt, error, () => this.begin(attempt + 1)));
   }
@@ -98,20 +98,20 @@ export class RoomReader {
     this.#early = [];
   }
 
-  /** Reads what is newer than the position, and delivers it. Resolves when the log was read once after this call. @throws {LogUnavailableError} */
+  /** Delivers what is newer. Resolves after a read that began later than this call. @throws {LogUnavailableError} */
   sync(): Promise<void> {
     this.#isSyncStale = true;
     this.#syncing ??= this.#sync().finally(() => (this.#syncing = undefined));
     return this.#syncing;
   }
 
-  /** As `sync()`, tried again until it succeeds. */
+  /** Like `sync()`, but tries again until it succeeds. */
   repair(attempt = 0): void {
     if (this.#cancelRetry && attempt === 0) return;
     this.sync().catch((error: unknown) => this.#later(attempt, error, () => this.repair(attempt + 1)));
   }
 
-  /** What was read elsewhere may be newer than what the bus has brought. */
+  /** Takes what another read found: it may be newer than what the bus brought. */
   accept({ entries, now }: Pick<LogRead, 'entries' | 'now'>): void {
     for (const entry of entries) this.#take(entry, Math.max(0, now - entry.storedAt));
   }
@@ -147,13 +147,12 @@ export class RoomReader {
   #heard(said: Announcement): void {
     if (this.#isStopped) return;
     if (!this.#position) return void (this.#early.length < MAX_HELD && this.#early.push(said));
+    if (said.epoch === this.#position.epoch) return said.kind === 'stored' ? this.#take(said) : undefined;
     if (said.kind === 'cleared') {
-      if (said.epoch === this.#position.epoch) return;
       this.#clearedEpoch = said.epoch;
       return this.repair();
     }
-    if (said.epoch === this.#position.epoch) return this.#take(said);
-    // Of an epoch that began, or of one that ended: the log knows.
+    // Its epoch is new or old. Reading the log shows which.
     if (this.#early.length < MAX_HELD) this.#early.push(said);
     this.repair();
   }
@@ -169,7 +168,8 @@ export class RoomReader {
     const position = this.#position;
     if (!position || offset <= position.offset) return;
     this.#isQuiet = false;
-    if (offset > position.offset + 1) {
+    // In `last` mode a value makes those before it worthless: nobody misses them.
+    if (offset > position.offset + 1 && this.parts.rule.mode === 'log') {
       if (this.#held.size < MAX_HELD)
         this.#held.set(offset, { entry: { offset, storedAt, frame, session }, at: this.parts.clock.now() - age });
       this.#cancelHole ??= this.parts.clock.after(HOLE_MS, () => {
@@ -191,7 +191,7 @@ export class RoomReader {
     this.#cancelHole = undefined;
   }
 
-  /** One read at a time; one more when something asked meanwhile. */
+  /** One read at a time, and one more if it was asked for meanwhile. */
   async #sync(): Promise<void> {
     while (this.#isSyncStale && this.#position && !this.#isStopped) {
       this.#isSyncStale = false;
@@ -205,11 +205,13 @@ export class RoomReader {
     const position = this.#position as RoomPosition;
     if (epoch !== position.epoch)
       return this.#beginAnew({ epoch, offset: top }, this.#clearedEpoch === epoch ? 'cleared' : 'restart');
-    // An answer may be older than what the bus brought meanwhile.
+    // The bus may have brought newer messages while the log was read.
     if (top <= position.offset) return;
-    if (first > position.offset + 1) return this.#beginAnew({ epoch, offset: top }, 'hole');
+    const isLog = this.parts.rule.mode === 'log';
+    if (isLog && first > position.offset + 1) return this.#beginAnew({ epoch, offset: top }, 'hole');
     this.accept(read);
-    if (!isComplete) this.#isSyncStale = true;
+    if (isLog && !isComplete) this.#isSyncStale = true;
+    if (!isLog) position.offset = Math.max(position.offset, top); // the value may have aged out
   }
 
   #beginAnew(position: RoomPosition, reason: ResetReason): void {
@@ -222,7 +224,7 @@ export class RoomReader {
     this.#hearEarly();
   }
 
-  /** The bus said nothing for a while: that there was nothing is for the log to say. */
+  /** The bus brought nothing for a while. The log says whether anything is missing. */
   #check(): void {
     const isQuiet = this.#isQuiet;
     this.#isQuiet = true;
@@ -237,8 +239,8 @@ export class RoomReader {
     if (!top || !position || this.#isStopped) return;
     if (top.epoch === position.epoch && top.offset <= position.offset) return;
     this.repair();
-    if (position.offset !== before) return; // the bus was merely slow
-    // The bus brings nothing: a slot may have moved, and the subscription with it.
+    if (position.offset !== before) return; // the bus was only slow
+    // Messages are missing: a slot may have moved, and the subscription with it.
     const unfollow = await follow(room, (said) => this.#heard(said));
     if (this.#isStopped) return unfollow();
     const former = this.#unfollow;

@@ -10,23 +10,23 @@ import { type ResetReason, RoomReader } from './room-reader.js';
 export interface RoomReadersParts {
   log: RoomLog;
   clock: Clock;
-  /** Resolves once what is announced for the room arrives here. The returned function ends it. */
+  /** Resolves when the room's announcements arrive here. The returned function ends that. */
   follow(room: string, heard: (said: Announcement) => void): Promise<() => void>;
   failed(error: Error, place: string): void;
 }
 
 /** Gets what readers find, for the members on this node. */
 export interface RoomReceiver {
-  /** The next publication. */
+  /** The next message. */
   deliver(room: string, epoch: string, entry: LogEntry): void;
-  /** Members begin anew. */
+  /** Members must load the room's data again. */
   reset(room: string, position: RoomPosition, reason: ResetReason): void;
 }
 
 /** Before the start there are no members. */
 const NOBODY: RoomReceiver = { deliver: () => undefined, reset: () => undefined };
 
-/** A reader outlives its last member: a client that reconnects finds it warm. */
+/** How long a reader outlives its last member, in ms: a client that reconnects finds it running. */
 const LINGER_MS = 10_000;
 
 interface Held {
@@ -55,7 +55,7 @@ export class RoomReaders {
     return this.#rooms.get(room)?.reader;
   }
 
-  /** Keeps the room's reader going until `release()`. */
+  /** Keeps the room's reader running until `release()`. */
   hold(room: string, rule: HistoryRule): RoomReader {
     const held = this.#rooms.get(room) ?? this.#open(room, rule);
     held.holds++;
@@ -74,7 +74,7 @@ export class RoomReaders {
     });
   }
 
-  /** See `attach()`. Holds the room's reader meanwhile; a member must hold it, too. */
+  /** See `attach()`. Holds the reader meanwhile. A member must hold it, too. */
   async attach(
     room: string,
     rule: HistoryRule,
@@ -89,7 +89,7 @@ export class RoomReaders {
     }
   }
 
-  /** The bus was away: what it would have brought is read. */
+  /** The bus was away: reads what it would have brought. */
   catchUp(): void {
     for (const { reader } of this.#rooms.values()) if (reader.position) reader.repair();
   }

@@ -1,9 +1,9 @@
 /**
- * What every script begins with. It makes the room's log when there is none, and a new one when this Redis can't vouch for the
- * old: after a restart, a failover or a promotion the replication id is another, and nobody can prove that nothing was lost.
- * INFO is asked each time: a cached id gave false recoveries after a partition that left connections open. It costs 7 µs.
+ * The beginning of every script. Creates the room's log if there is none. Begins a new epoch if messages may be lost: a
+ * restart, a failover and a promotion change the replication id of Redis. INFO is read each time, which costs 7 µs: a
+ * cached id gave false recoveries after a partition that left connections open.
  *
- * The first write of a script is one that a Redis without memory refuses: after any other it would let the rest pass.
+ * The first write must be one that a Redis without memory refuses. After any other write, it would let the rest pass.
  *
  * KEYS[1] facts of the log · KEYS[2] its entries, with ids `<offset>-<ms>`
  * ARGV[1] 1: fence · [2] an epoch to begin, if one begins · [3] ms after which a quiet log is forgotten · [4] log or last

@@ -5,7 +5,7 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { RouteCall } from '../routing/route-call.js';
 import type { ErrorReport } from './error-report.js';
 
-/** Calls what the application listens with: `events.onMessage`, and the subscribers of bus events. */
+/** Calls the listeners of the application: `events.onMessage` and the subscribers of bus events. */
 export class Listeners {
   #server: unknown;
   #resources = NO_RESOURCES;
@@ -16,13 +16,13 @@ export class Listeners {
     private readonly report: ErrorReport,
   ) {}
 
-  /** What they are called with from now on. */
+  /** The resources and the server that listeners are called with. */
   provide(server: unknown, resources: Resources): void {
     this.#server = server;
     this.#resources = resources;
   }
 
-  /** Hears of every message. Undefined where nobody wants to. */
+  /** Gets every message. Undefined if the application has no such listener. */
   get received(): ((call: RouteCall) => void) | undefined {
     const { onMessage } = this;
     if (!onMessage) return undefined;

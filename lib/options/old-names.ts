@@ -6,7 +6,7 @@ const RENAMED = [
   ['intervalCheckTime', 'intervalCheckTimeMs'],
 ] as const;
 
-/** A name of before beside the one of now: nobody can say which of the two is meant. */
+/** An option under its old and its new name: it is unclear which one counts. */
 export function* oldNameFlaws({ disconnectInactiveClients: idle, delivery }: ServerOptions): Generator<string> {
   if (delivery?.flush !== undefined && delivery.flushGapMs !== undefined)
     yield '"delivery.flushGapMs" is the old way to write "delivery.flush: { gapMs }", and both are given: remove "flushGapMs"';
@@ -19,7 +19,7 @@ export function* oldNameFlaws({ disconnectInactiveClients: idle, delivery }: Ser
   }
 }
 
-/** The options without the names of before, which are said once. */
+/** Replaces old names by new ones, and warns once of each. */
 export function withNewNames(given: ServerOptions): ServerOptions {
   return withNewIdleNames(withNewFlush(given));
 }
@@ -33,7 +33,7 @@ function withNewFlush(given: ServerOptions): ServerOptions {
 
 function withNewIdleNames(given: ServerOptions): ServerOptions {
   const { clientList, disconnectInactiveClients: idle } = given;
-  // Without the list its public fields still say what `client.toJSON()` shows: `false` couldn't say both.
+  // Without the list, its public fields still decide what `client.toJSON()` shows, so `false` can't replace both.
   if (clientList && clientList.enabled === false && clientList.publicFields === undefined)
     sayDeprecated('"clientList.enabled: false"', 'Write "clientList: false".');
   if (!idle) return given;

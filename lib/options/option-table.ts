@@ -2,20 +2,20 @@ import type { Check } from './checks.js';
 import { isObject } from './checks.js';
 import { unknownOption } from './unknown-options.js';
 
-/** All there is to know about one option, except what it does: its doc comment says that, and `docs/options.md` repeats it. */
+/** All facts about one option, except what it does. Its doc comment says that, and `docs/options.md` repeats it. */
 export interface Option<T = unknown, S = never> {
-  /** Left out where whoever uses the option looks at it, e.g. a key that has to be read first. */
+  /** Left out if the option is checked where it is used, e.g. a key that must be read first. */
   readonly check?: Check;
   readonly default?: T;
-  /** Fits the default to the rest of the section, in which every other default is filled in. */
+  /** Adjusts the default to the rest of the section, whose other defaults are filled in. */
   readonly fit?: (section: Required<S>) => T;
-  /** What a number counts, where `check` doesn't say it. */
+  /** The unit of a number, if `check` doesn't say it. */
   readonly unit?: string;
   /** The options of a section. */
   readonly fields?: Fields;
 }
 
-/** Any table, whatever it is of. */
+/** A table of any options. */
 export type Fields = Readonly<Record<string, Option>>;
 
 /** A table with every option of `S`, and no other. */

@@ -78,7 +78,7 @@ const ROUTES: Check = {
   must: 'an object, { globalGuards }. A list of routes is gone: put @WsRoute(type, action) on a method of any provider',
 };
 
-/** The client's own defaults and names; what is wrong with them is said in the words of the options here. */
+/** The client has its own defaults and names. Its flaws are described with the names of these options. */
 const CLIENT = {
   headers: {
     check: { holds: (value) => isObject(value) || isFunction(value), must: 'an object of header names and values' },
@@ -103,7 +103,10 @@ const CLIENT = {
   },
 } satisfies Table<ClientSectionOptions>;
 
-/** Every option: its default and what it must be. `docs/options.md` is made of this and of the doc comments of the types. */
+/**
+ * Every option, with its default and its check. `docs/options.md` is generated from this and from the doc comments of
+ * the types.
+ */
 export const OPTIONS = {
   enabled: { default: true, check: FLAG },
   type: { default: 'server', check: oneOf('server', 'client', 'emitter') },
@@ -136,17 +139,17 @@ export const OPTIONS = {
   client: { check: OBJECT, fields: CLIENT },
 } satisfies Table<ServerOptions>;
 
-/** Every option there is, sections included. */
+/** The names of all options, sections included. */
 export const OPTION_NAMES: readonly string[] = namesIn(OPTIONS);
 
-/** An address to listen on is nobody's public host: no page would ever have it as its origin. */
+/** An address to listen on can't be a public host: no page has it as its origin. */
 function isPublicHost(value: unknown): boolean {
   if (!isText(value) || /[/\s*?#@]/.test(value) || !URL.canParse(`http://${value}`)) return false;
   const { hostname } = new URL(`http://${value}`);
   return hostname !== '0.0.0.0' && hostname !== '[::]';
 }
 
-/** ioredis takes any text for the name of a host, and leaves out a `url` among its options. It would try to connect for ever. */
+/** ioredis takes any text for a host name and ignores a `url` among its options. It would try to connect for ever. */
 function isRedis(value: unknown): boolean {
   if (!isText(value)) return isObject(value) && !Array.isArray(value) && !Object.hasOwn(value, 'url');
   return value.startsWith('/') || (/^rediss?:\/\//.test(value) && URL.canParse(value));

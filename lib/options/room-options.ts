@@ -19,8 +19,9 @@ export interface RoomOptions {
    */
   authorizeJoin?: AuthorizeJoin | Type<RoomAuthorizer>;
   /**
-   * Rooms that keep what is published to them, so that a client that was away gets what it missed: a list of rules
-   * `{ match, … }`, of which the first that matches the room's name holds. Give every node the same. See `history.md`. @default []
+   * Rooms that keep their messages, so that a client that was away gets what it missed: a list of rules `{ match, … }`.
+   * The first rule that matches the room's name applies. Give every node the same rules. See `history.md`.
+   * @default []
    */
   history?: HistoryRuleOptions[];
 }

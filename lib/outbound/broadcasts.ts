@@ -13,7 +13,7 @@ export interface BroadcastOptions extends SendOptions {
   excludeClientId?: string;
 }
 
-/** What the broadcasting methods of a server send: anything that has a JSON form. */
+/** The broadcasting methods of a server. They send any value that has a JSON form. */
 export class Broadcasts {
   constructor(private readonly outgoing: Outgoing) {}
 
@@ -28,7 +28,7 @@ export class Broadcasts {
   }
 }
 
-/** To one socket of this node. @throws {NotSerializableError} */
+/** Sends to one socket of this node. @throws {NotSerializableError} */
 export function sendToSocket(ws: WebSocket, data: unknown, isBinary: boolean): void {
   const text = encode(data);
   const outbox = isBinary ? undefined : (ws as ServerSocket).outbox;

@@ -4,13 +4,13 @@ import { encodeMessage, flagsOf } from './outgoing.js';
 import type { Sender } from './sender.js';
 
 /**
- * The part of an emitter that a service uses. A type of its own, because the emitter's would need the types of ioredis.
+ * The part of an emitter that a service uses. The emitter's own type would need the types of ioredis.
  */
 interface Publisher extends Omit<Sender, 'send' | 'history'> {
   deliver(delivery: Delivery): Promise<unknown>;
 }
 
-/** For a process without sockets. Its messages have no policy beside the options of each call. */
+/** For a process without sockets. Only the options of each call decide about slow clients. */
 export function emitterSender(emitter: Publisher, history: RoomPublisher | undefined): Sender {
   const deliver: Sender['send'] = (audience, message, options = {}) => {
     const frame = encodeMessage(message);

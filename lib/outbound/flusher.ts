@@ -5,59 +5,59 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import { AutoPace, type FlushPace } from './flush-pace.js';
 import { FrameRun } from './frame-run.js';
 
-/** How often sockets that are behind are looked at. */
+/** How often sockets that are behind are checked, in ms. */
 const SWEEP_MS = 1_000;
 
-/** What slow clients didn't get, counted since the start. */
+/** What slow clients didn't get since the start. */
 export interface BackpressureCounters {
-  /** Volatile messages left out for a client that was behind. */
+  /** Volatile messages that were dropped for a client that was behind. */
   dropped: number;
-  /** Messages whose place a newer one with the same `conflateKey` took. */
+  /** Messages that a newer one with the same `conflateKey` replaced. */
   conflated: number;
   /** Clients closed with 4113. */
   closed: number;
 }
 
-/** What waits for one socket. */
+/** The messages that wait for one socket. */
 export interface FlushedOutbox {
   readonly ws: WebSocket;
-  /** Something is queued, and will be written. */
+  /** Something is queued and will be written. */
   isTouched: boolean;
   /** How many messages are queued. */
   readonly queuedMessages: number;
-  /** What it was found to be behind by. 0 for a socket that keeps up. */
+  /** How many bytes it was behind at the last check. 0 for a socket that keeps up. */
   waitingBytes: number;
-  /** What it is behind by now, without what was only offered to it. */
+  /** How many bytes it is behind now, without messages that were only offered. */
   readonly owedBytes: number;
   /** When it fell behind, by the monotonic clock. */
   behindSince: number;
   flushedAt: number;
   /** Writes what was queued. */
   turnEnded(): void;
-  /** Looks whether what waits was taken. */
+  /** Checks what the operating system has taken meanwhile. */
   look(): void;
   end(): void;
 }
 
 /**
- * Writes what the outboxes queued, once at the end of the event-loop turn, and keeps them within their budgets: bytes per
- * socket, time to drain, bytes of the whole process.
+ * Writes what the outboxes queued, once at the end of a turn of the event loop. Keeps them within their limits: bytes
+ * and time for each socket, and bytes for the whole process.
  */
 export class Flusher {
   readonly counters: BackpressureCounters = { dropped: 0, conflated: 0, closed: 0 };
-  /** Where the runs of this turn begin. */
+  /** The empty run, with which each turn begins. */
   run = FrameRun.start();
-  /** Bytes that wait in all sockets. */
+  /** Bytes that wait for all sockets. */
   waitingBytes = 0;
-  /** So much is written to a socket between two pings that ask whether its peer reads. */
+  /** After this many bytes, a ping asks whether the peer still reads. */
   readonly askEveryBytes: number;
   readonly #behind = new Set<FlushedOutbox>();
   #touched: FlushedOutbox[] = [];
-  /** Those that don't wait for the next flush. */
+  /** Outboxes that don't wait for the next flush. */
   #hurried: FlushedOutbox[] = [];
   #later: FlushedOutbox[] = [];
   #gap: NodeJS.Timeout | undefined;
-  /** The next flush, when it waits. */
+  /** The timer of the next flush, if it waits. */
   #delay: NodeJS.Timeout | undefined;
   readonly #gapMs: number;
   readonly #auto: AutoPace | undefined;
@@ -72,7 +72,7 @@ export class Flusher {
     private readonly closeSlow: (outbox: FlushedOutbox) => void,
     private readonly failed: (error: unknown) => void,
   ) {
-    // One such part before the question, and one while the answer is under way.
+    // Half of it before the ping, half while its pong is under way.
     this.askEveryBytes = (limits.maxInFlightBytes || Infinity) / 2;
     this.#gapMs = typeof pace === 'object' ? pace.gapMs : 0;
     if (pace === 'auto') this.#auto = new AutoPace();
@@ -86,28 +86,31 @@ export class Flusher {
     else setImmediate(this.#flush);
   }
 
-  /** Somebody waits for what was queued last: it goes with the end of this turn, and what lies before it goes along. */
+  /**
+   * Writes this outbox at the end of this turn, because somebody waits for its last message. Earlier messages go with
+   * it.
+   */
   hurry(outbox: FlushedOutbox): void {
     if (this.#delay === undefined && this.#gapMs === 0) return;
     if (this.#hurried.push(outbox) === 1) setImmediate(this.#flushHurried);
   }
 
   tooSlow(outbox: FlushedOutbox): void {
-    // The application closed it already, and it doesn't take that either.
+    // The application has closed it already, and the peer doesn't read that either.
     if (outbox.ws.readyState !== outbox.ws.OPEN) outbox.ws.terminate();
     else this.counters.closed++;
     outbox.end();
     this.closeSlow(outbox);
   }
 
-  /** So many bytes wait in the socket now. */
+  /** Sets how many bytes wait in the socket. */
   waits(outbox: FlushedOutbox, bytes: number): void {
     this.waitingBytes += bytes - outbox.waitingBytes;
     outbox.waitingBytes = bytes;
     if (bytes === 0) this.#behind.delete(outbox);
     else this.#behind.add(outbox);
     if (this.#behind.size > 0) this.#sweep ??= this.#startSweep();
-    // Once for all that fall behind in this turn: looking for the largest each time would cost their square.
+    // Once for all sockets that fall behind in this turn: finding the largest for each would take quadratic time.
     if (this.waitingBytes > this.limits.processMaxBufferedBytes)
       this.#eviction ??= setImmediate(guarded('slow clients', this.failed, this.#evictLargest));
   }
@@ -133,7 +136,7 @@ export class Flusher {
   };
 
   #flushMeasured(touched: FlushedOutbox[], auto: AutoPace): void {
-    // One stands for all: what a room gets, its members get.
+    // One outbox stands for all: members of a room get the same messages.
     const messages = touched[touched.length >> 1]?.queuedMessages ?? 0;
     const began = monotonicMs();
     for (const outbox of touched) this.#endTurnOf(outbox);
@@ -149,7 +152,7 @@ export class Flusher {
     }
   };
 
-  /** A socket that was written to a moment ago waits for the rest of the gap; one that wasn't is written to at once. */
+  /** A socket that was written to a moment ago waits for the rest of the gap. Any other is written to at once. */
   #flushSpaced(touched: FlushedOutbox[], now: number): void {
     for (const outbox of touched) {
       if (now - outbox.flushedAt < this.#gapMs) {
@@ -171,7 +174,7 @@ export class Flusher {
     }
   };
 
-  /** What fails for one must not be the end of the others' turn; a socket that lost frames can't go on. */
+  /** An error of one socket must not stop the others. A socket that lost frames is closed. */
   #endTurnOf(outbox: FlushedOutbox): void {
     try {
       outbox.turnEnded();
@@ -189,13 +192,13 @@ export class Flusher {
   readonly #closeStalled = (): void => {
     const { drainTimeoutMs } = this.limits;
     const now = monotonicMs();
-    // This process stood still: what was taken meanwhile hasn't been seen yet.
+    // This process was suspended. What the peers took meanwhile isn't known yet.
     const isLate = now - this.#sweptAt > 2 * SWEEP_MS;
     this.#sweptAt = now;
     if (isLate) return;
     for (const outbox of this.#behind) {
       outbox.look();
-      if (outbox.owedBytes === 0) outbox.behindSince = now; // the limit is for what is owed, from when it is
+      if (outbox.owedBytes === 0) outbox.behindSince = now; // the time limit begins when it owes something
       if (outbox.waitingBytes > 0 && now - outbox.behindSince > drainTimeoutMs) this.tooSlow(outbox);
     }
     if (this.#behind.size > 0) return;
@@ -214,7 +217,7 @@ export class Flusher {
     }
   };
 
-  /** What was written since the socket fell behind doesn't count any more. */
+  /** Counts again, without what the operating system took since then. */
   #recount(outbox: FlushedOutbox): void {
     const bytes = Math.max(1, outbox.owedBytes);
     this.waitingBytes += bytes - outbox.waitingBytes;

@@ -1,10 +1,9 @@
 /**
- * A sequence of frames that sockets received in the same turn, as a node of a trie: sockets that got the same ones, in the
- * same order, share the node, and with it the joined bytes. Adding a frame costs no copy and, but for the first socket, no
- * memory.
+ * The frames that sockets got in one turn, as a node of a trie. Sockets with the same frames in the same order share a
+ * node, and so the joined bytes. Only the first of them costs memory, and none costs a copy.
  */
 export class FrameRun {
-  /** Nearly always the only one. */
+  /** The next node; there is rarely a second one. */
   #next: FrameRun | undefined;
   #others: Map<Buffer, FrameRun> | undefined;
   #joined: Buffer | undefined;
@@ -12,11 +11,11 @@ export class FrameRun {
   private constructor(
     private readonly before: FrameRun | undefined,
     private readonly frame: Buffer,
-    /** How many frames. */
+    /** The number of frames. */
     readonly depth: number,
   ) {}
 
-  /** Where the runs of a turn begin. */
+  /** The empty run. */
   static start(): FrameRun {
     return new FrameRun(undefined, Buffer.alloc(0), 0);
   }
@@ -31,7 +30,7 @@ export class FrameRun {
     return run;
   }
 
-  /** All its frames in one buffer, joined once for all sockets. */
+  /** All frames in one buffer, which all sockets share. */
   joined(): Buffer {
     if (this.depth === 1) return this.frame;
     return (this.#joined ??= Buffer.concat(this.#frames()));

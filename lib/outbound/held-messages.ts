@@ -6,14 +6,14 @@ export interface HoldLimits {
 }
 
 /**
- * Broadcasts for a client whose connection hooks are still running: it gets them in order once they have let it in, and never
- * when they refuse it. What it may keep is what may wait for any other client; what comes above that is left out.
+ * Broadcasts for a client whose connection hooks still run. It gets them in order when the hooks accept it, and never
+ * if they refuse it. They have the same limit of bytes as any client; what is above it is dropped.
  */
 export class HeldMessages {
   readonly #messages = new Map<string | symbol, OutgoingMessage>();
   #bytes = 0;
 
-  /** @returns false for a message that is left out */
+  /** @returns false for a message that is dropped */
   hold(message: OutgoingMessage, { volatileBytes, maxBufferedBytes }: HoldLimits): boolean {
     const { length } = message.payload;
     const key = message.conflateKey ?? Symbol('each for itself');
@@ -21,7 +21,7 @@ export class HeldMessages {
     const bytes = this.#bytes + length - (before?.payload.length ?? 0);
     if (bytes > (message.isVolatile ? volatileBytes : maxBufferedBytes)) return false;
     this.#bytes = bytes;
-    this.#messages.delete(key); // the order is that of the latest ones
+    this.#messages.delete(key); // moves it to the end
     this.#messages.set(key, message);
     return true;
   }

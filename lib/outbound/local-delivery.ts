@@ -17,14 +17,14 @@ export interface OwnMessage {
 }
 
 /**
- * Hands an encoded message to this node's sockets, whoever published it. Keeps its own lists of them, so that a message for
- * a room costs what its members here cost, however many are elsewhere.
+ * Sends an encoded message to this node's sockets, from whichever node it comes. Has its own lists of sockets: a
+ * message to a room costs what its members on this node cost, not what all members do.
  */
 export class LocalDelivery {
   readonly #recipients = new Map<string, Recipient>();
   readonly #membersOf = new Map<string, Set<Recipient>>();
   readonly #connectionsOf = new Map<string, Set<Recipient>>();
-  /** Those whose connection hooks are still running, and the broadcasts that wait for them. */
+  /** Clients whose connection hooks still run, and the broadcasts that wait for them. */
   readonly #newcomers = new Map<Recipient, HeldMessages>();
   /** Members who get by themselves what is for the whole room: for each room their ids. */
   readonly #apart = new Map<string, Set<string>>();
@@ -32,11 +32,11 @@ export class LocalDelivery {
   constructor(
     private readonly limits: HoldLimits,
     private readonly counters: { dropped: number },
-    /** Told when this node gets its first member of a room or connection of a user, and when it loses the last. */
+    /** Notified of the first and the last member of a room, or connection of a user, on this node. */
     private readonly followed: Pick<Followed, 'keep' | 'release'>,
   ) {}
 
-  /** True for a client whose socket is on this node. */
+  /** True for a client with a socket on this node. */
   has(clientId: string): boolean {
     return this.#recipients.has(clientId);
   }
@@ -45,14 +45,14 @@ export class LocalDelivery {
     return this.#recipients.keys();
   }
 
-  /** Until `admit()` a client of this server gets what is sent to it alone; broadcasts wait. */
+  /** Adds a client. Until `admit()` it gets only messages to itself; broadcasts wait. */
   add(clientId: string, ws: WebSocket): void {
     const { outbox } = ws as ServerSocket;
     this.#recipients.set(clientId, outbox ?? new ForeignSocket(clientId, ws));
     if (outbox) this.#newcomers.set(outbox, new HeldMessages());
   }
 
-  /** Its hooks have let it in: it gets what waited for it. */
+  /** Its hooks have accepted it: it gets the broadcasts that waited. */
   admit(clientId: string): void {
     const recipient = this.#recipients.get(clientId);
     const held = recipient && this.#newcomers.get(recipient);
@@ -61,18 +61,18 @@ export class LocalDelivery {
     for (const message of held.inOrder()) recipient.push(message);
   }
 
-  /** How many have hooks that are still running. */
+  /** How many clients have hooks that still run. */
   get newcomers(): number {
     return this.#newcomers.size;
   }
 
-  /** True for a client of this node whose hooks are still running. */
+  /** True for a client of this node whose hooks still run. */
   isNewcomer(clientId: string): boolean {
     const recipient = this.#recipients.get(clientId);
     return recipient !== undefined && this.#newcomers.has(recipient);
   }
 
-  /** Those whose hooks have let them in. */
+  /** Clients whose hooks have accepted them. */
   *admitted(): Iterable<Recipient> {
     for (const recipient of this.#recipients.values()) if (!this.#newcomers.has(recipient)) yield recipient;
   }
@@ -107,7 +107,7 @@ export class LocalDelivery {
     if (recipient && removeFrom(this.#connectionsOf, name, recipient)) this.followed.release({ kind: 'user', name });
   }
 
-  /** How many clients of this node are in the room. */
+  /** How many members of a room are on this node. */
   membersIn(roomName: string): number {
     return this.#membersOf.get(roomName)?.size ?? 0;
   }
@@ -148,7 +148,7 @@ export class LocalDelivery {
     this.#recipients.get(clientId)?.giveUp();
   }
 
-  /** Resolves when no more than so many bytes wait for the client, or it is gone. */
+  /** Resolves when at most `bytes` wait for the client, or it is gone. */
   async whenBelow(clientId: string, bytes: number): Promise<void> {
     for (;;) {
       const recipient = this.#recipients.get(clientId);
@@ -157,12 +157,12 @@ export class LocalDelivery {
     }
   }
 
-  /** To one client of this node, whatever it is waiting for. */
+  /** Sends to one client of this node, even while its hooks run. */
   toClient(clientId: string, message: OutgoingMessage): void {
     this.#recipients.get(clientId)?.push(message);
   }
 
-  /** Hands the same bytes to every local member, once each. */
+  /** Sends the same bytes to every receiver on this node, once each. */
   deliver({ audience, except, frame, isVolatile, conflateKey }: Delivery): void {
     const message = new OutgoingMessage(frame, isVolatile, conflateKey);
     const recipients = this.#recipientsOf(audience);
@@ -221,7 +221,7 @@ function membersOfAny(map: ReadonlyMap<string, ReadonlySet<Recipient>>, keys: re
   return members;
 }
 
-/** @returns true when it is the first of this key */
+/** @returns true if it is the first of this key */
 function addTo(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
   const recipients = map.get(key);
   if (recipients) recipients.add(recipient);
@@ -229,7 +229,7 @@ function addTo(map: Map<string, Set<Recipient>>, key: string, recipient: Recipie
   return !recipients;
 }
 
-/** @returns true when it was the last of this key */
+/** @returns true if it was the last of this key */
 function removeFrom(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
   const recipients = map.get(key);
   if (!recipients?.delete(recipient) || recipients.size > 0) return false;

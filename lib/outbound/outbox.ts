@@ -3,77 +3,84 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { monotonicMs } from '../clock.js';
 import type { FlushedOutbox, Flusher } from './flusher.js';
-import type { FrameRun } from './frame-run.js';
+import { FrameRun } from './frame-run.js';
 import { LatestMessages } from './latest-messages.js';
 import type { OutgoingMessage } from './outgoing-message.js';
-import { canFrame, frameText } from './wire.js';
+import { frameLength, writeTextFrame } from './wire.js';
 
 export type SentCallback = (error?: Error) => void;
 
+/** A frame for one socket alone. It becomes bytes when it is written, together with the frames around it. */
+interface OwnFrame {
+  text: string;
+  /** The length of the text in UTF-8. */
+  bytes: number;
+}
+
 /**
- * What one socket is still to get. Messages of one event-loop turn leave in one write, in the order they came; what `ws`
- * writes by itself (pings, pongs, close frames, the application's own `ws.send()`) comes after what was queued before it.
+ * The messages that wait for one socket. Those of one turn are written at once, in order. What `ws` writes itself
+ * (pings, pongs, close frames, the application's own `ws.send()`) comes after what was queued before it.
  */
 export class Outbox implements FlushedOutbox {
   /** What the client calls itself on all of its connections. */
   session: string | undefined;
-  /** Queued in this turn. */
+  /** Bytes queued in this turn. */
   queuedBytes = 0;
-  /** What it was found to be behind by, when it was last looked at. 0 for a socket that keeps up. */
+  /** How many bytes it was behind at the last check. 0 for a socket that keeps up. */
   waitingBytes = 0;
   /** When it fell behind, by the monotonic clock. */
   behindSince = 0;
   flushedAt = 0;
   isTouched = false;
   #run: FrameRun | undefined;
-  /** What was queued before the run: runs, and frames for this socket alone. */
-  #parts: (FrameRun | Buffer)[] | undefined;
+  /** What was queued before the current run: runs, and frames for this socket alone. */
+  #parts: (FrameRun | OwnFrame)[] | undefined;
   #latest: LatestMessages | undefined;
   #waiters: (() => void)[] | undefined;
   #isOver = false;
-  /** Written since the last ping that asked whether the peer reads. */
+  /** Bytes written since the last ping that asked whether the peer reads. */
   #unaskedBytes = 0;
-  /** The payload of the ping that asks; 0 while none is under way. */
+  /** The payload of that ping. 0 while none is under way. */
   #question = 0;
-  /** What had been read of the peer when it was asked. */
+  /** How many bytes had been read from the peer when that ping was sent. */
   #heardBytes = 0;
   /** Nothing is written until the peer shows that it reads. */
   #isHeld = false;
   #wasOverBudget = false;
-  /** Of what waits, so much was offered: nobody is closed for it. */
+  /** Waiting bytes of messages that were only offered. They close nobody. */
   #offeredBytes = 0;
   #awaitsDrain = false;
-  /** `ws` keeps a queue of its own for compressed messages, and knows what it has begun: then all goes by way of it. */
+  /** `ws` has its own queue for compressed messages and for what it has begun. Then everything goes through it. */
   #isByWs: boolean;
   #onSent: (() => void) | undefined;
 
   constructor(
     readonly clientId: string,
     readonly ws: WebSocket,
-    /** The one handed to `handleUpgrade()`. */
+    /** The socket that was passed to `handleUpgrade()`. */
     private readonly socket: Duplex,
     private readonly flusher: Flusher,
   ) {
-    this.#isByWs = !canFrame || ws.extensions !== '';
+    this.#isByWs = ws.extensions !== '';
   }
 
-  /** All that waits for the client: queued, kept back for later, not yet taken by the operating system. */
+  /** All bytes that wait for the client: queued, kept back, or not yet taken by the operating system. */
   get bufferedBytes(): number {
     const unsent = this.#isByWs ? this.ws.bufferedAmount : this.socket.writableLength;
     return this.queuedBytes + unsent + (this.#latest?.bytes ?? 0);
   }
 
-  /** Of that, what the limits are for. */
+  /** Those of them to which the limits apply. */
   get owedBytes(): number {
     return Math.max(0, this.bufferedBytes - this.#offeredBytes);
   }
 
-  /** The same for a socket that is behind: at least 1 while anything waits. */
+  /** The same, but at least 1 while anything waits. */
   get behindBytes(): number {
     return this.bufferedBytes === 0 ? 0 : Math.max(1, this.owedBytes);
   }
 
-  /** A message that others get, too. */
+  /** Queues a message that other sockets may get, too. */
   push(message: OutgoingMessage): void {
     if (this.waitingBytes > 0 && this.#holdsBack(message)) return;
     if (this.#isByWs) return this.#sendByWs(message.payload);
@@ -83,8 +90,8 @@ export class Outbox implements FlushedOutbox {
   }
 
   /**
-   * A message that nobody is closed for, such as the client list: taken only where nothing waits, so that at most one of them
-   * lies in front of what counts.
+   * Takes a message only if nothing waits, such as the client list. So at most one of them lies before other messages,
+   * and it can't close a slow client.
    * @returns whether it was taken
    */
   offer(message: OutgoingMessage): boolean {
@@ -94,13 +101,13 @@ export class Outbox implements FlushedOutbox {
     return true;
   }
 
-  /** A message for this client alone. */
+  /** Queues a message for this client alone. */
   pushText(text: string): void {
     if (this.#isByWs) return this.#sendByWs(text);
-    const frame = frameText(Buffer.from(text));
+    const bytes = Buffer.byteLength(text);
     this.#setRunAside();
-    (this.#parts ??= []).push(frame);
-    this.#queued(frame.length);
+    (this.#parts ??= []).push({ text, bytes });
+    this.#queued(frameLength(bytes));
     this.flusher.hurry(this);
   }
 
@@ -108,15 +115,15 @@ export class Outbox implements FlushedOutbox {
     return (this.#run?.depth ?? 0) + (this.#parts?.length ?? 0);
   }
 
-  /** From now on everything goes by way of `ws`, after what is queued. */
+  /** From now on, everything goes through `ws`, after what is queued. */
   leaveToWs(): void {
     this.flush();
     this.#isByWs = true;
   }
 
   /**
-   * Writes what is queued, at once: at the end of the turn, and before `ws` writes something itself.
-   * @returns false when the socket may have fallen behind
+   * Writes what is queued now: at the end of the turn, and before `ws` writes something itself.
+   * @returns false if the socket may have fallen behind
    */
   flush(): boolean {
     if (this.queuedBytes === 0) return false;
@@ -140,8 +147,8 @@ export class Outbox implements FlushedOutbox {
   }
 
   /**
-   * A pong came. Whatever it answers, its peer isn't silent: it may answer only the last of several pings (RFC 6455 section
-   * 5.5.3).
+   * Takes a pong. Any pong shows that the peer isn't silent: it may answer only the last of several pings (RFC 6455
+   * section 5.5.3).
    * @returns whether it answers the ping that asked
    */
   takePong(payload: Buffer): boolean {
@@ -151,18 +158,18 @@ export class Outbox implements FlushedOutbox {
     return isAnswer;
   }
 
-  /** Whoever is held may have said something meanwhile. */
+  /** A peer that is held back may have sent something meanwhile. */
   look(): void {
     if (this.#isHeld) this.#settle();
   }
 
-  /** `ws` was given something, by us or by the application. What that comes to is seen at the end of the turn. */
+  /** Something was given to `ws`, by us or by the application. The end of the turn counts it. */
   sentByWs(): void {
     if (this.waitingBytes > 0 && this.owedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
     else if (!this.isTouched) this.flusher.touch(this);
   }
 
-  /** What `ws` is to call once it has written a message: nobody else tells when its own queue is empty. */
+  /** The callback for `ws` after it has written a message: nothing else tells when its own queue is empty. */
   whenSent(callback: SentCallback | undefined): SentCallback | undefined {
     if (!this.#isByWs) return callback;
     const onSent = (this.#onSent ??= () => this.#drained());
@@ -174,8 +181,8 @@ export class Outbox implements FlushedOutbox {
   }
 
   /**
-   * Resolves when the socket has room again, or is gone; in another turn at the earliest, so that whoever has more to send
-   * than its peer can read doesn't keep everybody else waiting.
+   * Resolves when the socket has room again, or is closed. Never in the same turn, so that a stream to a fast reader
+   * doesn't keep others waiting.
    */
   whenDrained(): Promise<void> {
     this.#settle();
@@ -189,7 +196,7 @@ export class Outbox implements FlushedOutbox {
     this.flusher.tooSlow(this);
   }
 
-  /** The socket is gone: what waits is dropped. */
+  /** The socket is closed: drops what waits. */
   end(): void {
     this.#isOver = true;
     this.#isHeld = false;
@@ -205,7 +212,7 @@ export class Outbox implements FlushedOutbox {
     else if (!this.flush()) this.#lookBehind();
   }
 
-  /** A ping after what was just written. */
+  /** Sends a ping after what was just written. */
   #ask(): void {
     this.#question = 1 + Math.floor(Math.random() * 0xffffffff);
     this.#unaskedBytes = 0;
@@ -216,9 +223,9 @@ export class Outbox implements FlushedOutbox {
   }
 
   /**
-   * A peer that was asked, was sent as much again, and has said nothing at all since, may not be reading: what the operating
-   * system would still take for it, some megabytes, would be written in vain. One that says something may have its pong
-   * behind a long message, and so may one that isn't listened to.
+   * True for a peer that may not be reading: it was asked, got as many bytes again, and has sent nothing since.
+   * Otherwise the operating system would take some megabytes for it in vain. A peer that sends something may have its
+   * pong behind a long message, and so may a paused one.
    */
   #mustWait(): boolean {
     if (this.#question === 0 || this.#isOver) return false;
@@ -234,7 +241,7 @@ export class Outbox implements FlushedOutbox {
     this.flusher.waits(this, this.behindBytes);
   }
 
-  /** Over it once may be one large message, or this process was busy and hasn't read the pong yet. */
+  /** Being over the limit once means little: one message may be large, or this process hasn't read the pong yet. */
   #keepBudget(): void {
     const isOverBudget = this.owedBytes > this.flusher.limits.maxBufferedBytes;
     if (isOverBudget && this.#wasOverBudget) return this.flusher.tooSlow(this);
@@ -243,7 +250,7 @@ export class Outbox implements FlushedOutbox {
 
   #letGo(): void {
     this.#isHeld = this.#wasOverBudget = false;
-    if (!this.#isBehind) this.flusher.waits(this, 0); // else the operating system has been waiting for it since before
+    if (!this.#isBehind) this.flusher.waits(this, 0); // otherwise the operating system has been waiting since before
     this.flush();
     this.#lookBehind();
     if (this.waitingBytes === 0) this.#caughtUp();
@@ -262,21 +269,26 @@ export class Outbox implements FlushedOutbox {
 
   #takeFrames(): Buffer {
     const run = this.#run;
-    if (this.#parts) this.#setRunAside();
     const parts = this.#parts;
+    const { queuedBytes } = this;
     this.#run = this.#parts = undefined;
     this.queuedBytes = 0;
     if (!parts) return (run as FrameRun).joined();
-    const [only] = parts;
-    if (parts.length === 1) return Buffer.isBuffer(only) ? only : (only as FrameRun).joined();
-    return Buffer.concat(parts.map((part) => (Buffer.isBuffer(part) ? part : part.joined())));
+    const frames = Buffer.allocUnsafe(queuedBytes);
+    let at = 0;
+    for (const part of parts) {
+      if (part instanceof FrameRun) at += part.joined().copy(frames, at);
+      else at = writeTextFrame(frames, at, part.text, part.bytes);
+    }
+    run?.joined().copy(frames, at);
+    return frames;
   }
 
   #sendByWs(payload: Uint8Array | string): void {
     if (this.ws.readyState === this.ws.OPEN) this.ws.send(payload, { binary: false });
   }
 
-  /** @returns true when the message is dropped, or kept for later */
+  /** @returns true if the message is dropped or kept for later */
   #holdsBack(message: OutgoingMessage): boolean {
     const { limits, counters } = this.flusher;
     const isFarBehind = this.bufferedBytes > limits.volatileBytes;
@@ -291,21 +303,21 @@ export class Outbox implements FlushedOutbox {
     return false;
   }
 
-  /** It is sent when the socket has drained, unless a newer one takes its place. */
+  /** Sent when the socket has drained, unless a newer one replaces it. */
   #keepLatest(message: OutgoingMessage, key: string): void {
     if ((this.#latest ??= new LatestMessages()).put(key, message)) this.flusher.counters.conflated++;
     if (this.owedBytes > this.flusher.limits.maxBufferedBytes) this.flusher.tooSlow(this);
     else this.flusher.waits(this, this.behindBytes);
   }
 
-  /** `ws` doesn't say when its own queue is full: it is above the mark at which a socket would say so. */
+  /** `ws` doesn't tell when its own queue is full. It counts as full above the mark of a socket. */
   get #isBehind(): boolean {
     return this.#isByWs ? this.ws.bufferedAmount > this.socket.writableHighWaterMark : this.socket.writableNeedDrain;
   }
 
   #lookBehind(): void {
     if (this.#isOver || !this.#isBehind) return;
-    if (this.bufferedBytes === 0) return; // much, but the operating system took it at once
+    if (this.bufferedBytes === 0) return; // it was much, but the operating system took it at once
     if (this.waitingBytes === 0) this.behindSince = monotonicMs();
     if (!this.#isByWs && !this.#awaitsDrain) {
       this.#awaitsDrain = true;

@@ -1,16 +1,16 @@
 import { frameText } from './wire.js';
 
-/** A message on its way to many sockets: made into bytes and framed once, at the first socket that takes it. */
+/** A message to any number of sockets. It is encoded and framed once, for the first socket that takes it. */
 export class OutgoingMessage {
   #payload: Uint8Array | undefined;
   #frame: Buffer | undefined;
 
   constructor(
-    /** JSON, as text or as UTF-8. */
+    /** JSON, as a string or as UTF-8. */
     private readonly json: string | Uint8Array,
-    /** May be left out for a socket that is behind. */
+    /** May be dropped for a socket that is behind. */
     readonly isVolatile = false,
-    /** Of those with the same key a socket that is behind gets the latest alone. */
+    /** A socket that is behind gets only the latest message with this key. */
     readonly conflateKey?: string,
   ) {}
 

@@ -8,11 +8,11 @@ import { isRouteName } from '../protocol/names.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import type { LocalDelivery } from './local-delivery.js';
 
-/** The rooms that keep what is sent to them. */
+/** Publishes to rooms with history. */
 export interface RoomHistory {
-  /** Those of an audience that do. */
+  /** The rooms of an audience that have a history. */
   roomsIn(audience: Audience): string[];
-  /** @throws {InvalidMessageError} for what such a room can't do */
+  /** @throws {InvalidMessageError} for options that a room with history doesn't have */
   send(
     kept: readonly string[],
     audience: Audience,
@@ -24,24 +24,24 @@ export interface RoomHistory {
 
 const NONE: string[] = [];
 
-/** Turns a message into a delivery, once, and hands it on: to this node's sockets first, then to the other nodes. */
+/** Turns a message into a delivery, once. Passes it to this node's sockets, then to the other nodes. */
 export class Outgoing {
   constructor(
     private readonly local: LocalDelivery,
     private readonly others: Pick<Cluster, 'publish'>,
     private readonly policy: BackpressurePolicy,
-    /** Undefined where no room keeps what is sent to it. */
+    /** Undefined without rooms with history. */
     private readonly history: RoomHistory | undefined,
     private readonly failed: (error: unknown, place: string) => void,
   ) {}
 
-  /** @returns settles once the message is handed to the other nodes, or can't be; nobody has to listen */
+  /** @returns settles when the message is handed to the other nodes, or can't be. Nobody has to handle a rejection */
   deliver(delivery: Delivery): Promise<unknown> {
     this.local.deliver(delivery);
     return this.others.publish(delivery);
   }
 
-  /** @returns as `deliver()` @throws {InvalidMessageError} @throws {NotSerializableError} */
+  /** @returns like `deliver()` @throws {InvalidMessageError} @throws {NotSerializableError} */
   send(audience: Audience, message: WebSocketMessage, options: SendOptions = {}): Promise<unknown> {
     const kept = this.history?.roomsIn(audience) ?? NONE;
     if (kept.length > 0) return this.#publish(kept, audience, message, options);
@@ -64,7 +64,7 @@ export class Outgoing {
     return Buffer.byteLength(delivery.frame);
   }
 
-  /** @throws {InvalidMessageError} for what a room that keeps its messages can't do */
+  /** @throws {InvalidMessageError} for options that a room with history doesn't have */
   #publish(kept: string[], audience: Audience, message: WebSocketMessage, options: SendOptions): Promise<unknown> {
     return (this.history as RoomHistory).send(kept, audience, message, options, (roomNames) =>
       this.send({ kind: 'rooms', roomNames }, message, options),
@@ -83,7 +83,7 @@ export class Outgoing {
   }
 }
 
-/** Only the fields of a message go out, whatever else the object carries. @throws {InvalidMessageError} */
+/** Sends the three fields of a message, whatever else the object has. @throws {InvalidMessageError} */
 export function encodeMessage({ type, action, data }: WebSocketMessage): string {
   if (!isRouteName(type) || !isRouteName(action)) throw new InvalidMessageError();
   return encode({ type, action, data });
@@ -91,7 +91,7 @@ export function encodeMessage({ type, action, data }: WebSocketMessage): string 
 
 export const plainError = (error: string): ErrorFrame => errorFrame({ error, code: ErrorCode.Internal });
 
-/** What the call says of itself goes before the policy; the latest of a route stands for those before it. */
+/** The options of a call take precedence over `backpressure.policy`. Its `'latest'` conflates by route. */
 export function flagsOf(
   message: unknown,
   { volatile, conflateKey }: BackpressureOptions,
@@ -104,7 +104,7 @@ export function flagsOf(
   return isRouteName(type) && isRouteName(action) ? { conflateKey: `${type}/${action}` } : {};
 }
 
-/** A message goes out with its own fields alone; what a bus or a worker added for itself stays inside. */
+/** Sends only the fields of a message. Fields that a bus or a worker added stay here. */
 function publicMessage(data: unknown): unknown {
   if (typeof data !== 'object' || data === null) return data;
   const { type, action, data: inner } = data as Record<string, unknown>;

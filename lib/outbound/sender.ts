@@ -4,11 +4,11 @@ import type { RoomPublisher } from '../history/room-publisher.js';
 import type { SendOptions } from '../protocol/delivery.js';
 
 /**
- * What a service sends with: a server, or an emitter. A promise resolves when the message is handed to Redis, and rejects when it
- * isn't; that is no unhandled rejection when nobody listens.
+ * What a service sends with: a server or an emitter. A promise resolves when the message is handed to Redis, and
+ * rejects if it can't be. Nobody has to handle a rejection.
  */
 export interface Sender {
-  /** Rooms that keep what is published to them; undefined where there are none. */
+  /** Rooms with history; undefined without any. */
   readonly history: RoomPublisher | undefined;
   send(audience: Audience, message: WebSocketMessage, options: SendOptions | undefined): Promise<unknown>;
   emit(channel: string, data: unknown): Promise<unknown>;

@@ -9,7 +9,10 @@ import type { SendOptions } from '../protocol/delivery.js';
 import type { RoomPublisher } from '../history/room-publisher.js';
 import type { Sender } from './sender.js';
 
-/** Sends to this node's sockets at once, and to the others by way of the bus. What the caller did wrong is thrown at once. */
+/**
+ * Sends to this node's sockets at once, and to the other nodes over the bus. Mistakes of the caller are thrown
+ * synchronously.
+ */
 export class ServerSender implements Sender {
   constructor(
     private readonly outgoing: Outgoing,

@@ -85,7 +85,9 @@ export function encodeStreamEnd(to: { type: string; action: string; id?: Request
 }
 
 function replyHead({ type, action, id }: { type: string; action: string; id?: RequestId | undefined }): string {
-  return `{"type":"${type}","action":"${action}"${id === undefined ? '' : `,"id":${JSON.stringify(id)}`}`;
+  const head = `{"type":"${type}","action":"${action}"`;
+  if (id === undefined) return head;
+  return `${head},"id":${typeof id === 'number' ? id : JSON.stringify(id)}`;
 }
 
 function bad(reason: string, id?: RequestId): DecodedFrame {

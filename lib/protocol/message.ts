@@ -46,10 +46,10 @@ export interface ErrorFrame {
   data: ErrorFrameData;
 }
 
-/** Where a publication stands in its room. Another epoch: the log was lost or cleared, and its numbers begin anew. */
+/** The place of a message in its room. A new epoch means that the log was lost or cleared; its offsets begin again. */
 export interface RoomPosition {
   epoch: string;
-  /** 1, 2, 3 … within the epoch; 0: before the first. */
+  /** 1, 2, 3 … within the epoch; 0 is the place before the first message. */
   offset: number;
 }
 

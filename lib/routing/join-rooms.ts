@@ -18,20 +18,20 @@ export interface JoinRequest extends Resumption {
   userId?: string | number;
 }
 
-/** What a client that joins is told of a room that keeps what is published. */
+/** What a client that joins learns about a room with history. */
 export interface JoinedHistory {
   epoch: string;
-  /** The newest place. What comes next has the next one. */
+  /** The newest place. The next message has the next one. */
   offset: number;
-  /** What was missed follows, all of it or nothing. Left out where no place was given. */
+  /** True: what was missed follows. False: nothing of it does. Left out if the client gave no place. */
   recovered?: boolean;
-  /** Why it doesn't. */
+  /** Why nothing follows. */
   reason?: RefusalReason;
-  /** How many were published since the given place. */
+  /** How many messages were published since the given place. */
   missed: number;
 }
 
-/** What was taken of a request to join. */
+/** The data of a request to join that was kept. */
 export interface Joined extends Omit<JoinRequest, 'since' | 'tail'> {
   history?: JoinedHistory;
 }
@@ -41,9 +41,9 @@ export interface JoinReply {
   data: Joined;
 }
 
-/** The request that asks to join. */
+/** A request to join. */
 export interface Asked extends Pick<RouteCall, 'throwIfSettled'> {
-  /** Replies in this turn, before what follows the reply. What the join resolves with is dropped then. */
+  /** Replies in this turn, before anything that follows the reply. The result of the join is dropped then. */
   answer(reply: JoinReply): void;
 }
 

@@ -16,14 +16,14 @@ export interface SystemServices {
   authorizeJoin: AuthorizeJoin | undefined;
   /** Resolves with the accepted request: an authenticated client keeps its own identity. */
   join(client: ConnectedClient, request: JoinRequest, asked: Asked): Promise<Joined>;
-  /** Undefined where no room keeps what is published. */
+  /** Undefined without rooms with history. */
   history: Pick<RoomPublisher, 'ruleOf' | 'page'> | undefined;
   isIn(client: ConnectedClient, roomName: string): boolean;
   leave(client: ConnectedClient, roomName: string): void;
   /** Milliseconds that each room of a `joinRooms` may take. */
   joinTimeoutMs: number;
   failed(error: unknown, place: string): void;
-  /** Left out where tokens can't be renewed. */
+  /** Left out if tokens can't be renewed. */
   refresh?: (client: ConnectedClient, data: unknown) => Promise<object>;
 }
 
@@ -95,7 +95,10 @@ function readCount(name: string, value: unknown): number | undefined {
   throw new PeerError(ErrorCode.BadRequest, `"${name}" must be a whole number.`);
 }
 
-/** A place that can't be read is refused: left out, the client would take it for answered. @throws {PeerError} BAD_REQUEST */
+/**
+ * Reads a place. An unreadable one is refused: without it, the client would get less than it asked for.
+ * @throws {PeerError} BAD_REQUEST
+ */
 function readPosition(name: string, value: unknown): RoomPosition | undefined {
   if (value === undefined) return undefined;
   const { epoch, offset } = (typeof value === 'object' && value !== null ? value : {}) as Partial<RoomPosition>;

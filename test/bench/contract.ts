@@ -8,6 +8,9 @@ export const FIRST_SEQ = 1_000_000_000;
 /** Makes a frame of about 200 bytes. */
 export const TEXT = 'x'.repeat(110);
 
+/** Publications of a room that are kept. */
+export const HISTORY_SIZE = 500;
+
 export interface News {
   seq: number;
   /** When it was published: microseconds since 1970, sixteen digits. */
@@ -19,6 +22,8 @@ export interface News {
 export interface ServerSettings {
   /** Be a node of a cluster on this Redis. */
   redis?: string;
+  /** Keep what is published to the rooms that this fits, e.g. `bench*`: the newest `HISTORY_SIZE`. Socket.IO: of all rooms. */
+  history?: string;
 }
 
 export interface MeasuredServer {
@@ -26,7 +31,7 @@ export interface MeasuredServer {
   /** One message to everybody in the room. */
   publish(room: string, news: News): unknown;
   /** Commands that only this server has. */
-  commands?: Record<string, () => unknown>;
+  commands?: Record<string, (params: unknown) => unknown>;
 }
 
 export interface Publishing {

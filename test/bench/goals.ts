@@ -15,7 +15,7 @@ export interface Goal {
 export interface Row {
   figure: string;
   title: string;
-  unit: 'µs' | 'ms' | 'KB' | 'deliveries/s';
+  unit: 'µs' | 'ms' | 'KB' | 'commands' | 'deliveries/s';
   goals: Goal[];
   /** Ours in these rows stays so near to their mean. */
   flat?: { figures: string[]; within: number };
@@ -131,6 +131,64 @@ export const ROWS: Row[] = [
     goals: [],
     flat: index === GROWTH.length - 1 ? { figures: GROWTH.map((each) => `growth ${each}`), within: 0.2 } : undefined,
   })),
+  {
+    figure: 'history publish',
+    title: 'Rooms that keep messages, two nodes, bursts of 20 to 20 rooms: per message on the publisher',
+    unit: 'µs',
+    goals: [{ against: 'socket.io', atMost: 0.5 }],
+  },
+  {
+    figure: 'history member',
+    title: 'The same: per delivery on the node of 500 members',
+    unit: 'µs',
+    goals: [{ against: 'socket.io', atMost: 0.5 }],
+  },
+  {
+    figure: 'storm cpu',
+    title: '5,000 clients come back to 3 such rooms each and get 9 messages: per client',
+    unit: 'µs',
+    goals: [{ against: 'socket.io', atMost: 1 }],
+  },
+  {
+    figure: 'storm time',
+    title: 'The same: until all have everything',
+    unit: 'ms',
+    goals: [{ against: 'socket.io', atMost: 1 }],
+  },
+  {
+    figure: 'storm commands',
+    title: 'The same: what Redis does for each',
+    unit: 'commands',
+    goals: [{ against: 'socket.io', atMost: 1 }],
+  },
+  {
+    figure: 'storm reads',
+    title: 'The same: reads of histories',
+    unit: 'commands',
+    goals: [{ against: 'socket.io', atMost: 0 }],
+  },
+  ...(
+    [
+      ['plain', 'A room with a member'],
+      ['kept', 'A room with a member that keeps messages'],
+      ['full', 'What 20 messages in each add to it'],
+    ] as const
+  ).flatMap(([name, title]): Row[] => [
+    { figure: `room ${name} node`, title: `${title}: in the process`, unit: 'KB', goals: [] },
+    { figure: `room ${name} redis`, title: `${title}: in Redis`, unit: 'KB', goals: [] },
+  ]),
+  {
+    figure: 'beside none',
+    title: 'A message to 1,000 where no room keeps messages: per delivery',
+    unit: 'µs',
+    goals: [],
+  },
+  {
+    figure: 'beside history',
+    title: 'The same where others do',
+    unit: 'µs',
+    goals: [{ against: 'ours', figure: 'beside none', atMost: 1.05 }],
+  },
   { figure: 'join 1000', title: 'Growth: a join among 1,000 rooms', unit: 'µs', goals: [] },
   {
     figure: 'join 50000',

@@ -33,4 +33,5 @@ export function findBun(): string | undefined {
     .find((path) => existsSync(path));
 }
 
-export const hasPeers = (): boolean => existsSync(`${MODULES}socket.io`);
+export const hasPeers = (): boolean =>
+  ['socket.io', '@socket.io/redis-streams-adapter'].every((name) => existsSync(`${MODULES}${name}`));

@@ -52,6 +52,11 @@ export class Stage {
     return this.#started(Worker.start({ file: 'load.ts', core: OTHERS }));
   }
 
+  /** Clients that come back to where they were. */
+  async stormLoad(): Promise<Worker> {
+    return this.#started(Worker.start({ file: 'storm-load.ts', core: OTHERS }));
+  }
+
   async connect(load: Worker, server: Worker, count: number, options: Partial<Connecting> = {}): Promise<void> {
     const { dialect } = PEERS[this.peer];
     await load.ask('connect', { port: server.port, dialect, count, ...options } satisfies Connecting);

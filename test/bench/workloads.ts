@@ -2,6 +2,7 @@ import { hasRedis, TestRedis } from '../support/redis.js';
 import { type Cpu, pause } from './contract.js';
 import { GROWTH } from './goals.js';
 import type { Count } from './load.js';
+import { beside, publishing, roomMemory, storm } from './history.js';
 import { openLoop, openLoopAcross } from './open-loop.js';
 import type { PeerName } from './peers.js';
 import type { Stage } from './stage.js';
@@ -39,8 +40,12 @@ export const WORKLOADS: Record<string, Workload> = {
   open: { peers: ['ours', 'net', 'ws', 'socket.io', 'nest-ws', 'bun'], run: openLoop },
   openAcross: {
     peers: ['ours', 'socket.io'],
-    run: (stage) => withRedis(stage, (redis) => openLoopAcross(stage, redis)),
+    run: (stage) => withRedis(stage, ({ url }) => openLoopAcross(stage, url)),
   },
+  history: { peers: ['ours', 'socket.io'], run: (stage) => withRedis(stage, (redis) => publishing(stage, redis)) },
+  storm: { peers: ['ours', 'socket.io'], run: (stage) => withRedis(stage, (redis) => storm(stage, redis)) },
+  roomMemory: { peers: ['ours'], run: (stage) => withRedis(stage, (redis) => roomMemory(stage, redis)) },
+  beside: { peers: ['ours'], run: beside },
 };
 
 /** Processor time per delivery in a room of 100, 1,000 and 5,000. */
@@ -137,7 +142,7 @@ async function latency(stage: Stage): Promise<void> {
 
 /** Processor time per delivery on the node of 500 members, while another node publishes. */
 async function cluster(stage: Stage): Promise<void> {
-  await withRedis(stage, async (redis) => {
+  await withRedis(stage, async ({ url: redis }) => {
     const [far, near, load] = await Promise.all([
       stage.server({ redis }),
       stage.server({ redis }, OTHERS),
@@ -168,7 +173,7 @@ async function cluster(stage: Stage): Promise<void> {
 
 /** Processor time per message on the node that publishes, and on one that has no members: four nodes, 1,000 rooms of 5. */
 async function publisher(stage: Stage): Promise<void> {
-  await withRedis(stage, async (redis) => {
+  await withRedis(stage, async ({ url: redis }) => {
     const cores = [undefined, undefined, OTHERS, OTHERS];
     const nodes = await Promise.all(cores.map((core) => stage.server({ redis }, core)));
     const [near, idle, far] = nodes as [Worker, Worker, Worker];
@@ -242,11 +247,11 @@ async function joining(stage: Stage): Promise<void> {
   }
 }
 
-async function withRedis(stage: Stage, run: (url: string) => Promise<void>): Promise<void> {
+async function withRedis(stage: Stage, run: (redis: TestRedis) => Promise<void>): Promise<void> {
   if (!hasRedis()) return stage.flawed('there is no redis-server to measure with');
   const redis = await TestRedis.start();
   try {
-    await run(redis.url);
+    await run(redis);
   } finally {
     await stage.stop();
     await redis.stop();

@@ -21,7 +21,9 @@ function add(files: Files, number: string, file: string): void {
 function listed(): Files {
   const files: Files = {};
   const page = readFileSync(join(root, '../docs/guarantees.md'), 'utf8');
-  for (const [, number = '', row = ''] of page.matchAll(new RegExp(String.raw`^\| (${NUMBER}) \|[^|]*\|([^|]*)\|$`, 'gm')))
+  for (const [, number = '', row = ''] of page.matchAll(
+    new RegExp(String.raw`^\| (${NUMBER}) \|[^|]*\|([^|]*)\|$`, 'gm'),
+  ))
     for (const [, file = ''] of row.matchAll(/\(\.\.\/test\/([^)]+)\.test\.ts\)/g)) add(files, number, file);
   return files;
 }

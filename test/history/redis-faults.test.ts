@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { openConnection, type RedisConnection } from '../../lib/cluster/redis-connections.js';
 import { LogUnavailableError, UnknownOutcomeError } from '../../lib/history/log-errors.js';
 import { RedisRoomLog } from '../../lib/history/redis-room-log.js';
-import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
+import { hasRedis, moveSlot, startRedisCluster, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
 const whole = { limit: 1_000, maxBytes: 1_000_000 };
@@ -249,7 +249,7 @@ describeWithRedis('the log of rooms on a Redis Cluster', () => {
     expect(places.map(({ offset }) => offset)).toEqual(Array<number>(20).fill(1));
 
     const epoch = await appendAll(log, 1, 3);
-    await moveSlot(cluster.nodes, ROOM);
+    await moveSlot(cluster.nodes, `{${ROOM}}`);
     await until(async () => {
       const read = await log.read(ROOM, { ...whole, since: 1 }).catch(() => undefined);
       if (!read) return false;
@@ -261,18 +261,3 @@ describeWithRedis('the log of rooms on a Redis Cluster', () => {
     expect((await log.append(ROOM, '"x"')).offset).toBeGreaterThan(0);
   }, 60_000);
 });
-
-/** Moves the slot of a room to another master, keys and all. */
-async function moveSlot(nodes: TestRedis[], room: string): Promise<void> {
-  const [any] = nodes as [TestRedis];
-  const slot = Number(await any.run('CLUSTER', 'KEYSLOT', `{${room}}`));
-  const ids = await Promise.all(nodes.map(async (node) => String(await node.run('CLUSTER', 'MYID'))));
-  const owner = nodes.findIndex((_, index) => slot <= [5460, 10922, 16383][index]!);
-  const target = (owner + 1) % nodes.length;
-  const [from, to] = [nodes[owner] as TestRedis, nodes[target] as TestRedis];
-  await to.run('CLUSTER', 'SETSLOT', slot, 'IMPORTING', ids[owner] as string);
-  await from.run('CLUSTER', 'SETSLOT', slot, 'MIGRATING', ids[target] as string);
-  const keys = (await from.run('CLUSTER', 'GETKEYSINSLOT', slot, 100)) as string[];
-  await from.run('MIGRATE', '127.0.0.1', to.port, '', 0, 5_000, 'KEYS', ...keys);
-  for (const node of nodes) await node.run('CLUSTER', 'SETSLOT', slot, 'NODE', ids[target] as string);
-}

@@ -376,6 +376,65 @@ describe('a client that comes back', () => {
   });
 });
 
+describe('a node that heard nothing of a while', () => {
+  it('gives whoever joins the newest that was asked for, and the others all of it', async () => {
+    await live(1, 1);
+    const member = await world.join();
+    for (let n = 2; n <= 10; n++) await world.publish(`${n}`);
+    world.wire.length = 0;
+    const other = await world.join({ tail: 3 });
+    expect(other.told[0]).toMatchObject({ recovered: undefined, reason: undefined });
+    expect(other.offsets).toEqual([8, 9, 10]);
+    expect(member.offsets).toEqual([2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  describe('of a room that keeps the newest value alone', () => {
+    beforeEach(() => void (world.rule.mode = 'last'));
+
+    it('gives it to whoever joins, and to the others', async () => {
+      await live(1, 1);
+      const member = await world.join({ since: { epoch: 'e1', offset: 1 } });
+      for (let n = 2; n <= 3; n++) await world.publish(`${n}`);
+      world.wire.length = 0;
+      const other = await world.join();
+      expect(other.told[0]).toMatchObject({ recovered: undefined, reason: undefined });
+      expect([other.offsets, member.offsets]).toEqual([[3], [3]]);
+    });
+
+    it('goes on with the next value it hears: older ones are missed by nobody', async () => {
+      const member = await world.join();
+      for (let n = 1; n <= 4; n++) await world.publish(`${n}`);
+      world.bring(([, , third, fourth]) => [third, fourth] as Announcement[]);
+      expect(member.offsets).toEqual([3, 4]);
+      expect((await world.join({ since: { epoch: 'e1', offset: 1 } })).offsets).toEqual([4]);
+      expect((await world.join({ since: { epoch: 'e1', offset: 4 } })).offsets).toEqual([]);
+      expect(world.log.reads).toBe(0);
+      await world.clock.pass(1_000);
+      expect(member.resets).toEqual([]);
+    });
+
+    it('finds the newest within checkMs, and resets nobody (H9)', async () => {
+      const member = await world.join();
+      for (let n = 1; n <= 3; n++) await world.publish(`${n}`);
+      world.wire.length = 0;
+      await world.clock.pass(2 * RULE.checkMs);
+      expect([member.offsets, member.resets]).toEqual([[3], []]);
+    });
+
+    it('goes on from the newest place when its value has aged out', async () => {
+      const member = await world.join();
+      for (let n = 1; n <= 3; n++) await world.publish(`${n}`);
+      world.wire.length = 0;
+      world.rule.ttlMs = RULE.checkMs / 2;
+      await world.clock.pass(2 * RULE.checkMs);
+      expect([member.offsets, member.resets]).toEqual([[], []]);
+      await world.publish('4');
+      world.bring();
+      expect(member.offsets).toEqual([4]);
+    });
+  });
+});
+
 describe('a ring', () => {
   it('holds no more than its process may', async () => {
     const budget = new RingBudget(2_000);

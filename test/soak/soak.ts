@@ -1,6 +1,8 @@
-// `npm run test:soak -- --minutes 5 --seed 1`: three nodes, clients that come and go, random faults, one checker.
+// `npm run test:soak -- --minutes 5 --seed 1`: three nodes, clients that come and go, random faults, a ledger of rooms and one of
+// rooms that keep what is published.
 import { parseArgs } from 'node:util';
 import { type ClusterNode, Fleet } from '../support/cluster-node.js';
+import { HistoryScene } from '../support/history-scene.js';
 import { complaints, Ledger } from '../support/ledger.js';
 import type { Peer } from '../support/peer.js';
 import { TestRedis } from '../support/redis.js';
@@ -35,7 +37,8 @@ interface Member {
 const redis = await TestRedis.start();
 const proxies = await Promise.all([0, 1, 2].map(() => TcpProxy.start(redis.port)));
 const fleet = new Fleet(() => ({}));
-const nodes = await Promise.all(proxies.map(({ url }) => fleet.start({ redis: url })));
+const rooms = { history: [{ match: 'chat:*', checkMs: 2_000 }] };
+const nodes = await Promise.all(proxies.map(({ url }) => fleet.start({ redis: url, rooms })));
 const ledger = new Ledger();
 const members: Member[] = [];
 const faults: Record<string, number> = {};
@@ -60,6 +63,23 @@ async function churn(): Promise<void> {
   else {
     member.rooms.add(room);
     await join(member.peer, ledger, room);
+  }
+}
+
+/** One that keeps its place breaks off, or leaves a room and comes back to it. */
+async function churnKept(scene: HistoryScene): Promise<void> {
+  const member = pick(scene.members);
+  if (random() < 0.7) return member.cut();
+  const room = pick(scene.rooms);
+  const since = member.client.positionOf(room);
+  if (!since || !member.client.isClientConnected()) return;
+  await member.leave(room).catch(() => undefined);
+  for (let isIn = false; !isIn;) {
+    isIn = await member.join(room, random() < 0.5 ? { since } : { tail: 5 }).then(
+      () => true,
+      () => false,
+    );
+    if (!isIn) await pause(500);
   }
 }
 
@@ -105,15 +125,19 @@ async function fault(): Promise<void> {
 }
 
 let failed = false;
+let scene: HistoryScene | undefined;
 try {
   for (const node of nodes) for (let n = 0; n < CLIENTS_PER_NODE; n++) await connect(node);
   const halts = nodes.map((node, index) =>
     publishing(node, ledger, { publisher: `node${index}`, rooms: ROOMS, gapMs: 10 }),
   );
+  scene = await HistoryScene.on(nodes, { gapMs: 20 });
   const end = Date.now() + minutes * 60_000;
   while (Date.now() < end) {
     for (let n = 0; n < 30; n++) await churn();
+    const churning = churnKept(scene);
     await fault();
+    await churning;
     await pause(random() * 1_000);
   }
   await Promise.all(halts.map((halt) => halt()));
@@ -130,12 +154,16 @@ try {
     slowest,
   });
   for (const [what, which] of Object.entries(found)) console.error(what, which.length, which.slice(0, 10));
+  const { wrong } = await scene.judge('rooms that keep what is published');
+  failed ||= Object.keys(wrong).length > 0;
+  for (const [what, which] of Object.entries(wrong)) console.error(what, which.length, which.slice(0, 10));
   for (const node of nodes) console.info((await node.call('status')).counters);
 } catch (error) {
   failed = true;
   console.error(`seed ${seed}:`, error);
 } finally {
   redis.thaw();
+  scene?.endClients();
   await fleet.stop();
   await Promise.all(proxies.map((proxy) => proxy.stop()));
   await redis.stop();

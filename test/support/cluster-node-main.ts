@@ -1,7 +1,9 @@
 import { type INestApplication, Injectable } from '@nestjs/common';
-import type { ConnectedClient, ServerStatus, WebSocketOptions } from '../../lib/index.js';
-import { WebSocketServer, WebSocketService, WsSubscribe } from '../../lib/index.js';
+import { MessageBody } from '@nestjs/websockets';
+import type { ConnectedClient, RoomPosition, ServerStatus, WebSocketOptions } from '../../lib/index.js';
+import { WebSocketServer, WebSocketService, WsRoute, WsSubscribe } from '../../lib/index.js';
 import { startApp } from './app.js';
+import type { HistoryOrder } from './history-publisher.js';
 import type { Publication } from './ledger.js';
 
 /** What a test says of a node; the rest is as in `startApp`. */
@@ -64,6 +66,9 @@ export interface Commands {
   kick(clientId: string, code: number, reason: string): void;
   update(clientId: string, key: string, data: unknown): void;
   ask(clientId: string, data: unknown): Promise<unknown>;
+  /** The newest place of a room that keeps what is published. */
+  position(roomName: string): Promise<RoomPosition>;
+  clearHistory(roomName: string): Promise<RoomPosition>;
   close(): Promise<void>;
 }
 
@@ -87,6 +92,16 @@ class Listener {
   @WsSubscribe('shop:sale')
   onSale({ channel, message }: { channel: string; message: unknown }): void {
     heard.push({ channel, message, at: Date.now(), by: 'method' });
+  }
+}
+
+/** Rooms that keep what is published: see `HistoryPublisher`. */
+@Injectable()
+class Press {
+  @WsRoute('history', 'publish')
+  publish(@MessageBody() { room, token, key, padding = 0 }: HistoryOrder): Promise<RoomPosition> {
+    const data = { token, ...(padding > 0 && { pad: 'x'.repeat(padding) }) };
+    return service().publishToRoom(room, { type: 'history', action: 'entry', data }, { key });
   }
 }
 
@@ -124,6 +139,8 @@ const commands: Commands = {
       ? client.request('quiz', 'question', data, { timeoutMs: 2_000 })
       : Promise.reject(new Error('unknown'));
   },
+  position: (roomName) => service().position(roomName),
+  clearHistory: (roomName) => service().clearHistory(roomName),
   close: () => (app as INestApplication).close(),
 };
 
@@ -176,7 +193,7 @@ async function redisCluster(ports: number[]): Promise<WebSocketOptions> {
 
 try {
   await startApp({
-    providers: [Listener],
+    providers: [Listener, Press],
     options: {
       ...settings.options,
       ...(settings.clusterPorts && (await redisCluster(settings.clusterPorts))),

@@ -128,6 +128,13 @@ export class TestRedis {
   }
 }
 
+/** The slots of the masters of a Redis Cluster. */
+const RANGES = [
+  [0, 5_460],
+  [5_461, 10_922],
+  [10_923, 16_383],
+] as const;
+
 /** Three masters that share the slots of a Redis Cluster; `isProxied`: they name their proxies as their addresses. */
 export async function startRedisCluster({ isProxied = false, hasReplicas = false } = {}): Promise<{
   nodes: TestRedis[];
@@ -154,13 +161,8 @@ export async function startRedisCluster({ isProxied = false, hasReplicas = false
     await nodes[index]?.run('CONFIG', 'SET', 'cluster-announce-ip', '127.0.0.1', 'cluster-announce-port', port);
   }
   const [first] = nodes as [TestRedis];
-  const ranges = [
-    [0, 5460],
-    [5461, 10922],
-    [10923, 16383],
-  ] as const;
   for (const [index, node] of nodes.entries()) {
-    const [from, to] = ranges[index] as readonly [number, number];
+    const [from, to] = RANGES[index] as readonly [number, number];
     await node.run('CLUSTER', 'ADDSLOTSRANGE', from, to);
     if (node !== first) await node.run('CLUSTER', 'MEET', '127.0.0.1', first.port, busPorts[0] as number);
   }
@@ -205,4 +207,28 @@ async function eventually(isTrue: () => Promise<boolean>): Promise<void> {
     if (Date.now() > deadline) throw new Error('The replica did not follow its master.');
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+/** The master that serves a key, as long as no slot has moved. */
+export async function ownerOf(nodes: readonly TestRedis[], key: string): Promise<number> {
+  const slot = Number(await nodes[0]?.run('CLUSTER', 'KEYSLOT', key));
+  return RANGES.findIndex(([, to]) => slot <= to);
+}
+
+/** Moves the slot of a key from its first master to the next, with all keys in it. */
+export async function moveSlot(nodes: readonly TestRedis[], key: string): Promise<void> {
+  const owner = await ownerOf(nodes, key);
+  const slot = Number(await nodes[0]?.run('CLUSTER', 'KEYSLOT', key));
+  const ids = await Promise.all(nodes.map(async (node) => String(await node.run('CLUSTER', 'MYID'))));
+  const target = (owner + 1) % nodes.length;
+  const [from, to] = [nodes[owner] as TestRedis, nodes[target] as TestRedis];
+  await to.run('CLUSTER', 'SETSLOT', slot, 'IMPORTING', ids[owner] as string);
+  await from.run('CLUSTER', 'SETSLOT', slot, 'MIGRATING', ids[target] as string);
+  for (;;) {
+    const keys = (await from.run('CLUSTER', 'GETKEYSINSLOT', slot, 100)) as string[];
+    if (keys.length === 0) break;
+    await from.run('MIGRATE', '127.0.0.1', to.port, '', 0, 5_000, 'KEYS', ...keys);
+  }
+  // The new owner first: https://redis.io/docs/latest/commands/cluster-setslot
+  for (const node of [to, from, ...nodes]) await node.run('CLUSTER', 'SETSLOT', slot, 'NODE', ids[target] as string);
 }

@@ -74,8 +74,12 @@ interface Pair {
   /** What it said first, until its role is known. */
   head: string;
   isDead: boolean;
+  between: Between | undefined;
   ways: Record<Direction, Way>;
 }
+
+/** What one connection's bytes from Redis become. */
+type Between = (data: Buffer) => Buffer;
 
 /** Stands between a client and its server; of a node and its Redis it tells the connections apart. What is named for no role is for all. */
 export class TcpProxy {
@@ -91,14 +95,16 @@ export class TcpProxy {
   private constructor(
     private readonly server: Server,
     private readonly targetPort: number,
+    private readonly between: (() => Between) | undefined,
   ) {
     server.on('connection', (near) => this.#accept(near));
   }
 
-  static async start(targetPort: number): Promise<TcpProxy> {
+  /** @param between called for each connection that subscribes */
+  static async start(targetPort: number, between?: () => Between): Promise<TcpProxy> {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return new TcpProxy(server, targetPort);
+    return new TcpProxy(server, targetPort, between);
   }
 
   get port(): number {
@@ -185,7 +191,7 @@ export class TcpProxy {
       return { ...rule, isHeld: pair.isDead || rule.held === 'both' || rule.held === direction };
     };
     const ways = { up: new Way(near, far, ruleOf('up')), down: new Way(far, near, ruleOf('down')) };
-    const pair: Pair = { near, far, role: 'unknown', head: '', isDead: false, ways };
+    const pair: Pair = { near, far, role: 'unknown', head: '', isDead: false, between: undefined, ways };
     this.#pairs.add(pair);
     for (const socket of [near, far]) {
       socket.setNoDelay();
@@ -194,7 +200,8 @@ export class TcpProxy {
     near.on('data', (data) => this.#up(pair, data));
     far.on('data', (data) => {
       this.received += data.length;
-      ways.down.push(data);
+      if (this.between && pair.role.endsWith('subscriber')) pair.between ??= this.between();
+      ways.down.push(pair.between ? pair.between(data) : data);
     });
   }
 

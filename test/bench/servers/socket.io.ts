@@ -3,15 +3,23 @@ import { Redis } from 'ioredis';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Server } from 'socket.io';
-import { type News, ROOM, serve } from '../contract.js';
+import { HISTORY_SIZE, type News, ROOM, serve } from '../contract.js';
 
-await serve(async ({ redis }) => {
+/** The stream of its adapter is one for all rooms: room for what twenty of ours keep. */
+const MAX_LENGTH = 20 * HISTORY_SIZE;
+
+await serve(async ({ redis, history }) => {
   const http = createServer();
-  const io = new Server(http, { transports: ['websocket'], perMessageDeflate: false });
+  const recovery = { maxDisconnectionDuration: 300_000, skipMiddlewares: true };
+  const io = new Server(http, {
+    transports: ['websocket'],
+    perMessageDeflate: false,
+    ...(history && { connectionStateRecovery: recovery }),
+  });
   if (redis) {
-    const { createAdapter } = await redisAdapter();
     const publisher = new Redis(redis);
-    io.adapter(createAdapter(publisher, publisher.duplicate()));
+    if (history) io.adapter((await peer('redis-streams-adapter')).createAdapter(publisher, { maxLen: MAX_LENGTH }));
+    else io.adapter((await peer('redis-adapter')).createAdapter(publisher, publisher.duplicate()));
   }
   io.on('connection', (socket) => {
     socket.on('join', async (room: string, joined: (answer: string) => void) => {
@@ -27,7 +35,6 @@ await serve(async ({ redis }) => {
 });
 
 /** Only there once the benchmark has installed its peers: the type-check does without. */
-async function redisAdapter(): Promise<{ createAdapter: (publisher: Redis, subscriber: Redis) => never }> {
-  const name = '@socket.io/redis-adapter';
-  return (await import(name)) as { createAdapter: (publisher: Redis, subscriber: Redis) => never };
+async function peer(name: string): Promise<{ createAdapter: (publisher: Redis, second: unknown) => never }> {
+  return (await import(`@socket.io/${name}`)) as { createAdapter: (publisher: Redis, second: unknown) => never };
 }
