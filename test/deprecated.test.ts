@@ -2,24 +2,17 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { WebSocketOptions } from '../lib/index.js';
 import { type RunningApp, startApp } from './support/app.js';
+import { useLoggedApp } from './support/logged-app.js';
 import { LogLines } from './support/log-lines.js';
 import type { Peer } from './support/peer.js';
 
 const message = { type: 'news', action: 'flash', data: { n: 1 } };
 
 describe('a deprecated option works, and says once what to write', () => {
-  let running: RunningApp;
-  let log: LogLines;
-  beforeEach(() => {
-    log = new LogLines();
-  });
-  afterEach(async () => {
-    log.stop();
-    await running.close();
-  });
+  const logged = useLoggedApp();
   const start = async (options: WebSocketOptions): Promise<Peer> => {
-    running = await startApp({ options, keepsLogger: true });
-    return running.connect();
+    await logged.start({ options });
+    return logged.running.connect();
   };
 
   it('disconnectInactiveClients.inactiveTime and intervalCheckTime', async () => {
@@ -27,7 +20,7 @@ describe('a deprecated option works, and says once what to write', () => {
       disconnectInactiveClients: { enabled: true, inactiveTime: 200, intervalCheckTime: 20 },
     });
     expect((await peer.closed).code).toBe(4208);
-    expect(log.of('deprecated')).toEqual([
+    expect(logged.log.of('deprecated')).toEqual([
       expect.stringContaining('Write "inactiveTimeMs"'),
       expect.stringContaining('Write "intervalCheckTimeMs"'),
     ]);
@@ -41,7 +34,7 @@ describe('a deprecated option works, and says once what to write', () => {
     await pause(200);
     await peer.settle();
     expect(peer.received.filter(({ action }) => action === 'clientList')).toEqual([]);
-    expect(log.of('deprecated')).toEqual([
+    expect(logged.log.of('deprecated')).toEqual([
       expect.stringContaining('Write "clientList: false"'),
       expect.stringContaining('Write "disconnectInactiveClients: false"'),
     ]);
@@ -49,9 +42,9 @@ describe('a deprecated option works, and says once what to write', () => {
 
   it('delivery.flushGapMs', async () => {
     const peer = await start({ delivery: { flushGapMs: 20 } });
-    running.server.broadcastToAllClients({ data: message, scope: 'node' });
+    logged.running.server.broadcastToAllClients({ data: message, scope: 'node' });
     expect(await peer.take(({ action }) => action === 'flash')).toMatchObject(message);
-    expect(log.of('deprecated')).toEqual([expect.stringContaining('Write "delivery: { flush: { gapMs } }"')]);
+    expect(logged.log.of('deprecated')).toEqual([expect.stringContaining('Write "delivery: { flush: { gapMs } }"')]);
   });
 
   it('the new names say nothing', async () => {
@@ -61,10 +54,10 @@ describe('a deprecated option works, and says once what to write', () => {
     });
     expect((await peer.closed).code).toBe(4208);
     expect(peer.received.filter(({ action }) => action === 'clientList')).toEqual([]);
-    await running.close();
+    await logged.running.close();
     const kept = await start({ disconnectInactiveClients: false, clientList: { enabled: false, publicFields: [] } });
     await kept.settle();
-    expect(log.of('deprecated')).toEqual([]);
+    expect(logged.log.of('deprecated')).toEqual([]);
   });
 });
 

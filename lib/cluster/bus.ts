@@ -8,11 +8,11 @@ import { Channels, type Interest } from './channels.js';
 import { Health } from './health.js';
 import type { Ids } from './ids.js';
 import { Inbox } from './inbox.js';
+import { IncomingSequences } from './incoming-sequences.js';
 import { Lanes } from './lanes.js';
 import { refusal } from './publish-queue.js';
 import { Publisher } from './publisher.js';
 import { permissionError } from './redis-failure.js';
-import { IncomingSequences } from './sequences.js';
 import { SharedClock } from './shared-clock.js';
 import type { Transport } from './transport.js';
 import { withinMs } from '../deadline.js';
@@ -94,11 +94,13 @@ export class Bus {
     const health = (this.#health = new Health(this.transport, lanes, this.#time, {
       clock: this.options.clock,
       changed: () => this.#assess(),
+      beat: () => this.#publisher?.tellTails(),
       failed: this.#report,
     }));
     const inbox = new Inbox(channels, this.#time, this.#incoming, this.counters, receiver, {
       takes: (channel, way) => this.#state !== 'stopped' && lanes.takes(channel, way),
       probed: (number, way) => lanes.heard(number, way),
+      wantedSince: (channel) => lanes.wantedSince(channel),
       isOwn: (nodeId) => this.#nodeIds.has(nodeId),
       now: () => this.options.clock.now(),
       doubt: guarded('reading the clock of Redis', this.#report, () => this.#time.measureAgain(this.transport)),
@@ -182,7 +184,7 @@ export class Bus {
     this.#health?.stop();
     this.#lanes?.stop();
     this.#lanes = undefined;
-    if (this.transport.isOpen && this.#publisher) await withinMs(DRAIN_MS, this.#publisher.drained());
+    if (this.transport.isOpen && this.#publisher) await withinMs(DRAIN_MS, this.#publisher.finish());
     this.transport.flush();
     this.#publisher?.abandon('the bus was stopped');
     await this.transport.close();

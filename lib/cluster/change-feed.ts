@@ -96,14 +96,9 @@ export class ChangeFeed {
 
   /** Announces that all these clients are gone with their node. Resolves when that was handed over, or failed. */
   async announceEnd(nodeId: string, records: readonly ClientRecord[], reason: string): Promise<void> {
-    const news = records.map(({ clientId, user, rooms }): OwnNews => ({
-      clientId,
-      userId: user?.userId,
-      moves: rooms.map((roomName) => ({ roomName, isIn: false })),
-      isGone: true,
-    }));
     await this.drained();
-    for (const piece of piecesOf(news)) await this.#publish({ nodeId, version: undefined, reason, news: piece });
+    for (const piece of piecesOf(goodbyesOf(records)))
+      await this.#publish({ nodeId, version: undefined, reason, news: piece });
   }
 
   /** Publishes everything that waits, now. */
@@ -213,7 +208,15 @@ function fieldsOf({ user, metadata }: ClientRecord, hasOtherUser: boolean, keys:
   };
 }
 
-function* piecesOf(news: readonly OwnNews[]): Generator<OwnNews[]> {
+/** Made when their turn comes: those of a whole node would take long. */
+function* goodbyesOf(records: readonly ClientRecord[]): Iterable<OwnNews> {
+  for (const { clientId, user, rooms } of records) {
+    const moves = rooms.map((roomName) => ({ roomName, isIn: false }));
+    yield { clientId, userId: user?.userId, moves, isGone: true };
+  }
+}
+
+function* piecesOf(news: Iterable<OwnNews>): Generator<OwnNews[]> {
   let piece: OwnNews[] = [];
   let bytes = 0;
   let rooms = new Set<string>();

@@ -55,28 +55,49 @@ export class FieldWriter {
   }
 }
 
-/** Reads the clients of a node. @param junk called for each field that is neither a client nor a room of one */
-export function readFields(fields: Readonly<Record<string, string>>, junk: () => void): ClientRecord[] {
-  const records = new Map<string, ClientRecord>();
-  const joins: [clientId: string, roomName: string, order: number][] = [];
-  for (const [field, text] of Object.entries(fields)) {
-    if (field.startsWith(ROOM)) {
-      const end = field.lastIndexOf('\n');
-      if (end > 1) joins.push([field.slice(1, end), field.slice(end + 1), Number(text)]);
-      else junk();
-      continue;
-    }
+/** Reads the clients of a node field by field, in any order. */
+export class FieldReader {
+  readonly #records = new Map<string, ClientRecord>();
+  readonly #joins = new Map<string, { roomName: string; order: number }[]>();
+  /** A newer node may allow other room names. Its client is kept, without those rooms. */
+  readonly #isName = new Map<string, boolean>();
+
+  /** @param junk called for each field that is neither a client nor a room of one */
+  constructor(private readonly junk: () => void) {}
+
+  read(field: string, text: string): void {
+    if (field.startsWith(ROOM)) return this.#readJoin(field, Number(text));
     const record = readRecord(readJson(text), field);
-    if (record) records.set(field, record);
-    else junk();
+    if (record) this.#records.set(field, record);
+    else this.junk();
   }
-  joins.sort(([, , one], [, , other]) => one - other);
-  // A newer node may allow other room names. Its client is kept, without those rooms.
-  const names = new Map<string, boolean>();
-  for (const [clientId, roomName] of joins) {
-    let isName = names.get(roomName);
-    if (isName === undefined) names.set(roomName, (isName = isRoomName(roomName)));
-    if (isName) records.get(clientId)?.rooms.push(roomName);
+
+  /** Called once all fields were read. */
+  *records(): Iterable<ClientRecord> {
+    for (const [clientId, record] of this.#records) {
+      const joins = this.#joins.get(clientId) ?? [];
+      joins.sort((one, other) => one.order - other.order);
+      for (const { roomName } of joins) record.rooms.push(roomName);
+      yield record;
+    }
   }
-  return [...records.values()];
+
+  #readJoin(field: string, order: number): void {
+    const end = field.lastIndexOf('\n');
+    if (end <= 1) return this.junk();
+    const [clientId, roomName] = [field.slice(1, end), field.slice(end + 1)];
+    let isName = this.#isName.get(roomName);
+    if (isName === undefined) this.#isName.set(roomName, (isName = isRoomName(roomName)));
+    if (!isName) return;
+    const joins = this.#joins.get(clientId);
+    if (joins) joins.push({ roomName, order });
+    else this.#joins.set(clientId, [{ roomName, order }]);
+  }
+}
+
+/** All fields at once. */
+export function readFields(fields: Iterable<readonly [string, string]>): ClientRecord[] {
+  const reader = new FieldReader(() => undefined);
+  for (const [field, text] of fields) reader.read(field, text);
+  return [...reader.records()];
 }

@@ -8,6 +8,7 @@ import { isClusterSource } from './redis-connections.js';
 import { RedisClusterTransport } from './redis-cluster-transport.js';
 import { RedisTransport } from './redis-transport.js';
 import { RedisRegistryStore } from './registry-store.js';
+import { Steps } from './steps.js';
 import type { RegistryStore } from './store-contract.js';
 
 /** The bus and the registry's store of a node: for one process, for a memory network or for Redis. */
@@ -38,5 +39,6 @@ export function clusterParts({ redis, prefix, delivery }: ClusterPartsOptions, n
     : new RedisTransport(redis, systemClock);
   const bus = new Bus(transport, options);
   const junk = (): void => void bus.counters.junk++;
-  return { bus, store: new RedisRegistryStore(() => transport.connection, prefix, junk), ...common };
+  const store = new RedisRegistryStore(() => transport.connection, prefix, new Steps(systemClock, junk), junk);
+  return { bus, store, ...common };
 }

@@ -14,6 +14,7 @@ import { OrderExchange } from './order-exchange.js';
 import type { Order } from './orders.js';
 import { ALIVE, NEWS, PRESENCE, readAlive } from './presence-events.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
+import { Steps } from './steps.js';
 import { withinMs } from '../deadline.js';
 import { writableRecord } from './writable-record.js';
 import type { ClientRecord } from './client-record.js';
@@ -90,6 +91,7 @@ export class Cluster {
         put: (record, news) => this.#receiver.put(record, news),
         remove: (clientId) => this.#receiver.remove(clientId),
       },
+      steps: new Steps(clock, failed),
       isReplicated: this.isReplicated,
       now: () => clock.now(),
       newNodeId: () => ids.nodeId(),

@@ -17,6 +17,8 @@ import { withinMs } from '../deadline.js';
 
 /** How long the clock of Redis is used before it is read again, in ms. */
 const CLOCK_MS = 30_000;
+/** How often channels that fell silent are looked for, in ms. */
+const TELL_EVERY_MS = 2_000;
 /** How long `close()` waits for what is being published, in ms. */
 const DRAIN_MS = 2_000;
 
@@ -58,9 +60,12 @@ export class Emitter {
     await isReady;
     const stopPings = keepTalking(connection, systemClock);
     const emitter = new Emitter(connection, prefix);
+    const tell = guarded('publishing', report, () => connection.status === 'ready' && emitter.#publisher.tellTails());
+    const stopTelling = systemClock.every(TELL_EVERY_MS, tell);
     emitter.#stop = async () => {
       stopPings();
-      await withinMs(DRAIN_MS, emitter.#publisher.drained());
+      stopTelling();
+      await withinMs(DRAIN_MS, emitter.#publisher.finish());
       await connection.quit().catch(() => connection.disconnect());
     };
     return emitter;

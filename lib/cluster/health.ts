@@ -11,6 +11,8 @@ export interface HealthOptions {
   clock: Clock;
   /** `isProved` may have changed. */
   changed(): void;
+  /** Called on each beat while it is proved. */
+  beat(): void;
   failed(error: Error, place?: string): void;
 }
 
@@ -53,6 +55,7 @@ export class Health {
 
   async #beat(): Promise<void> {
     this.lanes.beat();
+    if (this.isProved) this.options.beat();
     if (this.transport.isOpen) await this.#measure();
   }
 

@@ -2,8 +2,9 @@ import type { BusCounters, BusReceiver } from './bus-receiver.js';
 import { readEvent, readJson } from './bus-input.js';
 import type { Channels } from './channels.js';
 import { open } from './envelope.js';
-import type { IncomingSequences } from './sequences.js';
+import type { IncomingSequences } from './incoming-sequences.js';
 import type { SharedClock } from './shared-clock.js';
+import { readTails, TAILS } from './tails.js';
 import type { Way } from './transport.js';
 
 export interface InboxOptions {
@@ -11,6 +12,8 @@ export interface InboxOptions {
   takes(channel: string, way: Way): boolean;
   /** A probe of this node came back. */
   probed(number: number, way: Way): void;
+  /** When this node began to listen on a channel; undefined if it doesn't. */
+  wantedSince(channel: string): number | undefined;
   /** True for this node's id, and for those it had before. */
   isOwn(nodeId: string): boolean;
   now(): number;
@@ -40,9 +43,8 @@ export class Inbox {
     if (meaning.kind === 'log') return receiver.logged(meaning.roomName, payload.toString());
     if (meaning.kind === 'event') {
       const event = readEvent(payload);
-      if (event) receiver.event(event.name, event.message);
-      else counters.junk++;
-      return;
+      if (!event) return void counters.junk++;
+      return event.name === TAILS ? this.#receiveTails(event.message) : receiver.event(event.name, event.message);
     }
     if (meaning.kind === 'plain') {
       return this.#receiveJson(payload, (message) => receiver.plainEvent(meaning.name, message, payload));
@@ -59,10 +61,7 @@ export class Inbox {
     const publisher = this.sequences.of(origin ?? nodeId, now);
     (origin === undefined ? publisher : this.sequences.of(nodeId, now)).heardAt = now;
     const missing = publisher.gapBefore(channel, sequence);
-    if (missing > 0) {
-      counters.missing += missing;
-      this.options.failed(new Error(`${missing} messages of node ${nodeId} never came.`), 'a message of the bus');
-    }
+    if (missing > 0) this.#miss(missing, nodeId);
     const isLate = missing < 0; // a newer one has been delivered
     if (isLate || this.time.isStale(sentAt)) {
       counters.stale++;
@@ -73,6 +72,24 @@ export class Inbox {
     if (audience) receiver.deliver({ audience, except, frame: envelope.frame, isVolatile, conflateKey });
     else this.#receiveJson(envelope.frame, (order) => receiver.order(nodeId, order));
   };
+
+  /** @throws {JunkError} */
+  #receiveTails(message: unknown): void {
+    const { origin, tails } = readTails(message, this.channels.head);
+    if (this.options.isOwn(origin)) return;
+    const now = this.options.now();
+    let missing = 0;
+    for (const tail of tails) {
+      const since = this.options.wantedSince(tail.channel);
+      if (since !== undefined) missing += this.sequences.gapAtEnd(origin, tail, since, now);
+    }
+    if (missing > 0) this.#miss(missing, origin);
+  }
+
+  #miss(count: number, nodeId: string): void {
+    this.counters.missing += count;
+    this.options.failed(new Error(`${count} messages of node ${nodeId} never came.`), 'a message of the bus');
+  }
 
   #receiveJson(payload: Buffer, receive: (value: unknown) => void): void {
     const value = readJson(payload);

@@ -17,6 +17,8 @@ export class Lanes {
   /** Channels that no way leads to. */
   readonly #homeless = new Set<string>();
   readonly #vital = new Set<string>();
+  /** By the clock of this process. */
+  readonly #wantedSince = new Map<string, number>();
 
   constructor(
     private readonly transport: Transport,
@@ -37,6 +39,7 @@ export class Lanes {
   /** Adds a channel that this node needs to be ready. */
   want(channel: string): void {
     this.#vital.add(channel);
+    this.#noteWish(channel);
     const lane = this.#laneOf(channel);
     if (lane) lane.subscriptions.want(channel);
     else this.#homeless.add(channel);
@@ -44,6 +47,7 @@ export class Lanes {
 
   /** Like `Subscriptions.add()`. Resolves at once if the way is away. */
   async add(channel: string): Promise<void> {
+    this.#noteWish(channel);
     const lane = this.#laneOf(channel);
     if (!lane) return void this.#homeless.add(channel);
     const added = lane.subscriptions.add(channel);
@@ -52,7 +56,13 @@ export class Lanes {
 
   remove(channel: string): void {
     this.#homeless.delete(channel);
+    this.#wantedSince.delete(channel);
     this.#laneOf(channel)?.subscriptions.remove(channel);
+  }
+
+  /** Undefined for a channel that isn't wanted. */
+  wantedSince(channel: string): number | undefined {
+    return this.#wantedSince.get(channel);
   }
 
   /** Whether this event arrives here when another process raises it. */
@@ -146,6 +156,10 @@ export class Lanes {
       if (--left === 0) break;
     }
     return undefined; // the table of slots isn't read yet
+  }
+
+  #noteWish(channel: string): void {
+    if (!this.#wantedSince.has(channel)) this.#wantedSince.set(channel, this.options.clock.now());
   }
 
   #laneOf(channel: string): Lane | undefined {

@@ -67,7 +67,7 @@ export class MemoryRegistryStore implements RegistryStore {
 
   read(nodeId: string): Promise<Snapshot> {
     const { digest = { version: 0, count: 0 }, fields = new Map<string, string>() } = this.#nodes.get(nodeId) ?? {};
-    const records = readFields(Object.fromEntries(fields), () => undefined);
+    const records = readFields(fields);
     return Promise.resolve({ digest, records, isComplete: fields.size === digest.count && this.#nodes.has(nodeId) });
   }
 
@@ -75,6 +75,11 @@ export class MemoryRegistryStore implements RegistryStore {
     const isFirst = this.#leaseOf(nodeId) === 'none';
     if (isFirst) this.#mark(nodeId);
     return Promise.resolve(isFirst);
+  }
+
+  condemn(nodeId: string): Promise<void> {
+    this.#mark(nodeId);
+    return Promise.resolve();
   }
 
   strike(nodeId: string): Promise<void> {

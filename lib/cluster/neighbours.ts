@@ -3,6 +3,7 @@ import type { ClientRecord } from './client-record.js';
 import { type Digest, type LossReason, Replica, type ReplicaView } from './replica.js';
 import type { OwnEntry } from './own-entry.js';
 import { LEASE_MS } from './registry-store.js';
+import type { Steps } from './steps.js';
 import type { Lease, RegistryStore } from './store-contract.js';
 
 /** A live node says something within this time after it was found, in ms. */
@@ -11,6 +12,7 @@ const FIRST_WORD_MS = 3_000;
 export interface NeighboursHost {
   readonly store: RegistryStore;
   readonly view: ReplicaView;
+  readonly steps: Steps;
   /** False: this node keeps no copy of the others, and reads Redis when it is asked. */
   readonly isReplicated: boolean;
   now(): number;
@@ -21,14 +23,19 @@ export interface NeighboursHost {
   nodeGone(nodeId: string): void;
 }
 
+/** How many ended nodes are remembered. */
+const MAX_ENDED = 1_000;
+
 /** The other nodes: which there are, their clients, and whether they are alive. */
 export class Neighbours {
   readonly #replica: Replica;
   /** When each node was last heard on the bus. Redis may forget a node that is here. */
   readonly #heardAt = new Map<string, number>();
+  /** Nodes whose clients were raised as lost, or said goodbye; the last of them. */
+  readonly #ended = new Set<string>();
 
   constructor(private readonly host: NeighboursHost) {
-    this.#replica = new Replica(host.view);
+    this.#replica = new Replica(host.view, host.steps);
   }
 
   get nodeIds(): string[] {
@@ -41,15 +48,27 @@ export class Neighbours {
     if (this.host.isReplicated) this.#replica.apply(nodeId, version, news);
   }
 
-  /** A node says that it is alive, and how many clients it has. */
+  /**
+   * A node says that it is alive, and how many clients it has. If its end was raised, it was away for longer than Redis remembers
+   * that: it is marked as dead again, goes on under a new id, and raises that its clients are back.
+   */
   heardAlive(nodeId: string, digest: Digest): void {
+    if (this.#ended.has(nodeId)) void this.host.store.condemn(nodeId).catch(() => undefined); // it says so again in 2 s
     this.#heard(nodeId);
     this.#replica.compare(nodeId, digest);
   }
 
+  /** Its end was raised. */
+  end(nodeId: string): void {
+    this.#ended.delete(nodeId); // the last to be forgotten
+    this.#ended.add(nodeId);
+    if (this.#ended.size > MAX_ENDED) for (const oldest of [...this.#ended].slice(0, 1)) this.#ended.delete(oldest);
+    this.forget(nodeId);
+  }
+
   forget(nodeId: string): void {
     this.#heardAt.delete(nodeId);
-    this.#replica.drop(nodeId);
+    void this.#replica.drop(nodeId);
     this.host.nodeGone(nodeId);
   }
 
@@ -94,7 +113,7 @@ export class Neighbours {
         return;
       case 'dead':
         await this.host.store.strike(nodeId); // the node that buried it may not have come this far
-        return this.forget(nodeId);
+        return this.end(nodeId);
       case 'none':
         if (mayBury && this.#isSilent(nodeId)) await this.#bury(nodeId);
     }
@@ -103,7 +122,7 @@ export class Neighbours {
   /** A live node whose hash is lost or incomplete writes it again by itself. */
   async #read(nodeId: string): Promise<void> {
     this.#replica.expect(nodeId);
-    this.#replica.replace(nodeId, await this.host.store.read(nodeId));
+    await this.#replica.replace(nodeId, await this.host.store.read(nodeId));
   }
 
   async #bury(nodeId: string): Promise<void> {
@@ -113,7 +132,7 @@ export class Neighbours {
     const known = isComplete ? [] : (this.#replica.recordsOf(nodeId) ?? []);
     const lost = new Map([...known, ...records].map((record) => [record.clientId, record]));
     this.host.reaped(nodeId, [...lost.values()], 'node-lost');
-    this.forget(nodeId);
+    this.end(nodeId);
     await store.strike(nodeId);
   }
 

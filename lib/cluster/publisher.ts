@@ -7,7 +7,8 @@ import { type Channels, nodeIdOf } from './channels.js';
 import { seal } from './envelope.js';
 import { PublishQueue } from './publish-queue.js';
 import type { SharedClock } from './shared-clock.js';
-import { OutgoingSequences } from './sequences.js';
+import { TAILS, writeTails } from './tails.js';
+import { MAX_TAILS, OutgoingSequences } from './outgoing-sequences.js';
 import type { Outlet } from './transport.js';
 
 interface Route {
@@ -37,6 +38,7 @@ export class Publisher {
   readonly #lost: (error: Error) => void;
   readonly #isOwn: (nodeId: string) => boolean;
   readonly #queue: PublishQueue;
+  readonly #clock: Clock;
   #lastCopyId = 0;
 
   constructor(
@@ -45,6 +47,7 @@ export class Publisher {
     private readonly time: SharedClock,
     { clock, origin, isOwn = () => false, lost = () => undefined, maxBytes }: PublisherOptions,
   ) {
+    this.#clock = clock;
     this.#origin = origin;
     this.#isOwn = isOwn;
     this.#lost = lost;
@@ -82,8 +85,16 @@ export class Publisher {
     return typeof text === 'string' ? this.#queue.push(this.channels.eventsOf(event), writeEvent(event, text)) : text;
   }
 
-  /** Resolves when everything has been handed over. */
-  drained(): Promise<void> {
+  /** Tells how far channels got that are silent. @param isEnd this process publishes nothing any more */
+  tellTails(isEnd = false): void {
+    const tails = this.#sequences.tails(this.#clock.now(), isEnd);
+    for (let start = 0; start < tails.length; start += MAX_TAILS)
+      void this.emit(TAILS, writeTails(this.#origin, this.channels.head, tails.slice(start, start + MAX_TAILS)));
+  }
+
+  /** Nothing more is published. Resolves when everything has been handed over. */
+  finish(): Promise<void> {
+    this.tellTails(true);
     this.outlet.flush();
     return this.#queue.drained();
   }

@@ -1,9 +1,11 @@
 import type { ChainableCommander } from 'ioredis';
 import { readVersion } from './bus-input.js';
-import { type FieldWrites, readFields } from './client-fields.js';
+import { FieldReader, type FieldWrites } from './client-fields.js';
 import { permissionError } from './redis-failure.js';
 import type { RedisConnection } from './redis-connections.js';
+import type { ClientRecord } from './client-record.js';
 import type { Digest, Snapshot } from './replica.js';
+import type { Steps } from './steps.js';
 import type { Lease, RegistryStore, Renewal } from './store-contract.js';
 
 /** How long a node counts as alive after it renewed its lease, in ms. */
@@ -12,19 +14,22 @@ export const LEASE_MS = 6_000;
 const HASH_MS = 60_000;
 /**
  * The values of a lease. Both are written only if there is none: either the node renews it or one other node buries it,
- * and neither overwrites the other.
+ * and neither overwrites the other. Only a node whose end was raised before is marked as dead even
+ * if it has a lease.
  */
 const ALIVE = 'alive';
 const DEAD = 'dead';
 /** The field with the digest. No client id begins like this. */
 const DIGEST = '$digest';
 const BATCH = 500;
+const READING = 'reading the clients of a node';
 
 /** All keys of a node share a hash tag, so that a Redis Cluster keeps them in one slot. */
 export class RedisRegistryStore implements RegistryStore {
   constructor(
     private readonly connection: () => RedisConnection,
     private readonly prefix: string,
+    private readonly steps: Steps,
     /** Called for each entry that isn't a client. It is skipped. */
     private readonly junk: () => void = () => undefined,
   ) {}
@@ -89,16 +94,30 @@ export class RedisRegistryStore implements RegistryStore {
   }
 
   async read(nodeId: string): Promise<Snapshot> {
-    const { [DIGEST]: text = '', ...fields } = await this.connection().hgetall(this.#clients(nodeId));
-    const digest = toDigest(text);
-    if (!digest && text !== '') this.junk();
-    const records = readFields(fields, this.junk);
-    const isComplete = digest !== undefined && digest.count === Object.keys(fields).length;
-    return { digest: digest ?? { version: 0, count: 0 }, records, isComplete };
+    const reader = new FieldReader(this.junk);
+    const records: ClientRecord[] = [];
+    let digest: Digest | undefined;
+    let count = 0;
+    await this.steps.each(await this.#fieldsOf(nodeId), READING, ([name, value]) => {
+      const field = name.toString();
+      const text = value.toString();
+      if (field !== DIGEST) {
+        count++;
+        return reader.read(field, text);
+      }
+      digest = toDigest(text);
+      if (!digest) this.junk();
+    });
+    await this.steps.each(reader.records(), READING, (record) => void records.push(record));
+    return { digest: digest ?? { version: 0, count: 0 }, records, isComplete: digest?.count === count };
   }
 
   async bury(nodeId: string): Promise<boolean> {
     return (await this.connection().set(this.#lease(nodeId), DEAD, 'PX', HASH_MS, 'NX')) === 'OK';
+  }
+
+  async condemn(nodeId: string): Promise<void> {
+    await this.connection().set(this.#lease(nodeId), DEAD, 'PX', HASH_MS);
   }
 
   async strike(nodeId: string): Promise<void> {
@@ -107,7 +126,17 @@ export class RedisRegistryStore implements RegistryStore {
   }
 
   async leave(nodeId: string): Promise<void> {
-    await Promise.all([this.connection().set(this.#lease(nodeId), DEAD, 'PX', HASH_MS), this.strike(nodeId)]);
+    await Promise.all([this.condemn(nodeId), this.strike(nodeId)]);
+  }
+
+  /** As they came: `hgetall()` would make text and an object of all of them in one step. */
+  async #fieldsOf(nodeId: string): Promise<Iterable<[Buffer | string, Buffer]>> {
+    const connection = this.connection();
+    const key = this.#clients(nodeId);
+    // Older versions of ioredis put the application's own prefix before keys of commands in small letters only.
+    if (connection.options.keyPrefix) return Object.entries(await connection.hgetallBuffer(key));
+    const answer = (await connection.callBuffer('HGETALL', key)) as Buffer[] | Map<Buffer, Buffer>;
+    return Array.isArray(answer) ? pairsOf(answer) : answer;
   }
 
   get #nodes(): string {
@@ -121,6 +150,10 @@ export class RedisRegistryStore implements RegistryStore {
   #clients(nodeId: string): string {
     return `${this.prefix}:{${nodeId}}:clients`;
   }
+}
+
+function* pairsOf(list: readonly Buffer[]): Iterable<[Buffer, Buffer]> {
+  for (let index = 0; index < list.length; index += 2) yield [list[index] as Buffer, list[index + 1] as Buffer];
 }
 
 /** A transaction resolves even if one of its commands failed. */

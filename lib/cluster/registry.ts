@@ -103,7 +103,7 @@ export class Registry {
 
   /** A node left, or another node buried it. */
   heardOfEnd(nodeId: string): void {
-    if (nodeId !== this.nodeId) this.#others.forget(nodeId);
+    if (nodeId !== this.nodeId) this.#others.end(nodeId);
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { ClientRecord } from './client-record.js';
 import { type ClientNews, withNews } from './client-news.js';
+import type { Steps } from './steps.js';
 
 /** Sums up a node's entry in two numbers. */
 export interface Digest {
@@ -48,10 +49,13 @@ interface NodeState {
   late: Change[] | undefined;
   /** How many clients those are about. */
   lateNews: number;
+  /** What was read and isn't here yet, with what was told of it since; undefined: it is gone. */
+  rest: Map<string, ClientRecord | undefined> | undefined;
 }
 
 /** A node with more changes than this while it is being read is read once more. */
 const MAX_LATE = 10_000;
+const COPYING = 'the registry';
 
 /**
  * This node's copy of the other nodes' clients, without any I/O: changes and snapshots come in, changes of the view go
@@ -60,7 +64,10 @@ const MAX_LATE = 10_000;
 export class Replica {
   readonly #nodes = new Map<string, NodeState>();
 
-  constructor(private readonly view: ReplicaView) {}
+  constructor(
+    private readonly view: ReplicaView,
+    private readonly steps: Steps,
+  ) {}
 
   get nodeIds(): string[] {
     return [...this.#nodes.keys()];
@@ -83,7 +90,7 @@ export class Replica {
    */
   compare(nodeId: string, { version, count }: Digest): void {
     const node = this.#nodes.get(nodeId);
-    if (!node || (node.version === version && node.count + node.unreadable === count)) return;
+    if (!node || (node.version === version && (node.rest?.size || node.count + node.unreadable === count))) return;
     node.isIncomplete = true;
     node.version = Math.min(node.version, version);
   }
@@ -115,41 +122,46 @@ export class Replica {
 
   /**
    * Takes a node's entry, and applies the changes received since reading began. An incomplete entry is only used for
-   * what it has more than the copy.
+   * what it has more than the copy. Resolves when all of it is in the view.
    */
-  replace(nodeId: string, { digest: { version, count }, records, isComplete }: Snapshot): void {
+  async replace(nodeId: string, { digest: { version, count }, records, isComplete }: Snapshot): Promise<void> {
     const node = this.#nodes.get(nodeId) ?? this.#add(nodeId, true);
     const newer = node.late?.filter((change) => change.version > version) ?? [];
     node.late = undefined;
     if (!isComplete && node.records.size > 0) return;
     // a change between the two is missing
     if (newer.length < node.version - version) return void (node.isIncomplete = true);
-    const fresh = new Map(records.map((record) => [record.clientId, record]));
-    node.unreadable = isComplete ? count - countOf(fresh.values()) : 0;
-    let isKnown = true;
+    const rest: NodeState['rest'] = new Map(records.map((record) => [record.clientId, record]));
+    node.unreadable = isComplete ? count - countOf(records) : 0;
+    node.isIncomplete = !isComplete;
     for (const one of newer.flatMap(({ news }) => news)) {
-      const record = one.isGone ? undefined : afterNews(fresh.get(one.clientId), one);
-      if (record) fresh.set(one.clientId, record);
-      else if (one.isGone) fresh.delete(one.clientId);
-      else isKnown = false;
+      const record = one.isGone ? undefined : afterNews(rest.get(one.clientId), one);
+      if (record) rest.set(one.clientId, record);
+      else if (one.isGone) rest.delete(one.clientId);
+      else node.isIncomplete = true;
     }
-    for (const clientId of node.records.keys()) if (!fresh.has(clientId)) this.#set(node, clientId, undefined);
-    for (const [clientId, record] of fresh) this.#set(node, clientId, record);
+    for (const clientId of node.records.keys()) if (!rest.has(clientId)) rest.set(clientId, undefined);
+    node.rest = rest;
     node.readTo = version;
     node.version = Math.max(node.version, version);
-    node.isIncomplete = !isComplete || !isKnown;
+    await this.steps.each(restOf(node, rest), COPYING, ([clientId, record]) => {
+      rest.delete(clientId);
+      this.#set(node, clientId, record);
+    });
+    if (node.rest === rest) node.rest = undefined;
   }
 
-  /** The node and all its clients are gone. */
-  drop(nodeId: string): void {
+  /** The node and all its clients are gone. It may come back before the last of them is removed. */
+  async drop(nodeId: string): Promise<void> {
     const node = this.#nodes.get(nodeId);
     if (!node) return;
     this.#nodes.delete(nodeId);
-    for (const clientId of node.records.keys()) this.#remove(clientId);
+    node.rest = undefined;
+    await this.steps.each(node.records.keys(), COPYING, (clientId) => this.#remove(clientId));
   }
 
   clear(): void {
-    for (const nodeId of this.nodeIds) this.drop(nodeId);
+    for (const nodeId of this.nodeIds) void this.drop(nodeId);
   }
 
   #add(nodeId: string, isIncomplete: boolean): NodeState {
@@ -163,6 +175,7 @@ export class Replica {
       unreadable: 0,
       late: undefined,
       lateNews: 0,
+      rest: undefined,
     };
     this.#nodes.set(nodeId, node);
     return node;
@@ -171,10 +184,12 @@ export class Replica {
   /** News of an unknown client mean that something was missed. */
   #change(node: NodeState, news: ClientNews): void {
     const { clientId, isGone } = news;
-    if (isGone) return this.#set(node, clientId, undefined);
-    const record = afterNews(node.records.get(clientId), news);
-    if (record) this.#set(node, clientId, record, news);
-    else node.isIncomplete = true;
+    const isAhead = node.rest?.has(clientId) === true; // what was read of it is here at once, with the news
+    const known = isAhead ? node.rest?.get(clientId) : node.records.get(clientId);
+    const record = isGone ? undefined : afterNews(known, news);
+    if (!record && !isGone) return void (node.isIncomplete = true);
+    if (isAhead) node.rest?.delete(clientId);
+    this.#set(node, clientId, record, isAhead ? undefined : news);
   }
 
   #set(node: NodeState, clientId: string, record: ClientRecord | undefined, news?: ClientNews): void {
@@ -194,6 +209,14 @@ export class Replica {
       if (record) return this.view.put(record);
     }
     this.view.remove(clientId);
+  }
+}
+
+/** What is left to copy, until the node is dropped or read again. */
+function* restOf(node: NodeState, rest: Map<string, ClientRecord | undefined>) {
+  for (const entry of rest) {
+    if (node.rest !== rest) return;
+    yield entry;
   }
 }
 

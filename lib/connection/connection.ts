@@ -33,6 +33,8 @@ export interface ConnectionHost extends CallsHost {
 export class Connection {
   /** Reading is paused until waiting messages have been handled. */
   isPaused = false;
+  /** When reading went on after its last pause, by the monotonic clock. */
+  resumedAt = 0;
   /** Its connection hooks have finished, so its messages are handled. */
   isReady = false;
   hasSpoken = false;
@@ -158,6 +160,7 @@ export class Connection {
     if (!this.isPaused || this.#isGone) return;
     this.isPaused = false;
     this.noteActivity(); // its pong may be in what wasn't read yet
+    this.resumedAt = this.activeAt;
     this.ws.resume();
   }
 

@@ -4,6 +4,7 @@ import { type Failed, guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { Connection } from './connection.js';
+import { TimeWheel, type Waiting } from './time-wheel.js';
 
 /** A paused socket can't show its pong before waiting messages are handled. It gets this many times the usual time. */
 const PAUSED_FACTOR = 6;
@@ -14,14 +15,14 @@ const SPREAD_SHARE = 0.12;
 const CROWD_FACTOR = 4;
 
 /** The state of one connection. Times are monotonic: setting the clock must not close anybody. */
-interface Pulse {
+interface Pulse extends Waiting {
+  /** Undefined when it is gone: until its turn comes, the wheel keeps the pulse. */
+  connection: Connection | undefined;
   pingDueAt: number;
   /** 0 while no ping waits for its pong. */
   pingSentAt: number;
   /** The last pong of any kind. An unsolicited one doesn't answer a ping, but is a sign of life. */
   pongSeenAt: number;
-  /** The socket was paused at some time since the ping. */
-  wasPaused: boolean;
 }
 
 /**
@@ -32,6 +33,7 @@ export class Heartbeat {
   readonly #logger = new Logger('WebSocketServer');
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #pulses = new Map<Connection, Pulse>();
+  #wheel: TimeWheel<Pulse> | undefined;
   #sweptAt = 0;
 
   constructor(
@@ -44,6 +46,8 @@ export class Heartbeat {
     if (heartbeat) {
       const stepMs = Math.min(100, Math.max(10, Math.min(heartbeat.pingIntervalMs, heartbeat.pongTimeoutMs) / 20));
       this.#sweptAt = monotonicMs();
+      this.#wheel = new TimeWheel(this.#sweptAt, stepMs, heartbeat.pingIntervalMs);
+      for (const pulse of this.#pulses.values()) this.#wheel.add(pulse, pulse.pingDueAt);
       this.#timers.push(
         setInterval(
           this.#guarded(() => this.#sweep(heartbeat, stepMs)),
@@ -63,14 +67,19 @@ export class Heartbeat {
 
   stop(): void {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    this.#wheel = undefined;
   }
 
   watch(connection: Connection): void {
     const pingDueAt = monotonicMs() + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE) * Math.random();
-    this.#pulses.set(connection, { pingDueAt, pingSentAt: 0, pongSeenAt: 0, wasPaused: false });
+    const pulse: Pulse = { connection, pingDueAt, pingSentAt: 0, pongSeenAt: 0, tick: 0 };
+    this.#pulses.set(connection, pulse);
+    this.#wheel?.add(pulse, pingDueAt);
   }
 
   forget(connection: Connection): void {
+    const pulse = this.#pulses.get(connection);
+    if (pulse) pulse.connection = undefined;
     this.#pulses.delete(connection);
   }
 
@@ -82,11 +91,11 @@ export class Heartbeat {
     const now = monotonicMs();
     pulse.pongSeenAt = now;
     if (!isAnswer(payload, pulse.pingSentAt)) return;
-    if (!pulse.wasPaused) connection.client.roundTripMs = now - pulse.pingSentAt;
+    if (!wasPausedSince(pulse.pingSentAt, connection)) connection.client.roundTripMs = now - pulse.pingSentAt;
     // Random: connections that began together drift apart.
     pulse.pingDueAt = pulse.pingSentAt + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE * Math.random());
     pulse.pingSentAt = 0;
-    pulse.wasPaused = false;
+    this.#wheel?.add(pulse, pulse.pingDueAt);
   }
 
   #guarded(work: () => void): () => void {
@@ -103,17 +112,22 @@ export class Heartbeat {
     const isLate = now - this.#sweptAt > stepMs + pongTimeoutMs / 4;
     this.#sweptAt = now;
     let pingsLeft = Math.max(10, Math.ceil((CROWD_FACTOR * this.#pulses.size * stepMs) / pingIntervalMs));
-    for (const [connection, pulse] of this.#pulses) {
+    const wheel = this.#wheel as TimeWheel<Pulse>;
+    for (const pulse of wheel.due(now)) {
+      const { connection } = pulse;
+      if (!connection) continue;
       if (pulse.pingSentAt === 0) {
-        if (now < pulse.pingDueAt || pingsLeft === 0) continue;
-        pingsLeft--;
-        ping(connection, pulse);
-      } else if (!isLate) {
-        pulse.wasPaused ||= connection.isPaused;
-        const allowedMs = pongTimeoutMs * (pulse.wasPaused ? PAUSED_FACTOR : 1);
-        if (now - Math.max(pulse.pingSentAt, pulse.pongSeenAt) >= allowedMs)
-          connection.close(CloseCode.NoPong, 'no pong');
+        if (pingsLeft > 0 && now >= pulse.pingDueAt) {
+          pingsLeft--;
+          ping(connection, pulse);
+          wheel.add(pulse, pulse.pingSentAt + pongTimeoutMs);
+        } else wheel.add(pulse, pulse.pingDueAt);
+        continue;
       }
+      const allowedMs = pongTimeoutMs * (wasPausedSince(pulse.pingSentAt, connection) ? PAUSED_FACTOR : 1);
+      const deadline = Math.max(pulse.pingSentAt, pulse.pongSeenAt) + allowedMs;
+      if (isLate || now < deadline) wheel.add(pulse, deadline);
+      else connection.close(CloseCode.NoPong, 'no pong');
     }
   }
 
@@ -132,9 +146,8 @@ export class Heartbeat {
 }
 
 /** The payload is the time. So a pong is recognised, and a peer can't answer a ping that it hasn't seen. */
-function ping({ ws, isPaused }: Connection, pulse: Pulse): void {
+function ping({ ws }: Connection, pulse: Pulse): void {
   pulse.pingSentAt = monotonicMs();
-  pulse.wasPaused = isPaused;
   const payload = Buffer.allocUnsafe(8);
   payload.writeDoubleBE(pulse.pingSentAt);
   ws.ping(payload);
@@ -142,3 +155,5 @@ function ping({ ws, isPaused }: Connection, pulse: Pulse): void {
 
 const isAnswer = (payload: Buffer, pingSentAt: number): boolean =>
   pingSentAt !== 0 && payload.length === 8 && payload.readDoubleBE() === pingSentAt;
+
+const wasPausedSince = (at: number, { isPaused, resumedAt }: Connection): boolean => isPaused || resumedAt >= at;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { digestOf } from '../digest.js';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
+import { Corks } from '../cluster/redis-outlet.js';
 import { errorOf } from '../protocol/thrown.js';
 import { type Arg, becomeReady, evaluate, evaluateReplicated, inTime } from './evaluate.js';
 import { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './log-errors.js';
@@ -61,6 +62,8 @@ const SAFE: Run = { isSafe: true };
  * (https://redis.io/docs/latest/commands/evalsha).
  */
 export class RedisRoomLog implements RoomLog {
+  readonly #corks = new Corks();
+
   constructor(private readonly parts: RedisRoomLogParts) {}
 
   async append(room: string, frame: string, { key, version, session }: AppendOptions = {}): Promise<Appended> {
@@ -149,6 +152,7 @@ export class RedisRoomLog implements RoomLog {
     const redis = replicating ?? connection();
     if (this.parts.isForeign) await becomeReady(redis);
     if (redis.status !== 'ready') throw new LogUnavailableError(`Redis is ${redis.status}`);
+    if (!isCluster(redis)) this.#corks.cork(redis.stream); // half of the cost of a script is the write for it
     try {
       const evaluated = (replicating ? evaluateReplicated : evaluate)(redis, script, keys, [...common, ...args]);
       return await (this.parts.isForeign ? inTime(evaluated) : evaluated);

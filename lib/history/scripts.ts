@@ -44,9 +44,11 @@ local function sizeOf(fields) return #fields[2] + (fields[4] and #fields[4] or 0
 local function trim()
   local count = redis.call('XLEN', entries)
   local keep
+  local atOnce = 2 -- usually the oldest goes, and the next stays
   while count > 0 do
     local from = keep and (keep .. '-0') or '-'
-    local head = redis.call('XRANGE', entries, from, '+', 'COUNT', 16)
+    local head = redis.call('XRANGE', entries, from, '+', 'COUNT', atOnce)
+    atOnce = 64
     local isDone = false
     for _, entry in ipairs(head) do
       local offset, ms = partsOf(entry[1])

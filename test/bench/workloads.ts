@@ -36,6 +36,7 @@ export const WORKLOADS: Record<string, Workload> = {
   publisher: { peers: ['ours', 'socket.io'], run: publisher },
   accept: { peers: ['ours', 'ws', 'socket.io', 'nest-ws', 'bun'], run: accept },
   memory: { peers: ['ours', 'ws', 'socket.io', 'nest-ws', 'bun'], run: memory },
+  idle: { peers: ['ours', 'socket.io'], run: idle },
   growth: { peers: ['ours', 'net'], run: growth },
   open: { peers: ['ours', 'net', 'ws', 'socket.io', 'nest-ws', 'bun'], run: openLoop },
   openAcross: {
@@ -207,15 +208,28 @@ async function accept(stage: Stage): Promise<void> {
   stage.record('accept', ((after.cpuMs - before.cpuMs) * 1_000) / connections, { cpuShare });
 }
 
-/** What the process grows by for each connection that does nothing. */
+/** What the process takes before its first connection, and what it grows by for each that does nothing. */
 async function memory(stage: Stage): Promise<void> {
   const [server, load] = await Promise.all([stage.server(), stage.load()]);
   const resident = async (): Promise<number> => (await server.ask<{ rss: number }>('memory')).rss;
+  stage.record('base', (await resident()) / 2 ** 20, { cpuShare: 0 });
   await stage.connect(load, server, 500, { rooms: [] });
   const before = await resident();
   const connections = 4_500;
   await stage.connect(load, server, connections, { rooms: [] });
   stage.record('memory', ((await resident()) - before) / connections / 1_024, { cpuShare: 0 });
+}
+
+/** What connections cost that do nothing: heartbeats, at the period that each server has by default (25 s). */
+async function idle(stage: Stage): Promise<void> {
+  const [server, load] = await Promise.all([stage.server(), stage.load()]);
+  const connections = stage.ms(10_000, 1_000);
+  await stage.connect(load, server, connections, { rooms: [] });
+  const before = await server.ask<Cpu>('cpu');
+  await pause(stage.ms(2 * 25_000, 2_000));
+  const after = await server.ask<Cpu>('cpu');
+  const minutes = (after.at - before.at) / 60_000;
+  stage.record('idle', ((after.cpuMs - before.cpuMs) * 1_000) / connections / minutes, { cpuShare: 0 });
 }
 
 /** Whether a delivery costs more in a larger room, and a join more among more rooms. */

@@ -130,6 +130,26 @@ it('hears at once when another node buries a dead one', async () => {
   );
 });
 
+it('says that the clients of a node are back, though Redis has forgotten that it was taken for dead', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer(), async (seed) => {
+      const world = await threeNodesWithClients(seed);
+      const [away] = world.nodes as [ModelNode];
+      const { nodeId } = away.cluster;
+      away.freeze();
+      await world.advance(160); // the mark of a dead node stays for a minute
+      expect(world.losses.size).toBe(1);
+      expect(world.redis.leaseOf(nodeId)).toBe('none');
+      away.thaw();
+      await world.advance(QUIET_STEPS);
+      expect(away.cluster.nodeId).not.toBe(nodeId);
+      expect([...world.returns.values()]).toEqual([1]);
+      check(world);
+    }),
+    { numRuns: 20 },
+  );
+});
+
 it.each([
   ['with its data', false],
   ['without its data', true],

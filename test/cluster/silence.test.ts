@@ -7,6 +7,7 @@ import { redisBus } from '../support/buses.js';
 import { BusRecorder, type RecordedBus } from '../support/bus-recorder.js';
 import type { Peer } from '../support/peer.js';
 import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
+import { type Ends, sideBySide } from '../support/side-by-side.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 
@@ -15,11 +16,15 @@ const buses: RecordedBus[] = [];
 const toRoom = (frame: string, name = 'red') => ({ audience: { kind: 'rooms' as const, roomNames: [name] }, frame });
 const isReady = ({ states }: RecordedBus) => states.at(-1) === 'ready';
 
-async function start(source: RedisSource, prefix: string): Promise<RecordedBus> {
-  const nodeId = `n${buses.length + 1}`;
+async function begin(source: RedisSource, prefix: string, nodeId: string): Promise<RecordedBus> {
   const recorder = Object.assign(new BusRecorder(), { nodeId, ...redisBus(source, prefix, nodeId) });
-  buses.push(recorder);
   await recorder.bus.start(recorder, []);
+  return recorder;
+}
+
+async function start(source: RedisSource, prefix: string): Promise<RecordedBus> {
+  const recorder = await begin(source, prefix, `n${buses.length + 1}`);
+  buses.push(recorder);
   return recorder;
 }
 
@@ -52,46 +57,43 @@ async function reaches(from: RecordedBus, to: RecordedBus, name = 'red'): Promis
 
 afterEach(() => Promise.all(buses.splice(0).map(({ bus }) => bus.stop())));
 
+interface Pair {
+  redis: TestRedis;
+  proxy: TcpProxy;
+  one: RecordedBus;
+  two: RecordedBus;
+}
+
 describeWithRedis('a connection to Redis that says nothing any more', () => {
-  let redis: TestRedis;
-  let proxy: TcpProxy;
-  beforeAll(async () => void (redis = await TestRedis.start()));
-  afterAll(() => redis.stop());
-  const withProxy = async (): Promise<[RecordedBus, RecordedBus]> => {
-    proxy = await TcpProxy.start(redis.port);
-    const pair: [RecordedBus, RecordedBus] = [await start(proxy.url, 'app'), await start(redis.url, 'app')];
-    await Promise.all(pair.map(({ bus }) => bus.follow({ kind: 'room', name: 'red' })));
-    return pair;
+  const scenario = sideBySide();
+
+  const redisBehindProxy = async (ends: Ends): Promise<{ redis: TestRedis; proxy: TcpProxy }> => {
+    const redis = await TestRedis.start();
+    ends(() => redis.stop());
+    const proxy = await TcpProxy.start(redis.port);
+    ends(() => proxy.stop());
+    return { redis, proxy };
   };
-  afterEach(() => proxy.stop());
+  /** Two nodes on one Redis, the first behind a proxy. */
+  const pair = async (ends: Ends): Promise<Pair> => {
+    const { redis, proxy } = await redisBehindProxy(ends);
+    const [one, two] = [await begin(proxy.url, 'app', 'n1'), await begin(redis.url, 'app', 'n2')];
+    for (const { bus } of [one, two]) {
+      ends(() => bus.stop());
+      await bus.follow({ kind: 'room', name: 'red' });
+    }
+    return { redis, proxy, one, two };
+  };
 
-  it.each([['subscriber'], ['publisher']] as const)(
-    'is noticed within 7 s, and the node heals: the %s',
-    async (role) => {
-      const [one, two] = await withProxy();
-      await reaches(one, two);
-      const began = Date.now();
-      const down = goesDown(one);
-      proxy.deaden(role);
-      const { at: noticed, away } = await down;
-      expect(noticed - began).toBeLessThan(NOTICED_MS);
-      expect(away).toEqual(['redis']);
-      await until(() => isReady(one), 3_000);
-      const restored = Date.now();
-      await Promise.all([reaches(one, two), reaches(two, one)]);
-      expect(one.bus.away).toEqual([]);
-      console.info(`A dead ${role}: noticed after ${noticed - began} ms, restored ${restored - noticed} ms later`);
-    },
-    30_000,
-  );
-
-  it.each([5_600, 7_000])(
-    'heals when the answer to SUBSCRIBE comes %i ms late, just after a reconnect',
-    async (ms) => {
-      proxy = await TcpProxy.start(redis.port);
-      const app = await startApp({ options: { redis: proxy.url, prefix: 'late' } });
-      const other = await startApp({ options: { redis: redis.url, prefix: 'late' } });
-      try {
+  for (const ms of [7_000, 5_600])
+    scenario(
+      `heals when the answer to SUBSCRIBE comes ${ms} ms late, just after a reconnect`,
+      async (ends) => {
+        const { redis, proxy } = await redisBehindProxy(ends);
+        const app = await startApp({ options: { redis: proxy.url } });
+        ends(() => app.close());
+        const other = await startApp({ options: { redis: redis.url } });
+        ends(() => other.close());
         const ada = await app.connect();
         await ada.join('red');
         await until(() => other.rooms.isClientInRoom({ clientId: ada.clientId, roomName: 'red' }));
@@ -112,22 +114,44 @@ describeWithRedis('a connection to Redis that says nothing any more', () => {
         await until(() => other.rooms.isClientInRoom({ clientId: ada.clientId, roomName: 'red' }), 5_000);
         await other.service.sendToRooms(['red'], { type: 'news', action: 'flash' });
         await ada.next('news', 'flash');
-      } finally {
-        await Promise.all([app.close(), other.close()]);
-      }
-    },
-    40_000,
-  );
+      },
+      40_000,
+    );
 
-  it('heals when Redis was frozen for 5.6 s while a node connects again', async () => {
-    const [one, two] = await withProxy();
-    redis.freeze();
-    proxy.reset();
-    await new Promise((resolve) => setTimeout(resolve, 5_600));
-    redis.thaw();
-    await until(() => isReady(one) && isReady(two), 10_000);
-    await Promise.all([reaches(one, two), reaches(two, one)]);
-  }, 30_000);
+  for (const role of ['subscriber', 'publisher'] as const)
+    scenario(
+      `is noticed within 7 s, and the node heals: the ${role}`,
+      async (ends) => {
+        const { proxy, one, two } = await pair(ends);
+        await reaches(one, two);
+        const began = Date.now();
+        const down = goesDown(one);
+        proxy.deaden(role);
+        const { at: noticed, away } = await down;
+        expect(noticed - began).toBeLessThan(NOTICED_MS);
+        expect(away).toEqual(['redis']);
+        await until(() => isReady(one), 3_000);
+        const restored = Date.now();
+        await Promise.all([reaches(one, two), reaches(two, one)]);
+        expect(one.bus.away).toEqual([]);
+        console.info(`A dead ${role}: noticed after ${noticed - began} ms, restored ${restored - noticed} ms later`);
+      },
+      30_000,
+    );
+
+  scenario(
+    'heals when Redis was frozen for 5.6 s while a node connects again',
+    async (ends) => {
+      const { redis, proxy, one, two } = await pair(ends);
+      redis.freeze();
+      proxy.reset();
+      await new Promise((resolve) => setTimeout(resolve, 5_600));
+      redis.thaw();
+      await until(() => isReady(one) && isReady(two), 10_000);
+      await Promise.all([reaches(one, two), reaches(two, one)]);
+    },
+    30_000,
+  );
 });
 
 describeWithRedis('a master of a Redis Cluster', () => {

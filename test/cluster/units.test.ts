@@ -5,7 +5,10 @@ import { type Header, open, seal } from '../../lib/cluster/envelope.js';
 import type { ClientNews } from '../../lib/cluster/client-news.js';
 import type { ClientRecord } from '../../lib/cluster/client-record.js';
 import { type Digest, Replica, type Snapshot } from '../../lib/cluster/replica.js';
-import { IncomingSequences, OutgoingSequences } from '../../lib/cluster/sequences.js';
+import { IncomingSequences } from '../../lib/cluster/incoming-sequences.js';
+import { OutgoingSequences } from '../../lib/cluster/outgoing-sequences.js';
+import { Steps } from '../../lib/cluster/steps.js';
+import { ManualClock } from '../support/manual-clock.js';
 
 const text = fc.string({ unit: 'binary' });
 const id = fc.string({ minLength: 1 });
@@ -342,10 +345,15 @@ function isCurrent(replica: Replica, history: History): boolean {
 describe('a replica', () => {
   const followed = (): { replica: Replica; view: Map<string, ClientRecord> } => {
     const view = new Map<string, ClientRecord>();
-    const replica = new Replica({
-      put: (record) => void view.set(record.clientId, record),
-      remove: (clientId) => void view.delete(clientId),
-    });
+    const replica = new Replica(
+      {
+        put: (record) => void view.set(record.clientId, record),
+        remove: (clientId) => void view.delete(clientId),
+      },
+      new Steps(new ManualClock(), (error) => {
+        throw error;
+      }),
+    );
     return { replica, view };
   };
 
@@ -359,8 +367,8 @@ describe('a replica', () => {
           const { nodeId, changes } = history;
           const version = 1 + (pick % changes.length);
           if (what === 'change') replica.apply(nodeId, version, [newsAt(history, version)]);
-          else if (what === 'snapshot') replica.replace(nodeId, snapshotAt(history, version));
-          else replica.drop(nodeId);
+          else if (what === 'snapshot') void replica.replace(nodeId, snapshotAt(history, version));
+          else void replica.drop(nodeId);
           // Never current without being right.
           for (const other of nodes) {
             if (!isCurrent(replica, other)) continue;
@@ -370,7 +378,7 @@ describe('a replica', () => {
         }
         for (const history of nodes) {
           const { nodeId, changes } = history;
-          if (!isCurrent(replica, history)) replica.replace(nodeId, snapshotAt(history, changes.length));
+          if (!isCurrent(replica, history)) void replica.replace(nodeId, snapshotAt(history, changes.length));
           expect(isCurrent(replica, history)).toBe(true);
         }
         const everyone = nodes.flatMap((history) => stateAt(history, history.changes.length));
@@ -387,9 +395,9 @@ describe('a replica', () => {
     replica.apply('n', 3, [newsOf('a', undefined)]);
     expect(replica.isIncomplete('n')).toBe(true);
     replica.apply('n', 2, [newsOf('a', recordOf('a', []))]);
-    replica.replace('n', whole(2, 1, [recordOf('a', [])]));
+    void replica.replace('n', whole(2, 1, [recordOf('a', [])]));
     expect([replica.isIncomplete('n'), [...view.keys()]]).toEqual([true, []]);
-    replica.replace('n', whole(3, 1, [recordOf('b', [])]));
+    void replica.replace('n', whole(3, 1, [recordOf('b', [])]));
     expect(replica.isIncomplete('n')).toBe(false);
     replica.apply('n', 4, [newsOf('b', recordOf('b', ['red']))]);
     expect([replica.isIncomplete('n'), [...view.values()]]).toEqual([false, [recordOf('b', ['red'])]]);
@@ -401,11 +409,11 @@ describe('a replica', () => {
     for (const [version, name] of [...'abc'].entries())
       replica.apply('n', version + 3, [newsOf(name, recordOf(name, []))]);
     replica.apply('n', 6, [newsOf('x', undefined)]);
-    replica.replace('n', whole(2, 2, [recordOf('x', []), recordOf('y', [])]));
+    void replica.replace('n', whole(2, 2, [recordOf('x', []), recordOf('y', [])]));
     expect([replica.isIncomplete('n'), [...view.keys()].toSorted()]).toEqual([false, ['a', 'b', 'c', 'y']]);
     replica.expect('n');
     replica.apply('n', 8, [newsOf('d', recordOf('d', []))]); // 7 was skipped
-    replica.replace('n', whole(6, 4, [...view.values()]));
+    void replica.replace('n', whole(6, 4, [...view.values()]));
     expect(replica.isIncomplete('n')).toBe(true);
   });
 
@@ -421,23 +429,23 @@ describe('a replica', () => {
     replica.apply('n', 2, [newsOf('a', recordOf('a', ['red']))]);
     expect(replica.isIncomplete('n')).toBe(true);
     replica.expect('n');
-    replica.replace('n', whole(2, 2, [recordOf('a', ['red'])]));
+    void replica.replace('n', whole(2, 2, [recordOf('a', ['red'])]));
     expect([replica.isIncomplete('n'), [...view.values()]]).toEqual([false, [recordOf('a', ['red'])]]);
   });
 
   it('takes what is not whole where it has nothing, and only there', () => {
     const { replica, view } = followed();
-    replica.replace('n', { ...whole(2, 2, [recordOf('a', [])]), isComplete: false });
+    void replica.replace('n', { ...whole(2, 2, [recordOf('a', [])]), isComplete: false });
     expect([replica.isIncomplete('n'), [...view.keys()]]).toEqual([true, ['a']]);
-    replica.replace('n', { ...whole(0, 0, []), isComplete: false });
+    void replica.replace('n', { ...whole(0, 0, []), isComplete: false });
     expect([replica.isIncomplete('n'), [...view.keys()]]).toEqual([true, ['a']]);
-    replica.replace('n', whole(2, 2, [recordOf('a', []), recordOf('b', [])]));
+    void replica.replace('n', whole(2, 2, [recordOf('a', []), recordOf('b', [])]));
     expect([replica.isIncomplete('n'), [...view.keys()]]).toEqual([false, ['a', 'b']]);
   });
 
   it('is complete without a client that only a newer version can read', () => {
     const { replica } = followed();
-    replica.replace('n', whole(3, 2, [recordOf('a', [])]));
+    void replica.replace('n', whole(3, 2, [recordOf('a', [])]));
     replica.compare('n', { version: 3, count: 2 });
     expect(replica.isIncomplete('n')).toBe(false);
     replica.compare('n', { version: 3, count: 1 });
@@ -446,9 +454,9 @@ describe('a replica', () => {
 
   it('keeps a client that came back under the new id of its node when the old id is dropped', () => {
     const { replica, view } = followed();
-    replica.replace('old', whole(1, 3, [recordOf('a', ['red']), recordOf('b', [])]));
-    replica.replace('new', whole(1, 2, [recordOf('a', ['blue'])]));
-    replica.drop('old');
+    void replica.replace('old', whole(1, 3, [recordOf('a', ['red']), recordOf('b', [])]));
+    void replica.replace('new', whole(1, 2, [recordOf('a', ['blue'])]));
+    void replica.drop('old');
     expect([...view.values()]).toEqual([recordOf('a', ['blue'])]);
   });
 });

@@ -84,6 +84,7 @@ describe('any interleaving of publishers, readers, clients and faults', () => {
   it.each([
     ['a log', rule({})],
     ['a log whose entries age', rule({ ttlMs: 2_000 })],
+    ['a log of few bytes', rule({ maxBytes: 60 })],
     ['the newest value', rule({ mode: 'last' })],
   ])(
     'keeps what is promised, in memory: %s',
@@ -93,7 +94,7 @@ describe('any interleaving of publishers, readers, clients and faults', () => {
           const clock = new ManualClock();
           await judge(new InMemory(given, clock), given, clock, operations);
         }),
-        { numRuns: RUNS || 150 },
+        { numRuns: RUNS || 300 },
       );
     },
     1_800_000,
@@ -119,6 +120,7 @@ describe('any interleaving of publishers, readers, clients and faults', () => {
 
     it.each([
       ['a log', rule({})],
+      ['a log of few bytes', rule({ maxBytes: 60 })],
       ['the newest value', rule({ mode: 'last' })],
     ])(
       'keeps what is promised: %s',
@@ -130,7 +132,7 @@ describe('any interleaving of publishers, readers, clients and faults', () => {
             const store = new InRedis(given, writer, () => heard);
             await judge(store, given, new ManualClock(), operations);
           }),
-          { numRuns: RUNS || 40 },
+          { numRuns: RUNS || 80 },
         );
       },
       1_800_000,

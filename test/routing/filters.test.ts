@@ -1,5 +1,5 @@
 /* oxlint-disable promise/valid-params -- a filter's method, no promise's */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import {
   type ArgumentsHost,
   Catch,
@@ -12,8 +12,8 @@ import {
 import { APP_FILTER, BaseExceptionFilter, HttpAdapterHost } from '@nestjs/core';
 import { BaseWsExceptionFilter, MessageBody, WsException } from '@nestjs/websockets';
 import { WsGateway, WsRoute } from '../../lib/index.js';
-import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
-import { LogLines } from '../support/log-lines.js';
+import { type AppOptions } from '../support/app.js';
+import { useLoggedApp } from '../support/logged-app.js';
 import type { Peer } from '../support/peer.js';
 
 /** As in Nest's documentation. */
@@ -126,20 +126,12 @@ class Failing {
 }
 
 describe('exception filters around a route', () => {
-  let running: RunningApp;
   let peer: Peer;
-  let log: LogLines;
-  beforeEach(() => {
-    log = new LogLines();
-  });
-  afterEach(async () => {
-    log.stop();
-    await running.close();
-  });
+  const logged = useLoggedApp();
 
   const start = async (more: AppOptions): Promise<void> => {
-    running = await startApp({ providers: [Failing, ...(more.providers ?? [])], keepsLogger: true, ...omit(more) });
-    peer = await running.connect();
+    await logged.start({ providers: [Failing, ...(more.providers ?? [])], ...omit(more) });
+    peer = await logged.running.connect();
   };
   const omit = ({ providers: _, ...rest }: AppOptions): AppOptions => rest;
 
@@ -166,11 +158,11 @@ describe('exception filters around a route', () => {
       await start({ platform, configure: (app) => app.useGlobalFilters(new AllExceptions(app.getHttpAdapter())) });
       expect(await framesOf('http', data)).toEqual([errorFrame('http', 'CONFLICT', 'The seat is taken.')]);
       expect(await framesOf('ws', data)).toEqual([errorFrame('ws', 'TOO_LATE', 'Too late.', { by: 1 })]);
-      expect(running.errors).toEqual([]);
+      expect(logged.running.errors).toEqual([]);
       expect(await framesOf('bug', data)).toEqual([
         errorFrame('bug', 'INTERNAL', 'Something went wrong on the server.'),
       ]);
-      expect(running.errors.map(({ message }) => message)).toEqual(['SECRET']);
+      expect(logged.running.errors.map(({ message }) => message)).toEqual(['SECRET']);
     });
 
     it("leave the error as it is: Nest's filter with an HttpAdapterHost, as APP_FILTER", async () => {
@@ -185,7 +177,7 @@ describe('exception filters around a route', () => {
         ],
       });
       expect(await framesOf('http')).toEqual([errorFrame('http', 'CONFLICT', 'The seat is taken.')]);
-      expect(running.errors).toEqual([]);
+      expect(logged.running.errors).toEqual([]);
     });
   });
 
@@ -193,8 +185,8 @@ describe('exception filters around a route', () => {
     await start({});
     for (let n = 0; n < 3; n++)
       expect(await framesOf('broken')).toEqual([errorFrame('broken', 'CONFLICT', 'The seat is taken.')]);
-    expect(running.errors).toEqual([]);
-    expect(log.of('exception filter')).toEqual([
+    expect(logged.running.errors).toEqual([]);
+    expect(logged.log.of('exception filter')).toEqual([
       'warn [WebSocketServer] An exception filter failed for the message fail/broken, so the error is answered without it ' +
         "(the filter itself). A filter made for HTTP should begin with: if (host.getType() !== 'http') return;",
     ]);
@@ -203,7 +195,7 @@ describe('exception filters around a route', () => {
   it('may throw another exception that is meant for the peer', async () => {
     await start({});
     expect(await framesOf('mapped')).toEqual([errorFrame('mapped', 'MAPPED', 'Something else.')]);
-    expect(log.of('exception filter')).toEqual([]);
+    expect(logged.log.of('exception filter')).toEqual([]);
   });
 
   it("that extend Nest's BaseWsExceptionFilter answer with one error frame of the protocol", async () => {
@@ -212,7 +204,7 @@ describe('exception filters around a route', () => {
     expect(await framesOf('text', { a: 1 })).toEqual([errorFrame('text', 'BAD_REQUEST', 'No.')]);
     expect(await framesOf('http')).toEqual([errorFrame('http', 'CONFLICT', 'The seat is taken.')]);
     expect(await framesOf('bug')).toEqual([errorFrame('bug', 'INTERNAL', 'Something went wrong on the server.')]);
-    expect(running.errors.map(({ message }) => message)).toEqual(['SECRET']);
+    expect(logged.running.errors.map(({ message }) => message)).toEqual(['SECRET']);
   });
 
   it("that extend Nest's BaseWsExceptionFilter may say something else", async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { type CanActivate, type ExecutionContext, Injectable, Scope, UseGuards } from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { AuthGuard, PassportModule, PassportStrategy } from '@nestjs/passport';
@@ -6,9 +6,9 @@ import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { ExtractJwt, Strategy } from 'passport-jwt';
 import { defer, type Observable, of } from 'rxjs';
 import { PxlWebSocketModule, PxlWsAdapter, SkipGlobalGuards, WsGateway, WsRoute } from '../../lib/index.js';
-import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
+import { type AppOptions, startApp } from '../support/app.js';
 import { ChildApp } from '../support/child.js';
-import { LogLines } from '../support/log-lines.js';
+import { useLoggedApp } from '../support/logged-app.js';
 import { SECRET } from '../support/tokens.js';
 import { until } from '../support/until.js';
 
@@ -79,31 +79,22 @@ const lenient = { imports: [], guard: { provide: APP_GUARD, useClass: Lenient } 
 const passport = { imports: [PassportModule], guard: { provide: APP_GUARD, useClass: Jwt } };
 
 describe('guards of the whole application that are made for HTTP', () => {
-  let running: RunningApp;
-  let log: LogLines;
-  beforeEach(() => {
-    log = new LogLines();
-  });
-  afterEach(async () => {
-    log.stop();
-    await running.close();
-  });
+  const logged = useLoggedApp();
 
   const start = async (guard: { imports: unknown[]; guard: object }, more: AppOptions = {}): Promise<void> => {
-    running = await startApp({
+    await logged.start({
       imports: guard.imports as NonNullable<AppOptions['imports']>,
       providers: [Guarded, Free, FreeStock, JwtStrategy, guard.guard as never],
-      keepsLogger: true,
       ...more,
     });
   };
 
   it('are named once, with what to do about them', async () => {
     await start(passport);
-    const peer = await running.connect();
+    const peer = await logged.running.connect();
     await peer.request('guarded', 'ask');
     await peer.request('guarded', 'ask');
-    const [hint, ...more] = log.of('warn [WebSocketServer]');
+    const [hint, ...more] = logged.log.of('warn [WebSocketServer]');
     expect(more).toEqual([]);
     expect(hint).toContain('Jwt, a global guard, is made for HTTP');
     expect(hint).toContain('(guarded/ask). It failed (');
@@ -113,9 +104,9 @@ describe('guards of the whole application that are made for HTTP', () => {
 
   it('are named when they have an answer for a socket, too: it means nothing', async () => {
     await start(lenient);
-    const peer = await running.connect();
+    const peer = await logged.running.connect();
     expect((await peer.request('guarded', 'ask')).response).toBe('answer');
-    expect(log.of('warn [WebSocketServer] Lenient, a global guard')).toHaveLength(1);
+    expect(logged.log.of('warn [WebSocketServer] Lenient, a global guard')).toHaveLength(1);
   });
 
   it('are named when they fail in an Observable', async () => {
@@ -125,9 +116,9 @@ describe('guards of the whole application that are made for HTTP', () => {
       }
     }
     await start({ imports: [], guard: { provide: APP_GUARD, useClass: Late } });
-    const peer = await running.connect();
+    const peer = await logged.running.connect();
     expect((await peer.request('guarded', 'ask', 1)).data.code).toBe('INTERNAL');
-    expect(log.of('warn [WebSocketServer] Late, a global guard')).toHaveLength(1);
+    expect(logged.log.of('warn [WebSocketServer] Late, a global guard')).toHaveLength(1);
   });
 
   it("are named, or left out: @nestjs/throttler's", async () => {
@@ -151,23 +142,23 @@ describe('guards of the whole application that are made for HTTP', () => {
 
   it("names passport's guard, though Nest gave it a random name", async () => {
     await start({ imports: [PassportModule], guard: { provide: APP_GUARD, useClass: AuthGuard('jwt') } });
-    const peer = await running.connect();
+    const peer = await logged.running.connect();
     expect((await peer.request('guarded', 'ask')).data.code).toBe('INTERNAL');
-    expect(log.of('AuthGuard (@nestjs/passport), a global guard')).toHaveLength(1);
+    expect(logged.log.of('AuthGuard (@nestjs/passport), a global guard')).toHaveLength(1);
   });
 
   it('are left out with routes: { globalGuards: false }', async () => {
     await start(passport, { options: { routes: { globalGuards: false } } });
-    const peer = await running.connect();
+    const peer = await logged.running.connect();
     expect((await peer.request('guarded', 'ask')).response).toBe('answer');
     expect((await peer.request('free', 'refused')).data.code).toBe('FORBIDDEN');
-    expect(running.errors).toEqual([]);
-    expect(log.of('warn')).toEqual([]);
+    expect(logged.running.errors).toEqual([]);
+    expect(logged.log.of('warn')).toEqual([]);
   });
 
   it('are left out with @SkipGlobalGuards(), on a method, a class and a stock gateway', async () => {
     await start(passport, { configure: (app) => app.useWebSocketAdapter(new PxlWsAdapter(app)) });
-    const peer = await running.connect();
+    const peer = await logged.running.connect();
     expect((await peer.request('guarded', 'free')).response).toBe('free');
     expect((await peer.request('free', 'ask')).response).toBe('free');
     expect((await peer.request('stock', 'ask')).response).toBe('free');
@@ -179,7 +170,7 @@ describe('guards of the whole application that are made for HTTP', () => {
     @Injectable({ scope: Scope.REQUEST })
     class Scoped extends Refuse {}
     await start({ imports: [], guard: { provide: APP_GUARD, useClass: Scoped } });
-    const peer = await running.connect();
+    const peer = await logged.running.connect();
     expect((await peer.request('guarded', 'ask')).data.code).toBe('FORBIDDEN');
     expect((await peer.request('guarded', 'free')).response).toBe('free');
   });
@@ -194,12 +185,12 @@ describe('guards of the whole application that are made for HTTP', () => {
     }
     await start(passport);
     const player = await startApp({
-      imports: [PassportModule, PxlWebSocketModule.forClient({ name: 'quiz', url: running.url })],
+      imports: [PassportModule, PxlWebSocketModule.forClient({ name: 'quiz', url: logged.running.url })],
       providers: [Handlers, JwtStrategy, passport.guard],
     });
     try {
-      await until(() => running.clients.getClients().length === 1);
-      const [client] = running.clients.getClients();
+      await until(() => logged.running.clients.getClients().length === 1);
+      const [client] = logged.running.clients.getClients();
       expect(await client?.request('quiz', 'question')).toBe(42);
     } finally {
       await player.close();
@@ -208,28 +199,19 @@ describe('guards of the whole application that are made for HTTP', () => {
 });
 
 describe('guards of the whole application that are made for WebSockets', () => {
-  let running: RunningApp;
-  let log: LogLines;
-  beforeEach(() => {
-    log = new LogLines();
-  });
-  afterEach(async () => {
-    log.stop();
-    await running.close();
-  });
+  const logged = useLoggedApp();
 
   it.each<[string, (context: ExecutionContext) => ReturnType<CanActivate['canActivate']>]>([
     ['a boolean', (context) => context.switchToWs().getData<{ ok: boolean }>().ok],
     ['a promise', async (context) => context.switchToWs().getData<{ ok: boolean }>().ok],
     ['an Observable', (context) => of(context.switchToWs().getData<{ ok: boolean }>().ok)],
   ])('decide, without a word in the log, by %s', async (_name, canActivate) => {
-    running = await startApp({
+    await logged.start({
       providers: [Guarded, { provide: APP_GUARD, useValue: { canActivate } }],
-      keepsLogger: true,
     });
-    const peer = await running.connect();
+    const peer = await logged.running.connect();
     expect((await peer.request('guarded', 'ask', { ok: true })).response).toBe('answer');
     expect((await peer.request('guarded', 'ask', { ok: false })).data.code).toBe('FORBIDDEN');
-    expect(log.of('warn')).toEqual([]);
+    expect(logged.log.of('warn')).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@
 // rooms that keep what is published.
 import { parseArgs } from 'node:util';
 import { type ClusterNode, Fleet } from '../support/cluster-node.js';
-import { HistoryScene } from '../support/history-scene.js';
+import { HistoryScene, READER } from '../support/history-scene.js';
 import { complaints, Ledger } from '../support/ledger.js';
 import type { Peer } from '../support/peer.js';
 import { TestRedis } from '../support/redis.js';
@@ -83,6 +83,13 @@ async function churnKept(scene: HistoryScene): Promise<void> {
   }
 }
 
+/** The node knows these clients, and no others but readers, who come and go as they like. */
+async function knows(node: ClusterNode, peers: readonly Peer[]): Promise<boolean> {
+  const known = (await node.call('clients')).filter(({ userId }) => userId !== READER).map(({ clientId }) => clientId);
+  const wanted = peers.map(({ clientId }) => clientId);
+  return known.toSorted().join() === wanted.toSorted().join();
+}
+
 async function fault(): Promise<void> {
   const proxy = pick(proxies);
   const kinds: Record<string, () => Promise<void>> = {
@@ -117,7 +124,7 @@ async function fault(): Promise<void> {
   await Promise.all(
     nodes.map(async (node) => {
       await until(async () => (await node.state()) === 'ready', 10_000);
-      await node.knows(peers, 10_000);
+      await until(() => knows(node, peers), 10_000);
     }),
   );
   slowest = Math.max(slowest, Date.now() - healed);

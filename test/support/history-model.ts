@@ -76,6 +76,8 @@ export class HistoryModel {
     this.ledger.publishing(token, ROOM);
     const options = { key: key === undefined ? undefined : token, version: isLast ? version : undefined };
     const { epoch, offset, isDuplicate } = await this.store.log.append(ROOM, JSON.stringify({ token }), options);
+    const [now] = await this.store.log.top([ROOM]);
+    if (now?.epoch !== epoch) this.flaws.push(`${token} was told a place in ${epoch}, and that is over`);
     this.#tops.set(epoch, Math.max(this.#tops.get(epoch) ?? 0, offset));
     // An older version is answered with the place of what is kept: it isn't stored, and nobody may see it.
     if (isLast && isDuplicate && key === undefined) this.ledger.answered(token, { code: 'UNAVAILABLE' });
@@ -131,11 +133,11 @@ export class HistoryModel {
     if (!recovered) member.position = { ...position, offset: position.offset - (since ? 0 : entries.length) };
   }
 
-  /** What is kept must be found: `size` is what ends first here, unless entries age. */
+  /** What is kept must be found: `size` is what ends first here, unless entries age or are few bytes. */
   #checkLoss(reason: string, from: RoomPosition | undefined, to: RoomPosition): void {
-    const { size, ttlMs, mode } = this.rule;
-    const isAged = ttlMs < 10_000 && mode === 'log';
-    if (!from || from.epoch !== to.epoch || isAged || (mode === 'log' && this.#topOf(from) - from.offset > size))
+    const { size, ttlMs, maxBytes, mode } = this.rule;
+    const endsEarlier = mode === 'log' && (ttlMs < 10_000 || maxBytes < 1_000);
+    if (!from || from.epoch !== to.epoch || endsEarlier || (mode === 'log' && this.#topOf(from) - from.offset > size))
       return;
     this.flaws.push(`${reason} from ${from.offset} to ${to.offset}`);
   }

@@ -26,6 +26,9 @@ export interface HistorySetup {
   rule?: NonNullable<NonNullable<WebSocketOptions['rooms']>['history']>[number];
 }
 
+/** Who all these clients are, for tests that have others, too. */
+export const READER = 'reader';
+
 /** How long the truth may take to come to everybody, once all is well. */
 const SETTLED_MS = 20_000;
 /** Before anything goes wrong. */
@@ -82,7 +85,7 @@ export class HistoryScene {
   /** Of a node that lives, in turn. */
   url(turn: number): string {
     const living = this.nodes.filter(({ exit, process }) => exit === undefined && !process.killed);
-    return `ws://127.0.0.1:${living[turn % living.length]?.port}/ws`;
+    return `ws://127.0.0.1:${living[turn % living.length]?.port}/ws?userId=${READER}`;
   }
 
   /** Each member goes on, in each room. */

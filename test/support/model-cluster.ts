@@ -137,6 +137,8 @@ export class ModelNode {
   #isConnected = false;
   #receiver: BusReceiver | undefined;
   #lastClient = 0;
+  #workBegan = 0;
+  #readings = 0;
   #outbox: Command[] = [];
   #unanswered: Command[] = [];
   #replies: (() => void)[] = [];
@@ -282,6 +284,13 @@ export class ModelNode {
     if (this.#isConnected) this.#deliveries.push(() => this.#receiver?.event(channel, JSON.parse(text)));
   }
 
+  /** What is done takes time: so long work has its steps here, too. */
+  #ageOfWork(): number {
+    if (this.#workBegan !== this.world.now) this.#readings = 0;
+    this.#workBegan = this.world.now;
+    return Math.min(STEP_MS - 1, 3 * this.#readings++);
+  }
+
   tick(): void {
     if (this.isFrozen || this.isDead) return;
     for (const timer of this.#timers) {
@@ -357,7 +366,7 @@ export class ModelNode {
       store: this.#store(),
       ids: systemIds,
       clock: {
-        now: () => this.world.now,
+        now: () => this.world.now + this.#ageOfWork(),
         soon: (task) => void this.#sockets.push(task),
         after: (ms, task) => this.#addTimer(ms, undefined, task),
         every: (ms, task) => this.#addTimer(ms, ms, task),
@@ -449,6 +458,7 @@ export class ModelNode {
         if (isFirst) this.world.reaped.add(nodeId);
         return isFirst;
       },
+      condemn: (nodeId) => this.#command(() => redis.markDead(nodeId)),
       strike,
       leave: async (nodeId) => {
         await Promise.all([this.#command(() => redis.markDead(nodeId)), strike(nodeId)]);

@@ -71,7 +71,7 @@ export class ModelRedis {
     const { digest, fields = new Map<string, string>() } = this.clients.get(nodeId) ?? {};
     return {
       digest: digest ?? { version: 0, count: 0 },
-      records: readFields(Object.fromEntries(fields), () => undefined),
+      records: readFields(fields),
       isComplete: digest?.count === fields.size,
     };
   }

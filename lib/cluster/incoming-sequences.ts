@@ -1,36 +1,4 @@
-/** Where the next run of numbers of a channel begins. The numbers within a run stay far below it. */
-const RUN = 2 ** 32;
-
-/**
- * Numbers what this node publishes on each channel. To stay bounded it forgets old channels; such a channel begins a
- * new run, above all its earlier numbers.
- */
-export class OutgoingSequences {
-  readonly #last = new Map<string, number>();
-  #run = 0;
-
-  constructor(private readonly maxChannels = 100_000) {}
-
-  next(channel: string): number {
-    let last = this.#last.get(channel);
-    if (last === undefined) {
-      if (this.#last.size >= this.maxChannels) this.#forgetOldest();
-      last = this.#run * RUN;
-    }
-    this.#last.set(channel, last + 1);
-    return last + 1;
-  }
-
-  /** Forgets half of them at a time, so that runs don't run out. */
-  #forgetOldest(): void {
-    this.#run++;
-    let count = Math.ceil(this.maxChannels / 2);
-    for (const channel of this.#last.keys()) {
-      if (count-- === 0) return;
-      this.#last.delete(channel);
-    }
-  }
-}
+import { RUN, type Tail } from './outgoing-sequences.js';
 
 /** How many publishers are remembered. Emitters never announce their end. */
 const MAX_PUBLISHERS = 10_000;
@@ -38,6 +6,8 @@ const MAX_PUBLISHERS = 10_000;
 const FORGET_AFTER_MS = 600_000;
 /** A copy that arrives later is dropped as stale, in ms. */
 const REMEMBER_COPIES_MS = 6_000;
+/** A subscription takes effect, and a message arrives, within this time, in ms. */
+const ON_THE_WAY_MS = 1_000;
 /** Half of the copies that are remembered for a publisher. */
 const MAX_COPIES = 100_000;
 
@@ -47,6 +17,8 @@ class Publisher {
   /** Undefined if it was never heard, or its node is gone. */
   heardAt: number | undefined;
   readonly #lastOn = new Map<string, number>();
+  /** By channel: up to which number missing messages were counted when the publisher told its last one. Mostly empty. */
+  readonly #countedOn = new Map<string, number>();
   /** The newer half of the copies; the older half is forgotten next. */
   #seen = new Set<number>();
   #seenBefore = new Set<number>();
@@ -57,8 +29,28 @@ class Publisher {
     const last = this.#lastOn.get(channel);
     if (last !== undefined && sequence <= last) return -1;
     this.#lastOn.set(channel, sequence);
-    const isSameRun = last !== undefined && Math.floor(last / RUN) === Math.floor(sequence / RUN);
-    return isSameRun ? sequence - last - 1 : 0;
+    if (last === undefined || !isSameRun(last, sequence)) return 0;
+    return this.#countedOn.size === 0 ? sequence - last - 1 : this.#gapWithoutCounted(channel, last, sequence);
+  }
+
+  /**
+   * Its node says how far the channel got.
+   * @param count how many of the last ones should have come, if none ever did
+   * @returns how many are missing that weren't counted yet
+   */
+  gapAtEnd(channel: string, last: number, count: number): number {
+    const known = this.#lastOn.get(channel) ?? last - count;
+    const counted = Math.max(known, this.#countedOn.get(channel) ?? 0);
+    if (last <= counted || !isSameRun(counted, last)) return 0;
+    this.#lastOn.set(channel, known);
+    this.#countedOn.set(channel, last);
+    return last - counted;
+  }
+
+  #gapWithoutCounted(channel: string, last: number, sequence: number): number {
+    const counted = this.#countedOn.get(channel) ?? last;
+    if (sequence >= counted) this.#countedOn.delete(channel);
+    return sequence - 1 - Math.max(last, Math.min(counted, sequence - 1));
   }
 
   /** @returns true for the second copy of a message */
@@ -75,8 +67,11 @@ class Publisher {
 
   forget(channel: string): void {
     this.#lastOn.delete(channel);
+    this.#countedOn.delete(channel);
   }
 }
+
+const isSameRun = (one: number, other: number): boolean => Math.floor(one / RUN) === Math.floor(other / RUN);
 
 /** Follows the numbers of all publishers. */
 export class IncomingSequences {
@@ -112,6 +107,16 @@ export class IncomingSequences {
     for (const [nodeId, publisher] of this.#publishers) {
       if (now - publisher.usedAt > FORGET_AFTER_MS) this.#publishers.delete(nodeId);
     }
+  }
+
+  /**
+   * A publisher says how far it got.
+   * @param since when this node began to listen on the channel
+   * @returns how many messages are missing at the end, and weren't counted yet
+   */
+  gapAtEnd(nodeId: string, { channel, last, count, withinMs }: Tail, since: number, now: number): number {
+    const isOlder = now - since > withinMs + ON_THE_WAY_MS; // it listened before the first of them was published
+    return this.of(nodeId, now).gapAtEnd(channel, last, isOlder ? count : 0);
   }
 
   /** This node stops listening on a channel. If it comes back, the numbers between are no gap. */

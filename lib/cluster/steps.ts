@@ -1,0 +1,41 @@
+import type { Clock } from '../clock.js';
+import { type Failed, guarded } from '../guarded.js';
+
+/** How long one turn of the event loop works on it, in ms. Half of the 10 ms of a turn: other long work may be under way. */
+const STEP_MS = 5;
+
+/** Does long work in steps, so that the rest of the process has its turn in between. All callers share the time of a turn. */
+export class Steps {
+  /** The end of this turn's step; undefined before it began. */
+  #until: number | undefined;
+  #nextTurn: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly clock: Clock,
+    /** Gets the error of an item. The work goes on with the next one. */
+    private readonly failed: Failed,
+  ) {}
+
+  /** Begins at once: work that fits into a step is done when this returns. Resolves when all is done, never rejects. */
+  async each<T>(items: Iterable<T>, place: string, work: (item: T) => void): Promise<void> {
+    const guardedWork = guarded(place, this.failed, work);
+    for (const item of items) {
+      guardedWork(item);
+      while (!this.#hasTime()) await this.#nextTurn; // the next item may change meanwhile
+    }
+  }
+
+  #hasTime(): boolean {
+    const now = this.clock.now();
+    if (this.#until === undefined) {
+      this.#until = now + STEP_MS;
+      this.#nextTurn = new Promise((resolve) =>
+        this.clock.soon(() => {
+          this.#until = undefined;
+          resolve();
+        }),
+      );
+    }
+    return now < this.#until;
+  }
+}
