@@ -17,9 +17,10 @@ import { InvalidOptionsError, PeerError } from './errors.js';
 import type { FindInstance } from './module/find-instance.js';
 import { NO_RESOURCES, type Resources } from './module/resources.js';
 import type { Listeners } from './observe/listeners.js';
+import type { Outgoing } from './outbound/outgoing.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { ErrorCode } from './protocol/error-codes.js';
-import { authorizeJoinOf } from './routing/room-authorizer.js';
+import { authorizerOf } from './routing/room-authorizer.js';
 import type { Explored } from './routing/route.explorer.js';
 import type { Router } from './routing/router.js';
 import { addSystemRoutes } from './routing/system.routes.js';
@@ -46,6 +47,7 @@ export interface ApplicationParts {
   readonly history: RoomPublisher | undefined;
   readonly clients: Clients;
   readonly connections: Connections;
+  readonly outgoing: Outgoing;
   failed(error: unknown, place: string): void;
 }
 
@@ -93,13 +95,15 @@ export class Application {
   }
 
   async #addSystemRoutes(): Promise<void> {
-    const { options, dependencies, router, membership, clients, history, failed } = this.parts;
+    const { options, dependencies, router, membership, clients, history, outgoing, failed } = this.parts;
     const { rooms, messages } = options;
     addSystemRoutes(router, {
       ...rooms,
-      authorizeJoin: await authorizeJoinOf(rooms.authorizeJoin, dependencies.instance),
+      authorizeJoin: await authorizerOf('authorizeJoin', rooms.authorizeJoin, dependencies.instance),
+      authorizePublish: await authorizerOf('authorizePublish', rooms.authorizePublish, dependencies.instance),
       join: (client, request, asked) => membership.joinByItself(client, request, asked),
       history,
+      deliver: (delivery) => outgoing.deliver(delivery),
       isIn: ({ clientId }, roomName) => clients.rooms.has(clientId, roomName),
       leave: ({ clientId }, roomName) => clients.leave(clientId, roomName, 'asked'),
       joinTimeoutMs: messages.handlerTimeoutMs,

@@ -96,6 +96,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     history: outbound.publisher,
     clients: clients.owner,
     connections,
+    outgoing: outbound.outgoing,
     failed,
   });
   const orders = new OrdersOfOthers(clients.owner, clients.manager, clients.membership);

@@ -15,7 +15,16 @@ export type {
   WebSocketClientEvents,
 } from './client/client-events.js';
 export type { ReconnectOptions, RequestOptions } from './client/client-options.js';
-export type { JoinRoomOptions, RoomReset } from './client/client-rooms.js';
+export type {
+  ClientRoom,
+  ClientRoomEvents,
+  ClientRoomOptions,
+  ClientRoomState,
+  JoinRoomOptions,
+  LoadedState,
+  RoomReset,
+  RoomStart,
+} from './client/client-room.js';
 export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
 export {
   BadFrameError,
@@ -54,7 +63,14 @@ export type {
 export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './module/resources.js';
 export { WebSocketRoomManager } from './clients/room-manager.js';
 export type { ConnectOptions } from './admission/connect-options.js';
-export type { AuthorizeJoin, JoinQuestion, RoomAuthorizer } from './routing/room-authorizer.js';
+export type {
+  AuthorizeJoin,
+  AuthorizePublish,
+  JoinQuestion,
+  PublishAuthorizer,
+  PublishQuestion,
+  RoomAuthorizer,
+} from './routing/room-authorizer.js';
 export type { HistoryRuleOptions } from './history/history-options.js';
 export type { HistoryPage, HistoryQuery, Publication, PublishOptions, RoomPlaces } from './history/room-publisher.js';
 export { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './history/log-errors.js';

@@ -20,7 +20,7 @@ export class PendingRequests<R> {
     return this.#sinks.has(id);
   }
 
-  /** True for every id that was ever used: an answer after a timeout is late, not wrong. */
+  /** True for every id that was used. An answer to a request that was given up is late, not wrong. */
   wasUsed(id: unknown): boolean {
     return typeof id === 'number' && id >= 1 && id <= this.#lastId;
   }
@@ -38,39 +38,7 @@ export class PendingRequests<R> {
     return id;
   }
 
-  /**
-   * Sends a request that has one answer.
-   * @param send gets the id of the request; may throw
-   * @param givenUp called if the other side may still work on it: after a timeout, or if more answers would follow
-   * @throws {TimeoutError}
-   */
-  ask(what: string, timeoutMs: number, send: (id: number) => void, givenUp?: (id: number) => void): Promise<R> {
-    return new Promise((resolve, reject) => {
-      let asked = 0;
-      const timer = setTimeout(() => {
-        if (this.close(asked)) givenUp?.(asked);
-        reject(new TimeoutError(what, timeoutMs));
-      }, timeoutMs);
-      const sink: ReplySink<R> = {
-        onReply: (reply) => {
-          clearTimeout(timer);
-          if (this.close(asked)) givenUp?.(asked);
-          resolve(reply);
-        },
-        onFail: (error) => {
-          clearTimeout(timer);
-          reject(error);
-        },
-      };
-      try {
-        this.open(sink, (id) => send((asked = id)));
-      } catch (error) {
-        sink.onFail(error as Error);
-      }
-    });
-  }
-
-  /** Passes an answer to its request. @returns false if none waits for it */
+  /** Passes an answer to its request. @returns false when none waits for it */
   reply(id: unknown, reply: R, isLast = true, text = ''): boolean {
     const sink = this.#sinks.get(id);
     if (isLast) this.#sinks.delete(id);
@@ -78,7 +46,7 @@ export class PendingRequests<R> {
     return sink !== undefined;
   }
 
-  /** @returns false if no request waits with this id */
+  /** @returns false when no request waits under this id */
   fail(id: unknown, error: Error): boolean {
     const sink = this.#sinks.get(id);
     this.#sinks.delete(id);
@@ -86,7 +54,7 @@ export class PendingRequests<R> {
     return sink !== undefined;
   }
 
-  /** Ignores further answers to this request. @returns false if it didn't wait */
+  /** Ignores further answers to this request. @returns false when none waited */
   close(id: unknown): boolean {
     return this.#sinks.delete(id);
   }
@@ -96,4 +64,39 @@ export class PendingRequests<R> {
     this.#sinks.clear();
     for (const sink of sinks) sink.onFail(error);
   }
+}
+
+/**
+ * Sends a request that has one answer.
+ * @param send gets the id of the request; may throw
+ * @throws {TimeoutError}
+ */
+export function ask<R>(
+  pending: PendingRequests<R>,
+  what: string,
+  timeoutMs: number,
+  send: (id: number) => void,
+): Promise<R> {
+  return new Promise((resolve, reject) => {
+    let asked = 0;
+    const timer = setTimeout(() => {
+      pending.close(asked);
+      reject(new TimeoutError(what, timeoutMs));
+    }, timeoutMs);
+    const sink: ReplySink<R> = {
+      onReply: (reply) => {
+        clearTimeout(timer);
+        resolve(reply);
+      },
+      onFail: (error) => {
+        clearTimeout(timer);
+        reject(error);
+      },
+    };
+    try {
+      pending.open(sink, (id) => send((asked = id)));
+    } catch (error) {
+      sink.onFail(error as Error);
+    }
+  });
 }

@@ -35,7 +35,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
 function withToken(protocols: string[], token: string): string[] {
   if (!/^[\w.~!#$%&'*+^`|-]+$/.test(token)) {
     throw new InvalidOptionsError([
-      "token has characters that a subprotocol can't hold. Give a JSON Web Token, or one of A–Z a–z 0–9 . _ ~ -",
+      "token has characters that a subprotocol can't hold. Give only A–Z a–z 0–9 . _ ~ -",
     ]);
   }
   return [...(protocols.length > 0 ? protocols : ['pxl']), `bearer.${token}`];
@@ -51,11 +51,21 @@ export type {
   Source,
   WebSocketClientOptions,
 } from './client-options.js';
-export type { JoinedRoom, JoinRoomOptions, RoomReset } from './client-rooms.js';
+export type {
+  ClientRoom,
+  ClientRoomEvents,
+  ClientRoomOptions,
+  ClientRoomState,
+  JoinedRoom,
+  JoinRoomDetails,
+  JoinRoomOptions,
+  LoadedState,
+  RoomReset,
+  RoomStart,
+} from './client-room.js';
 export type { RoomPosition } from '../protocol/message.js';
 export type { DataOf } from './event-map.js';
 export type { HandlerContext, RouteHandler } from './inbox.js';
-export type { JoinRoomDetails } from './room-memory.js';
 export type { SocketLike } from './socket-like.js';
 export {
   ConnectionError,

@@ -1,7 +1,6 @@
 import { ConnectionError } from '../errors.js';
-import { CloseCode, isSendableCloseCode } from '../protocol/close-codes.js';
+import { CloseCode } from '../protocol/close-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
-import { isA } from '../protocol/thrown.js';
 import type { Attempt } from './attempt.js';
 import { Backoff } from './backoff.js';
 import { EventSink } from './client-events.js';
@@ -16,7 +15,7 @@ import { resolveClientOptions } from './resolve-client-options.js';
 import type { ClientKind, ResolvedClientOptions } from './resolve-client-options.js';
 import type { SocketLike } from './socket-like.js';
 import { toSocketUrl } from './socket-url.js';
-import { refusalIn, Supervisor } from './supervisor.js';
+import { Supervisor } from './supervisor.js';
 
 /**
  * A connection that reconnects when it is lost. Subclasses create the socket (`browser.ts`, `websocket-client.ts`) and use the
@@ -39,7 +38,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
       this.options,
       new Backoff({ minDelayMs, maxDelayMs, random: Math.random, now: () => performance.now() }),
       {
-        dial: (attempt) => this.#dial(attempt),
+        dial: (attempt) => this.dial(attempt),
         restore: (link) => this.restore(link),
         opened: (link) => {
           this.#keepAlive = new KeepAlive(link, this.options);
@@ -107,7 +106,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
   /** Ends the connection in every state. */
   disconnect(code: number = CloseCode.Normal, reason = ''): void {
     this.#unwatch();
-    this.#supervisor.disconnect(isSendableCloseCode(code) ? code : CloseCode.Normal, reason);
+    this.#supervisor.disconnect(code, reason);
   }
 
   /** True while messages can be sent. */
@@ -153,12 +152,6 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     return () => undefined;
   }
 
-  /** True where the next attempt may have a new token. */
-  protected get hasFreshTokens(): boolean {
-    const { url, protocols, token } = this.options;
-    return [url, protocols, token].some((source) => typeof source === 'function');
-  }
-
   /** What is particular to the options of this kind of client. */
   protected get kind(): ClientKind {
     return { options: {} };
@@ -175,23 +168,8 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     };
   }
 
-  /** A better error for a socket that never opened, where the platform has one. */
-  protected refusalOf(_socket: S): ConnectionError | undefined {
-    return undefined;
-  }
-
-  /** A token may have expired since it was fetched. Where a function returns it, 401 is tried a second time. */
-  async #dial(attempt: Attempt): Promise<Link<S>> {
-    try {
-      return await this.#dialOnce(attempt);
-    } catch (error) {
-      const { status, advice } = isA(error, ConnectionError) ? refusalIn(error) : {};
-      if (status !== 401 || advice !== 'stop' || !this.hasFreshTokens || attempt.reason) throw error;
-      return this.#dialOnce(attempt);
-    }
-  }
-
-  async #dialOnce(attempt: Attempt): Promise<Link<S>> {
+  /** Makes a connection and waits for its greeting. */
+  protected async dial(attempt: Attempt): Promise<Link<S>> {
     await attempt.race(this.load());
     const target = await attempt.race(this.findTarget());
     const handlers: LinkHandlers<S> = {
@@ -207,6 +185,11 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
       link.close(CloseCode.Normal, '');
       throw this.refusalOf(link.socket) ?? error;
     }
+  }
+
+  /** A better error for a socket that never opened, where the platform has one. */
+  protected refusalOf(_socket: S): ConnectionError | undefined {
+    return undefined;
   }
 
   /** A socket may have died unnoticed: the page was hidden, the laptop slept, the network was away. */

@@ -1,20 +1,21 @@
-import { InvalidStateError } from '../errors.js';
+import { InvalidRouteError, InvalidStateError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
+import type { RoomPosition } from '../protocol/message.js';
+import { isRouteName } from '../protocol/names.js';
 import { ClientConnection } from './client-connection.js';
 import type { ClientEventListener, ClientEventName } from './client-events.js';
 import { valueOf } from './client-options.js';
 import type { RequestOptions } from './client-options.js';
 import { ClientRooms } from './client-rooms.js';
-import type { JoinedRoom, JoinRoomOptions } from './client-rooms.js';
+import type { ClientRoom, ClientRoomOptions, JoinedRoom, JoinRoomOptions } from './client-room.js';
 import type { DataOf } from './event-map.js';
-import type { RoomPosition } from '../protocol/message.js';
 import type { ServerMessage } from './greeting.js';
 import { Inbox } from './inbox.js';
 import type { AnyHandler, RouteHandler } from './inbox.js';
 import type { Link, LinkEnd } from './link.js';
+import { Listeners } from './listeners.js';
 import { ReplyStream } from './reply-stream.js';
 import { assertDuration } from './resolve-client-options.js';
-import { assertRoute, RouteHandlers } from './route-handlers.js';
 import type { SocketLike } from './socket-like.js';
 
 /**
@@ -25,13 +26,13 @@ export abstract class WebSocketClientCore<
   S extends SocketLike = SocketLike,
   Events extends object = object,
 > extends ClientConnection<S> {
-  readonly #handlers = new RouteHandlers<AnyHandler<S>>();
+  /** By `type/action`. Names have no slash, so two routes never share a key. */
+  readonly #handlers = new Listeners<AnyHandler<S>>();
   readonly #session = newSession();
   readonly #inbox = new Inbox<S>(this, this.#handlers, this.events);
-  readonly #rooms = new ClientRooms((action, data) => this.request('system', action, data), {
-    recovered: (params) => void this.events.emit('onRecovered', params),
-    reset: (params) => void this.events.emit('onReset', params),
-  });
+  readonly #rooms = new ClientRooms(this.events, this.options.requestTimeoutMs, (action, data) =>
+    this.request('system', action, data),
+  );
 
   /** Always `'client'`. A server has `'server'`. */
   get type(): 'client' {
@@ -94,7 +95,7 @@ export abstract class WebSocketClientCore<
   ): AsyncIterableIterator<T> {
     assertRoute(type, action);
     return new ReplyStream<T>({
-      start: (sink) => this.openLink().requests.open({ type, action, data }, sink),
+      start: (answered) => this.openLink().requests.ask({ type, action, data }, { signal }, answered),
       maxBuffered: this.options.maxStreamBuffer,
       maxBufferedBytes: this.options.maxHeldBytes,
       signal,
@@ -106,8 +107,19 @@ export abstract class WebSocketClientCore<
    * In a room with history, a reconnect brings what was missed: see the events `recovered` and `reset`.
    * @throws {RoomNameInvalidError} {RemoteError} {TimeoutError} {ConnectionError} The room is then not remembered.
    */
-  joinRoom(roomName: string, details: JoinRoomOptions = {}): Promise<JoinedRoom> {
-    return this.#rooms.join(roomName, details);
+  async joinRoom(roomName: string, details: JoinRoomOptions = {}): Promise<JoinedRoom> {
+    const room = this.#rooms.get(roomName);
+    this.openLink();
+    return this.#rooms.join(room, details, false);
+  }
+
+  /**
+   * A handle of a room: the same one until it is left. Nothing is sent before `join()`.
+   * @param options replace those given before
+   * @throws {RoomNameInvalidError}
+   */
+  room(roomName: string, options?: ClientRoomOptions): ClientRoom {
+    return this.#rooms.get(roomName, options);
   }
 
   /** The last place that this client saw in a room with history. Undefined for any other room. */
@@ -116,8 +128,8 @@ export abstract class WebSocketClientCore<
   }
 
   /** Leaves a room. It is forgotten at once, whatever the server answers, and without a connection, too. */
-  leaveRoom(roomName: string): Promise<void> {
-    return this.#rooms.leave(roomName, this.isClientConnected());
+  async leaveRoom(roomName: string): Promise<void> {
+    return this.#rooms.get(roomName).leave();
   }
 
   /**
@@ -128,7 +140,7 @@ export abstract class WebSocketClientCore<
    */
   async refresh(): Promise<{ expiresAt: number | null }> {
     const token = await valueOf(this.options.token);
-    if (!token) throw new InvalidStateError('There is no token to refresh with. Give the client the option "token".');
+    if (!token) throw new InvalidStateError('There is no token. Give the client the option "token".');
     const { data } = await this.request<{ data: { expiresAt: number | null } }>('system', 'refresh', { token });
     return { expiresAt: data.expiresAt };
   }
@@ -152,23 +164,19 @@ export abstract class WebSocketClientCore<
   ): () => void;
   on(type: string, action: unknown, handler?: unknown): () => void {
     if (handler === undefined) return this.events.add(type as ClientEventName, action as () => unknown);
-    return this.#handlers.add(type, action as string, handler as AnyHandler<S>);
+    assertRoute(type, action);
+    return this.#handlers.add(`${type}/${action as string}`, handler as AnyHandler<S>);
   }
 
   protected override restore(link: Link<S>): Promise<void> {
     if (link.greeting?.features.includes('session'))
       link.trySend({ type: 'system', action: 'session', data: { session: this.#session } });
-    return this.#rooms.rejoin(link, {
-      requestTimeoutMs: this.options.requestTimeoutMs,
-      report: (error) => this.events.report(error),
-      lost: (roomName, error) => {
-        if (!this.events.emit('onRoomLost', { roomName, error })) this.events.report(error);
-      },
-    });
+    return this.#rooms.restore(link);
   }
 
   protected override opened(link: Link<S>): void {
-    this.events.emit('onConnected', {
+    this.#rooms.opened();
+    this.events.emit('connected', {
       ws: link.socket,
       clientId: link.greeting?.clientId ?? '',
       joinRoom: ({ roomName, ...details }) => {
@@ -179,19 +187,26 @@ export abstract class WebSocketClientCore<
     this.#inbox.handle({ type: 'system', action: 'connected', data: link.greeting, id: undefined }, link);
   }
 
-  protected override lost(link: Link<S>, { code, reason }: LinkEnd, willReconnect: boolean): void {
+  protected override lost(link: Link<S>, { code, reason, error }: LinkEnd, willReconnect: boolean): void {
+    this.#rooms.lost(error);
     if (!this.options.rejoinRooms) this.#rooms.clear();
     this.events.flush();
-    this.events.emit('onDisconnected', { clientId: link.greeting?.clientId, code, reason, willReconnect });
+    this.events.emit('disconnected', { clientId: link.greeting?.clientId, code, reason, willReconnect });
   }
 
   protected override receive(message: ServerMessage, link: Link<S>): void {
-    this.#rooms.note(message);
-    // A place alone: there lies what this client has published itself.
-    if (message.type !== 'system' || message.action !== 'at') this.#inbox.receive(message, link);
+    if (!this.#rooms.note(message)) return;
+    this.#inbox.receive(message, link);
+    this.#rooms.hear(message);
   }
 }
 
-/** Says over reconnects that it is the same client. It is told to the server alone. */
+/** @throws {InvalidRouteError} */
+function assertRoute(type: unknown, action: unknown): void {
+  if (isRouteName(type) && isRouteName(action)) return;
+  throw new InvalidRouteError('"type" and "action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . - each.');
+}
+
+/** Tells the server over reconnects that this is the same client. */
 const newSession = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -39,7 +39,7 @@ export class ReportsLeftOutError extends PxlWebSocketError {
     readonly kind: string,
     readonly count: number,
   ) {
-    super(`${count} more errors of the kind ${kind} were not reported, because there were too many at once.`);
+    super(`${count} more errors of the kind ${kind} were not reported.`);
   }
 }
 

@@ -1,9 +1,9 @@
 import { InvalidOptionsError } from '../errors.js';
 import { errorOf } from '../protocol/thrown.js';
 import { ReportsLeftOutError } from './client-errors.js';
+import { call, Listeners } from './listeners.js';
 import { ReportBudget } from './report-budget.js';
-import type { RoomReset } from './client-rooms.js';
-import type { JoinRoomDetails } from './room-memory.js';
+import type { JoinRoomDetails, RoomReset } from './client-room.js';
 import type { SocketLike } from './socket-like.js';
 
 /**
@@ -52,34 +52,37 @@ export interface WebSocketClientEvents<S extends SocketLike = SocketLike> {
 }
 
 /** The names that `client.on(event, listener)` takes. */
-const CALLBACKS = {
-  connected: 'onConnected',
-  disconnected: 'onDisconnected',
-  message: 'onMessage',
-  reconnecting: 'onReconnecting',
-  state: 'onStateChanged',
-  roomLost: 'onRoomLost',
-  recovered: 'onRecovered',
-  reset: 'onReset',
-  error: 'onError',
-} as const;
-
-export const CALLBACK_NAMES: readonly CallbackName[] = Object.values(CALLBACKS);
+const EVENTS = [
+  'connected',
+  'disconnected',
+  'message',
+  'reconnecting',
+  'state',
+  'roomLost',
+  'recovered',
+  'reset',
+  'error',
+] as const;
 
 type Callbacks<S extends SocketLike> = Required<WebSocketClientEvents<S>>;
-type CallbackName = keyof WebSocketClientEvents;
-type Params<S extends SocketLike, K extends CallbackName> = Parameters<Callbacks<S>[K]>[0];
+type CallbackOf<N extends ClientEventName> = N extends 'state' ? 'onStateChanged' : `on${Capitalize<N>}`;
+type Params<S extends SocketLike, N extends ClientEventName> = Parameters<ClientEventListener<S, N>>[0];
 type Callback = (params: unknown) => unknown;
 
 /** An event of the client itself. `'state'` stands for `events.onStateChanged`, and so on. */
-export type ClientEventName = keyof typeof CALLBACKS;
+export type ClientEventName = (typeof EVENTS)[number];
 /** Listens to an event of the client itself. */
-export type ClientEventListener<S extends SocketLike, N extends ClientEventName> = Callbacks<S>[(typeof CALLBACKS)[N]];
+export type ClientEventListener<S extends SocketLike, N extends ClientEventName> = Callbacks<S>[CallbackOf<N>];
+
+const callbackOf = (name: ClientEventName): keyof WebSocketClientEvents =>
+  `on${name === 'state' ? 'StateChanged' : (`${name.slice(0, 1).toUpperCase()}${name.slice(1)}` as 'Connected')}`;
+
+export const CALLBACK_NAMES = EVENTS.map(callbackOf);
 
 /** Calls the application's callbacks and catches their errors. */
 export class EventSink<S extends SocketLike> {
   readonly #events: WebSocketClientEvents<S>;
-  readonly #listeners = new Map<CallbackName, readonly { listener: Callback }[]>();
+  readonly #listeners = new Listeners<Callback>();
   readonly #budget: ReportBudget;
 
   constructor(events: WebSocketClientEvents<S>, maxErrorReports: number) {
@@ -91,25 +94,15 @@ export class EventSink<S extends SocketLike> {
 
   /** @returns a function that removes this listener. @throws {InvalidOptionsError} for an unknown event */
   add<N extends ClientEventName>(name: N, listener: ClientEventListener<S, N>): () => void {
-    if (!Object.keys(CALLBACKS).includes(name)) {
-      throw new InvalidOptionsError([
-        `"${name}" is not an event. The events are ${Object.keys(CALLBACKS).join(', ')}.`,
-      ]);
-    }
-    const key = CALLBACKS[name];
-    const entry = { listener: listener as Callback };
-    this.#listeners.set(key, [...(this.#listeners.get(key) ?? []), entry]);
-    return () =>
-      this.#listeners.set(
-        key,
-        (this.#listeners.get(key) ?? []).filter((other) => other !== entry),
-      );
+    if (!EVENTS.includes(name))
+      throw new InvalidOptionsError([`"${name}" is not an event. The events are ${EVENTS.join(', ')}.`]);
+    return this.#listeners.add(name, listener as Callback);
   }
 
   /** @returns false when nobody listens */
-  emit<K extends CallbackName>(name: K, params: Params<S, K>): boolean {
+  emit<N extends ClientEventName>(name: N, params: Params<S, N>): boolean {
     const callbacks = this.#callbacksOf(name);
-    for (const callback of callbacks) void call(callback, params).catch((error: unknown) => this.report(error));
+    for (const callback of callbacks) call(() => callback(params)).catch((error: unknown) => this.report(error));
     return callbacks.length > 0;
   }
 
@@ -124,21 +117,16 @@ export class EventSink<S extends SocketLike> {
   }
 
   #report(reported: Error): void {
-    const callbacks = this.#callbacksOf('onError');
+    const callbacks = this.#callbacksOf('error');
     if (callbacks.length === 0) lastResort(reported);
-    for (const callback of callbacks) void call(callback, { error: reported }).catch(lastResort);
+    for (const callback of callbacks) call(() => callback({ error: reported })).catch(lastResort);
   }
 
-  #callbacksOf(name: CallbackName): Callback[] {
-    const first = this.#events[name] as Callback | undefined;
-    const others = (this.#listeners.get(name) ?? []).map(({ listener }) => listener);
+  #callbacksOf(name: ClientEventName): Callback[] {
+    const first = this.#events[callbackOf(name)] as Callback | undefined;
+    const others = this.#listeners.of(name);
     return first ? [(params) => first.call(this.#events, params), ...others] : others;
   }
-}
-
-/** Async for its catch. The callback itself is called at once. */
-async function call(callback: Callback, params: unknown): Promise<void> {
-  await callback(params);
 }
 
 /** Nobody listens, or the listener itself failed. The error must leave a trace. */

@@ -1,151 +1,231 @@
-import { RoomNameInvalidError } from '../errors.js';
-import { isRoomName } from '../protocol/names.js';
+import { ConnectionError, InvalidStateError, RoomNameInvalidError } from '../errors.js';
 import type { RoomPosition } from '../protocol/message.js';
+import { isRoomName } from '../protocol/names.js';
+import { BadFrameError } from './client-errors.js';
+import type { EventSink } from './client-events.js';
+import type { ClientRoomOptions, JoinedRoom, JoinRoomOptions } from './client-room.js';
 import { fieldsOf, readPosition, type ServerMessage } from './greeting.js';
 import type { Link } from './link.js';
-import { Rejoin } from './rejoin.js';
-import type { RejoinOptions } from './rejoin.js';
-import { RoomMemory } from './room-memory.js';
-import type { JoinRoomDetails } from './room-memory.js';
+import { Room, type RoomOwner } from './room.js';
+import { delayAfter, pause, RoomJoins, type RoomJoinsHost } from './room-joins.js';
 import type { SocketLike } from './socket-like.js';
 
-/** The server's description of a joined room. */
-export interface JoinedRoom {
-  roomName: string;
-  [key: string]: unknown;
-}
+type AnyLink = Link<SocketLike>;
 
-/** The options of `client.joinRoom()` about a room's history. */
-export interface JoinRoomOptions extends JoinRoomDetails {
-  /** The last place that the application knows. What came after it follows, or `history.recovered` is false. */
-  since?: RoomPosition;
-  /** Without a place: how many of the newest messages to send. */
-  tail?: number;
-}
+/** The rooms of one client. It remembers them over reconnects, and the last place seen in each. */
+export class ClientRooms implements RoomOwner, RoomJoinsHost {
+  /** In the order they were joined last: a server with one room per client keeps the last. */
+  readonly #rooms = new Map<string, Room>();
+  /** Rooms whose `leaveRoom` isn't answered: what still comes of them is dropped. */
+  readonly #leaving = new Map<unknown, object>();
+  readonly #events: EventSink<SocketLike>;
+  #link: AnyLink | undefined;
+  #joins: RoomJoins | undefined;
+  /** The application may send. */
+  #isOpen = false;
 
-/** Why a room's data must be loaded again. */
-export interface RoomReset {
-  roomName: string;
-  /**
-   * `expired`, `too-far-behind`, `other-epoch` or `ahead`; `restart`, `cleared` or `hole` if the server found out by
-   * itself.
-   */
-  reason: string;
-  /** The place from which the room continues. */
-  position: RoomPosition | undefined;
-  /** Milliseconds over which the loads of all clients should spread. */
-  withinMs: number;
-}
-
-/** Gets the events of rooms with history. */
-export interface RoomEvents {
-  recovered(params: { roomName: string; missed: number }): void;
-  reset(params: RoomReset): void;
-}
-
-/** Sends one request of type `system`. */
-type Ask = (action: string, data: object) => Promise<unknown>;
-
-/** The rooms of one client. It remembers them over reconnects. */
-export class ClientRooms {
-  readonly #memory = new RoomMemory();
-  /** Calls of `joinRoom()` that wait for their answer. What follows the answer may be read before it is handled. */
-  readonly #joining = new Map<string, RoomPosition | undefined>();
-  readonly #ask: Ask;
-  readonly #events: RoomEvents;
-  #rejoin: Rejoin | undefined;
-
-  constructor(ask: Ask, events: RoomEvents) {
-    this.#ask = ask;
+  constructor(
+    events: EventSink<SocketLike>,
+    readonly requestTimeoutMs: number,
+    readonly ask: RoomOwner['ask'],
+  ) {
     this.#events = events;
   }
 
   get names(): ReadonlySet<string> {
-    return this.#memory.names;
+    return new Set([...this.#rooms.values()].filter(({ isMember }) => isMember).map(({ name }) => name));
   }
 
-  async join(roomName: string, { username, userType, userId, since, tail }: JoinRoomOptions): Promise<JoinedRoom> {
-    assertRoomName(roomName);
-    const details = { username, userType, userId };
-    this.#joining.set(roomName, undefined);
-    try {
-      const joined = fieldsOf(fieldsOf(await this.#ask('joinRoom', { ...details, roomName, since, tail })).data);
-      const { epoch, offset, recovered } = fieldsOf(joined['history']);
-      const seen = this.#joining.get(roomName);
-      this.#memory.remember(roomName, details);
-      this.#memory.moveTo(roomName, seen ?? (recovered ? since : readPosition({ epoch, offset })));
-      this.#rejoin?.forget(roomName);
-      return { ...joined, roomName };
-    } finally {
-      this.#joining.delete(roomName);
-    }
+  /** @throws {RoomNameInvalidError} */
+  get(name: string, options: ClientRoomOptions = {}): Room {
+    if (!isRoomName(name)) throw new RoomNameInvalidError();
+    const room = this.#rooms.get(name) ?? new Room(name, this);
+    this.#rooms.set(name, room);
+    Object.assign(room.options, options);
+    return room;
   }
 
-  positionOf(roomName: string): RoomPosition | undefined {
-    return this.#joining.get(roomName) ?? this.#memory.positionOf(roomName);
+  positionOf(name: string): RoomPosition | undefined {
+    return this.#rooms.get(name)?.position;
   }
 
-  async leave(roomName: string, isConnected: boolean): Promise<void> {
-    assertRoomName(roomName);
-    this.#forget(roomName);
-    if (!isConnected) return;
-    await this.#ask('leaveRoom', { roomName });
-    // A pending join may have been answered in between.
-    this.#forget(roomName);
+  /** @param isPatient not to give up at the first failure */
+  async join(room: Room, { since, tail, ...details }: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom> {
+    const { name, options } = room;
+    if ((this.#rooms.get(name) ?? room) !== room)
+      throw new InvalidStateError(`There is a newer handle of the room "${name}". Use that one: client.room(name).`);
+    this.#rooms.delete(name);
+    this.#rooms.set(name, room);
+    const position = since ?? room.position ?? options.history?.since;
+    const joined = room.wait(details, tail ?? options.history?.tail, position, isPatient);
+    if (this.#isOpen) this.#bring(room);
+    return joined;
+  }
+
+  async leave(room: Room): Promise<void> {
+    const { name } = room;
+    this.#drop(room, 'left');
+    if (!this.#link?.isOpen) return;
+    const token = {};
+    this.#leaving.set(name, token);
+    const message = { type: 'system', action: 'leaveRoom', data: { roomName: name } };
+    const answered = (): void => {
+      if (this.#leaving.get(name) === token) this.#leaving.delete(name);
+    };
+    await this.#link.requests.ask(message, { timeoutMs: this.requestTimeoutMs }, answered).ended;
+  }
+
+  report(error: unknown): void {
+    this.#events.report(error);
   }
 
   /** Joins the rooms again on a new connection. Resolves when each was tried once; failed ones are retried. */
-  rejoin(link: Link<SocketLike>, options: Omit<RejoinOptions, 'joined'>): Promise<void> {
-    this.#rejoin = new Rejoin(link, this.#memory, {
-      ...options,
-      joined: (roomName, data) => this.#joinedAgain(roomName, data),
-    });
-    return this.#rejoin.triedAll;
+  restore(link: AnyLink): Promise<void> {
+    this.lost();
+    this.#link = link;
+    this.#joins = new RoomJoins(link, this);
+    return this.#joins.bring([...this.#rooms.values()].filter((room) => room.isWanted && !room.mustLoad));
   }
 
-  /** Before any handler: if a handler throws, the message must not be repeated. */
-  note({ type, action, data, at }: ServerMessage): void {
-    const { room } = fieldsOf(at);
-    if (typeof room === 'string') this.#seen(room, readPosition(at));
-    if (type !== 'system') return;
+  opened(): void {
+    this.#isOpen = true;
+    for (const room of this.#rooms.values()) if (room.isWanted && room.mustLoad) this.#bring(room);
+  }
+
+  lost(error?: Error): void {
+    this.#isOpen = false;
+    this.#leaving.clear();
+    for (const room of this.#rooms.values()) {
+      room.turn += 1;
+      room.isLoaded = false;
+      if (room.isMember) room.state = 'suspended';
+      else if (room.isWanted && !room.isPatient) this.#drop(room, 'idle', error);
+    }
+  }
+
+  /** Forgets them all. */
+  clear(): void {
+    for (const room of this.#rooms.values())
+      if (room.isWanted) this.#drop(room, 'left', new ConnectionError('disconnect() was called.'));
+  }
+
+  /**
+   * Before any handler: one that throws must not have a publication repeated.
+   * @returns false for what must not reach a handler
+   */
+  note({ type, action, data, at }: ServerMessage): boolean {
+    const { room: name } = fieldsOf(at);
+    if (this.#leaving.has(name)) return false;
+    const published = this.#rooms.get(name as string);
+    if (published && !this.#moveTo(published, readPosition(at))) return false;
+    if (type === 'system' && action === 'at') return false; // the place of a message that this client published itself
     const { roomName, reason, withinMs } = fieldsOf(data);
-    if (typeof roomName !== 'string') return;
+    const room = this.#rooms.get(roomName as string);
+    if (type !== 'system' || !room) return true;
     // The server removed this client from a room: the client must not join it again by itself.
-    if (action === 'leftRoom') this.#forget(roomName);
-    else if (action === 'roomReset') this.#reset(roomName, reason, readPosition(data), withinMs);
+    if (action === 'leftRoom') this.#drop(room, 'left');
+    else if (action === 'roomReset') this.#reset(room, reason, readPosition(data), Number(withinMs) || 0);
+    return true;
   }
 
-  #seen(roomName: string, position: RoomPosition | undefined): void {
-    if (this.#memory.has(roomName)) this.#memory.moveTo(roomName, position);
-    else if (this.#joining.has(roomName)) this.#joining.set(roomName, position);
+  /** After the handlers of its route. */
+  hear({ type, action, data, at }: ServerMessage): void {
+    const room = this.#rooms.get(fieldsOf(at)['room'] as string);
+    room?.emit('message', data, { message: { type, action, data }, at });
   }
 
-  /** After a reconnect. What was missed follows and moves the position. */
-  #joinedAgain(roomName: string, data: unknown): void {
+  joined(room: Room, data: unknown): void {
+    const { name, position: since, isLoaded } = room;
     const { history } = fieldsOf(data);
     const { recovered, reason, missed } = fieldsOf(history);
-    if (recovered === true) this.#events.recovered({ roomName, missed: Number(missed) });
-    else if (this.#memory.positionOf(roomName)) this.#reset(roomName, reason, readPosition(history), 0);
-    else this.#memory.moveTo(roomName, readPosition(history));
+    room.isMember = true;
+    if (since && recovered !== true) this.#reset(room, reason, readPosition(history), 0);
+    else {
+      room.position ??= readPosition(history);
+      room.isLoaded = false;
+      room.loads = 0;
+      room.state = 'live';
+      if (since && !isLoaded) this.#tell(room, 'recovered', { roomName: name, missed: Number(missed) });
+    }
+    if (room.state === 'live') room.settle({ ...fieldsOf(data), roomName: name });
   }
 
-  #reset(roomName: string, reason: unknown, position: RoomPosition | undefined, withinMs: unknown): void {
-    if (!this.#memory.has(roomName)) return;
-    this.#memory.moveTo(roomName, position);
-    this.#events.reset({ roomName, reason: String(reason), position, withinMs: Number(withinMs) || 0 });
+  /** A room was joined that was left meanwhile. */
+  unwanted(room: Room): void {
+    if (!this.#rooms.has(room.name)) this.leave(room).catch((error: unknown) => this.report(error));
   }
 
-  clear(): void {
-    this.#memory.clear();
-    this.#rejoin = undefined;
+  failed(room: Room, error: Error, isFinal: boolean): boolean {
+    const isAwaited = (isFinal || !room.isPatient) && room.settle(error);
+    if (isAwaited ? room.isMember && !isFinal : !isFinal) return true;
+    this.#drop(room, isAwaited ? 'idle' : 'left');
+    if (!isAwaited && !this.#events.emit('roomLost', { roomName: room.name, error })) this.report(error);
+    return false;
   }
 
-  #forget(roomName: string): void {
-    this.#memory.forget(roomName);
-    this.#rejoin?.forget(roomName);
+  #bring(room: Room): void {
+    void (room.mustLoad ? this.#load(room) : this.#joins?.bring([room]));
   }
-}
 
-function assertRoomName(roomName: string): void {
-  if (!isRoomName(roomName)) throw new RoomNameInvalidError();
+  async #load(room: Room, delayMs = 0): Promise<void> {
+    const link = this.#link as AnyLink;
+    const turn = (room.turn += 1);
+    const isCurrent = (): boolean => room.turn === turn && link.isOpen;
+    room.state = room.isMember ? 'resetting' : 'joining';
+    await pause(link, delayMs);
+    if (!isCurrent()) return;
+    room.loads += 1;
+    try {
+      const { position } = fieldsOf(await room.options.loadState?.());
+      if (!isCurrent()) return;
+      room.position = readPosition(position);
+      room.isLoaded = true;
+      this.#bring(room);
+    } catch (error) {
+      if (!isCurrent()) return;
+      this.report(error);
+      void this.#load(room, delayAfter(room.loads));
+    }
+  }
+
+  #moveTo(room: Room, position: RoomPosition | undefined): boolean {
+    if (room.isBehind) return false;
+    if (room.isMember && position && room.position && position.epoch !== room.position.epoch) {
+      this.report(new BadFrameError(`The room "${room.name}" has another epoch without a reset. It is joined again.`));
+      room.state = 'resuming';
+      void this.#joins?.bringLater([room], delayAfter(0));
+      return false;
+    }
+    room.position = position ?? room.position;
+    return true;
+  }
+
+  #reset(room: Room, reason: unknown, position: RoomPosition | undefined, withinMs: number): void {
+    room.position = position;
+    if (!room.isMember) return; // server code put the client into it
+    room.turn += 1;
+    room.isLoaded = false;
+    const { loadState } = room.options;
+    if (loadState) room.position = undefined;
+    room.state = loadState ? 'resetting' : 'live';
+    this.#tell(room, 'reset', { roomName: room.name, reason: String(reason), position, withinMs });
+    if (room.state === 'resetting' && this.#isOpen)
+      void this.#load(room, room.loads > 0 ? delayAfter(room.loads) : Math.random() * withinMs);
+  }
+
+  #tell(room: Room, event: 'recovered' | 'reset', params: object): void {
+    room.emit(event, params);
+    this.#events.emit(event, params as never);
+  }
+
+  /** @param error what joins under way reject with; without one they resolve, as the application itself has left */
+  #drop(room: Room, state: 'idle' | 'left', error?: Error): void {
+    room.turn += 1;
+    room.position = undefined;
+    room.isMember = room.isLoaded = false;
+    room.loads = 0;
+    this.#rooms.delete(room.name);
+    room.settle(error ?? { roomName: room.name });
+    room.state = state;
+  }
 }

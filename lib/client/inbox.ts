@@ -6,7 +6,7 @@ import { isA } from '../protocol/thrown.js';
 import type { EventSink } from './client-events.js';
 import type { ServerMessage } from './greeting.js';
 import type { Link } from './link.js';
-import type { RouteHandlers } from './route-handlers.js';
+import type { Listeners } from './listeners.js';
 import type { SocketLike } from './socket-like.js';
 
 /** The second argument of a handler. */
@@ -36,10 +36,10 @@ type Outcome = { value: unknown } | { error: unknown };
 /** Handles the server's messages: calls `onMessage`, then each handler, and answers requests. */
 export class Inbox<S extends SocketLike> {
   readonly #client: unknown;
-  readonly #handlers: RouteHandlers<AnyHandler<S>>;
+  readonly #handlers: Listeners<AnyHandler<S>>;
   readonly #events: EventSink<S>;
 
-  constructor(client: unknown, handlers: RouteHandlers<AnyHandler<S>>, events: EventSink<S>) {
+  constructor(client: unknown, handlers: Listeners<AnyHandler<S>>, events: EventSink<S>) {
     this.#client = client;
     this.#handlers = handlers;
     this.#events = events;
@@ -47,7 +47,7 @@ export class Inbox<S extends SocketLike> {
 
   receive(message: ServerMessage, link: Link<S>): void {
     const { type, action, data } = message;
-    this.#events.emit('onMessage', {
+    this.#events.emit('message', {
       ws: link.socket,
       clientId: link.greeting?.clientId ?? '',
       data: { type, action, data },
@@ -62,7 +62,7 @@ export class Inbox<S extends SocketLike> {
     const clientId = link.greeting?.clientId ?? '';
     const context = { client: this.#client as never, ws, clientId, id, at: at as never };
     const outcomes = this.#handlers
-      .find(type, action)
+      .of(`${type}/${action}`)
       .map((handler) => outcomeOf(() => handler(data as never, context)));
     for (const outcome of outcomes) void this.#reportFailure(outcome, id !== undefined);
     if (id !== undefined) void this.#answer(message, link, outcomes);

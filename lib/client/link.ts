@@ -36,7 +36,7 @@ export interface LinkBudgets {
 const MAX_REPORTED_CHARACTERS = 2_000;
 
 /** Codes that stand for "no code was sent" (RFC 6455 section 7.4.1). */
-const UNSENT_CODES: ReadonlySet<number> = new Set([1005, 1006, 1015]);
+const UNSENT_CODES = [1005, 1006, 1015];
 
 /** One socket from its creation to its end, which comes once. After its end it calls no handler any more. */
 export class Link<S extends SocketLike> {
@@ -95,8 +95,7 @@ export class Link<S extends SocketLike> {
   /** @throws {ConnectionError} when the socket isn't open. @throws {NotSerializableError} {MessageTooLargeError} */
   send(frame: unknown, binary = false): void {
     const text = encode(frame);
-    if (!this.isOpen)
-      throw new ConnectionError('There is no open connection. Call connectToServer() and await it first.');
+    if (!this.isOpen) throw new ConnectionError('The client is not open. Await connectToServer() first.');
     const maxBytes = this.greeting?.maxPayload ?? Infinity;
     // No character has more than three bytes.
     if (text.length * 3 > maxBytes && utf8Length(text) > maxBytes) throw new MessageTooLargeError(maxBytes);
@@ -132,13 +131,15 @@ export class Link<S extends SocketLike> {
   /** Ends the link at once. Nobody waits for the closing handshake. */
   close(code: number, reason: string, error = new ConnectionError('The connection was closed by this client.')): void {
     if (this.end) return;
-    this.#finish(code, reason, error);
+    const sent = fitReason(reason);
     try {
-      this.socket.close(code, fitReason(reason));
+      this.socket.close(code, sent);
     } catch {
-      // Browsers may send only 1000 and 3000–4999.
-      this.socket.close(CloseCode.Normal, fitReason(reason));
+      // Not every code may be sent. Browsers send only 1000 and 3000–4999.
+      code = CloseCode.Normal;
+      this.socket.close(code, sent);
     }
+    this.#finish(code, reason, error);
   }
 
   #finish(code: number, reason: string, error = endError(code, reason, this.#socketError)): void {
@@ -237,7 +238,7 @@ const skipped = (reason: string): BadFrameError =>
 const short = (text: string): string => text.slice(0, MAX_REPORTED_CHARACTERS);
 
 function endError(code: number, reason: string, socketError: string | undefined): ConnectionError {
-  if (UNSENT_CODES.has(code))
+  if (UNSENT_CODES.includes(code))
     return new ConnectionError(`The connection broke${socketError ? `: ${socketError}` : '.'}`);
   return new ConnectionError(`The server closed the connection with ${code}${reason ? `: ${reason}` : '.'}`, code);
 }

@@ -1,9 +1,7 @@
-import type { ReplySink } from '../pending-requests.js';
 import { utf8Length } from '../protocol/close-codes.js';
 import { errorOf } from '../protocol/thrown.js';
-import { abortReason } from './abort-reason.js';
 import { StreamOverflowError } from './client-errors.js';
-import type { OpenRequest, ReplyFrame } from './requests.js';
+import type { Asking } from './requests.js';
 
 interface Reader<T> {
   resolve(result: IteratorResult<T, undefined>): void;
@@ -12,7 +10,7 @@ interface Reader<T> {
 
 export interface ReplyStreamOptions {
   /** Sends the request. Called at the first `next()`: a stream that nobody reads costs nothing. */
-  start(sink: ReplySink<ReplyFrame>): OpenRequest;
+  start(answered: (response: unknown, text: string) => void): Asking;
   /** How many values, and bytes of JSON, may wait to be read. */
   maxBuffered: number;
   maxBufferedBytes: number;
@@ -25,7 +23,7 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
   readonly #values: { value: T; bytes: number }[] = [];
   #bytes = 0;
   readonly #readers: Reader<T>[] = [];
-  #request: OpenRequest | undefined;
+  #request: Asking | undefined;
   #started = false;
   #ended = false;
   /** Thrown once, after the values that came before it. */
@@ -58,62 +56,47 @@ export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undef
     return Promise.reject(errorOf(error));
   }
 
-  /** Cancels the request, and ends with this failure after the values that came before. */
-  cancel(failure?: Error): void {
-    this.#request?.cancel();
-    this.#end(failure);
-  }
-
   #start(): void {
     this.#started = true;
-    const { signal, start } = this.#options;
     try {
-      if (signal?.aborted) throw abortReason(signal);
-      this.#request = start({
-        onReply: (reply, text) => this.#receive(reply, text),
-        onFail: (error) => this.#end(error),
-      });
-      signal?.addEventListener('abort', this.#onAbort);
+      this.#request = this.#options.start((response, text) => this.#receive(response as T, text));
+      this.#request.ended.then(
+        () => this.#end(),
+        (error: Error) => this.#end(error),
+      );
     } catch (error) {
       this.#end(errorOf(error));
     }
   }
 
-  readonly #onAbort = (): void => {
-    this.#values.length = 0;
-    this.cancel(abortReason(this.#options.signal as AbortSignal));
-  };
-
-  #receive(reply: ReplyFrame, text: string): void {
-    if (reply.done) return this.#end();
+  #receive(value: T, text: string): void {
     const { maxBuffered, maxBufferedBytes } = this.#options;
     const bytes = this.#readers.length > 0 ? 0 : utf8Length(text);
     if (this.#values.length >= maxBuffered) {
-      return this.cancel(new StreamOverflowError(`${maxBuffered} values`, 'maxStreamBuffer'));
+      return this.#request?.stop(new StreamOverflowError(`${maxBuffered} values`, 'maxStreamBuffer'));
     }
     // A single value may always wait: it was read from the socket already.
     if (this.#values.length > 0 && this.#bytes + bytes > maxBufferedBytes) {
-      return this.cancel(new StreamOverflowError(`${maxBufferedBytes} bytes`, 'maxHeldBytes'));
+      return this.#request?.stop(new StreamOverflowError(`${maxBufferedBytes} bytes`, 'maxHeldBytes'));
     }
-    this.#values.push({ value: reply.response as T, bytes });
+    this.#values.push({ value, bytes });
     this.#bytes += bytes;
     this.#flush();
-    // A handler that doesn't stream answers once, without `more`.
-    if (!reply.more) this.#end();
   }
 
   #abandon(): void {
     this.#started = true;
     this.#values.length = 0;
     this.#failure = undefined;
-    this.cancel();
+    this.#end();
+    this.#request?.stop();
   }
 
   #end(failure?: Error): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#failure = failure;
-    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    if (this.#options.signal?.aborted) this.#values.length = 0;
     this.#flush();
   }
 

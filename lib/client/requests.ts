@@ -1,5 +1,5 @@
-import { RemoteError } from '../errors.js';
-import { PendingRequests, type ReplySink } from '../pending-requests.js';
+import { RemoteError, TimeoutError } from '../errors.js';
+import { PendingRequests } from '../pending-requests.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import type { MessageFrame, RequestId } from '../protocol/message.js';
 import { abortReason } from './abort-reason.js';
@@ -7,9 +7,21 @@ import { abortReason } from './abort-reason.js';
 export type ReplyFrame = Extract<DecodedFrame, { kind: 'reply' }>;
 export type AnswerFrame = Extract<DecodedFrame, { kind: 'reply' | 'error' }>;
 
-export interface OpenRequest {
-  /** Ignores further answers, and asks the server to stop. */
-  cancel(): void;
+/** A request under way. */
+export interface Asking {
+  /** Resolves after the last response. @throws {RemoteError} {ConnectionError} {TimeoutError} */
+  readonly ended: Promise<void>;
+  /** Asks the server to stop. */
+  stop(error?: Error): void;
+}
+
+interface AskOptions {
+  /** For each response. @default for ever */
+  timeoutMs?: number;
+  /** Aborting rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** Takes the first response and cancels the rest. */
+  isOne?: boolean;
 }
 
 /** Sends frames. `send` throws when the connection can't send one; `trySend` doesn't. */
@@ -19,43 +31,63 @@ export interface FrameSender {
 }
 
 /** The open requests of one connection. */
-export class Requests {
-  readonly #pending = new PendingRequests<ReplyFrame>();
+export class Requests extends PendingRequests<ReplyFrame> {
   readonly #sender: FrameSender;
 
   constructor(sender: FrameSender) {
+    super();
     this.#sender = sender;
   }
 
-  /** Sends a request. `sink.onReply` is called again only after a reply with `more: true`. */
-  open(message: MessageFrame, sink: ReplySink<ReplyFrame>): OpenRequest {
-    const id = this.#pending.open(sink, (id) => this.#sender.send({ ...message, id }));
-    return {
-      cancel: () => {
-        if (this.#pending.close(id)) this.#cancel(id);
-      },
+  /**
+   * Sends a request, and calls `answered` with each response in the turn in which it is read: what the server sent after it is
+   * handled after it.
+   */
+  ask(
+    message: MessageFrame,
+    { timeoutMs, signal, isOne }: AskOptions,
+    answered: (response: unknown, text: string) => void,
+  ): Asking {
+    let id: number | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let settle!: (error?: Error) => void;
+    const stop = (error?: Error): void => {
+      if (this.close(id)) this.#cancel(id);
+      settle(error);
     };
+    const onAbort = (): void => stop(abortReason(signal as AbortSignal));
+    const wait = (): void => {
+      clearTimeout(timer);
+      if (timeoutMs === undefined) return;
+      const what = `The reply to "${message.type}/${message.action}"`;
+      timer = setTimeout(() => stop(new TimeoutError(what, timeoutMs)), timeoutMs);
+    };
+    const onReply = ({ response, more, done }: ReplyFrame, text: string): void => {
+      if (!done) answered(response, text);
+      if (!more) settle();
+      else if (isOne) stop();
+      else wait();
+    };
+    const ended = new Promise<void>((resolve, reject) => {
+      settle = (error) => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+        if (error) reject(error);
+        else resolve();
+      };
+      if (signal?.aborted) throw abortReason(signal);
+      id = this.open({ onReply, onFail: settle }, (id) => this.#sender.send({ ...message, id }));
+      signal?.addEventListener('abort', onAbort);
+      wait();
+    });
+    return { ended, stop };
   }
 
   /** Sends a request that has one reply. A handler that streams is cancelled after its first value. */
-  request<T>(message: MessageFrame, { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal }): Promise<T> {
-    if (signal?.aborted) return Promise.reject(abortReason(signal));
-    let asked = 0;
-    const reply = this.#pending.ask(
-      `The reply to "${message.type}/${message.action}"`,
-      timeoutMs,
-      (id) => this.#sender.send({ ...message, id: (asked = id) }),
-      (id) => this.#cancel(id), // its handler might start a stream that nobody ends
-    );
-    if (signal) {
-      const onAbort = (): void => {
-        if (this.#pending.fail(asked, abortReason(signal))) this.#cancel(asked);
-      };
-      const settled = (): void => signal.removeEventListener('abort', onAbort);
-      signal.addEventListener('abort', onAbort);
-      reply.then(settled, settled);
-    }
-    return reply.then(({ response }) => response as T);
+  async request<T>(message: MessageFrame, options: Pick<AskOptions, 'timeoutMs' | 'signal'>): Promise<T> {
+    let first: unknown;
+    await this.ask(message, { ...options, isOne: true }, (response) => (first = response)).ended;
+    return first as T;
   }
 
   /** Passes an answer to its request. False when its id was never used. */
@@ -63,20 +95,16 @@ export class Requests {
     const { id } = frame;
     const isTaken =
       frame.kind === 'error'
-        ? this.#pending.fail(id, new RemoteError(frame.data.code, frame.data.error, frame.data.details))
-        : this.#pending.reply(id, frame, !frame.more || frame.done, text);
-    return isTaken || this.#pending.wasUsed(id);
+        ? this.fail(id, new RemoteError(frame.data.code, frame.data.error, frame.data.details))
+        : this.reply(id, frame, !frame.more || frame.done, text);
+    return isTaken || this.wasUsed(id);
   }
 
   /** An answer is malformed. False when its id was never used. */
   reject(id: RequestId | undefined, error: Error): boolean {
-    if (!this.#pending.has(id)) return this.#pending.wasUsed(id);
+    if (!this.has(id)) return this.wasUsed(id);
     this.#cancel(id); // a stream would go on
-    return this.#pending.fail(id, error);
-  }
-
-  failAll(error: Error): void {
-    this.#pending.failAll(error);
+    return this.fail(id, error);
   }
 
   #cancel(id: RequestId | undefined): void {

@@ -43,9 +43,7 @@ const duration = (byDefault: number, least = 1): { default: number } & ClientOpt
 const count = (byDefault: number): { default: number } & ClientOption<number> => ({
   default: byDefault,
   flaw: (name, value) =>
-    Number.isInteger(value) && (value as number) >= 1
-      ? undefined
-      : `${name} is not a whole number of at least 1. Leave it out for the default.`,
+    Number.isInteger(value) && (value as number) >= 1 ? undefined : `${name} is not a whole number of at least 1.`,
 });
 
 export const RECONNECT = {
@@ -54,9 +52,7 @@ export const RECONNECT = {
   maxAttempts: {
     default: Infinity,
     flaw: (name, value) =>
-      (value as number) >= 1
-        ? undefined
-        : `${name} is less than 1. Write reconnect: false for a client that must not come back.`,
+      (value as number) >= 1 ? undefined : `${name} is less than 1. Write reconnect: false instead.`,
   },
   initial: { default: false },
 } satisfies ClientTable<ReconnectOptions>;
@@ -68,15 +64,13 @@ export const CLIENT_OPTIONS = {
     flaw: (name, value) =>
       ['undefined', 'string', 'function'].includes(typeof value)
         ? undefined
-        : `${name} is neither a string nor a function that returns one. Leave it out for none.`,
+        : `${name} is neither a string nor a function.`,
   },
   connectTimeoutMs: duration(10_000),
   requestTimeoutMs: duration(10_000),
   reconnect: {
     flaw: (name, value) =>
-      !value || typeof value === 'object'
-        ? undefined
-        : `${name} is neither false nor an object. Leave it out for the defaults.`,
+      !value || typeof value === 'object' ? undefined : `${name} is neither false nor an object.`,
   },
   rejoinRooms: { default: true },
   pingIntervalMs: duration(25_000, 0),
@@ -89,8 +83,7 @@ export const CLIENT_OPTIONS = {
 } satisfies ClientTable<WebSocketClientOptions>;
 
 const CALLBACK: ClientOption = {
-  flaw: (name, value) =>
-    typeof value === 'function' ? undefined : `${name} is not a function. Give a callback, or leave it out.`,
+  flaw: (name, value) => (typeof value === 'function' ? undefined : `${name} is not a function.`),
 };
 
 /**
@@ -131,9 +124,6 @@ function fill<R>(table: Fields, given: object = {}): R {
   return Object.fromEntries(names.map((name) => [name, given[name] ?? table[name]?.default])) as R;
 }
 
-/** What to write instead of an option that this client doesn't have. */
-const HINTS = new Map([['headers', 'Only the Node client can send headers; in a browser, give token instead.']]);
-
 function flawsOf(
   prefix: string,
   table: Fields,
@@ -149,7 +139,9 @@ function flawsOf(
     const nearest = nearestName?.(field, names);
     const remedy = nearest
       ? `Did you mean ${prefix}${nearest}?`
-      : (HINTS.get(field) ?? `Remove it. There are ${names.join(', ')}.`);
+      : field === 'headers'
+        ? 'Browsers have no headers: give token.'
+        : `Remove it. There are ${names.join(', ')}.`;
     return `${name} is not an option. ${remedy}`;
   });
 }

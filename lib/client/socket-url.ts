@@ -39,7 +39,7 @@ function read(text: unknown, baseUrl: string | undefined): Read {
   }
   const scheme = schemeOf(absolute) ?? '';
   const protocol = SOCKET_PROTOCOL[scheme];
-  if (!protocol) return { flaw: 'url has another protocol than WebSocket. Begin it with ws:// or wss://.' };
+  if (!protocol) return { flaw: 'url is for no WebSocket. Begin it with ws:// or wss://.' };
   if (absolute.includes('#')) {
     return { flaw: 'url has a "#" part, which a WebSocket can\'t have. Leave it out, or write %23.' };
   }

@@ -204,7 +204,7 @@ export class Supervisor<S extends SocketLike> {
       // Nobody waits for this promise. #failed() has reported its error.
       this.#try().catch(() => undefined);
     }, delayMs);
-    this.#events.emit('onReconnecting', { attempt: this.#backoff.attempts, delayMs });
+    this.#events.emit('reconnecting', { attempt: this.#backoff.attempts, delayMs });
   }
 
   #clearRetry(): void {
@@ -213,12 +213,12 @@ export class Supervisor<S extends SocketLike> {
   }
 
   #announceState(state: ClientState): void {
-    this.#events.emit('onStateChanged', { state });
+    this.#events.emit('state', { state });
   }
 }
 
 /** The fields of a refusal, if the error is one. Only the Node client has the class, so browsers don't load it. */
-export const refusalIn = (error: ConnectionError): Partial<HandshakeRefusedError> => error;
+const refusalIn = (error: ConnectionError): Partial<HandshakeRefusedError> => error;
 
 function adviceAfter(error: ConnectionError): CloseAdvice {
   return refusalIn(error).advice ?? (error.closeCode === undefined ? 'reconnect' : adviceOf(error.closeCode));

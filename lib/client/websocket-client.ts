@@ -3,16 +3,21 @@ import type { ConnectionOptions } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { ClientOptions } from 'ws';
 import { nearestName } from '../protocol/nearest-name.js';
+import type { Attempt } from './attempt.js';
 import { WebSocketClientCore } from './client-core.js';
 import { HandshakeRefusedError } from './handshake-refused-error.js';
 import { valueOf } from './client-options.js';
 import type { ConnectTarget, Source, WebSocketClientOptions } from './client-options.js';
+import type { Link } from './link.js';
 import type { ClientKind, ClientTable } from './resolve-client-options.js';
 
 export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSocket> {
   /** HTTP headers of the handshake. A function is called before every attempt, e.g. for a fresh token. @default {} */
   headers?: Source<Record<string, string>>;
-  /** Bytes of one message of the server. A longer one closes the connection. @default 1_048_576 */
+  /**
+   * Bytes of one message of the server. A longer one closes the connection. By default, all that a server with default options
+   * keeps of a room fits in. @default 2_097_152
+   */
   maxPayload?: number;
   /** TLS of a `wss:` connection: `ca`, `cert`, `key`, `rejectUnauthorized`, `servername` and so on, as for `tls.connect()`. @default Node's */
   tls?: ConnectionOptions;
@@ -25,11 +30,11 @@ type NodeOptions = Omit<NodeWebSocketClientOptions, keyof WebSocketClientOptions
 export const NODE_OPTIONS = {
   headers: { default: {} },
   maxPayload: {
-    default: 1_048_576,
+    default: 2_097_152,
     flaw: (name, value) =>
       Number.isSafeInteger(value) && (value as number) >= 1
         ? undefined
-        : `${name} is not a whole number of bytes of at least 1. Leave it out for 1 MiB.`,
+        : `${name} is not a whole number of bytes of at least 1. Leave it out for 2 MiB.`,
   },
   tls: {
     flaw: (name, value) =>
@@ -69,8 +74,20 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
     this.#transport = { ...tls, ...(agent && { agent }) };
   }
 
-  protected override get hasFreshTokens(): boolean {
-    return super.hasFreshTokens || typeof this.#headers === 'function';
+  /** A token may have expired since it was fetched. Where a function returns it, 401 is tried a second time. */
+  protected override async dial(attempt: Attempt): Promise<Link<WebSocket>> {
+    try {
+      return await super.dial(attempt);
+    } catch (error) {
+      const isOld = error instanceof HandshakeRefusedError && error.status === 401 && error.advice === 'stop';
+      if (!isOld || !this.#hasFreshTokens || attempt.reason) throw error;
+      return super.dial(attempt);
+    }
+  }
+
+  get #hasFreshTokens(): boolean {
+    const { url, protocols, token } = this.options;
+    return [url, protocols, token, this.#headers].some((source) => typeof source === 'function');
   }
 
   protected override get kind(): ClientKind {

@@ -1,5 +1,5 @@
 import type { Type } from '@nestjs/common';
-import type { AuthorizeJoin, RoomAuthorizer } from '../routing/room-authorizer.js';
+import type { AuthorizeJoin, AuthorizePublish, PublishAuthorizer, RoomAuthorizer } from '../routing/room-authorizer.js';
 import type { HistoryRuleOptions } from '../history/history-options.js';
 import { CALLBACK, COUNT, FLAG, isObject, TEXTS } from './checks.js';
 import type { Table } from './option-table.js';
@@ -19,6 +19,12 @@ export interface RoomOptions {
    */
   authorizeJoin?: AuthorizeJoin | Type<RoomAuthorizer>;
   /**
+   * Decides whether a member may publish to a room (`system/publish`, `room.publish()` of our client): a function, or a class
+   * as for `authorizeJoin`. Without it, every `system/publish` is refused. False or a thrown error refuses: `FORBIDDEN`, or
+   * the code of the thrown exception. A route of your own, which checks the data, is the usual way.
+   */
+  authorizePublish?: AuthorizePublish | Type<PublishAuthorizer>;
+  /**
    * Rooms that keep their messages, so that a client that was away gets what it missed: a list of rules `{ match, … }`.
    * The first rule that matches the room's name applies. Give every node the same rules. See `history.md`.
    * @default []
@@ -32,6 +38,9 @@ export const ROOMS = {
   protectedPrefixes: { default: ['private:', 'user:', 'system:'], check: TEXTS },
   authorizeJoin: {
     check: { ...CALLBACK, must: 'a function, or a class with a method authorizeJoin({ client, roomName, data })' },
+  },
+  authorizePublish: {
+    check: { ...CALLBACK, must: 'a function, or a class with a method authorizePublish({ client, roomName, data })' },
   },
   history: {
     default: [],

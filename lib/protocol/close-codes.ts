@@ -85,12 +85,10 @@ export function utf8Length(text: string): number {
 
 /** Cuts a close reason to 123 bytes (RFC 6455 section 5.5), between two characters. */
 export function fitReason(reason: string): string {
-  let bytes = 0;
-  let end = 0;
+  let fitting = '';
   for (const character of reason) {
-    bytes += utf8Length(character);
-    if (bytes > 123) return reason.slice(0, end);
-    end += character.length;
+    if (utf8Length(fitting + character) > 123) break;
+    fitting += character;
   }
-  return reason;
+  return fitting;
 }

@@ -1,33 +1,44 @@
-/** Codes of error frames (`data.code`) and of HTTP refusals before the upgrade (`code`). They never change their meaning. */
-export const ErrorCode = {
-  BadFrame: 'BAD_FRAME',
-  BadRequest: 'BAD_REQUEST',
-  UnknownRoute: 'UNKNOWN_ROUTE',
-  ValidationFailed: 'VALIDATION_FAILED',
-  Unauthenticated: 'UNAUTHENTICATED',
-  Forbidden: 'FORBIDDEN',
-  NotFound: 'NOT_FOUND',
-  Conflict: 'CONFLICT',
-  RateLimited: 'RATE_LIMITED',
-  Timeout: 'TIMEOUT',
-  Cancelled: 'CANCELLED',
-  Unavailable: 'UNAVAILABLE',
-  RoomNameInvalid: 'ROOM_NAME_INVALID',
-  RoomForbidden: 'ROOM_FORBIDDEN',
-  RoomLimit: 'ROOM_LIMIT',
-  DuplicateId: 'DUPLICATE_ID',
-  StreamLimit: 'STREAM_LIMIT',
-  OriginForbidden: 'ORIGIN_FORBIDDEN',
-  UpgradeRequired: 'UPGRADE_REQUIRED',
-  OverCapacity: 'OVER_CAPACITY',
-  ShuttingDown: 'SHUTTING_DOWN',
-  ConnectionLimit: 'CONNECTION_LIMIT',
-  UnknownOrder: 'UNKNOWN_ORDER',
-  NotInRoom: 'NOT_IN_ROOM',
-  UnknownOutcome: 'UNKNOWN_OUTCOME',
-  KeyReused: 'KEY_REUSED',
-  MessageTooLarge: 'MESSAGE_TOO_LARGE',
-  Internal: 'INTERNAL',
-} as const;
+const CODES = [
+  'BAD_FRAME',
+  'BAD_REQUEST',
+  'UNKNOWN_ROUTE',
+  'VALIDATION_FAILED',
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'NOT_FOUND',
+  'CONFLICT',
+  'RATE_LIMITED',
+  'TIMEOUT',
+  'CANCELLED',
+  'UNAVAILABLE',
+  'ROOM_NAME_INVALID',
+  'ROOM_FORBIDDEN',
+  'ROOM_LIMIT',
+  'DUPLICATE_ID',
+  'STREAM_LIMIT',
+  'ORIGIN_FORBIDDEN',
+  'UPGRADE_REQUIRED',
+  'OVER_CAPACITY',
+  'SHUTTING_DOWN',
+  'CONNECTION_LIMIT',
+  'UNKNOWN_ORDER',
+  'NOT_IN_ROOM',
+  'UNKNOWN_OUTCOME',
+  'KEY_REUSED',
+  'MESSAGE_TOO_LARGE',
+  'INTERNAL',
+] as const;
 
-export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
+export type ErrorCode = (typeof CODES)[number];
+
+type PascalCase<Name extends string> = Name extends `${infer Head}_${infer Rest}`
+  ? `${PascalCase<Head>}${PascalCase<Rest>}`
+  : Capitalize<Lowercase<Name>>;
+
+/**
+ * Codes of error frames (`data.code`) and of HTTP refusals before the upgrade (`code`), e.g. `ErrorCode.BadFrame`. They never
+ * change their meaning.
+ */
+export const ErrorCode = Object.fromEntries(
+  CODES.map((code) => [code.toLowerCase().replace(/(?:^|_)(.)/g, (_, letter: string) => letter.toUpperCase()), code]),
+) as { readonly [Code in ErrorCode as PascalCase<Code>]: Code };

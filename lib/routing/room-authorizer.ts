@@ -19,29 +19,51 @@ export interface RoomAuthorizer {
   authorizeJoin(question: JoinQuestion): boolean | Promise<boolean>;
 }
 
-/** @throws {InvalidOptionsError} for a class that can't be found or created */
-export async function authorizeJoinOf(
-  given: AuthorizeJoin | Type<RoomAuthorizer> | undefined,
+/** The question whether a client may publish to a room by itself. */
+export interface PublishQuestion {
+  client: ConnectedClient;
+  roomName: string;
+  /** What it wants to publish, unchanged. */
+  data: unknown;
+}
+
+export type AuthorizePublish = (question: PublishQuestion) => boolean | Promise<boolean>;
+
+/** Decides who may publish by `system/publish`. A class for `rooms.authorizePublish`. */
+export interface PublishAuthorizer {
+  /** Only true allows it. False is answered with `FORBIDDEN`, an exception with its own code. */
+  authorizePublish(question: PublishQuestion): boolean | Promise<boolean>;
+}
+
+type Decide<Q> = (question: Q) => boolean | Promise<boolean>;
+
+/**
+ * @param name of the option, and of the method of a class
+ * @throws {InvalidOptionsError} for a class that can't be found or created
+ */
+export async function authorizerOf<N extends 'authorizeJoin' | 'authorizePublish', Q>(
+  name: N,
+  given: Decide<Q> | Type<Record<N, Decide<Q>>> | undefined,
   find: FindInstance | undefined,
-): Promise<AuthorizeJoin | undefined> {
-  if (!given || !isClass(given)) return given;
+): Promise<Decide<Q> | undefined> {
+  if (!given || !isClass(name, given)) return given;
   if (!find)
     throw new InvalidOptionsError([
-      `"rooms.authorizeJoin" is the class ${given.name}, which only a Nest application can create: give a function`,
+      `"rooms.${name}" is the class ${given.name}, which only a Nest application can create: give a function`,
     ]);
-  const authorizer = await find(given, 'rooms.authorizeJoin');
-  if (typeof authorizer.authorizeJoin !== 'function')
+  const authorizer = await find(given, `rooms.${name}`);
+  if (typeof authorizer[name] !== 'function')
     throw new InvalidOptionsError([
-      `"rooms.authorizeJoin" is the class ${given.name}, which has no method authorizeJoin({ client, roomName, data }): add it`,
+      `"rooms.${name}" is the class ${given.name}, which has no method ${name}({ client, roomName, data }): add it`,
     ]);
-  return (question) => authorizer.authorizeJoin(question);
+  return (question) => authorizer[name](question);
 }
 
 /**
  * Tells a class from a function: calling a class would fail at the first join. A class compiled to ES5 is a function, but has
  * methods.
  */
-function isClass(given: AuthorizeJoin | Type<RoomAuthorizer>): given is Type<RoomAuthorizer> {
+function isClass<T>(name: string, given: unknown): given is Type<T> {
   const { prototype } = given as { prototype?: object };
-  return (prototype && 'authorizeJoin' in prototype) || /^class\b/.test(Function.prototype.toString.call(given));
+  return (prototype && name in prototype) || /^class\b/.test(Function.prototype.toString.call(given));
 }

@@ -6,18 +6,19 @@ import { isWellFormed } from '../protocol/text.js';
 import type { HistoryPage, RoomPublisher } from '../history/room-publisher.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { type Asked, type Joined, joinRooms, type JoinReply, type JoinRequest, readRooms } from './join-rooms.js';
+import { publishAsMember, type PublishServices } from './publish-route.js';
 import type { AuthorizeJoin } from './room-authorizer.js';
 import type { RouteCall } from './route-call.js';
 import type { Router } from './router.js';
 
 /** What the built-in routes need of the server. */
-export interface SystemServices {
+export interface SystemServices extends PublishServices {
   protectedPrefixes: readonly string[];
   authorizeJoin: AuthorizeJoin | undefined;
   /** Resolves with the accepted request: an authenticated client keeps its own identity. */
   join(client: ConnectedClient, request: JoinRequest, asked: Asked): Promise<Joined>;
   /** Undefined without rooms with history. */
-  history: Pick<RoomPublisher, 'ruleOf' | 'page'> | undefined;
+  history: Pick<RoomPublisher, 'ruleOf' | 'page' | 'publish'> | undefined;
   isIn(client: ConnectedClient, roomName: string): boolean;
   leave(client: ConnectedClient, roomName: string): void;
   /** Milliseconds that each room of a `joinRooms` may take. */
@@ -61,6 +62,8 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
   });
 
   if (services.history) add('history', (call) => historyOf(services, call.client as ConnectedClient, call.data));
+
+  add('publish', (call) => publishAsMember(services, call.client as ConnectedClient, readRoom(call.data)));
 
   const { refresh } = services;
   if (refresh)

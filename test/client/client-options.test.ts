@@ -70,7 +70,7 @@ describe('client options', () => {
 
   it('refuse headers in a browser, which can not send them', () => {
     expect(() => new BrowserClient({ url, headers: { authorization: 'x' } } as WebSocketClientOptions<never>)).toThrow(
-      /headers is not an option\. Only the Node client can send headers; in a browser, give token instead\./,
+      /headers is not an option\. Browsers have no headers: give token\./,
     );
   });
 

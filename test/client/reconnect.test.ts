@@ -1,6 +1,16 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { ConnectionError, RemoteError } from '../../lib/errors.js';
-import { aMoment, answerSystem, cleanUp, connect, onCleanUp, startServer, TestClient } from './support.js';
+import {
+  aMoment,
+  answerEach,
+  answerSystem,
+  cleanUp,
+  connect,
+  onCleanUp,
+  roomsAsked,
+  startServer,
+  TestClient,
+} from './support.js';
 import type { Peer, ScriptedServer } from './support.js';
 
 afterEach(cleanUp);
@@ -184,8 +194,8 @@ describe('L6: rooms', () => {
     };
     peer.socket.close(1012);
     await client.connected.take();
-    expect(joins).toEqual([{ roomName: 'go' }, { roomName: 'lobby', username: 'Ada L.' }]);
-    expect(announced).toEqual([1, 1]);
+    expect(joins).toEqual([{ rooms: [{ roomName: 'go' }, { roomName: 'lobby', username: 'Ada L.' }] }]);
+    expect(announced).toEqual([1]);
     expect([...client.rooms]).toEqual(['go', 'lobby']);
   });
 
@@ -206,7 +216,8 @@ describe('L6: rooms', () => {
     await client.until('reconnecting');
     await client.until('open');
     const again = server.peers.all[1] as Peer;
-    expect(named(again.frames.all, 'joinRoom')).toEqual(names);
+    expect(roomsAsked(again.frames.all)).toEqual(names.map((roomName) => ({ roomName })));
+    expect(taken).toBe(1);
   });
 
   it('L6: that refuse are forgotten and reported, and the connection stands', async () => {
@@ -214,11 +225,12 @@ describe('L6: rooms', () => {
     const { client, peer } = await connect(server);
     await client.joinRoom('lobby');
     await client.joinRoom('private:board');
-    server.answer = (frame, to) => {
-      const { roomName } = frame.data as { roomName: string };
-      if (roomName === 'lobby') answerSystem(frame, to);
-      else to.refuse(frame, 'ROOM_FORBIDDEN');
-    };
+    server.answer = (frame, to) =>
+      answerEach(frame, to, (one, part) => {
+        const { roomName } = one.data as { roomName: string };
+        if (roomName === 'lobby') answerSystem(one, part);
+        else part.refuse(one, 'ROOM_FORBIDDEN');
+      });
     peer.socket.terminate();
     const { error } = await client.errors.take();
     expect(error).toBeInstanceOf(RemoteError);

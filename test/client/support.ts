@@ -166,8 +166,42 @@ export class ScriptedServer {
   }
 }
 
+/** One room of a `joinRooms`, as if it had been asked for alone. */
+class PartPeer extends Peer {
+  constructor(
+    peer: Peer,
+    private readonly roomName: string,
+    private readonly whole: Frame,
+  ) {
+    super(peer.socket, peer.request);
+  }
+
+  override reply(_frame: Frame, response: unknown): void {
+    super.reply(this.whole, { roomName: this.roomName, ...(response as object) }, { more: true });
+  }
+
+  override refuse(_frame: Frame, code: string, error = 'No.'): void {
+    this.reply(this.whole, { error: { code, error } });
+  }
+}
+
+/** Answers a `joinRooms` room by room. */
+export function answerEach(frame: Frame, peer: Peer, answer: (frame: Frame, peer: Peer) => void): void {
+  if (frame.action !== 'joinRooms') return answer(frame, peer);
+  for (const data of (frame.data as { rooms: { roomName: string }[] }).rooms)
+    answer({ ...frame, action: 'joinRoom', data }, new PartPeer(peer, data.roomName, frame));
+  peer.send({ type: 'system', action: 'joinRooms', id: frame.id ?? 0, done: true });
+}
+
+/** The rooms that were asked for, one by one or many at once. */
+export const roomsAsked = (frames: readonly Frame[]): unknown[] =>
+  frames.flatMap(({ action, data }) =>
+    action === 'joinRooms' ? (data as { rooms: unknown[] }).rooms : action === 'joinRoom' ? [data] : [],
+  );
+
 export function answerSystem(frame: Frame, peer: Peer): void {
   if (frame.type !== 'system' || frame.id === undefined) return;
+  if (frame.action === 'joinRooms') return answerEach(frame, peer, answerSystem);
   if (frame.action === 'joinRoom') {
     peer.reply(frame, { success: true, data: { ...(frame.data as object), members: 1 } });
   } else if (frame.action === 'leaveRoom') {

@@ -1,0 +1,143 @@
+import { RemoteError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { backoffDelay } from './backoff.js';
+import { MessageTooLargeError } from './client-errors.js';
+import { fieldsOf } from './greeting.js';
+import type { Link } from './link.js';
+import type { Room } from './room.js';
+import type { SocketLike } from './socket-like.js';
+
+/** Rooms that a server accepts in one `system/joinRooms`. */
+const MAX_BATCH = 100;
+const MIN_DELAY_MS = 1_000;
+const MAX_DELAY_MS = 30_000;
+
+/** After these refusals the room is given up. After other errors it is tried again. */
+const FINAL: readonly string[] = [
+  ErrorCode.RoomForbidden,
+  ErrorCode.RoomNameInvalid,
+  ErrorCode.RoomLimit,
+  ErrorCode.Forbidden,
+  ErrorCode.NotFound,
+  ErrorCode.BadRequest,
+  ErrorCode.ValidationFailed,
+];
+
+export interface RoomJoinsHost {
+  requestTimeoutMs: number;
+  /** Called for the first failure of rooms on this connection. They will be tried again. */
+  report(error: unknown): void;
+  /** A room was joined; `data` is what the server says of it. */
+  joined(room: Room, data: unknown): void;
+  /** A room was joined that isn't wanted any more. */
+  unwanted(room: Room): void;
+  /** @param isFinal the server refuses for good @returns whether to try again */
+  failed(room: Room, error: Error, isFinal: boolean): boolean;
+}
+
+/** A request for a room. It counts as long as the room's turn is the same. */
+interface Asked {
+  room: Room;
+  turn: number;
+}
+
+const isCurrent = ({ room, turn }: Asked): boolean => room.turn === turn;
+
+/** Joins rooms on one connection, many in one frame, until all are joined or the connection ends. */
+export class RoomJoins {
+  readonly #link: Link<SocketLike>;
+  readonly #host: RoomJoinsHost;
+  #batchSize = MAX_BATCH;
+
+  constructor(link: Link<SocketLike>, host: RoomJoinsHost) {
+    this.#link = link;
+    this.#host = host;
+  }
+
+  /** Resolves when each room was tried once, or the link has ended. Never rejects. */
+  async bring(rooms: Iterable<Room>, tries = 0): Promise<void> {
+    const due = Array.from(rooms, (room) => ({ room, turn: room.turn }));
+    while (due.length > 0 && this.#link.isOpen) {
+      const batch = due.splice(0, this.#batchSize).filter(isCurrent);
+      if (batch.length > 0) due.unshift(...(await this.#join(batch, tries)));
+    }
+  }
+
+  /** The same after a while, for rooms that are still in the same state. */
+  async bringLater(rooms: readonly Room[], delayMs: number, tries = 0): Promise<void> {
+    const due = rooms.map((room) => ({ room, turn: room.turn }));
+    await pause(this.#link, delayMs);
+    await this.bring(
+      due.filter(isCurrent).map(({ room }) => room),
+      tries,
+    );
+  }
+
+  /** @returns what has to be asked for in smaller frames */
+  async #join(batch: readonly Asked[], tries: number): Promise<Asked[]> {
+    const rooms = batch.map(({ room }) => room.ask());
+    const left = new Map(batch.map(({ room }) => [room.name, { room, turn: room.turn }]));
+    const isOne = rooms.length === 1;
+    const message = isOne ? { action: 'joinRoom', data: rooms[0] } : { action: 'joinRooms', data: { rooms } };
+    try {
+      const { requestTimeoutMs: timeoutMs } = this.#host;
+      const answered = (part: unknown): void => {
+        const { roomName = isOne && batch[0]?.room.name, error, data } = fieldsOf(part);
+        const asked = left.get(roomName as string);
+        if (!asked || !left.delete(asked.room.name)) return;
+        if (error !== undefined) void this.#failed([asked], remoteError(error), tries);
+        else if (isCurrent(asked)) this.#host.joined(asked.room, data);
+        else if (!isOne) this.#host.unwanted(asked.room);
+      };
+      await this.#link.requests.ask({ type: 'system', ...message }, { timeoutMs }, answered).ended;
+      const error = new RemoteError(ErrorCode.Unavailable, 'The server did not answer for this room.');
+      await this.#failed(left.values(), error, tries);
+    } catch (error) {
+      // Names may be long, and a server may accept little at once.
+      if (error instanceof MessageTooLargeError && !isOne) {
+        this.#batchSize = Math.ceil(rooms.length / 2);
+        return [...left.values()];
+      }
+      await this.#failed(left.values(), error as Error, tries);
+    }
+    return [];
+  }
+
+  /** @returns when the next frame may be sent */
+  async #failed(left: Iterable<Asked>, thrown: Error, tries: number): Promise<void> {
+    if (!this.#link.isOpen) return;
+    const { code, details } = thrown as Partial<RemoteError>;
+    const isFinal = thrown instanceof RemoteError && FINAL.includes(thrown.code);
+    const rooms = [...left].filter((asked) => isCurrent(asked) && this.#host.failed(asked.room, thrown, isFinal));
+    if (rooms.length === 0) return;
+    const isEarly = code === ErrorCode.RateLimited;
+    if (tries === 0 && !isEarly) this.#host.report(thrown);
+    const delayMs = isEarly ? readWait(details) : delayAfter(tries);
+    void this.bringLater(rooms.map(({ room }) => room), delayMs, tries + 1); // prettier-ignore
+    if (isEarly) await pause(this.#link, delayMs);
+  }
+}
+
+/** Ends early with the link, so that no timer outlives it. */
+export async function pause(link: Link<SocketLike>, delayMs: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, delayMs)));
+  await Promise.race([over, link.ended]);
+  clearTimeout(timer);
+}
+
+/** At least half of a limit that doubles: what fails at once must not be tried again at once. */
+export function delayAfter(tries: number): number {
+  const options = { minDelayMs: MIN_DELAY_MS, maxDelayMs: MAX_DELAY_MS, random: Math.random };
+  return MIN_DELAY_MS / 2 + backoffDelay({ ...options, advice: 'reconnect', attempt: tries });
+}
+
+function readWait(details: unknown): number {
+  const { retryAfterMs } = fieldsOf(details);
+  return typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? Math.min(retryAfterMs, MAX_DELAY_MS) : MIN_DELAY_MS;
+}
+
+function remoteError(error: unknown): RemoteError {
+  const { code, error: sentence, details } = fieldsOf(error);
+  return new RemoteError(String(code), String(sentence), details);
+}

@@ -1,0 +1,123 @@
+import type { RoomPosition } from '../protocol/message.js';
+import type {
+  ClientRoom,
+  ClientRoomEvents,
+  ClientRoomOptions,
+  ClientRoomState,
+  JoinedRoom,
+  JoinRoomDetails,
+  JoinRoomOptions,
+} from './client-room.js';
+import { fieldsOf } from './greeting.js';
+import { call, Listeners } from './listeners.js';
+
+export interface RoomOwner {
+  join(room: Room, details: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom>;
+  leave(room: Room): Promise<void>;
+  /** Sends one request of type `system`. */
+  ask(action: string, data: object): Promise<unknown>;
+  report(error: unknown): void;
+}
+
+/** What a client knows of a room. Its owner moves it from state to state. */
+export class Room implements ClientRoom {
+  readonly options: ClientRoomOptions = {};
+  position: RoomPosition | undefined;
+  /** It is joined again after a reconnect. */
+  isMember = false;
+  /** `join()` waits until the server accepts, or refuses for good. */
+  isPatient = false;
+  /** `loadState` has said the position. */
+  isLoaded = false;
+  /** Calls of `loadState` since the room was live. */
+  loads = 0;
+  /** Counts requests to join, and whatever makes their answers late. */
+  turn = 0;
+  #state: ClientRoomState = 'idle';
+  #request: JoinRoomDetails & { tail?: number | undefined } = {};
+  #joins: { resolve(joined: JoinedRoom): void; reject(error: unknown): void }[] = [];
+  readonly #owner: RoomOwner;
+  readonly #listeners = new Listeners<(...args: unknown[]) => unknown>();
+
+  constructor(
+    readonly name: string,
+    owner: RoomOwner,
+  ) {
+    this.#owner = owner;
+  }
+
+  get state(): ClientRoomState {
+    return this.#state;
+  }
+
+  set state(state: ClientRoomState) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.emit('state', { state });
+  }
+
+  get isWanted(): boolean {
+    return this.#state !== 'idle' && this.#state !== 'left';
+  }
+
+  get mustLoad(): boolean {
+    return !!this.options.loadState && !this.position && !this.isLoaded;
+  }
+
+  /** What is published comes again after the answer to the request to join, and mustn't be handled twice. */
+  get isBehind(): boolean {
+    return this.isWanted && this.#state !== 'live' && !!(this.position ?? this.options.loadState);
+  }
+
+  join(details: JoinRoomOptions = {}): Promise<JoinedRoom> {
+    return this.#owner.join(this, details, true);
+  }
+
+  leave(): Promise<void> {
+    return this.#owner.leave(this);
+  }
+
+  async publish(data: unknown, { key }: { key?: string } = {}): Promise<Partial<RoomPosition>> {
+    return fieldsOf(fieldsOf(await this.#owner.ask('publish', { roomName: this.name, data, key }))['data']);
+  }
+
+  on<E extends keyof ClientRoomEvents>(event: E, listener: ClientRoomEvents[E]): () => void {
+    return this.#listeners.add(event, listener as (...args: unknown[]) => unknown);
+  }
+
+  emit(event: keyof ClientRoomEvents, ...args: unknown[]): void {
+    for (const listener of this.#listeners.of(event))
+      call(() => listener(...args)).catch((error: unknown) => this.#owner.report(error));
+  }
+
+  /** Asked to join by the application. */
+  wait(
+    details: JoinRoomDetails,
+    tail: number | undefined,
+    position: RoomPosition | undefined,
+    isPatient: boolean,
+  ): Promise<JoinedRoom> {
+    this.#request = { ...details, tail };
+    this.position = position;
+    this.isPatient = isPatient;
+    if (!this.isMember) this.state = 'joining';
+    return new Promise((resolve, reject) => this.#joins.push({ resolve, reject }));
+  }
+
+  /** From now on only the answer to this request counts. @returns what is asked for */
+  ask(): object {
+    this.turn += 1;
+    if (this.#state !== 'resetting') this.state = this.isMember ? 'resuming' : 'joining';
+    return { ...this.#request, since: this.position, roomName: this.name };
+  }
+
+  /** @returns whether somebody waits for it */
+  settle(outcome: JoinedRoom | Error): boolean {
+    const joins = this.#joins.splice(0);
+    for (const { resolve, reject } of joins) {
+      if (outcome instanceof Error) reject(outcome);
+      else resolve(outcome);
+    }
+    return joins.length > 0;
+  }
+}

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import type { ConnectedClient } from '../decorators/connected-client.js';
+import { PeerError } from '../errors.js';
+import type { RoomPublisher } from '../history/room-publisher.js';
+import { encode } from '../json-value.js';
+import type { Delivery } from '../protocol/delivery.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import type { RoomPosition } from '../protocol/message.js';
+import type { AuthorizePublish } from './room-authorizer.js';
+
+/** What members publish by themselves. */
+const PUBLICATION = { type: 'system', action: 'publication' } as const;
+
+export interface PublishServices {
+  /** Undefined where nobody may. */
+  authorizePublish: AuthorizePublish | undefined;
+  /** Undefined where no room keeps what is published. */
+  history: Pick<RoomPublisher, 'ruleOf' | 'publish'> | undefined;
+  isIn(client: ConnectedClient, roomName: string): boolean;
+  /** To a room that keeps nothing. */
+  deliver(delivery: Delivery): Promise<unknown>;
+}
+
+export interface PublishReply {
+  success: true;
+  /** With its place in a room that keeps what is published. */
+  data: { roomName: string; isDuplicate?: boolean } & Partial<RoomPosition>;
+}
+
+/**
+ * Answers `system/publish` of a member.
+ * @param given what the client sent
+ * @throws {PeerError}
+ */
+export async function publishAsMember(
+  { authorizePublish, history, isIn, deliver }: PublishServices,
+  client: ConnectedClient,
+  given: Record<string, unknown> & { roomName: string },
+): Promise<PublishReply> {
+  const { roomName, data } = given;
+  const key = readKey(given['key']);
+  if (!isIn(client, roomName)) throw new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
+  if ((await authorizePublish?.({ client, roomName, data })) !== true)
+    throw new PeerError(ErrorCode.Forbidden, 'You may not publish to this room.');
+  if (history?.ruleOf(roomName)) {
+    const ownKey = key === undefined ? {} : { key: keyOf(client, key) };
+    return {
+      success: true,
+      data: { roomName, ...(await history.publish(roomName, { ...PUBLICATION, data }, ownKey)) },
+    };
+  }
+  // Members must know which room it is for: no other message without a place says it.
+  const frame = encode({ ...PUBLICATION, data, at: { room: roomName } });
+  await deliver({ audience: { kind: 'rooms', roomNames: [roomName] }, frame });
+  return { success: true, data: { roomName } };
+}
+
+function readKey(key: unknown): string | undefined {
+  if (key === undefined || (typeof key === 'string' && key.length >= 1 && key.length <= 128)) return key;
+  throw new PeerError(ErrorCode.BadRequest, '"key" must be a text of 1–128 characters.');
+}
+
+/** Another user's equal key is another key, and so is one that the application chose. */
+const keyOf = ({ user }: ConnectedClient, key: string): string =>
+  createHash('sha256')
+    .update(JSON.stringify([user ? String(user.userId) : null, key]))
+    .digest('base64url');

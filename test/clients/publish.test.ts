@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { Injectable } from '@nestjs/common';
+import { PeerError, type PublishQuestion, WebSocketClient, type WebSocketOptions } from '../../lib/index.js';
+import { type RunningApp, startApp } from '../support/app.js';
+import { until } from '../support/until.js';
+
+@Injectable()
+class Publishers {
+  authorizePublish({ roomName, data }: PublishQuestion): boolean {
+    if (data === 'bad') throw new PeerError('RUDE', 'Be kind.');
+    return roomName !== 'chat:read-only';
+  }
+}
+
+describe('system/publish', () => {
+  let running: RunningApp;
+  let clients: WebSocketClient[];
+
+  beforeEach(() => {
+    clients = [];
+  });
+  afterEach(async () => {
+    for (const client of clients) client.disconnect();
+    await running.close();
+  });
+
+  const start = async (rooms: WebSocketOptions['rooms']): Promise<void> => {
+    running = await startApp({ options: { rooms: { history: [{ match: 'chat:*' }], ...rooms } } });
+  };
+  const client = async (): Promise<WebSocketClient> => {
+    const one = new WebSocketClient({ url: running.url });
+    clients.push(one);
+    await one.connectToServer();
+    return one;
+  };
+
+  it('publishes to a room that keeps its messages and answers the place', async () => {
+    await start({ authorizePublish: () => true });
+    const [ada, bob] = [await client(), await client()];
+    const heard: unknown[] = [];
+    const room = bob.room('chat:1');
+    room.on('message', (data, { message, at }) => void heard.push([data, message.type, message.action, at.offset]));
+    await room.join();
+    const own = ada.room('chat:1');
+    await own.join();
+    const place = await own.publish({ text: 'hi' });
+    expect(place).toEqual({ roomName: 'chat:1', ...(await running.service.position('chat:1')), isDuplicate: false });
+    await until(() => heard.length === 1);
+    expect(heard).toEqual([[{ text: 'hi' }, 'system', 'publication', 1]]);
+  });
+
+  it('broadcasts to a room that keeps nothing, which says its name', async () => {
+    await start({ authorizePublish: () => true });
+    const [ada, bob] = [await client(), await client()];
+    const heard: unknown[] = [];
+    const room = bob.room('lobby');
+    room.on('message', (data, { at }) => void heard.push([data, at]));
+    await room.join();
+    const own = ada.room('lobby');
+    await own.join();
+    expect(await own.publish([1, 2])).toEqual({ roomName: 'lobby' });
+    await until(() => heard.length === 1);
+    expect(heard).toEqual([[[1, 2], { room: 'lobby' }]]);
+  });
+
+  it('publishes once for a key', async () => {
+    await start({ authorizePublish: () => true });
+    const room = (await client()).room('chat:1');
+    await room.join();
+    const first = await room.publish('once', { key: 'k' });
+    expect(await room.publish('once', { key: 'k' })).toEqual({ ...first, isDuplicate: true });
+    await expect(room.publish('another', { key: 'k' })).rejects.toMatchObject({ code: 'KEY_REUSED' });
+    await expect(room.publish('x', { key: '' })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+    // The application's own key is another one.
+    const message = { type: 'chat', action: 'said', data: 'app' };
+    expect(await running.service.publishToRoom('chat:1', message, { key: 'k' })).toMatchObject({ isDuplicate: false });
+  });
+
+  it('is refused without rooms.authorizePublish, and to whom is no member', async () => {
+    await start({});
+    const room = (await client()).room('chat:1');
+    await room.join();
+    await expect(room.publish('x')).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    await room.leave();
+    await expect(room.publish('x')).rejects.toMatchObject({ code: 'NOT_IN_ROOM' });
+    expect((await running.service.history('chat:1')).entries).toEqual([]);
+  });
+
+  it('asks a class, whose exceptions have their own code', async () => {
+    await start({ authorizePublish: Publishers });
+    const one = await client();
+    const [room, closed] = [one.room('chat:1'), one.room('chat:read-only')];
+    await room.join();
+    await closed.join();
+    expect(await room.publish('good')).toMatchObject({ offset: 1 });
+    await expect(room.publish('bad')).rejects.toMatchObject({ code: 'RUDE' });
+    await expect(closed.publish('good')).rejects.toMatchObject({ code: 'FORBIDDEN' });
+    expect(running.errors).toEqual([]);
+  });
+});
