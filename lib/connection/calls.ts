@@ -86,7 +86,7 @@ export class Calls implements RoutePeer {
     text: string,
     bytes: number,
   ): void {
-    const call = new RouteCall(this, type, action, data, id, key);
+    const call = new RouteCall(this, type, action, data, id, key as string | undefined);
     if (this.#mayStart() && !this.#waiting?.size) return this.#start(call);
     (this.#waiting ??= new WaitingCalls(this.host.queued)).add(call, text, bytes);
     if (id !== undefined) this.host.timeouts.add(call); // its time runs from now, not from its turn

@@ -13,7 +13,7 @@ import type { ErrorFrameData, RequestId } from '../protocol/message.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import type { RouteCall, Sender } from '../routing/route-call.js';
 import { Calls, type CallsHost } from './calls.js';
-import { senderOf, sessionFrom } from './session.js';
+import { isKey, KEY_FLAW, senderOf, sessionFrom } from './session.js';
 import type { Outbox } from '../outbound/outbox.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
 
@@ -199,7 +199,8 @@ export class Connection {
   }
 
   #accept(frame: Extract<DecodedFrame, { kind: 'message' }>, text: string, bytes: number): void {
-    const { type, action, id } = frame;
+    const { type, action, id, key } = frame;
+    if (key !== undefined && !isKey(key)) return this.#refuse({ reason: KEY_FLAW, id, isAnswer: false });
     if (type === 'system' && action === 'ping') return this.#pong(id);
     if (type === 'system' && action === 'cancel') return this.#calls?.cancel(id);
     if (type === 'system' && action === 'session') return this.#takeSession(frame);
@@ -213,7 +214,7 @@ export class Connection {
   /**
    * An error frame without the id of an answer: that id is ours, and the peer may have a request of its own with the same one.
    */
-  #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
+  #refuse({ reason, id, isAnswer }: Omit<Extract<DecodedFrame, { kind: 'bad' }>, 'kind'>): void {
     const to = isAnswer ? {} : { id };
     this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame }, to));
     if (++this.#badFrames >= this.host.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
