@@ -11,7 +11,7 @@ export interface HealthOptions {
   clock: Clock;
   /** `isProved` may have changed. */
   changed(): void;
-  /** Called on each beat while it is proved. */
+  /** Called on each beat while the connection is proved. */
   beat(): void;
   failed(error: Error, place?: string): void;
 }

@@ -12,7 +12,7 @@ export interface InboxOptions {
   takes(channel: string, way: Way): boolean;
   /** A probe of this node came back. */
   probed(number: number, way: Way): void;
-  /** When this node began to listen on a channel; undefined if it doesn't. */
+  /** When this node began to listen on a channel. Undefined if it doesn't. */
   wantedSince(channel: string): number | undefined;
   /** True for this node's id, and for those it had before. */
   isOwn(nodeId: string): boolean;

@@ -17,7 +17,7 @@ class Publisher {
   /** Undefined if it was never heard, or its node is gone. */
   heardAt: number | undefined;
   readonly #lastOn = new Map<string, number>();
-  /** By channel: up to which number missing messages were counted when the publisher told its last one. Mostly empty. */
+  /** By channel, the number up to which missing messages were counted at the last announcement. Mostly empty. */
   readonly #countedOn = new Map<string, number>();
   /** The newer half of the copies; the older half is forgotten next. */
   #seen = new Set<number>();
@@ -34,9 +34,9 @@ class Publisher {
   }
 
   /**
-   * Its node says how far the channel got.
-   * @param count how many of the last ones should have come, if none ever did
-   * @returns how many are missing that weren't counted yet
+   * Compares a channel with the last number that its publisher announced.
+   * @param count how many of the last messages should have arrived if none ever did
+   * @returns how many missing messages weren't counted yet
    */
   gapAtEnd(channel: string, last: number, count: number): number {
     const known = this.#lastOn.get(channel) ?? last - count;
@@ -110,12 +110,12 @@ export class IncomingSequences {
   }
 
   /**
-   * A publisher says how far it got.
+   * Compares a channel with the last number that its publisher announced.
    * @param since when this node began to listen on the channel
    * @returns how many messages are missing at the end, and weren't counted yet
    */
   gapAtEnd(nodeId: string, { channel, last, count, withinMs }: Tail, since: number, now: number): number {
-    const isOlder = now - since > withinMs + ON_THE_WAY_MS; // it listened before the first of them was published
+    const isOlder = now - since > withinMs + ON_THE_WAY_MS; // this node listened before the first of them was published
     return this.of(nodeId, now).gapAtEnd(channel, last, isOlder ? count : 0);
   }
 

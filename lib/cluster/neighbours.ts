@@ -31,7 +31,7 @@ export class Neighbours {
   readonly #replica: Replica;
   /** When each node was last heard on the bus. Redis may forget a node that is here. */
   readonly #heardAt = new Map<string, number>();
-  /** Nodes whose clients were raised as lost, or said goodbye; the last of them. */
+  /** The last nodes that left, or whose clients were announced as lost. */
   readonly #ended = new Set<string>();
 
   constructor(private readonly host: NeighboursHost) {
@@ -49,8 +49,8 @@ export class Neighbours {
   }
 
   /**
-   * A node says that it is alive, and how many clients it has. If its end was raised, it was away for longer than Redis remembers
-   * that: it is marked as dead again, goes on under a new id, and raises that its clients are back.
+   * A node says that it is alive, and how many clients it has. If others announced its end, it was away for longer than
+   * Redis remembers that. Then it is marked as dead again, so that it gets a new id and announces its clients again.
    */
   heardAlive(nodeId: string, digest: Digest): void {
     if (this.#ended.has(nodeId)) void this.host.store.condemn(nodeId).catch(() => undefined); // it says so again in 2 s
@@ -58,9 +58,9 @@ export class Neighbours {
     this.#replica.compare(nodeId, digest);
   }
 
-  /** Its end was raised. */
+  /** The end of a node was announced. */
   end(nodeId: string): void {
-    this.#ended.delete(nodeId); // the last to be forgotten
+    this.#ended.delete(nodeId); // moves it to the end: the oldest are forgotten first
     this.#ended.add(nodeId);
     if (this.#ended.size > MAX_ENDED) for (const oldest of [...this.#ended].slice(0, 1)) this.#ended.delete(oldest);
     this.forget(nodeId);

@@ -1,16 +1,22 @@
 /** Where the next run of numbers of a channel begins. The numbers within a run stay far below it. */
 export const RUN = 2 ** 32;
 
-/** When the last number of a silent channel is told, in ms of silence. Whoever missed the messages may miss the first time, too. */
+/**
+ * After how much silence the last number of a channel is announced, in ms. A node that missed the messages may miss the
+ * first announcement, too.
+ */
 const TOLD_AFTER_MS = [1_000, 8_000, 30_000];
-/** Of how many channels at a time. The others wait for the next time. */
+/** How many channels are announced at a time. The others wait for the next time. */
 export const MAX_TAILS = 1_000;
 
 /** The last number of a channel that is silent now. */
 export interface Tail {
   readonly channel: string;
   readonly last: number;
-  /** How many messages were published between the last two looks before it fell silent, and how long ago they began, in ms. */
+  /**
+   * How many messages were published just before the silence: from the last check but one to the last. And how long ago
+   * that began, in ms.
+   */
   readonly count: number;
   readonly withinMs: number;
 }
@@ -18,12 +24,12 @@ export interface Tail {
 interface Counter {
   readonly channel: string;
   last: number;
-  /** When its last number was first seen, and that number; and the same of the look before. */
+  /** When the last number was first seen, and that number; then the same of the check before. */
   seenAt: number;
   seen: number;
   changedAt: number;
   before: number;
-  /** How often that number was told. */
+  /** How often that number was announced. */
   told: number;
   isWatched: boolean;
 }
@@ -34,7 +40,7 @@ interface Counter {
  */
 export class OutgoingSequences {
   readonly #counters = new Map<string, Counter>();
-  /** The channels whose last number may still have to be told. */
+  /** The channels whose last number may still have to be announced. */
   #watched: Counter[] = [];
   #lookedAt = 0;
   #run = 0;
@@ -48,8 +54,8 @@ export class OutgoingSequences {
   }
 
   /**
-   * Looks for channels that fell silent. Called every 2 s.
-   * @param isEnd nothing is published any more: all channels count as silent
+   * Finds channels that fell silent. Called every 2 s.
+   * @param isEnd nothing more is published: all channels count as silent
    */
   tails(now: number, isEnd = false): Tail[] {
     const tails: Tail[] = [];

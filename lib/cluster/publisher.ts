@@ -85,7 +85,7 @@ export class Publisher {
     return typeof text === 'string' ? this.#queue.push(this.channels.eventsOf(event), writeEvent(event, text)) : text;
   }
 
-  /** Tells how far channels got that are silent. @param isEnd this process publishes nothing any more */
+  /** Announces the last numbers of channels that fell silent. @param isEnd this process publishes nothing more */
   tellTails(isEnd = false): void {
     const tails = this.#sequences.tails(this.#clock.now(), isEnd);
     for (let start = 0; start < tails.length; start += MAX_TAILS)

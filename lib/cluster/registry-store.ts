@@ -14,8 +14,7 @@ export const LEASE_MS = 6_000;
 const HASH_MS = 60_000;
 /**
  * The values of a lease. Both are written only if there is none: either the node renews it or one other node buries it,
- * and neither overwrites the other. Only a node whose end was raised before is marked as dead even
- * if it has a lease.
+ * and neither overwrites the other. Only a node whose end was announced before is marked as dead even with a lease.
  */
 const ALIVE = 'alive';
 const DEAD = 'dead';
@@ -129,11 +128,11 @@ export class RedisRegistryStore implements RegistryStore {
     await Promise.all([this.condemn(nodeId), this.strike(nodeId)]);
   }
 
-  /** As they came: `hgetall()` would make text and an object of all of them in one step. */
+  /** The fields as buffers: `hgetall()` would convert all of them in one step. */
   async #fieldsOf(nodeId: string): Promise<Iterable<[Buffer | string, Buffer]>> {
     const connection = this.connection();
     const key = this.#clients(nodeId);
-    // Older versions of ioredis put the application's own prefix before keys of commands in small letters only.
+    // Older versions of ioredis add the application's own prefix only to commands in lower case.
     if (connection.options.keyPrefix) return Object.entries(await connection.hgetallBuffer(key));
     const answer = (await connection.callBuffer('HGETALL', key)) as Buffer[] | Map<Buffer, Buffer>;
     return Array.isArray(answer) ? pairsOf(answer) : answer;

@@ -49,7 +49,9 @@ interface NodeState {
   late: Change[] | undefined;
   /** How many clients those are about. */
   lateNews: number;
-  /** What was read and isn't here yet, with what was told of it since; undefined: it is gone. */
+  /**
+   * Clients that were read but aren't in the view yet, with the changes received since. Undefined for one that is gone.
+   */
   rest: Map<string, ClientRecord | undefined> | undefined;
 }
 
@@ -184,7 +186,7 @@ export class Replica {
   /** News of an unknown client mean that something was missed. */
   #change(node: NodeState, news: ClientNews): void {
     const { clientId, isGone } = news;
-    const isAhead = node.rest?.has(clientId) === true; // what was read of it is here at once, with the news
+    const isAhead = node.rest?.has(clientId) === true; // the client is put into the view now, with the news
     const known = isAhead ? node.rest?.get(clientId) : node.records.get(clientId);
     const record = isGone ? undefined : afterNews(known, news);
     if (!record && !isGone) return void (node.isIncomplete = true);
@@ -212,7 +214,7 @@ export class Replica {
   }
 }
 
-/** What is left to copy, until the node is dropped or read again. */
+/** The clients that are left to copy, until the node is dropped or read again. */
 function* restOf(node: NodeState, rest: Map<string, ClientRecord | undefined>) {
   for (const entry of rest) {
     if (node.rest !== rest) return;

@@ -1,12 +1,15 @@
 import type { Clock } from '../clock.js';
 import { type Failed, guarded } from '../guarded.js';
 
-/** How long one turn of the event loop works on it, in ms. Half of the 10 ms of a turn: other long work may be under way. */
+/**
+ * How long this works in one turn of the event loop, in ms. Half of the 10 ms of a turn, because other long work may be
+ * under way.
+ */
 const STEP_MS = 5;
 
-/** Does long work in steps, so that the rest of the process has its turn in between. All callers share the time of a turn. */
+/** Does long work in steps, so that other work of this process gets its turn. All callers share the time of a turn. */
 export class Steps {
-  /** The end of this turn's step; undefined before it began. */
+  /** When this turn's step ends. Undefined before it began. */
   #until: number | undefined;
   #nextTurn: Promise<void> = Promise.resolve();
 
@@ -16,7 +19,7 @@ export class Steps {
     private readonly failed: Failed,
   ) {}
 
-  /** Begins at once: work that fits into a step is done when this returns. Resolves when all is done, never rejects. */
+  /** Begins at once: short work is done when this returns. Resolves when all is done, never rejects. */
   async each<T>(items: Iterable<T>, place: string, work: (item: T) => void): Promise<void> {
     const guardedWork = guarded(place, this.failed, work);
     for (const item of items) {

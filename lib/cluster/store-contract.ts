@@ -26,7 +26,7 @@ export interface RegistryStore {
   read(nodeId: string): Promise<Snapshot>;
   /** Marks a node without a lease as dead. True for exactly one of those who try, and for none if the node is back. */
   bury(nodeId: string): Promise<boolean>;
-  /** Marks a node as dead whose end was raised before, even if it has a lease. */
+  /** Marks a node as dead, even with a lease: its end was announced before. */
   condemn(nodeId: string): Promise<void>;
   /** Removes a dead node's entry. The mark stays for a while, so that the node notices it. */
   strike(nodeId: string): Promise<void>;

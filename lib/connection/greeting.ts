@@ -7,7 +7,7 @@ const FEATURES: readonly string[] = ['joinRooms'];
 
 /** The first frame of a connection: the client's id and user, and the limits of this server. */
 export class Greeting {
-  /** The part that is the same for everybody, written once. */
+  /** The part that is the same for every client, encoded once. */
   readonly #rest: string;
 
   constructor({ heartbeat, messages, rooms }: Pick<ResolvedOptions, 'heartbeat' | 'messages' | 'rooms'>) {
@@ -16,7 +16,10 @@ export class Greeting {
     this.#rest = JSON.stringify({ heartbeat, limits, features }).slice(1);
   }
 
-  /** @returns the frame's text @throws {NotSerializableError} for a user id that the application made up */
+  /**
+   * @returns the frame as text
+   * @throws {NotSerializableError} for a user id of the application that has no JSON form
+   */
   for({ clientId, user }: ConnectedClient): string {
     const who = user ? `,"user":${encode({ userId: user.userId })}` : '';
     return `{"type":"system","action":"connected","data":{"clientId":${JSON.stringify(clientId)}${who},${this.#rest}}`;

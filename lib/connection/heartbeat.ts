@@ -16,7 +16,7 @@ const CROWD_FACTOR = 4;
 
 /** The state of one connection. Times are monotonic: setting the clock must not close anybody. */
 interface Pulse extends Waiting {
-  /** Undefined when it is gone: until its turn comes, the wheel keeps the pulse. */
+  /** Undefined for a connection that is gone: the wheel keeps its pulse until it is due. */
   connection: Connection | undefined;
   pingDueAt: number;
   /** 0 while no ping waits for its pong. */

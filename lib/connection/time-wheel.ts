@@ -1,19 +1,19 @@
 /** An item of a wheel. */
 export interface Waiting {
-  /** The step at which its turn comes; 0 while it doesn't wait. Owned by the wheel. */
+  /** The step at which it is due. 0 while it doesn't wait. Owned by the wheel. */
   tick: number;
 }
 
 /**
- * Items that wait for a time each, in slots of one step. A step looks at those whose turn it is, not at all of them: with
- * 50,000 connections, looking at each ten times a second took a tenth of a core.
+ * Items that wait, in slots by the step at which they are due. Each step looks only at its own slot: with 50,000
+ * connections, looking at all of them ten times a second took a tenth of a core.
  */
 export class TimeWheel<T extends Waiting> {
   readonly #slots: T[][];
   /** The last step whose items were handed out. */
   #tick: number;
 
-  /** @param reachMs for items that wait longer, the turn comes early: add them again */
+  /** @param reachMs items that wait longer are due early: add them again */
   constructor(
     now: number,
     private readonly stepMs: number,
@@ -23,18 +23,21 @@ export class TimeWheel<T extends Waiting> {
     this.#slots = Array.from({ length: Math.ceil(reachMs / stepMs) + 2 }, () => []);
   }
 
-  /** Its turn comes at this time, or in the next step if that is later. An item that waits already waits for this time instead. */
+  /**
+   * Adds an item that is due at this time, or in the next step if that is later. If it waits already, this replaces its
+   * time.
+   */
   add(item: T, at: number): void {
     const furthest = this.#tick + this.#slots.length - 1;
     item.tick = Math.min(furthest, Math.max(this.#tick + 1, Math.ceil(at / this.stepMs)));
     this.#slotOf(item.tick).push(item);
   }
 
-  /** Hands out those whose turn has come, each once. They may be added again meanwhile. */
+  /** Returns the items that are due, once each. They may be added again. */
   due(now: number): T[] {
     const last = Math.floor(now / this.stepMs);
     const due: T[] = [];
-    // After a long pause every slot is looked at once.
+    // After a long pause, every slot is looked at once.
     const first = Math.max(this.#tick + 1, last - this.#slots.length + 1);
     for (let tick = first; tick <= last; tick++) {
       const index = tick % this.#slots.length;

@@ -55,7 +55,7 @@ export async function attach(
     reader.accept(read); // this node may be behind
     const attached = afterRead(reader, rule, resumption, read);
     if (attached) return enter(attached);
-    // What was asked for doesn't begin where this node is: only the node itself can close the gap.
+    // What was read doesn't begin at the position of this node. Only the reader can close that gap.
     await reader.sync();
   }
   enter(refused(positionOf(reader), resumption, 'too-far-behind'));

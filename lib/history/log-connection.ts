@@ -1,4 +1,11 @@
-import { databaseOf, keepTalking, openConnection, type RedisConnection } from '../cluster/redis-connections.js';
+import {
+  closeQuietly,
+  databaseOf,
+  keepConnected,
+  keepTalking,
+  openConnection,
+  type RedisConnection,
+} from '../cluster/redis-connections.js';
 import type { RedisSource } from '../cluster/redis-source.js';
 import { systemClock } from '../clock.js';
 import { withinMs } from '../deadline.js';
@@ -35,20 +42,24 @@ export class LogConnection {
    */
   async connect(): Promise<void> {
     const connection = await openConnection(this.source, this.role);
-    connection.on('error', (error) => this.failed(error, 'the connection of the rooms’ histories'));
     this.#connection = connection;
-    this.#stopTalking = keepTalking(connection, systemClock);
-    // The listener above gets its errors, and it keeps trying.
-    await withinMs(
-      START_MS,
-      connection.connect().catch(() => undefined),
+    const isReady = new Promise<void>((resolve) =>
+      keepConnected(connection, systemClock, {
+        opened: resolve,
+        closed: () => undefined,
+        failed: (error) => {
+          if (this.#connection) this.failed(error, 'the connection of the rooms’ histories');
+        },
+      }),
     );
+    this.#stopTalking = keepTalking(connection, systemClock);
+    await withinMs(START_MS, isReady);
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    const connection = this.#connection;
     this.#stopTalking();
-    this.#connection?.disconnect();
     this.#connection = undefined;
-    return Promise.resolve();
+    if (connection) await closeQuietly(connection);
   }
 }

@@ -31,7 +31,7 @@ export class Ring {
     private readonly budget: RingBudget,
   ) {}
 
-  /** @param entry must follow the newest; in `last` mode some may be left out between them */
+  /** @param entry must follow the newest; in `last` mode, entries between them may be missing */
   push(entry: LogEntry, at: number): void {
     this.#entries.push({ entry, at });
     this.#count(sizeOf(entry));

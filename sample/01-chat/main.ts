@@ -15,6 +15,7 @@ try {
   await servePage(app);
   await app.listen(Number(PORT), HOST);
   console.log(`The chat is open: ${await app.getUrl()}`);
+  console.log('The documentation is in docs/, and as a site with: npm run docs');
 } catch (error) {
   const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
   console.error(isTaken ? `Port ${PORT} is taken. Choose another one: PORT=3001 npm start` : error);

@@ -1,32 +1,45 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
-import { HistoryScene, type HistorySetup } from '../support/history-scene.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ClusterNode } from '../support/cluster-node.js';
+import { HistoryScene, startNodes } from '../support/history-scene.js';
 import { type Fate, MessageLoss } from '../support/message-loss.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 
-const describeWithRedis = hasRedis() ? describe : describe.skip;
+const FATES: Fate[] = ['lose', 'twice', 'late', 'lose', 'lose'];
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-describeWithRedis('rooms that keep what is published, under three publishers on three nodes', () => {
+(hasRedis() ? describe : describe.skip)('rooms with history, under three publishers on three nodes', () => {
   let redis: TestRedis;
-  let scene: HistoryScene;
-  let proxies: TcpProxy[] = [];
-  afterEach(async () => {
+  let proxy: TcpProxy;
+  let nodes: ClusterNode[];
+  let scene: HistoryScene | undefined;
+  let isLossy = false;
+  let heard = 0;
+  /** Of every seven messages for such a room something becomes of one. */
+  const fateOf = (message: string): Fate =>
+    isLossy && message.includes('chat:') && ++heard % 7 === 0 ? (FATES[(heard / 7) % FATES.length] as Fate) : 'pass';
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+    proxy = await TcpProxy.start(redis.port, () => {
+      const loss = new MessageLoss(fateOf);
+      return (data) => loss.through(data);
+    });
+    nodes = await startNodes(3, () => ({ options: { redis: proxy.url } }));
+  }, 30_000);
+  afterEach(() => {
+    isLossy = false;
     redis.thaw();
-    await scene.stop();
-    await Promise.all(proxies.splice(0).map((proxy) => proxy.stop()));
+    scene?.stop();
+  });
+  afterAll(async () => {
+    await Promise.all(nodes.map((node) => node.stop()));
+    await proxy.stop();
     await redis.stop();
   });
 
-  const start = async (setup: Partial<HistorySetup> = {}): Promise<void> => {
-    redis = await TestRedis.start();
-    const nodes = Array.from({ length: 3 }, () => ({ options: { redis: redis.url } }));
-    scene = await HistoryScene.start({ nodes, ...setup });
-  };
-
   it('tell clients nothing when subscriptions are killed every 500 ms (H2, H9)', async () => {
-    await start();
-    for (let n = 0; n < 8; n++) {
+    scene = await HistoryScene.on(nodes);
+    for (let n = 0; n < 6; n++) {
       await redis.run('CLIENT', 'KILL', 'TYPE', 'pubsub');
       await pause(500);
     }
@@ -36,21 +49,9 @@ describeWithRedis('rooms that keep what is published, under three publishers on 
   }, 60_000);
 
   it('are repaired when the bus loses, repeats and turns round messages (H2, H9)', async () => {
-    redis = await TestRedis.start();
-    let heard = 0;
-    const fates: Fate[] = ['lose', 'twice', 'late', 'lose', 'lose'];
-    const fateOf = (message: string): Fate =>
-      message.includes('chat:') && ++heard % 7 === 0 ? (fates[(heard / 7) % fates.length] as Fate) : 'pass';
-    proxies = await Promise.all(
-      [0, 1, 2].map(() =>
-        TcpProxy.start(redis.port, () => {
-          const loss = new MessageLoss(fateOf);
-          return (data) => loss.through(data);
-        }),
-      ),
-    );
-    scene = await HistoryScene.start({ nodes: proxies.map(({ url }) => ({ options: { redis: url } })) });
-    await pause(3_000);
+    scene = await HistoryScene.on(nodes);
+    isLossy = true;
+    await pause(2_000);
     const { report, wrong } = await scene.judge('a bus that loses');
     expect(wrong).toEqual({});
     expect(report).toMatchObject({ resets: 0, recovered: 0 });
@@ -58,7 +59,7 @@ describeWithRedis('rooms that keep what is published, under three publishers on 
   }, 60_000);
 
   it('go on where they were when Redis was frozen for 8 s (H1, H3, H8)', async () => {
-    await start();
+    scene = await HistoryScene.on(nodes);
     redis.freeze();
     await pause(4_000);
     await Promise.all(scene.members.slice(0, 2).map((member) => member.cut()));

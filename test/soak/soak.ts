@@ -170,7 +170,7 @@ try {
   console.error(`seed ${seed}:`, error);
 } finally {
   redis.thaw();
-  scene?.endClients();
+  scene?.stop();
   await fleet.stop();
   await Promise.all(proxies.map((proxy) => proxy.stop()));
   await redis.stop();

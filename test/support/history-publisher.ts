@@ -28,6 +28,7 @@ interface PublisherParts {
  */
 export class HistoryPublisher {
   readonly #client: WebSocketClient;
+  lastAnswer: PublishAnswer | undefined;
   #isHalted = false;
   #publishing: Promise<void> = Promise.resolve();
   #n = 0;
@@ -101,8 +102,9 @@ export class HistoryPublisher {
     ledger.publishing(order.token, order.room);
     const answer = await this.#client
       .request<RoomPosition & { isDuplicate: boolean }>('history', 'publish', order)
-      .catch((error: unknown) => ({ code: codeOf(error) }));
+      .catch((error: unknown) => ({ code: codeOf(error), message: String(error) }));
     ledger.answered(order.token, answer);
+    this.lastAnswer = answer;
     return answer;
   }
 }

@@ -13,8 +13,22 @@ export interface NodeStart {
   more?: Omit<NodeSettings, 'options'>;
 }
 
+/** A node whose rooms `chat:*` keep what is published. */
+export async function startNode({ options, more }: NodeStart): Promise<ClusterNode> {
+  const node = ClusterNode.spawn({ ...options, rooms: { history: [{ match: 'chat:*', checkMs: 1_000 }] } }, more);
+  try {
+    await node.ready;
+    return node;
+  } catch (error) {
+    await node.stop();
+    throw error;
+  }
+}
+
+export const startNodes = (count: number, start: (index: number) => NodeStart): Promise<ClusterNode[]> =>
+  Promise.all(Array.from({ length: count }, (_, index) => startNode(start(index))));
+
 export interface HistorySetup {
-  nodes: NodeStart[];
   /** All of them match `chat:*`. @default two */
   rooms?: string[];
   /** Per node. @default 2 */
@@ -23,7 +37,6 @@ export interface HistorySetup {
   publishers?: number;
   /** Of each publisher, between two rounds of its rooms. @default 5 */
   gapMs?: number;
-  rule?: NonNullable<NonNullable<WebSocketOptions['rooms']>['history']>[number];
 }
 
 /** Who all these clients are, for tests that have others, too. */
@@ -41,7 +54,6 @@ export class HistoryScene {
   readonly members: HistoryMember[] = [];
   readonly publishers: HistoryPublisher[] = [];
   readonly rooms: string[];
-  #turn = 0;
   /** Another scene on the same Redis has other publications and keys. */
   readonly #id = randomUUID().slice(0, 4);
 
@@ -49,37 +61,44 @@ export class HistoryScene {
     this.rooms = setup.rooms ?? ['chat:red', 'chat:blue'];
   }
 
-  /** Resolves when everybody has seen something in each room. */
-  static async start(setup: HistorySetup): Promise<HistoryScene> {
+  /** Clients on nodes that run. Resolves when everybody has seen something in each room. */
+  static async on(nodes: readonly ClusterNode[], setup: HistorySetup = {}): Promise<HistoryScene> {
     const scene = new HistoryScene(setup);
-    await Promise.all(setup.nodes.map((_, index) => scene.startNode(index)));
-    await scene.#begin();
-    return scene;
-  }
-
-  /** On nodes that run, and keep what is published to the rooms. */
-  static async on(nodes: ClusterNode[], setup: Omit<HistorySetup, 'nodes'>): Promise<HistoryScene> {
-    const scene = new HistoryScene({ ...setup, nodes: [] });
     scene.nodes.push(...nodes);
-    await scene.#begin();
-    return scene;
+    try {
+      await until(
+        async () => (await Promise.all(nodes.map((node) => node.state()))).every((is) => is === 'ready'),
+        15_000,
+      );
+      await scene.#begin();
+      return scene;
+    } catch (error) {
+      scene.stop();
+      throw error;
+    }
   }
 
-  /** A node as the one of this number was. */
-  async startNode(index: number): Promise<ClusterNode> {
-    const { options, more } = this.setup.nodes[index % this.setup.nodes.length] as NodeStart;
-    const history = [{ match: 'chat:*', checkMs: 1_000, ...this.setup.rule }];
-    const node = ClusterNode.spawn({ ...options, rooms: { history } }, more);
-    await node.ready;
-    this.nodes.push(node);
-    return node;
+  async #describe(): Promise<string> {
+    const living = this.nodes.filter(({ exit }) => exit === undefined);
+    const nodes = await Promise.all(
+      living.map(async (node) => {
+        const { state, errors } = await node.call('status');
+        return { state, errors: errors.slice(-5) };
+      }),
+    );
+    const members = this.members.map(({ client, errors }) => ({
+      places: this.rooms.map((room) => client.positionOf(room)),
+      isConnected: client.isClientConnected(),
+      errors: errors.slice(-3),
+    }));
+    return JSON.stringify({ nodes, members, last: this.publishers.map(({ lastAnswer }) => lastAnswer) });
   }
 
-  async addMember(index = this.#turn++): Promise<HistoryMember> {
-    const parts = { name: `m${this.members.length}`, ledger: this.ledger, url: () => this.url(index++) };
+  async #addMember(index: number): Promise<void> {
+    let turn = index;
+    const parts = { name: `m${index}`, ledger: this.ledger, url: () => this.url(turn++) };
     const member = await HistoryMember.start(parts, this.rooms);
     this.members.push(member);
-    return member;
   }
 
   /** Of a node that lives, in turn. */
@@ -96,7 +115,9 @@ export class HistoryScene {
         const [was, is] = [before[index]?.[at], this.members[index]?.client.positionOf(room)];
         return is !== undefined && (is.epoch !== was?.epoch || is.offset > was.offset);
       });
-    await until(() => this.members.every((_, index) => hasGoneOn(index)), waitMs);
+    await until(() => this.members.every((_, index) => hasGoneOn(index)), waitMs).catch(async () => {
+      throw new Error(`After ${waitMs} ms not everybody goes on: ${await this.#describe()}`);
+    });
   }
 
   /** Ends publishing, waits until everybody has everything, and says what was wrong. @param name of what was done to them */
@@ -112,21 +133,16 @@ export class HistoryScene {
     return { report, wrong: historyComplaints(report) };
   }
 
-  /** Ends the clients, and not the nodes. */
-  endClients(): void {
+  /** Ends the clients. The nodes are their starter's. */
+  stop(): void {
     for (const publisher of this.publishers) publisher.stop();
     for (const member of this.members) member.client.disconnect();
-  }
-
-  async stop(): Promise<void> {
-    this.endClients();
-    await Promise.all(this.nodes.map((node) => node.stop()));
   }
 
   async #begin(): Promise<void> {
     const { ledger, rooms } = this;
     const { members = 2, publishers = 3, gapMs = 5 } = this.setup;
-    for (let n = 0; n < this.nodes.length * members; n++) await this.addMember(n);
+    for (let n = 0; n < this.nodes.length * members; n++) await this.#addMember(n);
     for (let n = 0; n < publishers; n++) {
       let turn = n;
       const url = (): string => this.url(turn++);
