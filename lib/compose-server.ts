@@ -104,6 +104,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     put: (record, news) => clients.owner.put(record, news),
     remove: (clientId) => clients.owner.remove(clientId, 'elsewhere'),
     ownRecords: () => clients.owner.ownRecords(),
+    ownRecord: (clientId) => clients.owner.ownRecord(clientId),
     deliver: (delivery) => {
       outbound.publisher?.refuseUnnumbered(delivery);
       outbound.local.deliver(delivery);

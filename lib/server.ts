@@ -123,7 +123,7 @@ export class WebSocketServer {
   }
 
   /**
-   * Puts a client into a room. The client is given by its socket or by its id, and may be on another node.
+   * Scope: cluster. Puts a client into a room. The client is given by its socket or by its id, and may be on another node.
    * @param params.userId the user, looked up with `users.load`; ignored for a client that authenticated
    * @returns true, once messages for the room reach the client
    * @throws {ClientNotFoundError} @throws {RoomNameInvalidError} @throws {RoomLimitError}
@@ -132,7 +132,7 @@ export class WebSocketServer {
     return this.#parts.clients.anywhere.joinRoom(params);
   }
 
-  /** Takes a client out of a room and notifies it (`system/leftRoom`). Does nothing if it isn't a member. */
+  /** Scope: cluster. Takes a client out of a room and notifies it (`system/leftRoom`). Does nothing if it isn't a member. */
   leaveRoom(params: ClientReference & { roomName: string }): void {
     this.#parts.clients.anywhere.leaveRoom(params);
   }

@@ -91,7 +91,7 @@ export class WebSocketService {
 
   /**
    * Scope: cluster. Broadcasts `{ type: 'error', action, data: { error } }` with the message of an `Error`, never its
-   * stack.
+   * stack. It is a message to everybody, not the answer to a request: it has no code.
    */
   sendErrorMessage(action: string, error: unknown): Promise<void> {
     return this.broadcast({ type: 'error', action, data: { error: error instanceof Error ? error.message : error } });

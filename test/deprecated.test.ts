@@ -21,6 +21,7 @@ describe('a deprecated option works, and says once what to write', () => {
     });
     expect((await peer.closed).code).toBe(4208);
     expect(logged.log.of('deprecated')).toEqual([
+      expect.stringContaining('the object alone switches it on'),
       expect.stringContaining('Write "inactiveTimeMs"'),
       expect.stringContaining('Write "intervalCheckTimeMs"'),
     ]);

@@ -18,7 +18,7 @@ export const DEFAULT_COOKIE = 'token';
 const REDACTED = '[redacted]';
 /** A character that no text has. */
 const MARK = '\uFFFF';
-/** The prefix of a subprotocol that is a token. It is chosen, and so sent back, only where nothing else is offered. */
+/** The prefix of a subprotocol that is a token. The server selects it only if the client offers no other. */
 const BEARER_ENTRY = 'bearer.';
 /** Query parameters that hold a token. */
 const SECRET_PARAMETERS: ReadonlySet<string> = new Set(['token', 'access_token']);

@@ -138,6 +138,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     const { name, position: since, isLoaded } = room;
     const { history } = fieldsOf(data);
     const { recovered, reason, missed } = fieldsOf(history);
+    this.#leaving.delete(name); // its answer may be lost, but it was handled before
     room.isMember = true;
     if (since && recovered !== true) this.#reset(room, reason, readPosition(history), 0);
     else {

@@ -163,7 +163,7 @@ export class Link<S extends SocketLike> {
     this.#finish(code, reason);
   };
 
-  /** The close event that follows ends the link. This event only has the better explanation. */
+  /** The close event that follows ends the link. This event explains why. */
   readonly #onError = (event: object): void => {
     const { error, message } = event as SocketErrorEvent;
     this.#socketError = error ? messageOf(error) : message;

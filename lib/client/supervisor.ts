@@ -32,7 +32,7 @@ export interface SupervisorHooks<S extends SocketLike> {
 export class Supervisor<S extends SocketLike> {
   #state: ClientState = 'idle';
   #link: Link<S> | undefined;
-  /** The link that `opened` was called with. A callback before it may have disconnected already. */
+  /** The link that `opened` was called with. An earlier callback may already have disconnected it. */
   #announced: Link<S> | undefined;
   #attempt: Attempt | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;

@@ -25,7 +25,7 @@ export class WebSocketClientManager {
   }
 
   /**
-   * Adds a client; one with the same id is replaced.
+   * Scope: this node. Adds a client; one with the same id is replaced.
    * @param record.lastActivity milliseconds since the epoch
    * @param record.ws null for a client of another node
    * @throws {NotSerializableError} for a user whose payload has no JSON form
@@ -34,22 +34,24 @@ export class WebSocketClientManager {
     return this.#owner.add(record, 'here');
   }
 
-  /** Removes a client, but leaves its socket as it is. Does nothing for an unknown id. */
+  /** Scope: this node. Removes a client, but leaves its socket as it is. Does nothing for an unknown id. */
   removeClient(clientId: string): void {
     this.#owner.remove(clientId, 'here');
   }
 
-  /** @param params.requireWs finds only a client whose socket is on this node. @default false */
+  /** Scope: what this node knows. @param params.requireWs finds only a client whose socket is on this node. @default false */
   getClient({ clientId, requireWs = false }: { clientId: string; requireWs?: boolean }): ConnectedClient | undefined {
     const client = this.#table.get(clientId);
     return requireWs && !client?.ws ? undefined : client;
   }
 
+  /** Scope: this node. */
   getClientId({ ws }: { ws: WebSocket }): string | undefined {
     return this.#table.bySocket(ws)?.clientId;
   }
 
   /**
+   * Scope: what this node knows.
    * @param params.userType returns only clients whose `userType` is this, in their metadata or else in the user's
    * payload
    */
@@ -59,13 +61,13 @@ export class WebSocketClientManager {
     return clients.filter((client) => (client['userType'] ?? client.user?.payload?.['userType']) === userType);
   }
 
-  /** The connections of a user. */
+  /** Scope: what this node knows. The connections of a user. */
   getUserClients({ userId }: { userId: string | number }): ConnectedClient[] {
     return [...this.#table.ofUser(userId)];
   }
 
   /**
-   * Stores metadata with a client. Every node reads it as `client[key]`. Does nothing for an unknown id.
+   * Scope: cluster. Stores metadata with a client. Every node reads it as `client[key]`. Does nothing for an unknown id.
    * @param params.data is kept in its JSON form: a `Date` becomes its ISO text. `undefined` removes the key everywhere.
    * @throws {ReservedKeyError} for a key that belongs to the module (`ws`, `clientId`, `user`, …) or to JavaScript
    * @throws {NotSerializableError} for a value without a JSON form (a BigInt, a cycle, a function, a `Map`, bytes, …)
@@ -75,7 +77,7 @@ export class WebSocketClientManager {
   }
 
   /**
-   * Sets the user of a client. Don't pass on what a client says about itself; `joinRoom()` checks that.
+   * Scope: this node. Sets the user of a client. Don't pass on what a client says about itself; `joinRoom()` checks that.
    * @param params.user its payload is kept in its JSON form, like metadata
    * @throws {NotSerializableError}
    */
@@ -102,14 +104,14 @@ export class WebSocketClientManager {
   }
 
   /**
-   * Pushes the public client list to every client, together with other changes of the same moment.
+   * Scope: this node. Pushes the public client list to this node's clients, together with other changes of the same moment.
    * @param event the reason that clients read. @default 'updated'
    */
   broadcastClientList(event = 'updated'): void {
     this.#owner.showList(event);
   }
 
-  /** Removes every client without closing a socket. */
+  /** Scope: this node. Removes every client without closing a socket. */
   cleanup(): void {
     this.#owner.clear();
   }

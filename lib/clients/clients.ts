@@ -175,6 +175,12 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     }
   }
 
+  /** One of them; undefined for a client that isn't connected here. */
+  ownRecord(clientId: string): ClientRecord | undefined {
+    const client = this.table.get(clientId);
+    return client?.ws ? recordOf(client) : undefined;
+  }
+
   showList(event: string): void {
     this.parts.list.changed(event, true);
   }

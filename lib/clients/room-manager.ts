@@ -2,7 +2,10 @@ import { Logger } from '@nestjs/common';
 import { type RoomManagerOptions, RoomsByHand } from './by-hand.js';
 import type { RoomOwner } from './owners.js';
 
-/** The rooms and their members. A room exists while it has members. */
+/**
+ * The rooms and their members. A room exists while it has members. What is read here is what this node knows: with
+ * `registry: 'replicated'` the clients of all nodes, else its own.
+ */
 export class WebSocketRoomManager {
   /** The members of each room, by client id. Read it only; change it through the methods. */
   readonly rooms: Map<string, Set<string>>;
@@ -15,7 +18,7 @@ export class WebSocketRoomManager {
   }
 
   /**
-   * Puts a client into a room. Does nothing if it is a member already, or no longer connected.
+   * Scope: cluster. Puts a client into a room. Does nothing if it is a member already, or no longer connected.
    * @param params.user data of the user, kept with the client unless it authenticated
    * @param params.broadcast whether to push the client list. @default true
    * @throws {RoomNameInvalidError} @throws {RoomLimitError}
@@ -43,7 +46,7 @@ export class WebSocketRoomManager {
     this.#owner.checkJoin(clientId, roomName);
   }
 
-  /** Takes a client out of a room. Does nothing if it isn't a member. */
+  /** Scope: cluster. Takes a client out of a room. Does nothing if it isn't a member. */
   removeClientFromRoom({
     roomName,
     clientId,
@@ -56,21 +59,22 @@ export class WebSocketRoomManager {
     this.#owner.leave(clientId, roomName, 'here', broadcast);
   }
 
-  /** Takes a client out of every room it is in. */
+  /** Scope: cluster. Takes a client out of every room it is in. */
   removeClientFromAllRooms({ clientId }: { clientId: string }): void {
     this.#owner.leaveAll(clientId, 'here');
   }
 
+  /** Scope: what this node knows, as for all that is read here. */
   isClientInRoom({ clientId, roomName }: { clientId: string; roomName: string }): boolean {
     return this.#owner.rooms.has(clientId, roomName);
   }
 
-  /** The ids of a room's members; empty for a room that doesn't exist. */
+  /** Scope: what this node knows. The ids of a room's members; empty for a room that doesn't exist. */
   getRoomClients({ roomName }: { roomName: string }): string[] {
     return this.#owner.rooms.membersOf(roomName);
   }
 
-  /** The rooms of a client, the last one it joined at the end. */
+  /** Scope: what this node knows. The rooms of a client, the last one it joined at the end. */
   getClientRooms({ clientId }: { clientId: string }): string[] {
     return this.#owner.rooms.roomsOf(clientId);
   }
@@ -83,7 +87,7 @@ export class WebSocketRoomManager {
     );
   }
 
-  /** Removes every room without notifying anybody. */
+  /** Scope: this node. Removes every room without notifying anybody. */
   cleanup(): void {
     this.#owner.rooms.clear();
   }

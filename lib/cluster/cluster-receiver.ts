@@ -8,6 +8,7 @@ import type { ReplicaView } from './replica.js';
 /** What the cluster calls on this node after `start()`. */
 export interface ClusterReceiver extends ReplicaView, OrderReceiver {
   ownRecords(): Iterable<ClientRecord>;
+  ownRecord(clientId: string): ClientRecord | undefined;
   deliver(delivery: Delivery): void;
   /** @param bytes the JSON that another program wrote */
   event(channel: string, message: unknown, bytes?: Uint8Array): void;
@@ -24,6 +25,7 @@ export const NOBODY: ClusterReceiver = {
   put: () => undefined,
   remove: () => undefined,
   ownRecords: () => [],
+  ownRecord: () => undefined,
   deliver: () => undefined,
   event: () => undefined,
   hears: () => false,

@@ -94,8 +94,13 @@ export class Cluster {
       steps: new Steps(clock, failed),
       isReplicated: this.isReplicated,
       now: () => clock.now(),
+      after: (ms, task) => clock.after(ms, guarded('the registry', failed, task)),
       newNodeId: () => ids.nodeId(),
       ownRecords: () => this.#ownRecords(),
+      ownRecord: (clientId) => {
+        const record = this.#receiver.ownRecord(clientId);
+        return record && this.#writable(record);
+      },
       renamed: async (nodeId) => {
         this.#nodeId = nodeId;
         this.#ownIds.add(nodeId);

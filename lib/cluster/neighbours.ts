@@ -23,6 +23,8 @@ export interface NeighboursHost {
   nodeGone(nodeId: string): void;
 }
 
+/** A change arrives by then, even if what counts it overtook it, in ms. */
+const ON_ITS_WAY_MS = 200;
 /** How many ended nodes are remembered. */
 const MAX_ENDED = 1_000;
 
@@ -31,6 +33,8 @@ export class Neighbours {
   readonly #replica: Replica;
   /** When each node was last heard on the bus. Redis may forget a node that is here. */
   readonly #heardAt = new Map<string, number>();
+  /** Digests of changes that haven't arrived, by node, and since when. */
+  readonly #ahead = new Map<string, { digest: Digest; at: number }>();
   /** The last nodes that left, or whose clients were announced as lost. */
   readonly #ended = new Set<string>();
 
@@ -55,7 +59,9 @@ export class Neighbours {
   heardAlive(nodeId: string, digest: Digest): void {
     if (this.#ended.has(nodeId)) void this.host.store.condemn(nodeId).catch(() => undefined); // it says so again in 2 s
     this.#heard(nodeId);
-    this.#replica.compare(nodeId, digest);
+    const isAhead = digest.version > this.#replica.versionOf(nodeId);
+    if (!isAhead || !this.#heardAt.has(nodeId)) this.#replica.compare(nodeId, digest);
+    else if (!this.#isAhead(nodeId)) this.#ahead.set(nodeId, { digest, at: this.host.now() });
   }
 
   /** The end of a node was announced. */
@@ -68,12 +74,14 @@ export class Neighbours {
 
   forget(nodeId: string): void {
     this.#heardAt.delete(nodeId);
+    this.#ahead.delete(nodeId);
     void this.#replica.drop(nodeId);
     this.host.nodeGone(nodeId);
   }
 
   clear(): void {
     this.#heardAt.clear();
+    this.#ahead.clear();
     this.#replica.clear();
   }
 
@@ -109,6 +117,7 @@ export class Neighbours {
     if (!this.#heardAt.has(nodeId)) this.#heardAt.set(nodeId, this.host.now() - LEASE_MS + FIRST_WORD_MS);
     switch (lease) {
       case 'alive':
+        this.#judge(nodeId);
         if (this.host.isReplicated && (readsAll || this.#replica.isIncomplete(nodeId))) await this.#read(nodeId);
         return;
       case 'dead':
@@ -134,6 +143,21 @@ export class Neighbours {
     this.host.reaped(nodeId, [...lost.values()], 'node-lost');
     this.end(nodeId);
     await store.strike(nodeId);
+  }
+
+  /** It has announced changes that haven't arrived. */
+  #isAhead(nodeId: string): boolean {
+    return (this.#ahead.get(nodeId)?.digest.version ?? 0) > this.#replica.versionOf(nodeId);
+  }
+
+  /** Changes that haven't arrived in time are missing. */
+  #judge(nodeId: string): void {
+    const ahead = this.#ahead.get(nodeId);
+    if (!ahead) return;
+    const isLate = this.#isAhead(nodeId);
+    if (isLate && this.host.now() - ahead.at < ON_ITS_WAY_MS) return;
+    this.#ahead.delete(nodeId);
+    if (isLate) this.#replica.compare(nodeId, ahead.digest);
   }
 
   #heard(nodeId: string): void {

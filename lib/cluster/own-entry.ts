@@ -9,6 +9,7 @@ export interface OwnEntryHost {
   newNodeId(): string;
   /** The clients of this node now. */
   ownRecords(): Iterable<ClientRecord>;
+  ownRecord(clientId: string): ClientRecord | undefined;
   /** This node got a new id: others took the old one for dead. */
   renamed(nodeId: string): Promise<void>;
   /** Publishes all changes that wait, so that what is written now is complete. */
@@ -23,6 +24,9 @@ export interface OwnEntryHost {
 /** News of a client of this node, with its record if its own fields changed. */
 export type OwnNews = ClientNews & { readonly now?: ClientRecord | undefined };
 
+/** Of more clients the whole entry is written again. */
+const MAX_UNWRITTEN = 1_000;
+
 /** This node's entry in the registry: its id and its clients. Each beat checks it, because Redis may lose it. */
 export class OwnEntry {
   #nodeId: string;
@@ -32,8 +36,13 @@ export class OwnEntry {
   #sizes = new Map<string, number>();
   #count = 0;
   #isRegistered = false;
-  /** Writing a change failed. Later changes could make the digest fit, though the clients don't. */
-  #isUnwritten = false;
+  /** Clients with changes that Redis didn't take, and the fields of those changes. */
+  #unwritten = new Set<string>();
+  #unwrittenFields = new Set<string>();
+  /** A later change was written: the digest fits, though the clients don't. */
+  #isPatchy = false;
+  /** Nobody knows what Redis has: the whole entry is to be written. */
+  #isUncertain = false;
   /** The others took this node for dead, and don't know yet that it is back. */
   #isReturning = false;
 
@@ -72,17 +81,49 @@ export class OwnEntry {
       this.#count += size;
     }
     const written = this.host.store.write(this.#nodeId, this.digest, writes);
-    written.catch(() => (this.#isUnwritten = true));
+    written.then(
+      () => (this.#isPatchy ||= this.#unwritten.size > 0),
+      () => this.#notWritten(news, writes),
+    );
     return { version: this.#version, written };
   }
 
   /** Renews the lease, and writes again what Redis lost. If this node was taken for dead, it gets a new id. */
   async assert(): Promise<void> {
     const found = this.#isRegistered ? await this.host.store.renew(this.#nodeId, this.digest) : 'incomplete';
-    if (found === 'kept' && !this.#isUnwritten) return;
+    if (found === 'kept' && !this.hasUnwritten) return;
+    // The next beat finds out whether more is missing than that.
+    if (found !== 'buried' && this.#isRegistered && !this.#isUncertain && this.hasUnwritten) return this.writeAgain();
     if (found !== 'buried' && (await this.#register())) return;
     await this.#takeNewId();
     await this.#register();
+  }
+
+  get hasUnwritten(): boolean {
+    return this.#isUncertain || this.#unwritten.size > 0;
+  }
+
+  /** Writes what Redis didn't take, as it is now. */
+  async writeAgain(): Promise<void> {
+    if (!this.#isRegistered || this.#unwritten.size === 0) return;
+    this.host.settle();
+    const [clientIds, fields] = [this.#unwritten, this.#unwrittenFields];
+    const writes: FieldWrites = new Map([...fields].map((field) => [field, undefined]));
+    for (const clientId of clientIds) {
+      const record = this.hasTold(clientId) ? this.host.ownRecord(clientId) : undefined;
+      if (record) for (const [field, text] of this.#writer.whole(record)) writes.set(field, text);
+    }
+    this.#unwritten = new Set();
+    this.#unwrittenFields = new Set();
+    if (this.#isPatchy) this.#version++; // a node that read the entry meanwhile reads it again
+    this.#isPatchy = false;
+    try {
+      await this.host.store.write(this.#nodeId, this.digest, writes);
+    } catch (error) {
+      for (const clientId of clientIds) this.#unwritten.add(clientId);
+      for (const field of writes.keys()) this.#unwrittenFields.add(field);
+      throw error;
+    }
   }
 
   /** Adds this node to the set of nodes, which lost it. */
@@ -95,18 +136,33 @@ export class OwnEntry {
     await this.host.store.leave(this.#nodeId);
   }
 
+  #notWritten(news: readonly OwnNews[], writes: FieldWrites): void {
+    for (const { clientId } of news) this.#unwritten.add(clientId);
+    for (const field of writes.keys()) this.#unwrittenFields.add(field);
+    if (this.#unwritten.size <= MAX_UNWRITTEN) return;
+    this.#isUncertain = true;
+    this.#forgetUnwritten();
+  }
+
+  #forgetUnwritten(): void {
+    this.#unwritten.clear();
+    this.#unwrittenFields.clear();
+    this.#isPatchy = false;
+  }
+
   async #register(): Promise<boolean> {
     this.host.settle();
     const records = [...this.host.ownRecords()];
     this.#sizes = new Map(records.map(({ clientId, rooms }) => [clientId, 1 + rooms.length]));
     const fields = records.flatMap((record) => [...this.#writer.whole(record)]);
     this.#count = fields.length;
-    if (this.#isUnwritten) this.#version++; // a node that read the entry meanwhile reads it again
-    this.#isUnwritten = false;
+    if (this.hasUnwritten) this.#version++; // a node that read the entry meanwhile reads it again
+    this.#isUncertain = false;
+    this.#forgetUnwritten();
     try {
       this.#isRegistered = await this.host.store.register(this.#nodeId, this.digest, fields);
     } catch (error) {
-      this.#isUnwritten = true; // it may have been written: this node can't know
+      this.#isUncertain = true; // it may have been written: this node can't know
       throw error;
     }
     if (this.#isRegistered && this.#isReturning) {
@@ -121,6 +177,7 @@ export class OwnEntry {
     this.#nodeId = this.host.newNodeId();
     this.#version = 0;
     this.#sizes.clear();
+    this.#forgetUnwritten();
     this.#count = 0;
     this.#isRegistered = false;
     this.#isReturning = true;

@@ -9,12 +9,16 @@ import type { Digest } from './replica.js';
 export const BEAT_MS = 2_000;
 /** After an outage, the other nodes have this long to renew their leases before one counts as dead, in ms. */
 export const GRACE_MS = 3_000;
+/** A change that Redis didn't take is written again after this time, and after twice as long each time it fails, in ms. */
+const WRITE_AGAIN_MS = 100;
 /** A longer time between two beats means that this node was held up, in ms. */
 const MAX_GAP_MS = 1.5 * BEAT_MS;
 
 export interface RegistryHost extends NeighboursHost, OwnEntryHost {
   /** Announces to the other nodes that this one is alive, with its digest. */
   alive(nodeId: string, digest: Digest): void;
+  /** Calls `task` once, after `ms`. The returned function cancels it. */
+  after(ms: number, task: () => void): () => void;
   failed(error: Error): void;
 }
 
@@ -29,6 +33,8 @@ export class Registry {
   #work: Promise<void> = Promise.resolve();
   /** The beat that waits for its turn. One is enough. */
   #next: Promise<void> | undefined;
+  #writeNoMore: (() => void) | undefined;
+  #isStopped = false;
   #entering: { resolve(): void; reject(error: Error): void } | undefined;
 
   constructor(
@@ -53,6 +59,7 @@ export class Registry {
    * @throws {ConnectionError} when Redis denies a permission, or this node stops first
    */
   enter(): Promise<void> {
+    this.#isStopped = false;
     return new Promise((resolve, reject) => {
       this.#entering = { resolve, reject };
       this.connected().catch(() => undefined); // reported; the next beat tries again
@@ -61,6 +68,9 @@ export class Registry {
 
   /** Rejects an `enter()` that still waits. */
   stop(): void {
+    this.#isStopped = true;
+    this.#writeNoMore?.();
+    this.#writeNoMore = undefined;
     this.#entering?.reject(new ConnectionError('This node was stopped before it could register in Redis.'));
   }
 
@@ -87,7 +97,10 @@ export class Registry {
   /** Clients of this node changed. @returns the number of this change */
   changed(news: readonly OwnNews[]): number {
     const { version, written } = this.#own.change(news);
-    written.catch((error: unknown) => this.host.failed(error as Error)); // the next beat writes it again
+    written.catch((error: unknown) => {
+      this.host.failed(error as Error);
+      this.#writeAgainIn(WRITE_AGAIN_MS);
+    });
     return version;
   }
 
@@ -140,6 +153,17 @@ export class Registry {
     this.#soundAt = this.host.now();
     this.#entering?.resolve();
     this.#entering = undefined;
+  }
+
+  /** Until it succeeds, or a beat is sooner. Failures aren't reported again. */
+  #writeAgainIn(ms: number): void {
+    if (this.#isStopped) return;
+    this.#writeNoMore ??= this.host.after(ms, () => {
+      this.#writeNoMore = undefined;
+      void this.#enqueue(() => this.#own.writeAgain().catch(() => undefined)).then(() => {
+        if (this.#own.hasUnwritten) this.#writeAgainIn(Math.min(2 * ms, BEAT_MS));
+      });
+    });
   }
 
   /** A failure ends this task only. The next beat tries again. */

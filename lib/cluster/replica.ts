@@ -81,6 +81,11 @@ export class Replica {
     return node && [...node.records.values()];
   }
 
+  /** The number of the last change seen; 0 for an unknown node. */
+  versionOf(nodeId: string): number {
+    return this.#nodes.get(nodeId)?.version ?? 0;
+  }
+
   /** True for a node that is unknown, or that must be read again. */
   isIncomplete(nodeId: string): boolean {
     return this.#nodes.get(nodeId)?.isIncomplete ?? true;

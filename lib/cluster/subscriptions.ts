@@ -87,7 +87,7 @@ export class Subscriptions {
     return this.#wanted.has(channel);
   }
 
-  /** Adds channels that this node can't be without, before the first connection. */
+  /** Adds the channels that this node needs. Call it before connecting. */
   want(...channels: string[]): void {
     for (const channel of channels) {
       this.#wanted.add(channel);

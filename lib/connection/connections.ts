@@ -8,6 +8,7 @@ import type { ClientListChanges } from '../clients/client-list.js';
 import type { Clients } from '../clients/clients.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
 import type { Cluster } from '../cluster/cluster.js';
+import { Deadline } from '../deadline.js';
 import { guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { Flusher } from '../outbound/flusher.js';
@@ -19,7 +20,7 @@ import { describeError } from '../routing/describe-error.js';
 import { closeSocket, cutAfterGrace } from './closing.js';
 import { Connection, type ConnectionHost } from './connection.js';
 import type { ConnectionHooks } from './connection-hooks.js';
-import { closeSpread, limitTo } from './drain.js';
+import { closeSpread } from './drain.js';
 import { Greeting } from './greeting.js';
 import type { Heartbeat } from './heartbeat.js';
 import { QueueBudget } from './queue-budget.js';
@@ -143,12 +144,12 @@ export class Connections {
   async drain(): Promise<void> {
     const { spreadMs, terminateAfterMs } = this.parts.options.drain;
     const sockets = [...this.#sockets];
-    const limit = limitTo(terminateAfterMs);
+    const limit = new Deadline(terminateAfterMs);
     try {
       await closeSpread(sockets, spreadMs, limit);
       for (const ws of sockets) ws.terminate();
       for (const connection of this.open) this.#end(connection, CloseCode.Restarting, 'server restarting');
-      await Promise.race([Promise.all(this.#leaving), limit.over]);
+      await limit.race(Promise.all(this.#leaving));
     } finally {
       this.#queued.stop();
       limit.cancel();

@@ -1,18 +1,12 @@
 import type { WebSocket } from 'ws';
+import type { Deadline } from '../deadline.js';
 import { CloseCode } from '../protocol/close-codes.js';
 
 /** Milliseconds between two groups of closes. */
 const STEP_MS = 50;
 
-/** A time limit that several waits share. */
-export interface TimeLimit {
-  readonly over: Promise<void>;
-  readonly isOver: boolean;
-  cancel(): void;
-}
-
 /** Closes sockets with 1012, spread over time. Resolves when all are closed, or at the limit. */
-export async function closeSpread(sockets: readonly WebSocket[], spreadMs: number, limit: TimeLimit): Promise<void> {
+export async function closeSpread(sockets: readonly WebSocket[], spreadMs: number, limit: Deadline): Promise<void> {
   const steps = Math.max(1, Math.floor(spreadMs / STEP_MS));
   const perStep = Math.max(1, Math.ceil(sockets.length / steps));
   for (let start = 0; start < sockets.length && !limit.isOver; start += perStep) {
@@ -20,27 +14,9 @@ export async function closeSpread(sockets: readonly WebSocket[], spreadMs: numbe
       ws.close(CloseCode.Restarting, 'server restarting');
       ws.resume();
     }
-    if (start + perStep < sockets.length) await Promise.race([pause(STEP_MS), limit.over]);
+    if (start + perStep < sockets.length) await limit.race(pause(STEP_MS));
   }
-  await Promise.race([Promise.all(sockets.map(closed)), limit.over]);
-}
-
-export function limitTo(ms: number): TimeLimit {
-  let isOver = false;
-  let timer: NodeJS.Timeout | undefined;
-  const over = new Promise<void>((resolve) => {
-    timer = setTimeout(() => {
-      isOver = true;
-      resolve();
-    }, ms);
-  });
-  return {
-    over,
-    get isOver() {
-      return isOver;
-    },
-    cancel: () => clearTimeout(timer),
-  };
+  await limit.race(Promise.all(sockets.map(closed)));
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());

@@ -4,7 +4,7 @@ import type { Table } from './option-table.js';
 /** The public list of clients, which is pushed as `system/clientList` when it changes. */
 export interface ClientListOptions {
   /**
-   * Push the list. Write `clientList: false` to switch it off. `enabled: false` is for `publicFields` beside it, which also say
+   * Push the list. Write `clientList: false` to switch it off. To keep `publicFields` without the list, write `enabled: false`: they also say
    * what `client.toJSON()` shows. @default true
    */
   enabled?: boolean;

@@ -11,7 +11,7 @@ export interface HeartbeatOptions {
 
 /** When a connection counts as inactive. */
 export interface InactivityOptions {
-  /** @deprecated Write `disconnectInactiveClients: false` to switch it off, or the object alone to switch it on. @default false */
+  /** @deprecated Write `disconnectInactiveClients: false` to switch it off, or the object alone to switch it on. */
   enabled?: boolean;
   /** Milliseconds without a message or a pong. Then the connection is closed with 4208. @default 300_000 */
   inactiveTimeMs?: number;
@@ -31,7 +31,7 @@ export const HEARTBEAT = {
 } satisfies Table<HeartbeatOptions>;
 
 export const INACTIVITY = {
-  enabled: { default: false, check: FLAG },
+  enabled: { check: FLAG },
   inactiveTimeMs: { default: 300_000, check: TIME },
   intervalCheckTimeMs: {
     fit: ({ inactiveTimeMs }) => Math.min(15_000, Math.max(100, inactiveTimeMs / 10)),

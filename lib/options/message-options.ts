@@ -28,7 +28,7 @@ export interface MessageOptions {
   /** Bytes of messages of one connection that may wait. While more wait, the server stops reading from it. @default 131_072 */
   maxQueuedBytes?: number;
   /**
-   * Bytes of messages that may wait in the whole process. Above it, the connections with the most are closed with 4100.
+   * Bytes of messages that may wait in the whole process. Above it, the connections with the most waiting bytes are closed with 4100.
    * @default 67_108_864
    */
   processMaxQueuedBytes?: number;

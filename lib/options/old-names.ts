@@ -39,6 +39,8 @@ function withNewIdleNames(given: ServerOptions): ServerOptions {
   if (!idle) return given;
   if (idle.enabled === false)
     sayDeprecated('"disconnectInactiveClients.enabled: false"', 'Write "disconnectInactiveClients: false".');
+  if (idle.enabled === true)
+    sayDeprecated('"disconnectInactiveClients.enabled: true"', 'Leave it out: the object alone switches it on.');
   const { inactiveTime, intervalCheckTime, ...rest } = idle;
   for (const [before, now] of RENAMED)
     if (idle[before] !== undefined)

@@ -47,7 +47,7 @@ const PATH: Check = {
 const PUBLIC_HOST: Check = {
   holds: isPublicHost,
   must:
-    "the public host such as 'chat.example.com', without scheme or path; where to listen is said to the application: " +
+    "the public host such as 'chat.example.com', without scheme or path; pass the address to listen on to app.listen(): " +
     "app.listen(3000, '0.0.0.0')",
 };
 

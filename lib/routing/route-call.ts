@@ -110,7 +110,7 @@ export class RouteCall implements RoutedCall {
     this.#stop?.();
   }
 
-  /** The reason of the abort says more than the error of a handler that followed the signal. */
+  /** If the call was aborted, this is the reason of the abort, not the handler's error. */
   reasonOf(thrown: unknown): unknown {
     return this.#endedBy && errorOf(thrown).name === 'AbortError' ? this.#endedBy : thrown;
   }

@@ -198,6 +198,20 @@ describe('what a client promises of its rooms', () => {
     expect(client.messages.all).toEqual([]);
   });
 
+  it('C2: hands on what comes after a new join, even if the leave before was never answered', async () => {
+    const { room, kept, peer, seen } = await inRoom();
+    await room.join();
+    kept.server.answer = (frame, to) => {
+      if (frame.action !== 'leaveRoom') kept.answer(frame, to);
+    };
+    const left = room.leave();
+    left.catch(() => undefined);
+    await room.join();
+    kept.publish(peer);
+    await until(() => seen.length === 1);
+    expect(seen).toEqual([1]);
+  });
+
   it('C2: hands on nothing of a link that has ended', async () => {
     const { client, room, kept, peer, seen } = await inRoom();
     await room.join();

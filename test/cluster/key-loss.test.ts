@@ -283,6 +283,22 @@ describeWithRedis('what Redis loses of the registry', () => {
   );
 
   scenario(
+    'refuses a change: others hear of it all the same, and read it within a second once it takes writes',
+    async (ends) => {
+      const scene = await Scene.ofTwo(ends);
+      for (let round = 0; round < 3; round++) {
+        await scene.plain.config('SET', 'maxmemory', '1mb');
+        scene.members.push(await scene.one.connect());
+        await scene.allKnow(1_000);
+        expect(await scene.fetchesAll(scene.two)).toBe(false);
+        await scene.plain.config('SET', 'maxmemory', '0');
+        await until(() => scene.fetchesAll(scene.two), 1_000);
+      }
+      await scene.isTrueAgain();
+    },
+  );
+
+  scenario(
     'is told by somebody else of a change that a node never made: its copy is true again within two beats',
     async (ends) => {
       const { one, two, members, plain } = await Scene.ofTwo(ends);

@@ -145,6 +145,22 @@ describe('the ledger of rooms that keep what is published', () => {
     expect(found(...range(1, 4), cut, reset('expired', 'first', 8), 10)).toEqual(['lost']);
   });
 
+  it('takes what a join was answered for the same as the event that says so', () => {
+    const rejoined =
+      (epoch: string, offset: number, recovered: boolean): Step =>
+      (book) => {
+        book.left('ada', ROOM);
+        const since = { epoch: 'first', offset: 4 };
+        book.joining(
+          'ada',
+          ROOM,
+        )({ epoch, offset, missed: 0, since, recovered, ...(!recovered && { reason: 'expired' }) });
+      };
+    expect(found(...range(1, 4), rejoined('first', 10, true), recovered(6), ...range(5, 10))).toEqual([]);
+    expect(found(...range(1, 4), rejoined('first', 8, false), reset('expired', 'first', 8), 9, 10)).toEqual([]);
+    expect(found(...all, recovered(0))).toEqual(['falselyRecovered']);
+  });
+
   it('reads a join with a tail, with a place, and one whose publications came before its answer was handled', () => {
     const book = new HistoryLedger();
     for (let offset = 1; offset <= 10; offset++) {

@@ -59,6 +59,8 @@ export class Reader {
   /** Undefined while it isn't in the room. */
   #position: RoomPosition | undefined;
   #atCut: RoomPosition | undefined;
+  /** A join with a place was answered; the client may say so by an event, too. */
+  #isOfJoin = false;
   /** Told `recovered: true`, and saw nothing since. */
   #isJustRecovered = false;
   readonly #seen = new Set<string>();
@@ -70,7 +72,7 @@ export class Reader {
     const { report } = this.parts;
     for (const [index, told] of story.entries()) {
       if (told.kind === 'seen') this.#see(told.token, told.at);
-      else if (told.kind === 'cut') this.#atCut = this.#position;
+      else if (told.kind === 'cut') this.#cut();
       else if (told.kind === 'recovered') this.#recover(told.missed);
       else if (told.kind === 'reset') this.#reset(told.reason, told.position);
       else if (told.kind === 'left') this.#leave();
@@ -85,6 +87,7 @@ export class Reader {
   }
 
   #join({ epoch, offset, since, recovered, reason, tail }: JoinAnswer, next: RoomPosition | undefined): void {
+    this.#isOfJoin = since !== undefined;
     if (since && recovered === true) {
       this.#position = { ...since };
       this.#isJustRecovered = true;
@@ -99,6 +102,7 @@ export class Reader {
   }
 
   #recover(missed: number): void {
+    if (this.#isOfJoin) return void (this.#isOfJoin = false);
     this.parts.report.recovered++;
     if (!this.#position || !this.#atCut)
       return void this.parts.report.falselyRecovered.push(this.#say('recovered, and had lost nothing'));
@@ -111,6 +115,9 @@ export class Reader {
   }
 
   #reset(reason: string, position: RoomPosition | undefined): void {
+    const isOfJoin = this.#isOfJoin && position && this.#position && textOf(position) === textOf(this.#position);
+    this.#isOfJoin = false;
+    if (isOfJoin) return;
     this.parts.report.resets++;
     if (!this.#position) return void this.parts.report.falselyReset.push(this.#say(`reset (${reason}), and not in it`));
     if (!position) return void this.parts.report.falselyReset.push(this.#say(`reset (${reason}) without a place`));
@@ -128,6 +135,11 @@ export class Reader {
     else if (reason === 'ahead' && !isOther && (from.offset === 0 || places.has(room, from)))
       report.falselyReset.push(`${text}: there is such a place`);
     else if (!isOther && from.offset > to.offset && reason !== 'ahead') report.falselyReset.push(`${text}: backwards`);
+  }
+
+  #cut(): void {
+    this.#atCut = this.#position;
+    this.#isOfJoin = false;
   }
 
   #leave(): void {

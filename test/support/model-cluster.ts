@@ -351,6 +351,7 @@ export class ModelNode {
       put: (record) => void (this.own.has(record.clientId) || this.view.set(record.clientId, record)),
       remove: (clientId) => void this.view.delete(clientId),
       ownRecords: () => [...this.own.values()],
+      ownRecord: (clientId) => this.own.get(clientId),
       deliver: () => undefined,
       event: () => undefined,
       logged: () => undefined,
