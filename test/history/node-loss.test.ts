@@ -13,7 +13,7 @@ const drain = { spreadMs: 500, terminateAfterMs: 1_000 };
   beforeAll(async () => {
     redis = await TestRedis.start();
     nodes = await startNodes(3, start);
-  }, 30_000);
+  }, 60_000);
   afterEach(() => scene?.stop());
   afterAll(async () => {
     await Promise.all(nodes.map((node) => node.stop()));

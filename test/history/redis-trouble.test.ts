@@ -25,7 +25,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
       return (data) => loss.through(data);
     });
     nodes = await startNodes(3, () => ({ options: { redis: proxy.url } }));
-  }, 30_000);
+  }, 60_000);
   afterEach(() => {
     isLossy = false;
     redis.thaw();

@@ -23,7 +23,7 @@ describeWithRedis('members of rooms under three publishers, when Redis', () => {
   beforeAll(async () => {
     redis = await TestRedis.start();
     nodes = await startNodes(2, () => ({ options: { redis: redis.url } }));
-  }, 30_000);
+  }, 60_000);
   afterEach(() => scene?.stop());
   afterAll(async () => {
     await Promise.all(nodes.map((node) => node.stop()));
