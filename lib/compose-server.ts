@@ -44,6 +44,7 @@ import { Outgoing } from './outbound/outgoing.js';
 import { ServerSender } from './outbound/server-sender.js';
 import { CloseCode } from './protocol/close-codes.js';
 import { PathPattern } from './protocol/path-pattern.js';
+import { CallScope } from './routing/call-scope.js';
 import type { RouteCall } from './routing/route-call.js';
 import { Router } from './routing/router.js';
 import { ServerLifecycle } from './server-lifecycle.js';
@@ -57,11 +58,12 @@ export type ServerParts = ReturnType<typeof composeServer>;
 export function composeServer(options: ResolvedOptions, dependencies: ServerDependencies) {
   const report = new ErrorReport(options.events);
   const failed: Failed = (error, place) => report.failed(error, place);
-  const router = new Router();
+  const scope = options.rooms.history.length > 0 ? new CallScope() : undefined;
+  const router = new Router({ scope });
   const subscribers = new Subscribers(failed);
   const listeners = new Listeners(options.events.onMessage, subscribers, report);
   const cluster = new Cluster(options, (error, place = 'the cluster') => failed(error, place));
-  const outbound = composeOutbound(options, cluster, failed);
+  const outbound = composeOutbound(options, cluster, failed, scope);
   const clients = composeClients(options, cluster, outbound, failed);
   const hooks = new ConnectionHooks(options.events, clients.membership, failed);
   const timeouts = new TimeoutQueue(options.messages.handlerTimeoutMs, guarded('a timeout', failed, expire));
@@ -150,14 +152,14 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
 }
 
 /** Messages to sockets: of this node, and on the way to other nodes. */
-function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Failed) {
+function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Failed, scope: CallScope | undefined) {
   const { backpressure, delivery } = options;
   const flusher = new Flusher(backpressure, delivery.flush, closeSlow, (error) => failed(error, 'writing to a socket'));
   const followed = new Followed(cluster, failed);
   const logs = composeLogs(options, followed, failed);
   const local = new LocalDelivery(backpressure, flusher.counters, logs ? new FollowedLogs(followed, logs) : followed);
-  const history = logs && new History(logs, local);
-  const publisher = logs && new RoomPublisher(logs.log, logs.rules);
+  const history = logs && new History(logs, local, backpressure.maxBufferedBytes, failed);
+  const publisher = logs && new RoomPublisher(logs.log, logs.rules, scope);
   const outgoing = new Outgoing(local, cluster, backpressure.policy, publisher, failed);
   return { flusher, followed, logs, history, publisher, local, outgoing, broadcasts: new Broadcasts(outgoing) };
 }

@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import { Emitter } from './cluster/emitter.js';
 import type { RedisInstanceLike } from './cluster/redis-source.js';
 import { type Farewell, farewellOf } from './deprecated.js';
@@ -210,6 +211,9 @@ function handedOver(send: () => Promise<unknown>): Promise<void> {
   return handed;
 }
 
+/** A process without a server has nobody else to tell. */
+const logged = (error: unknown): void => new Logger('WebSocketService').error(errorOf(error).message);
+
 const isOwn = (error: unknown): boolean => error instanceof PxlWebSocketError;
 
 function senderOf({
@@ -224,9 +228,9 @@ function senderOf({
       'WebSocketService has nothing to send with. Pass { webSocketServer }, or { redisInstance } in a process without sockets.',
     );
   }
-  const flaws = [...historyFlaws(history, Infinity)];
+  const flaws = [...historyFlaws(history, false)];
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);
   const connection = ('publisherClient' in redisInstance ? redisInstance.publisherClient : redisInstance) as never;
-  const publisher = composePublisher({ connection, prefix, isForeign: true }, new HistoryRules(history, Infinity));
+  const publisher = composePublisher({ connection, prefix, isForeign: true }, new HistoryRules(history), logged);
   return emitterSender(new Emitter(connection, prefix), publisher);
 }

@@ -28,6 +28,7 @@ export abstract class WebSocketClientCore<
 > extends ClientConnection<S> {
   /** By `type/action`. Names have no slash, so two routes never share a key. */
   readonly #handlers = new Listeners<AnyHandler<S>>();
+  readonly #session = newSession();
   readonly #inbox = new Inbox<S>(this, this.#handlers, this.events);
   readonly #rooms = new ClientRooms(this.events, this.options.requestTimeoutMs, (action, data) =>
     this.request('system', action, data),
@@ -168,6 +169,8 @@ export abstract class WebSocketClientCore<
   }
 
   protected override restore(link: Link<S>): Promise<void> {
+    if (link.greeting?.features.includes('session'))
+      link.trySend({ type: 'system', action: 'session', data: { session: this.#session } });
     return this.#rooms.restore(link);
   }
 
@@ -203,3 +206,6 @@ function assertRoute(type: unknown, action: unknown): void {
   if (isRouteName(type) && isRouteName(action)) return;
   throw new InvalidRouteError('"type" and "action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . - each.');
 }
+
+/** Tells the server over reconnects that this is the same client. */
+const newSession = (): string => crypto.getRandomValues(new Uint32Array(4)).join('-');

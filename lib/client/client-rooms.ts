@@ -118,6 +118,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     if (this.#leaving.has(name)) return false;
     const published = this.#rooms.get(name as string);
     if (published && !this.#moveTo(published, readPosition(at))) return false;
+    if (type === 'system' && action === 'at') return false; // the place of a message that this client published itself
     const { roomName, reason, withinMs } = fieldsOf(data);
     const room = this.#rooms.get(roomName as string);
     if (type !== 'system' || !room) return true;

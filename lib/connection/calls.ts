@@ -3,16 +3,17 @@ import { CancelledError, ClientNotFoundError, ConnectionError, TimeoutError } fr
 import { type DecodedFrame, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
 import type { RequestId } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
-import { describeError } from '../routing/describe-error.js';
-import { encodeErrorFrame } from '../protocol/error-frame.js';
-import { RouteCall, type RoutePeer } from '../routing/route-call.js';
-import { isPromise, STREAMED } from '../routing/stream-source.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { Router } from '../routing/router.js';
 import type { QueueBudget } from './queue-budget.js';
+import type { TimeoutQueue } from './timeout-queue.js';
+import { describeError } from '../routing/describe-error.js';
+import { encodeErrorFrame } from '../protocol/error-frame.js';
+import { RouteCall, type RoutePeer, type Sender } from '../routing/route-call.js';
+import { isPromise, STREAMED } from '../routing/stream-source.js';
+import type { CallsOwner } from './calls-owner.js';
 import { OpenStreams } from './open-streams.js';
 import { Questions } from './questions.js';
-import type { TimeoutQueue } from './timeout-queue.js';
 import type { Outbox } from '../outbound/outbox.js';
 import { WaitingCalls } from './waiting-calls.js';
 
@@ -20,18 +21,6 @@ import { WaitingCalls } from './waiting-calls.js';
 const STREAM_HIGH_WATER_MARK = 65_536;
 
 const NO_CALLS: readonly RouteCall[] = [];
-
-/** What the calls need of their connection. */
-export interface CallsOwner {
-  readonly ws: WebSocket;
-  readonly clientId: string;
-  readonly client: unknown;
-  readonly waitingBytes: number;
-  /** Its hooks have finished: its messages may be handled. */
-  readonly isReady: boolean;
-  /** There is room for messages again. */
-  readOn(): void;
-}
 
 /** What the calls need of their server. */
 export interface CallsHost {
@@ -76,6 +65,10 @@ export class Calls implements RoutePeer {
     return this.connection.client;
   }
 
+  get sender(): Sender {
+    return this.connection.sender;
+  }
+
   /** Bytes of the waiting frames. */
   get waitingBytes(): number {
     return this.#waiting?.bytes ?? 0;
@@ -88,8 +81,12 @@ export class Calls implements RoutePeer {
   }
 
   /** Starts the message, or lets it wait. */
-  accept({ type, action, data, id }: Extract<DecodedFrame, { kind: 'message' }>, text: string, bytes: number): void {
-    const call = new RouteCall(this, type, action, data, id);
+  accept(
+    { type, action, data, id, key }: Extract<DecodedFrame, { kind: 'message' }>,
+    text: string,
+    bytes: number,
+  ): void {
+    const call = new RouteCall(this, type, action, data, id, key as string | undefined);
     if (this.#mayStart() && !this.#waiting?.size) return this.#start(call);
     (this.#waiting ??= new WaitingCalls(this.host.queued)).add(call, text, bytes);
     if (id !== undefined) this.host.timeouts.add(call); // its time runs from now, not from its turn

@@ -11,8 +11,9 @@ import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.j
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrameData, RequestId } from '../protocol/message.js';
 import { errorFrame } from '../protocol/error-frame.js';
-import type { RouteCall } from '../routing/route-call.js';
+import type { RouteCall, Sender } from '../routing/route-call.js';
 import { Calls, type CallsHost } from './calls.js';
+import { isKey, KEY_FLAW, senderOf, sessionFrom } from './session.js';
 import type { Outbox } from '../outbound/outbox.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
 
@@ -62,6 +63,10 @@ export class Connection {
     private readonly host: ConnectionHost,
   ) {
     client.serveBy(this);
+  }
+
+  get sender(): Sender {
+    return senderOf(this, this.outbox.session);
   }
 
   get clientId(): string {
@@ -194,9 +199,11 @@ export class Connection {
   }
 
   #accept(frame: Extract<DecodedFrame, { kind: 'message' }>, text: string, bytes: number): void {
-    const { type, action, id } = frame;
+    const { type, action, id, key } = frame;
+    if (key !== undefined && !isKey(key)) return this.#refuse({ reason: KEY_FLAW, id, isAnswer: false });
     if (type === 'system' && action === 'ping') return this.#pong(id);
     if (type === 'system' && action === 'cancel') return this.#calls?.cancel(id);
+    if (type === 'system' && action === 'session') return this.#takeSession(frame);
     const calls = (this.#calls ??= new Calls(this, this.outbox, this.host));
     calls.accept(frame, text, bytes);
     if (this.isPaused || this.#isGone || !calls.isFull) return;
@@ -207,10 +214,21 @@ export class Connection {
   /**
    * An error frame without the id of an answer: that id is ours, and the peer may have a request of its own with the same one.
    */
-  #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
+  #refuse({ reason, id, isAnswer }: Omit<Extract<DecodedFrame, { kind: 'bad' }>, 'kind'>): void {
     const to = isAnswer ? {} : { id };
     this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame }, to));
     if (++this.#badFrames >= this.host.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
+  }
+
+  /** At once: later messages belong to this session. It stays for the life of the connection. */
+  #takeSession({ type, action, id, data }: Extract<DecodedFrame, { kind: 'message' }>): void {
+    const session = sessionFrom(data, this);
+    if (session === undefined) {
+      const error = '"session" must be 16–64 characters of A–Z a–z 0–9 _ -';
+      return this.send(errorFrame({ error, code: ErrorCode.BadRequest }, { type, action, id }));
+    }
+    this.outbox.session ??= session;
+    if (id !== undefined) this.outbox.pushText(encodeReply({ type, action, id }, null));
   }
 
   #pong(id: RequestId | undefined): void {

@@ -12,7 +12,7 @@ export class Greeting {
 
   constructor({ heartbeat, messages, rooms }: Pick<ResolvedOptions, 'heartbeat' | 'messages' | 'rooms'>) {
     const limits = { maxPayload: messages.maxPayload, maxDepth: messages.maxDepth };
-    const features = rooms.history.length > 0 ? [...FEATURES, 'history'] : FEATURES;
+    const features = rooms.history.length > 0 ? [...FEATURES, 'history', 'session'] : FEATURES;
     this.#rest = JSON.stringify({ heartbeat, limits, features }).slice(1);
   }
 

@@ -22,10 +22,11 @@ export interface Attachment {
   reason: RefusalReason | undefined;
   /** How many messages were published after its place. */
   missed: number;
+  /** In order. They may end before `position`: the rest is in memory or in the log by then. */
   entries: LogEntry[];
 }
 
-/** While the log is read, the bus may bring more than fits to what was read. Then it is read again. */
+/** The log may begin anew while it is read. */
 const ATTEMPTS = 5;
 
 /**
@@ -52,7 +53,7 @@ export async function attach(
     // The log may have begun a new epoch while it was read.
     if (read.epoch !== epoch || (resumption.since && resumption.since.epoch !== epoch)) continue;
     reader.accept(read); // this node may be behind
-    const attached = afterRead(reader, resumption, read);
+    const attached = afterRead(reader, rule, resumption, read);
     if (attached) return enter(attached);
     // What was read doesn't begin at the position of this node. Only the reader can close that gap.
     await reader.sync();
@@ -110,13 +111,18 @@ async function fromLog(log: RoomLog, room: string, rule: HistoryRule, { since, t
   return { ...read, reason };
 }
 
-/** @returns undefined if the log must be read again */
-function afterRead(reader: RoomReader, { since }: Resumption, { top, entries, reason }: Found): Attachment | undefined {
+/** @returns undefined when the log must be read again */
+function afterRead(
+  reader: RoomReader,
+  { mode }: HistoryRule,
+  { since }: Resumption,
+  { top, entries, reason }: Found,
+): Attachment | undefined {
   const position = positionOf(reader);
   if (reason) return refused(position, { since }, reason);
   if (position.offset < top) return undefined;
-  const newer = reader.since(top);
-  if (!newer) return undefined;
+  const newer = reader.since(top) ?? [];
+  if (mode === 'last' && newer.length < position.offset - top) return undefined;
   const recovered = since ? true : undefined;
   const missed = since ? position.offset - since.offset : 0;
   return { position, recovered, reason: undefined, missed, entries: [...entries, ...newer] };

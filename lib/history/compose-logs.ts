@@ -8,6 +8,7 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import { type Announcement, readAnnouncement } from './announcement.js';
 import { HistoryRules } from './history-options.js';
 import type { HistoryRule } from './history-rule.js';
+import { partsOf } from './compose-publisher.js';
 import { LogConnection } from './log-connection.js';
 import { MemoryRoomLog } from './memory-room-log.js';
 import { RedisRoomLog } from './redis-room-log.js';
@@ -49,11 +50,11 @@ type Failed = (error: unknown, place: string) => void;
 
 /** @returns undefined without rooms with history */
 export function composeLogs(
-  { rooms, redis, prefix, backpressure }: Pick<ResolvedOptions, 'rooms' | 'redis' | 'prefix' | 'backpressure'>,
+  { rooms, redis, prefix }: Pick<ResolvedOptions, 'rooms' | 'redis' | 'prefix'>,
   followed: Followed,
   failed: Failed,
 ): Logs | undefined {
-  const rules = new HistoryRules(rooms.history, backpressure.maxBufferedBytes);
+  const rules = new HistoryRules(rooms.history);
   if (rules.isEmpty) return undefined;
   const announcements = new Announcements();
   const { log, start, stop } =
@@ -120,19 +121,22 @@ function memoryLog(rules: HistoryRules, announcements: Announcements, failed: Fa
 }
 
 function redisLog(rules: HistoryRules, redis: RedisSource, prefix: string, failed: Failed): Kept {
-  const connection = new LogConnection(redis, failed);
-  const retentionOf = (roomName: string): HistoryRule => rules.of(roomName) as HistoryRule;
+  const connection = new LogConnection(redis, 'history', failed);
+  const replicating = rules.waitsForReplica ? new LogConnection(redis, 'history-replicated', failed) : undefined;
   let channels: Channels | undefined;
   const log = new RedisRoomLog({
     connection: () => connection.open,
+    replicating: replicating && ((room) => (rules.of(room)?.ack === 'replicated' ? replicating.open : undefined)),
     prefix,
     // The number of the database is known once there is a connection.
     channelOf: (name) => (channels ??= new Channels(prefix, connection.database)).interest({ kind: 'log', name }),
-    retentionOf,
-    isFenced: (roomName) => retentionOf(roomName).onRestart === 'reset',
-    newEpoch: randomUUID,
+    ...partsOf(rules, failed),
   });
-  return { log, start: () => connection.connect(), stop: () => connection.close() };
+  return {
+    log,
+    start: async () => void (await Promise.all([connection.connect(), replicating?.connect()])),
+    stop: async () => void (await Promise.all([connection.close(), replicating?.close()])),
+  };
 }
 
 /** Follows a room, and its log if it has one. */

@@ -3,29 +3,54 @@ import { Channels } from '../cluster/channels.js';
 import { databaseOf, type RedisConnection } from '../cluster/redis-connections.js';
 import type { HistoryRules } from './history-options.js';
 import type { HistoryRule } from './history-rule.js';
-import { RedisRoomLog } from './redis-room-log.js';
+import { RedisRoomLog, type RedisRoomLogParts } from './redis-room-log.js';
 import { RoomPublisher } from './room-publisher.js';
+import { RuleWatch } from './rule-watch.js';
+
+type Failed = (error: unknown, place: string) => void;
+
+export interface PublisherSource {
+  connection: RedisConnection;
+  prefix: string;
+  /** The connection is the application's, with options of its own. */
+  isForeign: boolean;
+  /** Another for rooms that wait for a replica. */
+  replicating?: RedisConnection | undefined;
+}
 
 /**
  * For a process without sockets: publishes to rooms with history, like a node.
- * @param isForeign the connection belongs to the application
  * @returns undefined without rooms with history
  */
 export function composePublisher(
-  { connection, prefix, isForeign }: { connection: RedisConnection; prefix: string; isForeign: boolean },
+  { connection, prefix, isForeign, replicating }: PublisherSource,
   rules: HistoryRules,
+  failed: Failed,
 ): RoomPublisher | undefined {
   if (rules.isEmpty) return undefined;
   const channels = new Channels(prefix, databaseOf(connection));
-  const retentionOf = (roomName: string): HistoryRule => rules.of(roomName) as HistoryRule;
   const log = new RedisRoomLog({
     connection: () => connection,
+    replicating: (room) => (rules.of(room)?.ack === 'replicated' ? replicating : undefined),
     prefix,
     channelOf: (name) => channels.interest({ kind: 'log', name }),
-    retentionOf,
-    isFenced: (roomName) => retentionOf(roomName).onRestart === 'reset',
-    newEpoch: randomUUID,
     isForeign,
+    ...partsOf(rules, failed),
   });
   return new RoomPublisher(log, rules);
+}
+
+/** What a log takes of the rules. */
+export function partsOf(
+  rules: HistoryRules,
+  failed: Failed,
+): Pick<RedisRoomLogParts, 'retentionOf' | 'ruleTextOf' | 'watch' | 'isFenced' | 'newEpoch'> {
+  const retentionOf = (room: string): HistoryRule => rules.of(room) as HistoryRule;
+  return {
+    retentionOf,
+    ruleTextOf: (room) => rules.textOf(room),
+    watch: new RuleWatch(failed),
+    isFenced: (room) => retentionOf(room).onRestart === 'reset',
+    newEpoch: randomUUID,
+  };
 }

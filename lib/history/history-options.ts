@@ -1,6 +1,7 @@
 import { BYTES, type Check, COUNT, isObject, isText, oneOf, TIME } from '../options/checks.js';
 import { fieldFlaws, fill, namesIn, type Table } from '../options/option-table.js';
 import type { HistoryRule } from './history-rule.js';
+import { textOfRule } from './rule-watch.js';
 
 /**
  * Rooms that keep their messages. The first rule that matches a room's name applies. Give every node the same rules.
@@ -24,10 +25,7 @@ export interface HistoryRuleOptions {
    * @default 500, at most `size`
    */
   recoverMax?: number;
-  /**
-   * The same in bytes. At most a quarter of `backpressure.maxBufferedBytes`.
-   * @default 262_144, at most `maxBytes` and a quarter of `backpressure.maxBufferedBytes`
-   */
+  /** The same in bytes. @default `maxBytes` */
   recoverMaxBytes?: number;
   /** Milliseconds that an idempotency key is remembered. @default 300_000 */
   keyTtlMs?: number;
@@ -35,6 +33,11 @@ export interface HistoryRuleOptions {
   metaTtlMs?: number;
   /** Milliseconds between two checks whether a quiet room has messages that didn't arrive here. @default 15_000 */
   checkMs?: number;
+  /**
+   * When a publication is answered. `replicated`: once a replica of Redis has it, too; `UNKNOWN_OUTCOME` when none has within a
+   * second. @default 'stored'
+   */
+  ack?: 'stored' | 'replicated';
   /**
    * What happens when Redis was restarted or failed over. `reset`: messages may be lost, so members start again.
    * `trust`: it has everything (append-only file with `appendfsync always`, no failover).
@@ -61,8 +64,8 @@ const HISTORY_RULE = {
     unit: 'publications',
   },
   recoverMaxBytes: {
-    default: 262_144,
-    fit: ({ recoverMaxBytes, maxBytes }) => Math.min(recoverMaxBytes, maxBytes),
+    default: 1_048_576,
+    fit: ({ maxBytes }) => maxBytes,
     check: BYTES,
   },
   keyTtlMs: { default: 300_000, check: TIME },
@@ -72,14 +75,12 @@ const HISTORY_RULE = {
     check: TIME,
   },
   checkMs: { default: 15_000, check: TIME },
+  ack: { default: 'stored', check: oneOf('stored', 'replicated') },
   onRestart: { default: 'reset', check: oneOf('reset', 'trust') },
 } satisfies Table<HistoryRuleOptions>;
 
-/** @param budgetBytes the buffer of a client: what it missed must fit into a quarter of it */
-export function* historyFlaws(
-  given: readonly HistoryRuleOptions[] | undefined,
-  budgetBytes: number,
-): Generator<string> {
+/** @param canWait there is a Redis, and a connection of our own to it: what waits for a replica holds up its connection */
+export function* historyFlaws(given: readonly HistoryRuleOptions[] | undefined, canWait: boolean): Generator<string> {
   if (!Array.isArray(given)) return;
   for (const [at, rule] of (given as HistoryRuleOptions[]).entries()) {
     if (!isObject(rule)) continue;
@@ -88,21 +89,19 @@ export function* historyFlaws(
     yield* flaws;
     if (flaws.length > 0) continue;
     if (rule.match === undefined) yield `"${name}.match" is missing: say which rooms, e.g. 'chat:*'`;
-    const { ttlMs, metaTtlMs, recoverMaxBytes } = fill(HISTORY_RULE, rule);
+    const { ttlMs, metaTtlMs, ack } = fill(HISTORY_RULE, rule);
     if (metaTtlMs < ttlMs)
       yield (
         `"${name}.metaTtlMs" (${metaTtlMs}) is shorter than "ttlMs" (${ttlMs}): a room would be forgotten before its publications. ` +
         'Make it longer'
       );
-    if (rule.recoverMaxBytes !== undefined && recoverMaxBytes > budgetBytes / 4)
-      yield (
-        `"${name}.recoverMaxBytes" (${recoverMaxBytes}) is above a quarter of "backpressure.maxBufferedBytes" (${budgetBytes}): a ` +
-        'client that comes back to several rooms would be closed for it. Make it smaller, or raise the budget'
-      );
+    if (ack === 'replicated' && !canWait)
+      yield `"${name}.ack" is 'replicated', which needs "redis" and connections of this module's own: leave it out, or use forRoot({ redis })`;
   }
 }
 
 interface ResolvedRule extends HistoryRule {
+  text: string;
   matches: (room: string) => boolean;
 }
 
@@ -110,12 +109,10 @@ interface ResolvedRule extends HistoryRule {
 export class HistoryRules {
   readonly #rules: readonly ResolvedRule[];
 
-  /** @param budgetBytes the buffer of a client: what it missed must fit into a quarter of it */
-  constructor(given: readonly HistoryRuleOptions[], budgetBytes: number) {
+  constructor(given: readonly HistoryRuleOptions[]) {
     this.#rules = given.map((rule) => {
       const filled = fill(HISTORY_RULE, rule);
-      const recoverMaxBytes = Math.min(filled.recoverMaxBytes, Math.floor(budgetBytes / 4));
-      return { ...filled, recoverMaxBytes, matches: matcherOf(rule.match) };
+      return { ...filled, text: textOfRule(filled), matches: matcherOf(rule.match) };
     });
   }
 
@@ -123,7 +120,21 @@ export class HistoryRules {
     return this.#rules.length === 0;
   }
 
+  /** Some room waits for a replica. */
+  get waitsForReplica(): boolean {
+    return this.#rules.some(({ ack }) => ack === 'replicated');
+  }
+
+  /** What other processes must have for the room, too. */
+  textOf(room: string): string {
+    return this.#find(room)?.text ?? '';
+  }
+
   of(room: string): HistoryRule | undefined {
+    return this.#find(room);
+  }
+
+  #find(room: string): ResolvedRule | undefined {
     return this.#rules.find(({ matches }) => matches(room));
   }
 }

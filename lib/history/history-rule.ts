@@ -8,5 +8,7 @@ export interface HistoryRule extends Retention {
   recoverMaxBytes: number;
   /** How often a quiet room is compared with its log. */
   checkMs: number;
+  /** When a publication is answered: once it is stored, or once a replica has it, too. */
+  ack: 'stored' | 'replicated';
   onRestart: 'reset' | 'trust';
 }

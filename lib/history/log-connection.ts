@@ -21,6 +21,8 @@ export class LogConnection {
 
   constructor(
     private readonly source: RedisSource,
+    /** Shows in Redis's CLIENT LIST. */
+    private readonly role: string,
     private readonly failed: (error: unknown, place: string) => void,
   ) {}
 
@@ -39,7 +41,7 @@ export class LogConnection {
    * unavailable then.
    */
   async connect(): Promise<void> {
-    const connection = await openConnection(this.source, 'history');
+    const connection = await openConnection(this.source, this.role);
     this.#connection = connection;
     const isReady = new Promise<void>((resolve) =>
       keepConnected(connection, systemClock, {

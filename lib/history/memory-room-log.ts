@@ -1,9 +1,9 @@
 import type { Announcement } from './announcement.js';
+import { digestOf } from '../digest.js';
 import { EntryTooLargeError, KeyReusedError } from './log-errors.js';
 import {
   type Appended,
   type AppendOptions,
-  digestOf,
   type LogEntry,
   type LogRead,
   type ReadOptions,

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { RoomPosition } from '../protocol/message.js';
 
 /** A message in a log. */
@@ -87,6 +86,3 @@ export interface RoomLog {
    */
   clear(room: string): Promise<RoomPosition>;
 }
-
-/** The digest that is stored with a key, to refuse another message with the same key. */
-export const digestOf = (frame: string): string => createHash('sha256').update(frame).digest('base64url').slice(0, 22);

@@ -1,16 +1,27 @@
 import { JunkError } from '../cluster/bus-input.js';
+import { digestOf } from '../digest.js';
 import { InvalidMessageError } from '../errors.js';
 import { encodeMessage } from '../outbound/outgoing.js';
 import type { Audience, Delivery, SendOptions } from '../protocol/delivery.js';
 import type { RoomPosition, WebSocketMessage } from '../protocol/message.js';
+import type { CallScope } from '../routing/call-scope.js';
+import type { RouteCall } from '../routing/route-call.js';
 import type { HistoryRules } from './history-options.js';
 import type { HistoryRule } from './history-rule.js';
 import { encodeAt } from './publications.js';
 import type { Appended, AppendOptions, RoomLog } from './room-log.js';
 
 export interface PublishOptions {
-  /** Publishes only once within `keyTtlMs`, however often it is called. 1–128 characters. */
+  /**
+   * The same key, within `keyTtlMs`: published once, however often it is asked for. 1–128 characters.
+   * @default in a handler of a message that has a `key`: that key and a number, so that a message that is sent again publishes once
+   */
   key?: string;
+  /**
+   * False: the client whose message is being handled doesn't get it back, neither now nor when it comes back on another
+   * connection. Only in a handler. A client that hasn't said its session gets it. @default true
+   */
+  echo?: boolean;
   /** A growing number. In `last` mode, a version that isn't newer than the kept one is ignored. */
   version?: number;
 }
@@ -55,6 +66,8 @@ export class RoomPublisher {
   constructor(
     private readonly log: RoomLog,
     private readonly rules: Pick<HistoryRules, 'of'>,
+    /** Undefined in a process without handlers. */
+    private readonly scope?: Pick<CallScope, 'current'>,
   ) {}
 
   ruleOf(roomName: string): HistoryRule | undefined {
@@ -68,7 +81,7 @@ export class RoomPublisher {
 
   /** @throws {InvalidMessageError} and what `RoomLog.append()` throws */
   async publish(roomName: string, message: WebSocketMessage, options: PublishOptions = {}): Promise<Appended> {
-    return this.log.append(roomName, encodeMessage(message), appendOptions(options));
+    return this.log.append(roomName, encodeMessage(message), this.#optionsOf(options));
   }
 
   /** Publishes a copy to each room, in this order. @throws the error, if all of them failed */
@@ -78,7 +91,7 @@ export class RoomPublisher {
     options: PublishOptions = {},
   ): Promise<RoomPlaces> {
     const frame = encodeMessage(message);
-    const append = appendOptions(options);
+    const append = this.#optionsOf(options);
     const rooms = [...new Set(roomNames)];
     const results = await Promise.allSettled(rooms.map((roomName) => this.log.append(roomName, frame, append)));
     const failures = results.filter((result) => result.status === 'rejected');
@@ -139,6 +152,20 @@ export class RoomPublisher {
     return this.log.clear(roomName);
   }
 
+  #optionsOf({ key, version, echo = true }: PublishOptions): AppendOptions {
+    const call = this.scope?.current;
+    if (!echo && !call)
+      throw new InvalidMessageError(
+        '"echo: false" leaves out the client whose message is being handled: use it in a handler.',
+      );
+    if (key !== undefined && !(typeof key === 'string' && key.length >= 1 && key.length <= 128))
+      throw new InvalidMessageError('The key must be a string of 1–128 characters.');
+    if (version !== undefined && !Number.isFinite(version))
+      throw new InvalidMessageError('The version must be a finite number.');
+    const session = echo ? undefined : call?.peer.sender?.session;
+    return { key: key ?? (call && defaultKey(call)), version, session };
+  }
+
   /**
    * A sender that doesn't know the rule sent a message without a place: an emitter, another program, or a node with
    * other options. Members couldn't recover it, so it is refused.
@@ -152,14 +179,6 @@ export class RoomPublisher {
           'node and emitter the same rooms.history.',
       );
   }
-}
-
-function appendOptions({ key, version }: PublishOptions): AppendOptions {
-  if (key !== undefined && !(typeof key === 'string' && key.length >= 1 && key.length <= 128))
-    throw new InvalidMessageError('The key must be a string of 1–128 characters.');
-  if (version !== undefined && !Number.isFinite(version))
-    throw new InvalidMessageError('The version must be a finite number.');
-  return { key, version };
 }
 
 /** A client couldn't tell a message that it shouldn't get from one that was lost. */
@@ -176,4 +195,11 @@ function refuseOptions(roomName: string, { volatile, conflateKey, except }: Send
       `"${given}" can't be used for the room "${roomName}", which keeps its messages: every member gets every one. Leave it out, ` +
         'or send to a room without history.',
     );
+}
+
+/** A handler publishes the same things in the same order when its message is sent again. */
+function defaultKey(call: RouteCall): string | undefined {
+  const { key, peer, type, action } = call;
+  if (key === undefined || !peer.sender) return undefined;
+  return `call:${digestOf(`${peer.sender.owner}\n${type}/${action}\n${key}`)}:${++call.published}`;
 }

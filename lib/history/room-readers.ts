@@ -51,6 +51,10 @@ export class RoomReaders {
     this.#receiver = receiver;
   }
 
+  find(room: string): RoomReader | undefined {
+    return this.#rooms.get(room)?.reader;
+  }
+
   /** Keeps the room's reader running until `release()`. */
   hold(room: string, rule: HistoryRule): RoomReader {
     const held = this.#rooms.get(room) ?? this.#open(room, rule);

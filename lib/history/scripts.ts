@@ -6,8 +6,8 @@
  * The first write must be one that a Redis without memory refuses. After any other write, it would let the rest pass.
  *
  * KEYS[1] facts of the log · KEYS[2] its entries, with ids `<offset>-<ms>`
- * ARGV[1] 1: check the replication id · [2] the id of a new epoch · [3] ms after which a quiet log is deleted
- * · [4] log or last · [5] entries, [6] ms, [7] bytes that are kept
+ * ARGV[1] 1: fence · [2] an epoch to begin, if one begins · [3] ms after which a quiet log is forgotten · [4] log or last
+ * · [5] entries, [6] ms, [7] bytes that are kept · [8] the room's rule, as this process has it
  */
 const OPEN = `
 local facts, entries = KEYS[1], KEYS[2]
@@ -15,19 +15,24 @@ local mode, size, ttl, maxBytes = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]),
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local nowText = string.format('%.0f', now)
-local known = redis.call('HMGET', facts, 'epoch', 'top', 'replid', 'bytes')
+local known = redis.call('HMGET', facts, 'epoch', 'top', 'replid', 'bytes', 'rule')
 local replid = ''
 if ARGV[1] == '1' then
   local info = redis.pcall('INFO', 'replication')
   if type(info) == 'string' then replid = string.match(info, 'master_replid:(%w+)') or '' end
 end
 local function begin()
-  redis.call('HSET', facts, 'epoch', ARGV[2], 'top', 0, 'replid', replid, 'bytes', 0)
+  redis.call('HSET', facts, 'epoch', ARGV[2], 'top', 0, 'replid', replid, 'bytes', 0, 'rule', ARGV[8])
   redis.call('HDEL', facts, 'offset', 'at', 'frame', 'session', 'version')
   redis.call('DEL', entries)
-  known = { ARGV[2], '0', replid, '0' }
+  known = { ARGV[2], '0', replid, '0', ARGV[8] }
 end
 if not known[1] or (replid ~= '' and known[3] ~= replid) then begin() end
+local otherRule = ''
+if known[5] ~= ARGV[8] then
+  otherRule = known[5] or ''
+  redis.call('HSET', facts, 'rule', ARGV[8])
+end
 local function stay() redis.call('PEXPIRE', facts, ARGV[3]) end
 local epoch, top, bytes = known[1], tonumber(known[2]), tonumber(known[4])
 if redis.call('EXISTS', entries) == 0 then bytes = 0 end
@@ -58,9 +63,9 @@ end
 `;
 
 /**
- * KEYS[3] with an idempotency key: the place of its message
- * ARGV[8] frame · [9] session or '-' · [10] ms that the key is remembered · [11] digest of the message
- * · [12] version or '' · [13] channel · [14] PUBLISH or SPUBLISH
+ * KEYS[3] where a key is given: the place it was stored at
+ * ARGV[9] frame · [10] session or '-' · [11] ms that the key is known · [12] digest of what is published with the key
+ * · [13] version or '' · [14] channel · [15] PUBLISH or SPUBLISH
  * @returns stored, known (the key), older (the version) or reused (the key, for something else); epoch, offset
  */
 export const APPEND = `${OPEN}
@@ -69,42 +74,42 @@ if KEYS[3] then
   if earlier then
     local keyEpoch, offset, digest = string.match(earlier, '^(%S+) (%d+) (%S+)$')
     if keyEpoch == epoch then
-      if digest ~= ARGV[11] then return { 'reused', epoch, tonumber(offset) } end
+      stay() -- a write: whoever waits for a replica waits for all of before
+      if digest ~= ARGV[12] then return { 'reused', epoch, tonumber(offset) } end
       return { 'known', epoch, tonumber(offset) }
     end
   end
 end
-if ARGV[12] ~= '' then
+if ARGV[13] ~= '' then
   local last = redis.call('HMGET', facts, 'version', 'offset')
-  if last[1] and tonumber(ARGV[12]) <= tonumber(last[1]) then return { 'older', epoch, tonumber(last[2]) } end
+  if last[1] and tonumber(ARGV[13]) <= tonumber(last[1]) then return { 'older', epoch, tonumber(last[2]) } end
 end
 local offset = top + 1
 if mode == 'last' then
-  redis.call('HSET', facts, 'top', offset, 'offset', offset, 'at', nowText, 'frame', ARGV[8], 'session', ARGV[9])
-  if ARGV[12] == '' then redis.call('HDEL', facts, 'version') else redis.call('HSET', facts, 'version', ARGV[12]) end
+  redis.call('HSET', facts, 'top', offset, 'offset', offset, 'at', nowText, 'frame', ARGV[9], 'session', ARGV[10])
+  if ARGV[13] == '' then redis.call('HDEL', facts, 'version') else redis.call('HSET', facts, 'version', ARGV[13]) end
 else
   local id = offset .. '-' .. nowText
-  if ARGV[9] == '-' then redis.call('XADD', entries, id, 'f', ARGV[8])
-  else redis.call('XADD', entries, id, 'f', ARGV[8], 's', ARGV[9]) end
-  bytes = bytes + #ARGV[8] + (ARGV[9] ~= '-' and #ARGV[9] or 0)
+  if ARGV[10] == '-' then redis.call('XADD', entries, id, 'f', ARGV[9])
+  else redis.call('XADD', entries, id, 'f', ARGV[9], 's', ARGV[10]) end
+  bytes = bytes + #ARGV[9] + (ARGV[10] ~= '-' and #ARGV[10] or 0)
   trim()
   redis.call('HSET', facts, 'top', offset, 'bytes', bytes)
   redis.call('PEXPIRE', entries, ARGV[6])
 end
-if KEYS[3] then redis.call('SET', KEYS[3], epoch .. ' ' .. offset .. ' ' .. ARGV[11], 'PX', ARGV[10]) end
+if KEYS[3] then redis.call('SET', KEYS[3], epoch .. ' ' .. offset .. ' ' .. ARGV[12], 'PX', ARGV[11]) end
 stay()
-redis.call(ARGV[14], ARGV[13], 'P ' .. epoch .. ' ' .. offset .. ' ' .. nowText .. ' ' .. ARGV[9] .. '\\n' .. ARGV[8])
-return { 'stored', epoch, offset }
+redis.call(ARGV[15], ARGV[14], 'P ' .. epoch .. ' ' .. offset .. ' ' .. nowText .. ' ' .. ARGV[10] .. '\\n' .. ARGV[9])
+return { 'stored', epoch, offset, otherRule }
 `;
 
 /**
- * ARGV[8] entries after this offset, or '' · [9] entries before this offset, or '' · [10] most entries · [11] most bytes
- * · [12] 1: newest first
+ * ARGV[9] entries after this offset, or '' · [10] entries before it, or '' · [11] at most so many · [12] bytes · [13] 1: newest first
  * @returns epoch, top, first, 1 for complete, the time, then offset, ms, frame, session of each entry
  */
 export const READ = `${OPEN}
 local first = top + 1
-local since, before, limit, readBytes = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local since, before, limit, readBytes = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 local found = {}
 local taken, takenBytes, isWhole = 0, 0, true
 local function take(offset, ms, frame, session)
@@ -132,7 +137,7 @@ else
   local from, to = math.max(low, first), high
   while from <= to do
     local part
-    if ARGV[12] == '1' then part = redis.call('XREVRANGE', entries, to .. '-18446744073709551615', from .. '-0', 'COUNT', 64)
+    if ARGV[13] == '1' then part = redis.call('XREVRANGE', entries, to .. '-18446744073709551615', from .. '-0', 'COUNT', 64)
     else part = redis.call('XRANGE', entries, from .. '-0', to .. '-18446744073709551615', 'COUNT', 64) end
     if #part == 0 then break end
     local goesOn = true
@@ -140,28 +145,28 @@ else
       local offset, ms = partsOf(entry[1])
       goesOn = take(offset, string.format('%.0f', ms), entry[2][2], entry[2][4] or '-')
       if not goesOn then break end
-      if ARGV[12] == '1' then to = offset - 1 else from = offset + 1 end
+      if ARGV[13] == '1' then to = offset - 1 else from = offset + 1 end
     end
     if not goesOn then break end
   end
 end
 stay()
 local isComplete = isWhole and (low > high or low >= first)
-local answer = { epoch, top, first, isComplete and 1 or 0, nowText }
-for n = 1, #found do answer[n + 5] = found[n] end
+local answer = { epoch, top, first, isComplete and 1 or 0, nowText, otherRule }
+for n = 1, #found do answer[n + 6] = found[n] end
 return answer
 `;
 
 /** @returns epoch, top */
 export const TOP = `${OPEN}
 stay()
-return { epoch, top }
+return { epoch, top, otherRule }
 `;
 
-/** ARGV[8] channel · [9] PUBLISH or SPUBLISH. @returns epoch, top */
+/** ARGV[9] channel · [10] PUBLISH or SPUBLISH. @returns epoch, top */
 export const CLEAR = `${OPEN}
 begin()
 stay()
-redis.call(ARGV[9], ARGV[8], 'C ' .. ARGV[2])
+redis.call(ARGV[10], ARGV[9], 'C ' .. ARGV[2])
 return { ARGV[2], 0 }
 `;

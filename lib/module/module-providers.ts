@@ -4,17 +4,14 @@ import type { Server as HttpServer } from 'node:http';
 import { findAuthenticator } from './find-authenticator.js';
 import { NestWebSocketClient } from '../client/nest/nest-websocket-client.js';
 import { type NodeWebSocketClientOptions, WebSocketClient } from '../client/websocket-client.js';
-import { Emitter } from '../cluster/emitter.js';
 import { InvalidOptionsError } from '../errors.js';
 import { findInstance } from './find-instance.js';
 import { NO_PARAMS } from '../protocol/path-pattern.js';
 import { withRetry } from '../client/nest/pxl-websocket-client.module.js';
+import { type ModuleEmitter, startEmitter } from './module-emitter.js';
 import { MODULE_OPTIONS_TOKEN } from './pxl-websocket.module-definition.js';
 import { findResources } from './resources.js';
-import { composePublisher } from '../history/compose-publisher.js';
-import { HistoryRules } from '../history/history-options.js';
-import type { RoomPublisher } from '../history/room-publisher.js';
-import { type ResolvedOptions, resolveOptions } from '../options/resolve-options.js';
+import { resolveOptions } from '../options/resolve-options.js';
 import { RouteExplorer } from '../routing/route.explorer.js';
 import {
   getWebSocketClientManagerToken,
@@ -22,11 +19,9 @@ import {
   getWebSocketServerToken,
   getWebSocketServiceToken,
 } from './server-tokens.js';
-import { ErrorReport } from '../observe/error-report.js';
 import { WebSocketServer } from '../server.js';
 import { REGISTRATION, type Registration } from './servers-together.js';
 import type { WebSocketOptions } from '../server.js';
-import { emitterSender } from '../outbound/emitter-sender.js';
 import { WebSocketService } from '../websocket.service.js';
 
 export const EMITTER = Symbol('pxl:emitter');
@@ -65,12 +60,7 @@ const ownProviders = (name: string | undefined, place: string): Provider[] => [
   {
     provide: EMITTER,
     inject: [MODULE_OPTIONS_TOKEN],
-    useFactory: (given: WebSocketOptions) => {
-      const { type, enabled, redis, prefix, events } = resolveOptions(given);
-      if (type !== 'emitter' || !enabled || !redis) return undefined;
-      const report = new ErrorReport(events);
-      return Emitter.connect(redis, prefix, (error) => report.failed(error, 'the emitter'));
-    },
+    useFactory: startEmitter,
   },
   {
     provide: CLIENT,
@@ -104,24 +94,12 @@ function sharedProviders(name: string | undefined): FactoryProvider[] {
     {
       provide: getWebSocketServiceToken(name),
       inject: [REGISTRATION, EMITTER],
-      useFactory: ({ server }: Registration, emitter?: Emitter) =>
-        new WebSocketService(
-          emitter
-            ? { sender: emitterSender(emitter, publisherOf(emitter, server.options)) }
-            : { webSocketServer: server },
-        ),
+      useFactory: ({ server }: Registration, emitter?: ModuleEmitter) =>
+        new WebSocketService(emitter ?? { webSocketServer: server }),
     },
   ];
   const client = { provide: WebSocketClient, inject: [CLIENT], useFactory: (made: unknown) => made };
   return name === undefined ? [...shared, client] : shared;
-}
-
-function publisherOf(
-  { connection }: Emitter,
-  { rooms, prefix, backpressure }: ResolvedOptions,
-): RoomPublisher | undefined {
-  const rules = new HistoryRules(rooms.history, backpressure.maxBufferedBytes);
-  return composePublisher({ connection, prefix, isForeign: false }, rules);
 }
 
 /** The application's HTTP server; undefined in a testing module, an application context or a microservice. */

@@ -3,24 +3,18 @@ import type { Followed } from '../clients/followed.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
 import { HeldMessages, type HoldLimits } from './held-messages.js';
 import { OutgoingMessage } from './outgoing-message.js';
+import { ForeignSocket, type Recipient } from './recipient.js';
 import type { ServerSocket } from '../connection/server-socket.js';
 
-/** Gets the messages for one client: the outbox of a socket of this node. */
-export interface Recipient {
-  readonly clientId: string;
-  push(message: OutgoingMessage): void;
-  /** All bytes that wait for it. */
-  readonly bufferedBytes: number;
-  /** Resolves when nothing waits any more, or the socket is closed. */
-  whenDrained(): Promise<void>;
-  /** Takes a message only if nothing waits, so that it can't close a slow client. @returns whether it was taken */
-  offer(message: OutgoingMessage): boolean;
-}
-
-/** How often a socket of the application is checked, in ms: it doesn't tell when it has drained. */
-const POLL_MS = 20;
 const NOBODY: ReadonlySet<Recipient> = new Set();
+const NO_IDS: ReadonlySet<string> = new Set();
 const NONE_WAITING: ReadonlyMap<Recipient, HeldMessages> = new Map();
+
+/** What the connections of one session get. */
+export interface OwnMessage {
+  session: string;
+  message: OutgoingMessage;
+}
 
 /**
  * Sends an encoded message to this node's sockets, from whichever node it comes. Has its own lists of sockets: a
@@ -32,6 +26,8 @@ export class LocalDelivery {
   readonly #connectionsOf = new Map<string, Set<Recipient>>();
   /** Clients whose connection hooks still run, and the broadcasts that wait for them. */
   readonly #newcomers = new Map<Recipient, HeldMessages>();
+  /** Members who get by themselves what is for the whole room: for each room their ids. */
+  readonly #apart = new Map<string, Set<string>>();
 
   constructor(
     private readonly limits: HoldLimits,
@@ -116,11 +112,40 @@ export class LocalDelivery {
     return this.#membersOf.get(roomName)?.size ?? 0;
   }
 
-  /** Sends to the members of a room on this node. */
-  toRoom(roomName: string, message: OutgoingMessage): void {
+  isIn(clientId: string, roomName: string): boolean {
+    const recipient = this.#recipients.get(clientId);
+    return recipient !== undefined && (this.#membersOf.get(roomName)?.has(recipient) ?? false);
+  }
+
+  sessionOf(clientId: string): string | undefined {
+    return this.#recipients.get(clientId)?.session;
+  }
+
+  /**
+   * To the members of a room on this node, without those that `setApart()` named.
+   * @param own what the connections of one session get instead
+   */
+  toRoom(roomName: string, message: OutgoingMessage, own?: OwnMessage): void {
     const members = this.#membersOf.get(roomName) ?? NOBODY;
-    if (this.#newcomers.size > 0) this.#deliverAround(message, members, this.#newcomers);
+    const apart = this.#apart.get(roomName);
+    if (apart || own || this.#newcomers.size > 0) this.#deliverAround(message, members, this.#newcomers, apart, own);
     else for (const member of members) member.push(message);
+  }
+
+  /** From now on `toRoom()` leaves the member out, until `putBack()`. */
+  setApart(clientId: string, roomName: string): void {
+    const apart = this.#apart.get(roomName) ?? new Set();
+    this.#apart.set(roomName, apart.add(clientId));
+  }
+
+  putBack(clientId: string, roomName: string): void {
+    const apart = this.#apart.get(roomName);
+    if (apart?.delete(clientId) && apart.size === 0) this.#apart.delete(roomName);
+  }
+
+  /** The client can't take what it must get: closes its connection with 4113. */
+  giveUp(clientId: string): void {
+    this.#recipients.get(clientId)?.giveUp();
   }
 
   /** Resolves when at most `bytes` wait for the client, or it is gone. */
@@ -142,7 +167,8 @@ export class LocalDelivery {
     const message = new OutgoingMessage(frame, isVolatile, conflateKey);
     const recipients = this.#recipientsOf(audience);
     const waiting = audience.kind === 'clients' ? NONE_WAITING : this.#newcomers;
-    if (waiting.size > 0 || (except && except.length > 0)) this.#deliverAround(message, recipients, waiting, except);
+    if (waiting.size > 0 || (except && except.length > 0))
+      this.#deliverAround(message, recipients, waiting, new Set(except));
     else for (const recipient of recipients) recipient.push(message);
   }
 
@@ -150,14 +176,15 @@ export class LocalDelivery {
     message: OutgoingMessage,
     recipients: Iterable<Recipient>,
     waiting: ReadonlyMap<Recipient, HeldMessages>,
-    except: readonly string[] = [],
+    excluded: ReadonlySet<string> = NO_IDS,
+    own?: OwnMessage,
   ): void {
-    const excluded = new Set(except);
     for (const recipient of recipients) {
       if (excluded.has(recipient.clientId)) continue;
+      const due = own && recipient.session === own.session ? own.message : message;
       const held = waiting.get(recipient);
-      if (!held) recipient.push(message);
-      else if (!held.hold(message, this.limits)) this.counters.dropped++;
+      if (!held) recipient.push(due);
+      else if (!held.hold(due, this.limits)) this.counters.dropped++;
     }
   }
 
@@ -174,32 +201,6 @@ export class LocalDelivery {
       default:
         return audience satisfies never;
     }
-  }
-}
-
-/** A socket that the application added itself. It has no outbox. */
-class ForeignSocket implements Recipient {
-  constructor(
-    readonly clientId: string,
-    private readonly ws: WebSocket,
-  ) {}
-
-  get bufferedBytes(): number {
-    return this.ws.bufferedAmount;
-  }
-
-  whenDrained(): Promise<void> {
-    return new Promise((resolve) => setTimeout(resolve, POLL_MS).unref());
-  }
-
-  push({ payload }: OutgoingMessage): void {
-    if (this.ws.readyState === this.ws.OPEN) this.ws.send(payload, { binary: false });
-  }
-
-  offer(message: OutgoingMessage): boolean {
-    if (this.ws.bufferedAmount > 0) return false;
-    this.push(message);
-    return true;
   }
 }
 

@@ -22,6 +22,8 @@ interface OwnFrame {
  * (pings, pongs, close frames, the application's own `ws.send()`) comes after what was queued before it.
  */
 export class Outbox implements FlushedOutbox {
+  /** What the client calls itself on all of its connections. */
+  session: string | undefined;
   /** Bytes queued in this turn. */
   queuedBytes = 0;
   /** How many bytes it was behind at the last check. 0 for a socket that keeps up. */
@@ -188,6 +190,10 @@ export class Outbox implements FlushedOutbox {
       if (this.waitingBytes === 0) setImmediate(resolve);
       else (this.#waiters ??= []).push(resolve);
     });
+  }
+
+  giveUp(): void {
+    this.flusher.tooSlow(this);
   }
 
   /** The socket is closed: drops what waits. */

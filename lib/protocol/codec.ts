@@ -4,8 +4,17 @@ import { isRequestId, isRouteName } from './names.js';
 
 /** A frame that was read. */
 export type DecodedFrame =
-  /** `at`: the place of the message in a room with history, not checked. */
-  | { kind: 'message'; type: string; action: string; data: unknown; id: RequestId | undefined; at: unknown }
+  /** `at`: its place in a room that keeps what is published, not checked. */
+  | {
+      kind: 'message';
+      type: string;
+      action: string;
+      data: unknown;
+      id: RequestId | undefined;
+      at: unknown;
+      /** Of a message that may be sent again: the same each time. Not checked. */
+      key: unknown;
+    }
   | {
       kind: 'reply';
       type: string;
@@ -50,7 +59,7 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   if (done || Object.hasOwn(frame, 'response')) {
     return { kind: 'reply', type, action, id, response: frame['response'], more: frame['more'] === true, done };
   }
-  return { kind: 'message', type, action, data: frame['data'], id, at: frame['at'] };
+  return { kind: 'message', type, action, data: frame['data'], id, at: frame['at'], key: frame['key'] };
 }
 
 /**

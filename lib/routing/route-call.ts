@@ -6,12 +6,21 @@ import type { RequestId } from '../protocol/message.js';
 import { errorOf } from '../protocol/thrown.js';
 import { closeIterator, isAsyncIterable, isPromise, STREAMED } from './stream-source.js';
 
+/** Who sent a message, whatever its connection. */
+export interface Sender {
+  readonly session: string | undefined;
+  /** The user, else the session, else the connection: nobody else has its keys. */
+  readonly owner: string;
+}
+
 /** What a call needs of its socket. */
 export interface RoutePeer {
   readonly ws: WebSocket;
   readonly clientId: string;
   /** The `ConnectedClient`; in a handler of a client, the `WebSocketClient`. */
   readonly client: unknown;
+  /** The session of the client, where it has said it, and whose keys are its own. Undefined in a handler of a client. */
+  readonly sender?: Sender | undefined;
   /**
    * Sends one value of a stream. Returns a promise when there is no room for the next value yet. Throws when the value can't
    * be encoded.
@@ -42,6 +51,8 @@ export class RouteCall implements RoutedCall {
   slot = -1;
   /** Its number among the started calls of its connection. */
   turn = 0;
+  /** What its handler has published so far, to rooms that keep it. */
+  published = 0;
   #stop: (() => void) | undefined;
   /** Why it was ended early. */
   #endedBy: Error | undefined;
@@ -53,6 +64,8 @@ export class RouteCall implements RoutedCall {
     readonly action: string,
     data: unknown,
     readonly id: RequestId | undefined,
+    /** The sender gives the same one when it sends the message again. */
+    readonly key?: string,
   ) {
     this.data = data;
   }

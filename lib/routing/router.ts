@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws';
 import { DuplicateRouteError, InvalidRouteError, UnknownRouteError } from '../errors.js';
 import { isRouteName, RESERVED_TYPES } from '../protocol/names.js';
+import type { CallScope } from './call-scope.js';
 import type { RouteCall } from './route-call.js';
 
 /** Handles one call. Its awaited result is the reply. */
@@ -21,10 +22,15 @@ export interface Route {
 /** Finds the handler of a `type`/`action` pair. The two are never joined into one key, so two pairs can't share one. */
 export class Router {
   readonly #routes = new Map<string, Map<string, Route>>();
+  readonly #scope: CallScope | undefined;
   readonly #isReserved: (type: string) => boolean;
 
-  /** @param options.side a client may handle messages of type `system`; a server may not */
-  constructor({ side = 'server' }: { side?: 'server' | 'client' } = {}) {
+  /**
+   * @param options.side a client may handle messages of type `system`; a server may not
+   * @param options.scope knows in whose handler something is done
+   */
+  constructor({ side = 'server', scope }: { side?: 'server' | 'client'; scope?: CallScope | undefined } = {}) {
+    this.#scope = scope;
     this.#isReserved = side === 'server' ? (type) => RESERVED_TYPES.has(type) : (type) => type === 'error';
   }
 
@@ -60,7 +66,7 @@ export class Router {
   dispatch(call: RouteCall): unknown {
     const route = this.#routes.get(call.type)?.get(call.action);
     if (!route) throw new UnknownRouteError(call.type, call.action);
-    return route.handler(call);
+    return this.#scope && !route.isBuiltIn ? this.#scope.run(call, route.handler) : route.handler(call);
   }
 
   has(type: string, action: string): boolean {

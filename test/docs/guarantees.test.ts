@@ -3,6 +3,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 
+const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
+
+/** The numbers of each kind of promise, in the order of the page. */
+const PROMISES = { R: upTo(13), D: upTo(12), L: upTo(6), C: [1, 2, 3, 7, 8, 9], H: upTo(15) };
+const NUMBER = String.raw`[${Object.keys(PROMISES).join('')}]\d+`;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** By their number: "L3" to "hostile/slow-consumer", … */
@@ -18,7 +23,9 @@ function add(files: Files, number: string, file: string): void {
 function listed(): Files {
   const files: Files = {};
   const page = readFileSync(join(root, '../docs/guarantees.md'), 'utf8');
-  for (const [, number = '', row = ''] of page.matchAll(/^\| ([RDLC]\d+) \|[^|]*\|([^|]*)\|$/gm))
+  for (const [, number = '', row = ''] of page.matchAll(
+    new RegExp(String.raw`^\| (${NUMBER}) \|[^|]*\|([^|]*)\|$`, 'gm'),
+  ))
     for (const [, file = ''] of row.matchAll(/\(\.\.\/test\/([^)]+)\.test\.ts\)/g)) add(files, number, file);
   return files;
 }
@@ -29,7 +36,7 @@ function borne(): Files {
   const paths = readdirSync(root, { recursive: true, encoding: 'utf8' });
   for (const path of paths.filter((name) => name.endsWith('.test.ts') && !name.startsWith('docs/'))) {
     const text = readFileSync(join(root, path), 'utf8');
-    for (const [, numbers = ''] of text.matchAll(/['"`]((?:[RDLC]\d+[,:]? )+)/g))
+    for (const [, numbers = ''] of text.matchAll(new RegExp(String.raw`['"\`]((?:${NUMBER}[,:]? )+)`, 'g')))
       for (const number of numbers.match(/\w+/g) ?? []) add(files, number, path.replace(/\.test\.ts$/, ''));
   }
   return files;
@@ -37,11 +44,7 @@ function borne(): Files {
 
 describe('the page of guarantees', () => {
   it('names for each promise every test that bears its number, and no other', () => {
-    const numbers = { R: 13, D: 12, L: 6 };
-    const all = Object.entries(numbers).flatMap(([kind, count]) =>
-      Array.from({ length: count }, (_, index) => `${kind}${index + 1}`),
-    );
-    all.push('C1', 'C2', 'C3', 'C7', 'C8', 'C9');
+    const all = Object.entries(PROMISES).flatMap(([kind, numbers]) => numbers.map((number) => `${kind}${number}`));
     expect(Object.keys(listed())).toEqual(all);
     expect(listed()).toEqual(borne());
   });

@@ -52,7 +52,7 @@ describe('our client in a room that keeps what is published', () => {
     await lost;
   };
 
-  it('gets what it missed by itself, each once and in order (H3)', async () => {
+  it('H3: gets what it missed by itself, each once and in order', async () => {
     await start();
     await client.joinRoom(ROOM);
     await publish(1, 3);
@@ -82,7 +82,7 @@ describe('our client in a room that keeps what is published', () => {
     expect(seen).toEqual(range(1, 300));
   }, 20_000);
 
-  it('can resume a room in which nothing was published (H5)', async () => {
+  it('H5: can resume a room in which nothing was published', async () => {
     await start();
     await client.joinRoom(ROOM);
     await cut();
@@ -91,7 +91,7 @@ describe('our client in a room that keeps what is published', () => {
     expect(seen).toEqual([1, 2]);
   });
 
-  it('is told when it can’t, and goes on from there (H4)', async () => {
+  it('H4: is told when it can’t, and goes on from there', async () => {
     await start({ recoverMax: 5 });
     await client.joinRoom(ROOM);
     await publish(1, 1);

@@ -53,7 +53,7 @@ const news = (n: number): { type: string; action: string; data: unknown } => ({
   it.each([
     ['a connection', async () => byHand()],
     ['type: emitter', inAModule],
-  ] as const)('made of %s publishes as nodes do: stored first, with a place (H1, H2, H10)', async (_kind, make) => {
+  ] as const)('H1, H2, H10: made of %s publishes as nodes do: stored first, with a place', async (_kind, make) => {
     const node = await startNode();
     const emitter = await make();
     const peer = await node.connect();

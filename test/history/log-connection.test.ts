@@ -10,7 +10,7 @@ import { until } from '../support/until.js';
   beforeEach(async () => {
     redis = await TestRedis.start();
     failures = [];
-    connection = new LogConnection(redis.url, (error) => failures.push(error));
+    connection = new LogConnection(redis.url, 'history', (error) => failures.push(error));
     await connection.connect();
   });
   afterEach(async () => {

@@ -27,6 +27,7 @@ const rule = (more: Partial<HistoryRule>): HistoryRule => ({
   recoverMax: 5,
   recoverMaxBytes: 262_144,
   checkMs: 2_000,
+  ack: 'stored',
   onRestart: 'reset',
   ...more,
 });

@@ -84,7 +84,7 @@ describeWithRedis('the log of a room, when Redis', () => {
     expect((await log.append(ROOM, '"x"')).epoch).not.toBe(epoch);
   });
 
-  it('was restarted from an older file: another epoch, so no number names two publications (H1)', async () => {
+  it('H1: was restarted from an older file: another epoch, so no number names two publications', async () => {
     const redis = await startRedis();
     const connection = await connect(redis.url);
     const log = logOn(() => connection);
@@ -114,7 +114,7 @@ describeWithRedis('the log of a room, when Redis', () => {
     expect(read.entries).toHaveLength(isFenced ? 0 : 3);
   });
 
-  it('is a promoted replica that lacks the newest: another epoch, so nobody recovers falsely (H1, H3)', async () => {
+  it('H1, H3: is a promoted replica that lacks the newest: another epoch, so nobody recovers falsely', async () => {
     const [master, replica, nobody] = [await startRedis(), await startRedis(), await TestRedis.reserve()];
     let connection = await connect(master.url);
     const log = logOn(() => connection);
@@ -219,7 +219,7 @@ describeWithRedis('the log of a room, when Redis', () => {
     expect(await log.append(ROOM, '"2"')).toMatchObject({ epoch, offset: 2 });
   });
 
-  it('is too slow to answer: the outcome is unknown, and the same key says what became of it (H8)', async () => {
+  it('H8: is too slow to answer: the outcome is unknown, and the same key says what became of it', async () => {
     const redis = await startRedis();
     const connection = await connect({ port: redis.port });
     const log = logOn(() => connection);

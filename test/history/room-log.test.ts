@@ -105,7 +105,7 @@ describe.each([
   beforeEach(async () => void (subject = await make()));
   afterEach(() => subject.stop());
 
-  it('numbers the publications of an epoch 1, 2, 3, for each room by itself (H1)', async () => {
+  it('H1: numbers the publications of an epoch 1, 2, 3, for each room by itself', async () => {
     const { log } = subject;
     const places = [await log.append('a', '"1"'), await log.append('a', '"2"'), await log.append('b', '"1"')];
     expect(places.map(({ offset }) => offset)).toEqual([1, 2, 1]);
@@ -125,7 +125,7 @@ describe.each([
     for (const { storedAt } of entries) expect(storedAt).toBeGreaterThan(1_700_000_000_000);
   });
 
-  it('has a place for a room in which nothing was published (H5)', async () => {
+  it('H5: has a place for a room in which nothing was published', async () => {
     const { log } = subject;
     const [place] = await log.top(['a']);
     expect(place?.offset).toBe(0);
@@ -156,7 +156,7 @@ describe.each([
     expect(await offsets({ maxBytes: 1 })).toEqual([[1], false]); // else a large one would block for ever
   });
 
-  it('keeps no more than its size, and says what is missing (H14)', async () => {
+  it('H14: keeps no more than its size, and says what is missing', async () => {
     const { log, retention } = subject;
     retention.size = 5;
     for (let n = 1; n <= 20; n++) await log.append('a', `"${n}"`);
@@ -167,7 +167,7 @@ describe.each([
     expect((await log.read('a', { ...whole, since: 14 })).isComplete).toBe(false);
   });
 
-  it('keeps no more than its bytes (H14)', async () => {
+  it('H14: keeps no more than its bytes', async () => {
     const { log, retention } = subject;
     retention.maxBytes = 1_000;
     const frame = JSON.stringify('x'.repeat(298));
@@ -177,7 +177,7 @@ describe.each([
     expect((await log.top(['a']))[0]?.offset).toBe(20);
   });
 
-  it('ages each entry by itself, in a busy room, too (H14, H6)', async () => {
+  it('H14, H6: ages each entry by itself, in a busy room, too', async () => {
     const { log, retention } = subject;
     retention.ttlMs = 800;
     await log.append('a', '"old"');
@@ -206,7 +206,7 @@ describe.each([
     expect((await log.read('a', whole)).entries.map(({ offset }) => offset)).toEqual([38, 39, 40]);
   });
 
-  it('stores one entry for a key, whatever came between (H8)', async () => {
+  it('H8: stores one entry for a key, whatever came between', async () => {
     const { log } = subject;
     const first = await log.append('a', '"x"', { key: 'k1' });
     await log.append('a', '"y"', { key: 'k2' });
@@ -224,7 +224,7 @@ describe.each([
     expect(await log.append('a', '"x"', { key: 'k1' })).toMatchObject({ offset: 2, isDuplicate: false });
   });
 
-  it('begins another epoch when it is cleared, in which old keys are unknown (H8)', async () => {
+  it('H8: begins another epoch when it is cleared, in which old keys are unknown', async () => {
     const { log } = subject;
     const before = await log.append('a', '"x"', { key: 'k1' });
     const cleared = await log.clear('a');
@@ -238,7 +238,7 @@ describe.each([
     });
   });
 
-  it('forgets a quiet room wholly, and then begins another epoch (H12)', async () => {
+  it('H12: forgets a quiet room wholly, and then begins another epoch', async () => {
     const { log, retention } = subject;
     Object.assign(retention, { ttlMs: 100, keyTtlMs: 100, metaTtlMs: 200 });
     const { epoch } = await log.append('a', '"x"', { key: 'k1' });

@@ -21,6 +21,7 @@ const RULE: HistoryRule = {
   recoverMax: 500,
   recoverMaxBytes: 262_144,
   checkMs: 15_000,
+  ack: 'stored',
   onRestart: 'reset',
 };
 const ROOM = 'chat:1';
@@ -172,7 +173,7 @@ describe('the reader of a room', () => {
     expect(world.log.reads).toBe(0);
   });
 
-  it('reads a hole once for the whole node, after 50 ms (H9)', async () => {
+  it('H9: reads a hole once for the whole node, after 50 ms', async () => {
     const members = [await world.join(), await world.join(), await world.join()];
     for (let n = 1; n <= 5; n++) await world.publish(`${n}`);
     world.bring((wire) => [wire[0], wire[3], wire[4]] as Announcement[]);
@@ -184,7 +185,7 @@ describe('the reader of a room', () => {
     expect(world.log.reads).toBe(1);
   });
 
-  it('finds within checkMs what the bus lost and nothing followed, and subscribes anew (H9)', async () => {
+  it('H9: finds within checkMs what the bus lost and nothing followed, and subscribes anew', async () => {
     const member = await world.join();
     await world.publish('1');
     world.bring(() => []);
@@ -263,7 +264,7 @@ describe('the reader of a room', () => {
 describe('a client that comes back', () => {
   const since = (offset: number, epoch = 'e1'): Resumption => ({ since: { epoch, offset } });
 
-  it('gets what it missed, from memory, at no read (H3)', async () => {
+  it('H3: gets what it missed, from memory, at no read', async () => {
     await world.join();
     await live(1, 10);
     const back = await world.join(since(4));
@@ -272,7 +273,7 @@ describe('a client that comes back', () => {
     expect(world.log.reads).toBe(0);
   });
 
-  it('gets what lies before memory from the log, in one read (H3)', async () => {
+  it('H3: gets what lies before memory from the log, in one read', async () => {
     await world.join();
     await live(1, 200);
     const back = await world.join(since(20));
@@ -281,7 +282,7 @@ describe('a client that comes back', () => {
     expect(world.log.reads).toBe(1);
   });
 
-  it('misses nothing that comes while the log is read, and gets nothing twice (H3)', async () => {
+  it('H3: misses nothing that comes while the log is read, and gets nothing twice', async () => {
     await world.join();
     await live(1, 200);
     let n = 200;
@@ -295,7 +296,7 @@ describe('a client that comes back', () => {
     expect(back.offsets).toEqual(Array.from({ length: n + 5 - 20 }, (_, at) => at + 21));
   });
 
-  it('at the top gets nothing, also when everything has aged out (H5, H6)', async () => {
+  it('H5, H6: at the top gets nothing, also when everything has aged out', async () => {
     const member = await world.join();
     await live(1, 3);
     await world.clock.pass(RULE.ttlMs + 1);
@@ -306,7 +307,7 @@ describe('a client that comes back', () => {
     expect(early.offsets).toEqual([]);
   });
 
-  it('is told why it can’t get what it missed, and gets none of it (H4)', async () => {
+  it('H4: is told why it can’t get what it missed, and gets none of it', async () => {
     await world.join();
     await live(1, 20);
     world.rule.recoverMax = 10;
@@ -326,7 +327,7 @@ describe('a client that comes back', () => {
     expect((await world.join(since(21))).told[0]).toMatchObject({ recovered: false, reason: 'ahead' });
   });
 
-  it('that is ahead of this node has the node read first (H7)', async () => {
+  it('H7: that is ahead of this node has the node read first', async () => {
     const member = await world.join();
     for (let n = 1; n <= 5; n++) await world.publish(`${n}`);
     world.wire.length = 0; // this node heard nothing
@@ -336,7 +337,7 @@ describe('a client that comes back', () => {
     expect(member.offsets).toEqual([1, 2, 3, 4, 5]);
   });
 
-  it('of an epoch that this node hasn’t heard of yet isn’t refused (H7)', async () => {
+  it('H7: of an epoch that this node hasn’t heard of yet isn’t refused', async () => {
     const member = await world.join();
     await live(1, 2);
     const { epoch } = await world.log.clear(ROOM);
@@ -347,7 +348,7 @@ describe('a client that comes back', () => {
     expect(member.resets).toHaveLength(1);
   });
 
-  it('is not told that it has everything when the log began anew while it was read (H3)', async () => {
+  it('H3: is not told that it has everything when the log began anew while it was read', async () => {
     await world.publish('1');
     await world.join();
     await world.log.clear(ROOM);

@@ -52,7 +52,7 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
     const first = ({ nodes }: Cluster): RunningApp => nodes[0] as RunningApp;
     const last = ({ nodes }: Cluster): RunningApp => nodes.at(-1) as RunningApp;
 
-    it('gives every publication a place, and every member each of them once, in order (H1, H2, H10)', async () => {
+    it('H1, H2, H10: gives every publication a place, and every member each of them once, in order', async () => {
       const cluster = await startCluster(kind);
       const [ada, bob] = [await first(cluster).connect(), await last(cluster).connect()];
       expect(ada.connected.data.features).toContain('history');
@@ -68,7 +68,7 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
       expect(ada.received[0]).toEqual({ ...news(1), at: { room: ROOM, epoch: joined.epoch, offset: 1 } });
     });
 
-    it('gives a client that comes back what it missed, before anything live (H3)', async () => {
+    it('H3: gives a client that comes back what it missed, before anything live', async () => {
       const cluster = await startCluster(kind);
       const service = first(cluster).service;
       const ada = await first(cluster).connect();
@@ -99,7 +99,7 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
       expect(ada.received.map(({ action }) => action)).toEqual(['joinRoom', 'news', 'news', 'news']);
     });
 
-    it('says why it can’t, and then sends nothing of before (H4)', async () => {
+    it('H4: says why it can’t, and then sends nothing of before', async () => {
       const cluster = await startCluster(kind, {
         rooms: {
           history: [
@@ -162,7 +162,7 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
       });
     });
 
-    it('asks authorizeJoin of every resume (H15)', async () => {
+    it('H15: asks authorizeJoin of every resume', async () => {
       let isBanned = false;
       const cluster = await startCluster(kind, {
         rooms: { history: [{ match: 'chat:*' }], authorizeJoin: () => !isBanned },
@@ -196,7 +196,7 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
       await expect(service.publishToRoom('plain', news(3))).rejects.toThrow('keeps no messages');
     });
 
-    it('stores one entry for a key (H8)', async () => {
+    it('H8: stores one entry for a key', async () => {
       const cluster = await startCluster(kind);
       const peer = await last(cluster).connect();
       await peer.join(ROOM);

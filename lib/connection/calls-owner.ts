@@ -1,0 +1,15 @@
+import type { WebSocket } from 'ws';
+import type { Sender } from '../routing/route-call.js';
+
+/** What the calls need of their connection. */
+export interface CallsOwner {
+  readonly ws: WebSocket;
+  readonly clientId: string;
+  readonly client: unknown;
+  readonly sender: Sender;
+  readonly waitingBytes: number;
+  /** Its hooks have finished: its messages may be handled. */
+  readonly isReady: boolean;
+  /** There is room for messages again. */
+  readOn(): void;
+}

@@ -1,0 +1,32 @@
+import { Emitter } from '../cluster/emitter.js';
+import { composePublisher } from '../history/compose-publisher.js';
+import { HistoryRules } from '../history/history-options.js';
+import { LogConnection } from '../history/log-connection.js';
+import { ErrorReport } from '../observe/error-report.js';
+import { resolveOptions } from '../options/resolve-options.js';
+import { emitterSender } from '../outbound/emitter-sender.js';
+import type { Sender } from '../outbound/sender.js';
+import type { WebSocketOptions } from '../server.js';
+
+/** What sends in a process without sockets. */
+export interface ModuleEmitter {
+  sender: Sender;
+  close(): Promise<void>;
+}
+
+/** Connects it. @returns undefined where the options ask for none */
+export async function startEmitter(given: WebSocketOptions): Promise<ModuleEmitter | undefined> {
+  const { type, enabled, redis, prefix, events, rooms } = resolveOptions(given);
+  if (type !== 'emitter' || !enabled || !redis) return undefined;
+  const report = new ErrorReport(events);
+  const failed = (error: unknown, place: string): void => report.failed(error, place);
+  const rules = new HistoryRules(rooms.history);
+  const emitter = await Emitter.connect(redis, prefix, (error) => failed(error, 'the emitter'));
+  const waiting = rules.waitsForReplica ? new LogConnection(redis, 'history-replicated', failed) : undefined;
+  await waiting?.connect();
+  const source = { connection: emitter.connection, prefix, isForeign: false, replicating: waiting?.open };
+  return {
+    sender: emitterSender(emitter, composePublisher(source, rules, failed)),
+    close: async () => void (await Promise.all([emitter.close(), waiting?.close()])),
+  };
+}

@@ -1,0 +1,54 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { startApp } from '../support/app.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
+
+const ROOM = 'chat:1';
+const news = (n: number): { type: string; action: string; data: unknown } => ({
+  type: 'chat',
+  action: 'news',
+  data: { n },
+});
+
+let stops: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0).toReversed()) await stop();
+});
+
+(hasRedis() ? describe : describe.skip)('a publication', () => {
+  it('H10: reaches nobody when it isn’t stored, not even on the publisher’s node', async () => {
+    const redis = await TestRedis.start(['--appendonly', 'yes', '--appendfsync', 'always']);
+    stops.push(() => redis.stop());
+    const node = await startApp({
+      options: { redis: redis.url, rooms: { history: [{ match: 'chat:*', onRestart: 'trust' }] } },
+    });
+    stops.push(() => node.close());
+    const peer = await node.connect();
+    await peer.join(ROOM);
+    await node.service.publishToRoom(ROOM, news(1));
+    await redis.kill({ forgets: false });
+    const began = performance.now();
+    await expect(node.service.publishToRoom(ROOM, news(2))).rejects.toMatchObject({
+      code: expect.stringMatching(/^(UNAVAILABLE|UNKNOWN_OUTCOME)$/),
+    });
+    await expect(node.service.sendToRooms([ROOM], news(3))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    node.server.broadcastToRoom({ roomName: ROOM, data: news(4) });
+    expect(performance.now() - began).toBeLessThan(1_500);
+    await peer.settle();
+    await redis.start();
+    await until(
+      () =>
+        node.service.publishToRoom(ROOM, news(5)).then(
+          () => true,
+          () => false,
+        ),
+      10_000,
+    );
+    await until(() => peer.received.some(({ data }) => data?.n === 5), 10_000);
+    const got = peer.received.filter(({ at }) => at).map(({ data, at }) => [data.n, at.offset]);
+    expect(got).toEqual([
+      [1, 1],
+      [5, 2],
+    ]);
+  }, 30_000);
+});
