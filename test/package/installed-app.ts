@@ -98,7 +98,7 @@ export class InstalledApp {
     for (const [format, type] of Object.entries({ esm: 'module', cjs: 'commonjs' })) {
       await mkdir(join(this.folder, 'src', format), { recursive: true });
       await cp(join(import.meta.dirname, 'app'), join(this.folder, 'src', format), { recursive: true });
-      await writeFile(join(this.folder, 'src', format, 'example.ts'), await readmeExample(format as Format));
+      await writeFile(join(this.folder, 'src', format, 'example.ts'), await readmeExample());
       await writeJson(join(this.folder, 'src', format, 'package.json'), { type });
       await mkdir(join(this.folder, 'out', format), { recursive: true });
       await writeJson(join(this.folder, 'out', format, 'package.json'), { type });
@@ -173,17 +173,13 @@ function writeJson(path: string, value: unknown): Promise<void> {
   return writeFile(path, JSON.stringify(value));
 }
 
-/** The README's example as a program that `start()` can drive: on a free port, and without `await` at the top for CommonJS. */
-async function readmeExample(format: Format): Promise<string> {
+/** The README's example as a program that `start()` can drive: on a free port. */
+async function readmeExample(): Promise<string> {
   const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
-  const example = /```ts\n(.*?const app = )(await.*?)```/s.exec(readme);
-  const [, declarations = '', start = ''] = example ?? [];
-  const listening = start.replace('app.listen(3000);', "app.listen(0, '127.0.0.1');");
-  if (listening === start) throw new Error("The README's first example does not end with app.listen(3000) any more.");
-  const body = `const app = ${listening}serve(app);`;
-  return `${declarations.replace(/const app = $/, '')}
-import { serve } from './serve.js';
-${format === 'esm' ? body : `void (async () => {${body}})();`}`;
+  const [, example = ''] = /```ts\n(.*?NestFactory.*?)```/s.exec(readme) ?? [];
+  const served = example.replace('await app.listen(3000);', "await app.listen(0, '127.0.0.1');\n  serve(app);");
+  if (served === example) throw new Error("The README's first example doesn't end with app.listen(3000) any more.");
+  return `import { serve } from './serve.js';\n${served}`;
 }
 
 /** The port that `serve()` tells; `undefined` if the output ends before. */
