@@ -9,6 +9,14 @@ const MAX_UNHEARD = 3;
 /** How long the last of them may take, in ms. */
 const LAST_CHANCE_MS = 500;
 
+/** Which connections may be dead. */
+export interface Suspects {
+  /** Nothing arrives. */
+  way: boolean;
+  /** Nobody answers what is published. */
+  outlet: boolean;
+}
+
 export interface LaneOptions {
   clock: Clock;
   random(): number;
@@ -17,8 +25,8 @@ export interface LaneOptions {
   publish(channel: string, payload: string): Promise<unknown>;
   /** `isProved` may have changed. */
   changed(): void;
-  /** Nothing arrives any more. `isOutletSuspect`: what this node publishes may not go out either. */
-  silent(isOutletSuspect: boolean): void;
+  /** Probes don't come back. At least one of the two is dead. */
+  silent(suspects: Suspects): void;
   failed(error: Error): void;
 }
 
@@ -122,8 +130,9 @@ export class Lane {
     const isAnswered = this.#answer.number > number - MAX_UNHEARD;
     // No receiver: this node publishes to one Redis and listens to another.
     const isElsewhere = isAnswered && this.#answer.receivers === 0;
-    if (this.#quietBeats < MAX_UNHEARD && !isElsewhere) return; // slow, but not dead
+    const suspects = { way: this.#quietBeats >= MAX_UNHEARD || isElsewhere, outlet: !isAnswered || isElsewhere };
+    if (!suspects.way && !suspects.outlet) return; // slow, but not dead
     this.unprove();
-    this.options.silent(!isAnswered || isElsewhere);
+    this.options.silent(suspects);
   }
 }

@@ -1,5 +1,5 @@
 import type { Channels } from './channels.js';
-import { Lane, type LaneOptions } from './lane.js';
+import { Lane, type LaneOptions, type Suspects } from './lane.js';
 import type { Transport, TransportState, Way } from './transport.js';
 
 export interface LanesOptions extends Pick<LaneOptions, 'clock' | 'random' | 'changed'> {
@@ -140,17 +140,18 @@ export class Lanes {
       ...this.options,
       probeChannel,
       publish: (channel, payload) => this.transport.publish(channel, payload),
-      silent: (isOutletSuspect) => this.#rebuild(lane, isOutletSuspect),
+      silent: (suspects) => this.#rebuild(lane, suspects),
       failed: (error) => this.options.failed(error, 'subscribing'),
     });
     this.#lanes.set(way, lane);
     if (way.state === 'up') this.wayChanged(way, 'up');
   }
 
-  #rebuild({ way, probeChannel }: Lane, isOutletSuspect: boolean): void {
-    this.options.failed(new Error(`Redis (${way.name}) sends nothing any more: connecting again.`), 'a probe');
-    if (isOutletSuspect) this.transport.rebuildOutlet(probeChannel);
-    way.rebuild();
+  #rebuild({ way, probeChannel }: Lane, suspects: Suspects): void {
+    const what = suspects.way ? 'sends nothing any more' : "doesn't answer any more";
+    this.options.failed(new Error(`Redis (${way.name}) ${what}: connecting again.`), 'a probe');
+    if (suspects.outlet) this.transport.rebuildOutlet(probeChannel);
+    if (suspects.way) way.rebuild();
   }
 
   #probeFor(way: Way): string | undefined {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { Lane } from '../../lib/cluster/lane.js';
+import { Lane, type Suspects } from '../../lib/cluster/lane.js';
 import type { TransportState } from '../../lib/cluster/transport.js';
 import { ManualClock } from '../support/manual-clock.js';
 
@@ -12,7 +12,7 @@ describe('a way in', () => {
   let lane: Lane;
   let way: { name: string; state: TransportState; answer: () => Promise<unknown>; commands: string[][] };
   let sent: number[];
-  let silent: boolean[];
+  let silent: Suspects[];
   /** What becomes of a probe; undefined: it isn't answered. */
   let published: () => Promise<unknown>;
   let isHeard: boolean;
@@ -49,7 +49,7 @@ describe('a way in', () => {
           return published();
         },
         changed: () => undefined,
-        silent: (isOutletSuspect) => silent.push(isOutletSuspect),
+        silent: (suspects) => silent.push(suspects),
         failed: () => undefined,
       },
     );
@@ -74,7 +74,7 @@ describe('a way in', () => {
     const lastSign = clock.now();
     while (silent.length === 0) await clock.pass(100);
     expect(clock.now() - lastSign).toBeLessThanOrEqual(7_000);
-    expect(silent).toEqual([false]);
+    expect(silent).toEqual([{ way: true, outlet: false }]);
     expect(lane.isProved).toBe(false);
   });
 
@@ -90,7 +90,7 @@ describe('a way in', () => {
     isHeard = false;
     published = () => new Promise(() => undefined);
     await clock.pass(7_000);
-    expect(silent).toEqual([true]);
+    expect(silent).toEqual([{ way: true, outlet: true }]);
   });
 
   it('is not given up while other messages arrive: it is behind', async () => {
@@ -100,12 +100,21 @@ describe('a way in', () => {
     expect(silent).toEqual([]);
   });
 
+  it('loses the way out alone when nobody answers, but other messages arrive', async () => {
+    published = () => new Promise(() => undefined);
+    isHeard = false;
+    clock.every(1_000, () => lane.sawTraffic());
+    await clock.pass(7_000);
+    expect(silent).toEqual([{ way: false, outlet: true }]);
+    expect(lane.isProved).toBe(false);
+  });
+
   it('is given up with the way out when Redis says that nobody listens: they lead to two Redis', async () => {
     isHeard = false;
     published = () => Promise.resolve(0);
     clock.every(1_000, () => lane.sawTraffic());
     await clock.pass(7_000);
-    expect(silent).toEqual([true]);
+    expect(silent).toEqual([{ way: true, outlet: true }]);
   });
 
   it('is not given up for what Redis refuses to publish', async () => {
