@@ -36,6 +36,10 @@ export class MemoryRegistryStore implements RegistryStore {
     return Promise.resolve(true);
   }
 
+  rehearse(): Promise<void> {
+    return Promise.resolve();
+  }
+
   write(nodeId: string, digest: Digest, writes: FieldWrites): Promise<void> {
     const node = this.#nodes.get(nodeId);
     if (!node || node.isDead) return Promise.resolve();
@@ -49,7 +53,7 @@ export class MemoryRegistryStore implements RegistryStore {
 
   renew(nodeId: string, { version, count }: Digest): Promise<Renewal> {
     const node = this.#nodes.get(nodeId);
-    if (!node) return Promise.resolve('incomplete');
+    if (!node) return Promise.resolve('lost');
     if (node.isDead) return Promise.resolve('buried');
     node.leaseUntil = this.clock.now() + LEASE_MS;
     const isKept = node.digest.version === version && node.digest.count === count && node.fields.size === count;

@@ -101,7 +101,7 @@ export class Neighbours {
   /** Reads the clients of all other nodes from Redis. `missing` names those that can't be read completely. */
   async fetch(ownId: string): Promise<{ records: ClientRecord[]; nodeIds: string[]; missing: string[] }> {
     const found = { records: [] as ClientRecord[], nodeIds: [] as string[], missing: [] as string[] };
-    const leases = await this.host.store.leases(this.#heardAt.keys());
+    const leases = await this.host.store.leases(this.nodeIds); // Redis may have forgotten one that is known here
     leases.delete(ownId);
     const answers = [...leases].map(async ([nodeId, lease]) => {
       if (lease === 'dead') return;
@@ -124,6 +124,7 @@ export class Neighbours {
         await this.host.store.strike(nodeId); // the node that buried it may not have come this far
         return this.end(nodeId);
       case 'none':
+        if (readsAll) this.#replica.doubt(nodeId); // it is read once it is there again
         if (mayBury && this.#isSilent(nodeId)) await this.#bury(nodeId);
     }
   }

@@ -90,10 +90,11 @@ export class OwnEntry {
 
   /** Renews the lease, and writes again what Redis lost. If this node was taken for dead, it gets a new id. */
   async assert(): Promise<void> {
-    const found = this.#isRegistered ? await this.host.store.renew(this.#nodeId, this.digest) : 'incomplete';
+    const found = this.#isRegistered ? await this.host.store.renew(this.#nodeId, this.digest) : 'lost';
     if (found === 'kept' && !this.hasUnwritten) return;
-    // The next beat finds out whether more is missing than that.
-    if (found !== 'buried' && this.#isRegistered && !this.#isUncertain && this.hasUnwritten) return this.writeAgain();
+    const isThere = found === 'kept' || found === 'incomplete';
+    // The next beat finds out whether more is missing than what wasn't written.
+    if (isThere && !this.#isUncertain && this.hasUnwritten) return this.writeAgain();
     if (found !== 'buried' && (await this.#register())) return;
     await this.#takeNewId();
     await this.#register();

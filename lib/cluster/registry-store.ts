@@ -20,6 +20,8 @@ const ALIVE = 'alive';
 const DEAD = 'dead';
 /** The field with the digest. No client id begins like this. */
 const DIGEST = '$digest';
+/** Neither a field nor a node. */
+const NO_FIELD = '$none';
 const BATCH = 500;
 const READING = 'reading the clients of a node';
 
@@ -55,6 +57,17 @@ export class RedisRegistryStore implements RegistryStore {
     return true;
   }
 
+  async rehearse(nodeId: string): Promise<void> {
+    const connection = this.connection();
+    const clients = this.#clients(nodeId);
+    await Promise.all([
+      connection.hget(clients, DIGEST),
+      connection.hlen(clients),
+      connection.hdel(clients, NO_FIELD),
+      connection.srem(this.#nodes, NO_FIELD),
+    ]);
+  }
+
   async write(nodeId: string, digest: Digest, fields: FieldWrites): Promise<void> {
     const clients = this.#clients(nodeId);
     const removed = [...fields].flatMap(([field, text]) => (text === undefined ? [field] : []));
@@ -78,6 +91,7 @@ export class RedisRegistryStore implements RegistryStore {
     ]);
     if (found === DEAD) return 'buried';
     if (found === null && (await connection.set(lease, ALIVE, 'PX', LEASE_MS, 'NX')) !== 'OK') return 'buried';
+    if (size === 0) return 'lost';
     return stored === toText(digest) && size === digest.count + 1 ? 'kept' : 'incomplete';
   }
 

@@ -12,7 +12,7 @@ export const GRACE_MS = 3_000;
 /** A change that Redis didn't take is written again after this time, and after twice as long each time it fails, in ms. */
 const WRITE_AGAIN_MS = 100;
 /** A longer time between two beats means that this node was held up, in ms. */
-const MAX_GAP_MS = 1.5 * BEAT_MS;
+const MAX_GAP_MS = 1.4 * BEAT_MS;
 
 export interface RegistryHost extends NeighboursHost, OwnEntryHost {
   /** Announces to the other nodes that this one is alive, with its digest. */
@@ -143,6 +143,7 @@ export class Registry {
     try {
       this.host.alive(this.nodeId, this.#own.digest);
       await this.#own.assert();
+      if (this.#entering) await this.host.store.rehearse(this.nodeId);
       const now = this.host.now();
       // This node was held up. The others may have been, too: they get time to renew their leases.
       if (now - before > MAX_GAP_MS) this.#graceUntil = Math.max(this.#graceUntil, now + GRACE_MS);

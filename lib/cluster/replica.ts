@@ -86,6 +86,12 @@ export class Replica {
     return this.#nodes.get(nodeId)?.version ?? 0;
   }
 
+  /** Its changes may have been missed: the node must be read again. */
+  doubt(nodeId: string): void {
+    const node = this.#nodes.get(nodeId);
+    if (node) node.isIncomplete = true;
+  }
+
   /** True for a node that is unknown, or that must be read again. */
   isIncomplete(nodeId: string): boolean {
     return this.#nodes.get(nodeId)?.isIncomplete ?? true;
@@ -135,7 +141,7 @@ export class Replica {
     const node = this.#nodes.get(nodeId) ?? this.#add(nodeId, true);
     const newer = node.late?.filter((change) => change.version > version) ?? [];
     node.late = undefined;
-    if (!isComplete && node.records.size > 0) return;
+    if (!isComplete && node.records.size > 0) return void (node.isIncomplete = true);
     // a change between the two is missing
     if (newer.length < node.version - version) return void (node.isIncomplete = true);
     const rest: NodeState['rest'] = new Map(records.map((record) => [record.clientId, record]));

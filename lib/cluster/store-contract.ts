@@ -1,8 +1,11 @@
 import type { FieldWrites } from './client-fields.js';
 import type { Digest, Snapshot } from './replica.js';
 
-/** `kept`: all is there. `incomplete`: the clients don't match the digest. `buried`: others took the node for dead. */
-export type Renewal = 'kept' | 'incomplete' | 'buried';
+/**
+ * `kept`: all is there. `incomplete`: the clients don't match the digest. `lost`: there are none. `buried`: others took the
+ * node for dead.
+ */
+export type Renewal = 'kept' | 'incomplete' | 'lost' | 'buried';
 
 /** `alive`: the node renews it. `dead`: the node was taken for dead, or left. `none`: it ran out or was lost. */
 export type Lease = 'alive' | 'dead' | 'none';
@@ -15,6 +18,8 @@ export interface RegistryStore {
   refusalIn(error: unknown): Error | undefined;
   /** Writes a node's whole entry in place of the old one. False if others took the node for dead. */
   register(nodeId: string, digest: Digest, fields: readonly (readonly [string, string])[]): Promise<boolean>;
+  /** Runs each command that is needed later, to no effect, so that a denied permission is seen at the start. */
+  rehearse(nodeId: string): Promise<void>;
   /** Changes these fields in one transaction. */
   write(nodeId: string, digest: Digest, fields: FieldWrites): Promise<void>;
   /** Renews the lease, writes it again if it was lost, and checks that the clients are still there. */

@@ -71,6 +71,19 @@ async function liveOn(start: () => Promise<RunningApp>, prefix: string, run: Tes
     }
   });
 
+  it.each(['hget', 'hlen', 'hdel', 'srem'])(
+    'ends the start without %s, which only a later beat would need, and names the rule',
+    async (command) => {
+      await redis.run('ACL', 'SETUSER', ...line.split(' '), `-${command}`);
+      const url = redis.url.replace('//', '//app:secret@');
+      try {
+        await expect(startOn({ redis: url })).rejects.toThrow(`Add the rule "+${command}" to its ACL`);
+      } finally {
+        for (const app of apps.splice(0)) await app.close();
+      }
+    },
+  );
+
   it('has all it needs in another database', async () => {
     await redis.run('ACL', 'SETUSER', ...line.split(' '), '+select', '&pxl@3:*');
     const url = `${redis.url.replace('//', '//app:secret@')}/3`;

@@ -68,6 +68,18 @@ const FOUND: [count: number, acts: [name: string, at: number, pick: number][], s
     ],
     -439_229_544,
   ],
+  [
+    // A node that was frozen for a beat, and missed what came meanwhile, took one for dead whose lease Redis had lost.
+    3,
+    [
+      ['freeze', 2, 0],
+      ['pass', 0, 21],
+      ['pass', 0, 19],
+      ['loseKey', 0, 0],
+      ['miss', 2, 0],
+    ],
+    0,
+  ],
 ];
 
 /** How long after the last trouble everything must agree again, in half seconds. */

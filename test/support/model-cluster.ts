@@ -440,6 +440,7 @@ export class ModelNode {
         if (isAlive) await this.#command(() => redis.enlist(nodeId));
         return isAlive;
       },
+      rehearse: () => Promise.resolve(), // changes nothing
       write: (nodeId, digest, fields) => this.#command(() => redis.write(nodeId, digest, fields)),
       renew: async (nodeId, digest) => {
         const { lease, renewal } = await this.#command(() => redis.renew(nodeId, digest));

@@ -50,7 +50,7 @@ export class ModelRedis {
     const lease = this.#extendLease(nodeId);
     const stored = this.clients.get(nodeId);
     const isKept = stored?.digest?.version === version && stored.digest.count === count && stored.fields.size === count;
-    return { lease, renewal: lease === 'dead' ? 'buried' : isKept ? 'kept' : 'incomplete' };
+    return { lease, renewal: lease === 'dead' ? 'buried' : isKept ? 'kept' : stored ? 'incomplete' : 'lost' };
   }
 
   /** Where there is none. @returns whether there was none */
