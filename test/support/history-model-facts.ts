@@ -1,5 +1,6 @@
 import type { Announcement } from '../../lib/history/announcement.js';
 import type { Attachment } from '../../lib/history/attach.js';
+import type { CatchUps } from '../../lib/history/catch-up.js';
 import type { LogEntry, RoomLog } from '../../lib/history/room-log.js';
 import type { RoomReaders } from '../../lib/history/room-readers.js';
 import type { RoomPosition } from '../../lib/protocol/message.js';
@@ -46,11 +47,14 @@ export interface Member {
   state: 'out' | 'away' | 'joining' | 'in';
   connection: number;
   inbox: Frame[];
+  /** It gets by itself what it missed: what is delivered to the room isn't for it. */
+  isApart: boolean;
   position: RoomPosition | undefined;
 }
 
 export interface Node {
   readers: RoomReaders;
+  catchUps: CatchUps;
   queue: Announcement[];
   listeners: Set<(said: Announcement) => void>;
 }

@@ -1,6 +1,8 @@
+import { CatchUps } from '../../lib/history/catch-up.js';
 import type { HistoryRule } from '../../lib/history/history-rule.js';
 import { LogUnavailableError } from '../../lib/history/log-errors.js';
 import { RoomReaders } from '../../lib/history/room-readers.js';
+import { Turns } from '../../lib/history/turns.js';
 import type { RoomPosition } from '../../lib/protocol/message.js';
 import { HistoryLedger } from './history-ledger.js';
 import type { HistoryReport } from './history-ledger-facts.js';
@@ -36,6 +38,7 @@ export class HistoryModel {
       state: 'out',
       connection: 0,
       inbox: [],
+      isApart: false,
       position: undefined,
     }));
   }
@@ -99,6 +102,9 @@ export class HistoryModel {
         member.inbox.push({ kind: 'answer', since, tail, attachment });
         const { epoch } = attachment.position;
         for (const entry of attachment.entries) member.inbox.push({ kind: 'entry', epoch, entry });
+        const reached = attachment.entries.at(-1)?.offset ?? (attachment.recovered ? since?.offset : undefined);
+        if (reached !== undefined && reached < attachment.position.offset)
+          this.#nodes[at]?.catchUps.start(member.name, ROOM, epoch, reached);
       })
       .catch((error: unknown) => {
         if (member.connection !== connection) return;
@@ -130,7 +136,7 @@ export class HistoryModel {
     if (recovered === false && reason === 'expired') this.#checkLoss('expired', since, position);
     const wanted = this.rule.mode === 'last' ? 1 : tail;
     this.ledger.joining(member.name, ROOM)({ ...position, since, recovered, reason, missed, tail: wanted });
-    if (!recovered) member.position = { ...position, offset: position.offset - (since ? 0 : entries.length) };
+    if (!recovered) member.position = { ...position, offset: entries[0] ? entries[0].offset - 1 : position.offset };
   }
 
   /** What is kept must be found: `size` is what ends first here, unless entries age or are few bytes. */
@@ -147,7 +153,10 @@ export class HistoryModel {
   }
 
   #cut(member: Member): void {
-    if (member.state === 'in') this.#nodes[member.node]?.readers.release(ROOM);
+    if (member.state === 'in') {
+      this.#nodes[member.node]?.catchUps.end(member.name, ROOM);
+      this.#nodes[member.node]?.readers.release(ROOM);
+    }
     if (member.state === 'in' || member.state === 'joining') {
       member.state = member.position ? 'away' : 'out';
       this.ledger.cut(member.name);
@@ -218,7 +227,7 @@ export class HistoryModel {
   }
 
   #newNode(index: number): Node {
-    const node: Node = { readers: undefined as never, queue: [], listeners: new Set() };
+    const node: Node = { readers: undefined as never, catchUps: undefined as never, queue: [], listeners: new Set() };
     const { log } = this.store;
     node.readers = new RoomReaders({
       log: {
@@ -239,15 +248,38 @@ export class HistoryModel {
         if (!(error instanceof LogUnavailableError)) this.flaws.push(`${index}: ${error.stack}`);
       },
     });
+    const memberOf = (name: string): Member => this.#members.find((member) => member.name === name) as Member;
+    node.catchUps = new CatchUps({
+      log: { read: (...given) => this.#slowly(() => log.read(...given)) },
+      local: {
+        isIn: (name) => memberOf(name).state === 'in' && memberOf(name).node === index,
+        setApart: (name) => void (memberOf(name).isApart = true),
+        putBack: (name) => void (memberOf(name).isApart = false),
+        giveUp: (name) => this.#cut(memberOf(name)),
+        whenBelow: () => Promise.resolve(),
+      },
+      readerOf: (room) => node.readers.find(room),
+      send: (name, _room, epoch, entries) => {
+        for (const entry of entries) memberOf(name).inbox.push({ kind: 'entry', epoch, entry });
+      },
+      turns: new Turns(),
+      clock: this.clock,
+      pieceBytes: 1_000,
+      failed: (error) => this.flaws.push(`${index}: ${String(error)}`),
+    });
     node.readers.start({
       deliver: (_room, epoch, entry) => this.#toMembers(index, { kind: 'entry', epoch, entry }),
-      reset: (_room, position, reason) => this.#toMembers(index, { kind: 'reset', position, reason }),
+      reset: (room, position, reason) => {
+        node.catchUps.endAll(room);
+        this.#toMembers(index, { kind: 'reset', position, reason });
+      },
     });
     return node;
   }
 
   #toMembers(index: number, frame: Frame): void {
-    for (const { node, state, inbox } of this.#members) if (node === index && state === 'in') inbox.push(frame);
+    for (const { node, state, inbox, isApart } of this.#members)
+      if (node === index && state === 'in' && !isApart) inbox.push(frame);
   }
 
   /** Asked now, executed at one step, answered at another. */
