@@ -11,9 +11,10 @@ import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.j
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrameData, RequestId } from '../protocol/message.js';
 import { errorFrame } from '../protocol/error-frame.js';
+import { isKey } from '../protocol/names.js';
 import type { RouteCall, Sender } from '../routing/route-call.js';
 import { Calls, type CallsHost } from './calls.js';
-import { isKey, KEY_FLAW, senderOf, sessionFrom } from './session.js';
+import { senderOf, sessionFrom } from './session.js';
 import type { Outbox } from '../outbound/outbox.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
 
@@ -200,7 +201,8 @@ export class Connection {
 
   #accept(frame: Extract<DecodedFrame, { kind: 'message' }>, text: string, bytes: number): void {
     const { type, action, id, key } = frame;
-    if (key !== undefined && !isKey(key)) return this.#refuse({ reason: KEY_FLAW, id, isAnswer: false });
+    if (key !== undefined && !isKey(key))
+      return this.#refuse({ reason: '"key" must be a string of 1–128 characters.', id, isAnswer: false });
     if (type === 'system' && action === 'ping') return this.#pong(id);
     if (type === 'system' && action === 'cancel') return this.#calls?.cancel(id);
     if (type === 'system' && action === 'session') return this.#takeSession(frame);

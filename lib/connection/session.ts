@@ -2,10 +2,6 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import { digestOf } from '../digest.js';
 import type { Sender } from '../routing/route-call.js';
 
-export const KEY_FLAW = '"key" must be a string of 1–128 characters.';
-
-export const isKey = (value: unknown): boolean => typeof value === 'string' && value.length >= 1 && value.length <= 128;
-
 interface Connected {
   readonly client: Pick<ConnectedClient, 'clientId' | 'user'>;
   readonly isAuthenticated: boolean;

@@ -4,6 +4,7 @@ import { InvalidMessageError } from '../errors.js';
 import { encodeMessage } from '../outbound/outgoing.js';
 import type { Audience, Delivery, SendOptions } from '../protocol/delivery.js';
 import type { RoomPosition, WebSocketMessage } from '../protocol/message.js';
+import { isKey } from '../protocol/names.js';
 import type { CallScope } from '../routing/call-scope.js';
 import type { RouteCall } from '../routing/route-call.js';
 import type { HistoryRules } from './history-options.js';
@@ -158,7 +159,7 @@ export class RoomPublisher {
       throw new InvalidMessageError(
         '"echo: false" leaves out the client whose message is being handled: use it in a handler.',
       );
-    if (key !== undefined && !(typeof key === 'string' && key.length >= 1 && key.length <= 128))
+    if (key !== undefined && !isKey(key))
       throw new InvalidMessageError('The key must be a string of 1–128 characters.');
     if (version !== undefined && !Number.isFinite(version))
       throw new InvalidMessageError('The version must be a finite number.');

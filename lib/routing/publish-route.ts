@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto';
 import type { ConnectedClient } from '../decorators/connected-client.js';
+import { digestOf } from '../digest.js';
 import { PeerError } from '../errors.js';
 import type { RoomPublisher } from '../history/room-publisher.js';
 import { encode } from '../json-value.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RoomPosition } from '../protocol/message.js';
+import { isKey } from '../protocol/names.js';
 import type { AuthorizePublish } from './room-authorizer.js';
+import type { RouteCall } from './route-call.js';
 
 /** What members publish by themselves. */
 const PUBLICATION = { type: 'system', action: 'publication' } as const;
@@ -29,21 +31,23 @@ export interface PublishReply {
 
 /**
  * Answers `system/publish` of a member.
+ * @param call the client's
  * @param given what the client sent
  * @throws {PeerError}
  */
 export async function publishAsMember(
   { authorizePublish, history, isIn, deliver }: PublishServices,
-  client: ConnectedClient,
+  call: RouteCall,
   given: Record<string, unknown> & { roomName: string },
 ): Promise<PublishReply> {
+  const client = call.client as ConnectedClient;
   const { roomName, data } = given;
   const key = readKey(given['key']);
   if (!isIn(client, roomName)) throw new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
   if ((await authorizePublish?.({ client, roomName, data })) !== true)
     throw new PeerError(ErrorCode.Forbidden, 'You may not publish to this room.');
   if (history?.ruleOf(roomName)) {
-    const ownKey = key === undefined ? {} : { key: keyOf(client, key) };
+    const ownKey = key === undefined ? {} : { key: keyOf(call, key) };
     return {
       success: true,
       data: { roomName, ...(await history.publish(roomName, { ...PUBLICATION, data }, ownKey)) },
@@ -56,12 +60,9 @@ export async function publishAsMember(
 }
 
 function readKey(key: unknown): string | undefined {
-  if (key === undefined || (typeof key === 'string' && key.length >= 1 && key.length <= 128)) return key;
+  if (key === undefined || isKey(key)) return key;
   throw new PeerError(ErrorCode.BadRequest, '"key" must be a text of 1–128 characters.');
 }
 
-/** Another user's equal key is another key, and so is one that the application chose. */
-const keyOf = ({ user }: ConnectedClient, key: string): string =>
-  createHash('sha256')
-    .update(JSON.stringify([user ? String(user.userId) : null, key]))
-    .digest('base64url');
+/** Another sender's equal key is another key, and so is one that the application chose. */
+const keyOf = ({ peer }: RouteCall, key: string): string => `publish:${digestOf(`${peer.sender?.owner}\n${key}`)}`;

@@ -63,7 +63,7 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
 
   if (services.history) add('history', (call) => historyOf(services, call.client as ConnectedClient, call.data));
 
-  add('publish', (call) => publishAsMember(services, call.client as ConnectedClient, readRoom(call.data)));
+  add('publish', (call) => publishAsMember(services, call, readRoom(call.data)));
 
   const { refresh } = services;
   if (refresh)

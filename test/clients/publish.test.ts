@@ -76,6 +76,20 @@ describe('system/publish', () => {
     expect(await running.service.publishToRoom('chat:1', message, { key: 'k' })).toMatchObject({ isDuplicate: false });
   });
 
+  it('keeps the keys of clients without a user apart, and those of one client together when it comes back', async () => {
+    await start({ authorizePublish: () => true });
+    const [one, two] = [await client(), await client()];
+    const [room, other] = [one.room('chat:1'), two.room('chat:1')];
+    await Promise.all([room.join(), other.join()]);
+    const first = await room.publish('one', { key: 'k' });
+    expect(await other.publish('two', { key: 'k' })).toMatchObject({ isDuplicate: false });
+    const back = new Promise((resolve) => one.on('connected', resolve));
+    running.clients.disconnectClient(one.clientId as string, { code: 1012 });
+    await back;
+    await until(() => room.state === 'live');
+    expect(await room.publish('one', { key: 'k' })).toEqual({ ...first, isDuplicate: true });
+  });
+
   it('is refused without rooms.authorizePublish, and to whom is no member', async () => {
     await start({});
     const room = (await client()).room('chat:1');
