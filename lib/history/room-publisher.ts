@@ -108,6 +108,7 @@ export class RoomPublisher {
    * Sends to rooms of which some have a history.
    * @param kept those that have one
    * @param sendRest sends to the others
+   * @returns rejects if one of them couldn't take it, though the others have it: nobody would see the error otherwise
    * @throws {InvalidMessageError} for options that a room with history doesn't have
    */
   send(
@@ -118,7 +119,9 @@ export class RoomPublisher {
     sendRest: (roomNames: string[]) => Promise<unknown>,
   ): Promise<unknown> {
     refuseOptions(kept[0] as string, options);
-    const published = this.publishToRooms(kept, message);
+    const published = this.publishToRooms(kept, message).then((places) => {
+      for (const place of Object.values(places)) if ('error' in place) throw place.error;
+    });
     const others = audience.kind === 'rooms' ? audience.roomNames.filter((name) => !kept.includes(name)) : [];
     return others.length === 0 ? published : Promise.all([published, sendRest(others)]);
   }

@@ -196,6 +196,18 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
       await expect(service.publishToRoom('plain', news(3))).rejects.toThrow('keeps no messages');
     });
 
+    it('says of sendToRooms that one room could not take it, though the others did', async () => {
+      const cluster = await startCluster(kind, {
+        rooms: { history: [{ match: 'chat:small', maxBytes: 200 }, { match: 'chat:*' }] },
+      });
+      const { service } = first(cluster);
+      const long = { type: 'chat', action: 'news', data: { text: 'x'.repeat(1_000) } };
+      await expect(service.sendToRooms([ROOM, 'chat:small'], long)).rejects.toMatchObject({
+        code: 'MESSAGE_TOO_LARGE',
+      });
+      expect((await service.history(ROOM)).entries).toHaveLength(1);
+    });
+
     it('H8: stores one entry for a key', async () => {
       const cluster = await startCluster(kind);
       const peer = await last(cluster).connect();
