@@ -119,11 +119,13 @@ export class RoomPublisher {
     sendRest: (roomNames: string[]) => Promise<unknown>,
   ): Promise<unknown> {
     refuseOptions(kept[0] as string, options);
+    const others = audience.kind === 'rooms' ? audience.roomNames.filter((name) => !kept.includes(name)) : [];
+    // First: what it throws is thrown before anything is published.
+    const rest = others.length > 0 ? sendRest(others) : undefined;
     const published = this.publishToRooms(kept, message).then((places) => {
       for (const place of Object.values(places)) if ('error' in place) throw place.error;
     });
-    const others = audience.kind === 'rooms' ? audience.roomNames.filter((name) => !kept.includes(name)) : [];
-    return others.length === 0 ? published : Promise.all([published, sendRest(others)]);
+    return rest ? Promise.all([published, rest]) : published;
   }
 
   async position(roomName: string): Promise<RoomPosition> {

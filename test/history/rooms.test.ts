@@ -208,6 +208,22 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
       expect((await service.history(ROOM)).entries).toHaveLength(1);
     });
 
+    it('refuses a message for rooms of both kinds with one error, and nothing is sent', async () => {
+      const { service } = first(await startCluster(kind));
+      const unhandled: unknown[] = [];
+      const note = (error: unknown): void => void unhandled.push(error);
+      process.on('unhandledRejection', note);
+      try {
+        const sent = async (): Promise<void> => service.sendToRooms([ROOM, 'plain'], { type: 'no type', action: 'x' });
+        await expect(sent()).rejects.toMatchObject({ name: 'InvalidMessageError' });
+        await new Promise((resolve) => setImmediate(resolve));
+      } finally {
+        process.off('unhandledRejection', note);
+      }
+      expect(unhandled).toEqual([]);
+      expect((await service.history(ROOM)).entries).toEqual([]);
+    });
+
     it('H8: stores one entry for a key', async () => {
       const cluster = await startCluster(kind);
       const peer = await last(cluster).connect();
