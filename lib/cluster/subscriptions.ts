@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
-import { errorOf } from '../protocol/thrown.js';
+import { type Outcome, outcomeOf } from './outcome.js';
 import { failureOf } from './redis-failure.js';
 import type { Way } from './transport.js';
 import { WaitingList } from './waiting-list.js';
@@ -16,12 +16,6 @@ const LONGEST_RETRY_MS = 5_000;
 interface Refused {
   failures: number;
   tryNoMore(): void;
-}
-
-/** The result of a command. */
-interface Outcome {
-  channels: readonly string[];
-  error: Error | undefined;
 }
 
 export interface SubscriptionsOptions {
@@ -48,6 +42,7 @@ export class Subscriptions {
   readonly #waiting: WaitingList;
   #working: Promise<boolean> | undefined;
   #isRestored = false;
+  #renewals = 0;
 
   constructor(
     private readonly way: Pick<Way, 'state' | 'sharesCommands' | 'subscribe' | 'unsubscribe'>,
@@ -122,12 +117,8 @@ export class Subscriptions {
 
   /** Subscribes to sharded channels again: Redis may have ended some, and ioredis doesn't say which. */
   renew(): void {
-    for (const channel of this.#held) {
-      if (this.way.sharesCommands(channel)) continue;
-      this.#held.delete(channel);
-      if (!this.#wanted.has(channel)) this.#stray.add(channel);
-      this.#dirty.add(channel);
-    }
+    for (const channel of this.#held) if (!this.way.sharesCommands(channel)) this.#doubt(channel);
+    this.#renewals++;
     if (this.way.state === 'up') void this.#reconcile();
   }
 
@@ -177,6 +168,7 @@ export class Subscriptions {
 
   async #change(missing: string[], extra: string[]): Promise<Outcome[]> {
     const { way } = this;
+    const renewals = this.#renewals;
     const outcomes = await Promise.all([
       ...this.#commands(missing).map((channels) => outcomeOf(channels, way.subscribe(channels))),
       ...this.#commands(extra).map((channels) => outcomeOf(channels, way.unsubscribe(channels))),
@@ -187,8 +179,9 @@ export class Subscriptions {
       for (const channel of channels) {
         this.#retryNoMore(channel);
         this.#stray.delete(channel);
-        if (isMissing.has(channel)) this.#held.add(channel);
-        else this.#held.delete(channel);
+        if (!isMissing.has(channel)) this.#held.delete(channel);
+        else if (renewals === this.#renewals || way.sharesCommands(channel)) this.#held.add(channel);
+        else this.#doubt(channel);
       }
     }
     return outcomes;
@@ -226,17 +219,16 @@ export class Subscriptions {
     this.#refused.delete(channel);
   }
 
+  /** It may be subscribed or not. */
+  #doubt(channel: string): void {
+    this.#held.delete(channel);
+    this.#stray.add(channel);
+    this.#dirty.add(channel);
+  }
+
   #mayHold(channel: string): boolean {
     return this.#held.has(channel) || this.#stray.has(channel);
   }
-}
-
-/** Never rejects. */
-function outcomeOf(channels: readonly string[], command: Promise<unknown>): Promise<Outcome> {
-  return command.then(
-    () => ({ channels, error: undefined }),
-    (error: unknown) => ({ channels, error: errorOf(error) }),
-  );
 }
 
 function take(set: Set<string>, count: number): string[] {

@@ -68,6 +68,7 @@ describe('subscriptions', () => {
       { weight: 3, arbitrary: fc.tuple(fc.constant('microtask'), channel) },
       { weight: 1, arbitrary: fc.tuple(fc.constant('break'), channel) },
       { weight: 1, arbitrary: fc.tuple(fc.constant('back'), channel) },
+      { weight: 2, arbitrary: fc.tuple(fc.constant('end'), fc.constantFrom('c', 'd')) },
     );
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 40, size: 'max' }), async (acts) => {
@@ -101,7 +102,12 @@ describe('subscriptions', () => {
           } else if (what === 'answer') transport.answer();
           else if (what === 'turn') await turn();
           else if (what === 'microtask') await Promise.resolve();
-          else if (what === 'break' && transport.state === 'up') {
+          else if (what === 'end') {
+            removals++;
+            transport.subscribed.delete(name);
+            await turn(); // the slots are read first
+            subscriptions.renew();
+          } else if (what === 'break' && transport.state === 'up') {
             transport.break();
             isUp = false;
             breaks++;
