@@ -212,10 +212,16 @@ describe('subscriptions', () => {
       for (let index = 0; index < 300; index++) await subscriptions.add(`${prefix}${index}`);
       return performance.now() - start;
     };
+    // The fastest of five: what else the machine does isn't meant.
+    const fastest = async (prefix: string): Promise<number> => {
+      const times = [];
+      for (let n = 0; n < 5; n++) times.push(await timeOf(`${prefix} ${n} `));
+      return Math.min(...times);
+    };
     await timeOf('warm-up');
-    const few = await timeOf('few');
+    const few = await fastest('few');
     await Promise.all(Array.from({ length: 100_000 }, (_, index) => subscriptions.add(`room ${index}`)));
-    expect(await timeOf('many')).toBeLessThan(10 * few + 50); // a look at all would take seconds
+    expect(await fastest('many')).toBeLessThan(10 * few + 50); // a look at all would take seconds
   });
 
   it('are restored in commands of a thousand', async () => {
