@@ -20,6 +20,7 @@ import type { TimeoutQueue } from './connection/timeout-queue.js';
 import { InvalidStateError } from './errors.js';
 import type { Logs } from './history/compose-logs.js';
 import type { History } from './history/history.js';
+import type { IdempotentCalls } from './idempotency/idempotent-calls.js';
 import type { ErrorReport } from './observe/error-report.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import type { Flusher } from './outbound/flusher.js';
@@ -47,6 +48,7 @@ export interface LifecycleParts {
   readonly flusher: Flusher;
   readonly logs: Logs | undefined;
   readonly history: History | undefined;
+  readonly replies: IdempotentCalls;
   readonly report: ErrorReport;
 }
 
@@ -143,9 +145,9 @@ export class ServerLifecycle {
   }
 
   async #listen(wss: WS, httpServer: HttpServer, attach: (idle: IdleSockets) => void): Promise<IdleSockets> {
-    const { options, cluster, receiver, heartbeat, report, logs, history } = this.parts;
+    const { options, cluster, receiver, heartbeat, report, logs, history, replies } = this.parts;
     await cluster.start(receiver, this.#wantedEvents());
-    await logs?.start();
+    await Promise.all([logs?.start(), replies.start()]);
     history?.start();
     const idle = new IdleSockets(httpServer);
     attach(idle);
@@ -166,7 +168,7 @@ export class ServerLifecycle {
   }
 
   async #shutDown({ wss, firstMessages, listening }: Running): Promise<void> {
-    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients, logs } =
+    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients, logs, replies } =
       this.parts;
     // It may wait for a Redis that never comes.
     if (options.redis && cluster.state === 'starting') await cluster.stop();
@@ -182,7 +184,7 @@ export class ServerLifecycle {
     flusher.stop();
     report.flush();
     wss.close();
-    await logs?.stop();
+    await Promise.all([logs?.stop(), replies.stop()]);
     await cluster.stop();
     clients.clear();
     clients.rooms.clear();

@@ -1,12 +1,13 @@
 import { InvalidOptionsError } from '../errors.js';
 import { CALLBACK_NAMES } from './client-events.js';
-import type { ReconnectOptions, Source, WebSocketClientOptions } from './client-options.js';
+import type { QueueOptions, ReconnectOptions, Source, WebSocketClientOptions } from './client-options.js';
 import type { SocketLike } from './socket-like.js';
 import { urlFlaw } from './socket-url.js';
 
 export interface ResolvedClientOptions<S extends SocketLike> extends Required<
-  Omit<WebSocketClientOptions<S>, 'reconnect' | 'token'>
+  Omit<WebSocketClientOptions<S>, 'queue' | 'reconnect' | 'token'>
 > {
+  queue: Required<QueueOptions>;
   token: Source<string | undefined>;
   reconnect: false | Required<ReconnectOptions>;
 }
@@ -57,6 +58,12 @@ export const RECONNECT = {
   initial: { default: false },
 } satisfies ClientTable<ReconnectOptions>;
 
+export const QUEUE = {
+  maxMessages: count(100),
+  maxBytes: count(262_144),
+  maxAgeMs: duration(60_000),
+} satisfies ClientTable<QueueOptions>;
+
 export const CLIENT_OPTIONS = {
   url: {}, // checked together with the base URL
   protocols: { default: [] },
@@ -72,6 +79,7 @@ export const CLIENT_OPTIONS = {
     flaw: (name, value) =>
       !value || typeof value === 'object' ? undefined : `${name} is neither false nor an object.`,
   },
+  queue: { flaw: (name, value) => (typeof value === 'object' ? undefined : `${name} is not an object.`) },
   rejoinRooms: { default: true },
   pingIntervalMs: duration(25_000, 0),
   pongTimeoutMs: duration(10_000),
@@ -98,12 +106,14 @@ export function resolveClientOptions<S extends SocketLike>(
   const table: Fields = { ...CLIENT_OPTIONS, ...more };
   const reconnect =
     options.reconnect === false ? false : fill<Required<ReconnectOptions>>(RECONNECT, options.reconnect);
-  const resolved: ResolvedClientOptions<S> = { ...fill<ResolvedClientOptions<S>>(table, options), reconnect };
+  const queue = fill<Required<QueueOptions>>(QUEUE, options.queue);
+  const resolved: ResolvedClientOptions<S> = { ...fill<ResolvedClientOptions<S>>(table, options), reconnect, queue };
   const events = Object.fromEntries(CALLBACK_NAMES.map((name) => [name, CALLBACK]));
   const flaws = [
     ...[(typeof options.url !== 'function' && urlFlaw(options.url, baseUrl)) || []].flat(),
     ...flawsOf('', table, options, nearestName),
     ...flawsOf('reconnect.', RECONNECT, options.reconnect || undefined, nearestName),
+    ...flawsOf('queue.', QUEUE, options.queue, nearestName),
     ...flawsOf('events.', events, options.events, nearestName),
   ];
   if (reconnect && reconnect.minDelayMs > reconnect.maxDelayMs) {

@@ -1,6 +1,6 @@
 import type { WebSocket } from 'ws';
 import { CancelledError, ClientNotFoundError, ConnectionError, TimeoutError } from '../errors.js';
-import { type DecodedFrame, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
+import { type DecodedFrame, encodeJsonReply, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
 import type { RequestId } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
@@ -163,6 +163,12 @@ export class Calls implements RoutePeer {
 
   answer(call: RouteCall, value: unknown): void {
     this.#reply(call, value);
+  }
+
+  answerJson(call: RouteCall, json: string): void {
+    if (call.settled) return;
+    this.outbox.pushText(encodeJsonReply(call, json));
+    call.settled = true;
   }
 
   #mayStart(): boolean {

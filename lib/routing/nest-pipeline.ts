@@ -170,7 +170,10 @@ export class NestPipeline {
     const params = paramsOfBare(this.#found);
     if (!params) return (call, data = call.data) => run(call.ws, data, call, `${call.type}/${call.action}`);
     const take: Take = options.isStock ? (call, result) => call.take(withoutMessages(result, call)) : takeAll;
-    return (call, data = call.data) => callBare(instance, method, params, take, call, data);
+    return (call, data = call.data) =>
+      call.try
+        ? call.try.claim().then((kept) => kept ?? callBare(instance, method, params, take, call, data))
+        : callBare(instance, method, params, take, call, data);
   }
 
   #passedOver(failure: unknown, pattern: string): void {
@@ -238,6 +241,8 @@ function streaming(
   return {
     async intercept(interceptors, args, instance, callback, next, type) {
       const call = args[2] as RouteCall;
+      const kept = call.try && (await call.try.claim()); // the guards have let it pass
+      if (kept) return kept;
       const watched = async (): Promise<unknown> => {
         const result = await next();
         const isStream = isObservable(result) || isAsyncIterable(result);

@@ -1,9 +1,10 @@
 import { isObservable, type Observable, Subscription } from 'rxjs';
 import type { WebSocket } from 'ws';
 import type { RoutedCall } from '../decorators/connected-client.js';
-import { ConnectionError } from '../errors.js';
+import { ConnectionError, InvalidStateError } from '../errors.js';
 import type { RequestId } from '../protocol/message.js';
 import { errorOf } from '../protocol/thrown.js';
+import type { RouteTry } from './kept-reply.js';
 import { closeIterator, isAsyncIterable, isPromise, STREAMED } from './stream-source.js';
 
 /** Who sent a message, whatever its connection. */
@@ -28,6 +29,8 @@ export interface RoutePeer {
   emit(call: RouteCall, value: unknown): Promise<void> | undefined;
   /** Sends the reply, in this turn. What the handler returns besides is dropped. */
   answer(call: RouteCall, value: unknown): void;
+  /** The same with a response that is JSON already. */
+  answerJson(call: RouteCall, json: string): void;
   /** The call became a stream: it doesn't hold up later messages, and has no time limit. */
   streamStarted(call: RouteCall): void;
   /** The stream has ended: its Observable is unsubscribed, its iterator has returned. */
@@ -53,6 +56,8 @@ export class RouteCall implements RoutedCall {
   turn = 0;
   /** What its handler has published so far, to rooms that keep it. */
   published = 0;
+  /** Of a message with a key, on a route that handles each key once. */
+  try: RouteTry | undefined;
   #stop: (() => void) | undefined;
   /** Why it was ended early. */
   #endedBy: Error | undefined;
@@ -106,6 +111,7 @@ export class RouteCall implements RoutedCall {
 
   /** The client has left: ends the call, and unsubscribes what interceptors wrap around the handler, too. */
   drop(reason: Error): void {
+    if (this.try?.isMine) return; // the client comes back for the reply
     this.end(reason);
     this.#stop?.();
   }
@@ -120,6 +126,10 @@ export class RouteCall implements RoutedCall {
    * @returns false for a call that has ended: its source must not be subscribed
    */
   startStream(): boolean {
+    if (this.try)
+      throw new InvalidStateError(
+        `The route "${this.type}/${this.action}" is idempotent, but its handler returned a stream. Return one value.`,
+      );
     if (!this.isStream) {
       if (!this.#endedBy) this.peer.streamStarted(this);
       this.isStream = true;
@@ -198,7 +208,7 @@ export class RouteCall implements RoutedCall {
       } catch (error) {
         fail(error as Error);
       }
-      if (this.settled) this.#stop?.();
+      if (this.settled && !this.try?.isMine) this.#stop?.();
     });
   }
 

@@ -16,6 +16,7 @@ describe('client options', () => {
       connectTimeoutMs: 10_000,
       requestTimeoutMs: 10_000,
       reconnect: { minDelayMs: 500, maxDelayMs: 30_000, maxAttempts: Infinity, initial: false },
+      queue: { maxMessages: 100, maxBytes: 262_144, maxAgeMs: 60_000 },
       rejoinRooms: true,
       pingIntervalMs: 25_000,
       pongTimeoutMs: 10_000,
@@ -43,6 +44,8 @@ describe('client options', () => {
     ['exchanged delays', { reconnect: { minDelayMs: 10, maxDelayMs: 5 } }, /Exchange the two/],
     ['no attempts', { reconnect: { maxAttempts: 0 } }, /Write reconnect: false/],
     ['reconnect: true', { reconnect: true }, /reconnect is neither false nor an object/],
+    ['a queue for nothing', { queue: { maxMessages: 0 } }, /queue\.maxMessages is not a whole number/],
+    ['an endless wait', { queue: { maxAgeMs: Infinity } }, /queue\.maxAgeMs is not a number of milliseconds/],
     ['half a value of buffer', { maxStreamBuffer: 0.5 }, /maxStreamBuffer is not a whole number/],
     ['a callback that is none', { events: { onMessage: 'log' } }, /events\.onMessage is not a function/],
     [

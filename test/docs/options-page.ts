@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
-import { CLIENT_OPTIONS, RECONNECT } from '../../lib/client/resolve-client-options.js';
+import { CLIENT_OPTIONS, QUEUE, RECONNECT } from '../../lib/client/resolve-client-options.js';
 import { NODE_OPTIONS } from '../../lib/client/websocket-client.js';
 import type { Fields } from '../../lib/options/option-table.js';
 import { OPTIONS } from '../../lib/options/options.js';
@@ -41,10 +41,11 @@ export function optionsText(): string {
 export function allOptions(): { server: OptionRow[]; client: OptionRow[] } {
   const interfaces = findInterfaces();
   const reconnect = { ...CLIENT_OPTIONS.reconnect, fields: RECONNECT };
+  const queue = { ...CLIENT_OPTIONS.queue, fields: QUEUE };
   return {
     server: rowsOf(OPTIONS, 'ServerOptions', '', interfaces),
     client: rowsOf(
-      { ...CLIENT_OPTIONS, reconnect, ...NODE_OPTIONS } as Fields,
+      { ...CLIENT_OPTIONS, reconnect, queue, ...NODE_OPTIONS } as Fields,
       'NodeWebSocketClientOptions',
       '',
       interfaces,
