@@ -20,6 +20,8 @@ export interface Suspects {
 export interface LaneOptions {
   clock: Clock;
   random(): number;
+  /** False while nothing can be published. Once it can, `unprove()` and `beat()` are called. */
+  canPublish(): boolean;
   /** A channel that only this node uses, and that takes this way. */
   probeChannel: string;
   publish(channel: string, payload: string): Promise<unknown>;
@@ -68,7 +70,7 @@ export class Lane {
   async opened(): Promise<void> {
     this.unprove();
     this.#quietBeats = 0;
-    if (await this.subscriptions.restore()) this.probe();
+    if (await this.subscriptions.restore()) this.#probe();
   }
 
   /** The connection is lost. */
@@ -104,10 +106,11 @@ export class Lane {
 
   beat(): void {
     this.#quietBeats++;
-    this.probe();
+    this.#probe();
   }
 
-  probe(): void {
+  #probe(): void {
+    if (!this.options.canPublish()) return;
     const number = ++this.#lastSent;
     if (this.subscriptions.isComplete && this.#proof === Infinity) this.#proof = number;
     this.options.publish(this.options.probeChannel, String(number)).then(

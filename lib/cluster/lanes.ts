@@ -100,7 +100,6 @@ export class Lanes {
 
   /** Sends a probe for each way. */
   beat(): void {
-    if (!this.transport.isOpen) return;
     for (const lane of this.#lanes.values()) lane.beat();
   }
 
@@ -139,6 +138,7 @@ export class Lanes {
     const lane = new Lane(way, {
       ...this.options,
       probeChannel,
+      canPublish: () => this.transport.isOpen,
       publish: (channel, payload) => this.transport.publish(channel, payload),
       silent: (suspects) => this.#rebuild(lane, suspects),
       failed: (error) => this.options.failed(error, 'subscribing'),

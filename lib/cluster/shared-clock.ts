@@ -30,8 +30,8 @@ export class SharedClock {
   }
 
   /** Reads the clock again, because a message seems stale and the clock may have been set. */
-  async measureAgain(outlet: Pick<Outlet, 'time'>): Promise<void> {
-    if (this.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) await this.measure(outlet);
+  async measureAgain(outlet: Pick<Outlet, 'isOpen' | 'time'>): Promise<void> {
+    if (outlet.isOpen && this.clock.now() - this.#measuredAt >= MEASURE_AGAIN_MS) await this.measure(outlet);
   }
 
   async measure(outlet: Pick<Outlet, 'time'>): Promise<void> {

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { WebSocket } from 'ws';
 import { monotonicMs, wallMs } from '../clock.js';
-import { ConnectionError, RemoteError } from '../errors.js';
+import { ConnectionError } from '../errors.js';
 import { encode } from '../json-value.js';
 import type { MessageLimits } from '../limits/message-limits.js';
 import type { Meter } from '../limits/meter.js';
@@ -9,11 +9,12 @@ import { ask, PendingRequests } from '../pending-requests.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import type { ErrorFrameData, RequestId } from '../protocol/message.js';
+import type { RequestId } from '../protocol/message.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import { isKey } from '../protocol/names.js';
 import type { RouteCall, Sender } from '../routing/route-call.js';
 import { Calls, type CallsHost } from './calls.js';
+import { takeAnswer } from './questions.js';
 import { senderOf, sessionFrom } from './session.js';
 import type { Outbox } from '../outbound/outbox.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
@@ -132,7 +133,7 @@ export class Connection {
   end(): void {
     this.#isGone = true;
     this.#calls?.end();
-    this.#questions?.failAll(new ConnectionError('The client disconnected before it answered.'));
+    this.failQuestions();
     this.outbox.end();
   }
 
@@ -173,12 +174,7 @@ export class Connection {
     const isText = !isBinary || isUtf8(data);
     const text = isText ? data.toString() : '';
     const frame = decodeFrame(text, this.host.messages.maxDepth);
-    if (frame.kind !== 'message' && questions.has(frame.id)) {
-      this.hasSpoken = true;
-      if (frame.kind === 'reply') return void questions.reply(frame.id, frame.response);
-      if (frame.kind === 'error') return void questions.fail(frame.id, remoteError(frame.data));
-      if (frame.isAnswer) return void questions.fail(frame.id, unreadable(frame.reason));
-    }
+    if (takeAnswer(frame, questions)) return void (this.hasSpoken = true);
     if (this.host.limits.countMessage(this, data, frame)) return;
     if (isText) this.#take(frame, text, data.length);
     else this.close(CloseCode.InvalidUtf8, 'not UTF-8');
@@ -244,9 +240,3 @@ export class Connection {
     if (this.#leftoverBytes > MAX_LEFTOVER_BYTES && !this.ws.isPaused) this.ws.pause();
   }
 }
-
-const remoteError = ({ code, error, details }: ErrorFrameData): RemoteError => new RemoteError(code, error, details);
-
-/** For a malformed answer: no other answer will come. */
-const unreadable = (reason: string): RemoteError =>
-  new RemoteError(ErrorCode.BadFrame, `The client's answer can't be read. ${reason}`);

@@ -1,3 +1,7 @@
+import { RemoteError } from '../errors.js';
+import type { PendingRequests } from '../pending-requests.js';
+import type { DecodedFrame } from '../protocol/codec.js';
+import { ErrorCode } from '../protocol/error-codes.js';
 import type { RouteCall } from '../routing/route-call.js';
 
 /** Open requests to the client that handlers of its own messages made. */
@@ -22,3 +26,25 @@ export class Questions {
     return asking;
   }
 }
+
+/** Passes the client's answer to the request that waits for it. @returns false for any other frame */
+export function takeAnswer(frame: DecodedFrame, waiting: PendingRequests<unknown>): boolean {
+  switch (frame.kind) {
+    case 'message':
+      return false;
+    case 'reply':
+      return waiting.reply(frame.id, frame.response);
+    case 'error': {
+      const { code, error, details } = frame.data;
+      return waiting.fail(frame.id, new RemoteError(code, error, details));
+    }
+    case 'bad':
+      // No other answer will come.
+      return frame.isAnswer && waiting.fail(frame.id, unreadable(frame.reason));
+    default:
+      return frame satisfies never;
+  }
+}
+
+const unreadable = (reason: string): RemoteError =>
+  new RemoteError(ErrorCode.BadFrame, `The client's answer can't be read. ${reason}`);

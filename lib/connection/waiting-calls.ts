@@ -2,16 +2,21 @@ import type { RequestId } from '../protocol/message.js';
 import type { RouteCall } from '../routing/route-call.js';
 import type { QueueBudget } from './queue-budget.js';
 
+/** The data of a longer frame is dropped while it waits. */
+const SHORT_FRAME_BYTES = 1_024;
+/** Above this in all connections of the process, data is dropped, too: parsed, it may take twenty times as much memory. */
+const FEW_BYTES = 1_048_576;
+
 interface WaitingCall {
   call: RouteCall;
-  /** The whole frame. Parsed, it may take twenty times as much memory. */
-  text: string;
+  /** The whole frame. Undefined where the call still has its data. */
+  text: string | undefined;
   bytes: number;
 }
 
 /**
  * Waiting messages of one connection, in order. Each was parsed when it came, so that a bad one is answered at once and a
- * request can be cancelled. Its data is dropped then, and parsed again at its turn.
+ * request can be cancelled. The data of long frames, or of many, is dropped then and parsed again at its turn.
  */
 export class WaitingCalls {
   /** Bytes of their frames. */
@@ -25,8 +30,9 @@ export class WaitingCalls {
   }
 
   add(call: RouteCall, text: string, bytes: number): void {
-    call.data = undefined;
-    this.#waiting.push({ call, text, bytes });
+    const isSmall = bytes <= SHORT_FRAME_BYTES && this.budget.bytes <= FEW_BYTES;
+    if (!isSmall) call.data = undefined;
+    this.#waiting.push({ call, text: isSmall ? undefined : text, bytes });
     this.#count(bytes);
   }
 
@@ -35,8 +41,9 @@ export class WaitingCalls {
     const waiting = this.#waiting.shift();
     if (!waiting) return undefined;
     this.#count(-waiting.bytes);
-    waiting.call.data = (JSON.parse(waiting.text) as { data?: unknown }).data;
-    return waiting.call;
+    const { call, text } = waiting;
+    if (text !== undefined) call.data = (JSON.parse(text) as { data?: unknown }).data;
+    return call;
   }
 
   /** @returns the request of this id, which no longer waits */

@@ -44,6 +44,13 @@ describe('the shared clock', () => {
     expect(clock.now()).toBe(0);
   });
 
+  it('is not read while nothing can be sent', async () => {
+    const clock = new SharedClock(systemClock);
+    const time = () => Promise.reject(new Error('closed'));
+    await clock.measureAgain({ isOpen: false, time });
+    await expect(clock.measureAgain({ isOpen: true, time })).rejects.toThrow('closed');
+  });
+
   it('finds stale what was sent more than five seconds ago, and nothing where a time is not known', () => {
     expect([isStale(1_000, 6_000), isStale(1_000, 6_001), isStale(9_000, 1_000)]).toEqual([false, true, false]);
     expect([isStale(0, 1e12), isStale(1_000, 0)]).toEqual([false, false]);

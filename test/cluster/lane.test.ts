@@ -16,12 +16,14 @@ describe('a way in', () => {
   /** What becomes of a probe; undefined: it isn't answered. */
   let published: () => Promise<unknown>;
   let isHeard: boolean;
+  let isOpen: boolean;
 
   beforeEach(async () => {
     clock = new ManualClock();
     sent = [];
     silent = [];
     isHeard = true;
+    isOpen = true;
     published = () => Promise.resolve(1);
     way = { name: 'redis', state: 'up', answer: () => Promise.resolve(), commands: [] };
     const command = (channels: readonly string[]): Promise<unknown> => {
@@ -42,6 +44,7 @@ describe('a way in', () => {
       {
         clock,
         random: () => 0.5,
+        canPublish: () => isOpen,
         probeChannel: 'probe',
         publish: (_, text) => {
           sent.push(Number(text));
@@ -66,6 +69,17 @@ describe('a way in', () => {
     lane.beat();
     lane.heard(2);
     expect([sent, lane.isProved]).toEqual([[1, 2], false]); // heard, though nothing is known to be subscribed
+  });
+
+  it('sends no probe while nothing can be published', async () => {
+    isOpen = false;
+    await lane.opened();
+    lane.beat();
+    expect([sent, lane.isProved]).toEqual([[1], false]);
+    isOpen = true; // then it is told of a new way out
+    lane.unprove();
+    lane.beat();
+    expect([sent, lane.isProved]).toEqual([[1, 2], true]);
   });
 
   it('is given up when three probes in a row are unheard, within 7 s of its last sign of life', async () => {

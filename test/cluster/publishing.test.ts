@@ -28,6 +28,21 @@ describeWithRedis('publishing to Redis', () => {
   const reads = async (): Promise<number> =>
     Number(/total_reads_processed:(\d+)/.exec(String(await redis.run('INFO', 'stats')))?.[1]);
 
+  it('sends nothing before the way out is open, at the start and after a reconnect', async () => {
+    const proxy = await TcpProxy.start(redis.port);
+    try {
+      proxy.delay(100, 'publisher');
+      const one = await start('n1', proxy.url);
+      expect(one.failures.map(String)).toEqual([]);
+      const before = one.states.length;
+      proxy.reset();
+      await until(() => one.states.slice(before).join() === 'down,ready');
+      expect(one.failures.map(String).filter((text) => !/closed|ECONNRESET/.test(text))).toEqual([]);
+    } finally {
+      await proxy.stop();
+    }
+  });
+
   it('hands over all that is published in one turn in one write, in its order', async () => {
     const [one, two] = [await start('n1'), await start('n2')];
     await two.bus.follow({ kind: 'room', name: 'red' });

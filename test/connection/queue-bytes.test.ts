@@ -56,7 +56,19 @@ describe('messages that wait', () => {
     expect(inside(peer.clientId)).toMatchObject({ isPaused: false, waitingBytes: 0 });
   });
 
-  it('keep no data, only text, and nothing once their time was over', async () => {
+  it('have their data at their turn, whether they are short, long, or beside a megabyte of others', async () => {
+    await start({ maxQueuedBytes: 4_000_000, processMaxQueuedBytes: 16_000_000, maxQueued: 1_000 });
+    const peer = await running.connect();
+    peer.send('work', 'do', { n: 0, blocks: true });
+    for (let n = 1; n <= 300; n++) peer.send('work', 'do', { n, ...(n % 2 ? {} : { padding }) });
+    await until(() => inside(peer.clientId).waitingBytes > 1_500_000);
+    release();
+    expect((await peer.request('work', 'do', { n: 301 })).response).toBe(301);
+    expect(seen).toEqual(Array.from({ length: 302 }, (_, n) => n));
+    expect(inside(peer.clientId).waitingBytes).toBe(0);
+  });
+
+  it('that are long keep no data, only text, and nothing once their time was over', async () => {
     await start({ handlerTimeoutMs: 300 });
     const peer = await running.connect();
     peer.send('work', 'do', { n: 0, blocks: true }, 'first');
