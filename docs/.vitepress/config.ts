@@ -56,6 +56,7 @@ export default defineConfig({
             page('rooms', 'Rooms'),
             page('history', 'Rooms that lose nothing'),
             page('sending', 'Sending'),
+            page('sending-once', 'Sending once'),
             page('clients', 'Who is connected'),
             page('client', 'The client'),
           ],

@@ -99,7 +99,7 @@ export class SendQueue {
 
   /** Nobody connects again by itself. What is under way ends as its connection did. */
   closed(): void {
-    for (const entry of [...this.#waiting])
+    for (const entry of this.#waiting.slice())
       entry.settle({ error: new ConnectionError('The client was closed before this was sent.') });
     for (const entry of this.#open) entry.link = undefined;
   }

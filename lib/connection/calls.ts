@@ -9,7 +9,7 @@ import type { QueueBudget } from './queue-budget.js';
 import type { TimeoutQueue } from './timeout-queue.js';
 import { describeError } from '../routing/describe-error.js';
 import { encodeErrorFrame } from '../protocol/error-frame.js';
-import { RouteCall, type RoutePeer, type Sender } from '../routing/route-call.js';
+import { RouteCall, type RoutePeer } from '../routing/route-call.js';
 import { isPromise, STREAMED } from '../routing/stream-source.js';
 import type { CallsOwner } from './calls-owner.js';
 import { OpenStreams } from './open-streams.js';
@@ -65,7 +65,7 @@ export class Calls implements RoutePeer {
     return this.connection.client;
   }
 
-  get sender(): Sender {
+  get sender(): RoutePeer['sender'] {
     return this.connection.sender;
   }
 
@@ -166,8 +166,7 @@ export class Calls implements RoutePeer {
   }
 
   answerJson(call: RouteCall, json: string): void {
-    if (call.settled) return;
-    this.outbox.pushText(encodeJsonReply(call, json));
+    if (!call.settled) this.outbox.pushText(encodeJsonReply(call, json));
     call.settled = true;
   }
 

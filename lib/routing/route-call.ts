@@ -5,14 +5,8 @@ import { ConnectionError, InvalidStateError } from '../errors.js';
 import type { RequestId } from '../protocol/message.js';
 import { errorOf } from '../protocol/thrown.js';
 import type { RouteTry } from './kept-reply.js';
+import type { Sender } from './sender.js';
 import { closeIterator, isAsyncIterable, isPromise, STREAMED } from './stream-source.js';
-
-/** Who sent a message, whatever its connection. */
-export interface Sender {
-  readonly session: string | undefined;
-  /** The user, else the session, else the connection: nobody else has its keys. */
-  readonly owner: string;
-}
 
 /** What a call needs of its socket. */
 export interface RoutePeer {
@@ -127,9 +121,7 @@ export class RouteCall implements RoutedCall {
    */
   startStream(): boolean {
     if (this.try)
-      throw new InvalidStateError(
-        `The route "${this.type}/${this.action}" is idempotent, but its handler returned a stream. Return one value.`,
-      );
+      throw new InvalidStateError(`"${this.type}/${this.action}" is idempotent, but its handler returned a stream.`);
     if (!this.isStream) {
       if (!this.#endedBy) this.peer.streamStarted(this);
       this.isStream = true;
