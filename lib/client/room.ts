@@ -82,7 +82,7 @@ export class Room implements ClientRoom {
 
   async publish(data: unknown, options: RoomPublishOptions = {}): Promise<Partial<RoomPosition>> {
     const { retry, key = retry ? newKey() : undefined } = options;
-    const reply = await this.#owner.ask('publish', { roomName: this.name, data, key }, { retry, key });
+    const reply = await this.#owner.ask('publish', { roomName: this.name, data, key }, retry ? { retry, key } : {});
     return fieldsOf(fieldsOf(reply)['data']);
   }
 
