@@ -59,6 +59,8 @@ export interface Commands {
   /** Processor time that the process took, in ms. */
   cpuMs(): number;
   heard(): HeardEvent[];
+  /** What its slow handlers were called with. */
+  runs(): string[];
   /** Publishes numbered messages for each room; the answer is its ledger. */
   publish(order: PublishOrder): Promise<Publication[]>;
   /** Ends every `publish` that is under way. */
@@ -109,6 +111,20 @@ class Press {
   }
 }
 
+const runs: string[] = [];
+
+/** Handles each key once, and takes its time. */
+@Injectable()
+class Slow {
+  @WsRoute('slow', 'work', { idempotent: true })
+  @WsRoute('slow', 'workAgain', { idempotent: { rerun: true } })
+  async work(@MessageBody() { name, holdMs = 0 }: { name: string; holdMs?: number }): Promise<object> {
+    runs.push(name);
+    if (holdMs > 0) await new Promise((resolve) => setTimeout(resolve, holdMs));
+    return { name, pid: process.pid };
+  }
+}
+
 const commands: Commands = {
   status: () => ({
     ...server().status,
@@ -128,6 +144,7 @@ const commands: Commands = {
     return (user + system) / 1_000;
   },
   heard: () => heard,
+  runs: () => runs,
   publish,
   halt: () => void halts++,
   send: (kind, names, data, except) => {
@@ -202,7 +219,7 @@ async function redisCluster(ports: number[]): Promise<WebSocketOptions> {
 
 try {
   await startApp({
-    providers: [Listener, Press],
+    providers: [Listener, Press, Slow],
     options: {
       ...settings.options,
       ...(settings.clusterPorts && (await redisCluster(settings.clusterPorts))),
