@@ -13,6 +13,8 @@ export interface RoomStart {
   since?: RoomPosition | undefined;
   /** Without a place: how many of the newest messages to send. */
   tail?: number | undefined;
+  /** False: what this client publishes to the room doesn't come back to it. @default true */
+  echo?: boolean | undefined;
 }
 
 /** The options of `client.joinRoom()` and `room.join()`. */
@@ -67,9 +69,9 @@ export interface ClientRoomEvents {
     data: unknown,
     context: { message: WebSocketMessage; at: { room: string } & Partial<RoomPosition> },
   ) => unknown;
-  /** After a reconnect all that was missed follows. */
+  /** The server knew the place of a join, after a reconnect or from `since`: all that was missed follows. `missed` may be 0. */
   recovered: (params: { roomName: string; missed: number }) => unknown;
-  /** What was missed can't be had. `loadState` is called by itself. */
+  /** What came after the place of a join, or while the room was live, can't be had. `loadState` is called by itself. */
   reset: (params: RoomReset) => unknown;
   state: (params: { state: ClientRoomState }) => unknown;
 }
@@ -91,10 +93,14 @@ export interface ClientRoom {
   /**
    * Publishes to all members, this client included. The server decides (`rooms.authorizePublish`).
    * @param options.key the same key within `keyTtlMs`: published once, however often it is asked for
+   * @param options.echo false: to all members but this client. @default as the room was joined
    * @returns its place in a room with history
    * @throws {RemoteError} {TimeoutError} {ConnectionError}
    */
-  publish(data: unknown, options?: { key?: string }): Promise<Partial<RoomPosition> & { isDuplicate?: boolean }>;
+  publish(
+    data: unknown,
+    options?: { key?: string; echo?: boolean },
+  ): Promise<Partial<RoomPosition> & { isDuplicate?: boolean }>;
   /** @returns a function that removes the listener. Its errors go to the client's `error` event. */
   on<E extends keyof ClientRoomEvents>(event: E, listener: ClientRoomEvents[E]): () => void;
 }

@@ -7,6 +7,7 @@ import type {
   JoinedRoom,
   JoinRoomDetails,
   JoinRoomOptions,
+  RoomStart,
 } from './client-room.js';
 import { fieldsOf } from './greeting.js';
 import { call, Listeners } from './listeners.js';
@@ -34,7 +35,7 @@ export class Room implements ClientRoom {
   /** Counts requests to join, and whatever makes their answers late. */
   turn = 0;
   #state: ClientRoomState = 'idle';
-  #request: JoinRoomDetails & { tail?: number | undefined } = {};
+  #request: JoinRoomDetails & Omit<RoomStart, 'since'> = {};
   #joins: { resolve(joined: JoinedRoom): void; reject(error: unknown): void }[] = [];
   readonly #owner: RoomOwner;
   readonly #listeners = new Listeners<(...args: unknown[]) => unknown>();
@@ -77,8 +78,8 @@ export class Room implements ClientRoom {
     return this.#owner.leave(this);
   }
 
-  async publish(data: unknown, { key }: { key?: string } = {}): Promise<Partial<RoomPosition>> {
-    return fieldsOf(fieldsOf(await this.#owner.ask('publish', { roomName: this.name, data, key }))['data']);
+  async publish(data: unknown, { key, echo }: { key?: string; echo?: boolean } = {}): Promise<Partial<RoomPosition>> {
+    return fieldsOf(fieldsOf(await this.#owner.ask('publish', { roomName: this.name, data, key, echo }))['data']);
   }
 
   on<E extends keyof ClientRoomEvents>(event: E, listener: ClientRoomEvents[E]): () => void {
@@ -92,12 +93,11 @@ export class Room implements ClientRoom {
 
   /** Asked to join by the application. */
   wait(
-    details: JoinRoomDetails,
-    tail: number | undefined,
+    details: JoinRoomDetails & Omit<RoomStart, 'since'>,
     position: RoomPosition | undefined,
     isPatient: boolean,
   ): Promise<JoinedRoom> {
-    this.#request = { ...details, tail };
+    this.#request = details;
     this.position = position;
     this.isPatient = isPatient;
     if (!this.isMember) this.state = 'joining';
