@@ -76,6 +76,15 @@ export interface ClientRoomEvents {
   state: (params: { state: ClientRoomState }) => unknown;
 }
 
+export interface RoomPublishOptions {
+  /** Without a connection it waits for one, and it is sent again after a lost connection, as `request()` does. @default false */
+  retry?: boolean;
+  /** The same key is published once, however often it is asked for. 1–128 characters. @default with `retry` a new one */
+  key?: string;
+  /** False: to all members but this client. @default as the room was joined */
+  echo?: boolean;
+}
+
 /** A room of a client, whether it is in it or not. */
 export interface ClientRoom {
   readonly name: string;
@@ -91,16 +100,11 @@ export interface ClientRoom {
   /** Leaves the room. It is forgotten at once, whatever the server answers, and without a connection, too. */
   leave(): Promise<void>;
   /**
-   * Publishes to all members, this client included. The server decides (`rooms.authorizePublish`).
-   * @param options.key the same key within `keyTtlMs`: published once, however often it is asked for
-   * @param options.echo false: to all members but this client. @default as the room was joined
+   * Publishes to all members. The server decides (`rooms.authorizePublish`).
    * @returns its place in a room with history
-   * @throws {RemoteError} {TimeoutError} {ConnectionError}
+   * @throws {RemoteError} {TimeoutError} {ConnectionError}, and with `retry` {QueueFullError} {ExpiredError}
    */
-  publish(
-    data: unknown,
-    options?: { key?: string; echo?: boolean },
-  ): Promise<Partial<RoomPosition> & { isDuplicate?: boolean }>;
+  publish(data: unknown, options?: RoomPublishOptions): Promise<Partial<RoomPosition> & { isDuplicate?: boolean }>;
   /** @returns a function that removes the listener. Its errors go to the client's `error` event. */
   on<E extends keyof ClientRoomEvents>(event: E, listener: ClientRoomEvents[E]): () => void;
 }

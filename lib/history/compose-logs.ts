@@ -147,7 +147,7 @@ function memoryLog(rules: HistoryRules, announce: Announcements['say'], failed: 
 
 function redisLog(rules: HistoryRules, redis: RedisSource, prefix: string, failed: Failed): Kept {
   const fence = rules.isFenced ? new FenceCheck(prefix, failed) : undefined;
-  const connection = new LogConnection(redis, 'history', failed, (opened) => fence?.run(opened));
+  const connection = new LogConnection(redis, 'history', failed, undefined, (opened) => fence?.run(opened));
   const replicating = rules.waitsForReplica ? new LogConnection(redis, 'history-replicated', failed) : undefined;
   let channels: Channels | undefined;
   const log = new RedisRoomLog({

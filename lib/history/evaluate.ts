@@ -1,11 +1,19 @@
+import { createHash } from 'node:crypto';
 import type { ChainableCommander } from 'ioredis';
 import type { RedisConnection } from '../cluster/redis-connections.js';
 import { Deadline, TIMED_OUT, withinMs } from '../deadline.js';
 import { errorOf } from '../protocol/thrown.js';
 import type { AppendAnswer } from './append-batches.js';
-import type { Script } from './scripts.js';
 
 export type Arg = string | number;
+
+/** A script, and the digest by which Redis knows it. */
+export interface Script {
+  readonly text: string;
+  readonly digest: string;
+}
+
+export const scriptOf = (text: string): Script => ({ text, digest: createHash('sha1').update(text).digest('hex') });
 
 /** Of a connection with options of its own. */
 const READY_MS = 1_000;

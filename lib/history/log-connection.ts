@@ -24,6 +24,8 @@ export class LogConnection {
     /** Shows in Redis's CLIENT LIST. */
     private readonly role: string,
     private readonly failed: (error: unknown, place: string) => void,
+    /** Names it in errors. */
+    private readonly place = 'the connection of the rooms’ histories',
     /** Called for each new connection. The start of a server waits for the first one. */
     private readonly opened: (connection: RedisConnection) => Promise<void> | undefined = () => undefined,
   ) {}
@@ -53,7 +55,7 @@ export class LogConnection {
         },
         closed: () => undefined,
         failed: (error) => {
-          if (this.#connection) this.failed(error, 'the connection of the rooms’ histories');
+          if (this.#connection) this.failed(error, this.place);
         },
       }),
     );

@@ -4,7 +4,7 @@ import { isCluster, type RedisConnection } from '../cluster/redis-connections.js
 import { Corks } from '../cluster/redis-outlet.js';
 import { errorOf } from '../protocol/thrown.js';
 import { type Append, type AppendAnswer, AppendBatches } from './append-batches.js';
-import { type Arg, becomeReady, evaluate, evaluateReplicated, inTime } from './evaluate.js';
+import { type Arg, type Script, becomeReady, evaluate, evaluateReplicated, inTime } from './evaluate.js';
 import { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './log-errors.js';
 import {
   type Appended,
@@ -17,7 +17,7 @@ import {
 } from './room-log.js';
 import type { RoomPosition } from '../protocol/message.js';
 import type { RuleWatch } from './rule-watch.js';
-import { type Script, type Scripts, scriptsOf } from './scripts.js';
+import { type Scripts, scriptsOf } from './scripts.js';
 
 export interface RedisRoomLogParts {
   connection: () => RedisConnection;

@@ -1,11 +1,5 @@
-import { createHash } from 'node:crypto';
+import { type Script, scriptOf } from './evaluate.js';
 import type { Retention } from './room-log.js';
-
-/** A script, and the digest by which Redis knows it. */
-export interface Script {
-  readonly text: string;
-  readonly digest: string;
-}
 
 /** The scripts of all rooms with one rule: what the rule says is part of their text, so that no call has to say it. */
 export interface Scripts {
@@ -25,8 +19,6 @@ export interface Scripted extends Retention {
 
 /** ioredis may send a command again when its connection broke. Without a key, the message would be stored twice. */
 const ONCE_MS = 60_000;
-
-const scriptOf = (text: string): Script => ({ text, digest: createHash('sha1').update(text).digest('hex') });
 
 export function scriptsOf(rule: Scripted): Scripts {
   const head = headOf(rule);
