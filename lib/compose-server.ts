@@ -1,9 +1,8 @@
 import type { WebSocket } from 'ws';
 import { ConnectionLimits } from './admission/connection-limits.js';
+import { Entrance } from './admission/entrance.js';
 import { Refusals } from './admission/refusals.js';
-import { UpgradeListener } from './admission/upgrade-listener.js';
 import { Application, type ServerDependencies } from './application.js';
-import { obeyEvent } from './clients/bus-events.js';
 import { ClientChanges } from './clients/client-changes.js';
 import { ClientList, NO_LIST } from './clients/client-list.js';
 import { WebSocketClientManager } from './clients/client-manager.js';
@@ -13,14 +12,12 @@ import { ClientsAnywhere } from './clients/clients-anywhere.js';
 import { Followed } from './clients/followed.js';
 import { ListedClients } from './clients/listed-clients.js';
 import { Membership } from './clients/membership.js';
-import { describeForNode, OrdersOfOthers } from './clients/orders-of-others.js';
+import { OrdersOfOthers } from './clients/orders-of-others.js';
 import { OtherNodes } from './clients/other-nodes.js';
 import type { ClientSurroundings } from './clients/registered-client.js';
 import { WebSocketRoomManager } from './clients/room-manager.js';
 import { RoomTable } from './clients/room-table.js';
 import { Cluster } from './cluster/cluster.js';
-import type { ClusterReceiver } from './cluster/cluster-receiver.js';
-import { JunkError } from './cluster/bus-input.js';
 import { Subscribers } from './cluster/subscribers.js';
 import type { Connection } from './connection/connection.js';
 import { ConnectionHooks } from './connection/connection-hooks.js';
@@ -48,14 +45,28 @@ import { CallScope } from './routing/call-scope.js';
 import type { RouteCall } from './routing/route-call.js';
 import { Router } from './routing/router.js';
 import { ServerLifecycle } from './server-lifecycle.js';
+import { ServerNode } from './server-node.js';
+import type { StatusParts } from './server-status.js';
 
 type Failed = (error: unknown, place: string) => void;
 
-/** All parts of a server. */
-export type ServerParts = ReturnType<typeof composeServer>;
+/** What `WebSocketServer` calls. */
+export interface ServerParts {
+  readonly application: Application;
+  readonly lifecycle: ServerLifecycle;
+  readonly status: StatusParts;
+  readonly entrance: Entrance;
+  readonly connections: Connections;
+  readonly router: Router;
+  readonly clientManager: WebSocketClientManager;
+  readonly roomManager: WebSocketRoomManager;
+  readonly anywhere: ClientsAnywhere;
+  readonly broadcasts: Broadcasts;
+  readonly sender: ServerSender;
+}
 
 /** Builds the parts of a server, each complete, in the order in which they need each other. */
-export function composeServer(options: ResolvedOptions, dependencies: ServerDependencies) {
+export function composeServer(options: ResolvedOptions, dependencies: ServerDependencies): ServerParts {
   const report = new ErrorReport(options.events);
   const failed: Failed = (error, place) => report.failed(error, place);
   const scope = options.rooms.history.length > 0 ? new CallScope() : undefined;
@@ -72,7 +83,6 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     options,
     router,
     timeouts,
-    messages: options.messages,
     limits: messageLimits(options),
     received: listeners.received,
     failed,
@@ -84,7 +94,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     heartbeat,
     hooks,
   });
-  const admission = composeAdmission(options, clients.owner.table, connections, report);
+  const { refusals, entrance } = composeAdmission(options, clients.owner.table, connections, report);
   const application = new Application({
     options,
     dependencies,
@@ -99,54 +109,37 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     outgoing: outbound.outgoing,
     failed,
   });
-  const orders = new OrdersOfOthers(clients.owner, clients.manager, clients.membership);
-  const receiver: ClusterReceiver = {
-    put: (record, news) => clients.owner.put(record, news),
-    remove: (clientId) => clients.owner.remove(clientId, 'elsewhere'),
-    ownRecords: () => clients.owner.ownRecords(),
-    ownRecord: (clientId) => clients.owner.ownRecord(clientId),
-    deliver: (delivery) => {
-      outbound.publisher?.refuseUnnumbered(delivery);
-      outbound.local.deliver(delivery);
-    },
-    event: (channel, message, bytes) => {
-      obeyEvent({ channel, message, bytes }, outbound.outgoing, clients.manager);
-      listeners.event(channel, message);
-    },
-    logged: (roomName, text) => {
-      if (!outbound.logs?.heard(roomName, text)) throw new JunkError(`The log of ${roomName} announced what it can't.`);
-    },
-    reconnected: () => outbound.logs?.readers.catchUp(),
-    hears: (event) => subscribers.hears(event),
-    obey: (order) => orders.obey(order),
-    describe: describeForNode,
-  };
+  const node = new ServerNode({
+    ...outbound,
+    options,
+    cluster,
+    clients: clients.owner,
+    manager: clients.manager,
+    orders: new OrdersOfOthers(clients.owner, clients.manager, clients.membership),
+    subscribers,
+    listeners,
+  });
   const lifecycle = new ServerLifecycle({
     options,
     application,
-    listener: admission.listener,
-    entrance: admission.entrance,
-    cluster,
-    receiver,
-    subscribers,
-    clients: clients.owner,
-    list: clients.list,
+    entrance,
+    node,
+    connections,
     heartbeat,
-    timeouts,
-    flusher: outbound.flusher,
-    logs: outbound.logs,
-    history: outbound.history,
+    services: [...(clients.list ? [clients.list] : []), timeouts, outbound.flusher],
     report,
   });
   return {
-    ...admission,
-    ...outbound,
-    clients,
-    router,
-    cluster,
-    connections,
     application,
     lifecycle,
+    status: { cluster, connections, flusher: outbound.flusher, lifecycle, refusals },
+    entrance,
+    connections,
+    router,
+    clientManager: clients.manager,
+    roomManager: clients.roomManager,
+    anywhere: clients.anywhere,
+    broadcasts: outbound.broadcasts,
     sender: new ServerSender(outbound.outgoing, cluster, clients.manager, outbound.publisher),
   };
 }
@@ -218,8 +211,7 @@ function composeAdmission(options: ResolvedOptions, table: ClientTable, connecti
     (userId) => [...table.ofUser(userId)].filter((client) => client.ws === null || isAuthenticated(client)).length,
   );
   const failed: Failed = (error, place) => report.failed(error, place);
-  const entrance = { options, path, limits, refusals, connections, addressOf, failed };
-  return { refusals, listener: new UpgradeListener(path, refusals), entrance };
+  return { refusals, entrance: new Entrance({ options, path, limits, refusals, connections, addressOf, failed }) };
 }
 
 const messageLimits = ({ limits, messages }: ResolvedOptions): MessageLimits<Connection> =>

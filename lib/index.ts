@@ -60,7 +60,7 @@ export type {
   WebSocketClientModuleAsyncOptions,
   WebSocketClientModuleOptions,
 } from './client/nest/pxl-websocket-client.module.js';
-export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './module/resources.js';
+export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './resources.js';
 export { WebSocketRoomManager } from './clients/room-manager.js';
 export type { ConnectOptions } from './admission/connect-options.js';
 export type {

@@ -54,7 +54,6 @@ export default defineConfig({
             page('routes', 'Routes'),
             page('validation', 'Validation, guards, filters'),
             page('rooms', 'Rooms'),
-            page('history', 'Rooms that lose nothing'),
             page('sending', 'Sending'),
             page('clients', 'Who is connected'),
             page('client', 'The client'),
@@ -73,9 +72,22 @@ export default defineConfig({
           ],
         },
         {
+          text: 'Rooms with history',
+          items: [
+            page('history', 'Rooms that lose nothing'),
+            page('history-publishing', 'Publishing to them'),
+            page('history-operations', 'Failures and Redis'),
+          ],
+        },
+        {
           text: 'In production',
           items: [
             page('cluster', 'Many processes'),
+            page('redis', 'Redis'),
+            page('workers', 'Workers and other programs'),
+            page('failures', 'When Redis or a node fails'),
+            page('faults', 'What each fault costs'),
+            page('sizing', 'Sizing'),
             page('deployment', 'Deployment'),
             page('security', 'Security'),
             page('performance', 'Performance'),

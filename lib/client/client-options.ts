@@ -31,8 +31,8 @@ export interface WebSocketClientOptions<S extends SocketLike = SocketLike> {
   reconnect?: false | ReconnectOptions;
   /** Join the rooms again after a reconnect. False: a lost connection forgets them. @default true */
   rejoinRooms?: boolean;
-  /** Milliseconds between two pings of the client, as browsers can't see protocol pings. 0: never. @default 25_000 */
-  pingIntervalMs?: number;
+  /** Milliseconds between two pings of the client, as browsers can't see protocol pings. False: send none. @default 25_000 */
+  pingIntervalMs?: false | number;
   /** Milliseconds to wait for anything from the server after a ping. Then the client reconnects. @default 10_000 */
   pongTimeoutMs?: number;
   /** Values of a `stream()` that may wait to be read. Then it fails. @default 1_024 */

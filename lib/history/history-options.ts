@@ -1,4 +1,5 @@
-import { BYTES, type Check, COUNT, isObject, isText, oneOf, TIME } from '../options/checks.js';
+import type { Check } from '../check.js';
+import { BYTES, COUNT, isObject, isText, oneOf, TIME } from '../options/checks.js';
 import { fieldFlaws, fill, namesIn, type Table } from '../options/option-table.js';
 import type { HistoryRule } from './history-rule.js';
 import { textOfRule } from './rule-watch.js';

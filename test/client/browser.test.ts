@@ -207,7 +207,12 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
       };
       await tab.evaluate(async () => {
         const reconnect = { minDelayMs: 60_000, maxDelayMs: 60_000 };
-        page.client = new page.module.WebSocketClient({ url: '/ws', pingIntervalMs: 0, pongTimeoutMs: 300, reconnect });
+        page.client = new page.module.WebSocketClient({
+          url: '/ws',
+          pingIntervalMs: false,
+          pongTimeoutMs: 300,
+          reconnect,
+        });
         await page.client.connectToServer();
       });
       const first = await server.peers.take();

@@ -369,7 +369,7 @@ describe('signs of life', () => {
 
   it('are not asked for when switched off, nor after disconnect()', async () => {
     const server = await startServer();
-    const quiet = await connect(server, { pingIntervalMs: 0 });
+    const quiet = await connect(server, { pingIntervalMs: false });
     const gone = await connect(server, eager);
     gone.client.disconnect();
     await aMoment();

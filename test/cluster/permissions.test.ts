@@ -5,8 +5,8 @@ import { type RunningApp, startApp } from '../support/app.js';
 import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
-/** The rules as docs/cluster.md gives them. */
-const page = readFileSync(new URL('../../docs/cluster.md', import.meta.url), 'utf8');
+/** The rules as docs/redis.md gives them. */
+const page = readFileSync(new URL('../../docs/redis.md', import.meta.url), 'utf8');
 const [, line = ''] = /^ACL SETUSER (.*)$/m.exec(page) ?? [];
 const [, more = ''] = /^A Cluster needs `([^`]*)`/m.exec(page) ?? [];
 

@@ -8,7 +8,7 @@ import { oneRedis } from './grounds.js';
 import { rollingRestart, type RollingRestart } from './rolling-restart.js';
 import { type Measured, Scene } from './scene.js';
 
-const PAGE = fileURLToPath(new URL('../../docs/cluster.md', import.meta.url));
+const PAGE = fileURLToPath(new URL('../../docs/faults.md', import.meta.url));
 /** What is promised, and what a loaded machine and the looking take. */
 const NOTICED_MS = 7_000 + 500;
 const RESTORED_MS = 5_000 + 500;
