@@ -56,13 +56,23 @@ export default defineConfig({
             page('rooms', 'Rooms'),
             page('sending', 'Sending'),
             page('clients', 'Who is connected'),
+          ],
+        },
+        {
+          text: 'The client',
+          items: [
             page('client', 'The client'),
+            page('client-rooms', 'Its rooms'),
+            page('client-options', 'Its options'),
+            page('client-runtimes', 'React, Node and elsewhere'),
           ],
         },
         {
           text: 'Going further',
           items: [
-            page('connecting', 'Connecting: tokens, guards, origins'),
+            page('connecting', 'Connecting: tokens'),
+            page('guards', 'Connecting: sessions and guards'),
+            page('origins', 'Connecting: origins and paths'),
             page('limits', 'Limits'),
             page('slow-clients', 'Slow clients'),
             page('streams', 'Streams'),
@@ -91,6 +101,7 @@ export default defineConfig({
             page('deployment', 'Deployment'),
             page('security', 'Security'),
             page('performance', 'Performance'),
+            page('latency', 'Latency under load'),
             page('troubleshooting', 'Troubleshooting'),
           ],
         },

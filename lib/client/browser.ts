@@ -1,4 +1,4 @@
-import { InvalidOptionsError } from '../errors.js';
+import { ConnectionError, InvalidOptionsError } from '../errors.js';
 import { WebSocketClientCore } from './client-core.js';
 import type { ConnectTarget } from './client-options.js';
 import { watchPage } from './page-life.js';
@@ -27,6 +27,11 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
   }
 
   protected override createSocket({ url, protocols, token }: ConnectTarget): WebSocket {
+    if (typeof WebSocket === 'undefined') {
+      throw new ConnectionError(
+        'There is no global WebSocket here, as in Node 20. Import WebSocketClient of "@scpxl/nestjs-websocket" instead.',
+      );
+    }
     return new WebSocket(url, token === undefined ? protocols : withToken(protocols, token));
   }
 }
