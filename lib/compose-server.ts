@@ -25,6 +25,7 @@ import { Connections } from './connection/connections.js';
 import { composeLogs, FollowedLogs } from './history/compose-logs.js';
 import { History } from './history/history.js';
 import { RoomPublisher } from './history/room-publisher.js';
+import { composeReplies } from './idempotency/compose-replies.js';
 import { Heartbeat } from './connection/heartbeat.js';
 import { isAuthenticated, type ServerSocket } from './connection/server-socket.js';
 import { TimeoutQueue } from './connection/timeout-queue.js';
@@ -77,6 +78,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   const outbound = composeOutbound(options, cluster, failed, scope);
   const clients = composeClients(options, cluster, outbound, failed);
   const hooks = new ConnectionHooks(options.events, clients.membership, failed);
+  const replies = composeReplies(options, failed);
   const timeouts = new TimeoutQueue(options.messages.handlerTimeoutMs, guarded('a timeout', failed, expire));
   const heartbeat = new Heartbeat(options, failed);
   const connections = new Connections({
@@ -107,6 +109,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     clients: clients.owner,
     connections,
     outgoing: outbound.outgoing,
+    replies,
     failed,
   });
   const node = new ServerNode({
@@ -118,6 +121,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     orders: new OrdersOfOthers(clients.owner, clients.manager, clients.membership),
     subscribers,
     listeners,
+    replies,
   });
   const lifecycle = new ServerLifecycle({
     options,

@@ -55,6 +55,7 @@ export default defineConfig({
             page('validation', 'Validation, guards, filters'),
             page('rooms', 'Rooms'),
             page('sending', 'Sending'),
+            page('sending-once', 'Sending once'),
             page('clients', 'Who is connected'),
           ],
         },
