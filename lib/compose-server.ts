@@ -74,7 +74,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   const router = new Router({ scope });
   const subscribers = new Subscribers(failed);
   const listeners = new Listeners(options.events.onMessage, subscribers, report);
-  const cluster = new Cluster(options, (error, place = 'the cluster') => failed(error, place));
+  const cluster = new Cluster(options, (error, place = 'the cluster', kind) => report.failed(error, place, kind));
   const outbound = composeOutbound(options, cluster, failed, scope);
   const clients = composeClients(options, cluster, outbound, failed);
   const hooks = new ConnectionHooks(options.events, clients.membership, failed);
