@@ -13,6 +13,7 @@ import type { Connections } from './connection/connections.js';
 import { isAuthenticated } from './connection/server-socket.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
 import type { RoomPublisher } from './history/room-publisher.js';
+import type { IdempotentCalls } from './idempotency/idempotent-calls.js';
 import { InvalidOptionsError, PeerError } from './errors.js';
 import type { Listeners } from './observe/listeners.js';
 import type { Outgoing } from './outbound/outgoing.js';
@@ -48,8 +49,12 @@ export interface ApplicationParts {
   readonly clients: Clients;
   readonly connections: Connections;
   readonly outgoing: Outgoing;
+  readonly replies: IdempotentCalls;
   failed(error: unknown, place: string): void;
 }
+
+/** What members publish by themselves is known as long as `keyTtlMs` of a room with history. */
+const PUBLISH_RULE = { windowMs: 300_000, rerun: false };
 
 /** What a server finds in its application: routes, subscribers, hooks, guards, an authenticator, resources. */
 export class Application {
@@ -95,7 +100,7 @@ export class Application {
   }
 
   async #addSystemRoutes(): Promise<void> {
-    const { options, dependencies, router, membership, clients, history, outgoing, failed } = this.parts;
+    const { options, dependencies, router, membership, clients, history, outgoing, replies, failed } = this.parts;
     const { rooms, messages } = options;
     addSystemRoutes(router, {
       ...rooms,
@@ -108,14 +113,16 @@ export class Application {
       leave: ({ clientId }, roomName) => clients.leave(clientId, roomName, 'asked'),
       joinTimeoutMs: messages.handlerTimeoutMs,
       failed,
+      once: (handler) => replies.wrap(handler, PUBLISH_RULE),
       ...(this.authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
     });
   }
 
   async #addFound(server: unknown): Promise<void> {
-    const { options, dependencies, router, subscribers, hooks } = this.parts;
+    const { options, dependencies, router, subscribers, hooks, replies } = this.parts;
     const found = dependencies.explore?.(this.usesStockGateways ? options.path : undefined);
-    for (const route of found?.routes ?? []) router.add(route);
+    for (const route of found?.routes ?? [])
+      router.add(route.once ? { ...route, handler: replies.wrap(route.handler, route.once) } : route);
     for (const subscriber of found?.subscribers ?? []) subscribers.add(subscriber);
     if (options.subscriberEventHandler) {
       const handler = options.subscriberEventHandler as (event: unknown) => unknown;

@@ -25,6 +25,7 @@ import { Connections } from './connection/connections.js';
 import { composeLogs, FollowedLogs } from './history/compose-logs.js';
 import { History } from './history/history.js';
 import { RoomPublisher } from './history/room-publisher.js';
+import { composeReplies } from './idempotency/compose-replies.js';
 import { Heartbeat } from './connection/heartbeat.js';
 import { isAuthenticated, type ServerSocket } from './connection/server-socket.js';
 import { TimeoutQueue } from './connection/timeout-queue.js';
@@ -73,10 +74,11 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   const router = new Router({ scope });
   const subscribers = new Subscribers(failed);
   const listeners = new Listeners(options.events.onMessage, subscribers, report);
-  const cluster = new Cluster(options, (error, place = 'the cluster') => failed(error, place));
+  const cluster = new Cluster(options, (error, place = 'the cluster', kind) => report.failed(error, place, kind));
   const outbound = composeOutbound(options, cluster, failed, scope);
   const clients = composeClients(options, cluster, outbound, failed);
   const hooks = new ConnectionHooks(options.events, clients.membership, failed);
+  const replies = composeReplies(options, failed);
   const timeouts = new TimeoutQueue(options.messages.handlerTimeoutMs, guarded('a timeout', failed, expire));
   const heartbeat = new Heartbeat(options, failed);
   const connections = new Connections({
@@ -107,6 +109,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     clients: clients.owner,
     connections,
     outgoing: outbound.outgoing,
+    replies,
     failed,
   });
   const node = new ServerNode({
@@ -118,6 +121,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     orders: new OrdersOfOthers(clients.owner, clients.manager, clients.membership),
     subscribers,
     listeners,
+    replies,
   });
   const lifecycle = new ServerLifecycle({
     options,
@@ -152,7 +156,7 @@ function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Fai
   const logs = composeLogs(options, followed, failed);
   const local = new LocalDelivery(backpressure, flusher.counters, logs ? new FollowedLogs(followed, logs) : followed);
   const history = logs && new History(logs, local, backpressure.maxBufferedBytes, failed);
-  const publisher = logs && new RoomPublisher(logs.log, logs.rules, scope);
+  const publisher = logs && new RoomPublisher(logs.log, logs.rules, scope && { scope, members: local });
   const outgoing = new Outgoing(local, cluster, backpressure.policy, publisher, failed);
   return { flusher, followed, logs, history, publisher, local, outgoing, broadcasts: new Broadcasts(outgoing) };
 }

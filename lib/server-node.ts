@@ -13,6 +13,7 @@ import type { Subscribers } from './cluster/subscribers.js';
 import type { Logs } from './history/compose-logs.js';
 import type { History } from './history/history.js';
 import type { RoomPublisher } from './history/room-publisher.js';
+import type { IdempotentCalls } from './idempotency/idempotent-calls.js';
 import type { Listeners } from './observe/listeners.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import type { LocalDelivery } from './outbound/local-delivery.js';
@@ -34,6 +35,8 @@ export interface NodeParts {
   readonly publisher: RoomPublisher | undefined;
   readonly subscribers: Subscribers;
   readonly listeners: Listeners;
+  /** What came of messages with a key. */
+  readonly replies: IdempotentCalls;
 }
 
 /** This server as a node: takes part in the cluster, and passes on what comes from other nodes. */
@@ -44,9 +47,9 @@ export class ServerNode implements ClusterReceiver {
 
   /** Resolves when other nodes can be reached. */
   async start(): Promise<void> {
-    const { cluster, logs, history } = this.parts;
+    const { cluster, logs, history, replies } = this.parts;
     await cluster.start(this, this.#wantedEvents());
-    await logs?.start();
+    await Promise.all([logs?.start(), replies.start()]);
     history?.start();
   }
 
@@ -62,8 +65,8 @@ export class ServerNode implements ClusterReceiver {
   }
 
   async stop(): Promise<void> {
-    const { cluster, logs, clients } = this.parts;
-    await logs?.stop();
+    const { cluster, logs, clients, replies } = this.parts;
+    await Promise.all([logs?.stop(), replies.stop()]);
     await cluster.stop();
     clients.clear();
   }

@@ -47,10 +47,18 @@ function withToken(protocols: string[], token: string): string[] {
 }
 
 export { WebSocketClientCore } from './client-core.js';
-export { BadFrameError, MessageTooLargeError, ReportsLeftOutError, StreamOverflowError } from './client-errors.js';
+export {
+  BadFrameError,
+  ExpiredError,
+  MessageTooLargeError,
+  QueueFullError,
+  ReportsLeftOutError,
+  StreamOverflowError,
+} from './client-errors.js';
 export type { ClientEventListener, ClientEventName, ClientState, WebSocketClientEvents } from './client-events.js';
 export type {
   ConnectTarget,
+  QueueOptions,
   ReconnectOptions,
   RequestOptions,
   Source,
@@ -65,6 +73,7 @@ export type {
   JoinRoomDetails,
   JoinRoomOptions,
   LoadedState,
+  RoomPublishOptions,
   RoomReset,
   RoomStart,
 } from './client-room.js';

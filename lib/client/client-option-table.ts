@@ -1,6 +1,6 @@
 import { type Check, FLAG, MAX_TIMER_MS } from '../check.js';
 import { CALLBACK_NAMES } from './client-events.js';
-import type { ReconnectOptions, WebSocketClientOptions } from './client-options.js';
+import type { QueueOptions, ReconnectOptions, WebSocketClientOptions } from './client-options.js';
 
 /** The default and the check of one option. Its doc comment says what it does. */
 export interface ClientOption<T = unknown> {
@@ -47,6 +47,12 @@ const RECONNECT = {
   initial: option(FLAG, false),
 } satisfies ClientTable<ReconnectOptions>;
 
+const QUEUE = {
+  maxMessages: option(COUNT, 100),
+  maxBytes: option(COUNT, 262_144),
+  maxAgeMs: option(DURATION, 60_000),
+} satisfies ClientTable<QueueOptions>;
+
 export const CLIENT_OPTIONS = {
   url: {}, // checked together with the base URL
   protocols: option(
@@ -60,6 +66,7 @@ export const CLIENT_OPTIONS = {
   connectTimeoutMs: option(DURATION, 10_000),
   requestTimeoutMs: option(DURATION, 10_000),
   reconnect: { check: orFalse(OBJECT), fields: RECONNECT },
+  queue: { check: OBJECT, fields: QUEUE },
   rejoinRooms: option(FLAG, true),
   pingIntervalMs: option(orFalse(DURATION), 25_000),
   pongTimeoutMs: option(DURATION, 10_000),

@@ -1,12 +1,13 @@
 import { InvalidOptionsError } from '../errors.js';
 import { CLIENT_OPTIONS, type ClientFields, DURATION } from './client-option-table.js';
-import type { ReconnectOptions, Source, WebSocketClientOptions } from './client-options.js';
+import type { QueueOptions, ReconnectOptions, Source, WebSocketClientOptions } from './client-options.js';
 import type { SocketLike } from './socket-like.js';
 import { urlFlaw } from './socket-url.js';
 
 export interface ResolvedClientOptions<S extends SocketLike> extends Required<
-  Omit<WebSocketClientOptions<S>, 'reconnect' | 'token'>
+  Omit<WebSocketClientOptions<S>, 'queue' | 'reconnect' | 'token'>
 > {
+  queue: Required<QueueOptions>;
   token: Source<string | undefined>;
   reconnect: false | Required<ReconnectOptions>;
 }

@@ -7,15 +7,19 @@ import type {
   JoinedRoom,
   JoinRoomDetails,
   JoinRoomOptions,
+  RoomPublishOptions,
+  RoomStart,
 } from './client-room.js';
 import { fieldsOf } from './greeting.js';
 import { call, Listeners } from './listeners.js';
+import { newKey } from './new-key.js';
+import type { RequestOptions } from './client-options.js';
 
 export interface RoomOwner {
   join(room: Room, details: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom>;
   leave(room: Room): Promise<void>;
   /** Sends one request of type `system`. */
-  ask(action: string, data: object): Promise<unknown>;
+  ask(action: string, data: object, options?: RequestOptions): Promise<unknown>;
   report(error: unknown): void;
 }
 
@@ -34,7 +38,7 @@ export class Room implements ClientRoom {
   /** Counts requests to join, and whatever makes their answers late. */
   turn = 0;
   #state: ClientRoomState = 'idle';
-  #request: JoinRoomDetails & { tail?: number | undefined } = {};
+  #request: JoinRoomDetails & Omit<RoomStart, 'since'> = {};
   #joins: { resolve(joined: JoinedRoom): void; reject(error: unknown): void }[] = [];
   readonly #owner: RoomOwner;
   readonly #listeners = new Listeners<(...args: unknown[]) => unknown>();
@@ -77,8 +81,14 @@ export class Room implements ClientRoom {
     return this.#owner.leave(this);
   }
 
-  async publish(data: unknown, { key }: { key?: string } = {}): Promise<Partial<RoomPosition>> {
-    return fieldsOf(fieldsOf(await this.#owner.ask('publish', { roomName: this.name, data, key }))['data']);
+  async publish(data: unknown, options: RoomPublishOptions = {}): Promise<Partial<RoomPosition>> {
+    const { retry, key = retry ? newKey() : undefined, echo } = options;
+    const reply = await this.#owner.ask(
+      'publish',
+      { roomName: this.name, data, key, echo },
+      retry ? { retry, key } : {},
+    );
+    return fieldsOf(fieldsOf(reply)['data']);
   }
 
   on<E extends keyof ClientRoomEvents>(event: E, listener: ClientRoomEvents[E]): () => void {
@@ -92,12 +102,11 @@ export class Room implements ClientRoom {
 
   /** Asked to join by the application. */
   wait(
-    details: JoinRoomDetails,
-    tail: number | undefined,
+    details: JoinRoomDetails & Omit<RoomStart, 'since'>,
     position: RoomPosition | undefined,
     isPatient: boolean,
   ): Promise<JoinedRoom> {
-    this.#request = { ...details, tail };
+    this.#request = details;
     this.position = position;
     this.isPatient = isPatient;
     if (!this.isMember) this.state = 'joining';

@@ -3,7 +3,7 @@ import { encode } from '../json-value.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 
 /** What every server can do beyond the first version of the protocol. A client uses nothing that isn't listed. */
-const FEATURES: readonly string[] = ['joinRooms'];
+const FEATURES: readonly string[] = ['joinRooms', 'session', 'keys'];
 
 /** The first frame of a connection: the client's id and user, and the limits of this server. */
 export class Greeting {
@@ -12,7 +12,7 @@ export class Greeting {
 
   constructor({ heartbeat, messages, rooms }: Pick<ResolvedOptions, 'heartbeat' | 'messages' | 'rooms'>) {
     const limits = { maxPayload: messages.maxPayload, maxDepth: messages.maxDepth };
-    const features = rooms.history.length > 0 ? [...FEATURES, 'history', 'session'] : FEATURES;
+    const features = rooms.history.length > 0 ? [...FEATURES, 'history'] : FEATURES;
     this.#rest = JSON.stringify({ heartbeat, limits, features }).slice(1);
   }
 

@@ -25,6 +25,7 @@ const CODES = [
   'NOT_IN_ROOM',
   'UNKNOWN_OUTCOME',
   'KEY_REUSED',
+  'IN_DOUBT',
   'MESSAGE_TOO_LARGE',
   'INTERNAL',
 ] as const;

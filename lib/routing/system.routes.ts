@@ -9,7 +9,7 @@ import { type Asked, type Joined, joinRooms, type JoinReply, type JoinRequest, r
 import { publishAsMember, type PublishServices } from './publish-route.js';
 import type { AuthorizeJoin } from './room-authorizer.js';
 import type { RouteCall } from './route-call.js';
-import type { Router } from './router.js';
+import type { RouteHandler, Router } from './router.js';
 
 /** What the built-in routes need of the server. */
 export interface SystemServices extends PublishServices {
@@ -24,6 +24,8 @@ export interface SystemServices extends PublishServices {
   /** Milliseconds that each room of a `joinRooms` may take. */
   joinTimeoutMs: number;
   failed(error: unknown, place: string): void;
+  /** Makes a handler that runs once for each key, if it asks `call.try`. */
+  once(handler: RouteHandler): RouteHandler;
   /** Left out if tokens can't be renewed. */
   refresh?: (client: ConnectedClient, data: unknown) => Promise<object>;
 }
@@ -63,7 +65,8 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
 
   if (services.history) add('history', (call) => historyOf(services, call.client as ConnectedClient, call.data));
 
-  add('publish', (call) => publishAsMember(services, call, readRoom(call.data)));
+  const publish = (call: RouteCall): unknown => publishAsMember(services, call, readRoom(call.data));
+  add('publish', services.authorizePublish ? services.once(publish) : publish);
 
   const { refresh } = services;
   if (refresh)
@@ -135,7 +138,7 @@ function readRoom(data: unknown): Record<string, unknown> & { roomName: string }
  * @throws {PeerError} BAD_REQUEST for a lone surrogate: two different names would become the same
  */
 function readJoin(data: unknown): JoinRequest {
-  const { roomName, username, userType, userId, since, tail } = readRoom(data);
+  const { roomName, username, userType, userId, since, tail, echo } = readRoom(data);
   for (const [field, value] of Object.entries({ username, userType, userId })) {
     if (typeof value === 'string' && !isWellFormed(value))
       throw new PeerError(ErrorCode.BadRequest, `"${field}" contains a lone surrogate (half a character).`);
@@ -144,6 +147,7 @@ function readJoin(data: unknown): JoinRequest {
     roomName,
     since: readPosition('since', since),
     tail: readCount('tail', tail),
+    echo: echo !== false,
     ...(isShortText(username) ? { username } : {}),
     ...(isShortText(userType) ? { userType } : {}),
     ...(isShortText(userId) || Number.isSafeInteger(userId) ? { userId: userId as string | number } : {}),
