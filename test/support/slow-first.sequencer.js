@@ -34,6 +34,7 @@ const placeOf = ({ path }) => {
 
 export default class SlowFirst extends TestSequencer {
   sort(tests) {
+    // oxlint-disable-next-line unicorn/no-array-sort -- this is Jest's own
     return super.sort(tests).toSorted((one, other) => placeOf(one) - placeOf(other));
   }
 }
