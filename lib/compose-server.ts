@@ -1,7 +1,5 @@
 import type { WebSocket } from 'ws';
-import { ConnectionLimits } from './admission/connection-limits.js';
-import { Refusals } from './admission/refusals.js';
-import { UpgradeListener } from './admission/upgrade-listener.js';
+import { composeAdmission } from './admission/compose-admission.js';
 import { Application, type ServerDependencies } from './application.js';
 import { obeyEvent } from './clients/bus-events.js';
 import { ClientChanges } from './clients/client-changes.js';
@@ -28,11 +26,10 @@ import { Connections } from './connection/connections.js';
 import { composeLogs, FollowedLogs } from './history/compose-logs.js';
 import { History } from './history/history.js';
 import { RoomPublisher } from './history/room-publisher.js';
+import type { ServerSocket } from './connection/server-socket.js';
 import { Heartbeat } from './connection/heartbeat.js';
-import { isAuthenticated, type ServerSocket } from './connection/server-socket.js';
 import { TimeoutQueue } from './connection/timeout-queue.js';
 import { guarded } from './guarded.js';
-import { addressReader } from './limits/client-address.js';
 import { MessageLimits } from './limits/message-limits.js';
 import { ErrorReport } from './observe/error-report.js';
 import { Listeners } from './observe/listeners.js';
@@ -42,8 +39,9 @@ import { Flusher } from './outbound/flusher.js';
 import { LocalDelivery } from './outbound/local-delivery.js';
 import { Outgoing } from './outbound/outgoing.js';
 import { ServerSender } from './outbound/server-sender.js';
+import { composePresence } from './presence/compose-presence.js';
+import type { Presence } from './presence/presence.js';
 import { CloseCode } from './protocol/close-codes.js';
-import { PathPattern } from './protocol/path-pattern.js';
 import { CallScope } from './routing/call-scope.js';
 import type { RouteCall } from './routing/route-call.js';
 import { Router } from './routing/router.js';
@@ -64,7 +62,14 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   const listeners = new Listeners(options.events.onMessage, subscribers, report);
   const cluster = new Cluster(options, (error, place = 'the cluster') => failed(error, place));
   const outbound = composeOutbound(options, cluster, failed, scope);
-  const clients = composeClients(options, cluster, outbound, failed);
+  const people = composePresence({
+    options,
+    followed: outbound.followed,
+    local: outbound.local,
+    emit: (event, message) => cluster.emit(event, message),
+    failed,
+  });
+  const clients = composeClients(options, cluster, outbound, people?.presence, failed);
   const hooks = new ConnectionHooks(options.events, clients.membership, failed);
   const timeouts = new TimeoutQueue(options.messages.handlerTimeoutMs, guarded('a timeout', failed, expire));
   const heartbeat = new Heartbeat(options, failed);
@@ -94,6 +99,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     listeners,
     membership: clients.membership,
     history: outbound.publisher,
+    presence: people?.presence,
     clients: clients.owner,
     connections,
     outgoing: outbound.outgoing,
@@ -114,9 +120,13 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
       listeners.event(channel, message);
     },
     logged: (roomName, text) => {
-      if (!outbound.logs?.heard(roomName, text)) throw new JunkError(`The log of ${roomName} announced what it can't.`);
+      if (!outbound.logs?.heard(roomName, text) && !people?.heard(roomName, text))
+        throw new JunkError(`The log of ${roomName} announced what it can't.`);
     },
-    reconnected: () => outbound.logs?.readers.catchUp(),
+    reconnected: () => {
+      outbound.logs?.readers.catchUp();
+      people?.catchUp();
+    },
     hears: (event) => subscribers.hears(event),
     obey: (order) => orders.obey(order),
     describe: describeForNode,
@@ -136,6 +146,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     flusher: outbound.flusher,
     logs: outbound.logs,
     history: outbound.history,
+    people,
     report,
   });
   return {
@@ -147,7 +158,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     connections,
     application,
     lifecycle,
-    sender: new ServerSender(outbound.outgoing, cluster, clients.manager, outbound.publisher),
+    sender: new ServerSender(outbound.outgoing, cluster, clients.manager, outbound.publisher, people?.presence),
   };
 }
 
@@ -169,6 +180,7 @@ function composeClients(
   options: ResolvedOptions,
   cluster: Cluster,
   { local, outgoing, followed, history }: ReturnType<typeof composeOutbound>,
+  presence: Presence | undefined,
   failed: Failed,
 ) {
   const { clientList, rooms: rules, registry, redis } = options;
@@ -182,7 +194,7 @@ function composeClients(
       })
     : undefined;
   const others = new OtherNodes(cluster, registry === 'local' && redis !== undefined, failed);
-  const changes = new ClientChanges(local, cluster, outgoing, list ?? NO_LIST, others);
+  const changes = new ClientChanges(local, cluster, outgoing, list ?? NO_LIST, others, presence);
   const surroundings: ClientSurroundings = {
     roomsOf: (clientId) => rooms.roomsOf(clientId),
     publicFields: clientList.publicFields,
@@ -190,7 +202,7 @@ function composeClients(
     send: (clientId, message, how) => void outgoing.send({ kind: 'clients', clientIds: [clientId] }, message, how),
   };
   const owner = new Clients({ table, rooms, surroundings, changes, list: list ?? NO_LIST, local, others, failed });
-  const membership = new Membership(owner, followed, history, options);
+  const membership = new Membership(owner, followed, history, presence, options);
   return {
     owner,
     list,
@@ -199,27 +211,6 @@ function composeClients(
     roomManager: new WebSocketRoomManager({}, owner),
     anywhere: new ClientsAnywhere(owner, membership, others, cluster),
   };
-}
-
-/** Decides who gets a socket. */
-function composeAdmission(options: ResolvedOptions, table: ClientTable, connections: Connections, report: ErrorReport) {
-  const { events, auth, trustProxy } = options;
-  const path = new PathPattern(options.path);
-  const addressOf = addressReader(trustProxy);
-  const refusals = new Refusals({
-    addressOf,
-    cookieName: auth?.cookieName,
-    refused: (handshake) => report.contain('events.onRefused', () => events.onRefused?.(handshake)),
-  });
-  // Limits by user count what is known of other nodes' clients. Of this node, they count clients whose handshake named
-  // a user.
-  const limits = new ConnectionLimits(
-    options.limits,
-    (userId) => [...table.ofUser(userId)].filter((client) => client.ws === null || isAuthenticated(client)).length,
-  );
-  const failed: Failed = (error, place) => report.failed(error, place);
-  const entrance = { options, path, limits, refusals, connections, addressOf, failed };
-  return { refusals, listener: new UpgradeListener(path, refusals), entrance };
 }
 
 const messageLimits = ({ limits, messages }: ResolvedOptions): MessageLimits<Connection> =>

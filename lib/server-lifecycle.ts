@@ -11,7 +11,7 @@ import type { ClientList } from './clients/client-list.js';
 import type { Clients } from './clients/clients.js';
 import type { Cluster } from './cluster/cluster.js';
 import type { ClusterReceiver } from './cluster/cluster-receiver.js';
-import { PRESENCE } from './cluster/presence-events.js';
+import { PEOPLE, PRESENCE } from './cluster/presence-events.js';
 import type { Subscribers } from './cluster/subscribers.js';
 import type { Heartbeat } from './connection/heartbeat.js';
 import { guardReceivers } from './connection/receiver-guard.js';
@@ -24,6 +24,7 @@ import type { ErrorReport } from './observe/error-report.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import type { Flusher } from './outbound/flusher.js';
 import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
+import type { People } from './presence/compose-presence.js';
 import type { RouteCall } from './routing/route-call.js';
 
 /**
@@ -47,6 +48,7 @@ export interface LifecycleParts {
   readonly flusher: Flusher;
   readonly logs: Logs | undefined;
   readonly history: History | undefined;
+  readonly people: People | undefined;
   readonly report: ErrorReport;
 }
 
@@ -143,10 +145,11 @@ export class ServerLifecycle {
   }
 
   async #listen(wss: WS, httpServer: HttpServer, attach: (idle: IdleSockets) => void): Promise<IdleSockets> {
-    const { options, cluster, receiver, heartbeat, report, logs, history } = this.parts;
+    const { options, cluster, receiver, heartbeat, report, logs, history, people } = this.parts;
     await cluster.start(receiver, this.#wantedEvents());
     await logs?.start();
     history?.start();
+    await people?.start();
     const idle = new IdleSockets(httpServer);
     attach(idle);
     heartbeat.start();
@@ -161,12 +164,14 @@ export class ServerLifecycle {
     const { options, subscribers } = this.parts;
     const events = Object.values(Event);
     const needsPresence = (options.redis && options.registry === 'replicated') || subscribers.wantsAll;
-    const own = needsPresence ? events : events.filter((event) => !PRESENCE.has(event));
+    const own = events.filter(
+      (event) => (needsPresence || !PRESENCE.has(event)) && (subscribers.wantsAll || !PEOPLE.has(event)),
+    );
     return [...new Set([...own, ...subscribers.channels])];
   }
 
   async #shutDown({ wss, firstMessages, listening }: Running): Promise<void> {
-    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients, logs } =
+    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients, logs, people } =
       this.parts;
     // It may wait for a Redis that never comes.
     if (options.redis && cluster.state === 'starting') await cluster.stop();
@@ -182,6 +187,7 @@ export class ServerLifecycle {
     flusher.stop();
     report.flush();
     wss.close();
+    await people?.stop();
     await logs?.stop();
     await cluster.stop();
     clients.clear();

@@ -1,5 +1,5 @@
 import type { Audience } from '../protocol/delivery.js';
-import { PRESENCE } from './presence-events.js';
+import { PEOPLE, PRESENCE } from './presence-events.js';
 
 /** A room, a user or a log whose messages only some nodes want. */
 export interface Interest {
@@ -60,6 +60,8 @@ export class Channels {
   readonly events: string;
   /** Presence events. A node receives them if it keeps a copy of the registry or has a subscriber for them. */
   readonly presence: string;
+  /** Events of users in rooms. Only nodes with a subscriber for them receive them. */
+  readonly people: string;
   readonly #room: string;
   readonly #user: string;
   readonly #node: string;
@@ -74,6 +76,7 @@ export class Channels {
     this.all = `${head}${OWN}all`;
     this.events = `${head}${OWN}events`;
     this.presence = `${head}${OWN}presence`;
+    this.people = `${head}${OWN}people`;
     this.#room = `${head}${OWN}room:`;
     this.#user = `${head}${OWN}user:`;
     this.#node = `${head}${OWN}node:`;
@@ -83,9 +86,10 @@ export class Channels {
 
   /** The channels that a node needs besides rooms and users. @param events names of events */
   vital(nodeId: string, events: readonly string[]): string[] {
-    const plain = events.flatMap((event) => (PRESENCE.has(event) ? [] : (this.plain(event) ?? [])));
+    const plain = events.flatMap((event) => (PRESENCE.has(event) || PEOPLE.has(event) ? [] : (this.plain(event) ?? [])));
     const presence = events.some((event) => PRESENCE.has(event)) ? [this.presence] : [];
-    return [this.all, this.events, this.node(nodeId), ...presence, ...plain];
+    const people = events.some((event) => PEOPLE.has(event)) ? [this.people] : [];
+    return [this.all, this.events, this.node(nodeId), ...presence, ...people, ...plain];
   }
 
   node(nodeId: string): string {
@@ -101,6 +105,7 @@ export class Channels {
 
   /** The channel on which nodes and emitters raise this event. */
   eventsOf(event: string): string {
+    if (PEOPLE.has(event)) return this.people;
     return PRESENCE.has(event) ? this.presence : this.events;
   }
 
@@ -129,7 +134,7 @@ export class Channels {
     }
     if (channel.startsWith(this.#pulse)) return PROBE;
     if (channel.startsWith(this.#log)) return { kind: 'log', roomName: channel.slice(this.#log.length + 1, -1) };
-    if (channel === this.events || channel === this.presence) return { kind: 'event' };
+    if (channel === this.events || channel === this.presence || channel === this.people) return { kind: 'event' };
     const name = channel.slice(this.head.length);
     return channel.startsWith(this.head) && !name.startsWith(OWN) ? { kind: 'plain', name } : { kind: 'foreign' };
   }

@@ -1,7 +1,7 @@
+import { FENCE } from './fence.js';
+
 /**
- * The beginning of every script. Creates the room's log if there is none. Begins a new epoch if messages may be lost: a
- * restart, a failover and a promotion change the replication id of Redis. INFO is read each time, which costs 7 µs: a
- * cached id gave false recoveries after a partition that left connections open.
+ * The beginning of every script. Creates the room's log if there is none. Begins a new epoch if messages may be lost.
  *
  * The first write must be one that a Redis without memory refuses. After any other write, it would let the rest pass.
  *
@@ -9,25 +9,17 @@
  * ARGV[1] 1: fence · [2] an epoch to begin, if one begins · [3] ms after which a quiet log is forgotten · [4] log or last
  * · [5] entries, [6] ms, [7] bytes that are kept · [8] the room's rule, as this process has it
  */
-const OPEN = `
+const OPEN = `${FENCE}
 local facts, entries = KEYS[1], KEYS[2]
 local mode, size, ttl, maxBytes = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local nowText = string.format('%.0f', now)
 local known = redis.call('HMGET', facts, 'epoch', 'top', 'replid', 'bytes', 'rule')
-local replid = ''
-if ARGV[1] == '1' then
-  local info = redis.pcall('INFO', 'replication')
-  if type(info) == 'string' then replid = string.match(info, 'master_replid:(%w+)') or '' end
-end
 local function begin()
   redis.call('HSET', facts, 'epoch', ARGV[2], 'top', 0, 'replid', replid, 'bytes', 0, 'rule', ARGV[8])
   redis.call('HDEL', facts, 'offset', 'at', 'frame', 'session', 'version')
   redis.call('DEL', entries)
   known = { ARGV[2], '0', replid, '0', ARGV[8] }
 end
-if not known[1] or (replid ~= '' and known[3] ~= replid) then begin() end
+if mayHaveLost(known[1], known[3]) then begin() end
 local otherRule = ''
 if known[5] ~= ARGV[8] then
   otherRule = known[5] or ''

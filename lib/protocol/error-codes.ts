@@ -26,6 +26,7 @@ const CODES = [
   'UNKNOWN_OUTCOME',
   'KEY_REUSED',
   'MESSAGE_TOO_LARGE',
+  'PRESENCE_DATA_TOO_LARGE',
   'INTERNAL',
 ] as const;
 
