@@ -23,6 +23,7 @@ export default {
     '^@scpxl/nestjs-websocket/client$': '<rootDir>/lib/client/browser.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
+  globalSetup: '<rootDir>/test/support/compile.mjs',
   reporters: ['default', '<rootDir>/test/support/closing-line.reporter.js'],
   testTimeout: 20_000,
   // More than a CI machine has cores: many tests wait for times of the product's own, such as a lease.

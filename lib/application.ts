@@ -13,14 +13,15 @@ import type { Connections } from './connection/connections.js';
 import { isAuthenticated } from './connection/server-socket.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
 import type { RoomPublisher } from './history/room-publisher.js';
+import type { IdempotentCalls } from './idempotency/idempotent-calls.js';
 import { InvalidOptionsError, PeerError } from './errors.js';
-import type { FindInstance } from './module/find-instance.js';
-import { NO_RESOURCES, type Resources } from './module/resources.js';
 import type { Listeners } from './observe/listeners.js';
 import type { Presence } from './presence/presence.js';
 import type { Outgoing } from './outbound/outgoing.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { ErrorCode } from './protocol/error-codes.js';
+import { NO_RESOURCES, type Resources } from './resources.js';
+import type { FindInstance } from './routing/find-instance.js';
 import { authorizerOf } from './routing/room-authorizer.js';
 import type { Explored } from './routing/route.explorer.js';
 import type { Router } from './routing/router.js';
@@ -50,8 +51,12 @@ export interface ApplicationParts {
   readonly clients: Clients;
   readonly connections: Connections;
   readonly outgoing: Outgoing;
+  readonly replies: IdempotentCalls;
   failed(error: unknown, place: string): void;
 }
+
+/** What members publish by themselves is known as long as `keyTtlMs` of a room with history. */
+const PUBLISH_RULE = { windowMs: 300_000, rerun: false };
 
 /** What a server finds in its application: routes, subscribers, hooks, guards, an authenticator, resources. */
 export class Application {
@@ -97,7 +102,8 @@ export class Application {
   }
 
   async #addSystemRoutes(): Promise<void> {
-    const { options, dependencies, router, membership, clients, history, presence, outgoing, failed } = this.parts;
+    const { options, dependencies, router, membership, clients, history, presence, outgoing, replies, failed } =
+      this.parts;
     const { rooms, messages } = options;
     addSystemRoutes(router, {
       ...rooms,
@@ -111,14 +117,16 @@ export class Application {
       leave: ({ clientId }, roomName) => clients.leave(clientId, roomName, 'asked'),
       joinTimeoutMs: messages.handlerTimeoutMs,
       failed,
+      once: (handler) => replies.wrap(handler, PUBLISH_RULE),
       ...(this.authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
     });
   }
 
   async #addFound(server: unknown): Promise<void> {
-    const { options, dependencies, router, subscribers, hooks } = this.parts;
+    const { options, dependencies, router, subscribers, hooks, replies } = this.parts;
     const found = dependencies.explore?.(this.usesStockGateways ? options.path : undefined);
-    for (const route of found?.routes ?? []) router.add(route);
+    for (const route of found?.routes ?? [])
+      router.add(route.once ? { ...route, handler: replies.wrap(route.handler, route.once) } : route);
     for (const subscriber of found?.subscribers ?? []) subscribers.add(subscriber);
     if (options.subscriberEventHandler) {
       const handler = options.subscriberEventHandler as (event: unknown) => unknown;

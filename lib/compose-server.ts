@@ -1,7 +1,8 @@
 import type { WebSocket } from 'ws';
-import { composeAdmission } from './admission/compose-admission.js';
+import { ConnectionLimits } from './admission/connection-limits.js';
+import { Entrance } from './admission/entrance.js';
+import { Refusals } from './admission/refusals.js';
 import { Application, type ServerDependencies } from './application.js';
-import { obeyEvent } from './clients/bus-events.js';
 import { ClientChanges } from './clients/client-changes.js';
 import { ClientList, NO_LIST } from './clients/client-list.js';
 import { WebSocketClientManager } from './clients/client-manager.js';
@@ -11,14 +12,12 @@ import { ClientsAnywhere } from './clients/clients-anywhere.js';
 import { Followed } from './clients/followed.js';
 import { ListedClients } from './clients/listed-clients.js';
 import { Membership } from './clients/membership.js';
-import { describeForNode, OrdersOfOthers } from './clients/orders-of-others.js';
+import { OrdersOfOthers } from './clients/orders-of-others.js';
 import { OtherNodes } from './clients/other-nodes.js';
 import type { ClientSurroundings } from './clients/registered-client.js';
 import { WebSocketRoomManager } from './clients/room-manager.js';
 import { RoomTable } from './clients/room-table.js';
 import { Cluster } from './cluster/cluster.js';
-import type { ClusterReceiver } from './cluster/cluster-receiver.js';
-import { JunkError } from './cluster/bus-input.js';
 import { Subscribers } from './cluster/subscribers.js';
 import type { Connection } from './connection/connection.js';
 import { ConnectionHooks } from './connection/connection-hooks.js';
@@ -26,10 +25,12 @@ import { Connections } from './connection/connections.js';
 import { composeLogs, FollowedLogs } from './history/compose-logs.js';
 import { History } from './history/history.js';
 import { RoomPublisher } from './history/room-publisher.js';
-import type { ServerSocket } from './connection/server-socket.js';
+import { composeReplies } from './idempotency/compose-replies.js';
 import { Heartbeat } from './connection/heartbeat.js';
+import { isAuthenticated, type ServerSocket } from './connection/server-socket.js';
 import { TimeoutQueue } from './connection/timeout-queue.js';
 import { guarded } from './guarded.js';
+import { addressReader } from './limits/client-address.js';
 import { MessageLimits } from './limits/message-limits.js';
 import { ErrorReport } from './observe/error-report.js';
 import { Listeners } from './observe/listeners.js';
@@ -40,20 +41,34 @@ import { LocalDelivery } from './outbound/local-delivery.js';
 import { Outgoing } from './outbound/outgoing.js';
 import { ServerSender } from './outbound/server-sender.js';
 import { composePresence } from './presence/compose-presence.js';
-import type { Presence } from './presence/presence.js';
 import { CloseCode } from './protocol/close-codes.js';
+import { PathPattern } from './protocol/path-pattern.js';
 import { CallScope } from './routing/call-scope.js';
 import type { RouteCall } from './routing/route-call.js';
 import { Router } from './routing/router.js';
 import { ServerLifecycle } from './server-lifecycle.js';
+import { ServerNode } from './server-node.js';
+import type { StatusParts } from './server-status.js';
 
 type Failed = (error: unknown, place: string) => void;
 
-/** All parts of a server. */
-export type ServerParts = ReturnType<typeof composeServer>;
+/** What `WebSocketServer` calls. */
+export interface ServerParts {
+  readonly application: Application;
+  readonly lifecycle: ServerLifecycle;
+  readonly status: StatusParts;
+  readonly entrance: Entrance;
+  readonly connections: Connections;
+  readonly router: Router;
+  readonly clientManager: WebSocketClientManager;
+  readonly roomManager: WebSocketRoomManager;
+  readonly anywhere: ClientsAnywhere;
+  readonly broadcasts: Broadcasts;
+  readonly sender: ServerSender;
+}
 
 /** Builds the parts of a server, each complete, in the order in which they need each other. */
-export function composeServer(options: ResolvedOptions, dependencies: ServerDependencies) {
+export function composeServer(options: ResolvedOptions, dependencies: ServerDependencies): ServerParts {
   const report = new ErrorReport(options.events);
   const failed: Failed = (error, place) => report.failed(error, place);
   const scope = options.rooms.history.length > 0 ? new CallScope() : undefined;
@@ -62,22 +77,15 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   const listeners = new Listeners(options.events.onMessage, subscribers, report);
   const cluster = new Cluster(options, (error, place = 'the cluster') => failed(error, place));
   const outbound = composeOutbound(options, cluster, failed, scope);
-  const people = composePresence({
-    options,
-    followed: outbound.followed,
-    local: outbound.local,
-    emit: (event, message) => cluster.emit(event, message),
-    failed,
-  });
-  const clients = composeClients(options, cluster, outbound, people?.presence, failed);
+  const clients = composeClients(options, cluster, outbound, failed);
   const hooks = new ConnectionHooks(options.events, clients.membership, failed);
+  const replies = composeReplies(options, failed);
   const timeouts = new TimeoutQueue(options.messages.handlerTimeoutMs, guarded('a timeout', failed, expire));
   const heartbeat = new Heartbeat(options, failed);
   const connections = new Connections({
     options,
     router,
     timeouts,
-    messages: options.messages,
     limits: messageLimits(options),
     received: listeners.received,
     failed,
@@ -89,7 +97,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     heartbeat,
     hooks,
   });
-  const admission = composeAdmission(options, clients.owner.table, connections, report);
+  const { refusals, entrance } = composeAdmission(options, clients.owner.table, connections, report);
   const application = new Application({
     options,
     dependencies,
@@ -99,66 +107,52 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     listeners,
     membership: clients.membership,
     history: outbound.publisher,
-    presence: people?.presence,
+    presence: outbound.people?.presence,
     clients: clients.owner,
     connections,
     outgoing: outbound.outgoing,
+    replies,
     failed,
   });
-  const orders = new OrdersOfOthers(clients.owner, clients.manager, clients.membership);
-  const receiver: ClusterReceiver = {
-    put: (record, news) => clients.owner.put(record, news),
-    remove: (clientId) => clients.owner.remove(clientId, 'elsewhere'),
-    ownRecords: () => clients.owner.ownRecords(),
-    ownRecord: (clientId) => clients.owner.ownRecord(clientId),
-    deliver: (delivery) => {
-      outbound.publisher?.refuseUnnumbered(delivery);
-      outbound.local.deliver(delivery);
-    },
-    event: (channel, message, bytes) => {
-      obeyEvent({ channel, message, bytes }, outbound.outgoing, clients.manager);
-      listeners.event(channel, message);
-    },
-    logged: (roomName, text) => {
-      if (!outbound.logs?.heard(roomName, text) && !people?.heard(roomName, text))
-        throw new JunkError(`The log of ${roomName} announced what it can't.`);
-    },
-    reconnected: () => {
-      outbound.logs?.readers.catchUp();
-      people?.catchUp();
-    },
-    hears: (event) => subscribers.hears(event),
-    obey: (order) => orders.obey(order),
-    describe: describeForNode,
-  };
+  const node = new ServerNode({
+    ...outbound,
+    options,
+    cluster,
+    clients: clients.owner,
+    manager: clients.manager,
+    orders: new OrdersOfOthers(clients.owner, clients.manager, clients.membership),
+    subscribers,
+    listeners,
+    replies,
+  });
   const lifecycle = new ServerLifecycle({
     options,
     application,
-    listener: admission.listener,
-    entrance: admission.entrance,
-    cluster,
-    receiver,
-    subscribers,
-    clients: clients.owner,
-    list: clients.list,
+    entrance,
+    node,
+    connections,
     heartbeat,
-    timeouts,
-    flusher: outbound.flusher,
-    logs: outbound.logs,
-    history: outbound.history,
-    people,
+    services: [...(clients.list ? [clients.list] : []), timeouts, outbound.flusher],
     report,
   });
   return {
-    ...admission,
-    ...outbound,
-    clients,
-    router,
-    cluster,
-    connections,
     application,
     lifecycle,
-    sender: new ServerSender(outbound.outgoing, cluster, clients.manager, outbound.publisher, people?.presence),
+    status: { cluster, connections, flusher: outbound.flusher, lifecycle, refusals },
+    entrance,
+    connections,
+    router,
+    clientManager: clients.manager,
+    roomManager: clients.roomManager,
+    anywhere: clients.anywhere,
+    broadcasts: outbound.broadcasts,
+    sender: new ServerSender(
+      outbound.outgoing,
+      cluster,
+      clients.manager,
+      outbound.publisher,
+      outbound.people?.presence,
+    ),
   };
 }
 
@@ -171,16 +165,18 @@ function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Fai
   const local = new LocalDelivery(backpressure, flusher.counters, logs ? new FollowedLogs(followed, logs) : followed);
   const history = logs && new History(logs, local, backpressure.maxBufferedBytes, failed);
   const publisher = logs && new RoomPublisher(logs.log, logs.rules, scope);
+  const emit = (event: string, message: object): Promise<unknown> => cluster.emit(event, message);
+  const people = composePresence({ options, followed, local, emit, failed });
   const outgoing = new Outgoing(local, cluster, backpressure.policy, publisher, failed);
-  return { flusher, followed, logs, history, publisher, local, outgoing, broadcasts: new Broadcasts(outgoing) };
+  const broadcasts = new Broadcasts(outgoing);
+  return { flusher, followed, logs, history, publisher, people, local, outgoing, broadcasts };
 }
 
 /** The clients and their rooms. */
 function composeClients(
   options: ResolvedOptions,
   cluster: Cluster,
-  { local, outgoing, followed, history }: ReturnType<typeof composeOutbound>,
-  presence: Presence | undefined,
+  { local, outgoing, followed, history, people }: ReturnType<typeof composeOutbound>,
   failed: Failed,
 ) {
   const { clientList, rooms: rules, registry, redis } = options;
@@ -194,7 +190,7 @@ function composeClients(
       })
     : undefined;
   const others = new OtherNodes(cluster, registry === 'local' && redis !== undefined, failed);
-  const changes = new ClientChanges(local, cluster, outgoing, list ?? NO_LIST, others, presence);
+  const changes = new ClientChanges(local, cluster, outgoing, list ?? NO_LIST, others, people?.presence);
   const surroundings: ClientSurroundings = {
     roomsOf: (clientId) => rooms.roomsOf(clientId),
     publicFields: clientList.publicFields,
@@ -202,7 +198,7 @@ function composeClients(
     send: (clientId, message, how) => void outgoing.send({ kind: 'clients', clientIds: [clientId] }, message, how),
   };
   const owner = new Clients({ table, rooms, surroundings, changes, list: list ?? NO_LIST, local, others, failed });
-  const membership = new Membership(owner, followed, history, presence, options);
+  const membership = new Membership(owner, followed, history, people?.presence, options);
   return {
     owner,
     list,
@@ -211,6 +207,26 @@ function composeClients(
     roomManager: new WebSocketRoomManager({}, owner),
     anywhere: new ClientsAnywhere(owner, membership, others, cluster),
   };
+}
+
+/** Decides who gets a socket. */
+function composeAdmission(options: ResolvedOptions, table: ClientTable, connections: Connections, report: ErrorReport) {
+  const { events, auth, trustProxy } = options;
+  const path = new PathPattern(options.path);
+  const addressOf = addressReader(trustProxy);
+  const refusals = new Refusals({
+    addressOf,
+    cookieName: auth?.cookieName,
+    refused: (handshake) => report.contain('events.onRefused', () => events.onRefused?.(handshake)),
+  });
+  // Limits by user count what is known of other nodes' clients. Of this node, they count clients whose handshake named
+  // a user.
+  const limits = new ConnectionLimits(
+    options.limits,
+    (userId) => [...table.ofUser(userId)].filter((client) => client.ws === null || isAuthenticated(client)).length,
+  );
+  const failed: Failed = (error, place) => report.failed(error, place);
+  return { refusals, entrance: new Entrance({ options, path, limits, refusals, connections, addressOf, failed }) };
 }
 
 const messageLimits = ({ limits, messages }: ResolvedOptions): MessageLimits<Connection> =>

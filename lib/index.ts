@@ -14,7 +14,7 @@ export type {
   ClientState,
   WebSocketClientEvents,
 } from './client/client-events.js';
-export type { ReconnectOptions, RequestOptions } from './client/client-options.js';
+export type { QueueOptions, ReconnectOptions, RequestOptions } from './client/client-options.js';
 export type {
   ClientRoom,
   ClientRoomEvents,
@@ -22,13 +22,16 @@ export type {
   ClientRoomState,
   JoinRoomOptions,
   LoadedState,
+  RoomPublishOptions,
   RoomReset,
   RoomStart,
 } from './client/client-room.js';
 export { type NodeWebSocketClientOptions, WebSocketClient } from './client/websocket-client.js';
 export {
   BadFrameError,
+  ExpiredError,
   MessageTooLargeError,
+  QueueFullError,
   ReportsLeftOutError,
   StreamOverflowError,
 } from './client/client-errors.js';
@@ -37,7 +40,13 @@ export type { BusCounters, BusState } from './cluster/bus-receiver.js';
 export type { RedisInstanceLike, RedisSettings, RedisSource } from './cluster/redis-source.js';
 export { ClientId, ConnectedClient, StreamSignal } from './decorators/connected-client.js';
 export { ConnectionParam } from './decorators/connection-param.js';
-export { WsGateway, type WsGatewayOptions, WsRoute, type WsRouteOptions } from './decorators/ws-route.js';
+export {
+  type IdempotentOptions,
+  WsGateway,
+  type WsGatewayOptions,
+  WsRoute,
+  type WsRouteOptions,
+} from './decorators/ws-route.js';
 export { SkipGlobalGuards } from './decorators/skip-global-guards.js';
 export { type ChannelMatcher, WsSubscribe, type WsSubscribeOptions } from './decorators/ws-subscribe.js';
 export * from './errors.js';
@@ -60,7 +69,7 @@ export type {
   WebSocketClientModuleAsyncOptions,
   WebSocketClientModuleOptions,
 } from './client/nest/pxl-websocket-client.module.js';
-export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './module/resources.js';
+export type { DatabaseInstance, QueueManager, RedisInstance, Resources } from './resources.js';
 export { WebSocketRoomManager } from './clients/room-manager.js';
 export type { ConnectOptions } from './admission/connect-options.js';
 export type {

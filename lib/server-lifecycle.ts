@@ -1,31 +1,18 @@
 import type { Server as HttpServer } from 'node:http';
 import { Logger } from '@nestjs/common';
 import { WebSocketServer as WS } from 'ws';
-import { type EntranceParts, openEntrance } from './admission/entrance.js';
-import type { FirstMessages } from './admission/first-messages.js';
-import { IdleSockets } from './admission/idle-sockets.js';
-import type { UpgradeListener } from './admission/upgrade-listener.js';
+import type { Entrance } from './admission/entrance.js';
+import type { IdleSockets } from './admission/idle-sockets.js';
 import type { Application } from './application.js';
 import { chooseProtocol } from './auth/tokens.js';
-import type { ClientList } from './clients/client-list.js';
-import type { Clients } from './clients/clients.js';
-import type { Cluster } from './cluster/cluster.js';
-import type { ClusterReceiver } from './cluster/cluster-receiver.js';
-import { PEOPLE, PRESENCE } from './cluster/presence-events.js';
-import type { Subscribers } from './cluster/subscribers.js';
+import type { Connections } from './connection/connections.js';
 import type { Heartbeat } from './connection/heartbeat.js';
 import { guardReceivers } from './connection/receiver-guard.js';
 import { ServerSocket } from './connection/server-socket.js';
-import type { TimeoutQueue } from './connection/timeout-queue.js';
 import { InvalidStateError } from './errors.js';
-import type { Logs } from './history/compose-logs.js';
-import type { History } from './history/history.js';
 import type { ErrorReport } from './observe/error-report.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
-import type { Flusher } from './outbound/flusher.js';
-import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
-import type { People } from './presence/compose-presence.js';
-import type { RouteCall } from './routing/route-call.js';
+import type { ServerNode } from './server-node.js';
 
 /**
  * An option of ws 8.23, missing in its types. It closes a client that leaves this many pongs unread. Its default, 60,
@@ -34,28 +21,20 @@ import type { RouteCall } from './routing/route-call.js';
 const MORE_OF_WS = { maxPendingAutoPongs: 1_000 };
 
 export interface LifecycleParts {
-  readonly options: ResolvedOptions;
+  readonly options: Pick<ResolvedOptions, 'messages' | 'events'>;
   readonly application: Application;
-  readonly listener: UpgradeListener;
-  readonly entrance: EntranceParts;
-  readonly cluster: Cluster;
-  readonly receiver: ClusterReceiver;
-  readonly subscribers: Subscribers;
-  readonly clients: Clients;
-  readonly list: ClientList | undefined;
+  readonly entrance: Entrance;
+  readonly node: ServerNode;
+  readonly connections: Connections;
   readonly heartbeat: Heartbeat;
-  readonly timeouts: TimeoutQueue<RouteCall>;
-  readonly flusher: Flusher;
-  readonly logs: Logs | undefined;
-  readonly history: History | undefined;
-  readonly people: People | undefined;
+  /** What serves connections, and ends with the last of them. */
+  readonly services: readonly { stop(): void }[];
   readonly report: ErrorReport;
 }
 
 /** What runs between `start()` and `stop()`. */
 interface Running {
   readonly wss: WS;
-  readonly firstMessages: FirstMessages;
   /** Settles when the server listens, or failed to. */
   readonly listening: Promise<IdleSockets>;
 }
@@ -77,7 +56,7 @@ export class ServerLifecycle {
   }
 
   async start(given: HttpServer | undefined): Promise<{ server: WS }> {
-    const { application, listener, entrance } = this.parts;
+    const { application, entrance } = this.parts;
     if (!application.isLoaded)
       throw new InvalidStateError('start() was called before load(). Call "await server.load()" first.');
     if (this.#stopping) await this.#stopping;
@@ -94,11 +73,10 @@ export class ServerLifecycle {
       throw new InvalidStateError(
         'There is no HTTP server to listen on. Call start({ fastifyServer }) or start({ httpServer }).',
       );
-    listener.check(httpServer);
+    entrance.listener.check(httpServer);
     const wss = this.#webSocketServer();
-    const { gate, firstMessages } = openEntrance(wss, entrance, application.authentication, application.guards);
-    const listening = this.#listen(wss, httpServer, (idle) => listener.attach(httpServer, gate, idle));
-    this.#running = { wss, firstMessages, listening };
+    const listening = this.#listen(wss, httpServer);
+    this.#running = { wss, listening };
     await listening.catch((error: unknown) => {
       this.#running = undefined;
       throw error;
@@ -144,53 +122,27 @@ export class ServerLifecycle {
     return false;
   }
 
-  async #listen(wss: WS, httpServer: HttpServer, attach: (idle: IdleSockets) => void): Promise<IdleSockets> {
-    const { options, cluster, receiver, heartbeat, report, logs, history, people } = this.parts;
-    await cluster.start(receiver, this.#wantedEvents());
-    await logs?.start();
-    history?.start();
-    await people?.start();
-    const idle = new IdleSockets(httpServer);
-    attach(idle);
+  async #listen(wss: WS, httpServer: HttpServer): Promise<IdleSockets> {
+    const { options, application, entrance, node, heartbeat, report } = this.parts;
+    await node.start();
+    const idle = entrance.open(httpServer, wss, application.authentication, application.guards);
     heartbeat.start();
     report.contain('events.onServerStarted', () => options.events.onServerStarted?.({ webSocketServer: wss }));
     return idle;
   }
 
-  /**
-   * Without other nodes, or without a copy of them, presence events are only received if a subscriber asks for them.
-   */
-  #wantedEvents(): string[] {
-    const { options, subscribers } = this.parts;
-    const events = Object.values(Event);
-    const needsPresence = (options.redis && options.registry === 'replicated') || subscribers.wantsAll;
-    const own = events.filter(
-      (event) => (needsPresence || !PRESENCE.has(event)) && (subscribers.wantsAll || !PEOPLE.has(event)),
-    );
-    return [...new Set([...own, ...subscribers.channels])];
-  }
-
-  async #shutDown({ wss, firstMessages, listening }: Running): Promise<void> {
-    const { options, cluster, listener, heartbeat, entrance, list, timeouts, flusher, report, clients, logs, people } =
-      this.parts;
-    // It may wait for a Redis that never comes.
-    if (options.redis && cluster.state === 'starting') await cluster.stop();
+  async #shutDown({ wss, listening }: Running): Promise<void> {
+    const { entrance, node, connections, heartbeat, services, report } = this.parts;
+    await node.abandonStart();
     await Promise.allSettled([listening]); // otherwise, what it creates later would never be closed
-    listener.close();
-    firstMessages.stop();
+    entrance.close();
     heartbeat.stop();
-    await cluster.leave();
-    await entrance.connections.drain();
-    listener.detach();
-    list?.stop();
-    timeouts.stop();
-    flusher.stop();
+    await node.leave();
+    await connections.drain();
+    entrance.listener.detach();
+    for (const service of services) service.stop();
     report.flush();
     wss.close();
-    await people?.stop();
-    await logs?.stop();
-    await cluster.stop();
-    clients.clear();
-    clients.rooms.clear();
+    await node.stop();
   }
 }

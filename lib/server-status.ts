@@ -1,6 +1,9 @@
+import type { Refusals } from './admission/refusals.js';
 import type { BusCounters, BusState } from './cluster/bus-receiver.js';
-import type { BackpressureCounters } from './outbound/flusher.js';
-import type { ServerParts } from './compose-server.js';
+import type { Cluster } from './cluster/cluster.js';
+import type { Connections } from './connection/connections.js';
+import type { BackpressureCounters, Flusher } from './outbound/flusher.js';
+import type { ServerLifecycle } from './server-lifecycle.js';
 
 /**
  * `starting`: until `start()` has finished. `ready`: other nodes can be reached. `down`: they can't, and this node
@@ -29,8 +32,16 @@ export interface ServerStatus {
   backpressure: Readonly<BackpressureCounters> & { waitingBytes: number };
 }
 
+export interface StatusParts {
+  readonly cluster: Cluster;
+  readonly connections: Connections;
+  readonly flusher: Flusher;
+  readonly lifecycle: ServerLifecycle;
+  readonly refusals: Refusals;
+}
+
 /** The status at this moment. */
-export function statusOf({ cluster, connections, flusher, lifecycle, refusals }: ServerParts): ServerStatus {
+export function statusOf({ cluster, connections, flusher, lifecycle, refusals }: StatusParts): ServerStatus {
   const { state, away, nodeId, nodeIds, counters } = cluster;
   return {
     state: lifecycle.isStopping ? 'draining' : state,

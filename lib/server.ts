@@ -7,7 +7,6 @@ import type { WebSocketRoomManager } from './clients/room-manager.js';
 import { composeServer, type ServerParts } from './compose-server.js';
 import type { ConnectedClient } from './decorators/connected-client.js';
 import { type Farewell, farewellOf } from './deprecated.js';
-import type { Resources } from './module/resources.js';
 import { type ResolvedOptions, resolveOptions } from './options/resolve-options.js';
 import type { ServerOptions, WebSocketType } from './options/websocket-options.js';
 import { type BroadcastOptions, type SentData, sendToSocket } from './outbound/broadcasts.js';
@@ -17,6 +16,7 @@ import { CloseCode } from './protocol/close-codes.js';
 import type { Audience, BackpressureOptions } from './protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
 import type { WebSocketMessage } from './protocol/message.js';
+import type { Resources } from './resources.js';
 import type { JoinRequest } from './routing/join-rooms.js';
 import { type ServerStatus, statusOf } from './server-status.js';
 
@@ -52,8 +52,8 @@ export class WebSocketServer {
   constructor(options: WebSocketOptions = {}, dependencies: ServerDependencies = {}) {
     this.options = resolveOptions(options);
     this.#parts = composeServer(this.options, dependencies);
-    this.clientManager = this.#parts.clients.manager;
-    this.roomManager = this.#parts.clients.roomManager;
+    this.clientManager = this.#parts.clientManager;
+    this.roomManager = this.#parts.roomManager;
     this.sender = this.#parts.sender;
   }
 
@@ -66,7 +66,7 @@ export class WebSocketServer {
     return this.#parts.application.resources;
   }
 
-  /** The members of each room, by client id. */
+  /** The members of each room, by client id, to read: the same as `roomManager.rooms`. */
   get rooms(): Map<string, Set<string>> {
     return this.roomManager.rooms;
   }
@@ -85,7 +85,7 @@ export class WebSocketServer {
   }
 
   get status(): ServerStatus {
-    return statusOf(this.#parts);
+    return statusOf(this.#parts.status);
   }
 
   /**
@@ -129,12 +129,12 @@ export class WebSocketServer {
    * @throws {ClientNotFoundError} @throws {RoomNameInvalidError} @throws {RoomLimitError}
    */
   joinRoom(params: JoinRequest & ClientReference): Promise<boolean> {
-    return this.#parts.clients.anywhere.joinRoom(params);
+    return this.#parts.anywhere.joinRoom(params);
   }
 
   /** Scope: cluster. Takes a client out of a room and notifies it (`system/leftRoom`). Does nothing if it isn't a member. */
   leaveRoom(params: ClientReference & { roomName: string }): void {
-    this.#parts.clients.anywhere.leaveRoom(params);
+    this.#parts.anywhere.leaveRoom(params);
   }
 
   /**
@@ -217,17 +217,17 @@ export class WebSocketServer {
    * the nodes that couldn't be read.
    */
   fetchClients(): Promise<{ clients: RemoteClient[]; missing: string[] }> {
-    return this.#parts.clients.anywhere.fetchClients();
+    return this.#parts.anywhere.fetchClients();
   }
 
   /** Scope: cluster. The members of a room, read like `fetchClients()`. */
   fetchRoom({ roomName }: { roomName: string }): Promise<{ clients: RemoteClient[]; missing: string[] }> {
-    return this.#parts.clients.anywhere.fetchRoom(roomName);
+    return this.#parts.anywhere.fetchRoom(roomName);
   }
 
   /** The nodes that answer, this one first. `missing` names those that don't. */
   fetchNodes(): Promise<{ nodeIds: string[]; missing: string[] }> {
-    return this.#parts.clients.anywhere.fetchNodes();
+    return this.#parts.anywhere.fetchNodes();
   }
 
   /**
@@ -242,6 +242,6 @@ export class WebSocketServer {
   /** For `PxlWsAdapter`: Nest's own gateways on our path become routes; `listener` gets the upgrades of other paths. */
   shareWith(listener: unknown, ownsPath: (path: string) => boolean): void {
     this.#parts.application.usesStockGateways = true;
-    this.#parts.listener.know(listener, ownsPath);
+    this.#parts.entrance.listener.know(listener, ownsPath);
   }
 }

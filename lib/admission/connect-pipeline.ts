@@ -1,10 +1,10 @@
 import { type CanActivate, type ExceptionFilter, ForbiddenException, Logger, type Type } from '@nestjs/common';
 import { fromEvent, isObservable, lastValueFrom, takeUntil } from 'rxjs';
 import { InvalidOptionsError } from '../errors.js';
-import type { FindInstance } from '../module/find-instance.js';
 import { errorOf, isA } from '../protocol/thrown.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import { describeError, statusOf } from '../routing/describe-error.js';
+import type { FindInstance } from '../routing/find-instance.js';
 import type { ConnectOptions } from './connect-options.js';
 import { UpgradeContext } from './upgrade-context.js';
 import { UpgradeResponse } from './upgrade-response.js';

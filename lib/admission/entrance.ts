@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import type { WebSocketServer as WS } from 'ws';
 import { AUTH } from '../auth/auth-options.js';
 import type { Authentication } from '../auth/authentication.js';
@@ -11,8 +11,10 @@ import type { PathPattern } from '../protocol/path-pattern.js';
 import type { ConnectionLimits } from './connection-limits.js';
 import type { ConnectPipeline } from './connect-pipeline.js';
 import { FirstMessages } from './first-messages.js';
+import { IdleSockets } from './idle-sockets.js';
 import type { Refusals } from './refusals.js';
 import { AWAITED, UpgradeGate } from './upgrade-gate.js';
+import { UpgradeListener } from './upgrade-listener.js';
 
 export interface EntranceParts {
   readonly options: ResolvedOptions;
@@ -25,38 +27,65 @@ export interface EntranceParts {
 }
 
 /** Takes upgrade requests to accepted connections, in some cases after a first message with a token. */
-export function openEntrance(
-  wss: WS,
-  parts: EntranceParts,
-  authentication: Authentication | undefined,
-  guards: ConnectPipeline | undefined,
-): { gate: UpgradeGate; firstMessages: FirstMessages } {
-  const { options, limits, connections, failed } = parts;
-  const firstMessages = new FirstMessages({
-    timeoutMs: options.auth?.timeoutMs ?? AUTH.timeoutMs.default,
-    maxDepth: options.messages.maxDepth,
-    maxPayload: options.messages.maxPayload,
-    limits: options.limits,
-    authentication,
-    admit: (ws, socket, request, identity) => {
-      const isFull = limits.isUserFull(identity.user.userId);
-      if (isFull) ws.close(CloseCode.OverCapacity, 'too many connections of this user');
-      if (isFull) cutAfterGrace(ws);
-      else connections.accept(ws, socket, request, identity).hasSpoken = true;
-      return !isFull;
-    },
-    failed,
-  });
-  const gate = new UpgradeGate(wss, {
-    ...parts,
-    hostOf: hostReader(options.trustProxy),
-    connections: () => connections.open.size + firstMessages.size,
-    accepted: (ws, socket, request, admitted) => {
-      if (admitted === AWAITED) firstMessages.add(ws, socket, request);
-      else connections.accept(ws, socket, request, admitted);
-    },
-    authentication,
-    guards,
-  });
-  return { gate, firstMessages };
+export class Entrance {
+  readonly listener: UpgradeListener;
+  #firstMessages: FirstMessages | undefined;
+
+  constructor(private readonly parts: EntranceParts) {
+    this.listener = new UpgradeListener(parts.path, parts.refusals);
+  }
+
+  /**
+   * @param authentication undefined if clients needn't authenticate
+   * @param guards undefined without guards
+   * @returns the sockets of the HTTP server that aren't upgraded
+   */
+  open(
+    httpServer: HttpServer,
+    wss: WS,
+    authentication: Authentication | undefined,
+    guards: ConnectPipeline | undefined,
+  ): IdleSockets {
+    const { connections, options } = this.parts;
+    const firstMessages = (this.#firstMessages = this.#awaitFirstMessages(authentication));
+    const gate = new UpgradeGate(wss, {
+      ...this.parts,
+      hostOf: hostReader(options.trustProxy),
+      connections: () => connections.open.size + firstMessages.size,
+      accepted: (ws, socket, request, admitted) => {
+        if (admitted === AWAITED) firstMessages.add(ws, socket, request);
+        else connections.accept(ws, socket, request, admitted);
+      },
+      authentication,
+      guards,
+    });
+    const idle = new IdleSockets(httpServer);
+    this.listener.attach(httpServer, gate, idle);
+    return idle;
+  }
+
+  /** Refuses handshakes from now on, and ends those under way. Call `listener.detach()` when no more can come. */
+  close(): void {
+    this.listener.close();
+    this.#firstMessages?.stop();
+  }
+
+  #awaitFirstMessages(authentication: Authentication | undefined): FirstMessages {
+    const { options, limits, connections, failed } = this.parts;
+    return new FirstMessages({
+      timeoutMs: options.auth?.timeoutMs ?? AUTH.timeoutMs.default,
+      maxDepth: options.messages.maxDepth,
+      maxPayload: options.messages.maxPayload,
+      limits: options.limits,
+      authentication,
+      admit: (ws, socket, request, identity) => {
+        const isFull = limits.isUserFull(identity.user.userId);
+        if (isFull) ws.close(CloseCode.OverCapacity, 'too many connections of this user');
+        if (isFull) cutAfterGrace(ws);
+        else connections.accept(ws, socket, request, identity).hasSpoken = true;
+        return !isFull;
+      },
+      failed,
+    });
+  }
 }

@@ -4,7 +4,8 @@ import type { WebSocketUser } from '../protocol/message.js';
 import type { UpgradeRequest } from './upgrade-request.js';
 import type { WebSocketAuthenticator } from './identity.js';
 import { DEFAULT_COOKIE, DEFAULT_SOURCES, type TokenSource } from './tokens.js';
-import { CALLBACK, type Check, FLAG, isFunction, isText, OBJECT, TIME } from '../options/checks.js';
+import { type Check, FLAG } from '../check.js';
+import { CALLBACK, isFunction, isText, OBJECT, TIME } from '../options/checks.js';
 import type { Table } from '../options/option-table.js';
 
 /** Tokens signed by you or by an identity provider. Exactly one of `secret`, `publicKey`, `jwksUri` and `keyFile`. */

@@ -1,4 +1,4 @@
-import { InvalidOptionsError } from '../errors.js';
+import { ConnectionError, InvalidOptionsError } from '../errors.js';
 import { WebSocketClientCore } from './client-core.js';
 import type { ConnectTarget } from './client-options.js';
 import { watchPage } from './page-life.js';
@@ -27,6 +27,11 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
   }
 
   protected override createSocket({ url, protocols, token }: ConnectTarget): WebSocket {
+    if (typeof WebSocket === 'undefined') {
+      throw new ConnectionError(
+        'There is no global WebSocket here, as in Node 20. Import WebSocketClient of "@scpxl/nestjs-websocket" instead.',
+      );
+    }
     return new WebSocket(url, token === undefined ? protocols : withToken(protocols, token));
   }
 }
@@ -42,10 +47,18 @@ function withToken(protocols: string[], token: string): string[] {
 }
 
 export { WebSocketClientCore } from './client-core.js';
-export { BadFrameError, MessageTooLargeError, ReportsLeftOutError, StreamOverflowError } from './client-errors.js';
+export {
+  BadFrameError,
+  ExpiredError,
+  MessageTooLargeError,
+  QueueFullError,
+  ReportsLeftOutError,
+  StreamOverflowError,
+} from './client-errors.js';
 export type { ClientEventListener, ClientEventName, ClientState, WebSocketClientEvents } from './client-events.js';
 export type {
   ConnectTarget,
+  QueueOptions,
   ReconnectOptions,
   RequestOptions,
   Source,
@@ -60,6 +73,7 @@ export type {
   JoinRoomDetails,
   JoinRoomOptions,
   LoadedState,
+  RoomPublishOptions,
   RoomReset,
   RoomStart,
 } from './client-room.js';

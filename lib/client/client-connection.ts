@@ -51,6 +51,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
           if (!willReconnect) this.#unwatch();
           this.lost(link, end, willReconnect);
         },
+        closed: () => this.closed(),
       },
       this.events,
     );
@@ -128,6 +129,9 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
   protected abstract opened(link: Link<S>): void;
 
   protected abstract lost(link: Link<S>, end: LinkEnd, willReconnect: boolean): void;
+
+  /** The client doesn't try any more. */
+  protected abstract closed(): void;
 
   protected abstract receive(message: ServerMessage, link: Link<S>): void;
 

@@ -1,7 +1,7 @@
-import { InvalidRouteError, InvalidStateError } from '../errors.js';
+import { InvalidOptionsError, InvalidRouteError, InvalidStateError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { RoomPosition } from '../protocol/message.js';
-import { isRouteName } from '../protocol/names.js';
+import { isKey, isRouteName } from '../protocol/names.js';
 import { ClientConnection } from './client-connection.js';
 import type { ClientEventListener, ClientEventName } from './client-events.js';
 import { valueOf } from './client-options.js';
@@ -15,7 +15,9 @@ import type { AnyHandler, RouteHandler } from './inbox.js';
 import type { Link, LinkEnd } from './link.js';
 import { Listeners } from './listeners.js';
 import { ReplyStream } from './reply-stream.js';
+import { newKey } from './new-key.js';
 import { assertDuration } from './resolve-client-options.js';
+import { SendQueue } from './send-queue.js';
 import type { SocketLike } from './socket-like.js';
 
 /**
@@ -30,9 +32,10 @@ export abstract class WebSocketClientCore<
   readonly #handlers = new Listeners<AnyHandler<S>>();
   readonly #session = newSession();
   readonly #inbox = new Inbox<S>(this, this.#handlers, this.events);
-  readonly #rooms = new ClientRooms(this.events, this.options.requestTimeoutMs, (action, data) =>
-    this.request('system', action, data),
+  readonly #rooms = new ClientRooms(this.events, this.options.requestTimeoutMs, (action, data, options) =>
+    this.request('system', action, data, options),
   );
+  readonly #queue = new SendQueue(this.options.queue);
 
   /** Always `'client'`. A server has `'server'`. */
   get type(): 'client' {
@@ -52,6 +55,7 @@ export abstract class WebSocketClientCore<
    */
   override disconnect(code: number = CloseCode.Normal, reason = ''): void {
     this.#rooms.clear();
+    this.#queue.closed();
     super.disconnect(code, reason);
   }
 
@@ -74,12 +78,19 @@ export abstract class WebSocketClientCore<
    * takes the first value and cancels the rest.
    * @throws {RemoteError} with the server's code, message and details. @throws {TimeoutError}
    * @throws {ConnectionError} at once when the connection ends. @throws {NotSerializableError}
+   * @throws {QueueFullError} {ExpiredError} with `retry`, which outlives the connection
    */
   async request<T = unknown>(type: string, action: string, data?: unknown, options: RequestOptions = {}): Promise<T> {
-    const { timeoutMs = this.options.requestTimeoutMs, signal } = options;
+    const { retry, key = retry ? newKey() : undefined, signal } = options;
+    const { timeoutMs = this.options.requestTimeoutMs * (key ? 2 : 1) } = options;
     assertRoute(type, action);
     assertDuration('timeoutMs', timeoutMs);
-    return this.openLink().requests.request<T>({ type, action, data }, { timeoutMs, signal });
+    if (key === undefined) return this.openLink().requests.request<T>({ type, action, data }, { timeoutMs, signal });
+    if (!isKey(key))
+      throw new InvalidOptionsError(['key is not a string of 1–128 characters. Leave it out for a new one.']);
+    const message = { type, action, data, key };
+    if (retry && this.state !== 'closed') return this.#queue.ask<T>(message, timeoutMs, signal);
+    return this.openLink().requests.request<T>(message, { timeoutMs, signal });
   }
 
   /**
@@ -176,6 +187,7 @@ export abstract class WebSocketClientCore<
 
   protected override opened(link: Link<S>): void {
     this.#rooms.opened();
+    this.#queue.opened(link);
     this.events.emit('connected', {
       ws: link.socket,
       clientId: link.greeting?.clientId ?? '',
@@ -189,9 +201,14 @@ export abstract class WebSocketClientCore<
 
   protected override lost(link: Link<S>, { code, reason, error }: LinkEnd, willReconnect: boolean): void {
     this.#rooms.lost(error);
+    this.#queue.lost();
     if (!this.options.rejoinRooms) this.#rooms.clear();
     this.events.flush();
     this.events.emit('disconnected', { clientId: link.greeting?.clientId, code, reason, willReconnect });
+  }
+
+  protected override closed(): void {
+    this.#queue.closed();
   }
 
   protected override receive(message: ServerMessage, link: Link<S>): void {

@@ -31,6 +31,31 @@ export class MessageTooLargeError extends PxlWebSocketError {
   }
 }
 
+/** Too many requests with `retry` have no answer yet. This one was not sent, and never will be. */
+export class QueueFullError extends PxlWebSocketError {
+  readonly code = 'QUEUE_FULL';
+  constructor({ maxMessages, maxBytes }: { maxMessages: number; maxBytes: number }) {
+    super(
+      `${maxMessages} requests or ${maxBytes} bytes have no answer yet. Wait for some of them, or raise the option "queue".`,
+    );
+  }
+}
+
+/** A request with `retry` waited longer than `queue.maxAgeMs`. It is never sent again. */
+export class ExpiredError extends PxlWebSocketError {
+  readonly code = 'EXPIRED';
+  constructor(
+    /** It was sent before the connection broke, so the server may have handled it. */
+    readonly wasSent: boolean,
+  ) {
+    super(
+      wasSent
+        ? 'The connection broke before the answer came, and was not back in time. The server may have handled this.'
+        : 'There was no connection in time. This was not sent.',
+    );
+  }
+}
+
 /** Stands for error reports that were left out, because there were too many of one kind. */
 export class ReportsLeftOutError extends PxlWebSocketError {
   readonly code = 'REPORTS_LEFT_OUT';

@@ -30,6 +30,7 @@ export interface WebSocketClientEvents<S extends SocketLike = SocketLike> {
   onMessage?(params: { ws: S; clientId: string; data: { type: string; action: string; data: unknown } }): unknown;
   /** Called before each wait. `attempt` counts from 1. */
   onReconnecting?(params: { attempt: number; delayMs: number }): unknown;
+  /** Called after every change of `client.state`. */
   onStateChanged?(params: { state: ClientState }): unknown;
   /**
    * The server refused for good to let the client join a room again. The room is forgotten. Without a listener the error goes

@@ -22,17 +22,19 @@ export interface WebSocketClientOptions<S extends SocketLike = SocketLike> {
   token?: Source<string | undefined>;
   /** Milliseconds in which `connectToServer()` resolves or rejects, whatever the server does. @default 10_000 */
   connectTimeoutMs?: number;
-  /** Milliseconds that `request()`, `joinRoom()` and `leaveRoom()` wait for their reply. @default 10_000 */
+  /** Milliseconds that `request()`, `joinRoom()` and `leaveRoom()` wait for their reply; with a key twice as long. @default 10_000 */
   requestTimeoutMs?: number;
   /**
    * How the client reconnects after a lost connection. False: it doesn't. It never reconnects after close codes 4000–4099, nor after
    * the server's own refusals with 401, 403 and 404. Where a function returns the token, 401 is tried a second time.
    */
   reconnect?: false | ReconnectOptions;
+  /** The requests with `retry` that have no answer yet. */
+  queue?: QueueOptions;
   /** Join the rooms again after a reconnect. False: a lost connection forgets them. @default true */
   rejoinRooms?: boolean;
-  /** Milliseconds between two pings of the client, as browsers can't see protocol pings. 0: never. @default 25_000 */
-  pingIntervalMs?: number;
+  /** Milliseconds between two pings of the client, as browsers can't see protocol pings. False: send none. @default 25_000 */
+  pingIntervalMs?: false | number;
   /** Milliseconds to wait for anything from the server after a ping. Then the client reconnects. @default 10_000 */
   pongTimeoutMs?: number;
   /** Values of a `stream()` that may wait to be read. Then it fails. @default 1_024 */
@@ -61,9 +63,29 @@ export interface ReconnectOptions {
   initial?: boolean;
 }
 
+/** Bounds of the requests with `retry` that have no answer yet, whether they wait for a connection or for their answer. */
+export interface QueueOptions {
+  /** A further request is refused with `QUEUE_FULL`. @default 100 */
+  maxMessages?: number;
+  /** Bytes of their JSON. A request that doesn't fit is refused with `QUEUE_FULL`. @default 262_144 */
+  maxBytes?: number;
+  /** Milliseconds after which a request that waits for a connection fails with `EXPIRED`. @default 60_000 */
+  maxAgeMs?: number;
+}
+
 export interface RequestOptions {
-  /** Milliseconds to wait for the reply. @default `requestTimeoutMs` of the client */
+  /**
+   * Milliseconds to wait for the reply, from when the request was sent. @default `requestTimeoutMs` of the client; with a key
+   * twice as long, because the server may have to wait for a node that died
+   */
   timeoutMs?: number;
+  /**
+   * Without a connection the request waits for one, and after a lost connection it is sent again, with the same key. For routes
+   * with `idempotent`: any other route may handle it twice. @default false
+   */
+  retry?: boolean;
+  /** Names the request: the same key is handled once. 1–128 characters. @default with `retry` a UUID of version 7 */
+  key?: string;
   /** Aborting rejects with the signal's reason. */
   signal?: AbortSignal;
 }

@@ -74,6 +74,13 @@ export interface ClientRoomEvents {
   state: (params: { state: ClientRoomState }) => unknown;
 }
 
+export interface RoomPublishOptions {
+  /** Without a connection it waits for one, and it is sent again after a lost connection, as `request()` does. @default false */
+  retry?: boolean;
+  /** The same key is published once, however often it is asked for. 1–128 characters. @default with `retry` a new one */
+  key?: string;
+}
+
 /** A room of a client, whether it is in it or not. */
 export interface ClientRoom {
   readonly name: string;
@@ -90,11 +97,10 @@ export interface ClientRoom {
   leave(): Promise<void>;
   /**
    * Publishes to all members, this client included. The server decides (`rooms.authorizePublish`).
-   * @param options.key the same key within `keyTtlMs`: published once, however often it is asked for
    * @returns its place in a room with history
-   * @throws {RemoteError} {TimeoutError} {ConnectionError}
+   * @throws {RemoteError} {TimeoutError} {ConnectionError}, and with `retry` {QueueFullError} {ExpiredError}
    */
-  publish(data: unknown, options?: { key?: string }): Promise<Partial<RoomPosition> & { isDuplicate?: boolean }>;
+  publish(data: unknown, options?: RoomPublishOptions): Promise<Partial<RoomPosition> & { isDuplicate?: boolean }>;
   /** @returns a function that removes the listener. Its errors go to the client's `error` event. */
   on<E extends keyof ClientRoomEvents>(event: E, listener: ClientRoomEvents[E]): () => void;
 }

@@ -9,23 +9,23 @@ const PROBE_MS = 2_000;
 const USUAL_HEARTBEAT_MS = 25_000;
 
 export interface KeepAliveOptions {
-  pingIntervalMs: number;
+  pingIntervalMs: false | number;
   pongTimeoutMs: number;
 }
 
 /** Sends pings at intervals, and closes the connection with 4201 when the server stays silent. */
 export class KeepAlive {
   readonly #link: Link<SocketLike>;
-  readonly #options: KeepAliveOptions;
+  readonly #pongTimeoutMs: number;
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   #isWaiting = false;
   #tickedAt = performance.now();
 
-  constructor(link: Link<SocketLike>, options: KeepAliveOptions) {
+  constructor(link: Link<SocketLike>, { pingIntervalMs, pongTimeoutMs }: KeepAliveOptions) {
     this.#link = link;
-    this.#options = options;
-    if (options.pingIntervalMs === 0) return;
-    this.#timer = setInterval(() => this.#tick(), options.pingIntervalMs);
+    this.#pongTimeoutMs = pongTimeoutMs;
+    if (pingIntervalMs === false) return;
+    this.#timer = setInterval(() => this.#tick(pingIntervalMs), pingIntervalMs);
     // In Node this timer must not keep the process alive. In browsers a timer is a number.
     (this.#timer as { unref?: () => void }).unref?.();
   }
@@ -43,15 +43,14 @@ export class KeepAlive {
 
   /** Shorter than usual: somebody waits for the result, after this process slept or the page was hidden. */
   get #probeMs(): number {
-    return Math.min(this.#options.pongTimeoutMs, PROBE_MS);
+    return Math.min(this.#pongTimeoutMs, PROBE_MS);
   }
 
-  #tick(): void {
-    const { pingIntervalMs, pongTimeoutMs } = this.#options;
+  #tick(pingIntervalMs: number): void {
     const now = performance.now();
     const hasSlept = this.#isLate(now - this.#tickedAt, pingIntervalMs);
     this.#tickedAt = now;
-    if (!this.#isWaiting) void this.#ping(hasSlept ? this.#probeMs : pongTimeoutMs);
+    if (!this.#isWaiting) void this.#ping(hasSlept ? this.#probeMs : this.#pongTimeoutMs);
   }
 
   async #ping(timeoutMs: number): Promise<void> {
@@ -78,6 +77,6 @@ export class KeepAlive {
   }
 
   #isLate(tookMs: number, expectedMs: number): boolean {
-    return tookMs > expectedMs + this.#options.pongTimeoutMs / 4;
+    return tookMs > expectedMs + this.#pongTimeoutMs / 4;
   }
 }

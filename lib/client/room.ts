@@ -7,15 +7,18 @@ import type {
   JoinedRoom,
   JoinRoomDetails,
   JoinRoomOptions,
+  RoomPublishOptions,
 } from './client-room.js';
 import { fieldsOf } from './greeting.js';
 import { call, Listeners } from './listeners.js';
+import { newKey } from './new-key.js';
+import type { RequestOptions } from './client-options.js';
 
 export interface RoomOwner {
   join(room: Room, details: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom>;
   leave(room: Room): Promise<void>;
   /** Sends one request of type `system`. */
-  ask(action: string, data: object): Promise<unknown>;
+  ask(action: string, data: object, options?: RequestOptions): Promise<unknown>;
   report(error: unknown): void;
 }
 
@@ -77,8 +80,10 @@ export class Room implements ClientRoom {
     return this.#owner.leave(this);
   }
 
-  async publish(data: unknown, { key }: { key?: string } = {}): Promise<Partial<RoomPosition>> {
-    return fieldsOf(fieldsOf(await this.#owner.ask('publish', { roomName: this.name, data, key }))['data']);
+  async publish(data: unknown, options: RoomPublishOptions = {}): Promise<Partial<RoomPosition>> {
+    const { retry, key = retry ? newKey() : undefined } = options;
+    const reply = await this.#owner.ask('publish', { roomName: this.name, data, key }, retry ? { retry, key } : {});
+    return fieldsOf(fieldsOf(reply)['data']);
   }
 
   on<E extends keyof ClientRoomEvents>(event: E, listener: ClientRoomEvents[E]): () => void {

@@ -23,6 +23,8 @@ export interface SupervisorHooks<S extends SocketLike> {
   restore(link: Link<S>): Promise<void>;
   opened(link: Link<S>): void;
   lost(link: Link<S>, end: LinkEnd, willReconnect: boolean): void;
+  /** The client doesn't try any more. */
+  closed(): void;
 }
 
 /**
@@ -213,6 +215,7 @@ export class Supervisor<S extends SocketLike> {
   }
 
   #announceState(state: ClientState): void {
+    if (state === 'closed') this.#hooks.closed();
     this.#events.emit('state', { state });
   }
 }

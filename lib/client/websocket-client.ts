@@ -9,7 +9,8 @@ import { HandshakeRefusedError } from './handshake-refused-error.js';
 import { valueOf } from './client-options.js';
 import type { ConnectTarget, Source, WebSocketClientOptions } from './client-options.js';
 import type { Link } from './link.js';
-import type { ClientKind, ClientTable } from './resolve-client-options.js';
+import { type ClientTable, isOf } from './client-option-table.js';
+import type { ClientKind } from './resolve-client-options.js';
 
 export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSocket> {
   /** HTTP headers of the handshake. A function is called before every attempt, e.g. for a fresh token. @default {} */
@@ -26,24 +27,25 @@ export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSo
 }
 
 type NodeOptions = Omit<NodeWebSocketClientOptions, keyof WebSocketClientOptions>;
+type Resolved = Pick<NodeOptions, 'tls' | 'agent'> & Required<Pick<NodeOptions, 'headers' | 'maxPayload'>>;
 
 export const NODE_OPTIONS = {
-  headers: { default: {} },
+  headers: {
+    default: {},
+    check: {
+      holds: (value) => isOf(value, 'object', 'function'),
+      must: 'an object of header names and values, or a function',
+    },
+  },
   maxPayload: {
     default: 2_097_152,
-    flaw: (name, value) =>
-      Number.isSafeInteger(value) && (value as number) >= 1
-        ? undefined
-        : `${name} is not a whole number of bytes of at least 1. Leave it out for 2 MiB.`,
+    check: {
+      holds: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
+      must: 'a whole number of bytes of at least 1. Leave it out for 2 MiB',
+    },
   },
-  tls: {
-    flaw: (name, value) =>
-      typeof value === 'object' ? undefined : `${name} is not an object. Write e.g. tls: { ca }, as for tls.connect().`,
-  },
-  agent: {
-    flaw: (name, value) =>
-      typeof value === 'object' ? undefined : `${name} is not an http.Agent. Give an instance, or leave it out.`,
-  },
+  tls: { check: { holds: (value) => isOf(value, 'object'), must: 'an object such as { ca }, as for tls.connect()' } },
+  agent: { check: { holds: (value) => isOf(value, 'object'), must: 'an http.Agent' } },
 } satisfies ClientTable<NodeOptions>;
 
 /** Milliseconds that a closing handshake may take. Then the socket is destroyed. */
@@ -68,7 +70,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
 
   constructor(options: NodeWebSocketClientOptions) {
     super(options);
-    const { headers = {}, maxPayload = NODE_OPTIONS.maxPayload.default, tls, agent } = options;
+    const { headers, maxPayload, tls, agent } = this.options as typeof this.options & Resolved;
     this.#headers = headers;
     this.#maxPayload = maxPayload;
     this.#transport = { ...tls, ...(agent && { agent }) };

@@ -71,7 +71,7 @@ export class ClientsByHand implements ClientOwner {
     // There is nobody to push it to.
   }
 
-  clear(): void {
+  removeAll(): void {
     this.table.clear();
   }
 }
@@ -109,6 +109,10 @@ export class RoomsByHand implements RoomOwner {
 
   leaveAll(clientId: string): void {
     this.#left(clientId, this.rooms.leaveAll(clientId).left, true);
+  }
+
+  emptyRooms(): void {
+    this.rooms.clear();
   }
 
   #left(clientId: string, left: readonly string[], isListed: boolean): void {

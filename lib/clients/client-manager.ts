@@ -111,8 +111,8 @@ export class WebSocketClientManager {
     this.#owner.showList(event);
   }
 
-  /** Scope: this node. Removes every client without closing a socket. */
+  /** Scope: this node. Removes every client, as `removeClient()` does. */
   cleanup(): void {
-    this.#owner.clear();
+    this.#owner.removeAll();
   }
 }

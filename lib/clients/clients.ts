@@ -191,9 +191,18 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     this.parts.list.changed(event, true);
   }
 
-  /** Removes every client without closing a socket or notifying anybody. */
+  removeAll(): void {
+    for (const { clientId } of this.table.all()) this.remove(clientId, 'here');
+  }
+
+  emptyRooms(): void {
+    for (const clientId of this.parts.local.clientIds()) this.leaveAll(clientId, 'here');
+  }
+
+  /** Forgets the clients of other nodes after `stop()`. Nobody is left to notify. */
   clear(): void {
     this.table.clear();
+    this.rooms.clear();
   }
 
   #left(clientId: string, isListed: boolean, origin: Origin, leave: () => RoomChange): void {

@@ -14,7 +14,8 @@ export interface ClientOwner {
   disconnect(clientId: string, code: number, reason: string): void;
   /** Pushes the public client list in any case. */
   showList(event: string): void;
-  clear(): void;
+  /** Removes every client, but leaves its socket as it is. */
+  removeAll(): void;
 }
 
 /** What a room manager needs. */
@@ -24,4 +25,6 @@ export interface RoomOwner {
   joinById(clientId: string, roomName: string, user: unknown, isListed: boolean): void;
   leave(clientId: string, roomName: string, origin: Origin, isListed: boolean): void;
   leaveAll(clientId: string, origin: Origin): void;
+  /** Takes every client of this node out of its rooms. */
+  emptyRooms(): void;
 }

@@ -7,7 +7,7 @@ import type { RoomOwner } from './owners.js';
  * `registry: 'replicated'` the clients of all nodes, else its own.
  */
 export class WebSocketRoomManager {
-  /** The members of each room, by client id. Read it only; change it through the methods. */
+  /** The members of each room, by client id, at any moment. Its own methods of change throw `InvalidStateError`. */
   readonly rooms: Map<string, Set<string>>;
   readonly #owner: RoomOwner;
 
@@ -87,8 +87,8 @@ export class WebSocketRoomManager {
     );
   }
 
-  /** Scope: this node. Removes every room without notifying anybody. */
+  /** Scope: this node. Takes every client of this node out of its rooms, as `removeClientFromAllRooms()` does. */
   cleanup(): void {
-    this.#owner.rooms.clear();
+    this.#owner.emptyRooms();
   }
 }

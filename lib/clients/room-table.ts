@@ -1,5 +1,6 @@
 import { RoomLimitError, RoomNameInvalidError } from '../errors.js';
 import { isRoomName } from '../protocol/names.js';
+import { addTo, empty, ReadOnlyTable, removeFrom } from './read-only.js';
 
 export interface RoomRules {
   /** False: joining a room leaves the one before. @default true */
@@ -22,8 +23,8 @@ const NONE: ReadonlySet<string> = new Set();
  * or O(its result). A room exists while it has members.
  */
 export class RoomTable {
-  /** The members of each room, by client id. */
-  readonly members = new Map<string, Set<string>>();
+  /** The members of each room, by client id. Applications read it, too. */
+  readonly members = new ReadOnlyTable();
   readonly #roomsOf = new Map<string, Set<string>>();
   readonly #isSingle: boolean;
   readonly #maxPerClient: number;
@@ -97,17 +98,17 @@ export class RoomTable {
   }
 
   clear(): void {
-    this.members.clear();
+    empty(this.members);
     this.#roomsOf.clear();
   }
 
   #join(clientId: string, roomName: string): void {
-    add(this.members, roomName, clientId);
-    add(this.#roomsOf, clientId, roomName);
+    addTo(this.members, roomName, clientId);
+    addTo(this.#roomsOf, clientId, roomName);
   }
 
   #leave(clientId: string, roomName: string): boolean {
-    return remove(this.members, roomName, clientId) && remove(this.#roomsOf, clientId, roomName);
+    return removeFrom(this.members, roomName, clientId) && removeFrom(this.#roomsOf, clientId, roomName);
   }
 
   #leaveAll(clientId: string): string[] {
@@ -115,17 +116,4 @@ export class RoomTable {
     for (const roomName of left) this.#leave(clientId, roomName);
     return left;
   }
-}
-
-function add(map: Map<string, Set<string>>, key: string, value: string): void {
-  const values = map.get(key);
-  if (values) values.add(value);
-  else map.set(key, new Set([value]));
-}
-
-function remove(map: Map<string, Set<string>>, key: string, value: string): boolean {
-  const values = map.get(key);
-  if (!values?.delete(value)) return false;
-  if (values.size === 0) map.delete(key);
-  return true;
 }

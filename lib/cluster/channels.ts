@@ -86,7 +86,9 @@ export class Channels {
 
   /** The channels that a node needs besides rooms and users. @param events names of events */
   vital(nodeId: string, events: readonly string[]): string[] {
-    const plain = events.flatMap((event) => (PRESENCE.has(event) || PEOPLE.has(event) ? [] : (this.plain(event) ?? [])));
+    const plain = events.flatMap((event) =>
+      PRESENCE.has(event) || PEOPLE.has(event) ? [] : (this.plain(event) ?? []),
+    );
     const presence = events.some((event) => PRESENCE.has(event)) ? [this.presence] : [];
     const people = events.some((event) => PEOPLE.has(event)) ? [this.people] : [];
     return [this.all, this.events, this.node(nodeId), ...presence, ...people, ...plain];

@@ -1,5 +1,5 @@
 import type { WebSocket } from 'ws';
-import type { Sender } from '../routing/route-call.js';
+import type { Sender } from '../routing/sender.js';
 
 /** What the calls need of their connection. */
 export interface CallsOwner {

@@ -1,6 +1,6 @@
 import type { WebSocket } from 'ws';
 import { CancelledError, ClientNotFoundError, ConnectionError, TimeoutError } from '../errors.js';
-import { type DecodedFrame, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
+import { type DecodedFrame, encodeJsonReply, encodeReply, encodeStreamEnd } from '../protocol/codec.js';
 import type { RequestId } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
@@ -9,7 +9,7 @@ import type { QueueBudget } from './queue-budget.js';
 import type { TimeoutQueue } from './timeout-queue.js';
 import { describeError } from '../routing/describe-error.js';
 import { encodeErrorFrame } from '../protocol/error-frame.js';
-import { RouteCall, type RoutePeer, type Sender } from '../routing/route-call.js';
+import { RouteCall, type RoutePeer } from '../routing/route-call.js';
 import { isPromise, STREAMED } from '../routing/stream-source.js';
 import type { CallsOwner } from './calls-owner.js';
 import { OpenStreams } from './open-streams.js';
@@ -65,7 +65,7 @@ export class Calls implements RoutePeer {
     return this.connection.client;
   }
 
-  get sender(): Sender {
+  get sender(): RoutePeer['sender'] {
     return this.connection.sender;
   }
 
@@ -163,6 +163,11 @@ export class Calls implements RoutePeer {
 
   answer(call: RouteCall, value: unknown): void {
     this.#reply(call, value);
+  }
+
+  answerJson(call: RouteCall, json: string): void {
+    if (!call.settled) this.outbox.pushText(encodeJsonReply(call, json));
+    call.settled = true;
   }
 
   #mayStart(): boolean {

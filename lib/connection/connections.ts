@@ -28,7 +28,7 @@ import type { ServerSocket } from './server-socket.js';
 import { onSocket } from './socket-listeners.js';
 import { TimeoutQueue } from './timeout-queue.js';
 
-export interface ConnectionsParts extends Omit<ConnectionHost, 'close' | 'queued'> {
+export interface ConnectionsParts extends Omit<ConnectionHost, 'close' | 'queued' | 'messages'> {
   readonly options: Pick<ResolvedOptions, 'heartbeat' | 'drain' | 'limits' | 'messages' | 'rooms' | 'presence'>;
   readonly clients: Clients;
   readonly cluster: Cluster;
@@ -58,7 +58,8 @@ export class Connections {
   readonly #silent: TimeoutQueue<Connection> | undefined;
 
   constructor(private readonly parts: ConnectionsParts) {
-    const { router, timeouts, messages, limits, heartbeat, options, received, failed } = parts;
+    const { router, timeouts, limits, heartbeat, options, received, failed } = parts;
+    const { messages } = options;
     this.#greeting = new Greeting(options);
     this.#queued = new QueueBudget(
       messages.processMaxQueuedBytes,

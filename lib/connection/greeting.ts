@@ -3,17 +3,22 @@ import { encode } from '../json-value.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 
 /** What every server can do beyond the first version of the protocol. A client uses nothing that isn't listed. */
-const FEATURES: readonly string[] = ['joinRooms'];
+const FEATURES: readonly string[] = ['joinRooms', 'session', 'keys'];
 
 /** The first frame of a connection: the client's id and user, and the limits of this server. */
 export class Greeting {
   /** The part that is the same for every client, encoded once. */
   readonly #rest: string;
 
-  constructor({ heartbeat, messages, rooms, presence }: Pick<ResolvedOptions, 'heartbeat' | 'messages' | 'rooms' | 'presence'>) {
+  constructor({
+    heartbeat,
+    messages,
+    rooms,
+    presence,
+  }: Pick<ResolvedOptions, 'heartbeat' | 'messages' | 'rooms' | 'presence'>) {
     const limits = { maxPayload: messages.maxPayload, maxDepth: messages.maxDepth };
     const features = [...FEATURES];
-    if (rooms.history.length > 0) features.push('history', 'session');
+    if (rooms.history.length > 0) features.push('history');
     if (presence.length > 0) features.push('presence');
     this.#rest = JSON.stringify({ heartbeat, limits, features }).slice(1);
   }

@@ -1,6 +1,6 @@
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { digestOf } from '../digest.js';
-import type { Sender } from '../routing/route-call.js';
+import type { Sender } from '../routing/sender.js';
 
 interface Connected {
   readonly client: Pick<ConnectedClient, 'clientId' | 'user'>;

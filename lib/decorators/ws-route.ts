@@ -14,6 +14,21 @@ export interface WsRouteOptions {
    * The name of the server, as in `forRoot({ name })`. Without it: that of `@WsGateway()`, or the server without a name.
    */
   server?: string;
+  /**
+   * The handler runs once for each `key` of a user (or, without one, of a client's session), however often the message is sent.
+   * A later try gets the first one's reply. Guards run each time. Not for handlers that stream. @default false
+   */
+  idempotent?: boolean | IdempotentOptions;
+}
+
+export interface IdempotentOptions {
+  /** Milliseconds that a key is known, from when its handler began, and again from when it ended. @default 300_000 */
+  windowMs?: number;
+  /**
+   * Run the handler again where nobody knows whether it finished, because its process died or it failed unexpectedly. False:
+   * the sender gets `IN_DOUBT`. @default false
+   */
+  rerun?: boolean;
 }
 
 export interface WsGatewayOptions {

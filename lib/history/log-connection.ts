@@ -24,6 +24,8 @@ export class LogConnection {
     /** Shows in Redis's CLIENT LIST. */
     private readonly role: string,
     private readonly failed: (error: unknown, place: string) => void,
+    /** Names it in errors. */
+    private readonly place = 'the connection of the rooms’ histories',
   ) {}
 
   /** @throws {LogUnavailableError} before the start and after the stop */
@@ -48,7 +50,7 @@ export class LogConnection {
         opened: resolve,
         closed: () => undefined,
         failed: (error) => {
-          if (this.#connection) this.failed(error, 'the connection of the rooms’ histories');
+          if (this.#connection) this.failed(error, this.place);
         },
       }),
     );

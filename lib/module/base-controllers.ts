@@ -1,14 +1,9 @@
 import { Inject, Optional } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { WebSocketClient } from '../client/websocket-client.js';
-import {
-  type DatabaseInstance,
-  findResources,
-  type QueueManager,
-  type RedisInstance,
-  type Resources,
-} from './resources.js';
+import type { DatabaseInstance, QueueManager, RedisInstance, Resources } from '../resources.js';
 import { WebSocketServer } from '../server.js';
+import { findResources } from './resources.js';
 
 /** What a controller gets when it is created by hand. Inside a Nest application, injection provides it. */
 export type BaseControllerParams = Partial<Resources>;

@@ -1,7 +1,7 @@
 import type { InjectionToken, Type } from '@nestjs/common';
 import type { ModuleRef } from '@nestjs/core';
 import { InvalidOptionsError } from '../errors.js';
-import { findInstance } from './find-instance.js';
+import { findInstance } from '../routing/find-instance.js';
 import type { AuthOptions } from '../auth/auth-options.js';
 import type { WebSocketAuthenticator } from '../auth/identity.js';
 

@@ -5,7 +5,7 @@ import { findAuthenticator } from './find-authenticator.js';
 import { NestWebSocketClient } from '../client/nest/nest-websocket-client.js';
 import { type NodeWebSocketClientOptions, WebSocketClient } from '../client/websocket-client.js';
 import { InvalidOptionsError } from '../errors.js';
-import { findInstance } from './find-instance.js';
+import { findInstance } from '../routing/find-instance.js';
 import { NO_PARAMS } from '../protocol/path-pattern.js';
 import { withRetry } from '../client/nest/pxl-websocket-client.module.js';
 import { type ModuleEmitter, startEmitter } from './module-emitter.js';

@@ -1,25 +1,6 @@
 import type { ModuleRef } from '@nestjs/core';
+import type { Resources } from '../resources.js';
 import { PXL_DATABASE, PXL_QUEUE_MANAGER, PXL_REDIS } from './tokens.js';
-
-// The types are the application's own. Controllers of the PXL framework use these without a cast.
-/* oxlint-disable typescript/no-explicit-any */
-export type RedisInstance = any;
-export type QueueManager = any;
-export type DatabaseInstance = any;
-/* oxlint-enable typescript/no-explicit-any */
-
-/** The providers of `PXL_REDIS`, `PXL_QUEUE_MANAGER` and `PXL_DATABASE`; undefined without one. */
-export interface Resources {
-  redisInstance: RedisInstance;
-  queueManager: QueueManager;
-  databaseInstance: DatabaseInstance;
-}
-
-export const NO_RESOURCES: Resources = {
-  redisInstance: undefined,
-  queueManager: undefined,
-  databaseInstance: undefined,
-};
 
 /** Searches all modules of the application, once they are loaded. */
 export function findResources(moduleRef: ModuleRef): Resources {

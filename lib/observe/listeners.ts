@@ -1,6 +1,6 @@
 import { redactData } from '../auth/tokens.js';
 import type { Subscribers } from '../cluster/subscribers.js';
-import { NO_RESOURCES, type Resources } from '../module/resources.js';
+import { NO_RESOURCES, type Resources } from '../resources.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { RouteCall } from '../routing/route-call.js';
 import type { ErrorReport } from './error-report.js';

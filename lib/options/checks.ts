@@ -1,13 +1,5 @@
-import { MAX_TIMER_MS } from '../client/resolve-client-options.js';
+import { type Check, MAX_TIMER_MS } from '../check.js';
 import type { Rate } from '../limits/rate.js';
-
-/** What the value of an option must be. */
-export interface Check {
-  readonly holds: (value: unknown) => boolean;
-  /** Goes behind `"name" must be`. */
-  readonly must: string;
-  readonly unit?: string;
-}
 
 const isWhole = (value: unknown, least: number): value is number =>
   Number.isInteger(value) && (value as number) >= least;
@@ -17,7 +9,6 @@ export const isFunction = (value: unknown): boolean => typeof value === 'functio
 export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 const isAbove0 = (value: unknown): boolean => Number.isFinite(value) && (value as number) > 0;
 
-export const FLAG: Check = { holds: (value) => typeof value === 'boolean', must: 'true or false' };
 export const OBJECT: Check = { holds: isObject, must: 'an object' };
 export const FALSE_OR_OBJECT: Check = orFalse(OBJECT);
 export const CALLBACK: Check = { holds: isFunction, must: 'a function' };

@@ -1,4 +1,5 @@
-import { BYTES, COUNT_OR_0, FLAG, TEXTS, TIME_OR_0 } from './checks.js';
+import { FLAG } from '../check.js';
+import { BYTES, COUNT_OR_0, TEXTS, TIME_OR_0 } from './checks.js';
 import type { Table } from './option-table.js';
 
 /** The public list of clients, which is pushed as `system/clientList` when it changes. */

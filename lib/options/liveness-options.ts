@@ -1,4 +1,5 @@
-import { FLAG, TIME } from './checks.js';
+import { FLAG } from '../check.js';
+import { TIME } from './checks.js';
 import type { Table } from './option-table.js';
 
 /** Protocol pings that find dead peers. */

@@ -1,6 +1,7 @@
 import type { PerMessageDeflateOptions } from 'ws';
 import { DEEPEST } from '../protocol/codec.js';
-import { BYTES, type Check, COUNT, isObject, TIME } from './checks.js';
+import type { Check } from '../check.js';
+import { BYTES, COUNT, isObject, TIME } from './checks.js';
 import type { Table } from './option-table.js';
 
 /** How messages of clients are taken and handled. */

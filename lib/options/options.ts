@@ -1,22 +1,20 @@
 import { AUTH } from '../auth/auth-options.js';
 import { CONNECT } from '../admission/connect-options.js';
-import { CLIENT_OPTIONS, RECONNECT } from '../client/resolve-client-options.js';
-import type { ReconnectOptions } from '../client/client-options.js';
+import { type Check, FLAG } from '../check.js';
+import { CLIENT_OPTIONS } from '../client/client-option-table.js';
+import { NODE_OPTIONS } from '../client/websocket-client.js';
 import { type TrustProxy, trustOf } from '../limits/client-address.js';
 import {
   CALLBACK,
-  type Check,
   COUNT,
   COUNT_OR_0,
   FALSE_OR_OBJECT,
-  FLAG,
   isFunction,
   isObject,
   isText,
   isTextList,
   OBJECT,
   oneOf,
-  TIME,
 } from './checks.js';
 import { CLIENT_LIST } from './client-list-options.js';
 import { LIMITS } from './limit-options.js';
@@ -78,29 +76,13 @@ const ROUTES: Check = {
   must: 'an object, { globalGuards }. A list of routes is gone: put @WsRoute(type, action) on a method of any provider',
 };
 
-/** The client has its own defaults and names. Its flaws are described with the names of these options. */
 const CLIENT = {
-  headers: {
-    check: { holds: (value) => isObject(value) || isFunction(value), must: 'an object of header names and values' },
-  },
-  token: {
-    check: { holds: (value) => isText(value) || isFunction(value), must: 'a token, or a function that gives one' },
-  },
-  tls: { check: { ...OBJECT, must: 'an object, as for tls.connect()' } },
-  agent: { check: { ...OBJECT, must: 'an http.Agent' } },
-  connectTimeoutMs: { default: CLIENT_OPTIONS.connectTimeoutMs.default, check: TIME },
-  reconnect: {
-    check: FALSE_OR_OBJECT,
-    fields: {
-      minDelayMs: { default: RECONNECT.minDelayMs.default, check: TIME },
-      maxDelayMs: { default: RECONNECT.maxDelayMs.default, check: TIME },
-      maxAttempts: {
-        default: RECONNECT.maxAttempts.default,
-        check: { holds: (value) => value === Infinity || COUNT.holds(value), must: COUNT.must },
-      },
-      initial: { default: RECONNECT.initial.default, check: FLAG },
-    } satisfies Table<ReconnectOptions>,
-  },
+  headers: NODE_OPTIONS.headers,
+  token: CLIENT_OPTIONS.token,
+  tls: NODE_OPTIONS.tls,
+  agent: NODE_OPTIONS.agent,
+  connectTimeoutMs: CLIENT_OPTIONS.connectTimeoutMs,
+  reconnect: CLIENT_OPTIONS.reconnect,
 } satisfies Table<ClientSectionOptions>;
 
 /**

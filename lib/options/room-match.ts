@@ -1,4 +1,5 @@
-import { type Check, isText } from './checks.js';
+import type { Check } from '../check.js';
+import { isText } from './checks.js';
 
 /** Which rooms a rule is for. */
 export const MATCH: Check = {

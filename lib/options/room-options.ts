@@ -1,7 +1,8 @@
 import type { Type } from '@nestjs/common';
 import type { AuthorizeJoin, AuthorizePublish, PublishAuthorizer, RoomAuthorizer } from '../routing/room-authorizer.js';
 import type { HistoryRuleOptions } from '../history/history-options.js';
-import { CALLBACK, COUNT, FLAG, isObject, TEXTS } from './checks.js';
+import { FLAG } from '../check.js';
+import { CALLBACK, COUNT, isObject, TEXTS } from './checks.js';
 import type { Table } from './option-table.js';
 
 /** Rooms. */

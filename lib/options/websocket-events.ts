@@ -1,6 +1,6 @@
 import type { WebSocket, WebSocketServer as WS } from 'ws';
 import type { RefusedHandshake, UpgradeRequest } from '../auth/upgrade-request.js';
-import type { DatabaseInstance, QueueManager, RedisInstance } from '../module/resources.js';
+import type { DatabaseInstance, QueueManager, RedisInstance } from '../resources.js';
 import type { PathParams } from '../protocol/path-pattern.js';
 import { CALLBACK } from './checks.js';
 import type { Table } from './option-table.js';

@@ -74,6 +74,14 @@ export function encodeReply(
   return `${replyHead(to)},"response":${writeJson(response ?? null, 'response')}${more ? ',"more":true}' : '}'}`;
 }
 
+/** Writes a reply whose response is JSON already. */
+export function encodeJsonReply(
+  to: { type: string; action: string; id?: RequestId | undefined },
+  json: string,
+): string {
+  return `${replyHead(to)},"response":${json}}`;
+}
+
 /** Writes the end of a stream. */
 export function encodeStreamEnd(to: { type: string; action: string; id?: RequestId | undefined }): string {
   return `${replyHead(to)},"done":true}`;

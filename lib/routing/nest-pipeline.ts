@@ -2,10 +2,11 @@ import { type CanActivate, type ContextType, Logger } from '@nestjs/common';
 import type { ExternalContextCreator } from '@nestjs/core';
 import { EMPTY, isObservable } from 'rxjs';
 import { errorOf } from '../protocol/thrown.js';
+import { callBare, type Found, type Param, paramsOfBare, type Take, takeAll } from './bare-call.js';
 import { GlobalGuards } from './global-guards.js';
 import { MethodMetadata } from './method-metadata.js';
 import { type RouteCall } from './route-call.js';
-import { isAsyncIterable, isPromise, Source } from './stream-source.js';
+import { isAsyncIterable, Source } from './stream-source.js';
 import { type FilterRunner, runFilters } from './route-filters.js';
 import { withoutMessages } from './stock-results.js';
 
@@ -37,22 +38,6 @@ const paramsFactory = {
 };
 
 type AnyFunction = (...args: unknown[]) => unknown;
-
-/** A parameter of a handler, as Nest passes it to its pipes. */
-interface Param {
-  index: number;
-  pipes: unknown[];
-  extractValue(...args: unknown[]): unknown;
-}
-
-/** What Nest found for one method, recorded while Nest wraps it. */
-interface Found {
-  guards?: unknown[];
-  pipes?: unknown[];
-  interceptors?: unknown[];
-  filters?: FilterRunner;
-  params?: Param[];
-}
 
 /** What we use of ExternalContextCreator's internals. `nest-pipeline.test.ts` fails when a new Nest changes it. */
 interface Internals {
@@ -170,7 +155,10 @@ export class NestPipeline {
     const params = paramsOfBare(this.#found);
     if (!params) return (call, data = call.data) => run(call.ws, data, call, `${call.type}/${call.action}`);
     const take: Take = options.isStock ? (call, result) => call.take(withoutMessages(result, call)) : takeAll;
-    return (call, data = call.data) => callBare(instance, method, params, take, call, data);
+    return (call, data = call.data) =>
+      call.try
+        ? call.try.claim().then((kept) => kept ?? callBare(instance, method, params, take, call, data))
+        : callBare(instance, method, params, take, call, data);
   }
 
   #passedOver(failure: unknown, pattern: string): void {
@@ -182,38 +170,6 @@ export class NestPipeline {
         `A filter made for HTTP should begin with: if (host.getType() !== 'http') return;`,
     );
   }
-}
-
-/** The parameters of a method without guards and the like. Undefined for any other method. */
-function paramsOfBare({ guards, pipes, interceptors, filters, params }: Found): Param[] | undefined {
-  if (guards?.length !== 0 || pipes?.length !== 0 || interceptors?.length !== 0) return undefined;
-  if (filters?.filters?.length !== 0 || !params || params.length === 0) return undefined;
-  return params.every((param) => param.pipes.length === 0) ? params : undefined;
-}
-
-type Take = (call: RouteCall, result: unknown) => unknown;
-
-const takeAll: Take = (call, result) => call.take(result);
-
-/** Without guards, pipes, interceptors and filters the handler is called at once: nothing has to be awaited. */
-function callBare(
-  instance: object,
-  method: AnyFunction,
-  params: Param[],
-  take: Take,
-  call: RouteCall,
-  data: unknown,
-): unknown {
-  const pattern = `${call.type}/${call.action}`;
-  const args: unknown[] = [];
-  let isWaiting = false;
-  for (const { index, extractValue } of params) {
-    const value = extractValue(call.ws, data, call, pattern);
-    args[index] = value;
-    isWaiting ||= isPromise(value);
-  }
-  if (isWaiting) return Promise.all(args).then((values) => take(call, method.apply(instance, values)));
-  return take(call, method.apply(instance, args));
 }
 
 /** A method without parameter decorators gets default ones, under a key of our own. */
@@ -238,6 +194,8 @@ function streaming(
   return {
     async intercept(interceptors, args, instance, callback, next, type) {
       const call = args[2] as RouteCall;
+      const kept = call.try && (await call.try.claim()); // the guards have let it pass
+      if (kept) return kept;
       const watched = async (): Promise<unknown> => {
         const result = await next();
         const isStream = isObservable(result) || isAsyncIterable(result);

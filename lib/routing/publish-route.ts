@@ -8,6 +8,7 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { isKey } from '../protocol/names.js';
 import type { AuthorizePublish } from './room-authorizer.js';
+import type { KeptReply } from './kept-reply.js';
 import type { RouteCall } from './route-call.js';
 
 /** What members publish by themselves. */
@@ -39,7 +40,7 @@ export async function publishAsMember(
   { authorizePublish, history, isIn, deliver }: PublishServices,
   call: RouteCall,
   given: Record<string, unknown> & { roomName: string },
-): Promise<PublishReply> {
+): Promise<PublishReply | KeptReply> {
   const client = call.client as ConnectedClient;
   const { roomName, data } = given;
   const key = readKey(given['key']);
@@ -53,6 +54,8 @@ export async function publishAsMember(
       data: { roomName, ...(await history.publish(roomName, { ...PUBLICATION, data }, ownKey)) },
     };
   }
+  const kept = await call.try?.claim();
+  if (kept) return kept;
   // Members must know which room it is for: no other message without a place says it.
   const frame = encode({ ...PUBLICATION, data, at: { room: roomName } });
   await deliver({ audience: { kind: 'rooms', roomNames: [roomName] }, frame });

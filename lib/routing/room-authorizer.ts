@@ -1,7 +1,7 @@
 import type { Type } from '@nestjs/common';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { InvalidOptionsError } from '../errors.js';
-import type { FindInstance } from '../module/find-instance.js';
+import type { FindInstance } from './find-instance.js';
 
 /** The question whether a client may join a room. */
 export interface JoinQuestion {

@@ -1,17 +1,12 @@
 import { isObservable, type Observable, Subscription } from 'rxjs';
 import type { WebSocket } from 'ws';
 import type { RoutedCall } from '../decorators/connected-client.js';
-import { ConnectionError } from '../errors.js';
+import { ConnectionError, InvalidStateError } from '../errors.js';
 import type { RequestId } from '../protocol/message.js';
 import { errorOf } from '../protocol/thrown.js';
+import type { RouteTry } from './kept-reply.js';
+import type { Sender } from './sender.js';
 import { closeIterator, isAsyncIterable, isPromise, STREAMED } from './stream-source.js';
-
-/** Who sent a message, whatever its connection. */
-export interface Sender {
-  readonly session: string | undefined;
-  /** The user, else the session, else the connection: nobody else has its keys. */
-  readonly owner: string;
-}
 
 /** What a call needs of its socket. */
 export interface RoutePeer {
@@ -28,6 +23,8 @@ export interface RoutePeer {
   emit(call: RouteCall, value: unknown): Promise<void> | undefined;
   /** Sends the reply, in this turn. What the handler returns besides is dropped. */
   answer(call: RouteCall, value: unknown): void;
+  /** The same with a response that is JSON already. */
+  answerJson(call: RouteCall, json: string): void;
   /** The call became a stream: it doesn't hold up later messages, and has no time limit. */
   streamStarted(call: RouteCall): void;
   /** The stream has ended: its Observable is unsubscribed, its iterator has returned. */
@@ -53,6 +50,8 @@ export class RouteCall implements RoutedCall {
   turn = 0;
   /** What its handler has published so far, to rooms that keep it. */
   published = 0;
+  /** Of a message with a key, on a route that handles each key once. */
+  try: RouteTry | undefined;
   #stop: (() => void) | undefined;
   /** Why it was ended early. */
   #endedBy: Error | undefined;
@@ -106,6 +105,7 @@ export class RouteCall implements RoutedCall {
 
   /** The client has left: ends the call, and unsubscribes what interceptors wrap around the handler, too. */
   drop(reason: Error): void {
+    if (this.try?.isMine) return; // the client comes back for the reply
     this.end(reason);
     this.#stop?.();
   }
@@ -120,6 +120,8 @@ export class RouteCall implements RoutedCall {
    * @returns false for a call that has ended: its source must not be subscribed
    */
   startStream(): boolean {
+    if (this.try)
+      throw new InvalidStateError(`"${this.type}/${this.action}" is idempotent, but its handler returned a stream.`);
     if (!this.isStream) {
       if (!this.#endedBy) this.peer.streamStarted(this);
       this.isStream = true;
@@ -198,7 +200,7 @@ export class RouteCall implements RoutedCall {
       } catch (error) {
         fail(error as Error);
       }
-      if (this.settled) this.#stop?.();
+      if (this.settled && !this.try?.isMine) this.#stop?.();
     });
   }
 

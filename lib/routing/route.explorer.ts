@@ -12,6 +12,7 @@ import { SKIPS_GLOBAL_GUARDS } from '../decorators/skip-global-guards.js';
 import { WS_GATEWAY, WS_ROUTES, type WsGatewayOptions, type WsRouteMetadata } from '../decorators/ws-route.js';
 import { WS_SUBSCRIPTIONS, type WsSubscribeMetadata } from '../decorators/ws-subscribe.js';
 import { InvalidRouteError } from '../errors.js';
+import { keyRuleOf } from '../idempotency/key-rule.js';
 import { NestPipeline, type WrapOptions } from './nest-pipeline.js';
 import type { RouteCall } from './route-call.js';
 import type { Route, RouteHandler } from './router.js';
@@ -104,14 +105,16 @@ export class RouteExplorer {
       const place = `${metatype.name}.${name} (${module})`;
       const skipsGlobalGuards = exploration.globalGuards === false || skipsGuards(metatype) || skipsGuards(method);
       const declared = (Reflect.getMetadata(WS_ROUTES, method) as WsRouteMetadata[] | undefined) ?? [];
-      for (const { type = gateway?.type, action, client, server = gateway?.server } of declared) {
+      for (const { type = gateway?.type, action, client, server = gateway?.server, idempotent } of declared) {
         if (type === undefined) throw new InvalidRouteError(missingType(place, action));
         const route = {
           type,
           action,
           place,
           handler: this.#wrap(wrapper, name, { isStock: false, skipsGlobalGuards }),
+          once: keyRuleOf(idempotent, place, { method, returns: returnTypeOf(metatype, name) }),
         };
+        if (client !== undefined && idempotent) throw new InvalidRouteError(idempotentClient(place));
         if (client === undefined) {
           found.servers.push({ server, place });
           if (isOurs(server)) found.routes.push(route);
@@ -207,6 +210,12 @@ const skipsGuards = (target: object): boolean => Reflect.getMetadata(SKIPS_GLOBA
 function isClassProvider(wrapper: InstanceWrapper): boolean {
   return typeof wrapper.metatype === 'function' && !wrapper.inject && Boolean(wrapper.metatype.prototype);
 }
+
+const returnTypeOf = (metatype: { prototype: object }, name: string): unknown =>
+  Reflect.getMetadata('design:returntype', metatype.prototype, name);
+
+const idempotentClient = (place: string): string =>
+  `${place} is a route of a client, and only a server can be idempotent. Leave "idempotent" out.`;
 
 const missingType = (place: string, action: string): string =>
   `${place} declares @WsRoute('${action}') without a type. Write @WsRoute('type', '${action}'), or @WsGateway('type') on the class.`;

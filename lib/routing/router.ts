@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws';
 import { DuplicateRouteError, InvalidRouteError, UnknownRouteError } from '../errors.js';
 import { isRouteName, RESERVED_TYPES } from '../protocol/names.js';
+import type { KeyRule } from '../idempotency/reply-store.js';
 import type { CallScope } from './call-scope.js';
 import type { RouteCall } from './route-call.js';
 
@@ -17,6 +18,8 @@ export interface Route {
   isBuiltIn?: boolean;
   /** Nest has logged it already, as a route of its own gateways. */
   isLogged?: boolean;
+  /** Each key is handled once. */
+  once?: KeyRule | undefined;
 }
 
 /** Finds the handler of a `type`/`action` pair. The two are never joined into one key, so two pairs can't share one. */

@@ -10,7 +10,7 @@ import { type Asked, type Joined, joinRooms, type JoinReply, type JoinRequest, r
 import { publishAsMember, type PublishServices } from './publish-route.js';
 import type { AuthorizeJoin } from './room-authorizer.js';
 import type { RouteCall } from './route-call.js';
-import type { Router } from './router.js';
+import type { RouteHandler, Router } from './router.js';
 
 /** What the built-in routes need of the server. */
 export interface SystemServices extends PublishServices {
@@ -27,6 +27,8 @@ export interface SystemServices extends PublishServices {
   /** Milliseconds that each room of a `joinRooms` may take. */
   joinTimeoutMs: number;
   failed(error: unknown, place: string): void;
+  /** Makes a handler that runs once for each key, if it asks `call.try`. */
+  once(handler: RouteHandler): RouteHandler;
   /** Left out if tokens can't be renewed. */
   refresh?: (client: ConnectedClient, data: unknown) => Promise<object>;
 }
@@ -69,7 +71,8 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
   if (services.presence)
     add('updatePresence', (call) => updatePresence(services, call.client as ConnectedClient, call.data));
 
-  add('publish', (call) => publishAsMember(services, call, readRoom(call.data)));
+  const publish = (call: RouteCall): unknown => publishAsMember(services, call, readRoom(call.data));
+  add('publish', services.authorizePublish ? services.once(publish) : publish);
 
   const { refresh } = services;
   if (refresh)

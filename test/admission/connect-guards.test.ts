@@ -254,7 +254,7 @@ describe('guards at the upgrade', () => {
     process.off('unhandledRejection', note).off('uncaughtException', note);
   });
 
-  it('are answered for when the server stops meanwhile', async () => {
+  it('are answered with 503 when the server stops before they have decided', async () => {
     let began!: () => void;
     const begun = new Promise<void>((resolve) => (began = resolve));
     await start({
@@ -271,7 +271,7 @@ describe('guards at the upgrade', () => {
     expect((await asking).status).toBe(503);
   });
 
-  it('come after the origin, the capacity and authentication', async () => {
+  it('run after the checks of origin, capacity and authentication', async () => {
     let asked = 0;
     await start({ guards: [guard(() => ++asked > 0)] }, { auth: { authenticate: () => null } });
     expect((await ask()).status).toBe(401);
@@ -303,13 +303,13 @@ describe('the execution context of a guard', () => {
     expect(seen).toEqual(['http', undefined, true, 'connect', true, true]);
   });
 
-  it('has no socket: a guard that wants one is a mistake that is reported', async () => {
+  it('has no socket: a guard that asks for one is answered with 500 and reported', async () => {
     await start({ guards: [guard((context) => Boolean(context.switchToWs().getClient()))] });
     expect((await ask()).status).toBe(500);
     expect(running.errors[0]?.message).toContain('Use switchToHttp()');
   });
 
-  it('shows the parameters of the path, the address, and who it is', async () => {
+  it('shows the parameters of the path, the address and the user', async () => {
     const seen: unknown[] = [];
     await start(
       {
@@ -378,7 +378,7 @@ describe('exception filters at the upgrade', () => {
     expect(await ask()).toMatchObject({ status: 401, body: { statusCode: 401, message: 'Who are you?' } });
   });
 
-  it('are chosen by @Catch(), the first that fits; what none catches is answered as ever', async () => {
+  it('are chosen by @Catch(), the first that fits; an error that none catches gets the usual answer', async () => {
     const caught: string[] = [];
     const filterOf = (name: string, ...types: (typeof HttpException)[]): ExceptionFilter => {
       @Catch(...types)
@@ -422,7 +422,7 @@ describe('exception filters at the upgrade', () => {
     expect(running.errors).toHaveLength(1);
   });
 
-  it('cannot open a connection, nor write headers that are none', async () => {
+  it('cannot accept a connection, and cannot write invalid headers', async () => {
     const writes: ((response: Response) => unknown)[] = [
       (response) => response.status(101).send('come in'),
       (response) => response.status(200).json({ ok: true }),
@@ -450,7 +450,7 @@ describe('exception filters at the upgrade', () => {
 });
 
 describe('guards that were written for HTTP', () => {
-  it('say themselves how to show who one is', async () => {
+  it('may send a WWW-Authenticate header of their own', async () => {
     await start({
       guards: [
         guard((context) => {
@@ -463,13 +463,13 @@ describe('guards that were written for HTTP', () => {
     expect(headers.match(/^www-authenticate: .*$/gim)).toEqual(['www-authenticate: Basic realm="x"']);
   });
 
-  it('say when to come back in the details of an exception, too', async () => {
+  it('make a Retry-After header of details.retryAfterMs', async () => {
     const error = new HttpException({ message: 'Slow down.', details: { retryAfterMs: 1_500 } }, 429);
     await start({ guards: [guard(fails(error))] });
     expect((await ask()).headers).toContain('Retry-After: 2');
   });
 
-  it('may answer for themselves', async () => {
+  it('may send a whole answer of their own', async () => {
     await start({
       guards: [
         guard((context) => {
@@ -482,7 +482,7 @@ describe('guards that were written for HTTP', () => {
   });
 });
 
-describe('R6: who it is, by a guard', () => {
+describe('R6: the user that a guard sets', () => {
   const sets = (user: unknown): CanActivate =>
     guard((context) => {
       requestOf(context).user = user;
@@ -544,7 +544,7 @@ describe('R6: who it is, by a guard', () => {
     expect((await peer.closed).code).toBe(4200);
   });
 
-  it('never ends where it has an expiresAt of null, as an entity of a database may, but with its token', async () => {
+  it('with an expiresAt of null ends with its token only', async () => {
     await start({
       guards: [
         guard((context) => {
@@ -560,7 +560,7 @@ describe('R6: who it is, by a guard', () => {
     await endless.settle();
   });
 
-  it('is not for guards to say where authentication is configured', async () => {
+  it('is ignored where authentication is configured', async () => {
     const seen: unknown[] = [];
     await start(
       { guards: [sets({ userId: 'root', payload: { role: 'admin' } })] },
@@ -583,7 +583,7 @@ describe('R6: who it is, by a guard', () => {
     return true;
   });
 
-  it('is not for clients to claim: an anonymous one stays so, and nobody gets a userType', async () => {
+  it('can not be claimed by a client: an anonymous one stays anonymous, and none gets a userType', async () => {
     await start({ guards: [byHeader] }, { users: { load: () => ({ userType: 'admin' }) } });
     const [ada, anonymous] = await Promise.all([running.connect({ headers: { 'x-name': 'ada' } }), running.connect()]);
     const claims = { userId: 'ada', userType: 'admin', username: 'Al' };
@@ -599,7 +599,7 @@ describe('R6: who it is, by a guard', () => {
     expect(anonymous.received).toEqual([]);
   });
 
-  it('counts for the connections a user may have, and what others are called does not', async () => {
+  it('counts towards limits.connectionsPerUser; a userId given with a join does not', async () => {
     await start({ guards: [byHeader] }, { limits: { connectionsPerUser: 1 } });
     const anonymous = await running.connect();
     await anonymous.join('lobby', { userId: 'ada' });
@@ -609,7 +609,7 @@ describe('R6: who it is, by a guard', () => {
     expect(await bodyOf({ headers: { 'X-Name': 'ada' } })).toMatchObject({ code: 'CONNECTION_LIMIT' });
   });
 
-  it('keeps tokens out of the address that hooks see', async () => {
+  it('leaves no token in the URL that hooks see', async () => {
     const urls: unknown[] = [];
     await start({ guards: [guard(() => true)] }, { events: { onConnected: ({ request }) => urls.push(request?.url) } });
     await running.connectTo(`${running.url}?token=SECRET`);
@@ -653,7 +653,7 @@ describe('guards that cannot work', () => {
     running = await startApp();
   });
 
-  it('are classes on a server without Nest; instances work', async () => {
+  it('are classes on a server without Nest, where only instances work', async () => {
     running = await startApp();
     const server = new WebSocketServer({ connect: { guards: [MemberGuard] } });
     await expect(server.load()).rejects.toThrow('only a Nest application can create: give an instance');

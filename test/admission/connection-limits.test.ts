@@ -64,7 +64,7 @@ describe('connections of a user', () => {
     expect(await statusOf(as('ada'))).toBe(101);
   });
 
-  it('that claim to be somebody count for nobody', async () => {
+  it('are not counted for a userId that a client only claims in a join', async () => {
     await start({ connectionsPerUser: 1 }, users);
     const liar = await running.connect();
     await liar.join('lobby', { userId: 'ada' });
@@ -107,7 +107,7 @@ describe('connections of an address', () => {
     expect(await statusOf(from('192.0.2.1'))).toBe(101);
   });
 
-  it('count from the handshake on, and those that are refused for something else no longer', async () => {
+  it('count from the handshake on, until it is refused', async () => {
     await start({ connectionsPerIp: 2 }, { trustProxy, ...users });
     const statuses = await Promise.all(Array.from({ length: 10 }, () => statusOf(from('192.0.2.1'))));
     expect(statuses.filter((status) => status === 101)).toHaveLength(2);
@@ -121,7 +121,7 @@ describe('connections of an address', () => {
 });
 
 describe('handshakes of an address', () => {
-  it('over the rate get 429 and when to come back, whatever became of them; other addresses are let in', async () => {
+  it('over the rate get 429 with Retry-After, accepted or not; other addresses are let in', async () => {
     await start({ handshakesPerIp: { perSecond: 0.5, burst: 3 } }, { trustProxy: 'loopback' });
     const foreign = { headers: { 'X-Forwarded-For': '192.0.2.1', Origin: 'https://evil.example' } };
     expect(await statusOf(from('192.0.2.1'))).toBe(101);
@@ -136,7 +136,7 @@ describe('handshakes of an address', () => {
 });
 
 describe('maxConnections', () => {
-  it('are those of the process: more get 503', async () => {
+  it('limits the connections of the process: more get 503', async () => {
     await start({}, { maxConnections: 2 });
     expect([await statusOf(), await statusOf()]).toEqual([101, 101]);
     const refused = await shake();

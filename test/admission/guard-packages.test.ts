@@ -21,7 +21,7 @@ async function ask(port: number, options?: HandshakeOptions): Promise<RawPeer['a
 }
 
 describe("@nestjs/throttler's ThrottlerGuard", () => {
-  it('answers with 429 and when to come back, each address for itself', async () => {
+  it('answers with 429 and Retry-After, for each address separately', async () => {
     const child = await ChildApp.start('throttled');
     try {
       const from = (address: string) => ask(child.port, { headers: { 'X-Forwarded-For': address } });

@@ -88,14 +88,14 @@ describe('beside other listeners for upgrades', () => {
     expect(running.errors).toEqual([]);
   });
 
-  it('one that takes our path after us has taken the socket, too, though we would refuse it', async () => {
+  it('one that was added later and takes our path has taken the socket, too, though we would refuse it', async () => {
     const httpServer = await start({ options: { maxConnections: 1, auth: { authenticate: () => null } } });
     echoing(new WS({ server: httpServer, path: '/ws' }));
     await Promise.all([expectEcho('/ws'), expectEcho('/ws')]);
     expect(running.server.status.refused).toEqual({});
   });
 
-  it('a ws server with noServer and its own listener goes with us', async () => {
+  it('a ws server with noServer and its own listener works beside ours without a warning', async () => {
     const httpServer = await start();
     const other = echoing(new WS({ noServer: true }));
     httpServer.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {

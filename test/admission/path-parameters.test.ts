@@ -108,7 +108,7 @@ describe('path parameters', () => {
     for (const path of others) expect([path, await statusOf(path)]).toEqual([path, 404]);
   });
 
-  it('are answered with 400 when they are not encoded as a URL is', async () => {
+  it('with invalid percent-encoding are answered with 400', async () => {
     await start({ path: '/ws/:tenant' });
     for (const path of ['/ws/%', '/ws/%zz', '/ws/%ff', '/ws/a%c3', '/ws/%ed%a0%80']) {
       const peer = await RawPeer.handshake(running.port, { path });
@@ -167,7 +167,7 @@ describe('path parameters', () => {
       }
     }
 
-    it('leave a gateway the path that it names in full, and share their own', async () => {
+    it('leave a gateway its exact path, and share their own path with gateways', async () => {
       await start(
         { path: '/ws/:tenant' },
         { providers: [Stock, Ours], configure: (app) => app.useWebSocketAdapter(new PxlWsAdapter(app)) },

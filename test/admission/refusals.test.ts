@@ -53,7 +53,7 @@ describe('a refused handshake', () => {
   const statusFor = async (headers: Record<string, string>): Promise<unknown> =>
     (await shake({ headers })).answer?.status;
 
-  it('is told to the application, counted and logged with what can be done about it', async () => {
+  it('is reported to the application, counted, and logged with a remedy', async () => {
     await start();
     const peer = await shake({ path: '/ws?room=1&token=secret', headers: { Origin: 'https://chat.example.com' } });
     expect(JSON.parse(peer.answer?.body ?? '')).toEqual({
@@ -130,7 +130,7 @@ describe('a refused handshake', () => {
     expect(lines.join('\n')).not.toContain('secret');
   });
 
-  it('by a limit names the option', async () => {
+  it('by a limit is logged with the name of the option', async () => {
     await start({ maxConnections: 2, limits: { connectionsPerIp: 1 } });
     await shake();
     await shake();
@@ -140,7 +140,7 @@ describe('a refused handshake', () => {
     expect(refused[0]?.reason).toContain('Behind a proxy, set "trustProxy"');
   });
 
-  it('while the server stops is told and counted, and is no warning', async () => {
+  it('while the server stops is reported and counted, without a warning', async () => {
     let isAsked = false;
     const authenticate = (): Promise<null> => {
       isAsked = true;
@@ -157,7 +157,7 @@ describe('a refused handshake', () => {
     expect(lines).toEqual([]);
   });
 
-  it('is no matter of a listener that throws', async () => {
+  it('is answered even if events.onRefused throws', async () => {
     await start({
       events: {
         onRefused: () => {
@@ -224,7 +224,7 @@ describe('pages behind a proxy', () => {
     expect(refused).toHaveLength(status === 101 ? 0 : 1);
   });
 
-  it('whose port is that of the scheme are let in with it and without', async () => {
+  it('with the default port of the scheme are let in, whether it is written or not', async () => {
     running = await startApp();
     for (const [Origin, Host] of [
       ['https://chat.example.com', 'chat.example.com:443'],
@@ -237,7 +237,7 @@ describe('pages behind a proxy', () => {
     }
   });
 
-  it('are told of an X-Forwarded-Host that is not believed', async () => {
+  it('are refused with a remedy where X-Forwarded-Host is not trusted', async () => {
     running = await startApp({ options: { events: { onRefused: (one) => refused.push(one) } } });
     const headers = { Origin: 'https://chat.example.com', 'X-Forwarded-Host': 'chat.example.com' };
     peers.push(await RawPeer.handshake(running.port, { headers }));

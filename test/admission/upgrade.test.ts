@@ -116,7 +116,7 @@ describe('R9: the upgrade', () => {
     for (const Origin of foreign) await expectRefusal({ headers: { Origin } }, 403, 'ORIGIN_FORBIDDEN');
   });
 
-  it('asks a function, and takes only true for a yes', async () => {
+  it('asks the function in origins, and accepts only true', async () => {
     await start({
       origins: ((origin: string) => (origin === 'https://yes.example' ? true : Promise.resolve(true))) as never,
     });
@@ -124,7 +124,7 @@ describe('R9: the upgrade', () => {
     expect(await statusOf({ headers: { Origin: 'https://no.example' } })).toBe(403);
   });
 
-  it('answers 500 when that function fails, and says no more', async () => {
+  it('answers 500 without details when that function throws', async () => {
     await start({
       origins: () => {
         throw new Error('SECRET');
@@ -146,7 +146,7 @@ describe('R9: the upgrade', () => {
     expect(peers[0]?.bytes.toString()).not.toContain('SECRET');
   });
 
-  it('says in a 401 how to show who one is, and in a 405 what is allowed (RFC 9110)', async () => {
+  it('sends WWW-Authenticate with 401, and Allow with 405 (RFC 9110)', async () => {
     await start({ auth: { authenticate: ({ headers }) => (headers.cookie ? { userId: 'ada', payload: {} } : null) } });
     const { answer } = await shake({});
     expect(answer).toMatchObject({ status: 401, headers: expect.stringMatching(/^WWW-Authenticate: Bearer realm="/m) });
@@ -158,7 +158,7 @@ describe('R9: the upgrade', () => {
     expect(peer.answer).toMatchObject({ status: 405, headers: expect.stringMatching(/^Allow: GET$/m) });
   });
 
-  it('answers 503 when full, and takes the next when there is room again', async () => {
+  it('answers 503 when full, and accepts again when there is room', async () => {
     await start({ maxConnections: 1 });
     const first = await running.connect();
     expect(await statusOf({})).toBe(503);
@@ -167,7 +167,7 @@ describe('R9: the upgrade', () => {
     expect(await statusOf({})).toBe(101);
   });
 
-  it('answers 400 or 426 to a handshake that is none', async () => {
+  it('answers 400 or 426 to an invalid handshake', async () => {
     await start();
     await expectRefusal({ headers: { Upgrade: 'h2c' } }, 426, 'UPGRADE_REQUIRED');
     await expectRefusal({ headers: { 'Sec-WebSocket-Version': '12' } }, 426, 'UPGRADE_REQUIRED');

@@ -93,7 +93,7 @@ describe('an authenticator of your own', () => {
   });
 });
 
-describe('an authenticator that is not there', () => {
+describe('an authenticator that can not be found', () => {
   it.each([
     [{ useExisting: 'NOBODY' }, '"auth.useExisting" names NOBODY, which no module provides'],
     [{ useExisting: Sessions }, '"auth.useExisting" names Sessions, which no module provides'],
@@ -103,7 +103,7 @@ describe('an authenticator that is not there', () => {
     await expect(startApp({ options: { auth } as WebSocketOptions })).rejects.toThrow(message);
   });
 
-  it('is none of a server without Nest', async () => {
+  it('ends load() on a server without Nest', async () => {
     const server = new WebSocketServer({ auth: { useClass: SessionAuthenticator } });
     await expect(server.load()).rejects.toThrow('need a Nest application');
   });

@@ -15,7 +15,7 @@ describe("our client's token", () => {
     running = await startApp({ options: { auth: { jwt: { secret: SECRET }, tokenFrom: ['header'] } } });
   };
 
-  it('says who it is, and is asked for anew when the one before has expired', async () => {
+  it('authenticates the client, and is fetched again when it has expired', async () => {
     await start();
     const lifetimes = [2, 3_600];
     let asked = 0;
@@ -54,7 +54,7 @@ describe("our client's token", () => {
     expect([client.state, ends]).toEqual(['open', []]);
   });
 
-  it('may be a text or missing, and a refused one ends the attempts', async () => {
+  it('may be a text or missing; a refused one ends the attempts to connect', async () => {
     await start();
     client = new WebSocketClient({ url: running.url, token: await tokenFor('ada') });
     await client.connectToServer();

@@ -93,7 +93,7 @@ describe('R8: an expired token', () => {
     expect(running.errors).toEqual([]);
   });
 
-  it('of an anonymous connection there is none to renew', async () => {
+  it('can not be renewed on an anonymous connection', async () => {
     await start({ jwt, required: false });
     const peer = await running.connect();
     const reply = await peer.request('system', 'refresh', { token: await tokenFor('ada') });

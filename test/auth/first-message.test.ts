@@ -15,7 +15,7 @@ class Echo {
   }
 }
 
-describe('a first message that says who it is', () => {
+describe('a first message that authenticates', () => {
   let running: RunningApp;
   const peers: Peer[] = [];
   afterEach(async () => {
@@ -37,7 +37,7 @@ describe('a first message that says who it is', () => {
   const frame = (type: string, action: string, data: unknown, id: string): string =>
     JSON.stringify({ type, action, data, id });
 
-  it('is answered after system/connected; what came behind it waits and is handled in order', async () => {
+  it('is answered after system/connected; messages behind it wait and are handled in order', async () => {
     const seen: string[] = [];
     await start({}, { events: { onConnected: ({ clientId }) => void seen.push(clientId) } });
     const peer = await open();
@@ -53,7 +53,7 @@ describe('a first message that says who it is', () => {
     expect(running.clients.getUserClients({ userId: 'ada' })).toHaveLength(1);
   });
 
-  it('is not needed by whoever showed a token at the handshake', async () => {
+  it('is not needed by a client that sent a token with its handshake', async () => {
     await start();
     const peer = await running.connect(bearer(await tokenFor('ada')));
     expect(peer.connected.data.user).toEqual({ userId: 'ada' });
@@ -129,7 +129,7 @@ describe('a first message that says who it is', () => {
     await running.connect(bearer(await tokenFor('ada')));
   });
 
-  it('that never came holds up no shutdown', async () => {
+  it('that never comes does not delay a shutdown', async () => {
     await start();
     const peer = await open();
     const began = Date.now();

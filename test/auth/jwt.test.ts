@@ -119,7 +119,7 @@ describe('a JSON Web Token', () => {
     expect(running.clients.getUserClients({ userId: '7' })).toHaveLength(1);
   });
 
-  it('without a sub, or with one that is no text, is nobody', async () => {
+  it('without a sub, or with one that is not a text, is refused', async () => {
     await start({ secret: SECRET });
     await refusal(await tokenFor(undefined));
     await refusal(await tokenFor(''));
@@ -186,7 +186,7 @@ describe('a JSON Web Token', () => {
     await refusal(await tokenFor('ada', { iss: 'https://id.example' }));
   });
 
-  it('must be of its time, give or take the tolerance', async () => {
+  it('must be valid now, within the tolerance', async () => {
     await start({ secret: SECRET });
     const now = Math.floor(Date.now() / 1_000);
     await refusal(await tokenFor('ada', {}, { expiresIn: -10 }));
@@ -331,7 +331,7 @@ describe('a JSON Web Token', () => {
       expect(running.errors.map(({ message }) => message)).toEqual([expect.stringContaining("can't be fetched")]);
     });
 
-    it('makes no request of its own while they are out of reach, and that is reported once', async () => {
+    it('makes no further request for keys while they can not be reached, which is reported once', async () => {
       answer = { status: 500, body: '' };
       await start({ jwksUri: jwksUri() });
       fetches = 0;

@@ -163,7 +163,7 @@ describe('who may connect, badly configured', () => {
     await expect(startApp({ options })).rejects.toThrow(message);
   });
 
-  it('lets nobody in when its loading failed and it is started all the same', async () => {
+  it('lets nobody in when load() failed and start() is called all the same', async () => {
     const server = new WebSocketServer({ auth: { jwt: { keyFile: join(folder, 'missing') } } });
     await expect(server.load()).rejects.toThrow('ENOENT');
     await expect(server.start()).rejects.toThrow('load()');

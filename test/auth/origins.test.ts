@@ -53,7 +53,7 @@ describe('R9: origins', () => {
     expect(await statusFor(undefined)).toBe(101);
   });
 
-  it('of the own host are pages, not files, extensions or downloads', async () => {
+  it('of the own host are accepted from pages, not from files, extensions or downloads', async () => {
     await start({});
     const own = `127.0.0.1:${running.port}`;
     for (const scheme of ['http', 'https', 'HTTPS']) expect(await statusFor(`${scheme}://${own}`)).toBe(101);
@@ -64,7 +64,7 @@ describe('R9: origins', () => {
       expect([scheme, await statusFor(`${scheme}://${own}`)]).toEqual([scheme, 403]);
   });
 
-  it('of the host that the options name are own, and then those of no other, whatever Host says', async () => {
+  it('of the option host are accepted, and of no other host, whatever the Host header says', async () => {
     await start({ host: 'chat.example.com' });
     expect(await statusFor('https://chat.example.com')).toBe(101);
     expect(await statusFor('https://chat.example.com', { Host: 'inner.example' })).toBe(101);
@@ -73,12 +73,12 @@ describe('R9: origins', () => {
     expect(await statusFor(undefined)).toBe(101);
   });
 
-  it('may all be allowed where no cookie authenticates', async () => {
+  it('may be "*" where no cookie authenticates', async () => {
     await start({ origins: ['*'] });
     for (const origin of ['https://anywhere.example', 'null']) expect(await statusFor(origin)).toBe(101);
   });
 
-  it('must be said where your authenticator looks at cookies', async () => {
+  it('must be listed where an authenticator uses cookies', async () => {
     await start({ auth: { usesCookies: true, authenticate: () => ({ userId: 'ada', payload: {} }) } });
     const cookie = { Cookie: 'sid=1' };
     expect(await statusFor(undefined, cookie)).toBe(403);

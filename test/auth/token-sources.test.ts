@@ -45,7 +45,7 @@ describe('where a token may be', () => {
     expect(await answerTo({ path: `/ws?token=` })).toEqual([401, 'UNAUTHENTICATED']);
   });
 
-  it('is only where the options say', async () => {
+  it('is read only where auth.tokenFrom says', async () => {
     await start({ jwt, tokenFrom: ['query'] });
     const token = await tokenFor('ada');
     expect(await answerTo({ headers: { Authorization: `Bearer ${token}` } })).toEqual([401, 'UNAUTHENTICATED']);
@@ -75,14 +75,14 @@ describe('where a token may be', () => {
     expect([peer.ws.protocol, userOf(peer)]).toEqual(['pxl', 'ada']);
   });
 
-  it('is not sent back either where nobody has to authenticate', async () => {
+  it('is not sent back where authentication is optional, either', async () => {
     await start(undefined);
     const peer = await shake({ headers: { 'Sec-WebSocket-Protocol': 'bearer.secret, pxl' } });
     expect(peer.answer?.headers).toMatch(/^sec-websocket-protocol: pxl$/im);
     expect(peer.bytes.toString('latin1')).not.toContain('secret');
   });
 
-  it('is a cookie where the options say so, for pages of the own host alone', async () => {
+  it('is read from a cookie where auth.tokenFrom says so, for pages of the own host only', async () => {
     await start({ jwt, tokenFrom: ['cookie', 'header'], cookieName: 'session' });
     const token = await tokenFor('ada');
     const Cookie = `other=1; session=${token}; token=x`;
@@ -97,7 +97,7 @@ describe('where a token may be', () => {
     expect(await answerTo({ headers: { Cookie: tossed, Origin } })).toEqual([400, 'BAD_REQUEST']);
   });
 
-  it('may be in two places when it is the same, and is refused when it is not', async () => {
+  it('may be sent in two places; two different tokens are refused', async () => {
     await start({ jwt });
     const [ada, bob] = [await tokenFor('ada'), await tokenFor('bob')];
     const both = (first: string, second: string) => ({
@@ -113,14 +113,14 @@ describe('where a token may be', () => {
     ]);
   });
 
-  it('R1: may be many and short: finding that out costs no more than the request', async () => {
+  it('R1: sent many times costs no more than the request', async () => {
     await start({ jwt });
     const path = `/ws?${'token=e&token=r&token=d&'.repeat(200)}`;
     expect(await answerTo({ path })).toEqual([400, 'BAD_REQUEST']);
     expect(running.errors).toEqual([]);
   });
 
-  it('R1: may be short and come again and again: an error that is thrown each time does not grow', async () => {
+  it('R1: sent again and again does not make an error grow that is thrown each time', async () => {
     const error = new UnauthorizedException('dreadful');
     await start({ authenticate: () => Promise.reject(error) });
     for (let n = 0; n < 60; n++)
@@ -158,7 +158,7 @@ describe('R8: a token', () => {
     expect(redactUrl(url)).toBe(redacted);
   });
 
-  it('is neither logged, nor told to onError or onMessage, nor left in the address that hooks get', async () => {
+  it('is not logged, not passed to onError or onMessage, and not in the URL that hooks get', async () => {
     const lines: string[] = [];
     const errors: string[] = [];
     const note = (...parts: unknown[]): void => void lines.push(parts.map(String).join(' '));

@@ -13,7 +13,7 @@ describe('disconnectUser()', () => {
   let running: RunningApp;
   afterEach(() => running.close());
 
-  it('closes every connection of the user, with 4010 or what is said, and no other', async () => {
+  it('closes every connection of the user, with 4010 or the given code, and no other', async () => {
     running = await startApp({ options: { auth } });
     const [one, two, bob] = [
       await running.connect(await as('7')),

@@ -106,7 +106,7 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
     await server.peers.all[0]?.next('system', 'cancel');
   });
 
-  it('takes a bad frame for what it is and stays', async () => {
+  it('reports a bad frame and stays connected', async () => {
     server.peers.all[0]?.socket.send(Buffer.from([0xff, 0xfe]));
     await tab.waitForFunction(() => page.seen.includes('error BadFrameError'));
     expect(await tab.evaluate(() => page.client.state)).toBe('open');
@@ -129,7 +129,7 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
     expect(await server.peers.all[1]?.closed).toEqual({ code: 1000, reason: 'leaving' });
   });
 
-  it('stops when the server says so', async () => {
+  it('does not reconnect after a close code that forbids it', async () => {
     await tab.evaluate(() => page.client.connectToServer());
     const third = await server.peers.take();
     third.socket.close(4010, 'kicked');
@@ -137,7 +137,7 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
     expect(await tab.evaluate(() => page.client.state)).toBe('closed');
   });
 
-  it('shows its token as a protocol that is not chosen, a new one at every connect', async () => {
+  it('sends its token as a protocol that is not selected, a new one with every connect', async () => {
     const protocols = await tab.evaluate(async () => {
       let asked = 0;
       const client = new page.module.WebSocketClient({ url: '/ws', token: () => `t.o.${++asked}` });
@@ -156,7 +156,7 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
     }
   });
 
-  it('may show a token as the only protocol', async () => {
+  it('may send a token as the only protocol', async () => {
     const running = await startApp({
       options: { auth: { jwt: { secret: SECRET } }, origins: [new URL(tab.url()).origin] },
     });
@@ -207,7 +207,12 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
       };
       await tab.evaluate(async () => {
         const reconnect = { minDelayMs: 60_000, maxDelayMs: 60_000 };
-        page.client = new page.module.WebSocketClient({ url: '/ws', pingIntervalMs: 0, pongTimeoutMs: 300, reconnect });
+        page.client = new page.module.WebSocketClient({
+          url: '/ws',
+          pingIntervalMs: false,
+          pongTimeoutMs: 300,
+          reconnect,
+        });
         await page.client.connectToServer();
       });
       const first = await server.peers.take();

@@ -1,9 +1,10 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { WebSocketClient as BrowserClient } from '../../lib/client/browser.js';
 import type { WebSocketClientOptions } from '../../lib/client/client-options.js';
+import { CLIENT_OPTIONS } from '../../lib/client/client-option-table.js';
 import { resolveClientOptions } from '../../lib/client/resolve-client-options.js';
 import { toSocketUrl } from '../../lib/client/socket-url.js';
-import { WebSocketClient } from '../../lib/client/websocket-client.js';
+import { NODE_OPTIONS, WebSocketClient } from '../../lib/client/websocket-client.js';
 import { InvalidOptionsError } from '../../lib/errors.js';
 
 const url = 'ws://127.0.0.1:3000/ws';
@@ -16,6 +17,7 @@ describe('client options', () => {
       connectTimeoutMs: 10_000,
       requestTimeoutMs: 10_000,
       reconnect: { minDelayMs: 500, maxDelayMs: 30_000, maxAttempts: Infinity, initial: false },
+      queue: { maxMessages: 100, maxBytes: 262_144, maxAgeMs: 60_000 },
       rejoinRooms: true,
       pingIntervalMs: 25_000,
       pongTimeoutMs: 10_000,
@@ -38,11 +40,26 @@ describe('client options', () => {
     ['an endless connect timeout', { connectTimeoutMs: Infinity }, /connectTimeoutMs/],
     ['a timeout no timer can wait', { requestTimeoutMs: 2 ** 31 }, /requestTimeoutMs/],
     ['a text for a number', { requestTimeoutMs: '10' }, /requestTimeoutMs/],
-    ['a negative ping interval', { pingIntervalMs: -1 }, /pingIntervalMs is not a number of milliseconds from 0/],
+    ['a negative ping interval', { pingIntervalMs: -1 }, /pingIntervalMs is neither false nor a number of millisec/],
+    ['an empty text for it', { pingIntervalMs: '' }, /pingIntervalMs is neither false nor/],
     ['no pong timeout', { pongTimeoutMs: NaN }, /pongTimeoutMs/],
     ['exchanged delays', { reconnect: { minDelayMs: 10, maxDelayMs: 5 } }, /Exchange the two/],
     ['no attempts', { reconnect: { maxAttempts: 0 } }, /Write reconnect: false/],
     ['reconnect: true', { reconnect: true }, /reconnect is neither false nor an object/],
+    ['a queue for nothing', { queue: { maxMessages: 0 } }, /queue\.maxMessages is not a whole number/],
+    ['an endless wait', { queue: { maxAgeMs: Infinity } }, /queue\.maxAgeMs is not a number of milliseconds/],
+    ['reconnect: 0', { reconnect: 0 }, /reconnect is neither false nor an object/],
+    ['a text for a flag of reconnect', { reconnect: { initial: 'yes' } }, /reconnect\.initial is not true or false/],
+    ['a text for a flag', { rejoinRooms: 'no' }, /rejoinRooms is not true or false/],
+    [
+      'a number among the protocols',
+      { protocols: ['a', 5] },
+      /protocols is not a string or a function, or a list of strings/,
+    ],
+    ['a protocol without a name', { protocols: '' }, /protocols is not a string/],
+    ['a text for headers', { headers: 'cookie: a=b' }, /headers is not an object of header names and values/],
+    ['an agent that is none', { agent: 'proxy' }, /agent is not an http\.Agent/],
+    ['callbacks that are none', { events: 'log' }, /events is not an object/],
     ['half a value of buffer', { maxStreamBuffer: 0.5 }, /maxStreamBuffer is not a whole number/],
     ['a callback that is none', { events: { onMessage: 'log' } }, /events\.onMessage is not a function/],
     [
@@ -66,6 +83,35 @@ describe('client options', () => {
     const make = (): WebSocketClient => new WebSocketClient({ url, ...flaw });
     expect(make).toThrow(InvalidOptionsError);
     expect(make).toThrow(sentence);
+  });
+
+  it.each(Object.keys({ ...CLIENT_OPTIONS, ...NODE_OPTIONS }))('are checked, every one: %s', (name) => {
+    expect(() => new WebSocketClient({ url, [name]: Symbol('nonsense') })).toThrow(`${name} is n`);
+  });
+
+  it('take null for not given', () => {
+    const nothing = { url, token: null, reconnect: null, events: null, maxPayload: null } as object;
+    expect(() => new WebSocketClient(nothing as WebSocketClientOptions)).not.toThrow();
+    expect(resolveClientOptions(nothing as WebSocketClientOptions, undefined, { options: NODE_OPTIONS })).toMatchObject(
+      {
+        reconnect: { minDelayMs: 500 },
+        events: {},
+        maxPayload: 2_097_152,
+      },
+    );
+  });
+
+  it('still take pingIntervalMs: 0 for false, and say once that it is deprecated', () => {
+    const warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+    try {
+      const given = { url, pingIntervalMs: 0 };
+      for (let count = 0; count < 2; count += 1)
+        expect(resolveClientOptions(given, undefined).pingIntervalMs).toBe(false);
+      expect(warn.mock.calls).toEqual([[expect.stringContaining('pingIntervalMs: 0 is deprecated')]]);
+      expect(resolveClientOptions({ url, pingIntervalMs: false }, undefined).pingIntervalMs).toBe(false);
+    } finally {
+      warn.mockRestore();
+    }
   });
 
   it('refuse headers in a browser, which can not send them', () => {

@@ -115,7 +115,7 @@ describe('connectToServer()', () => {
     expect(client.connected.all).toMatchObject([{ clientId: 'c1' }]);
   });
 
-  it('gives one attempt to all who call meanwhile, and resolves at once when open', async () => {
+  it('shares one attempt between calls, and resolves at once when open', async () => {
     const server = await startServer();
     const client = new TestClient({ url: server.url });
     expect(client.connectToServer()).toBe(client.connectToServer());
@@ -145,7 +145,7 @@ describe('connectToServer()', () => {
     await expect(client.connectToServer()).rejects.toMatchObject({ code: 'CONNECTION', cause: failure });
   });
 
-  it('rejects when a source gives something that is no address', async () => {
+  it('rejects when a source returns an invalid URL', async () => {
     await expect(new TestClient({ url: () => 'nowhere' }).connectToServer()).rejects.toThrow(/url is not an address/);
   });
 
@@ -162,14 +162,14 @@ describe('connectToServer()', () => {
     await expect(failure).rejects.toMatchObject({ code: 'CONNECTION', status, refusalCode: 'UNAUTHENTICATED' });
   });
 
-  it('says the code of a connection that the server closes instead of greeting', async () => {
+  it('rejects with the close code when the server closes instead of greeting', async () => {
     const server = await startServer();
     server.greet = (peer) => peer.socket.close(4001, 'token');
     const client = new TestClient({ url: server.url });
     await expect(client.connectToServer()).rejects.toMatchObject({ closeCode: 4001 });
   });
 
-  it('skips frames that come before the greeting and says so', async () => {
+  it('skips and reports frames that come before the greeting', async () => {
     const server = await startServer();
     server.greet = (peer) => {
       peer.send({ type: 'chat', action: 'said', data: 1 });
@@ -334,7 +334,7 @@ describe('L6: disconnect() works in every state', () => {
     }
   });
 
-  it('L6: at the very moment it opens, of which nothing else is told then', async () => {
+  it('L6: from within onStateChanged when it opens: no other event follows', async () => {
     const server = await startServer();
     const before = timers();
     const client: TestClient = new TestClient({
@@ -366,7 +366,7 @@ describe('L6: disconnect() works in every state', () => {
     expect(client.state).toBe('open');
   });
 
-  it('L6: terminates a socket whose server does not finish closing', async () => {
+  it('L6: cuts a socket whose server does not finish closing', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server);
     const { ws } = await client.connected.take();

@@ -56,7 +56,7 @@ describe('on()', () => {
     expect(calls).toEqual(['slow begins', 'fast', 'slow ends']);
   });
 
-  it('returns a function that takes back one registration and no other', async () => {
+  it('returns a function that removes this handler and no other', async () => {
     const { client, peer } = await connect(await startServer());
     const handler = jest.fn();
     const off = client.on('chat', 'said', handler);
@@ -80,7 +80,7 @@ describe('on()', () => {
     expect(handler).toHaveBeenCalledTimes(1);
   });
 
-  it('refuses a route that can not be', async () => {
+  it('refuses an invalid route', async () => {
     const { client } = await connect(await startServer());
     expect(() => client.on('chat/send', 'x', () => undefined)).toThrow(InvalidRouteError);
     expect(() => client.on('chat', '', () => undefined)).toThrow(InvalidRouteError);

@@ -56,7 +56,7 @@ describe("a server's reply that can't be read", () => {
     expect((await peer.next('system', 'cancel')).id).toBe(frame.id);
   });
 
-  it('is read when the greeting says that the server goes so deep', async () => {
+  it('is read as deeply nested as the greeting allows', async () => {
     const server = await startServer();
     greetWith(server, { maxPayload: 65_536, maxDepth: 200 });
     const { client, peer } = await connect(server);
@@ -65,7 +65,7 @@ describe("a server's reply that can't be read", () => {
     expect(await answer).toEqual(nested(190));
   });
 
-  it('of a real server is read to the depth that this server allows', async () => {
+  it('of a real server is read as deeply nested as that server allows', async () => {
     const running = await startApp({ options: { messages: { maxDepth: 200 } } });
     onCleanUp(() => running.close());
     const client = new WebSocketClient({ url: running.url });

@@ -54,7 +54,7 @@ describe('L6: reconnect', () => {
     await client.until('open');
   });
 
-  it('L6: keeps trying while the server is away, and says what each attempt met', async () => {
+  it('L6: keeps trying while the server is away, and reports why each attempt failed', async () => {
     const server = await startServer();
     const { client } = await connect(server);
     await server.stop();
@@ -83,7 +83,7 @@ describe('L6: reconnect', () => {
     },
   );
 
-  it('L6: goes on after a refusal that passes', async () => {
+  it('L6: goes on after a temporary refusal', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server);
     server.refusal = { status: 503 };
@@ -93,7 +93,7 @@ describe('L6: reconnect', () => {
     await client.until('open');
   });
 
-  it('L6: stops when it is turned away with a code that says so before the greeting', async () => {
+  it('L6: stops after a final close code before the greeting', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server);
     server.greet = (next) => next.socket.close(4001);
@@ -111,7 +111,7 @@ describe('L6: reconnect', () => {
     expect(client.errors.all).toHaveLength(3);
   });
 
-  it('does nothing when it is switched off', async () => {
+  it('does not happen with reconnect: false', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server, { reconnect: false });
     peer.socket.close(1012);
@@ -119,7 +119,7 @@ describe('L6: reconnect', () => {
     expect(client.state).toBe('closed');
   });
 
-  it('leaves a failed first connect alone', async () => {
+  it('does not follow a failed first connect', async () => {
     const server = await startServer();
     server.refusal = { status: 503 };
     const client = new TestClient({ url: server.url });
@@ -129,7 +129,7 @@ describe('L6: reconnect', () => {
     expect(client.errors.all).toEqual([]);
   });
 
-  it('goes on in the background after a failed first connect when asked to', async () => {
+  it('goes on in the background after a failed first connect with reconnect.initial', async () => {
     const server = await startServer();
     server.refusal = { status: 503 };
     const reconnect = { minDelayMs: 5, maxDelayMs: 20, initial: true };
@@ -149,7 +149,7 @@ describe('L6: reconnect', () => {
     expect(client.state).toBe('open');
   });
 
-  it('may be told to connect from within onDisconnected', async () => {
+  it('may be started from within onDisconnected', async () => {
     const server = await startServer();
     const events = { onDisconnected: () => client.connectToServer() };
     const { client, peer } = await connect(server, { events });
@@ -159,7 +159,7 @@ describe('L6: reconnect', () => {
     expect(client.clientId).toBe('client-2');
   });
 
-  it('hears nothing of an old socket once a new one was made', async () => {
+  it('gets no events of the old socket once there is a new one', async () => {
     const server = await startServer();
     const { client, peer: old } = await connect(server);
     client.disconnect();
@@ -220,7 +220,7 @@ describe('L6: rooms', () => {
     expect(taken).toBe(1);
   });
 
-  it('L6: that refuse are forgotten and reported, and the connection stands', async () => {
+  it('L6: whose join is refused are forgotten and reported, and the connection stays', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server);
     await client.joinRoom('lobby');
@@ -239,7 +239,7 @@ describe('L6: rooms', () => {
     expect([...client.rooms]).toEqual(['lobby']);
   });
 
-  it('L6: that the server is too busy for are tried again', async () => {
+  it('L6: whose join the server is too busy for are tried again', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server);
     await client.joinRoom('lobby');
@@ -256,7 +256,7 @@ describe('L6: rooms', () => {
     expect(client.errors.all).toEqual([]);
   });
 
-  it('L6: that the server put the client out of stay left', async () => {
+  it('L6: that the server took the client out of stay left', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server);
     await client.joinRoom('lobby');
@@ -342,7 +342,7 @@ describe('signs of life', () => {
   /** Where the pongs do come: a busy machine mustn't be taken for a dead server. */
   const patient = { pingIntervalMs: 20, pongTimeoutMs: 1_000 };
 
-  it('are asked for at intervals', async () => {
+  it('are requested at intervals', async () => {
     const { client, peer } = await connect(await startServer(), patient);
     for (let count = 0; count < 3; count += 1) await peer.next('system', 'ping');
     expect(client.state).toBe('open');
@@ -367,9 +367,9 @@ describe('signs of life', () => {
     expect(client.state).toBe('open');
   });
 
-  it('are not asked for when switched off, nor after disconnect()', async () => {
+  it('are not requested with pingIntervalMs: false, nor after disconnect()', async () => {
     const server = await startServer();
-    const quiet = await connect(server, { pingIntervalMs: 0 });
+    const quiet = await connect(server, { pingIntervalMs: false });
     const gone = await connect(server, eager);
     gone.client.disconnect();
     await aMoment();

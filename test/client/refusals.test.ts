@@ -8,7 +8,7 @@ afterEach(cleanUp);
 
 const patient = { reconnect: { minDelayMs: 20, maxDelayMs: 20_000 } };
 
-describe('a refusal by somebody else than the server', () => {
+describe('a refusal that is not from our server', () => {
   it.each([401, 403, 404, 502, 503])('with %i is no reason to stop', async (status) => {
     const server = await startServer();
     const { client, peer } = await connect(server, patient);
@@ -42,7 +42,7 @@ describe('a 401 of the server', () => {
     expect(tokens).toEqual([]);
   });
 
-  it('is final at the second time, and at the first without such a function', async () => {
+  it('is final after the second try, and at once where the token is not a function', async () => {
     const running = await startApp({ options: { auth: { jwt: { secret: SECRET } } } });
     onCleanUp(() => running.close());
     let asked = 0;

@@ -95,7 +95,7 @@ describe('request()', () => {
     expect(client.errors.all).toEqual([]);
   });
 
-  it('rejects after its timeout, and takes a late answer without a word', async () => {
+  it('rejects after its timeout, and ignores a late answer', async () => {
     const { client, peer } = await connect(await startServer());
     const failure = client.request('chat', 'slow', undefined, { timeoutMs: 20 });
     await expect(failure).rejects.toThrow(TimeoutError);

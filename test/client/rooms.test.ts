@@ -181,7 +181,7 @@ describe('what a client promises of its rooms', () => {
     expect(client.errors.all).toHaveLength(1);
   });
 
-  it('C2: hands on nothing of a room that was left, before its leave is answered or after', async () => {
+  it('C2: delivers nothing of a room that was left, before its leave is answered or after', async () => {
     const { client, room, kept, peer, seen } = await inRoom();
     await room.join();
     kept.server.answer = () => undefined; // the answer comes late
@@ -198,7 +198,7 @@ describe('what a client promises of its rooms', () => {
     expect(client.messages.all).toEqual([]);
   });
 
-  it('C2: hands on what comes after a new join, even if the leave before was never answered', async () => {
+  it('C2: delivers what comes after a new join, even if the leave before was never answered', async () => {
     const { room, kept, peer, seen } = await inRoom();
     await room.join();
     kept.server.answer = (frame, to) => {
@@ -212,7 +212,7 @@ describe('what a client promises of its rooms', () => {
     expect(seen).toEqual([1]);
   });
 
-  it('C2: hands on nothing of a link that has ended', async () => {
+  it('C2: delivers nothing of a connection that has ended', async () => {
     const { client, room, kept, peer, seen } = await inRoom();
     await room.join();
     const before = client.messages.all.length;
@@ -293,7 +293,7 @@ describe('what a client promises of its rooms', () => {
 });
 
 describe('loadState', () => {
-  it('is asked before the first join, and what came meanwhile follows once', async () => {
+  it('is called before the first join; what came meanwhile follows once', async () => {
     const loading = deferred<void>();
     const { room, kept, peer, seen, states } = await inRoom({
       loadState: async () => {
@@ -317,7 +317,7 @@ describe('loadState', () => {
     expect(states).toEqual(['joining', 'live']);
   });
 
-  it('is asked again after a reset and after a resume that is refused; nothing comes twice', async () => {
+  it('is called again after a reset and after a refused resume; nothing comes twice', async () => {
     let loads = 0;
     const { client, room, kept, peer, seen, states } = await inRoom({
       loadState: () => {
@@ -344,7 +344,7 @@ describe('loadState', () => {
     expect(states).toEqual(['joining', 'live', 'resetting', 'live', 'suspended', 'resuming', 'resetting', 'live']);
   });
 
-  it('is asked again, at a pace, while what it says is refused or it fails', async () => {
+  it('is called again, with pauses, while it fails or the server refuses its place', async () => {
     const at: number[] = [];
     const { client, room, kept } = await inRoom({
       loadState: () => {

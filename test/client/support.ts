@@ -231,7 +231,7 @@ export class TestClient extends WebSocketClient {
     const states = new Mailbox<EventParams<'onStateChanged'>>('onStateChanged');
     const errors = new Mailbox<EventParams<'onError'>>('onError');
     super({
-      pingIntervalMs: 0,
+      pingIntervalMs: false,
       reconnect: { minDelayMs: 5, maxDelayMs: 20 },
       ...options,
       events: {

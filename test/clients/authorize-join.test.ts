@@ -41,7 +41,7 @@ describe('who may join', () => {
     return data?.code ?? response.success;
   };
 
-  it('anybody, where the name is public and nobody was named to decide', async () => {
+  it('may anybody, where the name is public and authorizeJoin is not given', async () => {
     expect(await codeOf('lobby')).toBe(true);
   });
 
@@ -71,7 +71,7 @@ describe('who may join', () => {
     expect(running.errors.map(({ message }) => message)).toEqual(expected === 'INTERNAL' ? ['SECRET'] : []);
   });
 
-  it('whom a class lets in: the instance that the application provides', async () => {
+  it('is decided by a class: the instance that the application provides', async () => {
     Authorizer.made = 0;
     await start(Authorizer, { providers: [Invitations, Authorizer] });
     const peer = await running.connect();
@@ -88,7 +88,7 @@ describe('who may join', () => {
     ]);
   });
 
-  it('whom a class lets in that the module makes', async () => {
+  it('is decided by a class that the module creates', async () => {
     @Injectable()
     class Own implements RoomAuthorizer {
       authorizeJoin = ({ client }: JoinQuestion): boolean => client.params['tenant'] === undefined;
@@ -124,7 +124,7 @@ describe('who may join', () => {
     },
   );
 
-  it('R12: is not asked for a name that no room may have', async () => {
+  it('R12: is not asked where the room name is invalid', async () => {
     await start(fails(new Error('asked')));
     const peer = await running.connect();
     for (const roomName of ['', 'a ', '{a}', 'x'.repeat(129), 7, null]) {
@@ -154,7 +154,7 @@ describe('who may join', () => {
     running = await startApp();
   });
 
-  it('is a function on a server without Nest', async () => {
+  it('is decided by a function only on a server without Nest', async () => {
     const server = new WebSocketServer({ rooms: { authorizeJoin: Authorizer } });
     await expect(server.load()).rejects.toThrow('only a Nest application can create: give a function');
     running = await startApp();

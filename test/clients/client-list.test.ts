@@ -65,7 +65,7 @@ describe('the public client list', () => {
     expect(running.errors.map(String)).toEqual([expect.stringContaining('BigInt')]);
   });
 
-  it('is not pushed for what nobody may see', async () => {
+  it('is not pushed for changes of fields that are not public', async () => {
     await start();
     const [watcher, peer] = [await running.connect(), await running.connect()];
     await listOf(watcher, 2);

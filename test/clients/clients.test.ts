@@ -148,6 +148,55 @@ describe('rooms', () => {
     expect(rooms.getClientRooms({ clientId: 'a' })).toEqual([]);
   });
 
+  it('can be read as a map, which refuses to be changed', () => {
+    const rooms = new WebSocketRoomManager();
+    rooms.addClientToRoom({ clientId: 'a', roomName: 'red' });
+    const red = rooms.rooms.get('red') as Set<string>;
+    for (const change of [
+      () => rooms.rooms.set('blue', new Set(['a'])),
+      () => rooms.rooms.delete('red'),
+      () => rooms.rooms.clear(),
+      () => red.add('b'),
+      () => red.delete('a'),
+      () => red.clear(),
+    ])
+      expect(change).toThrow(/"rooms" can only be read/);
+    expect(rooms.rooms).toEqual(new Map([['red', new Set(['a'])]]));
+    rooms.addClientToRoom({ clientId: 'b', roomName: 'red' });
+    expect([[...red], rooms.rooms.size]).toEqual([['a', 'b'], 1]);
+  });
+
+  it('are left by every client on cleanup(): nothing for the room reaches it any more', async () => {
+    const running = await startApp();
+    try {
+      const peer = await running.connect();
+      await peer.join('red');
+      running.rooms.cleanup();
+      expect((await peer.next('system', 'leftRoom')).data).toEqual({ roomName: 'red', reason: 'removed' });
+      running.server.broadcastToRoom({ roomName: 'red', data: { type: 'news', action: 'flash' } });
+      await peer.settle();
+      expect(peer.received.filter(({ type }) => type === 'news')).toEqual([]);
+      expect(running.clients.getClient(peer)?.rooms).toEqual([]);
+    } finally {
+      await running.close();
+    }
+  });
+
+  it('get nothing for a client that cleanup() of the clients removed', async () => {
+    const running = await startApp();
+    try {
+      const peer = await running.connect();
+      await peer.join('red');
+      running.clients.cleanup();
+      running.server.broadcastToRoom({ roomName: 'red', data: { type: 'news', action: 'flash' } });
+      await peer.settle();
+      expect(peer.received.filter(({ type }) => type === 'news')).toEqual([]);
+      expect([running.clients.size, running.server.rooms.size]).toEqual([0, 0]);
+    } finally {
+      await running.close();
+    }
+  });
+
   it('tell their listener, unless asked not to', () => {
     const told: string[] = [];
     const rooms = new WebSocketRoomManager({

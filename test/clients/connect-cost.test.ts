@@ -33,7 +33,7 @@ describe('R5: N connects cost O(N) bytes', () => {
     expect(bytes).toBeLessThan(CLIENTS * GREETING_BYTES);
   });
 
-  it('with the client list on, time bounds its cost, not the number of clients', async () => {
+  it('with the client list on, its cost depends on the time, not on the number of clients', async () => {
     running = await startApp({ options: { clientList: {} } });
     const { bytes, seconds } = await connectAll();
     // A push may go out just before the end and use the budget of the time after it: at most the longest list to all.
@@ -57,7 +57,7 @@ describe('R5: N connects cost O(N) bytes', () => {
     expect(watcher.received).toEqual([]);
   });
 
-  it('a list longer than maxClients is told as a number', async () => {
+  it('of a list longer than maxClients only the count is pushed', async () => {
     running = await startApp({ options: { clientList: { maxClients: 1, minIntervalMs: 0 } } });
     const watcher = await running.connect();
     await running.connect();

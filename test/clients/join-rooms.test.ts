@@ -188,7 +188,7 @@ describe('a join that is refused', () => {
   });
 });
 
-describe('a join that the cluster can not follow', () => {
+describe('a join while the cluster can not subscribe to the room', () => {
   it('changes nothing of the client, and lets go of the room', async () => {
     running = await startApp();
     const rooms = new WebSocketRoomManager();

@@ -43,7 +43,7 @@ describe('D10: updateClient()', () => {
     expect(Object.keys(Object.prototype)).toEqual([]);
   });
 
-  it('gives what it stores to nobody but this client', async () => {
+  it('stores metadata with this client only', async () => {
     const other = await running.connect();
     running.clients.updateClient({ clientId: peer.clientId, key: 'secret', data: 1 });
     expect(running.clients.getClient(other)?.['secret']).toBeUndefined();

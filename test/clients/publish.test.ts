@@ -49,7 +49,7 @@ describe('system/publish', () => {
     expect(heard).toEqual([[{ text: 'hi' }, 'system', 'publication', 1]]);
   });
 
-  it('broadcasts to a room that keeps nothing, which says its name', async () => {
+  it('broadcasts to a room without history, with the name of the room', async () => {
     await start({ authorizePublish: () => true });
     const [ada, bob] = [await client(), await client()];
     const heard: unknown[] = [];
@@ -90,7 +90,7 @@ describe('system/publish', () => {
     expect(await room.publish('one', { key: 'k' })).toEqual({ ...first, isDuplicate: true });
   });
 
-  it('is refused without rooms.authorizePublish, and to whom is no member', async () => {
+  it('is refused without rooms.authorizePublish, and for a client that is not a member', async () => {
     await start({});
     const room = (await client()).room('chat:1');
     await room.join();

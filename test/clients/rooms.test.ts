@@ -151,7 +151,7 @@ describe('R12: rooms', () => {
     expect(running.errors).toEqual([]);
   });
 
-  it('nothing is left of a client whose handler outlived it', async () => {
+  it('leave nothing of a client whose handler ran longer than its connection', async () => {
     running = await startApp({ providers: [LateGateway] });
     const gateway = running.app.get(LateGateway);
     const peer = await running.connect();
@@ -166,7 +166,7 @@ describe('R12: rooms', () => {
     expect(running.errors).toEqual([]);
   });
 
-  it('of a client that is gone are not made', async () => {
+  it('are not created for a client that is gone', async () => {
     running = await startApp();
     const peer = await running.connect();
     peer.terminate();

@@ -180,7 +180,7 @@ describe('sequences', () => {
     expect(outgoing.next('a')).toBe(1);
   });
 
-  it('remember no more channels than they may, and begin a forgotten one anew: no gap, and not late', () => {
+  it('R12: remember no more channels than they may, and begin a forgotten one anew: no gap, and not late', () => {
     const outgoing = new OutgoingSequences(2);
     const publisher = new IncomingSequences().of('n', 0);
     const channels = ['a', 'a', 'b', 'c', 'c', 'b', 'a', 'd', 'b', 'a', 'a'];

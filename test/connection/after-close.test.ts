@@ -58,7 +58,7 @@ describe('after a close of this server', () => {
     expect(running.errors).toEqual([]);
   });
 
-  it('that is no fault of the peer not much more is read, whatever it sends', async () => {
+  it('with a code that does not blame the peer, at most 64 KiB more are read', async () => {
     const { peer, ws, read } = await open();
     running.clients.disconnectClient({ clientId: running.clients.getClients()[0]?.clientId ?? '' });
     const readAtClose = read();
@@ -68,7 +68,7 @@ describe('after a close of this server', () => {
     expect(read() - readAtClose).toBeLessThan(300_000);
   });
 
-  it('that is no fault of the peer its close frame is read, behind what was under way', async () => {
+  it('with a code that does not blame the peer, its close frame is read behind what was under way', async () => {
     running = await startApp();
     const peer = await running.connect();
     const ws = running.clients.getClient(peer)?.ws as WebSocket;

@@ -72,7 +72,7 @@ describe('an answer of a client that can not be read', () => {
     await peer.closed;
   });
 
-  it('that nobody waits for is refused without its id, and counts', async () => {
+  it('that nobody waits for is refused without its id, and counts as a bad frame', async () => {
     const peer = await start();
     const answer = `{"type":"quiz","action":"question","id":1,"response":${nested(40)}}`;
     for (let n = 0; n < 2; n++) {
@@ -84,7 +84,7 @@ describe('an answer of a client that can not be read', () => {
     release();
   });
 
-  it('leaves the id of a bad request where it is', async () => {
+  it('is told apart from a bad request with the same id', async () => {
     const peer = await start();
     const answer = running.clients.getClient(peer)?.request('quiz', 'question');
     const { id } = await peer.next('quiz', 'question');

@@ -58,13 +58,13 @@ const answerAfterAsking = async (name: string): Promise<void> => {
 };
 
 describe('a handler that asks its own client', () => {
-  it('does not hold up what the client must ask before it can answer', async () => {
+  it('does not block the messages that the client must send before it can answer', async () => {
     peer.send('ask', 'at-once', null, 'first');
     await answerAfterAsking('a');
     expect((await peer.take(({ id }) => id === 'first')).response).toBe('after a');
   });
 
-  it('nor what came before it asked, nor what each of several questions needs', async () => {
+  it('does not block earlier messages, nor those that each of several questions needs', async () => {
     peer.send('ask', 'later', null, 'first');
     peer.send('ask', 'note', 'waited', 'second');
     await peer.settle();
@@ -76,7 +76,7 @@ describe('a handler that asks its own client', () => {
     expect((await peer.take(({ id }) => id === 'first')).response).toEqual(['after a', 'after b']);
   });
 
-  it('may be asked by a handler that the client asks meanwhile, to any depth', async () => {
+  it('may ask again from a handler that the client calls meanwhile, to any depth', async () => {
     peer.send('ask', 'at-once', null, 1);
     const questions: { id: number; type: string; action: string }[] = [];
     for (let depth = 2; depth < 6; depth++) {

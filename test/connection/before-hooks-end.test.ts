@@ -111,7 +111,7 @@ describe('a client whose connection hooks are still running', () => {
     decide(true);
   });
 
-  it('keeps of a flood only what may wait for any client', async () => {
+  it('keeps no more of a flood than its budget allows', async () => {
     await start(undefined, { backpressure: { maxBufferedBytes: 10_000, volatileBytes: 2_000 } });
     const peer = await newcomer();
     await until(() => running.server.status.connections === 1);

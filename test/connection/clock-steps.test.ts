@@ -79,7 +79,7 @@ describe('when the clock of the host is set', () => {
     expect((await peer.take(({ data }) => data?.count === 3)).action).toBe('clientList');
   });
 
-  it('past the end of a token, its connection is closed: that end is a time of day', async () => {
+  it('past the expiry of a token, its connection is closed: an expiry is a time of day', async () => {
     await start({ auth: { jwt: { secret: SECRET } } });
     const peer = await running.connect(bearer(await tokenFor('ada', {}, { expiresIn: 600 })));
     stepClock(HOUR_MS);
@@ -88,7 +88,7 @@ describe('when the clock of the host is set', () => {
 });
 
 describe('the time of day', () => {
-  it('is read in one place alone, so that no duration can be measured by it', () => {
+  it('is read in one file only, so that no duration is measured with it', () => {
     const files = readdirSync('lib', { recursive: true, encoding: 'utf8' })
       .filter((file) => file.endsWith('.ts') && !file.startsWith('client/'))
       .filter((file) => readFileSync(join('lib', file), 'utf8').includes('Date.now'));

@@ -116,7 +116,7 @@ describe('the heartbeat', () => {
 });
 
 describe('debug.printRoutes', () => {
-  it('logs the table', async () => {
+  it('logs a table of all routes', async () => {
     @WsGateway('printed')
     class Printed {
       @WsRoute('route')

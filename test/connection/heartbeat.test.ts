@@ -58,7 +58,7 @@ describe('client.roundTripMs', () => {
     await until(() => (roundTripOf(peer.clientId) as number) < 299);
   });
 
-  it('is not what a pong makes it that nobody asked for, and such a pong is a sign of life all the same', async () => {
+  it('is not changed by an unsolicited pong, which is a sign of life all the same', async () => {
     await start(50, 300);
     const [peer, silent] = [await RawPeer.open(running.port), await RawPeer.open(running.port)];
     const [id, silentId] = [peer, silent].map(({ messages }) => messages[0].data.clientId as string) as [
@@ -146,7 +146,7 @@ describe('a socket that is paused because its handlers are behind', () => {
     await dead.stop();
   });
 
-  it('is read up to the goodbye of its peer, which counts as connected until then', async () => {
+  it('is read up to the close frame of its peer, which counts as connected until then', async () => {
     const left: unknown[] = [];
     await start(100, PONG_MS, {
       messages: { maxQueued: 2, handlerTimeoutMs: 60_000 },

@@ -93,7 +93,7 @@ describe('the hooks of a class with routes', () => {
 });
 
 describe('events', () => {
-  it('tell of the start, of connections, messages and ends, and survive their own errors', async () => {
+  it('are called at the start, for connections, messages and disconnects, and survive their own errors', async () => {
     const told: string[] = [];
     let end!: () => void;
     const isOver = new Promise<void>((resolve) => (end = resolve));

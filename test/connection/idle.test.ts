@@ -111,7 +111,7 @@ describe('L1: start() and stop()', () => {
     await server.stop();
   });
 
-  it('stop() waits for the sockets of those who were told to go before', async () => {
+  it('stop() waits for sockets that were being closed before', async () => {
     http = createServer();
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     const { port } = http.address() as AddressInfo;

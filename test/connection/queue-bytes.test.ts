@@ -68,7 +68,7 @@ describe('messages that wait', () => {
     expect(inside(peer.clientId).waitingBytes).toBe(0);
   });
 
-  it('that are long keep no data, only text, and nothing once their time was over', async () => {
+  it('that are long are kept as text, not as parsed data, and are dropped when their time is over', async () => {
     await start({ handlerTimeoutMs: 300 });
     const peer = await running.connect();
     peer.send('work', 'do', { n: 0, blocks: true }, 'first');

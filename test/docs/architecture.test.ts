@@ -13,6 +13,12 @@ function section(title: string): string {
   return text.split('\n## ')[0] ?? '';
 }
 
+/** What the linter's configuration says about some files. */
+interface Override {
+  files: string[];
+  rules: { 'no-restricted-imports'?: [string, { patterns: { regex: string }[] }] };
+}
+
 /** What a file of lib imports, types included. */
 function importsOf(file: string): string[] {
   const text = readFileSync(join(root, file), 'utf8');
@@ -30,6 +36,23 @@ describe('the architecture page', () => {
     const named = new Set([...page.matchAll(/`lib\/([\w-]+)`/g)].map(([, folder]) => folder));
     const folders = readdirSync(join(root, 'lib'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
     expect(named).toEqual(new Set(folders.map(({ name }) => name)));
+  });
+
+  it('has the walls that the linter holds', () => {
+    const { overrides } = JSON.parse(readFileSync(join(root, '.oxlintrc.json'), 'utf8')) as { overrides: Override[] };
+    const rows = [...section('The walls').matchAll(/^\| `lib\/([a-z]+)` \| (.+) \|$/gm)];
+    const all = readdirSync(join(root, 'lib'), { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [entry.name] : [],
+    );
+    expect(new Set([...rows.map(([, folder]) => folder), 'module'])).toEqual(new Set(all));
+    for (const [, folder = '', allowed = ''] of rows) {
+      const { rules } = overrides.find(({ files }) => files.includes(`lib/${folder}/**`)) as Override;
+      const wall = new RegExp(rules['no-restricted-imports']?.[1].patterns[0]?.regex ?? '');
+      const open = all.filter((other) => other !== folder && !wall.test(`../${other}/file.js`));
+      expect([folder, ...open]).toEqual([folder, ...[...allowed.matchAll(/`(\w+)`/g)].map(([, name]) => name)]);
+      for (const file of ['server', 'compose-server', 'application', 'server-node', 'websocket.service'])
+        expect([folder, file, wall.test(`../${file}.js`)]).toEqual([folder, file, true]);
+    }
   });
 
   it.each(['A message comes in', 'A message goes out', 'A client changes'])(

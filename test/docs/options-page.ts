@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ts from 'typescript';
-import { CLIENT_OPTIONS, RECONNECT } from '../../lib/client/resolve-client-options.js';
+import { CLIENT_OPTIONS } from '../../lib/client/client-option-table.js';
 import { NODE_OPTIONS } from '../../lib/client/websocket-client.js';
 import type { Fields } from '../../lib/options/option-table.js';
 import { OPTIONS } from '../../lib/options/options.js';
@@ -40,15 +40,9 @@ export function optionsText(): string {
 
 export function allOptions(): { server: OptionRow[]; client: OptionRow[] } {
   const interfaces = findInterfaces();
-  const reconnect = { ...CLIENT_OPTIONS.reconnect, fields: RECONNECT };
   return {
     server: rowsOf(OPTIONS, 'ServerOptions', '', interfaces),
-    client: rowsOf(
-      { ...CLIENT_OPTIONS, reconnect, ...NODE_OPTIONS } as Fields,
-      'NodeWebSocketClientOptions',
-      '',
-      interfaces,
-    ),
+    client: rowsOf({ ...CLIENT_OPTIONS, ...NODE_OPTIONS }, 'NodeWebSocketClientOptions', '', interfaces),
   };
 }
 
@@ -73,7 +67,7 @@ function rowsOf(table: Fields, name: string, prefix: string, interfaces: Map<str
   });
 }
 
-/** The client's checks have no units: they would only make it larger. */
+/** The checks of the client have no units: they would only make it larger. */
 const unitOf = (field: string): string =>
   field.endsWith('Ms') ? 'ms' : /Bytes$|^maxPayload$/.test(field) ? 'bytes' : '';
 

@@ -89,6 +89,15 @@ describe('the options page', () => {
   });
 });
 
+describe("the page of the client's options", () => {
+  it('names every option of the client', () => {
+    const text = textOf('docs/client-options.md');
+    const names = allOptions().client.flatMap(({ name, rows }) => [name, ...rows.map((row) => row.name)]);
+    const last = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
+    expect(names.filter((name) => !new RegExp(`\\b${last(name)}(:|\`)`).test(text))).toEqual([]);
+  });
+});
+
 describe('the protocol page', () => {
   it('names every error code and every close code', () => {
     const text = textOf('docs/protocol.md');

@@ -42,7 +42,7 @@ const said = ({ errors }: RunningApp): string[] =>
     expect(said(ada)[0]).toContain('Give every node and emitter the same rules');
   });
 
-  it('may be changed with a restart: what an earlier process had is no difference', async () => {
+  it('may be changed with a restart: the rules of an earlier process are not compared', async () => {
     const redis = await startRedis();
     const former = await startNode(redis, { size: 100 });
     await former.service.publishToRoom(ROOM, message);
@@ -53,7 +53,7 @@ const said = ({ errors }: RunningApp): string[] =>
     expect(said(next)).toEqual([]);
   });
 
-  it('that are the same everywhere are no difference', async () => {
+  it('that are the same everywhere are not reported', async () => {
     const redis = await startRedis();
     const nodes = [await startNode(redis, {}), await startNode(redis, {})];
     for (let n = 0; n < 3; n++) for (const { service } of nodes) await service.publishToRoom(ROOM, message);

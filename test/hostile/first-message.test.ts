@@ -36,7 +36,7 @@ describe('R1: what comes behind a token that is being checked', () => {
     expect((await buffers()) - before).toBeLessThan(6 * MB); // 13 were kept once; what was just read is not collected yet
   });
 
-  it('is kept up to a number of bytes; with more the socket is closed', async () => {
+  it('is kept up to a limit of bytes; above it the socket is closed', async () => {
     const peer = await begin(...Array.from({ length: 8_000 }, () => frameBytes()));
     await peer.until(() => peer.closeCode !== undefined);
     expect(peer.closeCode).toBe(1008);

@@ -172,7 +172,7 @@ describe.each([
     await expectPeace();
   });
 
-  it('a peer that was told to go and stays, silent, is cut within two seconds', async () => {
+  it('a silent peer that does not answer the close is cut within two seconds', async () => {
     const peer = await open({ allowHalfOpen: true });
     peer.write(text({ reserved: 7 }));
     await peer.until(() => peer.closeCode !== undefined);
@@ -231,7 +231,7 @@ describe.each([
     },
   );
 
-  it('of two keys the last counts, and -0 and the safe integers are ids', async () => {
+  it('of a doubled key the last counts; -0 and safe integers are valid ids', async () => {
     const peer = await app.connect();
     for (const [given, id] of [
       ['-0', 0],

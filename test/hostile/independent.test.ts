@@ -50,7 +50,7 @@ if (!python && !isRequired) console.warn('python3-websockets is not installed: i
 
       it.each(CHECKS)('%s', (check) => expect(results[check]).toBe('ok'));
 
-      it('left nothing out, and nothing behind', async () => {
+      it('ran every test of the peer, and left no client behind', async () => {
         expect(Object.keys(results)).toEqual(CHECKS);
         expect((await app.untilStats(({ clients }) => clients === 0)).errors).toEqual([]);
       });

@@ -68,7 +68,7 @@ describe('L3: clients that stop reading', () => {
     await peer.closed;
   });
 
-  it('and ask on are closed when their answers pile up', async () => {
+  it('and keep asking are closed when their answers pile up', async () => {
     await sleepers(1);
     const [peer] = slow as [RawPeer];
     for (let n = 0; n < 40_000 && !peer.isClosed; n++) {

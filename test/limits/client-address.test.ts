@@ -49,7 +49,7 @@ describe('client.ip', () => {
     expect(await ipOf(trust, forwarded)).toBe(ip);
   });
 
-  it('is for the server alone', async () => {
+  it('is not shown to other clients', async () => {
     running = await startApp({ options: { clientList: { enabled: true, minIntervalMs: 0 } } });
     const peer = await running.connect();
     const client = running.clients.getClient(peer);

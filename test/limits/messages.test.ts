@@ -142,7 +142,7 @@ describe('messages over the rate', () => {
     expect((await bystander.request('work', 'do')).response).toBe('done');
   });
 
-  it('that are cancels are taken, and told of without an id: somebody waits for them', async () => {
+  it('that cancel are accepted; their error frame has no id, as somebody else waits for that id', async () => {
     await start({ messages: { perSecond: 0.1, burst: 1 } });
     const peer = await running.connect();
     peer.send('work', 'count', null, 7);
@@ -177,7 +177,7 @@ describe('messages over the rate', () => {
     for (let n = 0; n < 3; n++) expect((await peer.error()).id).toBeUndefined();
   });
 
-  it('are not counted for who says nothing', async () => {
+  it('are not counted for a silent client', async () => {
     await start({});
     const peer = await running.connect();
     const ws = running.clients.getClient(peer)?.ws as unknown as { connection: { meter: unknown } };
@@ -186,7 +186,7 @@ describe('messages over the rate', () => {
     expect(ws.connection.meter).toBeDefined();
   });
 
-  it('are handled where there is no limit', async () => {
+  it('are all handled with limits.messages: false', async () => {
     await start({ messages: false });
     const answers = await burst(await running.connect(), 1_000);
     expect(answers.some(isRefusal)).toBe(false);

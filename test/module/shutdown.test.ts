@@ -96,7 +96,7 @@ describe('L4: the end', () => {
     await exitWithin(DRAIN_MS + GRACE_MS);
   });
 
-  it('who comes while the others leave is told to come back later', async () => {
+  it('a client that connects during the drain gets 503', async () => {
     await gather('plain');
     const [peer] = await Promise.all([app.connect(), app.stats()]);
     const closing = app.ask('close');

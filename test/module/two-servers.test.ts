@@ -140,7 +140,7 @@ describe('two servers in one application', () => {
     await lost.closed;
   });
 
-  it('let a path in full go before one with a parameter', async () => {
+  it('prefer an exact path to one with a parameter', async () => {
     const app = await start([admin({ path: '/ws/admin' })], [MainGateway, AdminGateway], {
       options: { path: '/ws/:tenant' },
     });
@@ -232,7 +232,7 @@ describe('two servers in one application', () => {
     await expect(start([admin()], [Lost])).rejects.toThrow(text);
   });
 
-  it('one of them needs no name, but a route without one needs that', async () => {
+  it('refuse a route without a server at start, where every server has a name', async () => {
     @Module({ imports: [admin()], providers: [AdminGateway, MainGateway] })
     class OnlyAdmin {}
     const { NestFactory } = await import('@nestjs/core');

@@ -46,7 +46,7 @@ describe('errors of one place', () => {
     expect(told.at(-1)).toMatchObject({ place: 'c/d' });
   });
 
-  it('are counted together where there are too many places to keep apart', async () => {
+  it('R12: are counted together where there are too many places to keep apart', async () => {
     for (let n = 0; n < 5_000; n++) fail(1, `place ${n}`);
     await turn();
     expect(told).toHaveLength(1_010);

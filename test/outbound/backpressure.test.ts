@@ -85,7 +85,7 @@ describe('L3: a client that stops reading', () => {
     expect(running.server.status.backpressure).toEqual({ dropped: 0, conflated: 0, closed: 0, waitingBytes: 0 });
   });
 
-  it('misses volatile messages while it is far behind, and those alone; they are counted', async () => {
+  it('misses volatile messages while it is far behind, and no others; they are counted', async () => {
     await start();
     const count = await fill(280_000);
     for (let i = 0; i < 100; i++) tellRoom(10_000_000 + i, { volatile: true });
@@ -251,7 +251,7 @@ describe('L3: a client that stops reading', () => {
     expect(running.server.status.backpressure).toMatchObject({ closed: 0, waitingBytes: 0 });
   });
 
-  it('is not taken for one that merely gets much at once', async () => {
+  it('is told apart from a client that only gets much at once', async () => {
     await start({ maxBufferedBytes: 100_000 });
     for (let n = 0; n < 3_000; n++) running.server.broadcastToClient({ clientId: reader.clientId, data: message(n) });
     await reader.settle();

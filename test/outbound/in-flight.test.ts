@@ -205,7 +205,7 @@ describe('L3: what is on its way to a client that shows no sign of reading', () 
     expect(peer.ws.readyState).toBe(peer.ws.OPEN);
   });
 
-  it('is left to the operating system when told so', async () => {
+  it('is left to the operating system with maxInFlightBytes: false', async () => {
     await start({ maxInFlightBytes: false });
     const peer = await open();
     const sent = await sendWhile(clientOf(peer), () => status().waitingBytes === 0, 1_500);

@@ -10,7 +10,7 @@ const id = fc.option(fc.oneof(fc.string({ minLength: 1, maxLength: 64 }), fc.max
 const data = fc.jsonValue({ maxDepth: 5 }).filter((value) => !JSON.stringify(value).includes('__proto__'));
 
 describe('frames', () => {
-  it('come back as they went', () => {
+  it('are decoded to what was encoded', () => {
     fc.assert(
       fc.property(name, name, data, id, (type, action, value, requestId) => {
         fc.pre(type !== 'error' || action !== 'message');
@@ -69,7 +69,7 @@ describe('frames', () => {
     expect(frame.kind === 'bad' && frame.reason).toContain(reason);
   });
 
-  it('end the process at no depth, however much was allowed', () => {
+  it('never end the process, however deep they are and however much maxDepth allows', () => {
     const nested = (open: string, close: string): string =>
       `{"type":"a","action":"b","data":${open.repeat(100_000)}1${close.repeat(100_000)}}`;
     for (const text of [nested('[', ']'), nested('{"a":', '}')])
@@ -95,7 +95,7 @@ describe('frames', () => {
     });
   });
 
-  it('have no form for what JSON can not say', () => {
+  it('are refused for values without a JSON form', () => {
     expect(() => writeJson(undefined)).toThrow(TypeError);
     expect(() => encodeReply({ type: 'a', action: 'b' }, () => 1)).toThrow(TypeError);
     expect(() => encodeReply({ type: 'a', action: 'b' }, 1n)).toThrow(TypeError);
@@ -141,7 +141,7 @@ describe('names', () => {
 });
 
 describe('close codes', () => {
-  it('say what to do', () => {
+  it('tell a client whether to reconnect', () => {
     const codes = [CloseCode.Kicked, CloseCode.SlowConsumer, CloseCode.TokenExpired, CloseCode.Restarting, 1006, 1013];
     const advice = ['stop', 'back-off', 'reconnect-now', 'reconnect-now', 'reconnect', 'back-off', 'reconnect'];
     expect([...codes, CloseCode.TooBig].map(adviceOf)).toEqual(advice);

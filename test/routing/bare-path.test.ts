@@ -55,7 +55,7 @@ describe('a handler with nothing around it', () => {
     expect(await call('plain')).toEqual({ made: ['c1', { text: 'hi' }] });
   });
 
-  it('gets what its decorators name', async () => {
+  it('gets the parameters that its decorators name', async () => {
     expect(await call('decorated')).toEqual({ made: ['c1', 'hi'] });
   });
 

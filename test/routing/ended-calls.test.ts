@@ -187,7 +187,7 @@ describe('a request that is cancelled', () => {
     await expectNoMore();
   });
 
-  it('again and again, or unknown, does nothing', async () => {
+  it('again, or with an unknown id, does nothing', async () => {
     for (const id of ['x', 'y', 'x']) cancel(id);
     await expectNoMore();
   });

@@ -57,7 +57,7 @@ describe('routes and codes', () => {
     expect(await peer.request(type, action)).toMatchObject({ type, action, response: `${type}|${action}` });
   });
 
-  it('R10: no other pair leads anywhere', async () => {
+  it('R10: only the exact pair of type and action leads to a route', async () => {
     const strangers = [
       ['a.b.c', 'c'],
       ['c', 'a'],

@@ -179,7 +179,7 @@ describe('a stock gateway behind PxlWsAdapter', () => {
     },
   );
 
-  it('sends the message alone where nobody asked', async () => {
+  it('sends only the message where the client sent no id', async () => {
     peer.send('chat', 'said', 'hi');
     await peer.settle();
     expect(peer.received).toEqual([{ type: 'chat', action: 'heard', data: 'hi' }]);
@@ -222,7 +222,7 @@ describe('a stock gateway behind PxlWsAdapter', () => {
     ]);
   });
 
-  it('answers with what merely has a field "event", and with that of our own routes', async () => {
+  it('answers with objects that only have a field "event", and with those of our own routes', async () => {
     expect((await peer.request('chat', 'calendar')).response).toEqual({ event: 'Party', data: 1, place: 'here' });
     expect((await peer.request('own', 'said')).response).toEqual({ event: 'chat/heard', data: 1 });
   });

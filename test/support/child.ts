@@ -1,10 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { ChildAnswer, ChildQuestion, Scenario, Stats } from './child-main.js';
 import { Peer, type PeerOptions } from './peer.js';
-
-const LOADER = fileURLToPath(new URL('ts-loader.mjs', import.meta.url));
-const MAIN = fileURLToPath(new URL('child-main.ts', import.meta.url));
+import { argumentsFor } from './program.js';
 
 export interface Exit {
   code: number | null;
@@ -36,7 +33,7 @@ export class ChildApp {
 
   static async start(scenario: Scenario = 'plain'): Promise<ChildApp> {
     const child = new ChildApp(
-      spawn(process.execPath, ['--expose-gc', '--import', LOADER, MAIN, scenario], {
+      spawn(process.execPath, ['--expose-gc', ...argumentsFor('child-main'), scenario], {
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
         env: { PATH: process.env['PATH'] },
       }),

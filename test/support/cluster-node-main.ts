@@ -55,6 +55,8 @@ export interface Commands {
   /** How many clients Redis knows of; -1 when it couldn't say of some. */
   fetched(): Promise<number>;
   heard(): HeardEvent[];
+  /** What its slow handlers were called with. */
+  runs(): string[];
   /** Publishes numbered messages for each room; the answer is its ledger. */
   publish(order: PublishOrder): Promise<Publication[]>;
   /** Ends every `publish` that is under way. */
@@ -105,6 +107,20 @@ class Press {
   }
 }
 
+const runs: string[] = [];
+
+/** Handles each key once, and takes its time. */
+@Injectable()
+class Slow {
+  @WsRoute('slow', 'work', { idempotent: true })
+  @WsRoute('slow', 'workAgain', { idempotent: { rerun: true } })
+  async work(@MessageBody() { name, holdMs = 0 }: { name: string; holdMs?: number }): Promise<object> {
+    runs.push(name);
+    if (holdMs > 0) await new Promise((resolve) => setTimeout(resolve, holdMs));
+    return { name, pid: process.pid };
+  }
+}
+
 const commands: Commands = {
   status: () => ({
     ...server().status,
@@ -119,6 +135,7 @@ const commands: Commands = {
     return missing.length > 0 ? -1 : clients.length;
   },
   heard: () => heard,
+  runs: () => runs,
   publish,
   halt: () => void halts++,
   send: (kind, names, data, except) => {
@@ -193,7 +210,7 @@ async function redisCluster(ports: number[]): Promise<WebSocketOptions> {
 
 try {
   await startApp({
-    providers: [Listener, Press],
+    providers: [Listener, Press, Slow],
     options: {
       ...settings.options,
       ...(settings.clusterPorts && (await redisCluster(settings.clusterPorts))),

@@ -1,13 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { WebSocketOptions } from '../../lib/index.js';
 import type { Exit } from './child.js';
 import type { Commands, FromNode, HeardEvent, NodeSettings, NodeStatus } from './cluster-node-main.js';
 import { Peer } from './peer.js';
+import { argumentsFor } from './program.js';
 import { until } from './until.js';
-
-const LOADER = fileURLToPath(new URL('ts-loader.mjs', import.meta.url));
-const MAIN = fileURLToPath(new URL('cluster-node-main.ts', import.meta.url));
 
 type Arguments<C extends keyof Commands> = Parameters<Commands[C]>;
 type Result<C extends keyof Commands> = Awaited<ReturnType<Commands[C]>>;
@@ -63,7 +60,7 @@ export class ClusterNode {
   static spawn(options: WebSocketOptions, more: Omit<NodeSettings, 'options'> = {}): ClusterNode {
     const settings: NodeSettings = { options, ...more };
     return new ClusterNode(
-      spawn(process.execPath, ['--import', LOADER, MAIN, JSON.stringify(settings)], {
+      spawn(process.execPath, [...argumentsFor('cluster-node-main'), JSON.stringify(settings)], {
         stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
         env: { PATH: process.env['PATH'] },
       }),

@@ -41,6 +41,7 @@ export class NestWebSocketClient extends WebSocketClient {
       clientId,
       client: this,
       answer: () => undefined,
+      answerJson: () => undefined,
       emit: cannotStream,
       streamStarted: cannotStream,
       streamEnded: () => undefined,

@@ -11,6 +11,7 @@ import {
 import { DiscoveryModule } from '@nestjs/core';
 import { NestWebSocketClient } from './nest-websocket-client.js';
 import type { NodeWebSocketClientOptions } from '../websocket-client.js';
+import { FLAG } from '../../check.js';
 import { InvalidOptionsError } from '../../errors.js';
 import { RouteExplorer } from '../../routing/route.explorer.js';
 import { getWebSocketClientToken } from '../../module/tokens.js';
@@ -66,6 +67,7 @@ export class PxlWebSocketClientModule implements OnApplicationBootstrap, BeforeA
           inject: [RouteExplorer, ...inject],
           useFactory: async (explorer: RouteExplorer, ...args: unknown[]): Promise<ManagedClient> => {
             const { autoConnect = true, ...settings } = await useFactory(...args);
+            if (!FLAG.holds(autoConnect)) throw new InvalidOptionsError([`"autoConnect" must be ${FLAG.must}`]);
             return {
               autoConnect,
               client: new NestWebSocketClient(withRetry(settings), name, () => explorer.explore()),
@@ -91,8 +93,8 @@ export class PxlWebSocketClientModule implements OnApplicationBootstrap, BeforeA
 
 /** The application starts even if the server isn't up yet. The client keeps trying. */
 export function withRetry<T extends NodeWebSocketClientOptions>(options: T): T {
-  const { reconnect } = options;
-  return reconnect === false ? options : { ...options, reconnect: { initial: true, ...reconnect } };
+  const { reconnect = {} } = options;
+  return typeof reconnect === 'object' ? { ...options, reconnect: { initial: true, ...reconnect } } : options;
 }
 
 export function connectInBackground(client: NestWebSocketClient): void {

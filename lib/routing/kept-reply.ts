@@ -1,0 +1,27 @@
+/** The answer to an earlier message with the same key. The handler isn't called again. */
+export class KeptReply {
+  private constructor(
+    /** The response as JSON; undefined for a refusal. */
+    readonly json: string | undefined,
+    readonly refusal: Error | undefined,
+  ) {}
+
+  static response(json: string): KeptReply {
+    return new KeptReply(json, undefined);
+  }
+
+  static refusal(error: Error): KeptReply {
+    return new KeptReply(undefined, error);
+  }
+}
+
+/** One try of a message with a key, on a route that handles each key once. */
+export interface RouteTry {
+  /** The handler was called for this try. */
+  readonly isMine: boolean;
+  /**
+   * To be called after the guards and before anything else of the handler. Waits for an earlier try that is still running.
+   * @returns undefined if the handler is to be called; otherwise the answer
+   */
+  claim(): Promise<KeptReply | undefined>;
+}
