@@ -1,4 +1,5 @@
-import { FENCE } from '../history/fence.js';
+import { scriptOf } from '../history/evaluate.js';
+import { fenceOf } from '../history/fence.js';
 
 /**
  * The beginning of every script of a room. Begins a new epoch if something may be lost: Redis isn't the one of before, or one
@@ -8,43 +9,43 @@ import { FENCE } from '../history/fence.js';
  *
  * KEYS[1] facts of the room · KEYS[2] client id → node, end of its grace or 0, user · KEYS[3] user → connections, age of its
  * data, data · KEYS[4] node → number of its last batch, connections
- * ARGV[1] 1: fence · [2] an epoch to begin, if one begins · [3] ms after which a room without nodes is forgotten
+ * ARGV[1] an epoch to begin, if one begins · [2] ms after which a room without nodes is forgotten
  *
  * A user is JSON text without spaces, so that it can stand in these values and in what is announced.
  */
-const OPEN = `${FENCE}
+const OPEN = `${fenceOf(true)}
 local facts, connections, users, nodes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local known = redis.call('HMGET', facts, 'epoch', 'version', 'replid', 'connections', 'users', 'lostAt')
 local function isWhole()
   return redis.call('HLEN', connections) == tonumber(known[4]) and redis.call('HLEN', users) == tonumber(known[5])
 end
 if mayHaveLost(known[1], known[3]) or not isWhole() then
-  redis.call('HSET', facts, 'epoch', ARGV[2], 'version', 0, 'replid', replid, 'connections', 0, 'users', 0)
+  redis.call('HSET', facts, 'epoch', ARGV[1], 'version', 0, 'replid', replid, 'connections', 0, 'users', 0)
   redis.call('HDEL', facts, 'lostAt')
   redis.call('DEL', connections, users, nodes)
-  known = { ARGV[2], '0', replid, '0', '0', false }
+  known = { ARGV[1], '0', replid, '0', '0', false }
 end
 local epoch, version = known[1], tonumber(known[2])
 local connectionCount, userCount = tonumber(known[4]), tonumber(known[5])
 local lostAt = known[6] and tonumber(known[6])
-local function stay() for n = 1, 4 do redis.call('PEXPIRE', KEYS[n], ARGV[3]) end end
+local function stay() for n = 1, 4 do redis.call('PEXPIRE', KEYS[n], ARGV[2]) end end
 `;
 
 /** @returns epoch, version, the time, then user and its value of each */
-export const READ_PRESENCE = `${OPEN}
+export const READ_PRESENCE = scriptOf(`${OPEN}
 stay()
 local answer = redis.call('HGETALL', users)
 table.insert(answer, 1, nowText)
 table.insert(answer, 1, version)
 table.insert(answer, 1, epoch)
 return answer
-`;
+`);
 
 /** @returns epoch, version */
-export const PRESENCE_TOP = `${OPEN}
+export const PRESENCE_TOP = scriptOf(`${OPEN}
 stay()
 return { epoch, version }
-`;
+`);
 
 /** Bytes of one announcement. More changes are several, each with a version of its own. */
 const MAX_ANNOUNCED = 32_768;
@@ -52,13 +53,13 @@ const MAX_ANNOUNCED = 32_768;
 /**
  * Changes the connections of one node in the room, and announces what that changes for users.
  *
- * ARGV[4] channel · [5] PUBLISH or SPUBLISH · [6] node · [7] number of the batch · [8] the epoch that the node knows, or ''
- * · [9] '' or whole, or bury · [10] ms without leaves after a loss · then of each change: in, kept or out, client id, user,
+ * ARGV[3] channel · [4] PUBLISH or SPUBLISH · [5] node · [6] number of the batch · [7] the epoch that the node knows, or ''
+ * · [8] '' or whole, or bury · [9] ms without leaves after a loss · then of each change: in, kept or out, client id, user,
  * data or '', age of the data, ms until its grace ends or 0
  * @returns epoch, version, the time, connections of the node, users that joined, users that left, nodes
  */
-export const CHANGE_PRESENCE = `${OPEN}
-local node, number, seen, mode = ARGV[6], tonumber(ARGV[7]), ARGV[8], ARGV[9]
+export const CHANGE_PRESENCE = scriptOf(`${OPEN}
+local node, number, seen, mode = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local lastNumber, own = 0, 0
 local kept = redis.call('HGET', nodes, node)
 if kept then
@@ -70,7 +71,7 @@ if seen ~= '' and seen ~= epoch and not lostAt then
   lostAt = now
   redis.call('HSET', facts, 'lostAt', nowText)
 end
-local quietUntil = lostAt and lostAt + ARGV[10] or 0
+local quietUntil = lostAt and lostAt + ARGV[9] or 0
 local isQuiet = now < quietUntil
 local touched, order = {}, {}
 local function userOf(name)
@@ -112,7 +113,7 @@ local function remove(client, name)
   user.count = user.count - 1
 end
 local isListed = {}
-for n = 11, #ARGV, 6 do
+for n = 10, #ARGV, 6 do
   local kind, client, name, data = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
   local dataAt, awayMs = tonumber(ARGV[n + 4]), tonumber(ARGV[n + 5])
   if kind ~= 'out' then
@@ -154,7 +155,7 @@ local function announce()
   if #parts == 0 then return end
   version = version + 1
   local text = 'U ' .. epoch .. ' ' .. version .. ' ' .. nowText .. ' -\\n[' .. table.concat(parts, ',') .. ']'
-  redis.call(ARGV[5], ARGV[4], text)
+  redis.call(ARGV[4], ARGV[3], text)
   parts, bytes = {}, 0
 end
 for _, name in ipairs(order) do
@@ -184,7 +185,7 @@ elseif own <= 0 then redis.call('HDEL', nodes, node)
 else redis.call('HSET', nodes, node, lastNumber .. ' ' .. own) end
 stay()
 return { epoch, version, nowText, own, joined, left, redis.call('HKEYS', nodes) }
-`;
+`);
 
 /**
  * A node's sign of life. Names the nodes that gave none for a while, each to one node at a time.
@@ -194,7 +195,7 @@ return { epoch, version, nowText, own, joined, left, redis.call('HKEYS', nodes) 
  * is forgotten
  * @returns rooms that are known of this node, then the dead nodes
  */
-export const SIGN_OF_LIFE = `
+export const SIGN_OF_LIFE = scriptOf(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local before = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -212,4 +213,4 @@ for _, node in ipairs(dead) do
   end
 end
 return answer
-`;
+`);

@@ -1,6 +1,6 @@
 import { Corks } from '../cluster/redis-outlet.js';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
-import { type Arg, evaluate } from '../history/evaluate.js';
+import { type Arg, evaluate, type Script } from '../history/evaluate.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { errorOf } from '../protocol/thrown.js';
 import { PresenceUnavailableError } from './presence-errors.js';
@@ -79,14 +79,14 @@ export class RedisPresenceStore implements PresenceStore {
     return { epoch, version, now: Number(now), own, joined: joined.map(userOf), left: left.map(userOf), nodeIds };
   }
 
-  async #run(script: string, room: string, args: Arg[]): Promise<unknown> {
+  async #run(script: Script, room: string, args: Arg[]): Promise<unknown> {
     const { connection, prefix, newEpoch } = this.parts;
     const redis = connection();
     if (redis.status !== 'ready') throw new PresenceUnavailableError(`Redis is ${redis.status}`);
     if (!isCluster(redis)) this.#corks.cork(redis.stream);
     const keys = KEYS.map((key) => `${prefix}:{${room}}:${key}`);
     try {
-      return await evaluate(redis, script, keys, [1, newEpoch(), KEEP_MS, ...args]);
+      return await evaluate(redis, script, keys, [newEpoch(), KEEP_MS, ...args]);
     } catch (error) {
       throw new PresenceUnavailableError(errorOf(error).message);
     }

@@ -153,7 +153,7 @@ function readRoom(data: unknown): Record<string, unknown> & { roomName: string }
  * @throws {PeerError} BAD_REQUEST for a lone surrogate: two different names would become the same
  */
 function readJoin(data: unknown): JoinRequest {
-  const { roomName, username, userType, userId, since, tail, presence, presenceData } = readRoom(data);
+  const { roomName, username, userType, userId, since, tail, echo, presence, presenceData } = readRoom(data);
   for (const [field, value] of Object.entries({ username, userType, userId })) {
     if (typeof value === 'string' && !isWellFormed(value))
       throw new PeerError(ErrorCode.BadRequest, `"${field}" contains a lone surrogate (half a character).`);
@@ -162,6 +162,7 @@ function readJoin(data: unknown): JoinRequest {
     roomName,
     since: readPosition('since', since),
     tail: readCount('tail', tail),
+    echo: echo !== false,
     presence: typeof presence === 'boolean' || presence === 'count' ? presence : undefined,
     presenceData,
     ...(isShortText(username) ? { username } : {}),
