@@ -19,13 +19,21 @@ async function redisOf(): Promise<TestRedis> {
   return redis;
 }
 
-const optionsOf = (redis: TestRedis, more: WebSocketOptions = {}, rule: Partial<PresenceRuleOptions> = {}): WebSocketOptions => ({
+const optionsOf = (
+  redis: TestRedis,
+  more: WebSocketOptions = {},
+  rule: Partial<PresenceRuleOptions> = {},
+): WebSocketOptions => ({
   redis: redis.url,
   presence: [{ match: 'chat:*', coalesceMs: 20, ...rule }],
   ...more,
 });
 
-async function node(redis: TestRedis, more?: WebSocketOptions, rule?: Partial<PresenceRuleOptions>): Promise<RunningApp> {
+async function node(
+  redis: TestRedis,
+  more?: WebSocketOptions,
+  rule?: Partial<PresenceRuleOptions>,
+): Promise<RunningApp> {
   const app = await startApp({ options: optionsOf(redis, more, rule) });
   stops.push(() => app.close());
   return app;
@@ -34,7 +42,8 @@ async function node(redis: TestRedis, more?: WebSocketOptions, rule?: Partial<Pr
 const pushes = (peer: Peer): Frame[] =>
   peer.received.filter(({ type, action }) => type === 'system' && action === 'presence').map(({ data }) => data);
 const left = (peer: Peer): string[] => pushes(peer).flatMap((push) => push.left ?? []);
-const joined = (peer: Peer): string[] => pushes(peer).flatMap((push) => (push.joined ?? []).map(({ userId }: Frame) => userId));
+const joined = (peer: Peer): string[] =>
+  pushes(peer).flatMap((push) => (push.joined ?? []).map(({ userId }: Frame) => userId));
 const total = async (app: RunningApp): Promise<number> => (await app.service.presence(ROOM)).total;
 
 (hasRedis() ? describe : describe.skip)('presence when something ends', () => {
@@ -104,18 +113,22 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
     await until(async () => (await total(apps[1])) === 2, 8_000);
   }, 30_000);
 
-  it.each(['pm', 'pc', 'pu', 'pn'])('P7: so it is when Redis evicts %s', async (key) => {
-    const redis = await redisOf();
-    const app = await node(redis);
-    const [ada, bob] = [await app.connect(), await app.connect()];
-    for (const peer of [ada, bob]) await peer.join(ROOM, { presence: true });
-    await until(() => joined(ada).length === 1);
-    await redis.run('DEL', `pxl:{${ROOM}}:${key}`);
-    await until(async () => (await total(app)) === 2 && (await redis.run('HLEN', `pxl:{${ROOM}}:pn`)) === 1, 4_500);
-    await bob.request('system', 'leaveRoom', { roomName: ROOM });
-    await until(() => left(ada).includes(bob.clientId), 8_000);
-    expect([joined(ada), left(ada)]).toEqual([[bob.clientId], [bob.clientId]]);
-  }, 30_000);
+  it.each(['pm', 'pc', 'pu', 'pn'])(
+    'P7: so it is when Redis evicts %s',
+    async (key) => {
+      const redis = await redisOf();
+      const app = await node(redis);
+      const [ada, bob] = [await app.connect(), await app.connect()];
+      for (const peer of [ada, bob]) await peer.join(ROOM, { presence: true });
+      await until(() => joined(ada).length === 1);
+      await redis.run('DEL', `pxl:{${ROOM}}:${key}`);
+      await until(async () => (await total(app)) === 2 && (await redis.run('HLEN', `pxl:{${ROOM}}:pn`)) === 1, 4_500);
+      await bob.request('system', 'leaveRoom', { roomName: ROOM });
+      await until(() => left(ada).includes(bob.clientId), 8_000);
+      expect([joined(ada), left(ada)]).toEqual([[bob.clientId], [bob.clientId]]);
+    },
+    30_000,
+  );
 
   it('P9: a process without members that listen hears nothing of it', async () => {
     const redis = await redisOf();
@@ -123,7 +136,8 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
     const ada = await app.connect();
     await ada.join(ROOM, { presence: true });
     const channels = async (): Promise<string[]> => (await redis.run('PUBSUB', 'CHANNELS', '*chat:1*')) as string[];
-    const subscribers = async (channel: string): Promise<unknown> => ((await redis.run('PUBSUB', 'NUMSUB', channel)) as unknown[])[1];
+    const subscribers = async (channel: string): Promise<unknown> =>
+      ((await redis.run('PUBSUB', 'NUMSUB', channel)) as unknown[])[1];
     for (const channel of await channels()) expect(await subscribers(channel)).toBe(1);
     expect(await channels()).toHaveLength(2); // the room, and who is in it
     expect(await redis.run('PUBSUB', 'CHANNELS', '*people*')).toEqual([]);
