@@ -1,4 +1,4 @@
-import type { Check } from '../check.js';
+import type { Check } from '../protocol/check.js';
 import { isText } from './checks.js';
 
 /** Which rooms a rule is for. */
