@@ -12,7 +12,20 @@ export interface Append {
 }
 
 /** What the script says of one message. */
-export type AppendAnswer = [what: string, epoch: string, offset: number, otherRule?: string];
+export interface AppendAnswer {
+  what: string;
+  epoch: string;
+  offset: number;
+  otherRule: string;
+}
+
+/** @param text what the script has answered: a line for each */
+export function readAnswers(text: string): AppendAnswer[] {
+  return text.split('\n').map((line) => {
+    const [what = '', epoch = '', offset = '', ...otherRule] = line.split(' ');
+    return { what, epoch, offset: Number(offset), otherRule: otherRule.join(' ') };
+  });
+}
 
 interface Waiting extends Append {
   settle(answer: AppendAnswer): void;
