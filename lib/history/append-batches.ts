@@ -32,6 +32,11 @@ interface Waiting extends Append {
   reject(error: unknown): void;
 }
 
+interface Batch {
+  readonly all: Waiting[];
+  bytes: number;
+}
+
 /** One script with so many messages holds up Redis for about a millisecond. */
 const MAX_ENTRIES = 32;
 const MAX_BYTES = 65_536;
@@ -44,7 +49,7 @@ const MAX_BYTES_UNDER_WAY = 67_108_864;
  * @typeParam G what one script can be for
  */
 export class AppendBatches<G> {
-  readonly #open = new Map<G, Waiting[]>();
+  readonly #open = new Map<G, Batch>();
   #bytesUnderWay = 0;
 
   constructor(
@@ -65,7 +70,7 @@ export class AppendBatches<G> {
           reject(error);
         }
       };
-      this.#put(group, { ...append, settle, reject });
+      this.#put(group, { keys: append.keys, args: append.args, bytes: append.bytes, settle, reject });
     });
   }
 
@@ -75,31 +80,29 @@ export class AppendBatches<G> {
   }
 
   #put(group: G, waiting: Waiting): void {
-    const batch = this.#open.get(group);
-    if (!batch) {
-      if (this.#open.size === 0) setImmediate(this.#flushInTime);
-      this.#open.set(group, [waiting]);
-      return;
-    }
-    batch.push(waiting);
-    if (batch.length >= MAX_ENTRIES || bytesOf(batch) >= MAX_BYTES) this.#send(group);
+    if (this.#open.size === 0) setImmediate(this.#flushInTime);
+    let batch = this.#open.get(group);
+    if (!batch) this.#open.set(group, (batch = { all: [], bytes: 0 }));
+    batch.all.push(waiting);
+    batch.bytes += waiting.bytes;
+    if (batch.all.length >= MAX_ENTRIES || batch.bytes >= MAX_BYTES) this.#send(group);
   }
 
   #send(group: G): void {
-    const batch = this.#open.get(group) as Waiting[];
+    const batch = this.#open.get(group) as Batch;
     this.#open.delete(group);
     void this.#settle(group, batch);
   }
 
   /** Never rejects. */
-  async #settle(group: G, batch: readonly Waiting[]): Promise<void> {
+  async #settle(group: G, { all, bytes }: Batch): Promise<void> {
     try {
-      const answers = await this.run(group, batch);
-      for (const [at, { settle }] of batch.entries()) settle(answers[at] as AppendAnswer);
+      const answers = await this.run(group, all);
+      for (const [at, { settle }] of all.entries()) settle(answers[at] as AppendAnswer);
     } catch (error) {
-      for (const { reject } of batch) reject(error);
+      for (const { reject } of all) reject(error);
     } finally {
-      this.#bytesUnderWay -= bytesOf(batch);
+      this.#bytesUnderWay -= bytes;
     }
   }
 
@@ -109,5 +112,3 @@ export class AppendBatches<G> {
     () => this.flush(),
   );
 }
-
-const bytesOf = (batch: readonly Append[]): number => batch.reduce((sum, { bytes }) => sum + bytes, 0);
