@@ -1,4 +1,5 @@
 import { type Script, scriptOf } from './evaluate.js';
+import { fenceOf } from './fence.js';
 import type { Retention } from './room-log.js';
 
 /** The scripts of all rooms with one rule: what the rule says is part of their text, so that no call has to say it. */
@@ -31,25 +32,15 @@ export function scriptsOf(rule: Scripted): Scripts {
 }
 
 /**
- * What each script knows of the rule, and of this Redis. A restart, a failover and a promotion change the replication id of
- * Redis. INFO is read each time, which costs 7 µs: a cached id gave false recoveries after a partition that left connections
- * open.
+ * What each script knows of the rule, and of this Redis.
  */
 function headOf({ mode, size, ttlMs, maxBytes, keyTtlMs, metaTtlMs, isFenced, ruleText, publish }: Scripted): string {
   return `
 local mode, size, ttl, maxBytes = '${mode}', ${size}, ${ttlMs}, ${maxBytes}
 local metaTtl, keyTtl, onceTtl = ${metaTtlMs}, ${keyTtlMs}, ${Math.min(ONCE_MS, metaTtlMs)}
 local rule, publish = '${ruleText}', '${publish}'
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local nowText = string.format('%.0f', now)
-local replid = ''
-${isFenced ? INFO : ''}`;
+${fenceOf(isFenced)}`;
 }
-
-const INFO = `local info = redis.pcall('INFO', 'replication')
-if type(info) == 'string' then replid = string.match(info, 'master_replid:(%w+)') or '' end
-`;
 
 /**
  * The beginning of what is done with a room. Creates its log if there is none. Begins a new epoch if messages may be lost.
@@ -66,7 +57,7 @@ local function begin()
   redis.call('DEL', entries)
   known = { fresh, '0', replid, '0', rule }
 end
-if not known[1] or (replid ~= '' and known[3] ~= replid) then begin() end
+if mayHaveLost(known[1], known[3]) then begin() end
 local otherRule = ''
 if known[5] ~= rule then
   otherRule = known[5] or ''
