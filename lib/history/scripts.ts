@@ -100,7 +100,8 @@ ${OPEN}`;
  * For each message three keys, the third where a key is given, else the first again, and three arguments.
  * ARGV[1] an epoch to begin · then for each: frame · '', or session or '-', digest of what is published with the key, and version ·
  * channel
- * @returns for each: stored, known (the key), older (the version) or reused (the key, for something else); epoch, offset
+ * @returns a line for each (many small answers cost the client more): stored, known (the key), older (the version) or reused (the
+ * key, for something else); epoch; offset; the rule that was there before, if it was another
  */
 const APPEND = `
 local function append(facts, entries, keyed, fresh, frame, more, channel)
@@ -114,14 +115,13 @@ local function append(facts, entries, keyed, fresh, frame, more, channel)
       local keyEpoch, offset, said = string.match(earlier, '^(%S+) (%d+) (%S+)$')
       if keyEpoch == epoch then
         stay() -- a write: whoever waits for a replica waits for all of before
-        if said ~= digest then return { 'reused', epoch, tonumber(offset) } end
-        return { 'known', epoch, tonumber(offset) }
+        return (said == digest and 'known ' or 'reused ') .. epoch .. ' ' .. offset .. ' '
       end
     end
   end
   if version ~= '' then
     local last = redis.call('HMGET', facts, 'version', 'offset')
-    if last[1] and tonumber(version) <= tonumber(last[1]) then return { 'older', epoch, tonumber(last[2]) } end
+    if last[1] and tonumber(version) <= tonumber(last[1]) then return 'older ' .. epoch .. ' ' .. last[2] .. ' ' end
   end
   local offset = top + 1
   if mode == 'last' then
@@ -141,14 +141,14 @@ local function append(facts, entries, keyed, fresh, frame, more, channel)
   end
   stay()
   redis.call(publish, channel, 'P ' .. epoch .. ' ' .. offset .. ' ' .. nowText .. ' ' .. session .. '\\n' .. frame)
-  return { 'stored', epoch, offset, otherRule }
+  return 'stored ' .. epoch .. ' ' .. offset .. ' ' .. otherRule
 end
 local answers = {}
 for n = 1, #KEYS / 3 do
   local fresh = n == 1 and ARGV[1] or ARGV[1] .. '.' .. n
   answers[n] = append(KEYS[3 * n - 2], KEYS[3 * n - 1], KEYS[3 * n], fresh, ARGV[3 * n - 1], ARGV[3 * n], ARGV[3 * n + 1])
 end
-return answers
+return table.concat(answers, '\\n')
 `;
 
 /**
