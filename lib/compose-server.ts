@@ -74,7 +74,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   const router = new Router({ scope });
   const subscribers = new Subscribers(failed);
   const listeners = new Listeners(options.events.onMessage, subscribers, report);
-  const cluster = new Cluster(options, (error, place = 'the cluster') => failed(error, place));
+  const cluster = new Cluster(options, (error, place = 'the cluster', kind) => report.failed(error, place, kind));
   const outbound = composeOutbound(options, cluster, failed, scope);
   const clients = composeClients(options, cluster, outbound, failed);
   const hooks = new ConnectionHooks(options.events, clients.membership, failed);
@@ -156,7 +156,7 @@ function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Fai
   const logs = composeLogs(options, followed, failed);
   const local = new LocalDelivery(backpressure, flusher.counters, logs ? new FollowedLogs(followed, logs) : followed);
   const history = logs && new History(logs, local, backpressure.maxBufferedBytes, failed);
-  const publisher = logs && new RoomPublisher(logs.log, logs.rules, scope);
+  const publisher = logs && new RoomPublisher(logs.log, logs.rules, scope && { scope, members: local });
   const outgoing = new Outgoing(local, cluster, backpressure.policy, publisher, failed);
   return { flusher, followed, logs, history, publisher, local, outgoing, broadcasts: new Broadcasts(outgoing) };
 }

@@ -83,7 +83,7 @@ export type {
 export type { HistoryRuleOptions } from './history/history-options.js';
 export type { HistoryPage, HistoryQuery, Publication, PublishOptions, RoomPlaces } from './history/room-publisher.js';
 export { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './history/log-errors.js';
-export type { Appended } from './history/room-log.js';
+export type { Appended, AppendOptions, LogEntry, LogRead, ReadOptions, RoomLog } from './history/room-log.js';
 export { WebSocketUpgrade } from './admission/upgrade-context.js';
 export { WebSocketClientManager } from './clients/client-manager.js';
 export type { Disconnection } from './connection/connection-hooks.js';

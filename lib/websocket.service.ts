@@ -12,7 +12,7 @@ import {
 import { composePublisher } from './history/compose-publisher.js';
 import { HistoryRules, type HistoryRuleOptions, historyFlaws } from './history/history-options.js';
 import type { HistoryPage, HistoryQuery, PublishOptions, RoomPlaces, RoomPublisher } from './history/room-publisher.js';
-import type { Appended } from './history/room-log.js';
+import type { Appended, RoomLog } from './history/room-log.js';
 import type { RoomPosition } from './protocol/message.js';
 import { CloseCode } from './protocol/close-codes.js';
 import type { Audience } from './protocol/delivery.js';
@@ -38,7 +38,7 @@ export interface WebSocketServiceOptions {
   /** The `prefix` of the nodes. @default 'pxl' */
   prefix?: string;
   /** Without a server: the rooms with history, with the same rules as the nodes: `{ history: [{ match, … }] }`. @default none */
-  rooms?: { history?: HistoryRuleOptions[] };
+  rooms?: { history?: HistoryRuleOptions[]; log?: RoomLog };
 }
 
 /**
@@ -220,7 +220,7 @@ function senderOf({
   webSocketServer,
   redisInstance,
   prefix = OPTIONS.prefix.default,
-  rooms: { history = [] } = {},
+  rooms: { history = [], log } = {},
 }: WebSocketServiceOptions): Sender {
   if (webSocketServer) return webSocketServer.sender;
   if (!redisInstance) {
@@ -231,6 +231,6 @@ function senderOf({
   const flaws = [...historyFlaws(history, false)];
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);
   const connection = ('publisherClient' in redisInstance ? redisInstance.publisherClient : redisInstance) as never;
-  const publisher = composePublisher({ connection, prefix, isForeign: true }, new HistoryRules(history), logged);
+  const publisher = composePublisher({ connection, prefix, isForeign: true, log }, new HistoryRules(history), logged);
   return emitterSender(new Emitter(connection, prefix), publisher);
 }

@@ -79,6 +79,7 @@ export default defineConfig({
             page('streams', 'Streams'),
             page('asking-a-client', 'Asking a client'),
             page('events', 'Hooks and events'),
+            page('servers', 'Several servers, or one by hand'),
             page('testing', 'Testing your application'),
           ],
         },

@@ -37,11 +37,14 @@ export interface WebSocketClientEvents<S extends SocketLike = SocketLike> {
    * to `onError`.
    */
   onRoomLost?(params: { roomName: string; error: Error }): unknown;
-  /** After a reconnect to a room with history: everything that was missed follows. */
+  /**
+   * A room with history was joined with a place that the server knew: after a reconnect, or one that the application gave. What
+   * was missed follows; `missed` may be 0.
+   */
   onRecovered?(params: { roomName: string; missed: number }): unknown;
   /**
-   * What was missed in a room with history can't be sent. Load the room's data again, at a random time within
-   * `withinMs`.
+   * What came after the place of a join to a room with history, or while this client was in it, can't be sent. Load the room's
+   * data again, at a random time within `withinMs`.
    */
   onReset?(params: RoomReset): unknown;
   /**

@@ -13,6 +13,8 @@ export interface RoomStart {
   since?: RoomPosition | undefined;
   /** Without a place: how many of the newest messages to send. */
   tail?: number | undefined;
+  /** False: what this client publishes to the room doesn't come back to it. @default true */
+  echo?: boolean | undefined;
 }
 
 /** The options of `client.joinRoom()` and `room.join()`. */
@@ -67,9 +69,9 @@ export interface ClientRoomEvents {
     data: unknown,
     context: { message: WebSocketMessage; at: { room: string } & Partial<RoomPosition> },
   ) => unknown;
-  /** After a reconnect all that was missed follows. */
+  /** The server knew the place of a join, after a reconnect or from `since`: all that was missed follows. `missed` may be 0. */
   recovered: (params: { roomName: string; missed: number }) => unknown;
-  /** What was missed can't be had. `loadState` is called by itself. */
+  /** What came after the place of a join, or while the room was live, can't be had. `loadState` is called by itself. */
   reset: (params: RoomReset) => unknown;
   state: (params: { state: ClientRoomState }) => unknown;
 }
@@ -79,6 +81,8 @@ export interface RoomPublishOptions {
   retry?: boolean;
   /** The same key is published once, however often it is asked for. 1–128 characters. @default with `retry` a new one */
   key?: string;
+  /** False: to all members but this client. @default as the room was joined */
+  echo?: boolean;
 }
 
 /** A room of a client, whether it is in it or not. */
@@ -96,7 +100,7 @@ export interface ClientRoom {
   /** Leaves the room. It is forgotten at once, whatever the server answers, and without a connection, too. */
   leave(): Promise<void>;
   /**
-   * Publishes to all members, this client included. The server decides (`rooms.authorizePublish`).
+   * Publishes to all members. The server decides (`rooms.authorizePublish`).
    * @returns its place in a room with history
    * @throws {RemoteError} {TimeoutError} {ConnectionError}, and with `retry` {QueueFullError} {ExpiredError}
    */

@@ -50,14 +50,14 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   }
 
   /** @param isPatient not to give up at the first failure */
-  async join(room: Room, { since, tail, ...details }: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom> {
+  async join(room: Room, { since, ...details }: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom> {
     const { name, options } = room;
     if ((this.#rooms.get(name) ?? room) !== room)
       throw new InvalidStateError(`There is a newer handle of the room "${name}". Use that one: client.room(name).`);
     this.#rooms.delete(name);
     this.#rooms.set(name, room);
-    const position = since ?? room.position ?? options.history?.since;
-    const joined = room.wait(details, tail ?? options.history?.tail, position, isPatient);
+    const { since: start, ...history } = options.history ?? {};
+    const joined = room.wait({ ...history, ...details }, since ?? room.position ?? start, isPatient);
     if (this.#isOpen) this.#bring(room);
     return joined;
   }

@@ -8,6 +8,7 @@ import type {
   JoinRoomDetails,
   JoinRoomOptions,
   RoomPublishOptions,
+  RoomStart,
 } from './client-room.js';
 import { fieldsOf } from './greeting.js';
 import { call, Listeners } from './listeners.js';
@@ -37,7 +38,7 @@ export class Room implements ClientRoom {
   /** Counts requests to join, and whatever makes their answers late. */
   turn = 0;
   #state: ClientRoomState = 'idle';
-  #request: JoinRoomDetails & { tail?: number | undefined } = {};
+  #request: JoinRoomDetails & Omit<RoomStart, 'since'> = {};
   #joins: { resolve(joined: JoinedRoom): void; reject(error: unknown): void }[] = [];
   readonly #owner: RoomOwner;
   readonly #listeners = new Listeners<(...args: unknown[]) => unknown>();
@@ -81,8 +82,12 @@ export class Room implements ClientRoom {
   }
 
   async publish(data: unknown, options: RoomPublishOptions = {}): Promise<Partial<RoomPosition>> {
-    const { retry, key = retry ? newKey() : undefined } = options;
-    const reply = await this.#owner.ask('publish', { roomName: this.name, data, key }, retry ? { retry, key } : {});
+    const { retry, key = retry ? newKey() : undefined, echo } = options;
+    const reply = await this.#owner.ask(
+      'publish',
+      { roomName: this.name, data, key, echo },
+      retry ? { retry, key } : {},
+    );
     return fieldsOf(fieldsOf(reply)['data']);
   }
 
@@ -97,12 +102,11 @@ export class Room implements ClientRoom {
 
   /** Asked to join by the application. */
   wait(
-    details: JoinRoomDetails,
-    tail: number | undefined,
+    details: JoinRoomDetails & Omit<RoomStart, 'since'>,
     position: RoomPosition | undefined,
     isPatient: boolean,
   ): Promise<JoinedRoom> {
-    this.#request = { ...details, tail };
+    this.#request = details;
     this.position = position;
     this.isPatient = isPatient;
     if (!this.isMember) this.state = 'joining';

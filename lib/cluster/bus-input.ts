@@ -34,6 +34,21 @@ export function readJson(payload: Buffer | string): unknown {
   }
 }
 
+/** Reads JSON of another program. An integer that JavaScript would round becomes a text, so that it keeps its value. */
+export function readPlainJson(payload: Buffer): unknown {
+  const text = payload.toString();
+  return readJson(/\d{16}/.test(text) ? text.replace(TEXT_OR_NUMBER, exactly) : text);
+}
+
+const TEXT_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
+
+function exactly(token: string): string {
+  if (!/^-?\d{16,}$/.test(token)) return token;
+  const number = Number(token);
+  const isExact = Number.isSafeInteger(number) || (Number.isFinite(number) && BigInt(number) === BigInt(token));
+  return isExact ? token : `"${token}"`;
+}
+
 /** Reads an event of our own: `[name, message]`. */
 export function readEvent(payload: Buffer): { name: string; message: unknown } | undefined {
   const value = readJson(payload);

@@ -19,8 +19,8 @@ export interface BusReceiver {
   /** Another node orders something, or answers an order. */
   order(fromNodeId: string, order: unknown): void;
   stateChanged(state: BusState): void;
-  /** Reports an error that no caller can catch. */
-  failed(error: Error, place?: string): void;
+  /** Reports an error that no caller can catch. @param kind what errors of one kind have in common */
+  failed(error: Error, place?: string, kind?: string): void;
 }
 
 /** Counts what was lost or dropped since the start. */

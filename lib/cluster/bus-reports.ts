@@ -19,7 +19,7 @@ export class BusReports {
 
   constructor(
     private readonly clock: Clock,
-    private readonly tell: (error: Error, place: string) => void,
+    private readonly tell: (error: Error, place: string, kind: string) => void,
   ) {}
 
   /** @param kind what errors of one kind have in common. @default the message without its numbers and ids */
@@ -34,7 +34,7 @@ export class BusReports {
     }
     this.#windows.set(key, { leftOut: 0, last: undefined });
     this.clock.after(WINDOW_MS, () => this.#end(key, place));
-    this.tell(error, place);
+    this.tell(error, place, kind);
   }
 
   #end(key: string, place: string): void {

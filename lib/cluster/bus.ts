@@ -60,7 +60,7 @@ export class Bus {
     this.#nodeId = options.nodeId;
     this.#nodeIds.add(options.nodeId);
     this.#time = new SharedClock(options.clock);
-    this.#reports = new BusReports(options.clock, (error, place) => this.#receiver?.failed(error, place));
+    this.#reports = new BusReports(options.clock, (...report) => this.#receiver?.failed(...report));
   }
 
   /** What can't be reached: Redis, or masters of a Redis Cluster, by name. */

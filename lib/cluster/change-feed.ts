@@ -1,14 +1,10 @@
 import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { type ClientNews, type Move, type NewsPiece, writePiece } from './client-news.js';
-import type { OwnNews } from './own-entry.js';
 import type { ClientRecord } from './client-record.js';
+import type { OwnNews } from './field-writer.js';
+import { goodbyesOf, MAX_NEWS, piecesOf } from './news-pieces.js';
 
-/** Most bytes of one event. A longer one would hold up the messages behind it. */
-const MAX_PIECE_BYTES = 65_536;
-/** What an entry for one client costs besides names and values, and what one move costs, in bytes. */
-const NEWS_BYTES = 80;
-const MOVE_BYTES = 8;
 /**
  * A client may change its own fields often. The first change goes out at once, the next ones after this time, with the
  * last values.
@@ -44,13 +40,22 @@ export interface ChangeFeedHost {
   failed(error: Error, place: string): void;
 }
 
-interface Pending {
+/** Which of a client's own fields changed. */
+interface ChangedFields {
+  hasOtherUser: boolean;
+  keys: Set<string> | undefined;
+}
+
+interface Pending extends ChangedFields {
   userId: string | number | undefined;
   describe: (() => ClientRecord) | undefined;
   moves: Move[];
-  hasOtherUser: boolean;
-  keys: Set<string> | undefined;
   came: ClientNews['came'];
+}
+
+/** Changes of own fields that wait. Moves don't. */
+interface Held extends ChangedFields {
+  readonly change: LocalChange;
 }
 
 /**
@@ -61,7 +66,7 @@ interface Pending {
 export class ChangeFeed {
   #pending = new Map<string, Pending>();
   /** Changes of own fields that wait for `FIELDS_EVERY_MS`. */
-  #held = new Map<string, Pending>();
+  #held = new Map<string, Held>();
   readonly #toldFields = new Set<string>();
   #isSending = false;
   #isScheduled = false;
@@ -70,28 +75,15 @@ export class ChangeFeed {
 
   constructor(private readonly host: ChangeFeedHost) {}
 
-  add({ clientId, userId, describe, moves = [], hasOtherUser = false, keys, came, isAsked }: LocalChange): void {
-    const mayWait = isAsked && describe !== undefined && moves.length === 0;
-    const known = this.#pending.get(clientId) ?? this.#held.get(clientId);
-    const one: Pending = known ?? {
-      userId,
-      describe,
-      moves: [],
-      hasOtherUser: false,
-      keys: undefined,
-      came: undefined,
-    };
-    one.userId = userId;
-    if (came !== 'returned') one.describe = describe; // otherwise the record that is known is newer
-    one.hasOtherUser ||= hasOtherUser;
-    one.came ??= came;
-    for (const move of moves) one.moves.push(move);
-    for (const key of keys ?? []) (one.keys ??= new Set()).add(key);
-    if (this.#pending.has(clientId)) return;
-    if (mayWait && this.#toldFields.has(clientId)) return void this.#held.set(clientId, one);
-    this.#held.delete(clientId);
-    this.#pending.set(clientId, one);
-    this.#schedule();
+  add(change: LocalChange): void {
+    const { clientId, describe, moves = [], hasOtherUser = false, keys, isAsked } = change;
+    const fields: ChangedFields = { hasOtherUser, keys: undefined };
+    for (const key of keys ?? []) (fields.keys ??= new Set()).add(key);
+    if (!describe) this.#held.delete(clientId);
+    const mayWait = isAsked && describe && (hasOtherUser || fields.keys) && this.#toldFields.has(clientId);
+    if (!mayWait) return this.#pend(change, fields);
+    this.#hold(change, fields);
+    if (moves.length > 0) this.#pend(change, NO_FIELDS); // where it is doesn't wait
   }
 
   /** Announces that all these clients are gone with their node. Resolves when that was handed over, or failed. */
@@ -123,6 +115,28 @@ export class ChangeFeed {
     this.#toldFields.clear();
   }
 
+  #pend({ clientId, userId, describe, moves = [], came }: LocalChange, fields: ChangedFields): void {
+    let one = this.#pending.get(clientId);
+    if (!one) {
+      one = { userId, describe, moves: [], hasOtherUser: false, keys: undefined, came: undefined };
+      this.#pending.set(clientId, one);
+    }
+    one.userId = userId;
+    if (came !== 'returned') one.describe = describe; // otherwise the record that is known is newer
+    one.came ??= came;
+    for (const move of moves) one.moves.push(move);
+    addFields(one, fields);
+    this.#schedule();
+  }
+
+  #hold(change: LocalChange, fields: ChangedFields): void {
+    const held = this.#held.get(change.clientId);
+    const { hasOtherUser, keys } = held ?? { hasOtherUser: false, keys: undefined };
+    const one = { change, hasOtherUser, keys };
+    addFields(one, fields);
+    this.#held.set(change.clientId, one);
+  }
+
   #schedule(): void {
     if (this.#isScheduled || this.#isSending) return;
     this.#isScheduled = true;
@@ -146,8 +160,7 @@ export class ChangeFeed {
   }
 
   async #sendAll(): Promise<void> {
-    while (this.#pending.size > 0)
-      for (const piece of piecesOf(this.#take(MAX_PIECE_BYTES / NEWS_BYTES))) await this.#send(piece);
+    while (this.#pending.size > 0) for (const piece of piecesOf(this.#take(MAX_NEWS))) await this.#send(piece);
   }
 
   #send(news: readonly OwnNews[]): Promise<void> {
@@ -175,7 +188,10 @@ export class ChangeFeed {
     const common = { clientId, userId, moves, came };
     const hasTold = this.host.hasTold(clientId);
     if (!describe) return hasTold || came || moves.length > 0 ? { ...common, isGone: true } : undefined;
-    if (!hasTold || came) return { ...common, record: describe(), isGone: false };
+    if (!hasTold || came) {
+      this.#held.delete(clientId);
+      return { ...common, record: describe(), isGone: false };
+    }
     if (!hasOtherUser && !keys) return moves.length > 0 ? { ...common, isGone: false } : undefined;
     this.#noteFields(clientId);
     const now = describe();
@@ -192,10 +208,18 @@ export class ChangeFeed {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
     this.#toldFields.clear();
-    for (const [clientId, one] of this.#held) this.#pending.set(clientId, one);
+    for (const { change, ...fields } of this.#held.values()) this.#pend({ ...change, moves: [] }, fields);
     this.#held.clear();
-    if (this.#pending.size > 0) this.#schedule();
   }
+}
+
+const NO_FIELDS: ChangedFields = { hasOtherUser: false, keys: undefined };
+
+function addFields(to: ChangedFields, { hasOtherUser, keys }: ChangedFields): void {
+  to.hasOtherUser ||= hasOtherUser;
+  if (!keys) return;
+  if (!to.keys) to.keys = keys;
+  else for (const key of keys) to.keys.add(key);
 }
 
 function fieldsOf({ user, metadata }: ClientRecord, hasOtherUser: boolean, keys: Set<string> = new Set()) {
@@ -206,39 +230,4 @@ function fieldsOf({ user, metadata }: ClientRecord, hasOtherUser: boolean, keys:
     ...(kept.length > 0 && { metadata: Object.fromEntries(kept.map((key) => [key, metadata[key]])) }),
     ...(removed.length > 0 && { removed }),
   };
-}
-
-/** Made when their turn comes: those of a whole node would take long. */
-function* goodbyesOf(records: readonly ClientRecord[]): Iterable<OwnNews> {
-  for (const { clientId, user, rooms } of records) {
-    const moves = rooms.map((roomName) => ({ roomName, isIn: false }));
-    yield { clientId, userId: user?.userId, moves, isGone: true };
-  }
-}
-
-function* piecesOf(news: Iterable<OwnNews>): Generator<OwnNews[]> {
-  let piece: OwnNews[] = [];
-  let bytes = 0;
-  let rooms = new Set<string>();
-  for (const one of news) {
-    bytes += bytesOf(one, rooms);
-    if (bytes > MAX_PIECE_BYTES && piece.length > 0) {
-      yield piece;
-      piece = [];
-      rooms = new Set();
-      bytes = bytesOf(one, rooms);
-    }
-    piece.push(one);
-  }
-  if (piece.length > 0) yield piece;
-}
-
-function bytesOf({ clientId, userId, moves, record, fields }: OwnNews, rooms: Set<string>): number {
-  let bytes = NEWS_BYTES + clientId.length + String(userId).length + MOVE_BYTES * moves.length;
-  for (const { roomName } of moves) {
-    if (!rooms.has(roomName)) bytes += 3 * roomName.length;
-    rooms.add(roomName);
-  }
-  for (const values of [record, fields]) if (values) bytes += Buffer.byteLength(JSON.stringify(values));
-  return bytes;
 }

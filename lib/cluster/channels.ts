@@ -22,6 +22,8 @@ export type ChannelMeaning =
   | { kind: 'foreign' };
 
 const PROBE = { kind: 'probe' } as const;
+const EVENT = { kind: 'event' } as const;
+const TO_ALL = { kind: 'delivery', audience: { kind: 'all' } } as const;
 const ID_END = '.';
 /** Marks our own channels. Other programs publish on channels without it. */
 const OWN = '$';
@@ -117,7 +119,8 @@ export class Channels {
 
   /** What this channel is for. On a node's own channel, the header names the receivers. */
   meaningOf(channel: string): ChannelMeaning {
-    if (channel === this.all) return { kind: 'delivery', audience: { kind: 'all' } };
+    if (channel === this.presence || channel === this.events) return EVENT;
+    if (channel === this.all) return TO_ALL;
     if (channel.startsWith(this.#room)) {
       return { kind: 'delivery', audience: { kind: 'rooms', roomNames: [channel.slice(this.#room.length)] } };
     }
@@ -129,7 +132,6 @@ export class Channels {
     }
     if (channel.startsWith(this.#pulse)) return PROBE;
     if (channel.startsWith(this.#log)) return { kind: 'log', roomName: channel.slice(this.#log.length + 1, -1) };
-    if (channel === this.events || channel === this.presence) return { kind: 'event' };
     const name = channel.slice(this.head.length);
     return channel.startsWith(this.head) && !name.startsWith(OWN) ? { kind: 'plain', name } : { kind: 'foreign' };
   }

@@ -1,103 +1,111 @@
 import { isRoomName } from '../protocol/names.js';
-import { readJson, readRecord } from './bus-input.js';
-import type { ClientNews } from './client-news.js';
+import { isText, readJson, readRecord } from './bus-input.js';
 import type { ClientRecord } from './client-record.js';
 
 /**
- * The hash of a node has a field for each client, and one for each room of each client: a join writes one field. Client
- * ids never begin with this character, and room names have no line breaks.
+ * The hash of a node has a field for each client, one for each room of a client and one for each key of its metadata:
+ * a change writes only what is new. Client ids begin with none of these characters and have no line breaks.
  */
 const ROOM = '@';
+const KEY = '#';
+/** Replaces the id of the node in the ids of its clients. A client of an earlier id of the node keeps its whole id. */
+const OF_THIS_NODE = '.';
 
 /** Fields to write; undefined means to remove it. */
 export type FieldWrites = Map<string, string | undefined>;
 
-const roomField = (clientId: string, roomName: string): string => `${ROOM}${clientId}\n${roomName}`;
+/** Names the fields of one node. */
+export class FieldNames {
+  readonly #prefix: string;
 
-const clientText = (record: ClientRecord): string => JSON.stringify({ ...record, rooms: [] });
-
-/** Numbers the joins, so that rooms are read in the order in which they were joined. */
-export class FieldWriter {
-  #joins = 0;
-
-  /** All fields of a client. */
-  *whole(record: ClientRecord): Iterable<[string, string]> {
-    yield [record.clientId, clientText(record)];
-    for (const roomName of record.rooms) yield [roomField(record.clientId, roomName), String(++this.#joins)];
+  constructor(private readonly nodeId: string) {
+    this.#prefix = nodeId + OF_THIS_NODE;
   }
 
-  /**
-   * Adds the fields that the news change.
-   * @param now the client's record, if its own fields changed
-   * @returns by how much the number of its fields grows
-   */
-  change(writes: FieldWrites, { clientId, record, moves, isGone }: ClientNews, now: ClientRecord | undefined): number {
-    if (record && !isGone) {
-      for (const { roomName } of moves) writes.set(roomField(clientId, roomName), undefined);
-      for (const [field, text] of this.whole(record)) writes.set(field, text);
-      return 1 + record.rooms.length;
-    }
-    if (isGone) writes.set(clientId, undefined);
-    else if (now) writes.set(clientId, clientText(now));
-    const first = new Map<string, boolean>();
-    const last = new Map<string, boolean>();
-    for (const { roomName, isIn } of moves) {
-      if (!first.has(roomName)) first.set(roomName, isIn);
-      last.set(roomName, isIn);
-    }
-    let more = 0;
-    for (const [roomName, isIn] of last) {
-      const isInAfter = isIn && !isGone;
-      writes.set(roomField(clientId, roomName), isInAfter ? String(++this.#joins) : undefined);
-      if (first.get(roomName) === isIn) more += isIn ? 1 : -1;
-    }
-    return more;
+  client(clientId: string): string {
+    return clientId.startsWith(this.#prefix) ? clientId.slice(this.nodeId.length) : clientId;
   }
+
+  room(clientId: string, roomName: string): string {
+    return `${ROOM}${this.client(clientId)}\n${roomName}`;
+  }
+
+  key(clientId: string, key: string): string {
+    return `${KEY}${this.client(clientId)}\n${key}`;
+  }
+
+  clientId(name: string): string {
+    return name.startsWith(OF_THIS_NODE) ? this.nodeId + name : name;
+  }
+}
+
+interface Part<T> {
+  readonly name: string;
+  readonly value: T;
 }
 
 /** Reads the clients of a node field by field, in any order. */
 export class FieldReader {
+  readonly #names: FieldNames;
   readonly #records = new Map<string, ClientRecord>();
-  readonly #joins = new Map<string, { roomName: string; order: number }[]>();
+  /** Rooms and the numbers of their joins, by the client's field. */
+  readonly #rooms = new Map<string, Part<number>[]>();
+  readonly #metadata = new Map<string, Part<unknown>[]>();
   /** A newer node may allow other room names. Its client is kept, without those rooms. */
   readonly #isName = new Map<string, boolean>();
 
-  /** @param junk called for each field that is neither a client nor a room of one */
-  constructor(private readonly junk: () => void) {}
+  /** @param junk called for each field that belongs to no client */
+  constructor(
+    nodeId: string,
+    private readonly junk: () => void,
+  ) {
+    this.#names = new FieldNames(nodeId);
+  }
 
   read(field: string, text: string): void {
-    if (field.startsWith(ROOM)) return this.#readJoin(field, Number(text));
-    const record = readRecord(readJson(text), field);
+    if (field.startsWith(ROOM)) return this.#readPart(field, this.#rooms, (name) => this.#isRoom(name), Number(text));
+    if (field.startsWith(KEY)) return this.#readPart(field, this.#metadata, isKey, readJson(text));
+    const own = readJson(text);
+    const [user, lastActivity] = Array.isArray(own) ? (own as unknown[]) : [];
+    const clientId = this.#names.clientId(field);
+    const record = readRecord({ clientId, user, metadata: {}, rooms: [], lastActivity: lastActivity ?? NaN }, clientId);
     if (record) this.#records.set(field, record);
     else this.junk();
   }
 
   /** Called once all fields were read. */
   *records(): Iterable<ClientRecord> {
-    for (const [clientId, record] of this.#records) {
-      const joins = this.#joins.get(clientId) ?? [];
-      joins.sort((one, other) => one.order - other.order);
-      for (const { roomName } of joins) record.rooms.push(roomName);
+    for (const [field, record] of this.#records) {
+      const rooms = this.#rooms.get(field) ?? [];
+      rooms.sort((one, other) => one.value - other.value);
+      for (const { name } of rooms) record.rooms.push(name);
+      for (const { name, value } of this.#metadata.get(field) ?? []) record.metadata[name] = value;
       yield record;
     }
   }
 
-  #readJoin(field: string, order: number): void {
-    const end = field.lastIndexOf('\n');
-    if (end <= 1) return this.junk();
-    const [clientId, roomName] = [field.slice(1, end), field.slice(end + 1)];
-    let isName = this.#isName.get(roomName);
-    if (isName === undefined) this.#isName.set(roomName, (isName = isRoomName(roomName)));
-    if (!isName) return;
-    const joins = this.#joins.get(clientId);
-    if (joins) joins.push({ roomName, order });
-    else this.#joins.set(clientId, [{ roomName, order }]);
+  #readPart<T>(field: string, parts: Map<string, Part<T>[]>, takes: (name: string) => boolean, value: T): void {
+    const end = field.indexOf('\n');
+    if (end <= 1 || value === undefined) return this.junk();
+    const [client, name] = [field.slice(1, end), field.slice(end + 1)];
+    if (!takes(name)) return;
+    const known = parts.get(client);
+    if (known) known.push({ name, value });
+    else parts.set(client, [{ name, value }]);
+  }
+
+  #isRoom(name: string): boolean {
+    let isRoom = this.#isName.get(name);
+    if (isRoom === undefined) this.#isName.set(name, (isRoom = isRoomName(name)));
+    return isRoom;
   }
 }
 
+const isKey = (name: string): boolean => name !== '__proto__' && isText(name);
+
 /** All fields at once. */
-export function readFields(fields: Iterable<readonly [string, string]>): ClientRecord[] {
-  const reader = new FieldReader(() => undefined);
+export function readFields(nodeId: string, fields: Iterable<readonly [string, string]>): ClientRecord[] {
+  const reader = new FieldReader(nodeId, () => undefined);
   for (const [field, text] of fields) reader.read(field, text);
   return [...reader.records()];
 }

@@ -58,9 +58,10 @@ export function writePiece({ nodeId, version, reason, news }: NewsPiece): unknow
     const id = clientId.startsWith(prefix) ? clientId.slice(nodeId.length) : `${OF_ANY}${clientId}`;
     const rest = writeRest(one);
     const numbers = moves.map(({ roomName, isIn }) => (isIn ? indexOf(roomName) : -1 - indexOf(roomName)));
-    return [id, userId ?? null, numbers, ...(rest ? [rest] : [])];
+    const tail = rest ? [userId ?? null, rest] : userId === undefined ? [] : [userId];
+    return [id, numbers, ...tail];
   });
-  return [nodeId, version ?? null, reason ?? null, [...rooms.keys()], entries];
+  return [nodeId, version ?? null, [...rooms.keys()], entries, ...(reason === undefined ? [] : [reason])];
 }
 
 function writeRest({ record, fields, came, isGone }: ClientNews): Record<string, unknown> | undefined {
@@ -77,21 +78,21 @@ function writeRest({ record, fields, came, isGone }: ClientNews): Record<string,
 
 /** @throws {JunkError} for anything that isn't news */
 export function readPiece(value: unknown): NewsPiece {
-  if (!Array.isArray(value) || value.length !== 5) throw new JunkError('The news of a node must be a list of five.');
-  const [nodeId, given, reason, rooms, entries] = value as unknown[];
+  if (!Array.isArray(value)) throw new JunkError('The news of a node must be a list.');
+  const [nodeId, given, rooms, entries, reason] = value as unknown[];
   const version = given === null ? undefined : readVersion(given);
-  if (!isText(nodeId) || Number.isNaN(version) || (reason !== null && !isText(reason)))
+  if (!isText(nodeId) || Number.isNaN(version) || (reason !== undefined && !isText(reason)))
     throw new JunkError('The news of a node lack its id, its number or a reason.');
   if (!Array.isArray(rooms) || !Array.isArray(entries))
     throw new JunkError(`News of node ${nodeId} have no list of rooms or clients.`);
   // A newer node may allow other room names. Its client is kept, without those rooms.
   const names = rooms.map((name) => (isRoomName(name) ? name : undefined));
   const news = entries.map((entry) => readEntry(nodeId, names, entry));
-  return { nodeId, version, ...(reason !== null && { reason }), news };
+  return { nodeId, version, ...(reason !== undefined && { reason }), news };
 }
 
 function readEntry(nodeId: string, rooms: readonly (string | undefined)[], entry: unknown): ClientNews {
-  const [id, userId, numbers, rest = {}] = Array.isArray(entry) ? (entry as unknown[]) : [];
+  const [id, numbers, userId, rest = {}] = Array.isArray(entry) ? (entry as unknown[]) : [];
   if (!isText(id) || id.length < 2 || !Array.isArray(numbers) || !isObject(rest))
     throw new JunkError(`News of node ${nodeId} lack the id of a client.`);
   const clientId = id.startsWith(OF_THIS_NODE) ? nodeId + id : id.slice(1);

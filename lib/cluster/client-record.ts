@@ -8,3 +8,10 @@ export interface ClientRecord {
   rooms: string[];
   lastActivity: number;
 }
+
+/** How many fields this record has in its node's hash. */
+export function fieldCount({ rooms, metadata }: ClientRecord): number {
+  let count = 1 + rooms.length;
+  for (const _ in metadata) count++;
+  return count;
+}

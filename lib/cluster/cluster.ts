@@ -59,7 +59,7 @@ export class Cluster {
   constructor(
     options: ClusterOptions,
     /** Reports errors that no caller can catch. */
-    private readonly failed: (error: Error, place?: string) => void,
+    private readonly failed: (error: Error, place?: string, kind?: string) => void,
     partsOf: (nodeId: string) => ClusterParts = (nodeId) => clusterParts(options, nodeId),
   ) {
     this.isReplicated = (options.registry ?? 'replicated') === 'replicated';

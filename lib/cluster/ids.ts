@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 /** Random values, passed in so that tests can choose them. */
 export interface Ids {
@@ -10,8 +10,11 @@ export interface Ids {
   random(): number;
 }
 
+/** 22 characters: every change of a client names it, so each character counts. */
+const random128 = (): string => randomBytes(16).toString('base64url');
+
 export const systemIds: Ids = {
-  nodeId: () => randomBytes(16).toString('base64url'),
-  unique: randomUUID,
+  nodeId: random128,
+  unique: random128,
   random: Math.random,
 };

@@ -1,5 +1,5 @@
 import type { BusCounters, BusReceiver } from './bus-receiver.js';
-import { readEvent, readJson } from './bus-input.js';
+import { readEvent, readJson, readPlainJson } from './bus-input.js';
 import type { Channels } from './channels.js';
 import { open } from './envelope.js';
 import type { IncomingSequences } from './incoming-sequences.js';
@@ -47,7 +47,8 @@ export class Inbox {
       return event.name === TAILS ? this.#receiveTails(event.message) : receiver.event(event.name, event.message);
     }
     if (meaning.kind === 'plain') {
-      return this.#receiveJson(payload, (message) => receiver.plainEvent(meaning.name, message, payload));
+      const message = readPlainJson(payload);
+      return message === undefined ? void counters.junk++ : receiver.plainEvent(meaning.name, message, payload);
     }
     const envelope = open(payload);
     if (!envelope) {
@@ -63,14 +64,14 @@ export class Inbox {
     const missing = publisher.gapBefore(channel, sequence);
     if (missing > 0) this.#miss(missing, nodeId);
     const isLate = missing < 0; // a newer one has been delivered
-    if (isLate || this.time.isStale(sentAt)) {
+    if (isLate || this.time.isStale(sentAt, now)) {
       counters.stale++;
       if (!isLate) this.options.doubt();
       return;
     }
     if (copyId !== undefined && audience?.kind === 'rooms' && publisher.noteCopy(copyId, now)) return;
     if (audience) receiver.deliver({ audience, except, frame: envelope.frame, isVolatile, conflateKey });
-    else this.#receiveJson(envelope.frame, (order) => receiver.order(nodeId, order));
+    else this.#receiveOrder(nodeId, envelope.frame);
   };
 
   /** @throws {JunkError} */
@@ -91,9 +92,9 @@ export class Inbox {
     this.options.failed(new Error(`${count} messages of node ${nodeId} never came.`), 'a message of the bus');
   }
 
-  #receiveJson(payload: Buffer, receive: (value: unknown) => void): void {
-    const value = readJson(payload);
-    if (value === undefined) this.counters.junk++;
-    else receive(value);
+  #receiveOrder(nodeId: string, payload: Buffer): void {
+    const order = readJson(payload);
+    if (order === undefined) this.counters.junk++;
+    else this.receiver.order(nodeId, order);
   }
 }

@@ -29,10 +29,10 @@ export class MemoryRegistryStore implements RegistryStore {
     return undefined;
   }
 
-  register(nodeId: string, digest: Digest, fields: readonly (readonly [string, string])[]): Promise<boolean> {
+  register(nodeId: string, digest: Digest, fields: FieldWrites): Promise<boolean> {
     if (this.#leaseOf(nodeId) === 'dead') return Promise.resolve(false);
     const leaseUntil = this.clock.now() + LEASE_MS;
-    this.#nodes.set(nodeId, { digest, fields: new Map(fields), leaseUntil, isDead: false });
+    this.#nodes.set(nodeId, { digest, fields: written(fields), leaseUntil, isDead: false });
     return Promise.resolve(true);
   }
 
@@ -71,7 +71,7 @@ export class MemoryRegistryStore implements RegistryStore {
 
   read(nodeId: string): Promise<Snapshot> {
     const { digest = { version: 0, count: 0 }, fields = new Map<string, string>() } = this.#nodes.get(nodeId) ?? {};
-    const records = readFields(fields);
+    const records = readFields(nodeId, fields);
     return Promise.resolve({ digest, records, isComplete: fields.size === digest.count && this.#nodes.has(nodeId) });
   }
 
@@ -109,4 +109,10 @@ export class MemoryRegistryStore implements RegistryStore {
     if (node?.isDead) return 'dead';
     return node && node.leaseUntil > this.clock.now() ? 'alive' : 'none';
   }
+}
+
+function written(writes: FieldWrites): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (const [field, text] of writes) if (text !== undefined) fields.set(field, text);
+  return fields;
 }

@@ -1,11 +1,13 @@
-import { type FieldWrites, FieldWriter } from './client-fields.js';
-import type { ClientNews } from './client-news.js';
+import type { FieldWrites } from './client-fields.js';
 import type { ClientRecord } from './client-record.js';
+import { FieldWriter, type OwnNews } from './field-writer.js';
+import { LEASE_MS } from './registry-store.js';
 import type { Digest } from './replica.js';
-import type { RegistryStore } from './store-contract.js';
+import type { RegistryStore, Renewal } from './store-contract.js';
 
 export interface OwnEntryHost {
   readonly store: RegistryStore;
+  now(): number;
   newNodeId(): string;
   /** The clients of this node now. */
   ownRecords(): Iterable<ClientRecord>;
@@ -21,9 +23,6 @@ export interface OwnEntryHost {
   returned(records: ClientRecord[]): void;
 }
 
-/** News of a client of this node, with its record if its own fields changed. */
-export type OwnNews = ClientNews & { readonly now?: ClientRecord | undefined };
-
 /** Of more clients the whole entry is written again. */
 const MAX_UNWRITTEN = 1_000;
 
@@ -31,11 +30,11 @@ const MAX_UNWRITTEN = 1_000;
 export class OwnEntry {
   #nodeId: string;
   #version = 0;
-  readonly #writer = new FieldWriter();
-  /** The clients that the others know, each with its number of fields. */
-  #sizes = new Map<string, number>();
-  #count = 0;
+  /** The clients that the others know. */
+  #writer: FieldWriter;
   #isRegistered = false;
+  /** When the lease was last renewed. Until it ends, nobody takes this node for dead. */
+  #renewedAt = -Infinity;
   /** Clients with changes that Redis didn't take, and the fields of those changes. */
   #unwritten = new Set<string>();
   #unwrittenFields = new Set<string>();
@@ -51,6 +50,7 @@ export class OwnEntry {
     private readonly host: OwnEntryHost,
   ) {
     this.#nodeId = nodeId;
+    this.#writer = new FieldWriter(nodeId);
   }
 
   get nodeId(): string {
@@ -58,29 +58,20 @@ export class OwnEntry {
   }
 
   get digest(): Digest {
-    return { version: this.#version, count: this.#count };
+    return { version: this.#version, count: this.#writer.count };
   }
 
   /** Whether the others know this client. */
   hasTold(clientId: string): boolean {
-    return this.#sizes.has(clientId);
+    return this.#writer.has(clientId);
   }
 
   /** Writes a change. `written` resolves when Redis has it; the number is known at once. */
   change(news: readonly OwnNews[]): { version: number; written: Promise<void> } {
     this.#version++;
     const writes: FieldWrites = new Map();
-    for (const one of news) {
-      const before = this.#sizes.get(one.clientId) ?? 0;
-      const more = this.#writer.change(writes, one, one.now);
-      this.#count -= before;
-      this.#sizes.delete(one.clientId);
-      if (one.isGone) continue;
-      const size = one.record ? more : before + more;
-      this.#sizes.set(one.clientId, size);
-      this.#count += size;
-    }
-    const written = this.host.store.write(this.#nodeId, this.digest, writes);
+    for (const one of news) this.#writer.change(writes, one);
+    const written = this.#write(writes);
     written.then(
       () => (this.#isPatchy ||= this.#unwritten.size > 0),
       () => this.#notWritten(news, writes),
@@ -90,7 +81,7 @@ export class OwnEntry {
 
   /** Renews the lease, and writes again what Redis lost. If this node was taken for dead, it gets a new id. */
   async assert(): Promise<void> {
-    const found = this.#isRegistered ? await this.host.store.renew(this.#nodeId, this.digest) : 'lost';
+    const found = this.#isRegistered ? await this.#renew() : 'lost';
     if (found === 'kept' && !this.hasUnwritten) return;
     const isThere = found === 'kept' || found === 'incomplete';
     // The next beat finds out whether more is missing than what wasn't written.
@@ -112,14 +103,14 @@ export class OwnEntry {
     const writes: FieldWrites = new Map([...fields].map((field) => [field, undefined]));
     for (const clientId of clientIds) {
       const record = this.hasTold(clientId) ? this.host.ownRecord(clientId) : undefined;
-      if (record) for (const [field, text] of this.#writer.whole(record)) writes.set(field, text);
+      if (record) this.#writer.whole(writes, record);
     }
     this.#unwritten = new Set();
     this.#unwrittenFields = new Set();
     if (this.#isPatchy) this.#version++; // a node that read the entry meanwhile reads it again
     this.#isPatchy = false;
     try {
-      await this.host.store.write(this.#nodeId, this.digest, writes);
+      await this.#write(writes);
     } catch (error) {
       for (const clientId of clientIds) this.#unwritten.add(clientId);
       for (const field of writes.keys()) this.#unwrittenFields.add(field);
@@ -135,6 +126,24 @@ export class OwnEntry {
   async leave(): Promise<void> {
     this.#isRegistered = false;
     await this.host.store.leave(this.#nodeId);
+  }
+
+  /** Redis may have lost anything. */
+  doubt(): void {
+    this.#renewedAt = -Infinity;
+  }
+
+  /** While the lease runs, the next beat limits how long the hash stays. Otherwise, the write must do that. */
+  #write(writes: FieldWrites): Promise<void> {
+    const isLeased = this.host.now() - this.#renewedAt < LEASE_MS;
+    return this.host.store.write(this.#nodeId, this.digest, writes, isLeased);
+  }
+
+  async #renew(): Promise<Renewal> {
+    const now = this.host.now();
+    const found = await this.host.store.renew(this.#nodeId, this.digest);
+    if (found !== 'buried') this.#renewedAt = now;
+    return found;
   }
 
   #notWritten(news: readonly OwnNews[], writes: FieldWrites): void {
@@ -154,14 +163,16 @@ export class OwnEntry {
   async #register(): Promise<boolean> {
     this.host.settle();
     const records = [...this.host.ownRecords()];
-    this.#sizes = new Map(records.map(({ clientId, rooms }) => [clientId, 1 + rooms.length]));
-    const fields = records.flatMap((record) => [...this.#writer.whole(record)]);
-    this.#count = fields.length;
+    const fields: FieldWrites = new Map();
+    this.#writer = new FieldWriter(this.#nodeId);
+    for (const record of records) this.#writer.whole(fields, record);
     if (this.hasUnwritten) this.#version++; // a node that read the entry meanwhile reads it again
     this.#isUncertain = false;
     this.#forgetUnwritten();
+    const now = this.host.now();
     try {
       this.#isRegistered = await this.host.store.register(this.#nodeId, this.digest, fields);
+      if (this.#isRegistered) this.#renewedAt = now;
     } catch (error) {
       this.#isUncertain = true; // it may have been written: this node can't know
       throw error;
@@ -177,9 +188,9 @@ export class OwnEntry {
     await this.host.store.leave(this.#nodeId);
     this.#nodeId = this.host.newNodeId();
     this.#version = 0;
-    this.#sizes.clear();
+    this.#writer = new FieldWriter(this.#nodeId);
+    this.#renewedAt = -Infinity;
     this.#forgetUnwritten();
-    this.#count = 0;
     this.#isRegistered = false;
     this.#isReturning = true;
     await this.host.renamed(this.#nodeId);

@@ -2,10 +2,10 @@ import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { isObject, isText, JunkError, readVersion } from './bus-input.js';
 
 /** For nodes only: what changed for many clients of one node. */
-export const NEWS = 'WebSocket:$ClientNews';
+export const NEWS = '$news';
 
 /** For nodes only: a node is alive, with its digest. */
-export const ALIVE = 'WebSocket:$NodeAlive';
+export const ALIVE = '$alive';
 
 /** Events that say who is connected, and in which rooms. */
 export const PRESENCE: ReadonlySet<string> = new Set([

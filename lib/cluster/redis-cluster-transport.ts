@@ -5,6 +5,7 @@ import { isInterest } from './channels.js';
 import { ClusterOutlet, nodeKey } from './cluster-outlet.js';
 import { keySlot } from './key-slot.js';
 import { refused } from './publish-queue.js';
+import { readInSteps } from './reading-steps.js';
 import { closeQuietly, keepConnected, openCluster, openShard } from './redis-connections.js';
 import type { RedisInstanceLike } from './redis-source.js';
 import { RedisWay } from './redis-way.js';
@@ -68,6 +69,7 @@ export class RedisClusterTransport implements Transport {
       'refresh',
       guarded('the slots of the Redis Cluster', listener.failed, () => this.#readRoutes()),
     );
+    connection.on('+node', (master: Redis) => readInSteps(master, this.clock));
     const opened = (): void => {
       this.#readRoutes();
       listener.outletChanged();

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../clock.js';
 import { refused } from './publish-queue.js';
+import { readInSteps } from './reading-steps.js';
 import { closeQuietly, keepConnected, openRedis } from './redis-connections.js';
 import { RedisOutlet } from './redis-outlet.js';
 import type { RedisSource } from './redis-source.js';
@@ -52,6 +53,7 @@ export class RedisTransport implements Transport {
     this.#listener = listener;
     const { connection } = this;
     const changed = (): void => listener.outletChanged();
+    readInSteps(connection, this.clock);
     keepConnected(connection, this.clock, { opened: changed, closed: changed, failed: listener.failed });
     for (const way of this.ways) way.connect(listener);
   }

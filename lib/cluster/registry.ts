@@ -1,7 +1,8 @@
 import { ConnectionError } from '../errors.js';
 import type { ClientNews } from './client-news.js';
+import type { OwnNews } from './field-writer.js';
 import { Neighbours, type NeighboursHost } from './neighbours.js';
-import { OwnEntry, type OwnEntryHost, type OwnNews } from './own-entry.js';
+import { OwnEntry, type OwnEntryHost } from './own-entry.js';
 import type { ClientRecord } from './client-record.js';
 import type { Digest } from './replica.js';
 
@@ -77,6 +78,7 @@ export class Registry {
   /** Redis is reachable, again or for the first time: registers this node, then reads the others. */
   connected(): Promise<void> {
     this.#graceUntil = this.host.now() + GRACE_MS;
+    this.#own.doubt();
     return this.#enqueue(() => this.#sayAndLook(true));
   }
 

@@ -1,4 +1,4 @@
-import type { ClientRecord } from './client-record.js';
+import { type ClientRecord, fieldCount } from './client-record.js';
 import { type ClientNews, withNews } from './client-news.js';
 import type { Steps } from './steps.js';
 
@@ -6,7 +6,7 @@ import type { Steps } from './steps.js';
 export interface Digest {
   /** The number of its last change. */
   version: number;
-  /** The number of its clients and memberships after that change. */
+  /** The number of its clients, memberships and metadata keys after that change. */
   count: number;
 }
 
@@ -41,7 +41,7 @@ interface NodeState {
   /** Something is missing or differs from the digest: the node must be read again. */
   isIncomplete: boolean;
   records: Map<string, ClientRecord>;
-  /** How many clients and memberships are known. */
+  /** How many clients, memberships and metadata keys are known. */
   count: number;
   /** Entries that this node can't read, such as those of a newer version. */
   unreadable: number;
@@ -237,10 +237,10 @@ function* restOf(node: NodeState, rest: Map<string, ClientRecord | undefined>) {
 const afterNews = (known: ClientRecord | undefined, news: ClientNews): ClientRecord | undefined =>
   news.record ?? (known && withNews(known, news));
 
-const sizeOf = (record: ClientRecord | undefined): number => (record ? 1 + record.rooms.length : 0);
+const sizeOf = (record: ClientRecord | undefined): number => (record ? fieldCount(record) : 0);
 
 function countOf(records: Iterable<ClientRecord>): number {
   let count = 0;
-  for (const record of records) count += sizeOf(record);
+  for (const record of records) count += fieldCount(record);
   return count;
 }

@@ -24,9 +24,12 @@ export class SharedClock {
 
   constructor(private readonly clock: Clock) {}
 
-  /** In ms since the epoch. 0 while it isn't known. */
-  now(): number {
-    return this.#ahead === undefined ? 0 : this.clock.now() + this.#ahead;
+  /**
+   * In ms since the epoch. 0 while it isn't known.
+   * @param here the clock of this process, if it was read already
+   */
+  now(here = this.clock.now()): number {
+    return this.#ahead === undefined ? 0 : here + this.#ahead;
   }
 
   /** Reads the clock again, because a message seems stale and the clock may have been set. */
@@ -47,10 +50,9 @@ export class SharedClock {
   }
 
   /** True for a message that was sent too long ago. Both clocks count for a while if it was set. */
-  isStale(sentAt: number): boolean {
-    if (!isStale(sentAt, this.now())) return false;
-    const now = this.clock.now();
-    return !this.#before || now > this.#before.until || isStale(sentAt, now + this.#before.ahead);
+  isStale(sentAt: number, here = this.clock.now()): boolean {
+    if (!isStale(sentAt, this.now(here))) return false;
+    return !this.#before || here > this.#before.until || isStale(sentAt, here + this.#before.ahead);
   }
 }
 

@@ -17,11 +17,14 @@ export interface RegistryStore {
   /** A denied permission: asking again doesn't help. */
   refusalIn(error: unknown): Error | undefined;
   /** Writes a node's whole entry in place of the old one. False if others took the node for dead. */
-  register(nodeId: string, digest: Digest, fields: readonly (readonly [string, string])[]): Promise<boolean>;
+  register(nodeId: string, digest: Digest, fields: FieldWrites): Promise<boolean>;
   /** Runs each command that is needed later, to no effect, so that a denied permission is seen at the start. */
   rehearse(nodeId: string): Promise<void>;
-  /** Changes these fields in one transaction. */
-  write(nodeId: string, digest: Digest, fields: FieldWrites): Promise<void>;
+  /**
+   * Changes these fields in one step.
+   * @param isLeased false if the node may have been taken for dead: what is written then must not stay for ever
+   */
+  write(nodeId: string, digest: Digest, fields: FieldWrites, isLeased: boolean): Promise<void>;
   /** Renews the lease, writes it again if it was lost, and checks that the clients are still there. */
   renew(nodeId: string, digest: Digest): Promise<Renewal>;
   /** Adds a node to the set of nodes. */

@@ -5,7 +5,7 @@ import type { Tail } from './outgoing-sequences.js';
  * For nodes only: the last numbers of channels that fell silent. Without them, nobody would notice that the last
  * messages of a channel are missing.
  */
-export const TAILS = 'WebSocket:$Tails';
+export const TAILS = '$tails';
 
 /** @param head the beginning of all channels */
 export function writeTails(origin: string, head: string, tails: readonly Tail[]): object {

@@ -32,4 +32,10 @@ export function readAnnouncement(text: string): Announcement | undefined {
   };
 }
 
+/** What `readAnnouncement()` reads. */
+export const writeAnnouncement = (said: Announcement): string =>
+  said.kind === 'cleared'
+    ? `${CLEARED} ${said.epoch}`
+    : `${STORED} ${said.epoch} ${said.offset} ${said.storedAt} ${said.session ?? NO_SESSION}\n${said.frame}`;
+
 const isPlace = ({ offset }: RoomPosition): boolean => Number.isSafeInteger(offset) && offset > 0;

@@ -11,6 +11,8 @@ export interface Resumption {
   since?: RoomPosition | undefined;
   /** Asks for this many of the newest messages, for a client without a place. */
   tail?: number | undefined;
+  /** False: what its session publishes to the room from now on isn't sent to it. */
+  echo?: boolean | undefined;
 }
 
 /** What a client gets when it joins, before any live message. */

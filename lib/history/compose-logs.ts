@@ -5,7 +5,9 @@ import type { RedisSource } from '../cluster/redis-source.js';
 import { systemClock, wallMs } from '../clock.js';
 import { guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { AnnouncedRoomLog, Announcer } from './announced-room-log.js';
 import { type Announcement, readAnnouncement } from './announcement.js';
+import { FenceCheck } from './fence-check.js';
 import { HistoryRules } from './history-options.js';
 import type { HistoryRule } from './history-rule.js';
 import { partsOf } from './compose-publisher.js';
@@ -57,8 +59,12 @@ export function composeLogs(
   const rules = new HistoryRules(rooms.history);
   if (rules.isEmpty) return undefined;
   const announcements = new Announcements();
-  const { log, start, stop } =
-    redis === undefined ? memoryLog(rules, announcements, failed) : redisLog(rules, redis, prefix, failed);
+  const say = (roomName: string, said: Announcement): void => announcements.say(roomName, said);
+  const { log, start, stop } = rooms.log
+    ? ownLog(rooms.log, say, redis, prefix, failed)
+    : redis === undefined
+      ? memoryLog(rules, say, failed)
+      : redisLog(rules, redis, prefix, failed);
   const readers = new RoomReaders({
     log,
     clock: systemClock,
@@ -97,11 +103,30 @@ export function composeLogs(
 
 type Kept = Pick<Logs, 'log' | 'start' | 'stop'>;
 
-function memoryLog(rules: HistoryRules, announcements: Announcements, failed: Failed): Kept {
+/** The application starts and stops it. With Redis, what it has stored is announced there, and so it comes back to this node, too. */
+function ownLog(
+  log: RoomLog,
+  say: Announcements['say'],
+  redis: RedisSource | undefined,
+  prefix: string,
+  failed: Failed,
+): Kept {
+  if (redis === undefined)
+    return { log: new AnnouncedRoomLog(log, say), start: async () => undefined, stop: async () => undefined };
+  const connection = new LogConnection(redis, 'history', failed);
+  const announcer = new Announcer(() => connection.open, prefix, failed);
+  return {
+    log: new AnnouncedRoomLog(log, (roomName, said) => announcer.announce(roomName, said)),
+    start: () => connection.connect(),
+    stop: () => connection.close(),
+  };
+}
+
+function memoryLog(rules: HistoryRules, announce: Announcements['say'], failed: Failed): Kept {
   const log = new MemoryRoomLog({
     retentionOf: (roomName) => rules.of(roomName) as HistoryRule,
     newEpoch: randomUUID,
-    announce: (roomName, said) => announcements.say(roomName, said),
+    announce,
     now: systemClock.now,
     wallMs,
   });
@@ -121,7 +146,8 @@ function memoryLog(rules: HistoryRules, announcements: Announcements, failed: Fa
 }
 
 function redisLog(rules: HistoryRules, redis: RedisSource, prefix: string, failed: Failed): Kept {
-  const connection = new LogConnection(redis, 'history', failed);
+  const fence = rules.isFenced ? new FenceCheck(prefix, failed) : undefined;
+  const connection = new LogConnection(redis, 'history', failed, undefined, (opened) => fence?.run(opened));
   const replicating = rules.waitsForReplica ? new LogConnection(redis, 'history-replicated', failed) : undefined;
   let channels: Channels | undefined;
   const log = new RedisRoomLog({

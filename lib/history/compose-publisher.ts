@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { Channels } from '../cluster/channels.js';
 import { databaseOf, type RedisConnection } from '../cluster/redis-connections.js';
+import { AnnouncedRoomLog, Announcer } from './announced-room-log.js';
 import type { HistoryRules } from './history-options.js';
 import type { HistoryRule } from './history-rule.js';
+import type { RoomLog } from './room-log.js';
 import { RedisRoomLog, type RedisRoomLogParts } from './redis-room-log.js';
 import { RoomPublisher } from './room-publisher.js';
 import { RuleWatch } from './rule-watch.js';
@@ -16,6 +18,8 @@ export interface PublisherSource {
   isForeign: boolean;
   /** Another for rooms that wait for a replica. */
   replicating?: RedisConnection | undefined;
+  /** The application's own log. */
+  log?: RoomLog | undefined;
 }
 
 /**
@@ -23,11 +27,15 @@ export interface PublisherSource {
  * @returns undefined without rooms with history
  */
 export function composePublisher(
-  { connection, prefix, isForeign, replicating }: PublisherSource,
+  { connection, prefix, isForeign, replicating, log: own }: PublisherSource,
   rules: HistoryRules,
   failed: Failed,
 ): RoomPublisher | undefined {
   if (rules.isEmpty) return undefined;
+  if (own) {
+    const announcer = new Announcer(() => connection, prefix, failed);
+    return new RoomPublisher(new AnnouncedRoomLog(own, (name, said) => announcer.announce(name, said)), rules);
+  }
   const channels = new Channels(prefix, databaseOf(connection));
   const log = new RedisRoomLog({
     connection: () => connection,

@@ -3,8 +3,17 @@ import type { ChainableCommander } from 'ioredis';
 import type { RedisConnection } from '../cluster/redis-connections.js';
 import { Deadline, TIMED_OUT, withinMs } from '../deadline.js';
 import { errorOf } from '../protocol/thrown.js';
+import type { AppendAnswer } from './append-batches.js';
 
 export type Arg = string | number;
+
+/** A script, and the digest by which Redis knows it. */
+export interface Script {
+  readonly text: string;
+  readonly digest: string;
+}
+
+export const scriptOf = (text: string): Script => ({ text, digest: createHash('sha1').update(text).digest('hex') });
 
 /** Of a connection with options of its own. */
 const READY_MS = 1_000;
@@ -29,33 +38,30 @@ export async function inTime<T>(answer: Promise<T>): Promise<T> {
   return outcome;
 }
 
-const digests = new Map<string, string>();
-
-function digestOfScript(script: string): string {
-  let digest = digests.get(script);
-  if (!digest) digests.set(script, (digest = createHash('sha1').update(script).digest('hex')));
-  return digest;
-}
-
 /** Calls a script by its digest, and sends it whole where this Redis doesn't know it yet (https://redis.io/docs/latest/commands/evalsha). */
-export async function evaluate(redis: RedisConnection, script: string, keys: string[], args: Arg[]): Promise<unknown> {
+export async function evaluate(
+  redis: RedisConnection,
+  { digest, text }: Script,
+  keys: readonly string[],
+  args: readonly Arg[],
+): Promise<unknown> {
   try {
-    return await redis.evalsha(digestOfScript(script), keys.length, ...keys, ...args);
+    return await redis.evalsha(digest, keys.length, ...keys, ...args);
   } catch (error) {
     if (!isUnknownScript(error)) throw error;
-    return redis.eval(script, keys.length, ...keys, ...args);
+    return redis.eval(text, keys.length, ...keys, ...args);
   }
 }
 
 /**
- * As `evaluate()`, and then waits for a replica on the same connection: WAIT speaks of what this connection has written
- * (https://redis.io/docs/latest/commands/wait). In one pipeline, which a Redis Cluster gets on one of its nodes.
+ * As `evaluate()` of appending, and then waits for a replica on the same connection: WAIT speaks of what this connection has
+ * written (https://redis.io/docs/latest/commands/wait). In one pipeline, which a Redis Cluster gets on one of its nodes.
  */
 export async function evaluateReplicated(
   redis: RedisConnection,
-  script: string,
-  keys: string[],
-  args: Arg[],
+  { digest, text }: Script,
+  keys: readonly string[],
+  args: readonly Arg[],
 ): Promise<unknown> {
   const wait = async (pipeline: ChainableCommander): Promise<[unknown, number]> => {
     const [evaluated, waited] = (await pipeline.wait(1, REPLICATED_MS).exec()) ?? [];
@@ -64,16 +70,16 @@ export async function evaluateReplicated(
   };
   const run = async (): Promise<[unknown, number]> => {
     try {
-      return await wait(redis.pipeline().evalsha(digestOfScript(script), keys.length, ...keys, ...args));
+      return await wait(redis.pipeline().evalsha(digest, keys.length, ...keys, ...args));
     } catch (error) {
       if (!isUnknownScript(error)) throw error;
-      return wait(redis.pipeline().eval(script, keys.length, ...keys, ...args));
+      return wait(redis.pipeline().eval(text, keys.length, ...keys, ...args));
     }
   };
-  const [answer, replicas] = await run();
-  const [what] = answer as [string];
-  if (what !== 'reused' && !(replicas >= 1)) throw new Error(`no replica had it within ${REPLICATED_MS} ms`);
-  return answer;
+  const [answers, replicas] = await run();
+  const isStored = (answers as AppendAnswer[]).some(([what]) => what !== 'reused');
+  if (isStored && !(replicas >= 1)) throw new Error(`no replica had it within ${REPLICATED_MS} ms`);
+  return answers;
 }
 
 const isUnknownScript = (error: unknown): boolean => errorOf(error).message.startsWith('NOSCRIPT');

@@ -28,9 +28,12 @@ export interface HistoryRuleOptions {
   recoverMax?: number;
   /** The same in bytes. @default `maxBytes` */
   recoverMaxBytes?: number;
-  /** Milliseconds that an idempotency key is remembered. @default 300_000 */
+  /** Milliseconds that an idempotency key is remembered. @default 300_000, at most `metaTtlMs` */
   keyTtlMs?: number;
-  /** Milliseconds that a room without members and messages is remembered. At least `ttlMs`. @default 86_400_000 */
+  /**
+   * Milliseconds that a room without members and messages is remembered. At least `ttlMs` and `keyTtlMs`.
+   * @default 86_400_000
+   */
   metaTtlMs?: number;
   /** Milliseconds between two checks whether a quiet room has messages that didn't arrive here. @default 15_000 */
   checkMs?: number;
@@ -69,10 +72,14 @@ const HISTORY_RULE = {
     fit: ({ maxBytes }) => maxBytes,
     check: BYTES,
   },
-  keyTtlMs: { default: 300_000, check: TIME },
+  keyTtlMs: {
+    default: 300_000,
+    fit: ({ keyTtlMs, metaTtlMs }) => Math.min(keyTtlMs, metaTtlMs),
+    check: TIME,
+  },
   metaTtlMs: {
     default: 86_400_000,
-    fit: ({ metaTtlMs, ttlMs }) => Math.max(metaTtlMs, ttlMs),
+    fit: ({ metaTtlMs, ttlMs, keyTtlMs }) => Math.max(metaTtlMs, ttlMs, keyTtlMs),
     check: TIME,
   },
   checkMs: { default: 15_000, check: TIME },
@@ -90,10 +97,15 @@ export function* historyFlaws(given: readonly HistoryRuleOptions[] | undefined, 
     yield* flaws;
     if (flaws.length > 0) continue;
     if (rule.match === undefined) yield `"${name}.match" is missing: say which rooms, e.g. 'chat:*'`;
-    const { ttlMs, metaTtlMs, ack } = fill(HISTORY_RULE, rule);
+    const { ttlMs, keyTtlMs, metaTtlMs, ack } = fill(HISTORY_RULE, rule);
     if (metaTtlMs < ttlMs)
       yield (
         `"${name}.metaTtlMs" (${metaTtlMs}) is shorter than "ttlMs" (${ttlMs}): a room would be forgotten before its publications. ` +
+        'Make it longer'
+      );
+    if (metaTtlMs < keyTtlMs)
+      yield (
+        `"${name}.metaTtlMs" (${metaTtlMs}) is shorter than "keyTtlMs" (${keyTtlMs}): keys would outlive their room. ` +
         'Make it longer'
       );
     if (ack === 'replicated' && !canWait)
@@ -106,9 +118,14 @@ interface ResolvedRule extends HistoryRule {
   matches: (room: string) => boolean;
 }
 
+/** How many names of rooms are remembered. */
+const MAX_NAMES = 10_000;
+
 /** Finds the rule of a room. */
 export class HistoryRules {
   readonly #rules: readonly ResolvedRule[];
+  /** Every message asks, and expressions are dear. */
+  readonly #known = new Map<string, ResolvedRule | undefined>();
 
   constructor(given: readonly HistoryRuleOptions[]) {
     this.#rules = given.map((rule) => {
@@ -119,6 +136,11 @@ export class HistoryRules {
 
   get isEmpty(): boolean {
     return this.#rules.length === 0;
+  }
+
+  /** Some room begins anew when Redis may have lost messages. */
+  get isFenced(): boolean {
+    return this.#rules.some(({ onRestart }) => onRestart === 'reset');
   }
 
   /** Some room waits for a replica. */
@@ -136,7 +158,12 @@ export class HistoryRules {
   }
 
   #find(room: string): ResolvedRule | undefined {
-    return this.#rules.find(({ matches }) => matches(room));
+    const known = this.#known.get(room);
+    if (known !== undefined || this.#known.has(room)) return known;
+    if (this.#known.size >= MAX_NAMES) this.#known.clear();
+    const found = this.#rules.find(({ matches }) => matches(room));
+    this.#known.set(room, found);
+    return found;
   }
 }
 

@@ -85,6 +85,7 @@ export class History implements RoomReceiver {
       if (isResumption) await this.local.whenBelow(clientId, this.#pieceBytes);
       await this.logs.readers.attach(roomName, rule, resumption, (attachment) => {
         enter(attachment);
+        this.local.setEcho(clientId, roomName, resumption.echo !== false);
         this.#catchUps.end(clientId, roomName); // of an earlier join
         const { position, recovered, entries } = attachment;
         const piece = firstOf(entries, this.#pieceBytes);

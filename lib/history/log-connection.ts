@@ -26,6 +26,8 @@ export class LogConnection {
     private readonly failed: (error: unknown, place: string) => void,
     /** Names it in errors. */
     private readonly place = 'the connection of the rooms’ histories',
+    /** Called for each new connection. The start of a server waits for the first one. */
+    private readonly opened: (connection: RedisConnection) => Promise<void> | undefined = () => undefined,
   ) {}
 
   /** @throws {LogUnavailableError} before the start and after the stop */
@@ -47,7 +49,10 @@ export class LogConnection {
     this.#connection = connection;
     const isReady = new Promise<void>((resolve) =>
       keepConnected(connection, systemClock, {
-        opened: resolve,
+        opened: async () => {
+          await this.opened(connection);
+          resolve();
+        },
         closed: () => undefined,
         failed: (error) => {
           if (this.#connection) this.failed(error, this.place);

@@ -3,7 +3,8 @@ import { digestOf } from '../digest.js';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
 import { Corks } from '../cluster/redis-outlet.js';
 import { errorOf } from '../protocol/thrown.js';
-import { type Arg, becomeReady, evaluate, evaluateReplicated, inTime } from './evaluate.js';
+import { type Append, type AppendAnswer, AppendBatches } from './append-batches.js';
+import { type Arg, type Script, becomeReady, evaluate, evaluateReplicated, inTime } from './evaluate.js';
 import { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './log-errors.js';
 import {
   type Appended,
@@ -16,7 +17,7 @@ import {
 } from './room-log.js';
 import type { RoomPosition } from '../protocol/message.js';
 import type { RuleWatch } from './rule-watch.js';
-import { APPEND, CLEAR, READ, TOP } from './scripts.js';
+import { type Scripts, scriptsOf } from './scripts.js';
 
 export interface RedisRoomLogParts {
   connection: () => RedisConnection;
@@ -38,23 +39,10 @@ export interface RedisRoomLogParts {
   isForeign?: boolean;
 }
 
-/** ioredis may send a command again when its connection broke. Without a key, the message would be stored twice. */
-const ONCE_MS = 60_000;
 const KEY_PREFIX = 'k:';
 /** Errors that Redis sends before a script has written anything. */
 const REFUSED =
   /^(OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|NOPERM|NOAUTH|WRONGPASS|NOSCRIPT|BUSY|MOVED|ASK|TRYAGAIN)\b/;
-
-interface Run {
-  /** A key beside those of the log. */
-  key?: string | undefined;
-  /** Running it twice does no harm, so an answer that never came is no doubt. */
-  isSafe?: boolean;
-  /** The connection with which it is run, and a replica waited for. */
-  replicating?: RedisConnection | undefined;
-}
-
-const SAFE: Run = { isSafe: true };
 
 /**
  * The log in Redis. All keys of a room and its channel share a hash tag, so that one script can use them on a Redis
@@ -63,38 +51,42 @@ const SAFE: Run = { isSafe: true };
  */
 export class RedisRoomLog implements RoomLog {
   readonly #corks = new Corks();
+  readonly #scripts = new WeakMap<Retention, Scripts>();
+  /** Some room with that rule. */
+  readonly #roomOf = new WeakMap<Retention, string>();
+  readonly #batches = new AppendBatches<string>((room, batch) => this.#append(room, batch));
 
   constructor(private readonly parts: RedisRoomLogParts) {}
 
   async append(room: string, frame: string, { key, version, session }: AppendOptions = {}): Promise<Appended> {
-    const { retentionOf, connection, replicating } = this.parts;
-    const { keyTtlMs, maxBytes } = retentionOf(room);
+    const { retentionOf, connection, channelOf, isForeign } = this.parts;
+    const retention = retentionOf(room);
     const bytes = Buffer.byteLength(frame);
-    if (bytes > maxBytes) throw new EntryTooLargeError(bytes, maxBytes);
+    if (bytes > retention.maxBytes) throw new EntryTooLargeError(bytes, retention.maxBytes);
     const inCluster = isCluster(connection());
-    const digest = key === undefined ? '-' : digestOf(frame);
-    const kept = key === undefined ? undefined : `${KEY_PREFIX}${key}`;
-    const keyed = kept ?? (inCluster || this.parts.isForeign ? `once:${randomUUID()}` : undefined);
-    const args = [
-      frame,
-      session ?? '-',
-      kept ? keyTtlMs : ONCE_MS,
-      digest,
-      version ?? '',
-      this.parts.channelOf(room),
-      inCluster ? 'SPUBLISH' : 'PUBLISH',
-    ];
-    const run = { key: keyed, replicating: replicating?.(room) };
-    const answer = await this.#run(APPEND, room, args, run);
-    const [what, epoch, offset, other] = answer as [string, string, number, string | undefined];
-    this.#watch(room, other);
-    if (what === 'reused') throw new KeyReusedError(key as string);
-    return { epoch, offset, isDuplicate: what === 'older' || (what === 'known' && key !== undefined) };
+    const [facts, entries] = this.#keysOf(room);
+    let [keyed, more] = [facts, ''];
+    if (key !== undefined) keyed = `${this.#headOf(room)}${KEY_PREFIX}${key}`;
+    // ioredis may send a command again when its connection broke, and the message would be stored twice.
+    else if (inCluster || isForeign) keyed = `${this.#headOf(room)}once:${randomUUID()}`;
+    if (key !== undefined || version !== undefined || session !== undefined)
+      more = `${session ?? '-'} ${key === undefined ? '-' : digestOf(frame)} ${version ?? ''}`;
+    const append: Append = { keys: [facts, entries, keyed], args: [frame, more, channelOf(room)], bytes };
+    // All rooms with one rule can share a script, but on a Redis Cluster they lie in different slots.
+    return this.#batches.add(
+      inCluster ? room : this.#alike(room, retention),
+      append,
+      ([what, epoch, offset, other]) => {
+        this.#watch(room, other);
+        if (what === 'reused') throw new KeyReusedError(key as string);
+        return { epoch, offset, isDuplicate: what === 'older' || (what === 'known' && key !== undefined) };
+      },
+    );
   }
 
   async read(room: string, { since, before, limit, maxBytes, reverse = false }: ReadOptions): Promise<LogRead> {
     const args = [since ?? '', before ?? '', limit, maxBytes, reverse ? 1 : 0];
-    const answer = (await this.#run(READ, room, args, SAFE)) as unknown[];
+    const answer = (await this.#ask('read', room, args, true)) as unknown[];
     const [epoch, top, first, isComplete, now, other, ...flat] = answer as [
       string,
       number,
@@ -116,7 +108,7 @@ export class RedisRoomLog implements RoomLog {
   async top(rooms: readonly string[]): Promise<RoomPosition[]> {
     return Promise.all(
       rooms.map(async (room) => {
-        const [epoch, offset, other] = (await this.#run(TOP, room, [], SAFE)) as [string, number, string];
+        const [epoch, offset, other] = (await this.#ask('top', room, [], true)) as [string, number, string];
         this.#watch(room, other);
         return { epoch, offset };
       }),
@@ -124,8 +116,7 @@ export class RedisRoomLog implements RoomLog {
   }
 
   async clear(room: string): Promise<RoomPosition> {
-    const how = isCluster(this.parts.connection()) ? 'SPUBLISH' : 'PUBLISH';
-    const [epoch, offset] = (await this.#run(CLEAR, room, [this.parts.channelOf(room), how])) as [string, number];
+    const [epoch, offset] = (await this.#ask('clear', room, [this.parts.channelOf(room)], false)) as [string, number];
     return { epoch, offset };
   }
 
@@ -134,28 +125,67 @@ export class RedisRoomLog implements RoomLog {
     if (other && watch && ruleTextOf) watch.differs(room, ruleTextOf(room), other);
   }
 
-  async #run(script: string, room: string, args: Arg[], { key, isSafe, replicating }: Run = {}): Promise<unknown> {
-    const { connection, prefix, retentionOf, isFenced, newEpoch, ruleTextOf } = this.parts;
-    const { mode, size, ttlMs, maxBytes, metaTtlMs } = retentionOf(room);
-    const head = `${prefix}:{${room}}:`;
-    const keys = [`${head}m`, `${head}h`, ...(key === undefined ? [] : [`${head}${key}`])];
-    const common = [
-      isFenced(room) ? 1 : 0,
-      newEpoch(),
-      metaTtlMs,
-      mode,
-      size,
-      ttlMs,
-      maxBytes,
-      ruleTextOf?.(room) ?? '',
-    ];
-    const redis = replicating ?? connection();
-    if (this.parts.isForeign) await becomeReady(redis);
-    if (redis.status !== 'ready') throw new LogUnavailableError(`Redis is ${redis.status}`);
+  #headOf(room: string): string {
+    return `${this.parts.prefix}:{${room}}:`;
+  }
+
+  #keysOf(room: string): [facts: string, entries: string] {
+    const head = this.#headOf(room);
+    return [`${head}m`, `${head}h`];
+  }
+
+  #alike(room: string, retention: Retention): string {
+    const known = this.#roomOf.get(retention);
+    if (known === undefined) this.#roomOf.set(retention, room);
+    return known ?? room;
+  }
+
+  #scriptsOf(room: string): Scripts {
+    const { retentionOf, isFenced, ruleTextOf, connection } = this.parts;
+    const retention = retentionOf(room);
+    let scripts = this.#scripts.get(retention);
+    if (scripts) return scripts;
+    scripts = scriptsOf({
+      ...retention,
+      isFenced: isFenced(room),
+      ruleText: ruleTextOf?.(room) ?? '',
+      publish: isCluster(connection()) ? 'SPUBLISH' : 'PUBLISH',
+    });
+    this.#scripts.set(retention, scripts);
+    return scripts;
+  }
+
+  /** @param room one of those that it is for: all have the same rule */
+  #append(room: string, batch: readonly Append[]): Promise<AppendAnswer[]> {
+    const keys = batch.flatMap((append) => append.keys);
+    const args = [this.parts.newEpoch(), ...batch.flatMap((append) => append.args)];
+    const replicating = this.parts.replicating?.(room);
+    return this.#run(this.#scriptsOf(room).append, keys, args, { isSafe: false, replicating }) as Promise<
+      AppendAnswer[]
+    >;
+  }
+
+  /** @param isSafe running it twice does no harm, so an answer that never came is no doubt */
+  async #ask(name: 'read' | 'top' | 'clear', room: string, args: Arg[], isSafe: boolean): Promise<unknown> {
+    this.#batches.flush();
+    const redis = this.parts.connection();
     if (!isCluster(redis)) this.#corks.cork(redis.stream); // half of the cost of a script is the write for it
+    return this.#run(this.#scriptsOf(room)[name], this.#keysOf(room), [this.parts.newEpoch(), ...args], { isSafe });
+  }
+
+  async #run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Arg[],
+    { isSafe, replicating }: { isSafe: boolean; replicating?: RedisConnection | undefined },
+  ): Promise<unknown> {
+    const { connection, isForeign } = this.parts;
+    const redis = replicating ?? connection();
+    if (isForeign) await becomeReady(redis);
+    if (redis.status !== 'ready') throw new LogUnavailableError(`Redis is ${redis.status}`);
     try {
-      const evaluated = (replicating ? evaluateReplicated : evaluate)(redis, script, keys, [...common, ...args]);
-      return await (this.parts.isForeign ? inTime(evaluated) : evaluated);
+      const evaluated = (replicating ? evaluateReplicated : evaluate)(redis, script, keys, args);
+      return await (isForeign ? inTime(evaluated) : evaluated);
     } catch (error) {
       const { message } = errorOf(error);
       throw isSafe || REFUSED.test(message) || message.startsWith("Stream isn't writeable")

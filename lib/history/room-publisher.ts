@@ -2,6 +2,7 @@ import { JunkError } from '../cluster/bus-input.js';
 import { digestOf } from '../digest.js';
 import { InvalidMessageError } from '../errors.js';
 import { encodeMessage } from '../outbound/outgoing.js';
+import type { LocalDelivery } from '../outbound/local-delivery.js';
 import type { Audience, Delivery, SendOptions } from '../protocol/delivery.js';
 import type { RoomPosition, WebSocketMessage } from '../protocol/message.js';
 import { isKey } from '../protocol/names.js';
@@ -20,7 +21,8 @@ export interface PublishOptions {
   key?: string;
   /**
    * False: the client whose message is being handled doesn't get it back, neither now nor when it comes back on another
-   * connection. Only in a handler. A client that hasn't said its session gets it. @default true
+   * connection. Only in a handler. A client that hasn't said its session gets it.
+   * @default true; false for a client that joined the room with `echo: false`
    */
   echo?: boolean;
   /** A growing number. In `last` mode, a version that isn't newer than the kept one is ignored. */
@@ -62,13 +64,18 @@ const MAX_PAGE = 100;
 /** The size of one page. */
 const PAGE_BYTES = 262_144;
 
+/** The client whose message is being handled. Undefined in a process without handlers. */
+export interface PublishingClient {
+  scope: Pick<CallScope, 'current'>;
+  members: Pick<LocalDelivery, 'hasEcho'>;
+}
+
 /** Publishes to rooms with history, and reads them. */
 export class RoomPublisher {
   constructor(
     private readonly log: RoomLog,
     private readonly rules: Pick<HistoryRules, 'of'>,
-    /** Undefined in a process without handlers. */
-    private readonly scope?: Pick<CallScope, 'current'>,
+    private readonly client?: PublishingClient,
   ) {}
 
   ruleOf(roomName: string): HistoryRule | undefined {
@@ -80,9 +87,19 @@ export class RoomPublisher {
     return audience.kind === 'rooms' ? audience.roomNames.filter((name) => this.ruleOf(name) !== undefined) : [];
   }
 
-  /** @throws {InvalidMessageError} and what `RoomLog.append()` throws */
-  async publish(roomName: string, message: WebSocketMessage, options: PublishOptions = {}): Promise<Appended> {
-    return this.log.append(roomName, encodeMessage(message), this.#optionsOf(options));
+  /**
+   * @param call for whom it is done
+   * @throws {InvalidMessageError} and what `RoomLog.append()` throws
+   */
+  async publish(
+    roomName: string,
+    message: WebSocketMessage,
+    options: PublishOptions = {},
+    call: RouteCall | undefined = this.client?.scope.current,
+  ): Promise<Appended> {
+    const frame = encodeMessage(message);
+    check(options, call);
+    return this.log.append(roomName, frame, this.#optionsOf(roomName, options, call, keyOf(options, call)));
   }
 
   /** Publishes a copy to each room, in this order. @throws the error, if all of them failed */
@@ -92,9 +109,13 @@ export class RoomPublisher {
     options: PublishOptions = {},
   ): Promise<RoomPlaces> {
     const frame = encodeMessage(message);
-    const append = this.#optionsOf(options);
+    const call = this.client?.scope.current;
+    check(options, call);
+    const key = keyOf(options, call); // the same one in each room
     const rooms = [...new Set(roomNames)];
-    const results = await Promise.allSettled(rooms.map((roomName) => this.log.append(roomName, frame, append)));
+    const results = await Promise.allSettled(
+      rooms.map((roomName) => this.log.append(roomName, frame, this.#optionsOf(roomName, options, call, key))),
+    );
     const failures = results.filter((result) => result.status === 'rejected');
     if (failures.length > 0 && failures.length === results.length) throw failures[0]?.reason;
     const places = results.map((result, at) => [
@@ -120,6 +141,7 @@ export class RoomPublisher {
   ): Promise<unknown> {
     refuseOptions(kept[0] as string, options);
     const others = audience.kind === 'rooms' ? audience.roomNames.filter((name) => !kept.includes(name)) : [];
+    if (kept.length === 1 && others.length === 0) return this.publish(kept[0] as string, message);
     // First: what it throws is thrown before anything is published.
     const rest = others.length > 0 ? sendRest(others) : undefined;
     const published = this.publishToRooms(kept, message).then((places) => {
@@ -158,18 +180,14 @@ export class RoomPublisher {
     return this.log.clear(roomName);
   }
 
-  #optionsOf({ key, version, echo = true }: PublishOptions): AppendOptions {
-    const call = this.scope?.current;
-    if (!echo && !call)
-      throw new InvalidMessageError(
-        '"echo: false" leaves out the client whose message is being handled: use it in a handler.',
-      );
-    if (key !== undefined && !isKey(key))
-      throw new InvalidMessageError('The key must be a string of 1–128 characters.');
-    if (version !== undefined && !Number.isFinite(version))
-      throw new InvalidMessageError('The version must be a finite number.');
-    const session = echo ? undefined : call?.peer.sender?.session;
-    return { key: key ?? (call && defaultKey(call)), version, session };
+  #optionsOf(
+    roomName: string,
+    { version, echo }: PublishOptions,
+    call: RouteCall | undefined,
+    key: string | undefined,
+  ): AppendOptions {
+    const hasEcho = !call || (echo ?? this.client?.members.hasEcho(call.clientId, roomName) ?? true);
+    return { key, version, session: hasEcho ? undefined : call.peer.sender?.session };
   }
 
   /**
@@ -201,6 +219,20 @@ function refuseOptions(roomName: string, { volatile, conflateKey, except }: Send
       `"${given}" can't be used for the room "${roomName}", which keeps its messages: every member gets every one. Leave it out, ` +
         'or send to a room without history.',
     );
+}
+
+const keyOf = ({ key }: PublishOptions, call: RouteCall | undefined): string | undefined =>
+  key ?? (call && defaultKey(call));
+
+/** @throws {InvalidMessageError} */
+function check({ key, version, echo = true }: PublishOptions, call: RouteCall | undefined): void {
+  if (!echo && !call)
+    throw new InvalidMessageError(
+      '"echo: false" leaves out the client whose message is being handled: use it in a handler.',
+    );
+  if (key !== undefined && !isKey(key)) throw new InvalidMessageError('The key must be a string of 1–128 characters.');
+  if (version !== undefined && !Number.isFinite(version))
+    throw new InvalidMessageError('The version must be a finite number.');
 }
 
 /** A handler publishes the same things in the same order when its message is sent again. */

@@ -1,39 +1,78 @@
+import { type Script, scriptOf } from './evaluate.js';
+import type { Retention } from './room-log.js';
+
+/** The scripts of all rooms with one rule: what the rule says is part of their text, so that no call has to say it. */
+export interface Scripts {
+  readonly append: Script;
+  readonly read: Script;
+  readonly top: Script;
+  readonly clear: Script;
+}
+
+export interface Scripted extends Retention {
+  /** Another epoch when this Redis can't vouch for the log. */
+  isFenced: boolean;
+  /** The room's rule, as this process has it. */
+  ruleText: string;
+  publish: 'PUBLISH' | 'SPUBLISH';
+}
+
+/** ioredis may send a command again when its connection broke. Without a key, the message would be stored twice. */
+const ONCE_MS = 60_000;
+
+export function scriptsOf(rule: Scripted): Scripts {
+  const head = headOf(rule);
+  return {
+    append: scriptOf(head + APPEND),
+    read: scriptOf(head + READ),
+    top: scriptOf(head + TOP),
+    clear: scriptOf(head + CLEAR),
+  };
+}
+
 /**
- * The beginning of every script. Creates the room's log if there is none. Begins a new epoch if messages may be lost: a
- * restart, a failover and a promotion change the replication id of Redis. INFO is read each time, which costs 7 µs: a
- * cached id gave false recoveries after a partition that left connections open.
- *
- * The first write must be one that a Redis without memory refuses. After any other write, it would let the rest pass.
- *
- * KEYS[1] facts of the log · KEYS[2] its entries, with ids `<offset>-<ms>`
- * ARGV[1] 1: fence · [2] an epoch to begin, if one begins · [3] ms after which a quiet log is forgotten · [4] log or last
- * · [5] entries, [6] ms, [7] bytes that are kept · [8] the room's rule, as this process has it
+ * What each script knows of the rule, and of this Redis. A restart, a failover and a promotion change the replication id of
+ * Redis. INFO is read each time, which costs 7 µs: a cached id gave false recoveries after a partition that left connections
+ * open.
  */
-const OPEN = `
-local facts, entries = KEYS[1], KEYS[2]
-local mode, size, ttl, maxBytes = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+function headOf({ mode, size, ttlMs, maxBytes, keyTtlMs, metaTtlMs, isFenced, ruleText, publish }: Scripted): string {
+  return `
+local mode, size, ttl, maxBytes = '${mode}', ${size}, ${ttlMs}, ${maxBytes}
+local metaTtl, keyTtl, onceTtl = ${metaTtlMs}, ${keyTtlMs}, ${Math.min(ONCE_MS, metaTtlMs)}
+local rule, publish = '${ruleText}', '${publish}'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local nowText = string.format('%.0f', now)
-local known = redis.call('HMGET', facts, 'epoch', 'top', 'replid', 'bytes', 'rule')
 local replid = ''
-if ARGV[1] == '1' then
-  local info = redis.pcall('INFO', 'replication')
-  if type(info) == 'string' then replid = string.match(info, 'master_replid:(%w+)') or '' end
-end
+${isFenced ? INFO : ''}`;
+}
+
+const INFO = `local info = redis.pcall('INFO', 'replication')
+if type(info) == 'string' then replid = string.match(info, 'master_replid:(%w+)') or '' end
+`;
+
+/**
+ * The beginning of what is done with a room. Creates its log if there is none. Begins a new epoch if messages may be lost.
+ * The first write must be one that a Redis without memory refuses. After any other write, it would let the rest pass.
+ *
+ * facts: the key with the facts of the log · entries: the key with its entries, which have ids `<offset>-<ms>` · fresh: an epoch
+ * to begin, if one begins
+ */
+const OPEN = `
+local known = redis.call('HMGET', facts, 'epoch', 'top', 'replid', 'bytes', 'rule')
 local function begin()
-  redis.call('HSET', facts, 'epoch', ARGV[2], 'top', 0, 'replid', replid, 'bytes', 0, 'rule', ARGV[8])
+  redis.call('HSET', facts, 'epoch', fresh, 'top', 0, 'replid', replid, 'bytes', 0, 'rule', rule)
   redis.call('HDEL', facts, 'offset', 'at', 'frame', 'session', 'version')
   redis.call('DEL', entries)
-  known = { ARGV[2], '0', replid, '0', ARGV[8] }
+  known = { fresh, '0', replid, '0', rule }
 end
 if not known[1] or (replid ~= '' and known[3] ~= replid) then begin() end
 local otherRule = ''
-if known[5] ~= ARGV[8] then
+if known[5] ~= rule then
   otherRule = known[5] or ''
-  redis.call('HSET', facts, 'rule', ARGV[8])
+  redis.call('HSET', facts, 'rule', rule)
 end
-local function stay() redis.call('PEXPIRE', facts, ARGV[3]) end
+local function stay() redis.call('PEXPIRE', facts, metaTtl) end
 local epoch, top, bytes = known[1], tonumber(known[2]), tonumber(known[4])
 if redis.call('EXISTS', entries) == 0 then bytes = 0 end
 local function partsOf(id)
@@ -62,54 +101,72 @@ local function trim()
 end
 `;
 
+/** For a script that is for one room. KEYS: its facts, its entries. ARGV[1] an epoch to begin */
+const ONE = `local facts, entries, fresh = KEYS[1], KEYS[2], ARGV[1]
+${OPEN}`;
+
 /**
- * KEYS[3] where a key is given: the place it was stored at
- * ARGV[9] frame · [10] session or '-' · [11] ms that the key is known · [12] digest of what is published with the key
- * · [13] version or '' · [14] channel · [15] PUBLISH or SPUBLISH
- * @returns stored, known (the key), older (the version) or reused (the key, for something else); epoch, offset
+ * For each message three keys, the third where a key is given, else the first again, and three arguments.
+ * ARGV[1] an epoch to begin · then for each: frame · '', or session or '-', digest of what is published with the key, and version ·
+ * channel
+ * @returns for each: stored, known (the key), older (the version) or reused (the key, for something else); epoch, offset
  */
-export const APPEND = `${OPEN}
-if KEYS[3] then
-  local earlier = redis.call('GET', KEYS[3])
-  if earlier then
-    local keyEpoch, offset, digest = string.match(earlier, '^(%S+) (%d+) (%S+)$')
-    if keyEpoch == epoch then
-      stay() -- a write: whoever waits for a replica waits for all of before
-      if digest ~= ARGV[12] then return { 'reused', epoch, tonumber(offset) } end
-      return { 'known', epoch, tonumber(offset) }
+const APPEND = `
+local function append(facts, entries, keyed, fresh, frame, more, channel)
+  local session, digest, version = '-', '-', ''
+  if more ~= '' then session, digest, version = string.match(more, '^(%S+) (%S+) (%S*)$') end
+  ${OPEN}
+  local isKeyed = keyed ~= facts
+  if isKeyed then
+    local earlier = redis.call('GET', keyed)
+    if earlier then
+      local keyEpoch, offset, said = string.match(earlier, '^(%S+) (%d+) (%S+)$')
+      if keyEpoch == epoch then
+        stay() -- a write: whoever waits for a replica waits for all of before
+        if said ~= digest then return { 'reused', epoch, tonumber(offset) } end
+        return { 'known', epoch, tonumber(offset) }
+      end
     end
   end
+  if version ~= '' then
+    local last = redis.call('HMGET', facts, 'version', 'offset')
+    if last[1] and tonumber(version) <= tonumber(last[1]) then return { 'older', epoch, tonumber(last[2]) } end
+  end
+  local offset = top + 1
+  if mode == 'last' then
+    redis.call('HSET', facts, 'top', offset, 'offset', offset, 'at', nowText, 'frame', frame, 'session', session)
+    if version == '' then redis.call('HDEL', facts, 'version') else redis.call('HSET', facts, 'version', version) end
+  else
+    local id = offset .. '-' .. nowText
+    if session == '-' then redis.call('XADD', entries, id, 'f', frame)
+    else redis.call('XADD', entries, id, 'f', frame, 's', session) end
+    bytes = bytes + #frame + (session ~= '-' and #session or 0)
+    trim()
+    redis.call('HSET', facts, 'top', offset, 'bytes', bytes)
+    redis.call('PEXPIRE', entries, ttl)
+  end
+  if isKeyed then
+    redis.call('SET', keyed, epoch .. ' ' .. offset .. ' ' .. digest, 'PX', digest == '-' and onceTtl or keyTtl)
+  end
+  stay()
+  redis.call(publish, channel, 'P ' .. epoch .. ' ' .. offset .. ' ' .. nowText .. ' ' .. session .. '\\n' .. frame)
+  return { 'stored', epoch, offset, otherRule }
 end
-if ARGV[13] ~= '' then
-  local last = redis.call('HMGET', facts, 'version', 'offset')
-  if last[1] and tonumber(ARGV[13]) <= tonumber(last[1]) then return { 'older', epoch, tonumber(last[2]) } end
+local answers = {}
+for n = 1, #KEYS / 3 do
+  local fresh = n == 1 and ARGV[1] or ARGV[1] .. '.' .. n
+  answers[n] = append(KEYS[3 * n - 2], KEYS[3 * n - 1], KEYS[3 * n], fresh, ARGV[3 * n - 1], ARGV[3 * n], ARGV[3 * n + 1])
 end
-local offset = top + 1
-if mode == 'last' then
-  redis.call('HSET', facts, 'top', offset, 'offset', offset, 'at', nowText, 'frame', ARGV[9], 'session', ARGV[10])
-  if ARGV[13] == '' then redis.call('HDEL', facts, 'version') else redis.call('HSET', facts, 'version', ARGV[13]) end
-else
-  local id = offset .. '-' .. nowText
-  if ARGV[10] == '-' then redis.call('XADD', entries, id, 'f', ARGV[9])
-  else redis.call('XADD', entries, id, 'f', ARGV[9], 's', ARGV[10]) end
-  bytes = bytes + #ARGV[9] + (ARGV[10] ~= '-' and #ARGV[10] or 0)
-  trim()
-  redis.call('HSET', facts, 'top', offset, 'bytes', bytes)
-  redis.call('PEXPIRE', entries, ARGV[6])
-end
-if KEYS[3] then redis.call('SET', KEYS[3], epoch .. ' ' .. offset .. ' ' .. ARGV[12], 'PX', ARGV[11]) end
-stay()
-redis.call(ARGV[15], ARGV[14], 'P ' .. epoch .. ' ' .. offset .. ' ' .. nowText .. ' ' .. ARGV[10] .. '\\n' .. ARGV[9])
-return { 'stored', epoch, offset, otherRule }
+return answers
 `;
 
 /**
- * ARGV[9] entries after this offset, or '' · [10] entries before it, or '' · [11] at most so many · [12] bytes · [13] 1: newest first
+ * ARGV[2] entries after this offset, or '' · [3] entries before it, or '' · [4] at most so many · [5] bytes · [6] 1: newest first
  * @returns epoch, top, first, 1 for complete, the time, then offset, ms, frame, session of each entry
  */
-export const READ = `${OPEN}
+const READ = `${ONE}
 local first = top + 1
-local since, before, limit, readBytes = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local since, before, limit, readBytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local found = {}
 local taken, takenBytes, isWhole = 0, 0, true
 local function take(offset, ms, frame, session)
@@ -137,7 +194,7 @@ else
   local from, to = math.max(low, first), high
   while from <= to do
     local part
-    if ARGV[13] == '1' then part = redis.call('XREVRANGE', entries, to .. '-18446744073709551615', from .. '-0', 'COUNT', 64)
+    if ARGV[6] == '1' then part = redis.call('XREVRANGE', entries, to .. '-18446744073709551615', from .. '-0', 'COUNT', 64)
     else part = redis.call('XRANGE', entries, from .. '-0', to .. '-18446744073709551615', 'COUNT', 64) end
     if #part == 0 then break end
     local goesOn = true
@@ -145,7 +202,7 @@ else
       local offset, ms = partsOf(entry[1])
       goesOn = take(offset, string.format('%.0f', ms), entry[2][2], entry[2][4] or '-')
       if not goesOn then break end
-      if ARGV[13] == '1' then to = offset - 1 else from = offset + 1 end
+      if ARGV[6] == '1' then to = offset - 1 else from = offset + 1 end
     end
     if not goesOn then break end
   end
@@ -158,15 +215,15 @@ return answer
 `;
 
 /** @returns epoch, top */
-export const TOP = `${OPEN}
+const TOP = `${ONE}
 stay()
 return { epoch, top, otherRule }
 `;
 
-/** ARGV[9] channel · [10] PUBLISH or SPUBLISH. @returns epoch, top */
-export const CLEAR = `${OPEN}
+/** ARGV[2] channel. @returns epoch, top */
+const CLEAR = `${ONE}
 begin()
 stay()
-redis.call(ARGV[10], ARGV[9], 'C ' .. ARGV[2])
-return { ARGV[2], 0 }
+redis.call(publish, ARGV[2], 'C ' .. fresh)
+return { fresh, 0 }
 `;

@@ -5,7 +5,7 @@ import { withinMs } from '../deadline.js';
 import { digestOf } from '../digest.js';
 import { PeerError } from '../errors.js';
 import { guarded } from '../guarded.js';
-import { evaluate } from '../history/evaluate.js';
+import { evaluate, scriptOf } from '../history/evaluate.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { errorOf } from '../protocol/thrown.js';
 import type { Claim, Ending, KeyRule, ReplyStore } from './reply-store.js';
@@ -17,7 +17,7 @@ import type { Claim, Ending, KeyRule, ReplyStore } from './reply-store.js';
  * · [6] 1: handle again what is in doubt
  * @returns of a claim: its state and the reply or the ms that are left; otherwise 1 if the token still has the key
  */
-const SCRIPT = `
+const SCRIPT = scriptOf(`
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('GET', KEYS[1])
@@ -39,7 +39,7 @@ elseif ARGV[1] == 'free' then redis.call('DEL', KEYS[1])
 elseif ARGV[1] == 'kept' then redis.call('SET', KEYS[1], 'K ' .. ARGV[2] .. ' ' .. ARGV[5], 'PX', ARGV[3])
 else redis.call('SET', KEYS[1], 'D ' .. ARGV[2] .. ' ', 'PX', ARGV[3]) end
 return 1
-`;
+`);
 
 export interface RedisReplyStoreParts {
   connection: () => RedisConnection;

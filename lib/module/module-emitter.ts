@@ -1,5 +1,6 @@
 import { Emitter } from '../cluster/emitter.js';
 import { composePublisher } from '../history/compose-publisher.js';
+import { FenceCheck } from '../history/fence-check.js';
 import { HistoryRules } from '../history/history-options.js';
 import { LogConnection } from '../history/log-connection.js';
 import { ErrorReport } from '../observe/error-report.js';
@@ -24,7 +25,14 @@ export async function startEmitter(given: WebSocketOptions): Promise<ModuleEmitt
   const emitter = await Emitter.connect(redis, prefix, (error) => failed(error, 'the emitter'));
   const waiting = rules.waitsForReplica ? new LogConnection(redis, 'history-replicated', failed) : undefined;
   await waiting?.connect();
-  const source = { connection: emitter.connection, prefix, isForeign: false, replicating: waiting?.open };
+  if (rules.isFenced && !rooms.log) await new FenceCheck(prefix, failed).run(emitter.connection);
+  const source = {
+    connection: emitter.connection,
+    prefix,
+    isForeign: false,
+    replicating: waiting?.open,
+    log: rooms.log,
+  };
   return {
     sender: emitterSender(emitter, composePublisher(source, rules, failed)),
     close: async () => void (await Promise.all([emitter.close(), waiting?.close()])),

@@ -12,6 +12,7 @@ const ELSEWHERE = 'other places';
 
 /** The reports of one place in the current window. */
 interface Window {
+  readonly place: string;
   reported: number;
   leftOut: number;
   /** The latest error that was left out. */
@@ -29,10 +30,13 @@ export class ErrorReport {
 
   constructor(private readonly events: WebSocketEvents) {}
 
-  /** Never throws, whatever the error is and whatever `onError` does. */
-  failed(thrown: unknown, place: string): void {
+  /**
+   * Never throws, whatever the error is and whatever `onError` does.
+   * @param kind what errors of one kind have in common: errors of another kind of this place don't count against it
+   */
+  failed(thrown: unknown, place: string, kind?: string): void {
     const error = errorOf(thrown);
-    const window = this.#windowOf(place);
+    const window = this.#windowOf(place, kind);
     if (window.reported < REPORTS_PER_WINDOW) {
       window.reported++;
       return this.#report(error, place, 0);
@@ -48,25 +52,27 @@ export class ErrorReport {
 
   /** Reports at once what waits for the end of a window. */
   flush(): void {
-    for (const place of this.#windows.keys()) this.#end(place);
+    for (const key of this.#windows.keys()) this.#end(key);
   }
 
-  #windowOf(place: string): Window {
-    const key = this.#windows.size < MAX_PLACES || this.#windows.has(place) ? place : ELSEWHERE;
+  #windowOf(place: string, kind: string | undefined): Window {
+    const name = kind === undefined ? place : `${place}: ${kind}`;
+    const key = this.#windows.size < MAX_PLACES || this.#windows.has(name) ? name : ELSEWHERE;
     const known = this.#windows.get(key);
     if (known) return known;
     const timer = setTimeout(() => this.#end(key), WINDOW_MS).unref();
-    const window: Window = { reported: 0, leftOut: 0, last: undefined, timer };
+    const shown = key === ELSEWHERE ? ELSEWHERE : place;
+    const window: Window = { place: shown, reported: 0, leftOut: 0, last: undefined, timer };
     this.#windows.set(key, window);
     return window;
   }
 
-  #end(place: string): void {
-    const window = this.#windows.get(place);
+  #end(key: string): void {
+    const window = this.#windows.get(key);
     if (!window) return;
     clearTimeout(window.timer);
-    this.#windows.delete(place);
-    if (window.last) this.#report(window.last, place, window.leftOut - 1); // without this one
+    this.#windows.delete(key);
+    if (window.last) this.#report(window.last, window.place, window.leftOut - 1); // without this one
   }
 
   #report(error: Error, place: string, leftOut: number): void {

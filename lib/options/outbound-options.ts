@@ -26,9 +26,9 @@ export interface SlowClientOptions {
    */
   maxBufferedBytes?: number;
   /**
-   * Bytes that may be written to a client without a sign of life. After half of them a ping asks the client; after the other
-   * half, further messages wait here until it answers. This keeps the operating system from taking megabytes for a client that
-   * doesn't read. Not for compressed connections. False: never ask. @default 1_048_576
+   * Bytes that may be written to a client without a sign of life. After half of them, or earlier, a ping asks the client; after
+   * the other half, further messages wait here until it answers. This keeps the operating system from taking megabytes for a
+   * client that doesn't read. Not for compressed connections. False: never ask. @default 1_048_576
    */
   maxInFlightBytes?: number | false;
   /** Milliseconds in which a client must take everything that waits. Otherwise it is closed with 4113. @default 10_000 */

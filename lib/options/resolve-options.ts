@@ -144,7 +144,7 @@ function findFlaws(given: ServerOptions): string[] {
     flaws.push('"connect.filters" answers for guards, and there are none: name them in "connect.guards"');
   if (flaws.length === 0)
     flaws.push(
-      ...historyFlaws(given.rooms?.history, given.redis !== undefined),
+      ...historyFlaws(given.rooms?.history, given.redis !== undefined && !given.rooms?.log),
       ...oldNameFlaws(given),
       ...drainFlaws(given.drain),
       ...backpressureFlaws(given.backpressure),

@@ -1,6 +1,7 @@
 import type { Type } from '@nestjs/common';
 import type { AuthorizeJoin, AuthorizePublish, PublishAuthorizer, RoomAuthorizer } from '../routing/room-authorizer.js';
 import type { HistoryRuleOptions } from '../history/history-options.js';
+import type { RoomLog } from '../history/room-log.js';
 import { FLAG } from '../check.js';
 import { CALLBACK, COUNT, isObject, TEXTS } from './checks.js';
 import type { Table } from './option-table.js';
@@ -31,7 +32,17 @@ export interface RoomOptions {
    * @default []
    */
   history?: HistoryRuleOptions[];
+  /**
+   * A log of your own for the rooms of `history`, with the promises of `RoomLog`. It keeps what it keeps: `size`, `ttlMs`,
+   * `maxBytes`, `keyTtlMs`, `metaTtlMs`, `ack` and `onRestart` of the rules are for the built-in ones. You start and stop it.
+   * @default in Redis; in memory without `redis`
+   */
+  log?: RoomLog;
 }
+
+const isRoomLog = (value: unknown): boolean =>
+  isObject(value) &&
+  ['append', 'read', 'top', 'clear'].every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
 
 export const ROOMS = {
   clientCanJoinMultipleRooms: { default: true, check: FLAG },
@@ -47,4 +58,5 @@ export const ROOMS = {
     default: [],
     check: { holds: (value) => Array.isArray(value) && value.every(isObject), must: 'a list of rules { match, … }' },
   },
+  log: { check: { holds: isRoomLog, must: 'an object with the methods append(), read(), top() and clear()' } },
 } satisfies Table<RoomOptions>;

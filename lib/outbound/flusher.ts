@@ -49,7 +49,7 @@ export class Flusher {
   run = FrameRun.start();
   /** Bytes that wait for all sockets. */
   waitingBytes = 0;
-  /** After this many bytes, a ping asks whether the peer still reads. */
+  /** After this many bytes, at most, a ping asks whether the peer still reads. */
   readonly askEveryBytes: number;
   readonly #behind = new Set<FlushedOutbox>();
   #touched: FlushedOutbox[] = [];
@@ -84,6 +84,11 @@ export class Flusher {
     const waitMs = this.#auto?.waitMs(monotonicMs()) ?? 0;
     if (waitMs > 0) this.#delay = setTimeout(this.#flush, waitMs);
     else setImmediate(this.#flush);
+  }
+
+  /** Bytes that a new socket counts as written: otherwise all members of a room would be asked in the same turn. */
+  headStart(): number {
+    return this.askEveryBytes === Infinity ? 0 : Math.floor(Math.random() * this.askEveryBytes);
   }
 
   /**

@@ -4,9 +4,9 @@ import type { Audience, Delivery } from '../protocol/delivery.js';
 import { HeldMessages, type HoldLimits } from './held-messages.js';
 import { OutgoingMessage } from './outgoing-message.js';
 import { ForeignSocket, type Recipient } from './recipient.js';
+import { addTo, membersOfAny, NOBODY, pick, removeFrom } from './recipient-sets.js';
 import type { ServerSocket } from '../connection/server-socket.js';
 
-const NOBODY: ReadonlySet<Recipient> = new Set();
 const NO_IDS: ReadonlySet<string> = new Set();
 const NONE_WAITING: ReadonlyMap<Recipient, HeldMessages> = new Map();
 
@@ -28,6 +28,8 @@ export class LocalDelivery {
   readonly #newcomers = new Map<Recipient, HeldMessages>();
   /** Members who get by themselves what is for the whole room: for each room their ids. */
   readonly #apart = new Map<string, Set<string>>();
+  /** Members who don't want back what they publish themselves. */
+  readonly #echoless = new Map<string, Set<Recipient>>();
 
   constructor(
     private readonly limits: HoldLimits,
@@ -91,8 +93,23 @@ export class LocalDelivery {
 
   leave(clientId: string, roomName: string): void {
     const recipient = this.#recipients.get(clientId);
-    if (recipient && removeFrom(this.#membersOf, roomName, recipient))
-      this.followed.release({ kind: 'room', name: roomName });
+    if (!recipient) return;
+    removeFrom(this.#echoless, roomName, recipient);
+    if (removeFrom(this.#membersOf, roomName, recipient)) this.followed.release({ kind: 'room', name: roomName });
+  }
+
+  /** @param echo false for a member that doesn't want back what it publishes to the room itself */
+  setEcho(clientId: string, roomName: string, echo: boolean): void {
+    const recipient = this.#recipients.get(clientId);
+    if (!recipient) return;
+    if (echo) removeFrom(this.#echoless, roomName, recipient);
+    else addTo(this.#echoless, roomName, recipient);
+  }
+
+  hasEcho(clientId: string, roomName: string): boolean {
+    const echoless = this.#echoless.get(roomName);
+    const recipient = echoless && this.#recipients.get(clientId);
+    return !recipient || !echoless.has(recipient);
   }
 
   identify(clientId: string, userId: string | number): void {
@@ -202,36 +219,4 @@ export class LocalDelivery {
         return audience satisfies never;
     }
   }
-}
-
-function pick(recipients: ReadonlyMap<string, Recipient>, clientIds: readonly string[]): Iterable<Recipient> {
-  const picked = new Set<Recipient>();
-  for (const clientId of clientIds) {
-    const recipient = recipients.get(clientId);
-    if (recipient) picked.add(recipient);
-  }
-  return picked;
-}
-
-function membersOfAny(map: ReadonlyMap<string, ReadonlySet<Recipient>>, keys: readonly string[]): Iterable<Recipient> {
-  const [only] = keys;
-  if (only !== undefined && keys.length === 1) return map.get(only) ?? NOBODY;
-  const members = new Set<Recipient>();
-  for (const key of keys) for (const recipient of map.get(key) ?? NOBODY) members.add(recipient);
-  return members;
-}
-
-/** @returns true if it is the first of this key */
-function addTo(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
-  const recipients = map.get(key);
-  if (recipients) recipients.add(recipient);
-  else map.set(key, new Set([recipient]));
-  return !recipients;
-}
-
-/** @returns true if it was the last of this key */
-function removeFrom(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
-  const recipients = map.get(key);
-  if (!recipients?.delete(recipient) || recipients.size > 0) return false;
-  return map.delete(key);
 }

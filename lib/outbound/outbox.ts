@@ -39,7 +39,7 @@ export class Outbox implements FlushedOutbox {
   #waiters: (() => void)[] | undefined;
   #isOver = false;
   /** Bytes written since the last ping that asked whether the peer reads. */
-  #unaskedBytes = 0;
+  #unaskedBytes: number;
   /** The payload of that ping. 0 while none is under way. */
   #question = 0;
   /** How many bytes had been read from the peer when that ping was sent. */
@@ -62,6 +62,7 @@ export class Outbox implements FlushedOutbox {
     private readonly flusher: Flusher,
   ) {
     this.#isByWs = ws.extensions !== '';
+    this.#unaskedBytes = flusher.headStart();
   }
 
   /** All bytes that wait for the client: queued, kept back, or not yet taken by the operating system. */

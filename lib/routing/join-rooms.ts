@@ -32,7 +32,7 @@ export interface JoinedHistory {
 }
 
 /** The data of a request to join that was kept. */
-export interface Joined extends Omit<JoinRequest, 'since' | 'tail'> {
+export interface Joined extends Omit<JoinRequest, 'since' | 'tail' | 'echo'> {
   history?: JoinedHistory;
 }
 

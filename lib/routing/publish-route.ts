@@ -47,24 +47,32 @@ export async function publishAsMember(
   if (!isIn(client, roomName)) throw new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
   if ((await authorizePublish?.({ client, roomName, data })) !== true)
     throw new PeerError(ErrorCode.Forbidden, 'You may not publish to this room.');
+  const echo = readEcho(given['echo']);
   if (history?.ruleOf(roomName)) {
-    const ownKey = key === undefined ? {} : { key: keyOf(call, key) };
+    const options = { echo, ...(key !== undefined && { key: keyOf(call, key) }) };
     return {
       success: true,
-      data: { roomName, ...(await history.publish(roomName, { ...PUBLICATION, data }, ownKey)) },
+      data: { roomName, ...(await history.publish(roomName, { ...PUBLICATION, data }, options, call)) },
     };
   }
   const kept = await call.try?.claim();
   if (kept) return kept;
   // Members must know which room it is for: no other message without a place says it.
   const frame = encode({ ...PUBLICATION, data, at: { room: roomName } });
-  await deliver({ audience: { kind: 'rooms', roomNames: [roomName] }, frame });
+  const except = echo === false ? [client.clientId] : undefined;
+  await deliver({ audience: { kind: 'rooms', roomNames: [roomName] }, except, frame });
   return { success: true, data: { roomName } };
 }
 
 function readKey(key: unknown): string | undefined {
   if (key === undefined || isKey(key)) return key;
   throw new PeerError(ErrorCode.BadRequest, '"key" must be a text of 1–128 characters.');
+}
+
+/** Undefined: as the member joined. */
+function readEcho(echo: unknown): boolean | undefined {
+  if (echo === undefined || typeof echo === 'boolean') return echo;
+  throw new PeerError(ErrorCode.BadRequest, '"echo" must be true or false.');
 }
 
 /** Another sender's equal key is another key, and so is one that the application chose. */

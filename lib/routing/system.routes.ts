@@ -138,7 +138,7 @@ function readRoom(data: unknown): Record<string, unknown> & { roomName: string }
  * @throws {PeerError} BAD_REQUEST for a lone surrogate: two different names would become the same
  */
 function readJoin(data: unknown): JoinRequest {
-  const { roomName, username, userType, userId, since, tail } = readRoom(data);
+  const { roomName, username, userType, userId, since, tail, echo } = readRoom(data);
   for (const [field, value] of Object.entries({ username, userType, userId })) {
     if (typeof value === 'string' && !isWellFormed(value))
       throw new PeerError(ErrorCode.BadRequest, `"${field}" contains a lone surrogate (half a character).`);
@@ -147,6 +147,7 @@ function readJoin(data: unknown): JoinRequest {
     roomName,
     since: readPosition('since', since),
     tail: readCount('tail', tail),
+    echo: echo !== false,
     ...(isShortText(username) ? { username } : {}),
     ...(isShortText(userType) ? { userType } : {}),
     ...(isShortText(userId) || Number.isSafeInteger(userId) ? { userId: userId as string | number } : {}),

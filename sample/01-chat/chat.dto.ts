@@ -1,8 +1,9 @@
 import { Transform } from 'class-transformer';
 import { IsBoolean, IsOptional, IsString, Length, Matches } from 'class-validator';
+import { ROOM } from './door.js';
 
 export class RoomDto {
-  @IsString()
+  @Matches(ROOM, { message: 'A room name has 1 to 32 characters of a–z, 0–9 and -.' })
   roomName!: string;
 }
 

@@ -3,7 +3,7 @@ import { BadRequestException } from '@nestjs/common';
 /** One to 32 characters that can be seen: nothing that hides, turns the text around or breaks the line. */
 const NAME = /^[^\p{Cc}\p{Cf}\p{Co}\p{Z}](?:[^\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]{0,30}[^\p{Cc}\p{Cf}\p{Co}\p{Z}])?$/u;
 /** Narrower than the module's rule: no "private:" and the like, so that every room of this chat is a public one. */
-const ROOM = /^[a-z0-9][a-z0-9-]{0,31}$/;
+export const ROOM = /^[a-z0-9][a-z0-9-]{0,31}$/;
 
 /**
  * The module's `rooms.authorizeJoin`. There are no accounts here: a name is what people say of themselves. A bad one is

@@ -56,14 +56,8 @@ export class MessageStore implements OnModuleInit, OnApplicationShutdown {
     this.#db.close();
   }
 
-  /** Keeps a message, and forgets what is too old. A second one with the same key in the same room is the first one. */
-  async add({
-    roomName,
-    clientId,
-    username,
-    text,
-    key,
-  }: NewMessage): Promise<{ message: ChatMessage; isNew: boolean }> {
+  /** Keeps a message, and forgets what is too old. @returns the first one, for a key that is known in the room */
+  async add({ roomName, clientId, username, text, key }: NewMessage): Promise<ChatMessage> {
     const [added] = await this.#db.batch(
       [
         {
@@ -84,7 +78,7 @@ export class MessageStore implements OnModuleInit, OnApplicationShutdown {
       'write',
     );
     const row = added?.rows[0];
-    return row ? { message: toMessage(row), isNew: true } : { message: await this.#find(roomName, key), isNew: false };
+    return row ? toMessage(row) : this.#find(roomName, key);
   }
 
   /** The last messages of a room, the oldest first. */

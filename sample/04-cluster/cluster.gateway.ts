@@ -2,6 +2,7 @@ import { Injectable, type OnApplicationShutdown, type OnModuleInit, UsePipes, Va
 import { MessageBody } from '@nestjs/websockets';
 import {
   ClientId,
+  type RoomPosition,
   type SubscriberEvent,
   WebSocketClientManager,
   WebSocketRedisSubscriberEvent as Event,
@@ -14,7 +15,7 @@ import {
 import { IsIn } from 'class-validator';
 import type { Subscription } from 'rxjs';
 import { SendDto } from '../01-chat/chat.dto.js';
-import { type ChatMessage, MessageStore } from '../01-chat/message.store.js';
+import { MessageStore } from '../01-chat/message.store.js';
 import { ChatNodes } from './chat-nodes.js';
 import { LoadBalancer } from './load-balancer.js';
 
@@ -97,12 +98,13 @@ export class ClusterGateway implements OnModuleInit, OnApplicationShutdown {
     this.nodes.kill(name);
   }
 
-  /** From here, where no member of the room is connected, to all of them. */
+  /** From here, where no member of the room is connected, to all of them. The reply is its place in the room. */
   @WsRoute('say')
-  async say(@MessageBody() { roomName, text, key }: SendDto, @ClientId() clientId: string): Promise<ChatMessage> {
-    const { message } = await this.messages.add({ roomName, clientId, username: 'The cluster page', text, key });
-    await this.webSocketService.sendToRooms([roomName], { type: 'chat', action: 'message', data: message });
-    return message;
+  async say(@MessageBody() { roomName, text, key }: SendDto, @ClientId() clientId: string): Promise<RoomPosition> {
+    const data = await this.messages.add({ roomName, clientId, username: 'The cluster page', text, key });
+    const message = { type: 'chat', action: 'message', data };
+    const { epoch, offset } = await this.webSocketService.publishToRoom(roomName, message, { key: String(data.id) });
+    return { epoch, offset };
   }
 
   /** What happens to clients, on whichever node. */

@@ -1,6 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { PxlWebSocketModule } from '@scpxl/nestjs-websocket';
 import { MessageStore } from '../01-chat/message.store.js';
+import { history } from '../01-chat/history.js';
 import { ChatNodes } from './chat-nodes.js';
 import { ClusterGateway } from './cluster.gateway.js';
 import { LoadBalancer } from './load-balancer.js';
@@ -25,6 +26,7 @@ export class ClusterModule {
         PxlWebSocketModule.forRoot({
           redis: redisUrl,
           prefix,
+          rooms: { history },
           clientList: false,
           drain: { spreadMs: 0, terminateAfterMs: 500 },
         }),

@@ -5,6 +5,7 @@ import { ChatGateway } from '../01-chat/chat.gateway.js';
 import { admit } from '../01-chat/door.js';
 import { MessageStore } from '../01-chat/message.store.js';
 import { RoomMemberGuard } from '../01-chat/room-member.guard.js';
+import { history } from '../01-chat/history.js';
 import { NodeGateway } from './node.gateway.js';
 import { RedisMessageStore } from './redis-message.store.js';
 import { settings } from './settings.js';
@@ -17,7 +18,7 @@ const { redisUrl, prefix } = settings;
     PxlWebSocketModule.forRoot({
       redis: redisUrl,
       prefix,
-      rooms: { maxPerClient: 30, authorizeJoin: admit },
+      rooms: { maxPerClient: 30, authorizeJoin: admit, history },
       origins: isFromThisHost,
       // Long enough to watch them go one after the other.
       drain: { spreadMs: 1_000, terminateAfterMs: 2_500 },

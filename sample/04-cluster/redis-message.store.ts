@@ -23,29 +23,32 @@ export class RedisMessageStore implements Pick<MessageStore, 'add' | 'latest'>, 
     await this.#redis.quit().catch(() => this.#redis.disconnect());
   }
 
-  /** Keeps a message. A second one with the same key in the same room is the first one. */
-  async add(message: NewMessage): Promise<{ message: ChatMessage; isNew: boolean }> {
-    const { roomName, key } = message;
-    const kept: ChatMessage = { ...message, id: await this.#redis.incr(this.#name('last-id')), at: Date.now() };
-    const json = JSON.stringify(kept);
+  /**
+   * Keeps a message. With a key that is known in the room, it is the first one again; it is written again, too, because the
+   * process that wrote it may have been killed in between.
+   */
+  async add({ roomName, key, ...news }: NewMessage): Promise<ChatMessage> {
+    let message: ChatMessage = { id: await this.#redis.incr(this.#name('last-id')), roomName, ...news, at: Date.now() };
     if (key) {
-      const earlier = await this.#redis.set(this.#name('key', roomName, key), json, 'EX', DAY_S, 'NX', 'GET');
-      if (earlier) return { message: JSON.parse(earlier) as ChatMessage, isNew: false };
+      message.key = key;
+      const given = JSON.stringify(message);
+      const first = await this.#redis.set(this.#name('key', roomName, key), given, 'EX', DAY_S, 'NX', 'GET');
+      if (first) message = JSON.parse(first) as ChatMessage;
     }
     const room = this.#name('room', roomName);
     await this.#redis
       .multi()
-      .lpush(room, json)
-      .ltrim(room, 0, KEPT_PER_ROOM - 1)
+      .zadd(room, String(message.id), JSON.stringify(message))
+      .zremrangebyrank(room, 0, -1 - KEPT_PER_ROOM)
       .expire(room, DAY_S)
       .exec();
-    return { message: kept, isNew: true };
+    return message;
   }
 
   /** The last messages of a room, the oldest first. */
   async latest(roomName: string): Promise<ChatMessage[]> {
-    const kept = await this.#redis.lrange(this.#name('room', roomName), 0, -1);
-    return kept.map((json) => JSON.parse(json) as ChatMessage).toReversed();
+    const kept = await this.#redis.zrange(this.#name('room', roomName), '0', '-1');
+    return kept.map((json) => JSON.parse(json) as ChatMessage);
   }
 
   #name(...parts: string[]): string {

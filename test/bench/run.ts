@@ -69,12 +69,14 @@ async function playRound(name: string, round: number): Promise<void> {
     if (!against.includes(peer) || (peer === 'bun' && !setting.bun) || interruption.signal.aborted) continue;
     foreign.push(await foreignLoad());
     const stage = new Stage(peer, setting);
-    interruption.signal.addEventListener('abort', () => void stage.stop(), { once: true });
+    const giveUp = (): void => void stage.stop();
+    interruption.signal.addEventListener('abort', giveUp, { once: true });
     try {
       await run(stage);
     } catch (error) {
       stage.flawed(error instanceof Error ? error.message : String(error));
     } finally {
+      interruption.signal.removeEventListener('abort', giveUp);
       await stage.stop();
     }
     samples.push(...stage.samples);

@@ -63,6 +63,23 @@ describe('system/publish', () => {
     expect(heard).toEqual([[[1, 2], { room: 'lobby' }]]);
   });
 
+  it.each(['chat:1', 'lobby'])('leaves out who publishes to %s with echo: false', async (roomName) => {
+    await start({ authorizePublish: () => true });
+    const [ada, bob] = [await client(), await client()];
+    const heard = { ada: [] as unknown[], bob: [] as unknown[] };
+    const own = ada.room(roomName);
+    const other = bob.room(roomName);
+    own.on('message', (data) => heard.ada.push(data));
+    other.on('message', (data) => heard.bob.push(data));
+    await Promise.all([own.join(), other.join()]);
+    await own.publish('one', { echo: false });
+    await own.publish('two');
+    await own.publish('three', { echo: true });
+    await until(() => heard.ada.length === 2 && heard.bob.length === 3);
+    expect(heard).toEqual({ ada: ['two', 'three'], bob: ['one', 'two', 'three'] });
+    await expect(own.publish('x', { echo: 1 as never })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+  });
+
   it('publishes once for a key', async () => {
     await start({ authorizePublish: () => true });
     const room = (await client()).room('chat:1');

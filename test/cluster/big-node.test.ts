@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { FieldWriter } from '../../lib/cluster/client-fields.js';
+import type { FieldWrites } from '../../lib/cluster/client-fields.js';
+import { FieldWriter } from '../../lib/cluster/field-writer.js';
+import { ALIVE } from '../../lib/cluster/presence-events.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { longestTurn } from '../support/turn-meter.js';
@@ -31,16 +33,18 @@ describeWithRedis('a node with 8,000 clients in 40,000 rooms', () => {
 
   const [hash, lease] = [`pxl:{${BIG}}:clients`, `pxl:{${BIG}}:lease`];
   async function writeBigNode(): Promise<void> {
-    const writer = new FieldWriter();
+    const writer = new FieldWriter(BIG);
     const pipeline = plain.pipeline();
     for (let n = 0; n < CLIENTS; n++) {
-      const clientId = `${BIG}.${String(n).padStart(36, '0')}`;
+      const clientId = `${BIG}.${String(n).padStart(22, '0')}`;
       const user = { userId: n % 4_000, payload: {} };
       const rooms = Array.from({ length: ROOMS_EACH }, (_, k) => `room ${(n + k) % 500}`);
       const record = { clientId, user, metadata: { username: `user ${n}` }, rooms, lastActivity: 1 };
-      pipeline.hset(hash, ...[...writer.whole(record)].flat());
+      const fields: FieldWrites = new Map();
+      writer.whole(fields, record);
+      pipeline.hset(hash, fields as Map<string, string>);
     }
-    pipeline.hset(hash, '$digest', `1 ${CLIENTS * (1 + ROOMS_EACH)}`);
+    pipeline.hset(hash, '$', `1 ${writer.count}`);
     pipeline.set(lease, 'alive', 'PX', 60_000).sadd('pxl:nodes', BIG);
     await pipeline.exec();
   }
@@ -53,12 +57,12 @@ describeWithRedis('a node with 8,000 clients in 40,000 rooms', () => {
     apps.push(app);
     expect([app.clients.size, memberships(app)]).toEqual([CLIENTS, CLIENTS * ROOMS_EACH]);
     // Now everything is compiled. One client less, and a sign of life that says so: it is read again.
-    const digest = { version: 2, count: CLIENTS * (1 + ROOMS_EACH) - 1 };
-    await plain.hdel(hash, `${BIG}.${'0'.repeat(36)}`);
-    await plain.hset(hash, '$digest', `${digest.version} ${digest.count}`);
+    const digest = { version: 2, count: CLIENTS * (2 + ROOMS_EACH) - 1 };
+    await plain.hdel(hash, `.${'0'.repeat(22)}`);
+    await plain.hset(hash, '$', `${digest.version} ${digest.count}`);
     const turns = {
       reading: await longestTurn(async () => {
-        await plain.publish('pxl:$events', JSON.stringify(['WebSocket:$NodeAlive', { nodeId: BIG, ...digest }]));
+        await plain.publish('pxl:$events', JSON.stringify([ALIVE, { nodeId: BIG, ...digest }]));
         await until(() => app.clients.size === CLIENTS - 1);
       }),
       fetching: await longestTurn(async () => {

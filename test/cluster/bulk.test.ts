@@ -66,6 +66,41 @@ describeWithRedis('many changes of clients at once', () => {
     expect(commands / CLIENTS).toBeLessThan(5 / 3);
   }, 30_000);
 
+  it('cost as little when they come one by one', async () => {
+    const [one, two] = [await start(), await start()];
+    const peers = await crowd(one);
+    await (peers.shift() as Peer).join('red'); // now this node is subscribed to the room
+    await until(() => two.server.rooms.get('red')?.size === 1);
+    const listener = new Redis(redis.url);
+    let told = 0;
+    let next: () => void;
+    listener.on('message', (channel: string, text: string) => {
+      next();
+      const frame = ['*3', '$7', 'message', `$${channel.length}`, channel, `$${text.length}`, text, ''].join('\r\n');
+      told += frame.length;
+    });
+    await listener.subscribe('pxl:$presence');
+    const { bytes, commands } = await costOf(async () => {
+      for (const peer of peers) {
+        const isTold = new Promise<void>((resolve) => (next = resolve));
+        await Promise.all([peer.join('red'), isTold]);
+      }
+      await until(() => two.server.rooms.get('red')?.size === CLIENTS);
+    });
+    listener.disconnect();
+    const [toRedis, toNode, many] = [bytes, told, commands].map((sum) => sum / peers.length) as [
+      number,
+      number,
+      number,
+    ];
+    console.info(
+      `A lone join: ${Math.round(toRedis)} bytes and ${many.toFixed(2)} commands, and ${Math.round(toNode)} bytes to each node.`,
+    );
+    expect(toRedis).toBeLessThan(895 / 3);
+    expect(toNode).toBeLessThan(420 / 3);
+    expect(many).toBeLessThan(2.5);
+  }, 30_000);
+
   it('of one client in 100 rooms cost five times its frames at most', async () => {
     const [one, two] = [await start(), await start()];
     const ada = await one.connect();
@@ -85,6 +120,50 @@ describeWithRedis('many changes of clients at once', () => {
     });
     console.info(`${frames} bytes of frames: ${bytes} to Redis.`);
     expect(bytes).toBeLessThan(5 * frames);
+  }, 30_000);
+
+  it('of one client with 20 kB of metadata cost five times its frames at most', async () => {
+    const [one, two] = [await start(), await start()];
+    const ada = await one.connect();
+    const { clientId } = ada;
+    await ada.join('red');
+    one.clients.updateClient({ clientId, key: 'profile', data: 'x'.repeat(20_000) });
+    await until(() => two.clients.getClient({ clientId })?.['profile'] !== undefined);
+    let frames = 0;
+    const { bytes } = await costOf(async () => {
+      for (let n = 0; n < 20; n++) {
+        const data = { roomName: 'red', username: `ada the ${n}${n === 1 ? 'st' : 'th'} of that name` };
+        frames += JSON.stringify({ type: 'system', action: 'joinRoom', data }).length;
+        await ada.request('system', 'joinRoom', data);
+        await until(() => two.clients.getClient({ clientId })?.['username'] === data.username);
+      }
+    });
+    console.info(`${frames} bytes of frames: ${bytes} to Redis.`);
+    expect(bytes).toBeLessThan(5 * frames);
+    const late = await start();
+    await until(() => late.clients.getClient({ clientId }) !== undefined);
+    expect(late.clients.getClient({ clientId })?.['profile']).toHaveLength(20_000);
+  }, 30_000);
+
+  it('that a client makes of itself wait for their turn, whatever it joins and leaves besides', async () => {
+    const [one, two] = [await start(), await start()];
+    const ada = await one.connect();
+    const { clientId } = ada;
+    await ada.join('red', { username: 'ada' });
+    await until(() => two.clients.getClient({ clientId })?.['username'] === 'ada');
+    const listener = new Redis(redis.url);
+    let told = 0;
+    listener.on('message', (_channel: string, text: string) => (told += text.includes('username') ? 1 : 0));
+    await listener.subscribe('pxl:$presence');
+    const began = performance.now();
+    for (let n = 0; n < 200; n++) {
+      ada.send('system', 'leaveRoom', { roomName: 'blue' });
+      await ada.request('system', 'joinRoom', { roomName: 'blue', username: `ada ${n}` });
+    }
+    await until(() => two.rooms.isClientInRoom({ clientId, roomName: 'blue' }), 1_000);
+    await until(() => two.clients.getClient({ clientId })?.['username'] === 'ada 199');
+    expect(told).toBeLessThanOrEqual(2 + (performance.now() - began) / 100);
+    listener.disconnect();
   }, 30_000);
 
   it('that a client makes of itself are told ten times a second, and the last of them arrives', async () => {
@@ -204,6 +283,6 @@ describe('a feed of changes', () => {
     }
     expect(raised).toEqual(news.map(({ clientId }) => Number(clientId)));
     const steps = turns.map((count, n) => count - (turns[n - 1] ?? 0));
-    expect(Math.max(...steps)).toBeLessThanOrEqual(6);
+    expect(Math.max(...steps)).toBeLessThanOrEqual(4);
   });
 });

@@ -132,7 +132,7 @@ describeWithRedis('an application that starts', () => {
     ['says who it is', (text) => text.includes('pxl-publisher')],
     ['asks for the time', (text, role) => role === 'publisher' && /\r\ntime\r\n/i.test(text)],
     ['subscribes', (text, role) => role === 'subscriber' && /\r\nsubscribe\r\n/i.test(text)],
-    ['registers', (text, role) => role === 'publisher' && text.includes('$digest')],
+    ['registers', (text, role) => role === 'publisher' && text.includes('\r\n$\r\n')],
     ['makes itself known', (text, role) => role === 'publisher' && /\r\nsadd\r\n/i.test(text)],
     ['reads the others', (text, role) => role === 'publisher' && /\r\nsmembers\r\n/i.test(text)],
   ])('comes up though its connection is reset as it %s', async (_, isIt) => {

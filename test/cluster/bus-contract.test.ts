@@ -3,6 +3,8 @@ import * as fc from 'fast-check';
 import { Cluster } from 'ioredis';
 import { systemClock } from '../../lib/clock.js';
 import type { Interest } from '../../lib/cluster/channels.js';
+import type { FieldWrites } from '../../lib/cluster/client-fields.js';
+import { FieldWriter } from '../../lib/cluster/field-writer.js';
 import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
 import type { RegistryStore } from '../../lib/cluster/store-contract.js';
 import { memoryBus, redisBus, type TestBus } from '../support/buses.js';
@@ -448,19 +450,20 @@ function contract(name: string, underground: Underground, describeIt: typeof des
     it('lets a record written after its node was buried go by itself', async () => {
       const { store } = await start();
       if (!store) throw new Error('There is no store.');
-      const record = { clientId: 'n1.a', user: null, metadata: {}, rooms: [], lastActivity: 0 };
+      const fields: FieldWrites = new Map();
+      new FieldWriter('n1').whole(fields, { clientId: 'n1.a', user: null, metadata: {}, rooms: [], lastActivity: 0 });
       const digest = (version: number, count: number) => ({ version, count });
-      expect(await store.register('n1', digest(1, 0), [])).toBe(true);
-      expect(await store.register('n1', digest(1, 0), [])).toBe(true);
+      expect(await store.register('n1', digest(1, 0), new Map())).toBe(true);
+      expect(await store.register('n1', digest(1, 0), new Map())).toBe(true);
       expect(await store.bury('n1')).toBe(false); // it lives
       expect([await store.bury('n2'), await store.bury('n2')]).toEqual([true, false]);
       await store.leave('n1');
-      await store.write('n1', digest(2, 1), new Map([[record.clientId, JSON.stringify(record)]]));
+      await store.write('n1', digest(2, 1), fields, false);
       expect(await underground.lastingKeys(prefix)).toEqual([]);
-      await store.write('n1', digest(3, 0), new Map([[record.clientId, undefined]]));
+      await store.write('n1', digest(3, 0), new Map([['.a', undefined]]), false);
       expect(await underground.lastingKeys(prefix)).toEqual([]);
       expect(await store.renew('n1', digest(3, 0))).toBe('buried');
-      expect(await store.register('n1', digest(4, 1), [[record.clientId, JSON.stringify(record)]])).toBe(false);
+      expect(await store.register('n1', digest(4, 1), fields)).toBe(false);
       expect(await store.leases([])).toEqual(new Map());
       expect(await store.leases(['n1', 'n2', 'n3'])).toEqual(
         new Map([
@@ -483,12 +486,14 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       }));
       const digest = { version: 2, count: 2 };
       expect(await store.read('n7')).toMatchObject({ records: [] });
-      const fields = records.map((record) => [record.clientId, JSON.stringify(record)] as const);
+      const writer = new FieldWriter('n7');
+      const fields: FieldWrites = new Map();
+      for (const record of records) writer.whole(fields, record);
       expect(await store.register('n7', digest, fields)).toBe(true);
       expect(await store.read('n7')).toEqual({ digest, records: expect.arrayContaining(records), isComplete: true });
       expect(await store.renew('n7', digest)).toBe('kept');
       expect(await store.renew('n7', { version: 3, count: 2 })).toBe('incomplete');
-      await store.write('n7', { version: 3, count: 1 }, new Map([['n7.b', undefined]]));
+      await store.write('n7', { version: 3, count: 1 }, new Map([['.b', undefined]]), true);
       expect(await store.renew('n7', { version: 3, count: 1 })).toBe('kept');
       expect((await store.leases([])).get('n7')).toBe('alive');
     });

@@ -142,8 +142,44 @@ describeWithRedis('the channels of an application', () => {
     await plain.publish('bytes:WebSocket:SendMessageToAll', text);
     await ada.next('news', 'flash');
     expect(texts).toEqual([text]);
-    for (const junk of ['7', '[]', '{"type":7}', 'null']) await plain.publish('bytes:WebSocket:SendMessageToAll', junk);
-    await until(() => app.server.status.counters.junk === 4);
+    const junk = ['7', '[]', '{"type":7}', 'null', '{"type":"a"}', '{"action":"a"}', '{"type":"a","action":7}'];
+    for (const text of junk) await plain.publish('bytes:WebSocket:SendMessageToAll', text);
+    await until(() => app.server.status.counters.junk === junk.length);
+  });
+
+  it('bring an integer that JavaScript would round as a text', async () => {
+    const heard: unknown[] = [];
+    const app = await start({
+      options: {
+        prefix: 'exact',
+        redis: redis.url,
+        subscriberEventHandler: ({ channel, message: told }) => channel === Event.Custom && heard.push(told),
+      },
+    });
+    const ids = ['9007199254740993', '9007199254740992'];
+    const [exact, rounded] = [await app.connect(), await app.connect()];
+    await exact.join('red', { userId: ids[0] });
+    await rounded.join('red', { userId: ids[1] });
+    const text =
+      '{"id":-9007199254740993,"in":["9007199254740993 \\"9007199254740993",9007199254740993],"safe":9007199254740991,' +
+      `"even":9007199254740994,"round":100000000000000000000,"half":0.1234567890123456,"power":1e30,"long":1${'0'.repeat(308)}1}`;
+    await plain.publish(`exact:${Event.Custom}`, text);
+    await until(() => heard.length === 1);
+    expect(heard).toEqual([
+      {
+        id: '-9007199254740993',
+        in: ['9007199254740993 "9007199254740993', '9007199254740993'],
+        safe: 9_007_199_254_740_991,
+        even: 9_007_199_254_740_994,
+        round: 1e20,
+        half: 0.1234567890123456,
+        power: 1e30,
+        long: `1${'0'.repeat(308)}1`,
+      },
+    ]);
+    await plain.publish(`exact:${Event.DisconnectUser}`, `{"userId":${ids[0]}}`);
+    await exact.closed;
+    await rounded.settle();
   });
 
   it('let a join fail with UNAVAILABLE while Redis refuses to subscribe, and hold it once Redis allows it', async () => {

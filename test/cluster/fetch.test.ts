@@ -1,5 +1,6 @@
 import { expect, it } from '@jest/globals';
-import { FieldWriter } from '../../lib/cluster/client-fields.js';
+import type { FieldWrites } from '../../lib/cluster/client-fields.js';
+import { FieldWriter } from '../../lib/cluster/field-writer.js';
 import { MemoryRegistryStore } from '../../lib/cluster/memory-registry-store.js';
 import { Neighbours } from '../../lib/cluster/neighbours.js';
 import type { OwnEntry } from '../../lib/cluster/own-entry.js';
@@ -32,7 +33,9 @@ it('a node that Redis lost from its list before anybody looked is fetched all th
     mayBury: true,
   });
   const record = { clientId: 'n.a', user: null, metadata: {}, rooms: [], lastActivity: 0 };
-  await store.register('n', { version: 1, count: 1 }, [...new FieldWriter().whole(record)]);
+  const fields: FieldWrites = new Map();
+  new FieldWriter('n').whole(fields, record);
+  await store.register('n', { version: 1, count: 1 }, fields);
   neighbours.heardChanges('n', 1, [
     { clientId: 'n.a', userId: undefined, moves: [], record, isGone: false, came: 'connected' },
   ]);

@@ -228,8 +228,8 @@ describeWithRedis('what Redis loses of the registry', () => {
     async (ends) => {
       const scene = await Scene.ofTwo(ends);
       const [one, two] = scene.keysOf('clients') as [string, string];
-      await scene.plain.hdel(one, ...idsOf(scene.members));
-      await scene.plain.hset(two, '$digest', `${2 ** 47} 1`);
+      await scene.plain.hdel(one, ...idsOf(scene.members).map((id) => id.slice(id.indexOf('.'))));
+      await scene.plain.hset(two, '$', `${2 ** 47} 1`);
       await scene.isTrueAgain();
     },
   );
@@ -304,8 +304,8 @@ describeWithRedis('what Redis loses of the registry', () => {
       const { one, two, members, plain } = await Scene.ofTwo(ends);
       const { nodeId } = one.server.status;
       const clientId = `${nodeId}.forged`;
-      const entry = ['.forged', null, [], { r: [null, {}, ['red'], 0], c: 'connected' }];
-      const forged = [NEWS, [nodeId, 2 ** 47, null, [], [entry]]];
+      const entry = ['.forged', [], null, { r: [null, {}, ['red'], 0], c: 'connected' }];
+      const forged = [NEWS, [nodeId, 2 ** 47, [], [entry]]];
       await plain.publish('pxl:$presence', JSON.stringify(forged));
       await until(() => two.clients.getClient({ clientId }) !== undefined);
       members.push(await one.connect());

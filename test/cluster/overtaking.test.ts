@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { ClientNews } from '../../lib/cluster/client-news.js';
-import { FieldWriter } from '../../lib/cluster/client-fields.js';
+import type { FieldWrites } from '../../lib/cluster/client-fields.js';
+import { FieldWriter } from '../../lib/cluster/field-writer.js';
 import { MemoryRegistryStore } from '../../lib/cluster/memory-registry-store.js';
 import { Neighbours } from '../../lib/cluster/neighbours.js';
 import { OwnEntry } from '../../lib/cluster/own-entry.js';
@@ -42,11 +43,14 @@ describe('a sign of life that overtakes the changes before it', () => {
       silentMs: () => Infinity,
       nodeGone: () => undefined,
     });
-    const writer = new FieldWriter();
-    await store.register('n', { version: 1, count: 2 }, [...writer.whole(record)]);
+    const writer = new FieldWriter('n');
+    const fields: FieldWrites = new Map();
+    writer.whole(fields, record);
+    await store.register('n', { version: 1, count: 2 }, fields);
     await look();
     expect([reads, view.get('n.a')]).toEqual([1, ['red']]);
-    await store.register('n', { version: 2, count: 3 }, [...writer.whole({ ...record, rooms: ['red', 'blue'] })]);
+    writer.whole(fields, { ...record, rooms: ['red', 'blue'] });
+    await store.register('n', { version: 2, count: 3 }, fields);
   });
 
   it('costs nothing: nobody reads what is on its way', async () => {

@@ -84,6 +84,19 @@ async function liveOn(start: () => Promise<RunningApp>, prefix: string, run: Tes
     },
   );
 
+  it('whose password changes is reported beside the rest', async () => {
+    await redis.run('ACL', 'SETUSER', 'limited', 'on', '>secret', '~*', '&*', '+@all');
+    try {
+      const app = await startOn({ redis: redis.url.replace('//', '//limited:secret@') });
+      await redis.run('ACL', 'SETUSER', 'limited', 'resetpass', '>other');
+      await redis.run('CLIENT', 'KILL', 'USER', 'limited');
+      await until(() => app.errors.some(({ message }) => message.includes('WRONGPASS')));
+      expect(app.errors.map(String)).toContain('ConnectionError: The connection to Redis was closed.');
+    } finally {
+      for (const app of apps.splice(0)) await app.close();
+    }
+  });
+
   it('has all it needs in another database', async () => {
     await redis.run('ACL', 'SETUSER', ...line.split(' '), '+select', '&pxl@3:*');
     const url = `${redis.url.replace('//', '//app:secret@')}/3`;

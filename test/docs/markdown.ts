@@ -20,12 +20,20 @@ export const anchorsOf = (page: string): string[] =>
 
 const withoutCode = (page: string): string => page.replaceAll(/^```[\s\S]*?^```$/gm, '');
 
+/** What the pages import and this package doesn't install: as much of its types as they use. */
+const OUTSIDE = `declare module '@nestjs/config' {
+  import type { DynamicModule } from '@nestjs/common';
+  export class ConfigModule { static forRoot(): Promise<DynamicModule> }
+  export class ConfigService { get<T>(key: string): T | undefined; getOrThrow<T>(key: string): T }
+}`;
+
 /** Compiles texts as if they were files of test/docs, with the project's own settings; tells what is wrong with each. */
 export function flawsOf(root: string, texts: string[]): string[][] {
   const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path));
   const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: ['x.ts'] }, ts.sys, root);
   const paths = texts.map((_, index) => join(root, 'test/docs', `snippet-${index + 1}.ts`));
-  const textOf = new Map(paths.map((path, index) => [path, texts[index] ?? '']));
+  const outside = join(root, 'test/docs/outside.d.ts');
+  const textOf = new Map([...paths.map((path, index) => [path, texts[index] ?? ''] as const), [outside, OUTSIDE]]);
   const host = ts.createCompilerHost(options);
   const { fileExists, readFile, getSourceFile } = host;
   host.fileExists = (path) => textOf.has(path) || fileExists.call(host, path);
@@ -36,7 +44,7 @@ export function flawsOf(root: string, texts: string[]): string[][] {
       ? getSourceFile.call(host, path, language, ...rest)
       : ts.createSourceFile(path, text, language);
   };
-  const program = ts.createProgram({ rootNames: paths, options, host });
+  const program = ts.createProgram({ rootNames: [...paths, outside], options, host });
   return paths.map((path) =>
     ts.getPreEmitDiagnostics(program, program.getSourceFile(path)).map(({ file, start = 0, messageText }) => {
       const { line = 0 } = file?.getLineAndCharacterOfPosition(start) ?? {};

@@ -1,10 +1,13 @@
 // `npm run test:faults`: what each fault costs, measured. `-- --quick` for CI, `-- --only frozen`, `-- --write` for the page.
+// `-- --joins`: what joins cost Redis and the nodes instead; `-- --changes`: what a change costs another node.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { complaints } from '../support/ledger.js';
 import { type Fault, FAULTS, happen } from './faults.js';
+import { costOfChanges } from './changes.js';
 import { oneRedis } from './grounds.js';
+import { costOfJoins, type JoinCost } from './joins.js';
 import { rollingRestart, type RollingRestart } from './rolling-restart.js';
 import { type Measured, Scene } from './scene.js';
 
@@ -14,7 +17,13 @@ const NOTICED_MS = 7_000 + 500;
 const RESTORED_MS = 5_000 + 500;
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean' }, only: { type: 'string' }, write: { type: 'boolean' } },
+  options: {
+    quick: { type: 'boolean' },
+    only: { type: 'string' },
+    write: { type: 'boolean' },
+    joins: { type: 'boolean' },
+    changes: { type: 'boolean' },
+  },
 });
 const chosen = FAULTS.filter(({ name, isQuick }) => (!values.quick || isQuick) && name.includes(values.only ?? ''));
 
@@ -72,6 +81,43 @@ function spread(values: number[]): [least: number, median: number, most: number]
   return [sorted[0] ?? 0, sorted[sorted.length >> 1] ?? 0, sorted.at(-1) ?? 0];
 }
 
+/** Replaces what stands between two marks of the page. */
+function write(mark: string, lines: string[]): void {
+  const page = readFileSync(PAGE, 'utf8');
+  const place = new RegExp(`(<!-- ${mark} -->\\n)[^]*(<!-- /${mark} -->)`);
+  writeFileSync(
+    PAGE,
+    page.replace(place, (_, from: string, to: string) => `${from}\n${lines.join('\n')}\n\n${to}`),
+  );
+}
+
+if (values.changes) {
+  for (const perEvent of [1, 100]) {
+    const costs = [];
+    for (let n = 0; n < 3; n++) costs.push(await costOfChanges(perEvent));
+    const texts = costs.map((cost) => cost.toFixed(1));
+    console.info(`A change, ${perEvent} in an event: ${texts.join(', ')} µs of another node's processor time`);
+  }
+  process.exit(0);
+}
+
+if (values.joins) {
+  const lines = [
+    '| nodes | joins | bytes to Redis | commands | bytes to each node | all known after |',
+    '| --- | --- | --- | --- | --- | --- |',
+  ];
+  console.info(lines.join('\n'));
+  for (const count of [2, 4, 8]) {
+    const line = (how: string, { toRedis, commands, toEachNode, ms }: JoinCost): string =>
+      `| ${[count, how, Math.round(toRedis), commands.toFixed(2), Math.round(toEachNode), seconds(ms)].join(' | ')} |`;
+    const { together, oneByOne } = await costOfJoins(count);
+    lines.push(line('of all clients at once', together), line('one by one', oneByOne));
+    console.info(lines.slice(-2).join('\n'));
+  }
+  if (values.write) write('test:faults --joins', lines);
+  process.exit(0);
+}
+
 const rows = [
   '| fault | copies lost | of them counted | twice | out of order | phantom | noticed in | truth restored in |',
   '| --- | --- | --- | --- | --- | --- | --- | --- |',
@@ -96,12 +142,5 @@ if (!values.quick && 'a rolling restart'.includes(values.only ?? '')) {
   rows.push('', sentence(await rollingRestart()));
   console.info(rows.at(-1));
 }
-if (values.write && chosen.length === FAULTS.length) {
-  const page = readFileSync(PAGE, 'utf8');
-  const table = /(<!-- test:faults -->\n)[^]*(<!-- \/test:faults -->)/;
-  writeFileSync(
-    PAGE,
-    page.replace(table, (_, from: string, to: string) => `${from}\n${rows.join('\n')}\n\n${to}`),
-  );
-}
+if (values.write && chosen.length === FAULTS.length) write('test:faults', rows);
 process.exit(isBroken ? 1 : 0);

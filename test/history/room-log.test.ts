@@ -67,7 +67,7 @@ async function redis(): Promise<Subject> {
     connection: () => connection,
     prefix,
     channelOf: (room) => `${prefix}:{${room}}:c`,
-    retentionOf: () => retention,
+    retentionOf: () => ({ ...retention }), // each test changes it
     isFenced: () => true,
     newEpoch: randomUUID,
   });

@@ -108,6 +108,37 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
     await until(() => said(stranger).length === 2);
   });
 
+  it('doesn’t get back what it published to a room that it joined with echo: false, until it joins otherwise', async () => {
+    const nodes = await startNodes(kind);
+    const [first, last] = [nodes[0] as RunningApp, nodes.at(-1) as RunningApp];
+    const [mine, other] = [await connect(first, SESSION), await connect(last, 'another-session-of-a-client')];
+    const { epoch } = (await mine.join(ROOM, { echo: false })).response.data.history;
+    await other.join(ROOM, { echo: false });
+    await asked(mine, 'say', { n: 1, pause: true });
+    await asked(mine, 'say', { n: 2, echo: true });
+    await asked(other, 'say', { n: 3 });
+    await asked(mine, 'sayOther', { n: 4 });
+    await until(() => [mine, other].every((peer) => said(peer).length + passed(peer).length === 4));
+    expect([said(mine), passed(mine)]).toEqual([
+      [2, 3],
+      [1, 4],
+    ]);
+    expect([said(other), passed(other)]).toEqual([[1, 2, 4], [3]]);
+    const back = await connect(last, SESSION);
+    await back.join(ROOM, { since: { epoch, offset: 0 } });
+    await until(() => said(back).length + passed(back).length === 4);
+    expect([said(back), passed(back)]).toEqual([
+      [2, 3],
+      [1, 4],
+    ]);
+    await asked(back, 'say', { n: 5 }); // it joined without echo: false
+    await mine.request('system', 'leaveRoom', { roomName: ROOM });
+    await mine.join(ROOM);
+    await asked(mine, 'say', { n: 6 });
+    await until(() => [mine, back].every((peer) => said(peer).includes(6)));
+    expect(said(back)).toEqual([2, 3, 5, 6]);
+  });
+
   it('is of its user: nobody else can say to be it, and be left out for it', async () => {
     const [node] = (await startNodes(kind)) as [RunningApp];
     const [mine, thief] = [await connect(node, SESSION, 'ada'), await connect(node, SESSION, 'eve')];
@@ -140,6 +171,26 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
     await until(() => said(peer).length === 1);
     const message = { type: 'chat', action: 'said', data: { n: 2 } };
     await expect(node.service.publishToRoom(ROOM, message, { echo: false })).rejects.toThrow('in a handler');
+  });
+
+  it('of our client keeps the echo of its join over reconnects', async () => {
+    const [node] = (await startNodes(kind)) as [RunningApp];
+    const client = new WebSocketClient({ url: node.url, reconnect: { minDelayMs: 1, maxDelayMs: 5 } });
+    stops.push(() => client.disconnect());
+    const heard: unknown[] = [];
+    const room = client.room(ROOM, { history: { echo: false } });
+    room.on('message', (data) => heard.push((data as { n: number }).n));
+    await client.connectToServer();
+    await room.join();
+    await client.request('chat', 'say', { n: 1 });
+    const recovered = new Promise((resolve) => room.on('recovered', resolve));
+    for (const { ws } of node.clients.getClients()) ws?.terminate();
+    await recovered;
+    await until(() => client.isClientConnected());
+    await client.request('chat', 'say', { n: 2 });
+    await client.request('chat', 'say', { n: 3, echo: true });
+    await until(() => room.position?.offset === 3);
+    expect(heard).toEqual([3]);
   });
 
   it('is kept by our client over reconnects, and its place moves past its own', async () => {

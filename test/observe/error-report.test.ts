@@ -46,6 +46,16 @@ describe('errors of one place', () => {
     expect(told.at(-1)).toMatchObject({ place: 'c/d' });
   });
 
+  it('leave those of another kind as they are', async () => {
+    for (let n = 0; n < 50; n++) report.failed(new Error('closed'), 'the bus', 'closed');
+    report.failed(new Error('WRONGPASS'), 'the bus', 'WRONGPASS');
+    await turn();
+    expect(told.at(-1)).toMatchObject({ error: { message: 'WRONGPASS' }, place: 'the bus' });
+    jest.advanceTimersByTime(10_000);
+    await turn();
+    expect(told.at(-1)).toMatchObject({ error: { message: 'closed' }, place: 'the bus', leftOut: 39 });
+  });
+
   it('R12: are counted together where there are too many places to keep apart', async () => {
     for (let n = 0; n < 5_000; n++) fail(1, `place ${n}`);
     await turn();

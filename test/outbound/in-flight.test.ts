@@ -74,13 +74,30 @@ describe('L3: what is on its way to a client that shows no sign of reading', () 
     const client = clientOf(peer);
     peer.ws.pause();
     const untilHeld = await sendWhile(client, () => status().waitingBytes === 0);
-    expect(untilHeld).toBeGreaterThan(90);
+    expect(untilHeld).toBeGreaterThan(45); // the first question comes somewhere in the first half
     expect(untilHeld).toBeLessThan(105);
     const untilClosed = await sendWhile(client, () => status().closed === 0);
     expect(untilClosed).toBeGreaterThan(180);
     expect(untilClosed).toBeLessThan(210);
     peer.ws.resume();
     expect((await peer.closed).code).toBe(4113);
+  });
+
+  it('is asked of the members of a room one after the other, not of all in one turn', async () => {
+    await start();
+    const peers = await Promise.all(Array.from({ length: 50 }, () => running.connect()));
+    for (const peer of peers) running.rooms.addClientToRoom({ clientId: peer.clientId, roomName: 'news' });
+    const asked = new Map<number, number>();
+    let n = 0;
+    for (const { ws } of peers) ws.on('ping', () => asked.set(n, (asked.get(n) ?? 0) + 1));
+    for (; n < 120; n++) {
+      running.server.broadcastToRoom({ roomName: 'news', data: message(n) });
+      await Promise.all(peers.map((peer) => until(() => numbers(peer).length > n)));
+      await peers[0]?.settle();
+    }
+    expect(asked.size).toBeGreaterThan(20);
+    expect(Math.max(...asked.values())).toBeLessThan(15);
+    expect(status().closed).toBe(0);
   });
 
   it('goes on as soon as the client answers, in order', async () => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { type Frame, Peer } from '../support/peer.js';
 import { describeInChromium } from './chromium-windows.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { pageSentences } from './page-sentences.js';
 import { type RunningSample, startSample } from './start-sample.js';
 
@@ -51,8 +52,8 @@ describeInChromium('the page of the chat sample', {}, (windows) => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  async function enter(name: string, context?: BrowserContext): Promise<Page> {
-    const page = await windows.open(sample.url, context);
+  async function enter(name: string, context?: BrowserContext, url = sample.url): Promise<Page> {
+    const page = await windows.open(url, context);
     await page.getByRole('textbox', { name: 'Your name' }).fill(name);
     await page.getByRole('button', { name: 'Enter the chat' }).click();
     await page.locator('#status').getByText('Connected').waitFor({ state: 'attached' });
@@ -175,6 +176,8 @@ describeInChromium('the page of the chat sample', {}, (windows) => {
 
     sample = await startSample('01-chat', { CHAT_DB: join(folder, 'chat.db'), PORT: new URL(sample.url).port });
     await Promise.all([ada, bob].map((page) => page.getByRole('status').getByText('Connected again.').waitFor()));
+    const reset = 'The server started anew, so the messages were loaded again.';
+    for (const page of [ada, bob]) await page.getByText(reset).waitFor();
     await bubble(bob, 'Meanwhile').waitFor();
     await sayAndStore(bob, 'After');
     await bubble(ada, 'After').waitFor();
@@ -187,6 +190,37 @@ describeInChromium('the page of the chat sample', {}, (windows) => {
     await room(bob, 'general').click();
     await sayAndStore(bob, 'Here, too');
     await room(ada, /^general \d+ unread/).waitFor();
+  });
+
+  it('says how many messages were missed while the connection was lost, and shows them once and in order', async () => {
+    const network = await TcpProxy.start(Number(new URL(sample.url).port));
+    try {
+      const ada = await enter('Ada', undefined, network.httpUrl);
+      await joinRoom(ada, 'help');
+      const bob = await Peer.open(`${sample.url.replace('http', 'ws')}/ws`);
+      await bob.join('help', { username: 'Bob' });
+      const say = (text: string): Promise<Frame> => bob.request('chat', 'send', { roomName: 'help', text });
+      await say('Still here');
+      await bubble(ada, 'Still here').waitFor();
+
+      network.cut();
+      await ada.getByRole('status').getByText('The connection is lost.').waitFor();
+      bob.send('chat', 'typing', { roomName: 'help', isTyping: true });
+      const missed = Array.from({ length: 12 }, (_, index) => `Missed ${index + 1}`);
+      for (const text of missed) await say(text);
+      network.heal();
+
+      await ada.getByRole('status').getByText('Connected again. You missed 12 messages.').waitFor();
+      await bubble(ada, 'Missed 12').waitFor();
+      await say('And on it goes');
+      await bubble(ada, 'And on it goes').waitFor();
+      const shown = await ada.locator('.bubble, .divider-notice').allInnerTexts();
+      expect(shown.slice(-15)).toEqual(['Still here', 'You missed 12 messages.', ...missed, 'And on it goes']);
+      expect(await ada.getByText('is typing').count()).toBe(0);
+      bob.terminate();
+    } finally {
+      await network.stop();
+    }
   });
 
   it('works with the keyboard alone', async () => {

@@ -26,7 +26,11 @@ const send = (peer: Peer, text: unknown, roomName = 'general', key?: string): Pr
 const peopleIn = (roomName: string, { data }: Frame): Frame[] =>
   (data.clients ?? []).filter(({ rooms }: Frame) => rooms?.includes(roomName));
 
-const textsOf = ({ response }: Frame): string[] => (response as { text: string }[]).map(({ text }) => text);
+/** What the database keeps of a room, the oldest first. */
+const load = async (peer: Peer, roomName: string): Promise<Frame> =>
+  (await peer.request('chat', 'load', { roomName })).response;
+
+const textsOf = ({ messages }: Frame): string[] => (messages as { text: string }[]).map(({ text }) => text);
 
 afterEach(() => {
   for (const peer of peers.splice(0)) peer.terminate();
@@ -72,17 +76,18 @@ describe('the chat sample over bare sockets', () => {
     expect(new Set(data.details)).toEqual(new Set(details));
   });
 
-  it.each(['send', 'history', 'typing'])('refuses %s to somebody who is not in the room', async (action) => {
+  it.each(['send', 'typing'])('refuses %s to somebody who is not in the room', async (action) => {
     const eve = await enter(sample, 'Eve', 'random');
     const { data } = await eve.request('chat', action, { roomName: 'general', text: 'Hi', isTyping: true });
     expect(data).toMatchObject({ code: 'FORBIDDEN', error: 'You are not in this room. Join it first.' });
   });
 
-  it.each([null, 'general', { roomName: { toString: 1 } }, { roomName: ['general'] }])(
+  it.each([null, 'general', {}, { roomName: { toString: 1 } }, { roomName: ['general'] }])(
     'refuses data that names no room: %j',
     async (data) => {
       const ada = await enter(sample, 'Ada');
-      expect((await ada.request('chat', 'history', data)).data).toMatchObject({ code: 'FORBIDDEN' });
+      expect((await ada.request('chat', 'typing', data)).data).toMatchObject({ code: 'FORBIDDEN' });
+      expect((await ada.request('chat', 'load', data)).data).toMatchObject({ code: 'VALIDATION_FAILED' });
     },
   );
 
@@ -109,7 +114,9 @@ describe('the chat sample over bare sockets', () => {
 
   it.each(['A', 'Ada Lovelace', 'Zoë', '李小龍', 'Ada 🎉', 'x'.repeat(32)])('lets %s in', async (username) => {
     const peer = await connect(sample);
-    expect((await peer.join('general', { username })).response.data).toEqual({ roomName: 'general', username });
+    const { history, ...data } = (await peer.join('general', { username })).response.data;
+    expect(data).toEqual({ roomName: 'general', username });
+    expect(history).toEqual({ epoch: expect.any(String), offset: expect.any(Number), missed: 0 });
   });
 
   it('stores and sends a message once that comes twice with the same key', async () => {
@@ -118,7 +125,7 @@ describe('the chat sample over bare sockets', () => {
     const second = await send(ada, 'Once', 'once', 'key-00000001');
     expect(second.response).toEqual(first.response);
     expect(ada.received.filter(({ action }) => action === 'message')).toHaveLength(1);
-    expect(textsOf(await ada.request('chat', 'history', { roomName: 'once' }))).toEqual(['Once']);
+    expect(textsOf(await load(ada, 'once'))).toEqual(['Once']);
   });
 
   it('tells the others, and only them, who is typing', async () => {
@@ -132,6 +139,39 @@ describe('the chat sample over bare sockets', () => {
     });
     await ada.settle();
     expect(ada.received.filter(({ action }) => action === 'typing')).toEqual([]);
+  });
+
+  it('gives somebody who comes back what was missed, and not who was typing', async () => {
+    const [ada, bob] = [await enter(sample, 'Ada', 'away'), await enter(sample, 'Bob', 'away')];
+    await send(ada, 'Bob?', 'away');
+    const { at } = await bob.next('chat', 'message');
+    bob.terminate();
+    await ada.take(({ action, data }) => action === 'left' && data.clientId === bob.clientId);
+    for (const text of ['Are', 'you', 'there?']) {
+      ada.send('chat', 'typing', { roomName: 'away', isTyping: true });
+      await send(ada, text, 'away');
+    }
+
+    const back = await connect(sample);
+    const { epoch, offset } = at;
+    const { response } = await back.join('away', { username: 'Bob', since: { epoch, offset } });
+    expect(response.data.history).toMatchObject({ recovered: true, missed: 3 });
+    for (const text of ['Are', 'you', 'there?']) {
+      expect((await back.next('chat', 'message')).data).toMatchObject({ username: 'Ada', text });
+    }
+    await back.settle();
+    expect(back.received.filter(({ type }) => type === 'chat')).toEqual([]);
+  });
+
+  it('reads the place before the messages, so that a page that joins with it misses nothing', async () => {
+    const [ada, zoe] = [await enter(sample, 'Ada', 'loading'), await connect(sample)];
+    await send(ada, 'Before', 'loading');
+    const { position, messages } = await load(zoe, 'loading');
+    expect(textsOf({ messages })).toEqual(['Before']);
+    await send(ada, 'Meanwhile', 'loading');
+    const { response } = await zoe.join('loading', { username: 'Zoë', since: position });
+    expect(response.data.history).toMatchObject({ recovered: true, missed: 1 });
+    expect((await zoe.next('chat', 'message')).data).toMatchObject({ text: 'Meanwhile' });
   });
 
   it('tells the rooms of somebody whose connection ends', async () => {
@@ -165,7 +205,7 @@ describe('the chat sample over bare sockets', () => {
   });
 });
 
-describe('the history of the chat sample', () => {
+describe('the database of the chat sample', () => {
   let folder: string;
   let sample: RunningSample | undefined;
   beforeAll(async () => {
@@ -189,17 +229,13 @@ describe('the history of the chat sample', () => {
     sample = await startSample('01-chat', env);
     const reader = await enter(sample, 'Zoë');
     const expected = Array.from({ length: 50 }, (_, index) => `Message ${index + 8}`);
-    const history = await reader.request('chat', 'history', { roomName: 'general' });
-    expect(textsOf(history)).toEqual(expected);
-    expect(history.response[0]).toMatchObject({ roomName: 'general', username: 'Ada', at: expect.any(Number) });
+    const loaded = await load(reader, 'general');
+    expect(textsOf(loaded)).toEqual(expected);
+    expect(loaded.messages[0]).toMatchObject({ roomName: 'general', username: 'Ada', at: expect.any(Number) });
 
-    const lastId = history.response.at(-1).id as number;
+    const lastId = loaded.messages.at(-1).id as number;
     expect((await send(reader, 'And on it goes')).response.id).toBeGreaterThan(lastId);
-    expect(textsOf(await reader.request('chat', 'history', { roomName: 'general' }))).toEqual([
-      ...expected.slice(1),
-      'And on it goes',
-    ]);
-    await reader.join('random', { username: 'Zoë' });
-    expect(textsOf(await reader.request('chat', 'history', { roomName: 'random' }))).toEqual(['Still here']);
+    expect(textsOf(await load(reader, 'general'))).toEqual([...expected.slice(1), 'And on it goes']);
+    expect(textsOf(await load(reader, 'random'))).toEqual(['Still here']);
   });
 });

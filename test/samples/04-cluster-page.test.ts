@@ -81,6 +81,22 @@ describeInChromium('the page of the cluster sample', { needsRedis: true }, (wind
     await node(page, 'B').getByText('Nobody is connected.').waitFor();
   });
 
+  it('costs nobody a message when a node is killed', async () => {
+    const page = await open();
+    await addGuests(page, ['Ada', 'Grace', 'Alan']);
+    const name = (await clients(page, 'B').locator('.client-name').innerText()).trim();
+    await press(page, 'Keep counting');
+    await page.getByText(/^\d\d numbers said to #general\. Every guest has all of them\.$/).waitFor();
+
+    await press(page, 'Kill node B');
+    const back = new RegExp(`^${name} is back in #general and gets what was said meanwhile: \\d+ messages?\\.$`);
+    await page.getByRole('log').getByText(back).waitFor();
+    await press(page, 'Stop counting');
+    await page.getByText(/ numbers said to #general\. Every guest has all of them\.$/).waitFor();
+    await press(page, 'Start node B');
+    await node(page, 'B').getByText('Running', { exact: true }).waitFor();
+  });
+
   it('stops a node: its guests are told to come back and do, on another one', async () => {
     const page = await open();
     await addGuests(page, ['Ada', 'Grace', 'Alan']);

@@ -95,8 +95,8 @@ suite(`the cluster sample${why}`, () => {
     for (const peer of [ada, bob, cem]) {
       expect((await peer.next('chat', 'message')).data).toMatchObject({ text: 'From none of the nodes' });
     }
-    const history = await cem.request('chat', 'history', { roomName: room });
-    expect(history.response.map(({ text }: { text: string }) => text)).toEqual([
+    const loaded = await cem.request('chat', 'load', { roomName: room });
+    expect(loaded.response.messages.map(({ text }: { text: string }) => text)).toEqual([
       'Over there?',
       'From none of the nodes',
     ]);
@@ -147,6 +147,41 @@ suite(`the cluster sample${why}`, () => {
     expect(await portOf('B')).toBe(port);
     await guestOn('B', 'Bob again', room);
     await listed(ada, room, ['Ada', 'Bob again']);
+  });
+
+  it('gives the guest of a killed node on another one what was said meanwhile', async () => {
+    const room = 'resuming';
+    const [ada, bob] = [await guestOn('A', 'Ada', room), await guestOn('B', 'Bob', room)];
+    await page.request('cluster', 'say', { roomName: room, text: 'One' });
+    const { at } = await bob.next('chat', 'message');
+    await page.request('cluster', 'kill', { name: 'B' });
+    await bob.closed;
+    for (const text of ['Two', 'Three']) await page.request('cluster', 'say', { roomName: room, text });
+
+    const back = await Peer.open(`ws://127.0.0.1:${await portOf('C')}/ws`);
+    peers.push(back);
+    const since = { epoch: at.epoch, offset: at.offset };
+    const { response } = await back.join(room, { username: 'Bob', since });
+    expect(response.data.history).toMatchObject({ recovered: true, missed: 2 });
+    await ada.request('chat', 'send', { roomName: room, text: 'Four' });
+    for (const text of ['Two', 'Three', 'Four']) {
+      expect((await back.next('chat', 'message')).data).toMatchObject({ text });
+    }
+    await page.request('cluster', 'start', { name: 'B' });
+  });
+
+  it('stores a message once that a guest sends again to another node', async () => {
+    const room = 'again';
+    const [ada, bob] = [await guestOn('A', 'Ada', room), await guestOn('B', 'Bob', room)];
+    const message = { roomName: room, text: 'Did you get it?', key: 'key-00000001' };
+    const first = await ada.request('chat', 'send', message);
+    const second = await bob.request('chat', 'send', message);
+    expect(second.response).toEqual(first.response);
+    await bob.next('chat', 'message');
+    await bob.settle();
+    expect(bob.received.filter(({ type, action }) => type === 'chat' && action === 'message')).toEqual([]);
+    const { response } = await bob.request('chat', 'load', { roomName: room });
+    expect(response.messages).toHaveLength(1);
   });
 
   it('stops a node with 1012 for its clients, and the others see them leave before it has ended', async () => {

@@ -52,8 +52,12 @@ export interface Commands {
   status(): NodeStatus;
   clients(): KnownClient[];
   members(roomName: string): string[];
+  /** How many memberships this node knows, in all rooms. */
+  memberships(): number;
   /** How many clients Redis knows of; -1 when it couldn't say of some. */
   fetched(): Promise<number>;
+  /** Processor time that the process took, in ms. */
+  cpuMs(): number;
   heard(): HeardEvent[];
   /** What its slow handlers were called with. */
   runs(): string[];
@@ -130,9 +134,14 @@ const commands: Commands = {
   }),
   clients: () => server().getClients().map(known),
   members: (roomName) => server().roomManager.getRoomClients({ roomName }),
+  memberships: () => [...server().rooms.values()].reduce((sum, { size }) => sum + size, 0),
   fetched: async () => {
     const { clients, missing } = await server().fetchClients();
     return missing.length > 0 ? -1 : clients.length;
+  },
+  cpuMs: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000;
   },
   heard: () => heard,
   runs: () => runs,

@@ -15,6 +15,8 @@ export class HistoryMember {
   readonly client: WebSocketClient;
   /** For how long it was away, each time, in ms. */
   readonly awayMs: number[] = [];
+  /** With which codes its connections ended. */
+  readonly closed: number[] = [];
   /** What was told beside its rooms. */
   readonly errors: string[] = [];
   readonly #rooms = new Set<string>();
@@ -32,7 +34,8 @@ export class HistoryMember {
           if (this.#lostAt > 0) this.awayMs.push(Date.now() - this.#lostAt);
           this.#lostAt = 0;
         },
-        onDisconnected: () => {
+        onDisconnected: ({ code }) => {
+          this.closed.push(code);
           this.#lostAt ||= Date.now();
           ledger.cut(name);
         },
@@ -87,6 +90,15 @@ export class HistoryMember {
     if (!ws || ws.readyState !== ws.OPEN) return;
     ws.terminate();
     await once(ws, 'close');
+  }
+
+  /** Reads nothing for a while. */
+  async stall(ms: number): Promise<void> {
+    const ws = this.#ws;
+    if (!ws || ws.readyState !== ws.OPEN) return;
+    ws.pause();
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    ws.resume();
   }
 
   /** Its handlers are called no more: nothing is owed to it. */

@@ -7,7 +7,7 @@ export interface HistoryOrder {
   room: string;
   token: string;
   key?: string;
-  padding?: number;
+  padding?: number | undefined;
 }
 
 const PATIENCE_MS = 6_000;
@@ -20,6 +20,7 @@ interface PublisherParts {
   url: () => string;
   rooms: readonly string[];
   gapMs: number;
+  padding?: number | undefined;
 }
 
 /**
@@ -73,12 +74,12 @@ export class HistoryPublisher {
   }
 
   async #publishAll(): Promise<void> {
-    const { name, rooms, gapMs } = this.parts;
+    const { name, rooms, gapMs, padding } = this.parts;
     while (!this.#isHalted) {
       const n = ++this.#n;
       for (const room of rooms) {
         const token = `${name} ${room} ${n}`;
-        await this.#insist(n % 4 === 0 ? { room, token } : { room, token, key: token });
+        await this.#insist({ room, token, padding, ...(n % 4 > 0 && { key: token }) });
       }
       await pause(gapMs);
     }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { RoomPosition, WebSocketOptions } from '../../lib/index.js';
+import type { HistoryRuleOptions, RoomPosition, WebSocketOptions } from '../../lib/index.js';
 import { ClusterNode } from './cluster-node.js';
 import type { NodeSettings } from './cluster-node-main.js';
 import { historyComplaints, historyFigures, HistoryLedger } from './history-ledger.js';
@@ -10,12 +10,15 @@ import { until } from './until.js';
 
 export interface NodeStart {
   options: WebSocketOptions;
+  /** Of the rooms. */
+  rule?: Partial<HistoryRuleOptions>;
   more?: Omit<NodeSettings, 'options'>;
 }
 
 /** A node whose rooms `chat:*` keep what is published. */
-export async function startNode({ options, more }: NodeStart): Promise<ClusterNode> {
-  const node = ClusterNode.spawn({ ...options, rooms: { history: [{ match: 'chat:*', checkMs: 1_000 }] } }, more);
+export async function startNode({ options, rule, more }: NodeStart): Promise<ClusterNode> {
+  const history = [{ match: 'chat:*', checkMs: 1_000, ...rule }];
+  const node = ClusterNode.spawn({ ...options, rooms: { history } }, more);
   try {
     await node.ready;
     return node;
@@ -37,6 +40,8 @@ export interface HistorySetup {
   publishers?: number;
   /** Of each publisher, between two rounds of its rooms. @default 5 */
   gapMs?: number;
+  /** Bytes that each publication has besides. @default 0 */
+  padding?: number;
 }
 
 /** Who all these clients are, for tests that have others, too. */
@@ -141,12 +146,12 @@ export class HistoryScene {
 
   async #begin(): Promise<void> {
     const { ledger, rooms } = this;
-    const { members = 2, publishers = 3, gapMs = 5 } = this.setup;
+    const { members = 2, publishers = 3, gapMs = 5, padding } = this.setup;
     for (let n = 0; n < this.nodes.length * members; n++) await this.#addMember(n);
     for (let n = 0; n < publishers; n++) {
       let turn = n;
       const url = (): string => this.url(turn++);
-      const publisher = new HistoryPublisher({ name: `p${n}-${this.#id}`, ledger, rooms, gapMs, url });
+      const publisher = new HistoryPublisher({ name: `p${n}-${this.#id}`, ledger, rooms, gapMs, padding, url });
       this.publishers.push(publisher);
       await publisher.start();
     }

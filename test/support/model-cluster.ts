@@ -441,7 +441,7 @@ export class ModelNode {
         return isAlive;
       },
       rehearse: () => Promise.resolve(), // changes nothing
-      write: (nodeId, digest, fields) => this.#command(() => redis.write(nodeId, digest, fields)),
+      write: (nodeId, digest, fields, isLeased) => this.#command(() => redis.write(nodeId, digest, fields, isLeased)),
       renew: async (nodeId, digest) => {
         const { lease, renewal } = await this.#command(() => redis.renew(nodeId, digest));
         if (lease !== 'none') return renewal;

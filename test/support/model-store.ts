@@ -23,9 +23,10 @@ export class ModelRedis {
   constructor(private readonly now: () => number) {}
 
   /** @returns false for a node that was taken for dead */
-  replace(nodeId: string, digest: Digest, fields: readonly (readonly [string, string])[]): boolean {
+  replace(nodeId: string, digest: Digest, writes: FieldWrites): boolean {
     this.#checkMemory();
-    this.clients.set(nodeId, { digest, fields: new Map(fields), hasExpiry: true });
+    this.clients.delete(nodeId);
+    this.write(nodeId, digest, writes, false);
     if (this.leaseOf(nodeId) === 'none') return this.setLease(nodeId, false);
     return this.#extendLease(nodeId) === 'alive';
   }
@@ -35,11 +36,12 @@ export class ModelRedis {
     this.nodes.add(nodeId);
   }
 
-  write(nodeId: string, digest: Digest, writes: FieldWrites): void {
+  write(nodeId: string, digest: Digest, writes: FieldWrites, isLeased: boolean): void {
     this.#checkMemory();
     let stored = this.clients.get(nodeId);
-    if (!stored) this.clients.set(nodeId, (stored = { digest, fields: new Map(), hasExpiry: true }));
+    if (!stored) this.clients.set(nodeId, (stored = { digest, fields: new Map(), hasExpiry: false }));
     stored.digest = digest;
+    stored.hasExpiry ||= !isLeased;
     for (const [field, text] of writes) {
       if (text === undefined) stored.fields.delete(field);
       else stored.fields.set(field, text);
@@ -49,6 +51,7 @@ export class ModelRedis {
   renew(nodeId: string, { version, count }: Digest): { lease: Lease; renewal: Renewal } {
     const lease = this.#extendLease(nodeId);
     const stored = this.clients.get(nodeId);
+    if (stored) stored.hasExpiry = true;
     const isKept = stored?.digest?.version === version && stored.digest.count === count && stored.fields.size === count;
     return { lease, renewal: lease === 'dead' ? 'buried' : isKept ? 'kept' : stored ? 'incomplete' : 'lost' };
   }
@@ -71,7 +74,7 @@ export class ModelRedis {
     const { digest, fields = new Map<string, string>() } = this.clients.get(nodeId) ?? {};
     return {
       digest: digest ?? { version: 0, count: 0 },
-      records: readFields(fields),
+      records: readFields(nodeId, fields),
       isComplete: digest?.count === fields.size,
     };
   }

@@ -1,6 +1,6 @@
-import { ConnectionError, ErrorCode, RemoteError, WebSocketClient } from '@scpxl/nestjs-websocket/client';
+import { ConnectionError, ErrorCode, WebSocketClient } from '@scpxl/nestjs-websocket/client';
 import { Room } from './room.js';
-import { sentenceOf } from './sentences.js';
+import { missedSentence, resetSentence, sentenceOf } from './sentences.js';
 
 export const DEFAULT_ROOMS = {
   general: 'Everything and everyone',
@@ -19,7 +19,8 @@ export class Chat extends EventTarget {
   /** Everybody on the server as `{ clientId, username, rooms }`, or null when there are too many to list. */
   people = [];
   peopleCount = 0;
-  connection = { state: 'idle', retryAt: null, wasLost: false };
+  /** `missed`: messages that came back with the connection, in all rooms. */
+  connection = { state: 'idle', retryAt: null, wasLost: false, missed: 0 };
   #identity;
   #client;
   #isChangeDue = false;
@@ -32,18 +33,17 @@ export class Chat extends EventTarget {
       reconnect: { initial: true, minDelayMs: 500, maxDelayMs: 15_000 },
       events: {
         onStateChanged: ({ state }) => this.#stateChanged(state),
-        onConnected: ({ clientId }) => this.#connected(clientId),
+        onConnected: ({ clientId }) => this.#identity.addClientId(clientId),
+        onRoomLost: ({ roomName, error }) => this.#refused(roomName, error),
         onReconnecting: ({ delayMs }) => this.#setConnection({ retryAt: Date.now() + delayMs }),
         // The state says all there is to say about a lost connection.
         onError: ({ error }) => error instanceof ConnectionError || console.warn(error),
       },
     });
-    this.#client.on('chat', 'message', (message) => this.#received(message));
     this.#client.on('chat', 'typing', (data) => this.#typing(data));
     this.#client.on('chat', 'left', ({ clientId }) => this.#left(clientId));
     this.#client.on('system', 'clientList', (list) => this.#listed(list));
     this.#client.on('system', 'clientListChanged', (changes) => this.#listChanged(changes));
-    this.#client.on('system', 'leftRoom', ({ roomName }) => this.#forget(roomName));
     setInterval(() => this.#forgetTypists(), 1_000);
   }
 
@@ -64,6 +64,7 @@ export class Chat extends EventTarget {
     const { rooms, active, lastRead } = this.#identity;
     for (const roomName of rooms.length > 0 ? rooms : ['general']) {
       this.rooms.set(roomName, new Room(roomName, lastRead[roomName]));
+      void this.#enter(this.rooms.get(roomName));
     }
     this.activeName = this.rooms.has(active) ? active : [...this.rooms.keys()][0];
     this.active.enter();
@@ -82,21 +83,26 @@ export class Chat extends EventTarget {
   async rename(name) {
     const before = this.#identity.name;
     this.#identity.name = name;
-    try {
-      for (const roomName of this.rooms.keys()) await this.#client.joinRoom(roomName, { username: name });
-    } catch (error) {
-      this.#identity.name = before;
-      throw error;
-    }
-    this.#save();
+    const rooms = [...this.rooms.values()];
+    const answers = await Promise.allSettled(rooms.map((room) => this.#client.joinRoom(room.name, { username: name })));
+    const refused = answers.find(({ status }) => status === 'rejected');
+    if (!refused) return this.#save();
+    this.#identity.name = before;
+    for (const room of rooms) void this.#enter(room); // who is refused is in the room no more
+    throw refused.reason;
   }
 
-  /** @throws RemoteError when the server refuses @throws ConnectionError */
+  /** Waits for a connection, if there is none. @throws RemoteError when the server refuses */
   async join(roomName) {
     if (!this.rooms.has(roomName)) {
-      await this.#client.joinRoom(roomName, { username: this.name });
-      this.rooms.set(roomName, new Room(roomName, this.#identity.lastRead[roomName]));
-      await this.#load(this.rooms.get(roomName));
+      const room = new Room(roomName, this.#identity.lastRead[roomName]);
+      this.rooms.set(roomName, room);
+      try {
+        await this.#joinRoom(room);
+      } catch (error) {
+        this.#forget(roomName);
+        throw error;
+      }
     }
     this.show(roomName);
   }
@@ -135,7 +141,7 @@ export class Chat extends EventTarget {
 
   /** Best effort: nobody misses it while there is no connection. */
   tellTyping(roomName, isTyping) {
-    if (!this.#client.isClientConnected() || this.rooms.get(roomName)?.status !== 'ready') return;
+    if (!this.#client.isClientConnected() || !this.rooms.get(roomName)?.isLive) return;
     this.#client.sendMessage({ type: 'chat', action: 'typing', data: { roomName, isTyping } });
   }
 
@@ -151,7 +157,7 @@ export class Chat extends EventTarget {
 
   async #deliver(room, message) {
     // Before the room is joined the server would refuse it.
-    const isReady = this.#client.isClientConnected() && room.status === 'ready';
+    const isReady = this.#client.isClientConnected() && room.isLive;
     message.status = isReady ? 'sending' : 'waiting';
     this.#changed();
     if (message.status === 'waiting') return;
@@ -167,41 +173,74 @@ export class Chat extends EventTarget {
   }
 
   #stateChanged(state) {
-    const wasLost = this.connection.wasLost || state === 'reconnecting' || state === 'closed';
-    this.#setConnection({ state, retryAt: null, wasLost });
-    if (state !== 'open') for (const room of this.rooms.values()) room.typing.clear();
-  }
-
-  /** After every connect. The client has joined again the rooms it had joined before; at the first time there are none. */
-  #connected(clientId) {
-    this.#identity.addClientId(clientId);
-    for (const room of this.rooms.values()) void this.#enter(room);
+    const { wasLost, missed } = this.connection;
+    const isLost = state === 'reconnecting' || state === 'closed';
+    this.#setConnection({ state, retryAt: null, wasLost: wasLost || isLost, missed: isLost ? 0 : missed });
+    for (const room of this.rooms.values()) {
+      if (state === 'open') this.#deliverWaiting(room);
+      else room.typing.clear();
+    }
   }
 
   async #enter(room) {
     try {
-      if (!this.#client.rooms.has(room.name)) await this.#client.joinRoom(room.name, { username: this.name });
-      await this.#load(room);
+      await this.#joinRoom(room);
     } catch (error) {
-      if (!(error instanceof RemoteError)) return; // lost again: the next connection begins anew
-      this.#forget(room.name);
-      this.dispatchEvent(new CustomEvent('refused', { detail: { roomName: room.name, sentence: sentenceOf(error) } }));
+      this.#refused(room.name, error);
     }
   }
 
+  #refused(roomName, error) {
+    this.#forget(roomName);
+    this.dispatchEvent(new CustomEvent('refused', { detail: { roomName, sentence: sentenceOf(error) } }));
+  }
+
+  /**
+   * From here on the client keeps us in the room. After every reconnect it gets what was missed, message by message; only where
+   * the server can't give that, it calls `loadState` again.
+   */
+  async #joinRoom(room) {
+    const handle = this.#client.room(room.name, { loadState: () => this.#load(room) });
+    if (handle !== room.handle) this.#listen(room, handle);
+    await handle.join({ username: this.name });
+  }
+
+  #listen(room, handle) {
+    room.handle = handle;
+    handle.on('message', (message) => this.#received(room, message));
+    handle.on('recovered', ({ missed }) => this.#recovered(room, missed));
+    handle.on('reset', ({ reason }) => (room.notice = { afterId: room.newestId, text: resetSentence(reason) }));
+    handle.on('state', ({ state }) => this.#roomChanged(room, state));
+  }
+
+  /** The server reads the place first and the messages after it, so nothing falls in between. */
   async #load(room) {
-    room.add(await this.#client.request('chat', 'history', { roomName: room.name }), this.#isOwn);
-    if (room.status === 'joining') {
-      room.loaded();
-      if (room === this.active) room.enter();
-    }
+    const { position, messages } = await this.#client.request('chat', 'load', { roomName: room.name });
+    const isFirst = room.status === 'joining';
+    room.load(messages, this.#isOwn);
+    if (isFirst && room === this.active) room.enter();
     this.#changed();
-    for (const message of room.messages.filter(({ status }) => status === 'waiting'))
-      await this.#deliver(room, message);
+    return { position };
   }
 
-  #received(message) {
-    this.rooms.get(message.roomName)?.add([message], this.#isOwn);
+  #recovered(room, missed) {
+    if (missed === 0) return;
+    room.notice = { afterId: room.newestId, text: missedSentence(missed) };
+    this.#setConnection({ missed: this.connection.missed + missed });
+  }
+
+  #roomChanged(room, state) {
+    if (state === 'left')
+      this.#forget(room.name); // the server took us out of it
+    else if (state === 'live') this.#deliverWaiting(room);
+  }
+
+  #deliverWaiting(room) {
+    for (const message of room.messages) if (message.status === 'waiting') void this.#deliver(room, message);
+  }
+
+  #received(room, message) {
+    room.add([message], this.#isOwn);
     this.#changed();
   }
 

@@ -1,4 +1,5 @@
 import { find, paintAvatar, setText } from './dom.js';
+import { missedSentence } from './sentences.js';
 
 const STATUS = {
   idle: 'Not connected',
@@ -46,7 +47,8 @@ export function connectionView(chat) {
       if (state === 'reconnecting') show('lost', 'The connection is lost.');
       else if (state === 'closed') show('lost', 'The server has ended the connection.');
       else if (state === 'open' && wasLost) {
-        show('back', 'Connected again.');
+        const { missed } = chat.connection;
+        show('back', missed > 0 ? `Connected again. ${missedSentence(missed)}` : 'Connected again.');
         chat.connection.wasLost = false;
         hideTimer = setTimeout(() => show('none', ''), WELCOME_BACK_MS);
       } else if (state === 'connecting') show('none', '');

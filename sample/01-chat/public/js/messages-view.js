@@ -40,6 +40,7 @@ export function messagesView(chat, { onEdit }) {
   const create = (item) => {
     if (item.kind === 'day') return h('p', { class: 'divider', text: item.text });
     if (item.kind === 'new') return h('p', { class: 'divider divider-new', text: 'New' });
+    if (item.kind === 'notice') return h('p', { class: 'divider divider-notice', text: item.text });
     return createMessage(item);
   };
   const update = (node, item) => {
@@ -70,23 +71,34 @@ export function messagesView(chat, { onEdit }) {
   };
 }
 
-/** What stands in the list: messages, the days between them, and the line above the first unread one. */
-function itemsOf({ name, messages, firstNewId }) {
+/** What stands in the list: messages, the days between them, the line above the first unread one, and what was missed. */
+function itemsOf({ name, messages, firstNewId, notice }) {
   const items = [];
   let before;
+  let due = notice && { kind: 'notice', key: `${name}/notice/${notice.afterId}/${notice.text}`, text: notice.text };
   for (const message of messages) {
+    const isAfterNotice = due && !(message.id <= notice.afterId);
+    if (isAfterNotice) {
+      items.push(due);
+      due = null;
+    }
     const day = new Date(message.at).toDateString();
     const isNewDay = day !== before?.day;
     const isFirstNew = firstNewId !== null && message.id === firstNewId;
     if (isNewDay) items.push({ kind: 'day', key: `${name}/day/${day}`, text: dayText(message.at) });
     if (isFirstNew) items.push({ kind: 'new', key: `${name}/new/${message.id}` });
     const isSameGroup =
-      !isNewDay && !isFirstNew && before.author === authorOf(message) && message.at - before.at < GROUP_MS;
+      !isNewDay &&
+      !isFirstNew &&
+      !isAfterNotice &&
+      before.author === authorOf(message) &&
+      message.at - before.at < GROUP_MS;
     if (isSameGroup) items.at(-1).endsGroup = false;
     const key = `${name}/${message.key}`;
     items.push({ kind: 'message', key, message, startsGroup: !isSameGroup, endsGroup: true });
     before = { author: authorOf(message), at: message.at, day };
   }
+  if (due) items.push(due);
   return items;
 }
 

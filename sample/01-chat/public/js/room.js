@@ -1,4 +1,4 @@
-/** Messages a room holds on the page; the server keeps 50. */
+/** Messages a room holds on the page; the server's database keeps 50. */
 const HELD = 300;
 /** A typist who falls silent without a word is forgotten after this. */
 const TYPING_MS = 5_000;
@@ -9,8 +9,12 @@ const TYPING_MS = 5_000;
  */
 export class Room {
   messages = [];
-  /** `joining` until the history is here. */
+  /** `joining` until the messages are here. */
   status = 'joining';
+  /** What happened while nobody could see it: `{ afterId, text }`, shown below the message with that id. */
+  notice = null;
+  /** The client's own of this room. */
+  handle = null;
   lastReadId;
   /** Where the line "New" stands while the room is in view. */
   firstNewId = null;
@@ -20,6 +24,11 @@ export class Room {
   constructor(name, lastReadId = 0) {
     this.name = name;
     this.lastReadId = lastReadId;
+  }
+
+  /** The server has let us in, and messages come. */
+  get isLive() {
+    return this.handle?.state === 'live';
   }
 
   get newestId() {
@@ -66,8 +75,11 @@ export class Room {
     return isNews;
   }
 
-  /** The history is here. A database that began anew counts from 1 again. */
-  loaded() {
+  /** All that the server has. Only what isn't sent yet stays besides. A database that began anew counts from 1 again. */
+  load(messages, isOwn) {
+    const known = new Set(messages.map(({ key }) => key));
+    this.messages = this.messages.filter(({ id, key }) => id === undefined && !known.has(key));
+    this.add(messages, isOwn);
     this.status = 'ready';
     this.lastReadId = Math.min(this.lastReadId, this.newestId);
   }

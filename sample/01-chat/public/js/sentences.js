@@ -19,3 +19,11 @@ export function sentenceOf(error) {
   const isOwn = error instanceof RemoteError && !MODULE_CODES.includes(code);
   return isOwn ? message : (SENTENCES[code] ?? 'Something went wrong. Try again.');
 }
+
+export const missedSentence = (count) => (count === 1 ? 'You missed a message.' : `You missed ${count} messages.`);
+
+/** Why the server couldn't give what was missed, and the messages were loaded again. */
+export function resetSentence(reason) {
+  const isLate = reason === 'expired' || reason === 'too-far-behind';
+  return `${isLate ? 'You were away for long' : 'The server started anew'}, so the messages were loaded again.`;
+}

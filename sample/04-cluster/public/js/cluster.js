@@ -16,6 +16,7 @@ const NAMES = [
   'Tim',
 ];
 const KEPT_EVENTS = 60;
+const TALK_EVERY_MS = 100;
 
 /** What the page shows, without its looks. `change` is dispatched once for all changes of one moment. */
 export class Cluster extends EventTarget {
@@ -31,6 +32,8 @@ export class Cluster extends EventTarget {
   balancerPort = 0;
   /** The message said last, and on which nodes guests of this page got it. */
   lastSaid = null;
+  /** Numbers that this page says to a room: `{ roomName, count, place, isOn }`. */
+  talk = null;
   #client;
   #lastEvent = 0;
   #isChangeDue = false;
@@ -66,6 +69,23 @@ export class Cluster extends EventTarget {
     await this.#client.request('cluster', 'say', { roomName, text, key });
   }
 
+  /** Says a number after the other, until it is called again. @throws RemoteError when the server refuses */
+  async toggleTalk(roomName) {
+    if (this.talk?.isOn) return this.#changed(() => (this.talk.isOn = false));
+    const talk = { roomName, count: 0, place: 0, isOn: true };
+    this.#changed(() => Object.assign(this, { talk, lastSaid: null }));
+    try {
+      while (talk.isOn) {
+        const text = `Number ${talk.count + 1}`;
+        const { offset } = await this.#client.request('cluster', 'say', { roomName, text, key: crypto.randomUUID() });
+        this.#changed(() => Object.assign(talk, { count: talk.count + 1, place: offset }));
+        await new Promise((resolve) => setTimeout(resolve, TALK_EVERY_MS));
+      }
+    } finally {
+      this.#changed(() => (talk.isOn = false));
+    }
+  }
+
   get isFull() {
     return this.guests.length === NAMES.length;
   }
@@ -81,6 +101,8 @@ export class Cluster extends EventTarget {
       onClosed: ({ code, willReconnect }) =>
         this.note({ kind: 'guest-closed', username: name, code, willReconnect, at: Date.now() }),
       onMessage: (message) => this.#arrived(guest, message),
+      onRecovered: ({ missed }) =>
+        this.note({ kind: 'guest-recovered', username: name, roomName, missed, at: Date.now() }),
     });
     this.#changed(() => this.guests.push(guest));
     try {

@@ -4,10 +4,14 @@ import { WebSocketClient } from '@scpxl/nestjs-websocket/client';
 export class Guest {
   /** The last message it got: `{ username, text, delayMs }`. */
   last = null;
+  /** How many it got. */
   count = 0;
+  /** The place in the room at which it began to count. */
+  #from = 0;
   #client;
+  #room;
 
-  constructor({ name, roomName, url, onChange, onClosed, onMessage }) {
+  constructor({ name, roomName, url, onChange, onClosed, onMessage, onRecovered }) {
     this.name = name;
     this.roomName = roomName;
     this.#client = new WebSocketClient({
@@ -20,7 +24,10 @@ export class Guest {
         onError: () => undefined, // its state says it
       },
     });
-    this.#client.on('chat', 'message', (message) => {
+    this.#room = this.#client.room(roomName);
+    this.#room.on('recovered', onRecovered);
+    this.#room.on('reset', ({ position }) => this.#begin(position));
+    this.#room.on('message', (message) => {
       this.last = { ...message, delayMs: Math.max(0, Date.now() - message.at) };
       this.count++;
       onMessage(message);
@@ -36,12 +43,23 @@ export class Guest {
     return this.#client.state === 'open';
   }
 
+  /** How many messages it hasn't got yet, of those up to a place: places are 1, 2, 3 … */
+  missing(offset) {
+    return offset - this.#from - this.count;
+  }
+
   async enter() {
     await this.#client.connectToServer();
-    await this.#client.joinRoom(this.roomName, { username: this.name });
+    const { history } = await this.#room.join({ username: this.name });
+    this.#begin(history);
   }
 
   leave() {
     this.#client.disconnect();
+  }
+
+  #begin({ offset }) {
+    this.#from = offset;
+    this.count = 0;
   }
 }

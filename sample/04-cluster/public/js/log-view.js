@@ -16,6 +16,8 @@ const SENTENCES = {
   'client-left': ({ node, username, reason }) => `${who(username)} is gone from node ${node}${because(reason)}.`,
   'guest-closed': ({ username, code, willReconnect }) =>
     `${who(username)}’s connection ended with ${code}${willReconnect ? ': coming back' : ''}.`,
+  'guest-recovered': ({ username, roomName, missed }) =>
+    `${who(username)} is back in #${roomName} and gets what was said meanwhile: ${missed} ${missed === 1 ? 'message' : 'messages'}.`,
 };
 
 const who = (username) => username || 'Somebody';

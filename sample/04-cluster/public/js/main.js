@@ -32,6 +32,10 @@ onSubmit('#say-form', async () => {
   box.value = '';
   box.focus();
 });
+find('#talk').addEventListener('click', () => {
+  failure = '';
+  cluster.toggleTalk(find('#say-room').value.trim()).catch((error) => failed(sentenceOf(error)));
+});
 
 const views = [nodesView(cluster, { onFailed: failed }), logView(cluster)];
 cluster.addEventListener('change', render);
@@ -48,12 +52,24 @@ function render() {
       : 'No connection to this page’s server. Trying again…',
   );
   find('#status').dataset.isConnected = String(isConnected);
-  for (const button of ['#add-guest', '#send']) find(button).disabled = !isConnected;
+  for (const button of ['#add-guest', '#send', '#talk']) find(button).disabled = !isConnected;
   find('#open-chat').hidden = !balancerPort || !isConnected;
   find('#open-chat').href = `http://${location.hostname}:${balancerPort}/`;
   setText(notice, failure || arrival());
   notice.classList.toggle('is-failure', failure !== '');
+  setText(find('#talk'), cluster.talk?.isOn ? 'Stop counting' : 'Keep counting');
+  setText(find('#tally'), cluster.talk ? tally(cluster.talk) : '');
   for (const view of views) view.render();
+}
+
+/** Who of this page's guests has which of the numbers. */
+function tally({ roomName, count, place }) {
+  const guests = cluster.guests.filter((guest) => guest.roomName === roomName);
+  const late = guests.filter((guest) => guest.missing(place) > 0);
+  const said = `${count} ${count === 1 ? 'number' : 'numbers'} said to #${roomName}.`;
+  if (late.length > 0)
+    return `${said} ${late.map((guest) => `${guest.name}: ${guest.missing(place)} to come`).join(', ')}.`;
+  return guests.length > 0 ? `${said} Every guest has all of them.` : said;
 }
 
 /** Where the last message got to, as far as this page can tell: to its own guests. */

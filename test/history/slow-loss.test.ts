@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { ClusterNode } from '../support/cluster-node.js';
+import { HistoryScene, startNodes } from '../support/history-scene.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
+
+const MIB = 1_048_576;
+/** Each round, one member of each node reads nothing for so long. */
+const STALLS_MS = [300, 1_500, 50, 2_500];
+
+(hasRedis() ? describe : describe.skip)('members that stop reading under three publishers', () => {
+  let redis: TestRedis;
+  let nodes: ClusterNode[] = [];
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+  }, 60_000);
+  afterAll(async () => {
+    await Promise.all(nodes.map((node) => node.stop()));
+    await redis.stop();
+  });
+
+  it('H3, H11: are closed, come back and lose nothing; those that only lag a little aren’t closed', async () => {
+    const backpressure = { maxBufferedBytes: 262_144 };
+    const rule = { size: 50_000, maxBytes: 256 * MIB, recoverMax: 50_000 };
+    nodes = await startNodes(2, () => ({ options: { redis: redis.url, backpressure }, rule }));
+    const scene = await HistoryScene.on(nodes, { padding: 8_192 });
+    try {
+      for (const [round, ms] of STALLS_MS.entries()) {
+        const stalled = scene.members.slice(round % 2, (round % 2) + 2);
+        await Promise.all(stalled.map((member) => member.stall(ms)));
+        await scene.allSee();
+      }
+      const { report, wrong } = await scene.judge('stalled');
+      expect(wrong).toEqual({});
+      expect(report.resets).toBe(0);
+      const closed = scene.members.flatMap((member) => member.closed);
+      expect(closed).toContain(4113);
+      expect(report.recovered).toBeGreaterThan(0);
+      expect(closed.length).toBeLessThan(2 * STALLS_MS.length); // not the short ones
+    } finally {
+      scene.stop();
+    }
+  }, 60_000);
+});
