@@ -35,7 +35,8 @@ suite.each(VERSIONS)('the hooks in React %s', (version, folder) => {
     const code = execFileSync(process.execPath, run, { maxBuffer: 2 ** 26 }).toString();
     server = await ScriptedServer.start((request, response) => {
       if (request.url === '/page.js') return response.writeHead(200, { 'content-type': 'text/javascript' }).end(code);
-      const html = '<!doctype html><link rel="icon" href="data:,"><main id="root"></main><script src="/page.js"></script>';
+      const html =
+        '<!doctype html><link rel="icon" href="data:,"><main id="root"></main><script src="/page.js"></script>';
       return response.writeHead(200, { 'content-type': 'text/html' }).end(html);
     });
     browser = await launchChromium();
