@@ -210,14 +210,18 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     const known = this.table.get(clientId);
     const client = known ?? this.add({ clientId, ws: null, lastActivity, user }, 'elsewhere');
     if (!known) client.serveBy(this.parts.others.askerOf(clientId));
-    const isOther = known && String(known.user?.userId) !== String(user?.userId);
-    const userBefore = isOther ? this.table.identify(client, user) : undefined;
-    client.user = user; // its claims may be newer
+    let userBefore: WebSocketUser | null | undefined;
+    if (client.user !== user) {
+      const isOther = known && String(known.user?.userId) !== String(user?.userId);
+      if (isOther) userBefore = this.table.identify(client, user);
+      client.user = user; // its claims may be newer
+    }
     const isWhole = !known || !news || news.record !== undefined;
     const updated =
       isWhole || news.fields ? RegisteredClient.adopt(client, metadata, this.#passedOver) : NOTHING.metadata;
     const moved = isWhole ? this.rooms.replace(clientId, rooms) : this.rooms.move(clientId, news.moves);
-    this.parts.changes.changed({ ...NOTHING, client, userBefore, metadata: updated, rooms: moved }, 'elsewhere');
+    const { whyLeft, isListed } = NOTHING;
+    this.parts.changes.changed({ client, userBefore, metadata: updated, rooms: moved, whyLeft, isListed }, 'elsewhere');
   }
 }
 

@@ -27,8 +27,9 @@ export class JunkError extends Error {
  */
 export function readJson(payload: Buffer | string): unknown {
   try {
-    const value: unknown = JSON.parse(payload.toString());
-    return isHarmless(value, MAX_BUS_DEPTH) ? value : undefined;
+    const text = payload.toString();
+    const value: unknown = JSON.parse(text);
+    return isPlain(text) || isHarmless(value, MAX_BUS_DEPTH) ? value : undefined;
   } catch {
     return undefined;
   }
@@ -105,6 +106,10 @@ export const isObject = (value: unknown): value is Fields =>
 
 const isUser = (value: unknown): value is WebSocketUser =>
   isObject(value) && isUserId(value['userId']) && isObject(value['payload'] ?? {});
+
+/** True for most texts: too short to be nested too deeply, and without any such key, also in escapes. */
+const isPlain = (text: string): boolean =>
+  text.length < 2 * MAX_BUS_DEPTH && !text.includes('\\') && !text.includes('__proto__');
 
 function isHarmless(value: unknown, depthLeft: number): boolean {
   if (typeof value !== 'object' || value === null) return true;

@@ -139,17 +139,33 @@ function readRest(
 
 /** The record after these news. */
 export function withNews(record: ClientRecord, { fields, moves }: ClientNews): ClientRecord {
-  const { user = record.user, metadata, removed = [] } = fields ?? {};
-  const kept = metadata || removed.length > 0 ? { ...record.metadata, ...metadata } : record.metadata;
+  const { clientId, lastActivity } = record;
+  const user = fields?.user === undefined ? record.user : fields.user;
+  const metadata = fields ? withFields(record.metadata, fields) : record.metadata;
+  return {
+    clientId,
+    user,
+    metadata,
+    rooms: moves.length > 0 ? withMoves(record.rooms, moves) : record.rooms,
+    lastActivity,
+  };
+}
+
+function withFields(
+  known: ClientRecord['metadata'],
+  { metadata, removed = [] }: FieldChange,
+): ClientRecord['metadata'] {
+  const kept = { ...known, ...metadata };
   for (const key of removed) delete kept[key];
-  if (moves.length === 0) return { ...record, user, metadata: kept };
-  const [only] = moves;
-  if (moves.length === 1 && only?.isIn && !record.rooms.includes(only.roomName))
-    return { ...record, user, metadata: kept, rooms: [...record.rooms, only.roomName] };
-  const rooms = new Set(record.rooms);
+  return kept;
+}
+
+function withMoves(known: string[], moves: readonly Move[]): string[] {
+  const rooms = known.slice();
   for (const { roomName, isIn } of moves) {
-    if (isIn) rooms.add(roomName);
-    else rooms.delete(roomName);
+    const at = rooms.indexOf(roomName);
+    if (isIn && at < 0) rooms.push(roomName);
+    else if (!isIn && at >= 0) rooms.splice(at, 1);
   }
-  return { ...record, user, metadata: kept, rooms: [...rooms] };
+  return rooms;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
+import { errorOf } from '../protocol/thrown.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import type { ClientNews, NewsPiece } from './client-news.js';
 
@@ -80,6 +81,11 @@ export class NewsEvents {
     if (isGone) this.#event(Event.ClientDisconnected, facts);
   }
 
-  readonly #event = (event: string, message: object): void =>
-    guarded(event, this.failed, () => this.listener.event(event, message))();
+  #event(event: string, message: object): void {
+    try {
+      this.listener.event(event, message);
+    } catch (thrown) {
+      this.failed(errorOf(thrown), event);
+    }
+  }
 }

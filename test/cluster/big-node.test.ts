@@ -13,7 +13,7 @@ const CLIENTS = 8_000;
 const ROOMS_EACH = 5;
 const BIG = 'big'.padEnd(22, '-');
 /** In one step each of it takes 400 ms and more. The rest is what arrives from Redis in one turn, up to 2 MB, and tidying up. */
-const LONGEST_TURN_MS = 150;
+const LONGEST_TURN_MS = 100;
 
 describeWithRedis('a node with 8,000 clients in 40,000 rooms', () => {
   let redis: TestRedis;

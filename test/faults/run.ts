@@ -81,16 +81,6 @@ function spread(values: number[]): [least: number, median: number, most: number]
   return [sorted[0] ?? 0, sorted[sorted.length >> 1] ?? 0, sorted.at(-1) ?? 0];
 }
 
-/** Replaces what stands between two marks of the page. */
-function write(mark: string, lines: string[]): void {
-  const page = readFileSync(PAGE, 'utf8');
-  const place = new RegExp(`(<!-- ${mark} -->\\n)[^]*(<!-- /${mark} -->)`);
-  writeFileSync(
-    PAGE,
-    page.replace(place, (_, from: string, to: string) => `${from}\n${lines.join('\n')}\n\n${to}`),
-  );
-}
-
 if (values.changes) {
   for (const perEvent of [1, 100]) {
     const costs = [];
@@ -102,19 +92,15 @@ if (values.changes) {
 }
 
 if (values.joins) {
-  const lines = [
-    '| nodes | joins | bytes to Redis | commands | bytes to each node | all known after |',
-    '| --- | --- | --- | --- | --- | --- |',
-  ];
-  console.info(lines.join('\n'));
+  console.info('| nodes | joins | bytes to Redis | commands | bytes to each node | all known after |');
+  console.info('| --- | --- | --- | --- | --- | --- |');
   for (const count of [2, 4, 8]) {
     const line = (how: string, { toRedis, commands, toEachNode, ms }: JoinCost): string =>
       `| ${[count, how, Math.round(toRedis), commands.toFixed(2), Math.round(toEachNode), seconds(ms)].join(' | ')} |`;
     const { together, oneByOne } = await costOfJoins(count);
-    lines.push(line('of all clients at once', together), line('one by one', oneByOne));
-    console.info(lines.slice(-2).join('\n'));
+    console.info(line('of all clients at once', together));
+    console.info(line('one by one', oneByOne));
   }
-  if (values.write) write('test:faults --joins', lines);
   process.exit(0);
 }
 
@@ -142,5 +128,12 @@ if (!values.quick && 'a rolling restart'.includes(values.only ?? '')) {
   rows.push('', sentence(await rollingRestart()));
   console.info(rows.at(-1));
 }
-if (values.write && chosen.length === FAULTS.length) write('test:faults', rows);
+if (values.write && chosen.length === FAULTS.length) {
+  const page = readFileSync(PAGE, 'utf8');
+  const table = /(<!-- test:faults -->\n)[^]*(<!-- \/test:faults -->)/;
+  writeFileSync(
+    PAGE,
+    page.replace(table, (_, from: string, to: string) => `${from}\n${rows.join('\n')}\n\n${to}`),
+  );
+}
 process.exit(isBroken ? 1 : 0);
