@@ -24,6 +24,7 @@ export default {
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   globalSetup: '<rootDir>/test/support/compile.mjs',
+  testSequencer: '<rootDir>/test/support/slow-first.sequencer.js',
   reporters: ['default', '<rootDir>/test/support/closing-line.reporter.js'],
   testTimeout: 20_000,
   // More than a CI machine has cores: many tests wait for times of the product's own, such as a lease.

@@ -4,7 +4,7 @@ import type { WebSocketUser } from '../protocol/message.js';
 import type { UpgradeRequest } from './upgrade-request.js';
 import type { WebSocketAuthenticator } from './identity.js';
 import { DEFAULT_COOKIE, DEFAULT_SOURCES, type TokenSource } from './tokens.js';
-import { type Check, FLAG } from '../check.js';
+import { type Check, FLAG } from '../protocol/check.js';
 import { CALLBACK, isFunction, isText, OBJECT, TIME } from '../options/checks.js';
 import type { Table } from '../options/option-table.js';
 

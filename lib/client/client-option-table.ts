@@ -1,4 +1,4 @@
-import { type Check, FLAG, MAX_TIMER_MS } from '../check.js';
+import { type Check, FLAG, MAX_TIMER_MS } from '../protocol/check.js';
 import { CALLBACK_NAMES } from './client-events.js';
 import type { QueueOptions, ReconnectOptions, WebSocketClientOptions } from './client-options.js';
 

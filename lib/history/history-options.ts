@@ -1,4 +1,4 @@
-import type { Check } from '../check.js';
+import type { Check } from '../protocol/check.js';
 import { BYTES, COUNT, isObject, isText, oneOf, TIME } from '../options/checks.js';
 import { fieldFlaws, fill, namesIn, type Table } from '../options/option-table.js';
 import type { HistoryRule } from './history-rule.js';

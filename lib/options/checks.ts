@@ -1,4 +1,4 @@
-import { type Check, MAX_TIMER_MS } from '../check.js';
+import { type Check, MAX_TIMER_MS } from '../protocol/check.js';
 import type { Rate } from '../limits/rate.js';
 
 const isWhole = (value: unknown, least: number): value is number =>

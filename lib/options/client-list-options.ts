@@ -1,4 +1,4 @@
-import { FLAG } from '../check.js';
+import { FLAG } from '../protocol/check.js';
 import { BYTES, COUNT_OR_0, TEXTS, TIME_OR_0 } from './checks.js';
 import type { Table } from './option-table.js';
 

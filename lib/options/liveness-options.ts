@@ -1,4 +1,4 @@
-import { FLAG } from '../check.js';
+import { FLAG } from '../protocol/check.js';
 import { TIME } from './checks.js';
 import type { Table } from './option-table.js';
 

@@ -1,6 +1,6 @@
 import type { PerMessageDeflateOptions } from 'ws';
 import { DEEPEST } from '../protocol/codec.js';
-import type { Check } from '../check.js';
+import type { Check } from '../protocol/check.js';
 import { BYTES, COUNT, isObject, TIME } from './checks.js';
 import type { Table } from './option-table.js';
 

@@ -1,4 +1,4 @@
-import type { Check } from '../check.js';
+import type { Check } from '../protocol/check.js';
 import { isObject } from './checks.js';
 import { unknownOption } from './unknown-options.js';
 

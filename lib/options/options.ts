@@ -1,6 +1,6 @@
 import { AUTH } from '../auth/auth-options.js';
 import { CONNECT } from '../admission/connect-options.js';
-import { type Check, FLAG } from '../check.js';
+import { type Check, FLAG } from '../protocol/check.js';
 import { CLIENT_OPTIONS } from '../client/client-option-table.js';
 import { NODE_OPTIONS } from '../client/websocket-client.js';
 import { type TrustProxy, trustOf } from '../limits/client-address.js';

@@ -1,5 +1,5 @@
 import type { BackpressurePolicy } from '../protocol/delivery.js';
-import type { Check } from '../check.js';
+import type { Check } from '../protocol/check.js';
 import { BYTES, BYTES_OR_0, BYTES_OR_FALSE, isObject, oneOf, TIME, TIME_OR_0 } from './checks.js';
 import type { FlushPace } from '../outbound/flush-pace.js';
 import { fill, type Table } from './option-table.js';

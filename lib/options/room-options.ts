@@ -2,7 +2,7 @@ import type { Type } from '@nestjs/common';
 import type { AuthorizeJoin, AuthorizePublish, PublishAuthorizer, RoomAuthorizer } from '../routing/room-authorizer.js';
 import type { HistoryRuleOptions } from '../history/history-options.js';
 import type { RoomLog } from '../history/room-log.js';
-import { FLAG } from '../check.js';
+import { FLAG } from '../protocol/check.js';
 import { CALLBACK, COUNT, isObject, TEXTS } from './checks.js';
 import type { Table } from './option-table.js';
 

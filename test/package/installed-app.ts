@@ -31,6 +31,7 @@ const COMPILER_OPTIONS = {
   strict: true,
   exactOptionalPropertyTypes: true,
   skipLibCheck: false,
+  skipDefaultLibCheck: true, // TypeScript's own
   experimentalDecorators: true,
   emitDecoratorMetadata: true,
   rootDir: 'src',

@@ -2,8 +2,7 @@ import 'reflect-metadata';
 import type { Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type DynamicModule, type INestApplication, Module, type Provider, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { ExpressAdapter } from '@nestjs/platform-express';
+import { type AbstractHttpAdapter, NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import {
   PxlWebSocketModule,
@@ -61,7 +60,7 @@ export async function startApp(given: AppOptions = {}): Promise<RunningApp> {
     events: { onError: ({ error }) => errors.push(error), ...given.options?.events },
   };
   const module = appModule(options, given);
-  const adapter = given.platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
+  const adapter = given.platform === 'express' ? await expressAdapter() : new FastifyAdapter();
   const app = await NestFactory.create(module, adapter as FastifyAdapter, {
     ...(given.keepsLogger ? {} : { logger: false as const }),
     abortOnError: false,
@@ -98,6 +97,12 @@ export async function startApp(given: AppOptions = {}): Promise<RunningApp> {
       await app.close();
     },
   };
+}
+
+/** Loaded only where it is needed: hundreds of test files and processes don't need it. */
+async function expressAdapter(): Promise<AbstractHttpAdapter> {
+  const { ExpressAdapter } = await import('@nestjs/platform-express');
+  return new ExpressAdapter();
 }
 
 function appModule(options: WebSocketOptions, { providers = [], controllers = [], imports = [] }: AppOptions): Type {

@@ -11,7 +11,7 @@ import {
 import { DiscoveryModule } from '@nestjs/core';
 import { NestWebSocketClient } from './nest-websocket-client.js';
 import type { NodeWebSocketClientOptions } from '../websocket-client.js';
-import { FLAG } from '../../check.js';
+import { FLAG } from '../../protocol/check.js';
 import { InvalidOptionsError } from '../../errors.js';
 import { RouteExplorer } from '../../routing/route.explorer.js';
 import { getWebSocketClientToken } from '../../module/tokens.js';
