@@ -9,11 +9,10 @@ import type {
   ClientRoomState,
   JoinRoomOptions,
 } from './client-room.js';
-import type { SocketLike } from './socket-like.js';
 
 /** The client of a browser, or of Node. */
 export type HookClient = Pick<
-  WebSocketClientCore<SocketLike>,
+  WebSocketClientCore,
   'state' | 'clientId' | 'user' | 'connectToServer' | 'disconnect' | 'room'
 > & {
   on(event: 'state' | 'reconnecting', listener: (params: { attempt?: number; delayMs?: number }) => void): () => void;

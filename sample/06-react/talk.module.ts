@@ -9,8 +9,7 @@ class Talk {
   /** Once for each key: a text that is sent again after a lost connection is said once. */
   @WsRoute('talk', 'say', { idempotent: true })
   say(@MessageBody('text') text: string): Promise<RoomPosition> {
-    const data = { text: String(text).slice(0, 500) };
-    return this.service.publishToRoom('talk', { type: 'talk', action: 'said', data });
+    return this.service.publishToRoom('talk', { type: 'talk', action: 'said', data: { text } });
   }
 }
 

@@ -71,16 +71,16 @@ describe('a request with a key on a connection that breaks', () => {
   it('C6: keeps its place among others, however often the connection breaks', async () => {
     const { client, counter, proxy } = await start();
     const numbers = Array.from({ length: 60 }, (_, n) => n);
-    let isOver = false;
+    const isOver = new AbortController();
     const breaking = (async () => {
-      while (!isOver) {
-        await until(() => isOver || client.state === 'open');
+      while (!isOver.signal.aborted) {
+        await until(() => isOver.signal.aborted || client.state === 'open');
         proxy.reset();
         await new Promise((resolve) => setTimeout(resolve, 15));
       }
     })();
     const replies = await Promise.all(numbers.map((n) => client.request('counter', 'add', n, { retry: true })));
-    isOver = true;
+    isOver.abort();
     await breaking;
     expect(replies).toEqual(numbers);
     expect(counter.runs).toEqual(numbers);
