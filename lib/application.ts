@@ -16,6 +16,7 @@ import type { RoomPublisher } from './history/room-publisher.js';
 import type { IdempotentCalls } from './idempotency/idempotent-calls.js';
 import { InvalidOptionsError, PeerError } from './errors.js';
 import type { Listeners } from './observe/listeners.js';
+import type { Presence } from './presence/presence.js';
 import type { Outgoing } from './outbound/outgoing.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import { ErrorCode } from './protocol/error-codes.js';
@@ -46,6 +47,7 @@ export interface ApplicationParts {
   readonly listeners: Listeners;
   readonly membership: Membership;
   readonly history: RoomPublisher | undefined;
+  readonly presence: Presence | undefined;
   readonly clients: Clients;
   readonly connections: Connections;
   readonly outgoing: Outgoing;
@@ -100,7 +102,8 @@ export class Application {
   }
 
   async #addSystemRoutes(): Promise<void> {
-    const { options, dependencies, router, membership, clients, history, outgoing, replies, failed } = this.parts;
+    const { options, dependencies, router, membership, clients, history, presence, outgoing, replies, failed } =
+      this.parts;
     const { rooms, messages } = options;
     addSystemRoutes(router, {
       ...rooms,
@@ -108,6 +111,7 @@ export class Application {
       authorizePublish: await authorizerOf('authorizePublish', rooms.authorizePublish, dependencies.instance),
       join: (client, request, asked) => membership.joinByItself(client, request, asked),
       history,
+      presence,
       deliver: (delivery) => outgoing.deliver(delivery),
       isIn: ({ clientId }, roomName) => clients.rooms.has(clientId, roomName),
       leave: ({ clientId }, roomName) => clients.leave(clientId, roomName, 'asked'),

@@ -40,6 +40,7 @@ import { Flusher } from './outbound/flusher.js';
 import { LocalDelivery } from './outbound/local-delivery.js';
 import { Outgoing } from './outbound/outgoing.js';
 import { ServerSender } from './outbound/server-sender.js';
+import { composePresence } from './presence/compose-presence.js';
 import { CloseCode } from './protocol/close-codes.js';
 import { PathPattern } from './protocol/path-pattern.js';
 import { CallScope } from './routing/call-scope.js';
@@ -106,6 +107,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     listeners,
     membership: clients.membership,
     history: outbound.publisher,
+    presence: outbound.people?.presence,
     clients: clients.owner,
     connections,
     outgoing: outbound.outgoing,
@@ -144,7 +146,13 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     roomManager: clients.roomManager,
     anywhere: clients.anywhere,
     broadcasts: outbound.broadcasts,
-    sender: new ServerSender(outbound.outgoing, cluster, clients.manager, outbound.publisher),
+    sender: new ServerSender(
+      outbound.outgoing,
+      cluster,
+      clients.manager,
+      outbound.publisher,
+      outbound.people?.presence,
+    ),
   };
 }
 
@@ -157,15 +165,18 @@ function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Fai
   const local = new LocalDelivery(backpressure, flusher.counters, logs ? new FollowedLogs(followed, logs) : followed);
   const history = logs && new History(logs, local, backpressure.maxBufferedBytes, failed);
   const publisher = logs && new RoomPublisher(logs.log, logs.rules, scope && { scope, members: local });
+  const emit = (event: string, message: object): Promise<unknown> => cluster.emit(event, message);
+  const people = composePresence({ options, followed, local, emit, failed });
   const outgoing = new Outgoing(local, cluster, backpressure.policy, publisher, failed);
-  return { flusher, followed, logs, history, publisher, local, outgoing, broadcasts: new Broadcasts(outgoing) };
+  const broadcasts = new Broadcasts(outgoing);
+  return { flusher, followed, logs, history, publisher, people, local, outgoing, broadcasts };
 }
 
 /** The clients and their rooms. */
 function composeClients(
   options: ResolvedOptions,
   cluster: Cluster,
-  { local, outgoing, followed, history }: ReturnType<typeof composeOutbound>,
+  { local, outgoing, followed, history, people }: ReturnType<typeof composeOutbound>,
   failed: Failed,
 ) {
   const { clientList, rooms: rules, registry, redis } = options;
@@ -179,7 +190,7 @@ function composeClients(
       })
     : undefined;
   const others = new OtherNodes(cluster, registry === 'local' && redis !== undefined, failed);
-  const changes = new ClientChanges(local, cluster, outgoing, list ?? NO_LIST, others);
+  const changes = new ClientChanges(local, cluster, outgoing, list ?? NO_LIST, others, people?.presence);
   const surroundings: ClientSurroundings = {
     roomsOf: (clientId) => rooms.roomsOf(clientId),
     publicFields: clientList.publicFields,
@@ -187,7 +198,7 @@ function composeClients(
     send: (clientId, message, how) => void outgoing.send({ kind: 'clients', clientIds: [clientId] }, message, how),
   };
   const owner = new Clients({ table, rooms, surroundings, changes, list: list ?? NO_LIST, local, others, failed });
-  const membership = new Membership(owner, followed, history, options);
+  const membership = new Membership(owner, followed, history, people?.presence, options);
   return {
     owner,
     list,

@@ -8,7 +8,7 @@ import type { ClientRecord } from './cluster/client-record.js';
 import type { Cluster } from './cluster/cluster.js';
 import type { ClusterReceiver } from './cluster/cluster-receiver.js';
 import type { Order } from './cluster/orders.js';
-import { PRESENCE } from './cluster/presence-events.js';
+import { PEOPLE, PRESENCE } from './cluster/presence-events.js';
 import type { Subscribers } from './cluster/subscribers.js';
 import type { Logs } from './history/compose-logs.js';
 import type { History } from './history/history.js';
@@ -18,6 +18,7 @@ import type { Listeners } from './observe/listeners.js';
 import type { ResolvedOptions } from './options/resolve-options.js';
 import type { LocalDelivery } from './outbound/local-delivery.js';
 import type { Outgoing } from './outbound/outgoing.js';
+import type { People } from './presence/compose-presence.js';
 import type { Delivery } from './protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
 
@@ -33,6 +34,8 @@ export interface NodeParts {
   readonly logs: Logs | undefined;
   readonly history: History | undefined;
   readonly publisher: RoomPublisher | undefined;
+  /** Undefined without rooms with presence. */
+  readonly people: People | undefined;
   readonly subscribers: Subscribers;
   readonly listeners: Listeners;
   /** What came of messages with a key. */
@@ -47,9 +50,9 @@ export class ServerNode implements ClusterReceiver {
 
   /** Resolves when other nodes can be reached. */
   async start(): Promise<void> {
-    const { cluster, logs, history, replies } = this.parts;
+    const { cluster, logs, history, people, replies } = this.parts;
     await cluster.start(this, this.#wantedEvents());
-    await Promise.all([logs?.start(), replies.start()]);
+    await Promise.all([logs?.start(), people?.start(), replies.start()]);
     history?.start();
   }
 
@@ -65,8 +68,8 @@ export class ServerNode implements ClusterReceiver {
   }
 
   async stop(): Promise<void> {
-    const { cluster, logs, clients, replies } = this.parts;
-    await Promise.all([logs?.stop(), replies.stop()]);
+    const { cluster, logs, people, clients, replies } = this.parts;
+    await Promise.all([logs?.stop(), people?.stop(), replies.stop()]);
     await cluster.stop();
     clients.clear();
   }
@@ -102,11 +105,14 @@ export class ServerNode implements ClusterReceiver {
   }
 
   logged(roomName: string, text: string): void {
-    if (!this.parts.logs?.heard(roomName, text)) throw new JunkError(`The log of ${roomName} announced what it can't.`);
+    const { logs, people } = this.parts;
+    if (!logs?.heard(roomName, text) && !people?.heard(roomName, text))
+      throw new JunkError(`The log of ${roomName} announced what it can't.`);
   }
 
   reconnected(): void {
     this.parts.logs?.readers.catchUp();
+    this.parts.people?.catchUp();
   }
 
   obey(order: Order): Promise<unknown> {
@@ -118,7 +124,9 @@ export class ServerNode implements ClusterReceiver {
     const { options, subscribers } = this.parts;
     const events = Object.values(Event);
     const needsPresence = (options.redis && options.registry === 'replicated') || subscribers.wantsAll;
-    const own = needsPresence ? events : events.filter((event) => !PRESENCE.has(event));
+    const own = events.filter(
+      (event) => (needsPresence || !PRESENCE.has(event)) && (subscribers.wantsAll || !PEOPLE.has(event)),
+    );
     return [...new Set([...own, ...subscribers.channels])];
   }
 }

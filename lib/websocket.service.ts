@@ -21,6 +21,7 @@ import { errorOf } from './protocol/thrown.js';
 import { OPTIONS } from './options/options.js';
 import { emitterSender } from './outbound/emitter-sender.js';
 import type { SendOptions } from './protocol/delivery.js';
+import type { PresentUser } from './presence/room-view.js';
 import type { Sender } from './outbound/sender.js';
 import { isRoomName } from './protocol/names.js';
 import type { WebSocketServer } from './server.js';
@@ -174,6 +175,19 @@ export class WebSocketService {
    */
   async clearHistory(roomName: string): Promise<RoomPosition> {
     return this.#historyOf(roomName).clear(roomName);
+  }
+
+  /**
+   * Scope: cluster. Who is in a room with presence (`presence` of the options): each user once, however many connections it has.
+   * @throws {PresenceUnavailableError} @throws {InvalidStateError} for a room without it, and in a process without sockets
+   */
+  async presence(roomName: string): Promise<{ total: number; users: PresentUser[] }> {
+    if (!isRoomName(roomName)) throw new RoomNameInvalidError();
+    const { presence } = this.#sender;
+    if (presence?.ruleOf(roomName)) return presence.read(roomName);
+    throw new InvalidStateError(
+      `Nobody knows who is in the room "${roomName}". Give the server a rule that matches it: presence: [{ match: 'chat:*' }].`,
+    );
   }
 
   #historyOf(roomName: string): RoomPublisher {

@@ -57,6 +57,7 @@ export default defineConfig({
             page('sending', 'Sending'),
             page('sending-once', 'Sending once'),
             page('clients', 'Who is connected'),
+            page('presence', 'Who is in a room'),
           ],
         },
         {

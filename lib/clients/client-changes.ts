@@ -5,6 +5,7 @@ import type { WebSocketUser } from '../protocol/message.js';
 import { isUserId } from '../protocol/names.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
 import type { Outgoing } from '../outbound/outgoing.js';
+import type { Presence } from '../presence/presence.js';
 import type { ClientListChanges } from './client-list.js';
 import type { OtherNodes } from './other-nodes.js';
 import type { RegisteredClient } from './registered-client.js';
@@ -38,6 +39,8 @@ export class ClientChanges {
     private readonly outgoing: Outgoing,
     private readonly list: ClientListChanges,
     private readonly others: OtherNodes,
+    /** Undefined without rooms with presence. */
+    private readonly presence: Presence | undefined,
   ) {}
 
   added({ clientId, ws, user }: RegisteredClient): void {
@@ -59,6 +62,7 @@ export class ClientChanges {
     else if (rooms.left.length > 0) client.roomName = client.rooms.at(-1) ?? null;
     if (origin !== 'elsewhere' && client.ws) {
       this.#tellDelivery(change);
+      if (this.presence) this.#tellPresence(change, this.presence);
       this.#tellCluster(change, origin === 'asked');
       if (origin === 'here' || change.whyLeft === 'moved') this.#tellClient(change);
     } else if (origin !== 'elsewhere') this.#order(change);
@@ -68,6 +72,7 @@ export class ClientChanges {
   /** @param left the rooms it was in */
   removed(client: RegisteredClient, { left }: RoomChange, origin: Origin): void {
     const { clientId, user, ws } = client;
+    if (ws && this.presence) for (const roomName of left) this.presence.lost(clientId, roomName);
     client.roomName = null;
     for (const roomName of left) this.local.leave(clientId, roomName);
     if (user) this.local.unidentify(clientId, user.userId);
@@ -77,6 +82,11 @@ export class ClientChanges {
       this.cluster.changed({ ...factsOf(client), describe: undefined, moves });
     }
     this.list.changed('disconnected');
+  }
+
+  /** Its connection will end, and nobody waits for the client to come back. */
+  dismissed({ clientId, rooms }: RegisteredClient): void {
+    for (const roomName of this.presence ? rooms : []) this.presence?.left(clientId, roomName);
   }
 
   /** Asks the node of a client to close its socket. */
@@ -92,6 +102,12 @@ export class ClientChanges {
     }
     for (const roomName of rooms.left) this.local.leave(clientId, roomName);
     for (const roomName of rooms.joined) this.local.join(clientId, roomName);
+  }
+
+  #tellPresence({ client, userBefore, rooms }: ClientChange, presence: Presence): void {
+    for (const roomName of rooms.left) presence.left(client.clientId, roomName);
+    for (const roomName of rooms.joined) presence.joined(client, roomName);
+    if (userBefore !== undefined) presence.identified(client);
   }
 
   #tellCluster({ client, userBefore, metadata, rooms }: ClientChange, isAsked: boolean): void {

@@ -86,6 +86,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
   disconnect(clientId: string, code: number, reason: string): void {
     const client = this.table.get(clientId);
     if (client?.ws) {
+      this.parts.changes.dismissed(client);
       const { connection } = client.ws as ServerSocket;
       if (connection) return connection.close(code, reason);
       closeSocket(client.ws, code, reason);
@@ -94,6 +95,11 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     if (!client && !this.parts.others.mayHave(clientId)) return;
     this.remove(clientId);
     this.parts.changes.disconnect(clientId, code, reason);
+  }
+
+  /** The client says that it won't come back. */
+  dismiss(client: RegisteredClient): void {
+    this.parts.changes.dismissed(client);
   }
 
   /** @throws {ReservedKeyError} @throws {NotSerializableError} */

@@ -8,6 +8,7 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import { isAuthenticated } from '../connection/server-socket.js';
 import type { Attachment } from '../history/attach.js';
 import type { History } from '../history/history.js';
+import type { Presence } from '../presence/presence.js';
 import type { Asked, Joined, JoinedHistory, JoinRequest } from '../routing/join-rooms.js';
 import type { Origin } from './client-changes.js';
 import type { Clients } from './clients.js';
@@ -20,6 +21,8 @@ export class Membership {
     private readonly followed: Followed,
     /** Undefined without rooms with history. */
     private readonly history: History | undefined,
+    /** Undefined without rooms with presence. */
+    private readonly presence: Presence | undefined,
     private readonly options: Pick<ResolvedOptions, 'auth' | 'connect' | 'users'>,
   ) {}
 
@@ -46,19 +49,29 @@ export class Membership {
     const metadata = defined({ username: said.username, userType: said.userType });
     const room = { kind: 'room', name: roomName } as const;
     this.clients.checkJoin(clientId, roomName);
+    const presence = this.presence?.ruleOf(roomName) && this.presence;
+    const presenceData = presence?.keepable(roomName, request.presenceData);
     const user = await this.#userNamedBy(client, request);
     const enter = (attachment?: Attachment): Joined => {
       asked?.throwIfSettled();
       this.clients.join(clientId, { roomName, user, metadata }, origin);
       const taken = { roomName, ...metadata, ...defined({ userId: client.user?.userId }) };
-      return attachment ? { ...taken, history: historyOf(attachment) } : taken;
+      const present = presence?.admit(client, roomName, { presence: request.presence, presenceData });
+      return { ...taken, ...(attachment && { history: historyOf(attachment) }), ...defined({ presence: present }) };
     };
     // Before the reply, or messages sent in between would be lost. Before any change, because it may fail.
     const isHeard = this.followed.hold(room);
+    const wantsPresence = presence !== undefined && (request.presence === true || request.presence === 'count');
+    const isKnown = wantsPresence ? presence.hold(roomName) : undefined;
     try {
-      await isHeard;
+      await Promise.all([isHeard, isKnown]);
       const rule = this.history?.ruleOf(roomName);
-      if (!rule) return enter();
+      if (!rule) {
+        const joined = enter();
+        // Before anything that members are told next.
+        if (wantsPresence) asked?.answer({ success: true, data: joined });
+        return joined;
+      }
       let joined: Joined = { roomName };
       await this.history?.attach(clientId, roomName, rule, request, (attachment) => {
         joined = enter(attachment);
@@ -67,6 +80,7 @@ export class Membership {
       return joined;
     } finally {
       this.followed.release(room);
+      if (wantsPresence) presence.release(roomName);
     }
   }
 

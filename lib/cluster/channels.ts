@@ -1,5 +1,5 @@
 import type { Audience } from '../protocol/delivery.js';
-import { PRESENCE } from './presence-events.js';
+import { PEOPLE, PRESENCE } from './presence-events.js';
 
 /** A room, a user or a log whose messages only some nodes want. */
 export interface Interest {
@@ -62,6 +62,8 @@ export class Channels {
   readonly events: string;
   /** Presence events. A node receives them if it keeps a copy of the registry or has a subscriber for them. */
   readonly presence: string;
+  /** Events of users in rooms. Only nodes with a subscriber for them receive them. */
+  readonly people: string;
   readonly #room: string;
   readonly #user: string;
   readonly #node: string;
@@ -76,6 +78,7 @@ export class Channels {
     this.all = `${head}${OWN}all`;
     this.events = `${head}${OWN}events`;
     this.presence = `${head}${OWN}presence`;
+    this.people = `${head}${OWN}people`;
     this.#room = `${head}${OWN}room:`;
     this.#user = `${head}${OWN}user:`;
     this.#node = `${head}${OWN}node:`;
@@ -85,9 +88,12 @@ export class Channels {
 
   /** The channels that a node needs besides rooms and users. @param events names of events */
   vital(nodeId: string, events: readonly string[]): string[] {
-    const plain = events.flatMap((event) => (PRESENCE.has(event) ? [] : (this.plain(event) ?? [])));
+    const plain = events.flatMap((event) =>
+      PRESENCE.has(event) || PEOPLE.has(event) ? [] : (this.plain(event) ?? []),
+    );
     const presence = events.some((event) => PRESENCE.has(event)) ? [this.presence] : [];
-    return [this.all, this.events, this.node(nodeId), ...presence, ...plain];
+    const people = events.some((event) => PEOPLE.has(event)) ? [this.people] : [];
+    return [this.all, this.events, this.node(nodeId), ...presence, ...people, ...plain];
   }
 
   node(nodeId: string): string {
@@ -103,6 +109,7 @@ export class Channels {
 
   /** The channel on which nodes and emitters raise this event. */
   eventsOf(event: string): string {
+    if (PEOPLE.has(event)) return this.people;
     return PRESENCE.has(event) ? this.presence : this.events;
   }
 
@@ -119,7 +126,7 @@ export class Channels {
 
   /** What this channel is for. On a node's own channel, the header names the receivers. */
   meaningOf(channel: string): ChannelMeaning {
-    if (channel === this.presence || channel === this.events) return EVENT;
+    if (channel === this.presence || channel === this.events || channel === this.people) return EVENT;
     if (channel === this.all) return TO_ALL;
     if (channel.startsWith(this.#room)) {
       return { kind: 'delivery', audience: { kind: 'rooms', roomNames: [channel.slice(this.#room.length)] } };

@@ -16,6 +16,9 @@ export const PRESENCE: ReadonlySet<string> = new Set([
   NEWS,
 ]);
 
+/** Events that say which users are in which rooms. Only nodes with a subscriber for them hear them. */
+export const PEOPLE: ReadonlySet<string> = new Set([Event.UserJoined, Event.UserLeft]);
+
 /** Reads another node's sign of life: how many changes it has made, and how many fields it has. @throws {JunkError} */
 export function readAlive(message: unknown): { nodeId: string; digest: { version: number; count: number } } {
   const { nodeId, version, count } = isObject(message) ? message : {};

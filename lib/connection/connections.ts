@@ -14,7 +14,7 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { Flusher } from '../outbound/flusher.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
 import { Outbox } from '../outbound/outbox.js';
-import { CloseCode, fitReason, usualReason } from '../protocol/close-codes.js';
+import { CloseCode, fitReason, LEAVES, usualReason } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { describeError } from '../routing/describe-error.js';
 import { closeSocket, cutAfterGrace } from './closing.js';
@@ -29,7 +29,7 @@ import { onSocket } from './socket-listeners.js';
 import { TimeoutQueue } from './timeout-queue.js';
 
 export interface ConnectionsParts extends Omit<ConnectionHost, 'close' | 'queued' | 'messages'> {
-  readonly options: Pick<ResolvedOptions, 'heartbeat' | 'drain' | 'limits' | 'messages' | 'rooms'>;
+  readonly options: Pick<ResolvedOptions, 'heartbeat' | 'drain' | 'limits' | 'messages' | 'rooms' | 'presence'>;
   readonly clients: Clients;
   readonly cluster: Cluster;
   readonly local: LocalDelivery;
@@ -205,6 +205,7 @@ export class Connections {
     const rooms = client.rooms;
     this.#expiry.delete(client);
     connection.end();
+    if (code === CloseCode.Normal && reason === LEAVES) this.parts.clients.dismiss(client);
     if (this.parts.clients.table.get(clientId) === client) this.parts.clients.remove(clientId, 'here');
     const leaving = this.parts.hooks.closed(connection, { clientId, client, rooms, code, reason });
     this.#leaving.add(leaving);

@@ -10,9 +10,16 @@ export class Greeting {
   /** The part that is the same for every client, encoded once. */
   readonly #rest: string;
 
-  constructor({ heartbeat, messages, rooms }: Pick<ResolvedOptions, 'heartbeat' | 'messages' | 'rooms'>) {
+  constructor({
+    heartbeat,
+    messages,
+    rooms,
+    presence,
+  }: Pick<ResolvedOptions, 'heartbeat' | 'messages' | 'rooms' | 'presence'>) {
     const limits = { maxPayload: messages.maxPayload, maxDepth: messages.maxDepth };
-    const features = rooms.history.length > 0 ? [...FEATURES, 'history'] : FEATURES;
+    const features = [...FEATURES];
+    if (rooms.history.length > 0) features.push('history');
+    if (presence.length > 0) features.push('presence');
     this.#rest = JSON.stringify({ heartbeat, limits, features }).slice(1);
   }
 

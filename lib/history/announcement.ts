@@ -13,15 +13,16 @@ const NO_SESSION = '-';
 /**
  * Reads what a script sent over the bus: `P <epoch> <offset> <storedAt> <session or ->
  * <frame>`, or `C <epoch>`.
+ * @param storedMark another first letter than `P`, for what else has places in a room
  * @returns undefined for anything else: any program can publish on a channel
  */
-export function readAnnouncement(text: string): Announcement | undefined {
+export function readAnnouncement(text: string, storedMark = STORED): Announcement | undefined {
   const end = text.indexOf('\n');
   const [mark, epoch, offset, storedAt, session] = text.slice(0, end < 0 ? undefined : end).split(' ');
   if (!epoch) return undefined;
   if (mark === CLEARED && end < 0 && offset === undefined) return { kind: 'cleared', epoch };
   const place = { epoch, offset: Number(offset) };
-  if (mark !== STORED || end < 0 || !isPlace(place) || !Number.isSafeInteger(Number(storedAt)) || !session)
+  if (mark !== storedMark || end < 0 || !isPlace(place) || !Number.isSafeInteger(Number(storedAt)) || !session)
     return undefined;
   return {
     kind: 'stored',

@@ -12,11 +12,29 @@ export interface Append {
 }
 
 /** What the script says of one message. */
-export type AppendAnswer = [what: string, epoch: string, offset: number, otherRule?: string];
+export interface AppendAnswer {
+  what: string;
+  epoch: string;
+  offset: number;
+  otherRule: string;
+}
+
+/** @param text what the script has answered: a line for each */
+export function readAnswers(text: string): AppendAnswer[] {
+  return text.split('\n').map((line) => {
+    const [what = '', epoch = '', offset = '', ...otherRule] = line.split(' ');
+    return { what, epoch, offset: Number(offset), otherRule: otherRule.join(' ') };
+  });
+}
 
 interface Waiting extends Append {
   settle(answer: AppendAnswer): void;
   reject(error: unknown): void;
+}
+
+interface Batch {
+  readonly all: Waiting[];
+  bytes: number;
 }
 
 /** One script with so many messages holds up Redis for about a millisecond. */
@@ -31,7 +49,7 @@ const MAX_BYTES_UNDER_WAY = 67_108_864;
  * @typeParam G what one script can be for
  */
 export class AppendBatches<G> {
-  readonly #open = new Map<G, Waiting[]>();
+  readonly #open = new Map<G, Batch>();
   #bytesUnderWay = 0;
 
   constructor(
@@ -52,7 +70,7 @@ export class AppendBatches<G> {
           reject(error);
         }
       };
-      this.#put(group, { ...append, settle, reject });
+      this.#put(group, { keys: append.keys, args: append.args, bytes: append.bytes, settle, reject });
     });
   }
 
@@ -62,31 +80,29 @@ export class AppendBatches<G> {
   }
 
   #put(group: G, waiting: Waiting): void {
-    const batch = this.#open.get(group);
-    if (!batch) {
-      if (this.#open.size === 0) setImmediate(this.#flushInTime);
-      this.#open.set(group, [waiting]);
-      return;
-    }
-    batch.push(waiting);
-    if (batch.length >= MAX_ENTRIES || bytesOf(batch) >= MAX_BYTES) this.#send(group);
+    if (this.#open.size === 0) setImmediate(this.#flushInTime);
+    let batch = this.#open.get(group);
+    if (!batch) this.#open.set(group, (batch = { all: [], bytes: 0 }));
+    batch.all.push(waiting);
+    batch.bytes += waiting.bytes;
+    if (batch.all.length >= MAX_ENTRIES || batch.bytes >= MAX_BYTES) this.#send(group);
   }
 
   #send(group: G): void {
-    const batch = this.#open.get(group) as Waiting[];
+    const batch = this.#open.get(group) as Batch;
     this.#open.delete(group);
     void this.#settle(group, batch);
   }
 
   /** Never rejects. */
-  async #settle(group: G, batch: readonly Waiting[]): Promise<void> {
+  async #settle(group: G, { all, bytes }: Batch): Promise<void> {
     try {
-      const answers = await this.run(group, batch);
-      for (const [at, { settle }] of batch.entries()) settle(answers[at] as AppendAnswer);
+      const answers = await this.run(group, all);
+      for (const [at, { settle }] of all.entries()) settle(answers[at] as AppendAnswer);
     } catch (error) {
-      for (const { reject } of batch) reject(error);
+      for (const { reject } of all) reject(error);
     } finally {
-      this.#bytesUnderWay -= bytesOf(batch);
+      this.#bytesUnderWay -= bytes;
     }
   }
 
@@ -96,5 +112,3 @@ export class AppendBatches<G> {
     () => this.flush(),
   );
 }
-
-const bytesOf = (batch: readonly Append[]): number => batch.reduce((sum, { bytes }) => sum + bytes, 0);

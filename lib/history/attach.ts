@@ -39,7 +39,7 @@ const ATTEMPTS = 5;
  */
 export async function attach(
   reader: RoomReader,
-  { log, rule, room }: { log: RoomLog; rule: HistoryRule; room: string },
+  { log, rule, room }: { log: Pick<RoomLog, 'read'>; rule: HistoryRule; room: string },
   resumption: Resumption,
   enter: (attachment: Attachment) => void,
 ): Promise<void> {
@@ -99,7 +99,12 @@ interface Found {
   reason: RefusalReason | undefined;
 }
 
-async function fromLog(log: RoomLog, room: string, rule: HistoryRule, { since, tail = 0 }: Resumption): Promise<Found> {
+async function fromLog(
+  log: Pick<RoomLog, 'read'>,
+  room: string,
+  rule: HistoryRule,
+  { since, tail = 0 }: Resumption,
+): Promise<Found> {
   const bounds = { limit: rule.recoverMax, maxBytes: rule.recoverMaxBytes };
   if (rule.mode === 'last') {
     return { ...(await log.read(room, bounds)), reason: undefined };

@@ -7,6 +7,7 @@ import { guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { AnnouncedRoomLog, Announcer } from './announced-room-log.js';
 import { type Announcement, readAnnouncement } from './announcement.js';
+import { Announcements } from './announcements.js';
 import { FenceCheck } from './fence-check.js';
 import { HistoryRules } from './history-options.js';
 import type { HistoryRule } from './history-rule.js';
@@ -16,24 +17,6 @@ import { MemoryRoomLog } from './memory-room-log.js';
 import { RedisRoomLog } from './redis-room-log.js';
 import type { RoomLog } from './room-log.js';
 import { RoomReaders } from './room-readers.js';
-
-/** Passes announcements to the readers in this process. */
-class Announcements {
-  readonly #listeners = new Map<string, Set<(said: Announcement) => void>>();
-
-  add(roomName: string, listener: (said: Announcement) => void): () => void {
-    const listeners = this.#listeners.get(roomName) ?? new Set();
-    this.#listeners.set(roomName, listeners.add(listener));
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0 && this.#listeners.get(roomName) === listeners) this.#listeners.delete(roomName);
-    };
-  }
-
-  say(roomName: string, said: Announcement): void {
-    for (const listener of this.#listeners.get(roomName) ?? []) listener(said);
-  }
-}
 
 /** The logs of a server's rooms, and what reads them. */
 export interface Logs {
@@ -69,20 +52,7 @@ export function composeLogs(
     log,
     clock: systemClock,
     failed,
-    follow: async (name, heard) => {
-      const endListening = announcements.add(name, heard);
-      const end = (): void => {
-        endListening();
-        followed.release({ kind: 'log', name });
-      };
-      try {
-        await followed.hold({ kind: 'log', name });
-        return end;
-      } catch (error) {
-        end();
-        throw error;
-      }
-    },
+    follow: (room, heard) => announcements.follow(followed, room, heard),
   });
   return {
     rules,

@@ -3,7 +3,7 @@ import type { ChainableCommander } from 'ioredis';
 import type { RedisConnection } from '../cluster/redis-connections.js';
 import { Deadline, TIMED_OUT, withinMs } from '../deadline.js';
 import { errorOf } from '../protocol/thrown.js';
-import type { AppendAnswer } from './append-batches.js';
+import { readAnswers } from './append-batches.js';
 
 export type Arg = string | number;
 
@@ -76,10 +76,10 @@ export async function evaluateReplicated(
       return wait(redis.pipeline().eval(text, keys.length, ...keys, ...args));
     }
   };
-  const [answers, replicas] = await run();
-  const isStored = (answers as AppendAnswer[]).some(([what]) => what !== 'reused');
+  const [answer, replicas] = await run();
+  const isStored = readAnswers(answer as string).some(({ what }) => what !== 'reused');
   if (isStored && !(replicas >= 1)) throw new Error(`no replica had it within ${REPLICATED_MS} ms`);
-  return answers;
+  return answer;
 }
 
 const isUnknownScript = (error: unknown): boolean => errorOf(error).message.startsWith('NOSCRIPT');

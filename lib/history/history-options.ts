@@ -1,6 +1,6 @@
-import type { Check } from '../protocol/check.js';
-import { BYTES, COUNT, isObject, isText, oneOf, TIME } from '../options/checks.js';
+import { BYTES, COUNT, isObject, oneOf, TIME } from '../options/checks.js';
 import { fieldFlaws, fill, namesIn, type Table } from '../options/option-table.js';
+import { MATCH, matcherOf } from '../options/room-match.js';
 import type { HistoryRule } from './history-rule.js';
 import { textOfRule } from './rule-watch.js';
 
@@ -49,11 +49,6 @@ export interface HistoryRuleOptions {
    */
   onRestart?: 'reset' | 'trust';
 }
-
-const MATCH: Check = {
-  holds: (value) => isText(value) || (value instanceof RegExp && isWhole(value)),
-  must: "a text such as 'chat:*', or a RegExp that begins with ^ and ends with $, without the flags g and y",
-};
 
 const HISTORY_RULE = {
   match: { check: MATCH },
@@ -166,14 +161,3 @@ export class HistoryRules {
     return found;
   }
 }
-
-function matcherOf(match: string | RegExp): (room: string) => boolean {
-  if (match instanceof RegExp) return (room) => match.test(room);
-  if (!match.includes('*')) return (room) => room === match;
-  const parts = match.split('*').map((part) => part.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`));
-  const form = new RegExp(`^${parts.join('.*')}$`, 'su');
-  return (room) => form.test(room);
-}
-
-const isWhole = ({ source, flags }: RegExp): boolean =>
-  source.startsWith('^') && source.endsWith('$') && !/[gy]/.test(flags);

@@ -3,7 +3,7 @@ import { digestOf } from '../digest.js';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
 import { Corks } from '../cluster/redis-outlet.js';
 import { errorOf } from '../protocol/thrown.js';
-import { type Append, type AppendAnswer, AppendBatches } from './append-batches.js';
+import { type Append, type AppendAnswer, AppendBatches, readAnswers } from './append-batches.js';
 import { type Arg, type Script, becomeReady, evaluate, evaluateReplicated, inTime } from './evaluate.js';
 import { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './log-errors.js';
 import {
@@ -76,8 +76,8 @@ export class RedisRoomLog implements RoomLog {
     return this.#batches.add(
       inCluster ? room : this.#alike(room, retention),
       append,
-      ([what, epoch, offset, other]) => {
-        this.#watch(room, other);
+      ({ what, epoch, offset, otherRule }) => {
+        this.#watch(room, otherRule);
         if (what === 'reused') throw new KeyReusedError(key as string);
         return { epoch, offset, isDuplicate: what === 'older' || (what === 'known' && key !== undefined) };
       },
@@ -156,13 +156,16 @@ export class RedisRoomLog implements RoomLog {
   }
 
   /** @param room one of those that it is for: all have the same rule */
-  #append(room: string, batch: readonly Append[]): Promise<AppendAnswer[]> {
-    const keys = batch.flatMap((append) => append.keys);
-    const args = [this.parts.newEpoch(), ...batch.flatMap((append) => append.args)];
+  async #append(room: string, batch: readonly Append[]): Promise<AppendAnswer[]> {
+    const keys: string[] = [];
+    const args: Arg[] = [this.parts.newEpoch()];
+    for (const append of batch) {
+      keys.push(...append.keys);
+      args.push(...append.args);
+    }
     const replicating = this.parts.replicating?.(room);
-    return this.#run(this.#scriptsOf(room).append, keys, args, { isSafe: false, replicating }) as Promise<
-      AppendAnswer[]
-    >;
+    const answer = await this.#run(this.#scriptsOf(room).append, keys, args, { isSafe: false, replicating });
+    return readAnswers(answer as string);
   }
 
   /** @param isSafe running it twice does no harm, so an answer that never came is no doubt */

@@ -11,7 +11,7 @@ export type ResetReason = 'restart' | 'cleared' | 'hole';
 
 export interface RoomReaderParts {
   room: string;
-  log: RoomLog;
+  log: Pick<RoomLog, 'top' | 'read'>;
   rule: HistoryRule;
   clock: Clock;
   budget: RingBudget;
@@ -159,8 +159,7 @@ export class RoomReader {
 
   #hearEarly(): void {
     const { epoch } = this.#position as RoomPosition;
-    const early = this.#early;
-    this.#early = [];
+    const early = this.#early.splice(0);
     for (const said of early) if (said.epoch === epoch || said.kind === 'cleared') this.#heard(said);
   }
 
@@ -215,12 +214,14 @@ export class RoomReader {
   }
 
   #beginAnew(position: RoomPosition, reason: ResetReason): void {
+    const held = position.epoch === this.#position?.epoch ? [...this.#held.values()] : [];
     this.#position = { ...position };
     this.#ring.clear();
     this.#held.clear();
     this.#cancelHole?.();
     this.#cancelHole = undefined;
     this.parts.reset({ ...position }, reason);
+    for (const { entry, at } of held) this.#take(entry, this.parts.clock.now() - at); // perhaps newer
     this.#hearEarly();
   }
 
@@ -243,8 +244,7 @@ export class RoomReader {
     // Messages are missing: a slot may have moved, and the subscription with it.
     const unfollow = await follow(room, (said) => this.#heard(said));
     if (this.#isStopped) return unfollow();
-    const former = this.#unfollow;
+    this.#unfollow();
     this.#unfollow = unfollow;
-    former();
   }
 }

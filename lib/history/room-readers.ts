@@ -8,7 +8,7 @@ import type { RoomPosition } from '../protocol/message.js';
 import { type ResetReason, RoomReader } from './room-reader.js';
 
 export interface RoomReadersParts {
-  log: RoomLog;
+  log: Pick<RoomLog, 'top' | 'read'>;
   clock: Clock;
   /** Resolves when the room's announcements arrive here. The returned function ends that. */
   follow(room: string, heard: (said: Announcement) => void): Promise<() => void>;
@@ -21,6 +21,8 @@ export interface RoomReceiver {
   deliver(room: string, epoch: string, entry: LogEntry): void;
   /** Members must load the room's data again. */
   reset(room: string, position: RoomPosition, reason: ResetReason): void;
+  /** The reader of the room has ended. */
+  ended?(room: string): void;
 }
 
 /** Before the start there are no members. */
@@ -71,6 +73,7 @@ export class RoomReaders {
     held.cancelEnd = this.parts.clock.after(LINGER_MS, () => {
       this.#rooms.delete(room);
       held.reader.stop();
+      this.#receiver.ended?.(room);
     });
   }
 

@@ -1,4 +1,5 @@
 import { type Script, scriptOf } from './evaluate.js';
+import { fenceOf } from './fence.js';
 import type { Retention } from './room-log.js';
 
 /** The scripts of all rooms with one rule: what the rule says is part of their text, so that no call has to say it. */
@@ -31,25 +32,15 @@ export function scriptsOf(rule: Scripted): Scripts {
 }
 
 /**
- * What each script knows of the rule, and of this Redis. A restart, a failover and a promotion change the replication id of
- * Redis. INFO is read each time, which costs 7 µs: a cached id gave false recoveries after a partition that left connections
- * open.
+ * What each script knows of the rule, and of this Redis.
  */
 function headOf({ mode, size, ttlMs, maxBytes, keyTtlMs, metaTtlMs, isFenced, ruleText, publish }: Scripted): string {
   return `
 local mode, size, ttl, maxBytes = '${mode}', ${size}, ${ttlMs}, ${maxBytes}
 local metaTtl, keyTtl, onceTtl = ${metaTtlMs}, ${keyTtlMs}, ${Math.min(ONCE_MS, metaTtlMs)}
 local rule, publish = '${ruleText}', '${publish}'
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local nowText = string.format('%.0f', now)
-local replid = ''
-${isFenced ? INFO : ''}`;
+${fenceOf(isFenced)}`;
 }
-
-const INFO = `local info = redis.pcall('INFO', 'replication')
-if type(info) == 'string' then replid = string.match(info, 'master_replid:(%w+)') or '' end
-`;
 
 /**
  * The beginning of what is done with a room. Creates its log if there is none. Begins a new epoch if messages may be lost.
@@ -66,7 +57,7 @@ local function begin()
   redis.call('DEL', entries)
   known = { fresh, '0', replid, '0', rule }
 end
-if not known[1] or (replid ~= '' and known[3] ~= replid) then begin() end
+if mayHaveLost(known[1], known[3]) then begin() end
 local otherRule = ''
 if known[5] ~= rule then
   otherRule = known[5] or ''
@@ -109,7 +100,8 @@ ${OPEN}`;
  * For each message three keys, the third where a key is given, else the first again, and three arguments.
  * ARGV[1] an epoch to begin · then for each: frame · '', or session or '-', digest of what is published with the key, and version ·
  * channel
- * @returns for each: stored, known (the key), older (the version) or reused (the key, for something else); epoch, offset
+ * @returns a line for each (many small answers cost the client more): stored, known (the key), older (the version) or reused (the
+ * key, for something else); epoch; offset; the rule that was there before, if it was another
  */
 const APPEND = `
 local function append(facts, entries, keyed, fresh, frame, more, channel)
@@ -123,14 +115,13 @@ local function append(facts, entries, keyed, fresh, frame, more, channel)
       local keyEpoch, offset, said = string.match(earlier, '^(%S+) (%d+) (%S+)$')
       if keyEpoch == epoch then
         stay() -- a write: whoever waits for a replica waits for all of before
-        if said ~= digest then return { 'reused', epoch, tonumber(offset) } end
-        return { 'known', epoch, tonumber(offset) }
+        return (said == digest and 'known ' or 'reused ') .. epoch .. ' ' .. offset .. ' '
       end
     end
   end
   if version ~= '' then
     local last = redis.call('HMGET', facts, 'version', 'offset')
-    if last[1] and tonumber(version) <= tonumber(last[1]) then return { 'older', epoch, tonumber(last[2]) } end
+    if last[1] and tonumber(version) <= tonumber(last[1]) then return 'older ' .. epoch .. ' ' .. last[2] .. ' ' end
   end
   local offset = top + 1
   if mode == 'last' then
@@ -150,14 +141,14 @@ local function append(facts, entries, keyed, fresh, frame, more, channel)
   end
   stay()
   redis.call(publish, channel, 'P ' .. epoch .. ' ' .. offset .. ' ' .. nowText .. ' ' .. session .. '\\n' .. frame)
-  return { 'stored', epoch, offset, otherRule }
+  return 'stored ' .. epoch .. ' ' .. offset .. ' ' .. otherRule
 end
 local answers = {}
 for n = 1, #KEYS / 3 do
   local fresh = n == 1 and ARGV[1] or ARGV[1] .. '.' .. n
   answers[n] = append(KEYS[3 * n - 2], KEYS[3 * n - 1], KEYS[3 * n], fresh, ARGV[3 * n - 1], ARGV[3 * n], ARGV[3 * n + 1])
 end
-return answers
+return table.concat(answers, '\\n')
 `;
 
 /**

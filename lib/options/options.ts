@@ -109,6 +109,10 @@ export const OPTIONS = {
   connect: { check: OBJECT, fields: CONNECT },
   users: { check: OBJECT, fields: { load: { check: CALLBACK } } satisfies Table<UserOptions> },
   rooms: { check: OBJECT, fields: ROOMS },
+  presence: {
+    default: [],
+    check: { holds: (value) => Array.isArray(value) && value.every(isObject), must: 'a list of rules { match, … }' },
+  },
   messages: { check: OBJECT, fields: MESSAGES },
   heartbeat: { check: FALSE_OR_OBJECT, fields: HEARTBEAT },
   disconnectInactiveClients: { default: false, check: FALSE_OR_OBJECT, fields: INACTIVITY },

@@ -3,6 +3,7 @@ import { authFlaws, originFlaws } from '../auth/auth-flaws.js';
 import { CONNECT, type ConnectOptions } from '../admission/connect-options.js';
 import { historyFlaws } from '../history/history-options.js';
 import { InvalidOptionsError } from '../errors.js';
+import { presenceFlaws } from '../presence/presence-options.js';
 import { pathFlaws } from '../protocol/path-pattern.js';
 import { isObject } from './checks.js';
 import { CLIENT_LIST, clientListFlaws, type ClientListOptions } from './client-list-options.js';
@@ -40,6 +41,7 @@ export interface ResolvedOptions extends Required<Pick<ServerOptions, Plain>> {
     messages: false | WithDefaults<MessageRateOptions, typeof MESSAGE_RATE>;
   };
   rooms: WithDefaults<RoomOptions, typeof ROOMS>;
+  presence: NonNullable<ServerOptions['presence']>;
   disconnectInactiveClients: WithDefaults<InactivityOptions, typeof INACTIVITY> & {
     /** @deprecated Read `inactiveTimeMs`. */
     inactiveTime: number;
@@ -87,6 +89,7 @@ export function resolveOptions(options: ServerOptions = {}): ResolvedOptions {
     trustProxy: filled.trustProxy,
     limits: resolveLimits(given.limits),
     rooms: fill(ROOMS, given.rooms),
+    presence: filled.presence,
     disconnectInactiveClients: resolveInactivity(given.disconnectInactiveClients),
     auth: given.auth && fill(AUTH, given.auth),
     connect: fill(CONNECT, given.connect),
@@ -145,6 +148,7 @@ function findFlaws(given: ServerOptions): string[] {
   if (flaws.length === 0)
     flaws.push(
       ...historyFlaws(given.rooms?.history, given.redis !== undefined && !given.rooms?.log),
+      ...presenceFlaws(given.presence),
       ...oldNameFlaws(given),
       ...drainFlaws(given.drain),
       ...backpressureFlaws(given.backpressure),

@@ -9,6 +9,7 @@ import type { LimitOptions } from './limit-options.js';
 import type { HeartbeatOptions, InactivityOptions } from './liveness-options.js';
 import type { MessageOptions } from './message-options.js';
 import type { DeliveryOptions, DrainOptions, SlowClientOptions } from './outbound-options.js';
+import type { PresenceRuleOptions } from '../presence/presence-options.js';
 import type { RoomOptions } from './room-options.js';
 import type { WebSocketEvents } from './websocket-events.js';
 
@@ -85,6 +86,11 @@ export interface ServerOptions {
   users?: UserOptions;
   /** Rooms. */
   rooms?: RoomOptions;
+  /**
+   * Rooms that say who is in them: a list of rules `{ match, … }`. The first rule that matches the room's name applies. Give
+   * every node the same rules. See `presence.md`. @default []
+   */
+  presence?: PresenceRuleOptions[];
   /** How messages of clients are taken and handled. */
   messages?: MessageOptions;
   /** Protocol pings that find dead peers. False: send none. */

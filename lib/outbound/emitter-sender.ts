@@ -6,7 +6,7 @@ import type { Sender } from './sender.js';
 /**
  * The part of an emitter that a service uses. The emitter's own type would need the types of ioredis.
  */
-interface Publisher extends Omit<Sender, 'send' | 'history'> {
+interface Publisher extends Omit<Sender, 'send' | 'history' | 'presence'> {
   deliver(delivery: Delivery): Promise<unknown>;
 }
 
@@ -18,6 +18,7 @@ export function emitterSender(emitter: Publisher, history: RoomPublisher | undef
   };
   return {
     history,
+    presence: undefined,
     send: (audience, message, options = {}) => {
       const kept = history?.roomsIn(audience) ?? [];
       if (!history || kept.length === 0) return deliver(audience, message, options);

@@ -1,6 +1,7 @@
 import type { Audience } from '../protocol/delivery.js';
 import type { WebSocketMessage } from '../protocol/message.js';
 import type { RoomPublisher } from '../history/room-publisher.js';
+import type { Presence } from '../presence/presence.js';
 import type { SendOptions } from '../protocol/delivery.js';
 
 /**
@@ -10,6 +11,8 @@ import type { SendOptions } from '../protocol/delivery.js';
 export interface Sender {
   /** Rooms with history; undefined without any. */
   readonly history: RoomPublisher | undefined;
+  /** Rooms with presence; undefined without any, and in a process without sockets. */
+  readonly presence: Pick<Presence, 'ruleOf' | 'read'> | undefined;
   send(audience: Audience, message: WebSocketMessage, options: SendOptions | undefined): Promise<unknown>;
   emit(channel: string, data: unknown): Promise<unknown>;
   disconnect(clientId: string, code: number | undefined, reason: string | undefined): Promise<unknown>;

@@ -7,6 +7,7 @@ import type { WebSocketClientManager } from '../clients/client-manager.js';
 import type { Outgoing } from './outgoing.js';
 import type { SendOptions } from '../protocol/delivery.js';
 import type { RoomPublisher } from '../history/room-publisher.js';
+import type { Presence } from '../presence/presence.js';
 import type { Sender } from './sender.js';
 
 /**
@@ -19,6 +20,7 @@ export class ServerSender implements Sender {
     private readonly cluster: Cluster,
     private readonly clients: WebSocketClientManager,
     readonly history: RoomPublisher | undefined,
+    readonly presence: Presence | undefined,
   ) {}
 
   /** @throws {InvalidMessageError} @throws {NotSerializableError} */

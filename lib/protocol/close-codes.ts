@@ -27,6 +27,9 @@ export const CloseCode = {
   StateLost: 4210,
 } as const;
 
+/** The reason with which a client closes (1000) that won't come back: nobody waits for it. */
+export const LEAVES = 'leave';
+
 /** What a client does after a close: give up, wait longer than usual, or come back at once. */
 export type CloseAdvice = 'stop' | 'back-off' | 'reconnect-now' | 'reconnect';
 

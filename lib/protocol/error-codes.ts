@@ -27,6 +27,7 @@ const CODES = [
   'KEY_REUSED',
   'IN_DOUBT',
   'MESSAGE_TOO_LARGE',
+  'PRESENCE_DATA_TOO_LARGE',
   'INTERNAL',
 ] as const;
 

@@ -4,6 +4,8 @@ export enum WebSocketRedisSubscriberEvent {
   ClientDisconnected = 'WebSocket:ClientDisconnected',
   ClientJoinedRoom = 'WebSocket:ClientJoinedRoom',
   ClientLeftRoom = 'WebSocket:ClientLeftRoom',
+  UserJoined = 'WebSocket:UserJoined',
+  UserLeft = 'WebSocket:UserLeft',
   DisconnectClient = 'WebSocket:DisconnectClient',
   DisconnectUser = 'WebSocket:DisconnectUser',
   SendMessage = 'WebSocket:SendMessage',

@@ -3,6 +3,8 @@ import { ConnectionError, PeerError, TimeoutError } from '../errors.js';
 import type { RefusalReason, Resumption } from '../history/attach.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrameData } from '../protocol/message.js';
+import type { PresenceRequest } from '../presence/presence.js';
+import type { RoomPresence } from '../presence/presence-frames.js';
 import { describeError } from './describe-error.js';
 import type { RouteCall } from './route-call.js';
 
@@ -11,7 +13,7 @@ const MAX_ROOMS = 100;
 /** Rooms of one `system/joinRooms` that are joined at the same time. */
 const AT_ONCE = 8;
 
-export interface JoinRequest extends Resumption {
+export interface JoinRequest extends Resumption, PresenceRequest {
   roomName: string;
   username?: string;
   userType?: string;
@@ -32,8 +34,10 @@ export interface JoinedHistory {
 }
 
 /** The data of a request to join that was kept. */
-export interface Joined extends Omit<JoinRequest, 'since' | 'tail' | 'echo'> {
+export interface Joined extends Omit<JoinRequest, keyof Resumption | keyof PresenceRequest> {
   history?: JoinedHistory;
+  /** Who is in the room, the client included. */
+  presence?: RoomPresence;
 }
 
 export interface JoinReply {

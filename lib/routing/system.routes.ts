@@ -3,6 +3,7 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { isRoomName } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
+import type { Presence } from '../presence/presence.js';
 import type { HistoryPage, RoomPublisher } from '../history/room-publisher.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { type Asked, type Joined, joinRooms, type JoinReply, type JoinRequest, readRooms } from './join-rooms.js';
@@ -19,6 +20,8 @@ export interface SystemServices extends PublishServices {
   join(client: ConnectedClient, request: JoinRequest, asked: Asked): Promise<Joined>;
   /** Undefined without rooms with history. */
   history: Pick<RoomPublisher, 'ruleOf' | 'page' | 'publish'> | undefined;
+  /** Undefined without rooms with presence. */
+  presence: Pick<Presence, 'ruleOf' | 'update'> | undefined;
   isIn(client: ConnectedClient, roomName: string): boolean;
   leave(client: ConnectedClient, roomName: string): void;
   /** Milliseconds that each room of a `joinRooms` may take. */
@@ -65,6 +68,9 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
 
   if (services.history) add('history', (call) => historyOf(services, call.client as ConnectedClient, call.data));
 
+  if (services.presence)
+    add('updatePresence', (call) => updatePresence(services, call.client as ConnectedClient, call.data));
+
   const publish = (call: RouteCall): unknown => publishAsMember(services, call, readRoom(call.data));
   add('publish', services.authorizePublish ? services.once(publish) : publish);
 
@@ -93,6 +99,15 @@ async function historyOf(
     before: readPosition('before', before),
     reverse: reverse === true,
   });
+}
+
+/** @throws {PeerError} */
+function updatePresence({ presence, isIn }: SystemServices, client: ConnectedClient, given: unknown): object {
+  const { roomName, data } = readRoom(given);
+  if (!isIn(client, roomName)) throw new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
+  if (!presence?.ruleOf(roomName)) throw new PeerError(ErrorCode.NotFound, 'This room has no presence.');
+  presence.update(client.clientId, roomName, data);
+  return { success: true, data: { roomName } };
 }
 
 function readCount(name: string, value: unknown): number | undefined {
@@ -138,7 +153,7 @@ function readRoom(data: unknown): Record<string, unknown> & { roomName: string }
  * @throws {PeerError} BAD_REQUEST for a lone surrogate: two different names would become the same
  */
 function readJoin(data: unknown): JoinRequest {
-  const { roomName, username, userType, userId, since, tail, echo } = readRoom(data);
+  const { roomName, username, userType, userId, since, tail, echo, presence, presenceData } = readRoom(data);
   for (const [field, value] of Object.entries({ username, userType, userId })) {
     if (typeof value === 'string' && !isWellFormed(value))
       throw new PeerError(ErrorCode.BadRequest, `"${field}" contains a lone surrogate (half a character).`);
@@ -148,6 +163,8 @@ function readJoin(data: unknown): JoinRequest {
     since: readPosition('since', since),
     tail: readCount('tail', tail),
     echo: echo !== false,
+    presence: typeof presence === 'boolean' || presence === 'count' ? presence : undefined,
+    presenceData,
     ...(isShortText(username) ? { username } : {}),
     ...(isShortText(userType) ? { userType } : {}),
     ...(isShortText(userId) || Number.isSafeInteger(userId) ? { userId: userId as string | number } : {}),

@@ -210,7 +210,7 @@ describe('a join while the cluster can not subscribe to the room', () => {
         rooms.addClientToRoom({ clientId, roomName });
       },
     };
-    const membership = new Membership(owner, followed, undefined, resolveOptions());
+    const membership = new Membership(owner, followed, undefined, undefined, resolveOptions());
     const join = membership.join(client, { roomName: 'a', username: 'Ada', userId: 'ada' });
     await expect(join).rejects.toThrow('SUBSCRIBE failed');
     expect([client.user, client['username'], rooms.rooms.size]).toEqual([null, undefined, 0]);

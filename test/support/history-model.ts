@@ -231,8 +231,6 @@ export class HistoryModel {
     const { log } = this.store;
     node.readers = new RoomReaders({
       log: {
-        append: (...given) => log.append(...given),
-        clear: (...given) => log.clear(...given),
         read: (...given) => this.#slowly(() => log.read(...given)),
         top: (...given) => this.#slowly(() => log.top(...given)),
       },

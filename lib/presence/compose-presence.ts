@@ -1,0 +1,141 @@
+import { randomUUID } from 'node:crypto';
+import type { Followed } from '../clients/followed.js';
+import { Channels } from '../cluster/channels.js';
+import type { RedisSource } from '../cluster/redis-source.js';
+import { systemClock } from '../clock.js';
+import { guarded } from '../guarded.js';
+import { readAnnouncement } from '../history/announcement.js';
+import { Announcements } from '../history/announcements.js';
+import { LogConnection } from '../history/log-connection.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
+import type { LocalDelivery } from '../outbound/local-delivery.js';
+import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import { MemoryPresenceStore } from './memory-presence-store.js';
+import { NodeShares } from './node-shares.js';
+import { NodeSigns } from './node-signs.js';
+import { Presence } from './presence.js';
+import { type PresenceRule, PresenceRules } from './presence-options.js';
+import type { PresenceApplied, PresenceStore } from './presence-store.js';
+import { RedisPresenceStore } from './redis-presence-store.js';
+import { RoomViews } from './room-views.js';
+
+/** Presence, and what runs between the start and the stop of its server. */
+export interface People {
+  readonly presence: Presence;
+  /** Takes a message of the bus. @returns false if it is no announcement */
+  heard(room: string, text: string): boolean;
+  /** The bus is back. */
+  catchUp(): void;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface PeopleParts {
+  options: Pick<ResolvedOptions, 'presence' | 'redis' | 'prefix'>;
+  followed: Followed;
+  local: Pick<LocalDelivery, 'toClient'>;
+  /** Raises an event on every node. */
+  emit(event: string, message: object): Promise<unknown>;
+  failed(error: unknown, place: string): void;
+}
+
+const SWEEP_MS = 60_000;
+/** The first letter of an announcement. */
+const USERS = 'U';
+
+type Failed = PeopleParts['failed'];
+type Kept = { store: PresenceStore; signs: NodeSigns | undefined } & Pick<People, 'start' | 'stop'>;
+
+/** @returns undefined without rooms with presence */
+export function composePresence({ options, followed, local, emit, failed }: PeopleParts): People | undefined {
+  const rules = new PresenceRules(options.presence);
+  if (rules.isEmpty) return undefined;
+  const { redis, prefix } = options;
+  const nodeId = randomUUID();
+  const announcements = new Announcements();
+  const { store, signs, ...kept } =
+    redis === undefined ? memoryStore(announcements, failed) : redisStore(redis, prefix, nodeId, failed);
+  const changed = (roomName: string, { joined, left }: PresenceApplied): void => {
+    for (const userId of joined) void emit(Event.UserJoined, { roomName, userId });
+    for (const userId of left) void emit(Event.UserLeft, { roomName, userId });
+  };
+  const graceMsOf = (room: string): number => (rules.of(room) as PresenceRule).graceMs;
+  const shares = new NodeShares({ nodeId, store, signs, clock: systemClock, graceMsOf, changed, failed });
+  const views = new RoomViews({
+    rules,
+    store,
+    clock: systemClock,
+    local,
+    follow: (room, heard) => announcements.follow(followed, room, heard),
+    lost: (room) => shares.find(room)?.sayAll(),
+    failed,
+  });
+  return {
+    presence: new Presence({ rules, store, shares, views }),
+    heard(room, text) {
+      const said = readAnnouncement(text, USERS);
+      if (said) announcements.say(room, said);
+      return said !== undefined;
+    },
+    catchUp: () => views.catchUp(),
+    async start() {
+      await kept.start();
+      views.start();
+      shares.start();
+    },
+    async stop() {
+      views.stop();
+      await shares.stop();
+      await kept.stop();
+    },
+  };
+}
+
+function memoryStore(announcements: Announcements, failed: Failed): Kept {
+  const store = new MemoryPresenceStore({
+    newEpoch: randomUUID,
+    now: systemClock.now,
+    announce: (room, { epoch, version: offset, changes }) =>
+      announcements.say(room, {
+        kind: 'stored',
+        epoch,
+        offset,
+        storedAt: 0,
+        session: undefined,
+        frame: JSON.stringify(changes),
+      }),
+  });
+  let stopSweeping: (() => void) | undefined;
+  return {
+    store,
+    signs: undefined,
+    async start() {
+      stopSweeping = systemClock.every(
+        SWEEP_MS,
+        guarded('old presences', failed, () => store.sweep()),
+      );
+    },
+    async stop() {
+      stopSweeping?.();
+      store.clear();
+    },
+  };
+}
+
+function redisStore(redis: RedisSource, prefix: string, nodeId: string, failed: Failed): Kept {
+  const connection = new LogConnection(redis, 'presence', failed);
+  let channels: Channels | undefined;
+  const store = new RedisPresenceStore({
+    connection: () => connection.open,
+    prefix,
+    // The number of the database is known once there is a connection.
+    channelOf: (name) => (channels ??= new Channels(prefix, connection.database)).interest({ kind: 'log', name }),
+    newEpoch: randomUUID,
+  });
+  return {
+    store,
+    signs: new NodeSigns(() => connection.open, prefix, nodeId),
+    start: () => connection.connect(),
+    stop: () => connection.close(),
+  };
+}

@@ -1,0 +1,216 @@
+import { scriptOf } from '../history/evaluate.js';
+import { fenceOf } from '../history/fence.js';
+
+/**
+ * The beginning of every script of a room. Begins a new epoch if something may be lost: Redis isn't the one of before, or one
+ * of the room's keys is gone.
+ *
+ * The first write must be one that a Redis without memory refuses. After any other write, it would let the rest pass.
+ *
+ * KEYS[1] facts of the room · KEYS[2] client id → node, end of its grace or 0, user · KEYS[3] user → connections, age of its
+ * data, data · KEYS[4] node → number of its last batch, connections
+ * ARGV[1] an epoch to begin, if one begins · [2] ms after which a room without nodes is forgotten
+ *
+ * A user is JSON text without spaces, so that it can stand in these values and in what is announced.
+ */
+const OPEN = `${fenceOf(true)}
+local facts, connections, users, nodes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local known = redis.call('HMGET', facts, 'epoch', 'version', 'replid', 'connections', 'users', 'lostAt')
+local function isWhole()
+  return redis.call('HLEN', connections) == tonumber(known[4]) and redis.call('HLEN', users) == tonumber(known[5])
+end
+if mayHaveLost(known[1], known[3]) or not isWhole() then
+  redis.call('HSET', facts, 'epoch', ARGV[1], 'version', 0, 'replid', replid, 'connections', 0, 'users', 0)
+  redis.call('HDEL', facts, 'lostAt')
+  redis.call('DEL', connections, users, nodes)
+  known = { ARGV[1], '0', replid, '0', '0', false }
+end
+local epoch, version = known[1], tonumber(known[2])
+local connectionCount, userCount = tonumber(known[4]), tonumber(known[5])
+local lostAt = known[6] and tonumber(known[6])
+local function stay() for n = 1, 4 do redis.call('PEXPIRE', KEYS[n], ARGV[2]) end end
+`;
+
+/** @returns epoch, version, the time, then user and its value of each */
+export const READ_PRESENCE = scriptOf(`${OPEN}
+stay()
+local answer = redis.call('HGETALL', users)
+table.insert(answer, 1, nowText)
+table.insert(answer, 1, version)
+table.insert(answer, 1, epoch)
+return answer
+`);
+
+/** @returns epoch, version */
+export const PRESENCE_TOP = scriptOf(`${OPEN}
+stay()
+return { epoch, version }
+`);
+
+/** Bytes of one announcement. More changes are several, each with a version of its own. */
+const MAX_ANNOUNCED = 32_768;
+
+/**
+ * Changes the connections of one node in the room, and announces what that changes for users.
+ *
+ * ARGV[3] channel · [4] PUBLISH or SPUBLISH · [5] node · [6] number of the batch · [7] the epoch that the node knows, or ''
+ * · [8] '' or whole, or bury · [9] ms without leaves after a loss · then of each change: in, kept or out, client id, user,
+ * data or '', age of the data, ms until its grace ends or 0
+ * @returns epoch, version, the time, connections of the node, users that joined, users that left, nodes
+ */
+export const CHANGE_PRESENCE = scriptOf(`${OPEN}
+local node, number, seen, mode = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
+local lastNumber, own = 0, 0
+local kept = redis.call('HGET', nodes, node)
+if kept then
+  local last, count = string.match(kept, '^(%d+) (%d+)$')
+  lastNumber, own = tonumber(last), tonumber(count)
+end
+if mode ~= 'bury' and number <= lastNumber then return { epoch, version, nowText, own, {}, {}, {} } end
+if seen ~= '' and seen ~= epoch and not lostAt then
+  lostAt = now
+  redis.call('HSET', facts, 'lostAt', nowText)
+end
+local quietUntil = lostAt and lostAt + ARGV[9] or 0
+local isQuiet = now < quietUntil
+local touched, order = {}, {}
+local function userOf(name)
+  local user = touched[name]
+  if user then return user end
+  user = { count = 0, dataAt = 0, data = 'null' }
+  local value = redis.call('HGET', users, name)
+  if value then
+    local count, dataAt, data = string.match(value, '^(%d+) (%d+) (.*)$')
+    user.count, user.dataAt, user.data = tonumber(count), tonumber(dataAt), data
+  end
+  user.countBefore, user.dataBefore = user.count, user.data
+  touched[name] = user
+  order[#order + 1] = name
+  return user
+end
+local function read(client)
+  local value = redis.call('HGET', connections, client)
+  if value then return string.match(value, '^(%S+) (%d+) (%S+)$') end
+end
+local function put(client, name, graceEnd)
+  local place = string.format('%s %.0f %s', node, graceEnd, name)
+  local formerNode, _, formerName = read(client)
+  redis.call('HSET', connections, client, place)
+  if formerNode ~= node then own = own + 1 end
+  if not formerName then connectionCount = connectionCount + 1 end
+  if formerName == name then return end
+  if formerName then
+    local former = userOf(formerName)
+    former.count = former.count - 1
+  end
+  local user = userOf(name)
+  user.count = user.count + 1
+end
+local function remove(client, name)
+  redis.call('HDEL', connections, client)
+  connectionCount, own = connectionCount - 1, own - 1
+  local user = userOf(name)
+  user.count = user.count - 1
+end
+local isListed = {}
+for n = 10, #ARGV, 6 do
+  local kind, client, name, data = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
+  local dataAt, awayMs = tonumber(ARGV[n + 4]), tonumber(ARGV[n + 5])
+  if kind ~= 'out' then
+    isListed[client] = true
+    put(client, name, awayMs > 0 and now + awayMs or 0)
+    local user = userOf(name)
+    if kind == 'in' then
+      user.isNew = true
+      if data ~= '' then user.data, user.dataAt = data, math.max(now, user.dataAt) end
+    elseif data ~= '' and dataAt > user.dataAt then user.data, user.dataAt = data, dataAt end
+  elseif isQuiet then
+    isListed[client] = true
+    put(client, name, quietUntil)
+  else
+    local itsNode, _, itsName = read(client)
+    if itsNode == node then remove(client, itsName) end
+  end
+end
+if mode ~= '' then
+  local left = 0
+  local all = redis.call('HGETALL', connections)
+  for n = 1, #all, 2 do
+    local client = all[n]
+    local itsNode, graceEnd, name = string.match(all[n + 1], '^(%S+) (%d+) (%S+)$')
+    if itsNode == node then
+      local stays = isListed[client] or (mode == 'bury' and tonumber(graceEnd) > now)
+      if not stays and mode ~= 'bury' and isQuiet then
+        put(client, name, quietUntil)
+        stays = true
+      end
+      if stays then left = left + 1 else remove(client, name) end
+    end
+  end
+  own = left
+end
+local joined, left = {}, {}
+local parts, bytes = {}, 0
+local function announce()
+  if #parts == 0 then return end
+  version = version + 1
+  local text = 'U ' .. epoch .. ' ' .. version .. ' ' .. nowText .. ' -\\n[' .. table.concat(parts, ',') .. ']'
+  redis.call(ARGV[4], ARGV[3], text)
+  parts, bytes = {}, 0
+end
+for _, name in ipairs(order) do
+  local user = touched[name]
+  if user.count > 0 then
+    redis.call('HSET', users, name, string.format('%d %.0f ', user.count, user.dataAt) .. user.data)
+    if user.countBefore == 0 then
+      userCount = userCount + 1
+      -- After a loss others may have been here before.
+      if user.isNew or not isQuiet then joined[#joined + 1] = name end
+    end
+  elseif user.countBefore > 0 then
+    redis.call('HDEL', users, name)
+    userCount = userCount - 1
+    left[#left + 1] = name
+  end
+  if user.count ~= user.countBefore or user.data ~= user.dataBefore then
+    local part = '[' .. name .. ',' .. user.count .. ',' .. user.data .. ']'
+    parts[#parts + 1], bytes = part, bytes + #part
+    if bytes > ${MAX_ANNOUNCED} then announce() end
+  end
+end
+announce()
+redis.call('HSET', facts, 'version', version, 'connections', connectionCount, 'users', userCount)
+if mode ~= 'bury' then redis.call('HSET', nodes, node, number .. ' ' .. own)
+elseif own <= 0 then redis.call('HDEL', nodes, node)
+else redis.call('HSET', nodes, node, lastNumber .. ' ' .. own) end
+stay()
+return { epoch, version, nowText, own, joined, left, redis.call('HKEYS', nodes) }
+`);
+
+/**
+ * A node's sign of life. Names the nodes that gave none for a while, each to one node at a time.
+ *
+ * KEYS[1] node → its last sign · KEYS[2] the rooms of this node · KEYS[3] dead node → when somebody began to clear up
+ * ARGV[1] node · [2] ms after which a node is dead · [3] ms that one node has for clearing up · [4] ms after which all of it
+ * is forgotten
+ * @returns rooms that are known of this node, then the dead nodes
+ */
+export const SIGN_OF_LIFE = scriptOf(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local before = redis.call('ZSCORE', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+for n = 1, 3 do redis.call('PEXPIRE', KEYS[n], ARGV[4]) end
+local answer = { redis.call('SCARD', KEYS[2]) }
+-- Whoever couldn't give a sign itself can't know that others could.
+if not before or now - before > tonumber(ARGV[2]) then return answer end
+local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - ARGV[2]))
+for _, node in ipairs(dead) do
+  local since = redis.call('HGET', KEYS[3], node)
+  if not since or now - since >= tonumber(ARGV[3]) then
+    redis.call('HSET', KEYS[3], node, string.format('%.0f', now))
+    answer[#answer + 1] = node
+  end
+end
+return answer
+`);

@@ -1,0 +1,118 @@
+import type { ConnectedClient } from '../decorators/connected-client.js';
+import { isAuthenticated } from '../connection/server-socket.js';
+import { encode, keepable } from '../json-value.js';
+import type { RoomViews } from './room-views.js';
+import type { NodeShares } from './node-shares.js';
+import { PresenceDataTooLargeError } from './presence-errors.js';
+import type { RoomPresence } from './presence-frames.js';
+import type { PresenceRule, PresenceRules } from './presence-options.js';
+import type { PresenceStore } from './presence-store.js';
+import type { PresentUser } from './room-view.js';
+
+/** What a request to join says about presence. */
+export interface PresenceRequest {
+  /** What the member wants to hear of others: who they are, only how many, or nothing. Undefined: as before. */
+  presence?: boolean | 'count' | undefined;
+  /** What others see of it. */
+  presenceData?: unknown;
+}
+
+export interface PresenceParts {
+  rules: PresenceRules;
+  store: Pick<PresenceStore, 'read'>;
+  shares: NodeShares;
+  views: RoomViews;
+}
+
+/**
+ * Who is in the rooms that say it, as users: one entry a user and room, however many connections it has. Every member is
+ * present, whatever it wants to hear.
+ */
+export class Presence {
+  constructor(private readonly parts: PresenceParts) {}
+
+  ruleOf(room: string): PresenceRule | undefined {
+    return this.parts.rules.of(room);
+  }
+
+  /** A client of this node joined a room. */
+  joined(client: ConnectedClient, room: string): void {
+    if (this.ruleOf(room)) this.parts.shares.open(room).enter(client.clientId, userIdOf(client));
+  }
+
+  /** It left a room for good: by itself, or because server code took it out. */
+  left(clientId: string, room: string): void {
+    this.parts.views.remove(clientId, room);
+    this.parts.shares.find(room)?.leave(clientId);
+  }
+
+  /** Its connection ended. */
+  lost(clientId: string, room: string): void {
+    this.parts.views.remove(clientId, room);
+    this.parts.shares.find(room)?.lose(clientId);
+  }
+
+  /** It is another user now. */
+  identified(client: ConnectedClient): void {
+    for (const room of client.rooms) {
+      if (!this.ruleOf(room)) continue;
+      this.parts.shares.find(room)?.enter(client.clientId, userIdOf(client));
+      this.parts.views.identified(client.clientId, room, userIdOf(client));
+    }
+  }
+
+  /** The data as others will see it. @throws {PresenceDataTooLargeError} @throws {NotSerializableError} */
+  keepable(room: string, data: unknown): unknown {
+    const rule = this.ruleOf(room);
+    if (!rule || data === undefined) return undefined;
+    const kept = keepable(data, 'presenceData');
+    const bytes = Buffer.byteLength(encode(kept));
+    if (bytes > rule.dataBytes) throw new PresenceDataTooLargeError(bytes, rule.dataBytes);
+    return kept;
+  }
+
+  /** Resolves when this node knows who is in the room. Call `release()` later, even if this rejects. */
+  hold(room: string): Promise<void> {
+    return this.parts.views.hold(room);
+  }
+
+  release(room: string): void {
+    this.parts.views.release(room);
+  }
+
+  /**
+   * A client has just joined. For one that wants to hear of others, the room must be held.
+   * @returns what it gets to know
+   */
+  admit(client: ConnectedClient, room: string, { presence, presenceData }: PresenceRequest): RoomPresence | undefined {
+    const { shares, views } = this.parts;
+    const { clientId } = client;
+    if (presenceData !== undefined) shares.find(room)?.update(clientId, encode(presenceData));
+    if (presence === false) views.remove(clientId, room);
+    if (presence !== true && presence !== 'count') return undefined;
+    return views.add(clientId, room, { userId: userIdOf(client), hears: presence, data: presenceData });
+  }
+
+  /** @returns false if the client isn't in the room @throws {PresenceDataTooLargeError} @throws {NotSerializableError} */
+  update(clientId: string, room: string, data: unknown): boolean {
+    const kept = this.keepable(room, data ?? null);
+    return this.parts.shares.find(room)?.update(clientId, encode(kept)) ?? false;
+  }
+
+  /** Everybody in the room, in the whole cluster. @throws {PresenceUnavailableError} */
+  async read(room: string): Promise<{ total: number; users: PresentUser[] }> {
+    const { users } = await this.parts.store.read(room);
+    return {
+      total: users.size,
+      users: Array.from(users, ([userId, { connections, data }]) => ({
+        userId,
+        data: JSON.parse(data) as unknown,
+        connections,
+      })),
+    };
+  }
+}
+
+/** Who a client is for others: only an authenticated one can't be anybody it wants. */
+const userIdOf = (client: ConnectedClient): string =>
+  client.user && isAuthenticated(client) ? String(client.user.userId) : client.clientId;

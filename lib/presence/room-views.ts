@@ -1,0 +1,157 @@
+import type { Clock } from '../clock.js';
+import { type Failed, guarded } from '../guarded.js';
+import type { Announcement } from '../history/announcement.js';
+import type { HistoryRule } from '../history/history-rule.js';
+import type { LogEntry, LogRead } from '../history/room-log.js';
+import { RoomReaders, type RoomReceiver } from '../history/room-readers.js';
+import type { ResetReason } from '../history/room-reader.js';
+import type { LocalDelivery } from '../outbound/local-delivery.js';
+import type { RoomPosition } from '../protocol/message.js';
+import type { Hears, RoomPresence } from './presence-frames.js';
+import type { PresenceRule, PresenceRules } from './presence-options.js';
+import type { PresenceStore } from './presence-store.js';
+import { RoomAudience } from './room-audience.js';
+import { RoomView } from './room-view.js';
+
+export interface RoomViewsParts {
+  rules: PresenceRules;
+  store: Pick<PresenceStore, 'read' | 'top'>;
+  clock: Clock;
+  local: Pick<LocalDelivery, 'toClient'>;
+  /** Resolves when the room's announcements arrive here. The returned function ends that. */
+  follow(room: string, heard: (said: Announcement) => void): Promise<() => void>;
+  /** The store has lost the room. */
+  lost(room: string): void;
+  failed: Failed;
+}
+
+/** Readers keep nothing of the past: who comes back gets the whole. */
+const FOLLOWING: HistoryRule = {
+  mode: 'log',
+  size: 1,
+  ttlMs: 1,
+  maxBytes: 1,
+  recoverMax: 1,
+  recoverMaxBytes: 1,
+  keyTtlMs: 1,
+  metaTtlMs: 1,
+  checkMs: 15_000,
+  ack: 'stored',
+  onRestart: 'reset',
+};
+
+/** The rooms of which members on this node want to hear who is in them. Nothing is read or followed for others. */
+export class RoomViews implements RoomReceiver {
+  readonly #views = new Map<string, RoomView>();
+  readonly #audiences = new Map<string, RoomAudience>();
+  readonly #readers: RoomReaders;
+
+  constructor(private readonly parts: RoomViewsParts) {
+    const { clock, follow, failed } = parts;
+    this.#readers = new RoomReaders({
+      log: {
+        top: async ([room = '']): Promise<RoomPosition[]> => [await this.#viewOf(room).top()],
+        read: (room): Promise<LogRead> => this.#viewOf(room).read(),
+      },
+      clock,
+      follow,
+      failed: (error) => failed(error, 'the presence of a room'),
+    });
+  }
+
+  /** How many rooms are followed. */
+  get size(): number {
+    return this.#readers.size;
+  }
+
+  start(): void {
+    this.#readers.start(this);
+  }
+
+  stop(): void {
+    this.#readers.stop();
+    for (const audience of this.#audiences.values()) audience.stop();
+    this.#audiences.clear();
+    this.#views.clear();
+  }
+
+  /** Resolves when this node knows who is in the room, and hears of changes. Call `release()` later. */
+  async hold(room: string): Promise<void> {
+    await this.#readers.hold(room, FOLLOWING).start();
+  }
+
+  release(room: string): void {
+    this.#readers.release(room);
+  }
+
+  /** The room must be held. */
+  add(
+    clientId: string,
+    room: string,
+    { userId, hears, data }: { userId: string; hears: Hears; data: unknown },
+  ): RoomPresence {
+    const audience = this.#audiences.get(room) ?? this.#open(room);
+    if (!audience.has(clientId)) this.#readers.hold(room, FOLLOWING);
+    return audience.add(clientId, userId, hears, data);
+  }
+
+  remove(clientId: string, room: string): void {
+    const audience = this.#audiences.get(room);
+    if (!audience?.has(clientId)) return;
+    audience.remove(clientId);
+    this.release(room);
+  }
+
+  /** An observer is another user. */
+  identified(clientId: string, room: string, userId: string): void {
+    this.#audiences.get(room)?.identified(clientId, userId);
+  }
+
+  /** The bus was away. */
+  catchUp(): void {
+    this.#readers.catchUp();
+  }
+
+  deliver(room: string, epoch: string, entry: LogEntry): void {
+    const touched = this.#viewOf(room).apply({ epoch, offset: entry.offset }, entry);
+    this.#audiences.get(room)?.changed(touched);
+  }
+
+  reset(room: string, { epoch }: RoomPosition, reason: ResetReason): void {
+    const view = this.#viewOf(room);
+    const audience = this.#audiences.get(room);
+    const isOther = view.position?.epoch !== epoch;
+    const touched = view.replace();
+    if (isOther && reason === 'restart') {
+      audience?.lost();
+      this.parts.lost(room);
+    }
+    audience?.changed(touched);
+  }
+
+  ended(room: string): void {
+    this.#audiences.get(room)?.stop();
+    this.#audiences.delete(room);
+    this.#views.delete(room);
+  }
+
+  #viewOf(room: string): RoomView {
+    const view = this.#views.get(room) ?? new RoomView(this.parts.store, room);
+    this.#views.set(room, view);
+    return view;
+  }
+
+  #open(room: string): RoomAudience {
+    const { clock, local, rules, failed } = this.parts;
+    const audience = new RoomAudience({
+      room,
+      rule: rules.of(room) as PresenceRule,
+      view: this.#viewOf(room),
+      clock,
+      send: (clientId, message) => local.toClient(clientId, message),
+      guard: (work) => guarded('the presence of a room', failed, work),
+    });
+    this.#audiences.set(room, audience);
+    return audience;
+  }
+}
