@@ -48,9 +48,7 @@ export class RedisRegistryStore implements RegistryStore {
   async register(nodeId: string, digest: Digest, fields: FieldWrites): Promise<boolean> {
     const clients = this.#clients(nodeId);
     const transaction = this.connection().multi().del(clients).hset(clients, DIGEST, toText(digest));
-    const { written } = split(fields);
-    for (let start = 0; start < written.length; start += BATCH)
-      transaction.hset(clients, ...written.slice(start, start + BATCH));
+    for (const batch of batchesOf(split(fields).written)) transaction.hset(clients, ...batch);
     const lease = this.#lease(nodeId);
     transaction.pexpire(clients, HASH_MS).set(lease, ALIVE, 'PX', LEASE_MS, 'NX');
     const results = await run(transaction.pexpire(lease, LEASE_MS, 'GT').get(lease));
@@ -75,10 +73,11 @@ export class RedisRegistryStore implements RegistryStore {
     const { removed, written } = split(fields);
     written.push(DIGEST, toText(digest));
     // One command needs no transaction: a lone join costs a third less without it.
-    if (isLeased && removed.length === 0) return void (await this.connection().hset(clients, ...written));
+    const isOne = isLeased && removed.length === 0 && written.length <= BATCH;
+    if (isOne) return void (await this.connection().hset(clients, ...written));
     const transaction = this.connection().multi();
-    if (removed.length > 0) transaction.hdel(clients, ...removed);
-    transaction.hset(clients, ...written);
+    for (const batch of batchesOf(removed)) transaction.hdel(clients, ...batch);
+    for (const batch of batchesOf(written)) transaction.hset(clients, ...batch);
     if (!isLeased) transaction.pexpire(clients, HASH_MS);
     await run(transaction);
   }
@@ -172,6 +171,11 @@ export class RedisRegistryStore implements RegistryStore {
 
 function* pairsOf(list: readonly Buffer[]): Iterable<[Buffer, Buffer]> {
   for (let index = 0; index < list.length; index += 2) yield [list[index] as Buffer, list[index + 1] as Buffer];
+}
+
+/** A call can't have any number of arguments. */
+function* batchesOf(items: readonly string[]): Iterable<string[]> {
+  for (let start = 0; start < items.length; start += BATCH) yield items.slice(start, start + BATCH);
 }
 
 /** Fields to remove, and fields with their values to write. */

@@ -8,8 +8,8 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 const PUBLIC = new URL('../../sample/01-chat/public/', import.meta.url);
 /** The package's own browser client, wherever the package is. */
 const PACKAGE = new URL('../', import.meta.resolve('@scpxl/nestjs-websocket/client'));
-/** The folders of `client/browser.js` and of what it imports, and the small files beside them. */
-const CLIENT_FILES = /^\/(client\/|protocol\/|[a-z-]+\.js$)/;
+/** What `client/browser.js` imports, directly or not. */
+const CLIENT_FILES = /^\/(client\/|protocol\/|(errors|pending-requests)\.js$)/;
 
 /** Serves the page at `/`, and below `/pxl/` the client that its import map names. */
 export async function servePage(app: NestFastifyApplication): Promise<void> {

@@ -8,8 +8,8 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 const SAMPLES = new URL('../../sample/', import.meta.url);
 /** The package's own browser client, wherever the package is. */
 const PACKAGE = new URL('../', import.meta.resolve('@scpxl/nestjs-websocket/client'));
-/** The folders of `client/browser.js` and of what it imports, and the small files beside them. */
-const CLIENT_FILES = /^\/(client\/|protocol\/|[a-z-]+\.js$)/;
+/** What `client/browser.js` imports, directly or not. */
+const CLIENT_FILES = /^\/(client\/|protocol\/|(errors|pending-requests)\.js$)/;
 /** What the pages have in common with the chat's, at paths that a relative import finds in the sources, too. */
 const CHAT_FILES = /^\/(css\/base\.css|js\/(dom|sentences)\.js|icon\.svg)$/;
 

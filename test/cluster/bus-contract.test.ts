@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import * as fc from 'fast-check';
 import { Cluster } from 'ioredis';
 import { systemClock } from '../../lib/clock.js';
+import type { ClientRecord } from '../../lib/cluster/client-record.js';
 import type { Interest } from '../../lib/cluster/channels.js';
 import type { FieldWrites } from '../../lib/cluster/client-fields.js';
 import { FieldWriter } from '../../lib/cluster/field-writer.js';
@@ -497,6 +498,24 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       expect(await store.renew('n7', { version: 3, count: 1 })).toBe('kept');
       expect((await store.leases([])).get('n7')).toBe('alive');
     });
+
+    it('writes and removes any number of fields', async () => {
+      const { store } = await start();
+      if (!store) throw new Error('There is no store.');
+      const rooms = Array.from({ length: 150_000 }, (_, n) => `room ${n}`);
+      const writer = new FieldWriter('n8');
+      const write = async (record: ClientRecord): Promise<number | undefined> => {
+        const fields: FieldWrites = new Map(rooms.map((roomName) => [`@.a\n${roomName}`, undefined]));
+        writer.whole(fields, record);
+        await store.write('n8', { version: 1, count: writer.count }, fields, true);
+        const { records, isComplete } = await store.read('n8');
+        return isComplete ? records[0]?.rooms.length : undefined;
+      };
+      const record = { clientId: 'n8.a', user: null, metadata: {}, rooms, lastActivity: 0 };
+      expect(await store.register('n8', { version: 0, count: 0 }, new Map())).toBe(true);
+      expect(await write(record)).toBe(rooms.length);
+      expect(await write({ ...record, rooms: ['red'] })).toBe(1);
+    }, 20_000);
 
     it('drops and counts junk from any other process', async () => {
       const one = await start();

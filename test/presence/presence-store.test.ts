@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import * as fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { readAnnouncement } from '../../lib/history/announcement.js';
 import { MemoryPresenceStore } from '../../lib/presence/memory-presence-store.js';
@@ -9,6 +10,8 @@ import { hasRedis, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
 const ROOM = 'chat:1';
+/** More of them with PRESENCE_RUNS. */
+const RUNS = Number(process.env['PRESENCE_RUNS'] ?? 30);
 
 /** One store under test. */
 interface Subject {
@@ -189,6 +192,66 @@ describe.each([
     expect(await say('n1', [change('in', 'c1', { userId: 'bob' })])).toMatchObject({ joined: ['bob'], left: ['ada'] });
     expect(await users()).toEqual({ bob: [1, 'null'] });
   });
+
+  it('P2: what was read and announced equals the truth at every version, however nodes say what they have', async () => {
+    const step = fc.record({
+      nodeId: fc.constantFrom('n1', 'n2', 'n3'),
+      what: fc.constantFrom('in', 'in', 'data', 'out', 'away', 'whole', 'late', 'bury'),
+      at: fc.nat({ max: 5 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
+        await subject.stop();
+        subject = await make();
+        number = 0;
+        /** The connections of each node, and the ends of their graces. */
+        const truth = new Map<string, { nodeId: string; userId: string; isAway: boolean }>();
+        const data = new Map<string, string>();
+        const { epoch } = await subject.store.read(ROOM);
+        for (const [turn, { nodeId, what, at }] of steps.entries()) {
+          const [clientId, userId] = [`${nodeId}.${at}`, `u${at % 3}`];
+          const one = { userId, data: what === 'data' ? `${turn}` : undefined, awayMs: what === 'away' ? 60_000 : 0 };
+          const own = [...truth].filter(([, connection]) => connection.nodeId === nodeId);
+          if (what === 'bury') {
+            await subject.store.bury(ROOM, nodeId);
+            for (const [id, { isAway }] of own) if (!isAway) truth.delete(id);
+          } else if (what === 'whole') {
+            const kept = own.slice(0, at).map(([id, { userId: user }]) => change('kept', id, { userId: user }));
+            await say(nodeId, kept, { isWhole: true });
+            for (const [id] of own.slice(at)) truth.delete(id);
+            for (const [, connection] of own.slice(0, at)) connection.isAway = false;
+          } else if (what === 'late') {
+            await say(nodeId, [change('in', clientId, one)], { number: 0 });
+          } else if (what === 'out') {
+            await say(nodeId, [change('out', clientId, one)]);
+            truth.delete(clientId);
+          } else {
+            await say(nodeId, [change(what === 'away' ? 'kept' : 'in', clientId, one)]);
+            truth.set(clientId, { nodeId, userId, isAway: what === 'away' });
+            if (one.data !== undefined) data.set(userId, one.data);
+          }
+          const expected: Record<string, [number, string]> = {};
+          for (const { userId: user } of truth.values())
+            expected[user] = [(expected[user]?.[0] ?? 0) + 1, data.get(user) ?? 'null'];
+          for (const user of data.keys()) if (!expected[user]) data.delete(user);
+          expect(await users()).toEqual(expected);
+          const read = await subject.store.read(ROOM);
+          expect(read.epoch).toBe(epoch);
+          await until(() => (subject.announced.at(-1)?.version ?? 0) >= read.version);
+          const heardOf: Record<string, [number, string]> = {};
+          for (const { changes } of subject.announced)
+            for (const [user, connections, said] of changes)
+              if (connections > 0) heardOf[user] = [connections, JSON.stringify(said)];
+              else delete heardOf[user];
+          expect(heardOf).toEqual(expected);
+          expect(subject.announced.map(({ version }) => version)).toEqual(
+            subject.announced.map((_, index) => index + 1),
+          );
+        }
+      }),
+      { numRuns: RUNS },
+    );
+  }, 60_000);
 
   it('knows rooms apart, and answers for one nobody was in', async () => {
     await say('n1', [change('in', 'ada1')]);
