@@ -17,10 +17,14 @@ await ownWsTypes();
 await copyDeclarations();
 await bundle();
 
-/** Both entries in one go: what they share, such as the error classes, goes into one file that both require. */
+/** All entries in one go: what they share, such as the error classes, goes into one file that they require. */
 async function bundle() {
   const build = await rolldown({
-    input: { index: join(DIST, 'index.js'), 'client/browser': join(DIST, 'client/browser.js') },
+    input: {
+      index: join(DIST, 'index.js'),
+      'client/browser': join(DIST, 'client/browser.js'),
+      'client/react': join(DIST, 'client/react.js'),
+    },
     external: (id) => /^[^./]/.test(id) && !INLINED.includes(id),
     platform: 'node',
   });

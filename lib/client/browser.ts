@@ -2,6 +2,7 @@ import { ConnectionError, InvalidOptionsError } from '../errors.js';
 import { WebSocketClientCore } from './client-core.js';
 import type { ConnectTarget } from './client-options.js';
 import { watchPage } from './page-life.js';
+import { keepSession } from './page-session.js';
 
 /**
  * The client for browsers, on the browser's own WebSocket. A refused handshake looks like any other failure there (1006):
@@ -24,6 +25,10 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
 
   protected override watchPage(onWake: () => void): () => void {
     return watchPage(onWake);
+  }
+
+  protected override newSession(): string {
+    return keepSession(super.newSession());
   }
 
   protected override createSocket({ url, protocols, token }: ConnectTarget): WebSocket {

@@ -61,6 +61,11 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     return this.#supervisor.state;
   }
 
+  /** Milliseconds until the next attempt to connect. Undefined while none waits. */
+  get reconnectingIn(): number | undefined {
+    return this.#supervisor.reconnectingIn;
+  }
+
   /**
    * The id of this connection, given by the server. Each reconnect has a new one. `undefined` unless the state is `open`.
    */

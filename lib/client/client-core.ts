@@ -1,7 +1,7 @@
-import { InvalidOptionsError, InvalidRouteError, InvalidStateError } from '../errors.js';
+import { InvalidRouteError, InvalidStateError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { RoomPosition } from '../protocol/message.js';
-import { isKey, isRouteName } from '../protocol/names.js';
+import { isRouteName } from '../protocol/names.js';
 import { ClientConnection } from './client-connection.js';
 import type { ClientEventListener, ClientEventName } from './client-events.js';
 import { valueOf } from './client-options.js';
@@ -30,7 +30,7 @@ export abstract class WebSocketClientCore<
 > extends ClientConnection<S> {
   /** By `type/action`. Names have no slash, so two routes never share a key. */
   readonly #handlers = new Listeners<AnyHandler<S>>();
-  readonly #session = newSession();
+  #session: string | undefined;
   readonly #inbox = new Inbox<S>(this, this.#handlers, this.events);
   readonly #rooms = new ClientRooms(this.events, this.options.requestTimeoutMs, (action, data, options) =>
     this.request('system', action, data, options),
@@ -85,9 +85,6 @@ export abstract class WebSocketClientCore<
     const { timeoutMs = this.options.requestTimeoutMs * (key ? 2 : 1) } = options;
     assertRoute(type, action);
     assertDuration('timeoutMs', timeoutMs);
-    if (key === undefined) return this.openLink().requests.request<T>({ type, action, data }, { timeoutMs, signal });
-    if (!isKey(key))
-      throw new InvalidOptionsError(['key is not a string of 1–128 characters. Leave it out for a new one.']);
     const message = { type, action, data, key };
     if (retry && this.state !== 'closed') return this.#queue.ask<T>(message, timeoutMs, signal);
     return this.openLink().requests.request<T>(message, { timeoutMs, signal });
@@ -179,9 +176,14 @@ export abstract class WebSocketClientCore<
     return this.#handlers.add(`${type}/${action as string}`, handler as AnyHandler<S>);
   }
 
+  /** Tells the server over reconnects that this is the same client. */
+  protected newSession(): string {
+    return newKey();
+  }
+
   protected override restore(link: Link<S>): Promise<void> {
     if (link.greeting?.features.includes('session'))
-      link.trySend({ type: 'system', action: 'session', data: { session: this.#session } });
+      link.trySend({ type: 'system', action: 'session', data: { session: (this.#session ??= this.newSession()) } });
     return this.#rooms.restore(link);
   }
 
@@ -223,6 +225,3 @@ function assertRoute(type: unknown, action: unknown): void {
   if (isRouteName(type) && isRouteName(action)) return;
   throw new InvalidRouteError('"type" and "action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . - each.');
 }
-
-/** Tells the server over reconnects that this is the same client. */
-const newSession = (): string => crypto.getRandomValues(new Uint32Array(4)).join('-');

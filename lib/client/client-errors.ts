@@ -35,9 +35,7 @@ export class MessageTooLargeError extends PxlWebSocketError {
 export class QueueFullError extends PxlWebSocketError {
   readonly code = 'QUEUE_FULL';
   constructor({ maxMessages, maxBytes }: { maxMessages: number; maxBytes: number }) {
-    super(
-      `${maxMessages} requests or ${maxBytes} bytes have no answer yet. Wait for some of them, or raise the option "queue".`,
-    );
+    super(`${maxMessages} requests or ${maxBytes} bytes have no answer yet. Await some, or raise the option "queue".`);
   }
 }
 
@@ -49,9 +47,7 @@ export class ExpiredError extends PxlWebSocketError {
     readonly wasSent: boolean,
   ) {
     super(
-      wasSent
-        ? 'The connection broke before the answer came, and was not back in time. The server may have handled this.'
-        : 'There was no connection in time. This was not sent.',
+      `There was no connection in time. This was ${wasSent ? 'sent before, and may have been handled' : 'not sent'}.`,
     );
   }
 }

@@ -44,7 +44,7 @@ const RECONNECT = {
   minDelayMs: option(DURATION, 500),
   maxDelayMs: option(DURATION, 30_000),
   maxAttempts: option({ holds: isAtLeast1, must: 'a number of at least 1. Write reconnect: false instead' }, Infinity),
-  initial: option(FLAG, false),
+  initial: option(FLAG, 'document' in globalThis),
 } satisfies ClientTable<ReconnectOptions>;
 
 const QUEUE = {

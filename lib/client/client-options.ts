@@ -59,7 +59,10 @@ export interface ReconnectOptions {
   maxDelayMs?: number;
   /** Attempts in a row. Then the client gives up. @default Infinity */
   maxAttempts?: number;
-  /** Keep trying in the background when the first `connectToServer()` fails. It still rejects. @default false */
+  /**
+   * Keep trying in the background when the first `connectToServer()` fails. It still rejects. In a page the default is true.
+   * @default false
+   */
   initial?: boolean;
 }
 

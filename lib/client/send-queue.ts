@@ -30,7 +30,7 @@ interface Entry {
   settle(outcome: { value: unknown } | { error: unknown }): void;
 }
 
-export type KeyedMessage = WebSocketMessage & { key: string };
+export type KeyedMessage = WebSocketMessage & { key?: string | undefined };
 
 /**
  * Requests that survive a lost connection. Those without an answer count, whether they wait or are under way. What was lost
@@ -99,8 +99,7 @@ export class SendQueue {
 
   /** Nobody connects again by itself. What is under way ends as its connection did. */
   closed(): void {
-    for (const entry of this.#waiting.slice())
-      entry.settle({ error: new ConnectionError('The client was closed before this was sent.') });
+    for (const entry of this.#waiting.slice()) entry.settle({ error: new ConnectionError('The client was closed.') });
     for (const entry of this.#open) entry.link = undefined;
   }
 
@@ -151,10 +150,8 @@ export class SendQueue {
       if (this.#gapMs > 0) await pause(link, this.#gapMs);
       if (!link.isOpen || this.#waiting[0] !== entry) continue;
       const isOther = entry.link && entry.link.greeting?.user?.userId !== link.greeting?.user?.userId;
-      if (isOther)
-        entry.settle({ error: new ConnectionError('Another user is connected now. This is not sent for it.') });
-      else if (entry.wasSent && !link.greeting?.features.includes('keys'))
-        entry.settle({ error: new ConnectionError("This server doesn't know keys. It might handle this twice.") });
+      if (isOther || (entry.wasSent && !link.greeting?.features.includes('keys')))
+        entry.settle({ error: new ConnectionError('The user is another one now, or the server knows no keys.') });
       else await this.#send(entry, link);
     }
     this.#isDraining = false;

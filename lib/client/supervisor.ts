@@ -1,4 +1,4 @@
-import { ConnectionError } from '../errors.js';
+import { ConnectionError, InvalidOptionsError } from '../errors.js';
 import { adviceOf } from '../protocol/close-codes.js';
 import type { CloseAdvice } from '../protocol/close-codes.js';
 import { Attempt } from './attempt.js';
@@ -38,6 +38,7 @@ export class Supervisor<S extends SocketLike> {
   #announced: Link<S> | undefined;
   #attempt: Attempt | undefined;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryAt = 0;
   /** The server asked for the current wait. */
   #isToldToWait = false;
   readonly #options: SupervisorOptions;
@@ -54,6 +55,10 @@ export class Supervisor<S extends SocketLike> {
 
   get state(): ClientState {
     return this.#state;
+  }
+
+  get reconnectingIn(): number | undefined {
+    return this.#retryTimer === undefined ? undefined : Math.max(0, this.#retryAt - performance.now());
   }
 
   /** The link while the state is `open`. */
@@ -181,7 +186,9 @@ export class Supervisor<S extends SocketLike> {
     const isFirst = this.#state === 'connecting';
     this.#attempt = undefined;
     this.#link = undefined;
-    const willRetry = this.#mayRetry(advice) && (!isFirst || (reconnect && reconnect.initial));
+    // A mistake in the options stays one.
+    const mayGoOn = reconnect && reconnect.initial && !(error.cause instanceof InvalidOptionsError);
+    const willRetry = this.#mayRetry(advice) && (!isFirst || mayGoOn);
     const before = this.#state;
     this.#state = willRetry ? 'reconnecting' : 'closed';
     if (this.#state !== before) this.#announceState(this.#state);
@@ -200,6 +207,7 @@ export class Supervisor<S extends SocketLike> {
     if (this.#state !== 'reconnecting' || this.#attempt || this.#retryTimer !== undefined) return;
     const delayMs = this.#backoff.next(advice, retryAfterMs);
     this.#isToldToWait = advice === 'back-off' || retryAfterMs !== undefined;
+    this.#retryAt = performance.now() + delayMs;
     // This timer keeps a Node process alive: a service must not exit because it lost its server.
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = undefined;

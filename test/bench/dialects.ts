@@ -13,12 +13,16 @@ export interface Dialect {
   request: string;
   /** The same to a handler with a guard, a pipe and an interceptor. */
   guardedRequest: string;
+  /** The same to a handler that runs once for each key. `RUN` is replaced, so that no key comes twice. */
+  keyedRequest?: string;
   /** Has the server publish to the room. */
   say: string;
 }
 
 const data = { seq: FIRST_SEQ, at: 1_700_000_000_000_000, text: TEXT };
 const plain = (type: string): string => JSON.stringify({ type: 'bench', action: type, data, id: FIRST_SEQ });
+
+const once = JSON.stringify({ type: 'bench', action: 'once', data, id: FIRST_SEQ, key: `RUN-${FIRST_SEQ}` });
 
 const PLAIN: Dialect = {
   path: '/',
@@ -32,6 +36,7 @@ export const DIALECTS = {
   plain: PLAIN,
   ours: {
     ...PLAIN,
+    keyedRequest: once,
     path: '/ws',
     greeted: (text) => (text.includes('"connected"') ? 'ready' : undefined),
     join: (roomName) => JSON.stringify({ type: 'system', action: 'joinRoom', data: { roomName }, id: 1 }),

@@ -1,4 +1,5 @@
 // The load generator: a process of its own that opens the sockets, makes the requests and counts what comes.
+import { randomUUID } from 'node:crypto';
 import { cpu, type Cpu, FIRST_SEQ, now, pause, ROOM } from './contract.js';
 import { Counter, type Counting } from './counter.js';
 import { type Dialect, DIALECTS } from './dialects.js';
@@ -155,12 +156,17 @@ const share = (ended: Cpu): { ms: number; cpuShare: number } => {
   return { ms, cpuShare: (ended.cpuMs - started.cpuMs) / ms };
 };
 
+/** To a bare handler, to one with a guard, or to one that runs once for each key. */
+export type RequestKind = 'plain' | 'guarded' | 'keyed';
+
 /** Requests and replies for so long, `depth` at a time on each socket. */
 async function ask(given: unknown): Promise<Count> {
-  const { depth, forMs, isGuarded } = given as { depth: number; forMs: number; isGuarded?: boolean };
+  const { depth, forMs, kind = 'plain' } = given as { depth: number; forMs: number; kind?: RequestKind };
   let done = (): void => undefined;
   const over = new Promise<void>((resolve) => (done = resolve));
-  const asker = new Asker(new Template(isGuarded ? dialect.guardedRequest : dialect.request), done);
+  const { request, guardedRequest, keyedRequest = '' } = dialect;
+  const texts = { plain: request, guarded: guardedRequest, keyed: keyedRequest.replace('RUN', randomUUID()) };
+  const asker = new Asker(new Template(texts[kind]), done);
   started = cpu();
   for (const socket of sockets) {
     Object.assign(socket, { last: 0, asked: 0, pending: 0, traffic: asker });

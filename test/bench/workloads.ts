@@ -1,7 +1,7 @@
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { type Cpu, pause } from './contract.js';
 import { GROWTH } from './goals.js';
-import type { Count } from './load.js';
+import type { Count, RequestKind } from './load.js';
 import { beside, publishing, roomMemory, storm } from './history.js';
 import { openLoop, openLoopAcross } from './open-loop.js';
 import type { PeerName } from './peers.js';
@@ -29,6 +29,7 @@ export const WORKLOADS: Record<string, Workload> = {
   burst: { peers: ['ours', 'net', 'ws', 'socket.io', 'nest-ws', 'bun'], run: (stage) => fanOut(stage, BURST) },
   echo1: { peers: ['ours', 'ws', 'socket.io', 'nest-ws', 'bun'], run: (stage) => echo(stage, 1) },
   echo16: { peers: ['ours', 'ws', 'socket.io', 'nest-ws', 'bun'], run: (stage) => echo(stage, 16) },
+  keys: { peers: ['ours'], run: keys },
   enhancers: { peers: ['ours', 'nest-ws'], run: enhancers },
   chat: { peers: ['ours', 'net', 'ws', 'socket.io', 'nest-ws', 'bun'], run: chat },
   latency: { peers: ['ours', 'net', 'ws', 'socket.io', 'nest-ws', 'bun'], run: latency },
@@ -100,23 +101,33 @@ interface Asking {
   server: Worker;
   depth: number;
   name: string;
-  isGuarded?: boolean;
+  kind?: RequestKind;
 }
 
-async function asking(stage: Stage, { load, server, depth, name, isGuarded }: Asking): Promise<void> {
-  await load.ask('ask', { depth, forMs: stage.ms(WARM_MS, 700), isGuarded });
+async function asking(stage: Stage, { load, server, depth, name, kind }: Asking): Promise<void> {
+  await load.ask('ask', { depth, forMs: stage.ms(WARM_MS, 700), kind });
   const before = await server.ask<Cpu>('cpu');
-  const count = await load.ask<Count>('ask', { depth, forMs: stage.ms(2_500, 1_000), isGuarded });
+  const count = await load.ask<Count>('ask', { depth, forMs: stage.ms(2_500, 1_000), kind });
   const after = await server.ask<Cpu>('cpu');
   if (count.disordered > 0) stage.flawed(`${count.disordered} replies are missing or out of order`);
   stage.record(name, ((after.cpuMs - before.cpuMs) * 1_000) / count.received, count);
+}
+
+/** What a key costs in one process: the same handler without one, and once for each key. */
+async function keys(stage: Stage): Promise<void> {
+  const [server, load] = await Promise.all([stage.server(), stage.load()]);
+  await stage.connect(load, server, REQUESTERS, { rooms: [] });
+  for (const depth of [1, 16]) {
+    await asking(stage, { load, server, depth, name: `keys${depth} without` });
+    await asking(stage, { load, server, depth, name: `keys${depth} with`, kind: 'keyed' });
+  }
 }
 
 /** The same to a handler with a guard, a pipe and an interceptor. */
 async function enhancers(stage: Stage): Promise<void> {
   const [server, load] = await Promise.all([stage.server(), stage.load()]);
   await stage.connect(load, server, REQUESTERS, { rooms: [] });
-  for (const depth of [1, 16]) await asking(stage, { load, server, depth, name: `enhancers${depth}`, isGuarded: true });
+  for (const depth of [1, 16]) await asking(stage, { load, server, depth, name: `enhancers${depth}`, kind: 'guarded' });
 }
 
 /** Deliveries per second while 1,000 members publish over their own sockets, 20 of them at a time. */

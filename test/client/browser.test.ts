@@ -193,6 +193,60 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
     expect((await server.peers.take()).request.url).toBe('/app/live');
   });
 
+  it('keeps its session over a reload, and has another in a duplicate of its tab', async () => {
+    const sessions: unknown[] = [];
+    const { greet } = server;
+    server.greet = (peer, clientId) =>
+      peer.send({ type: 'system', action: 'connected', data: { clientId, features: ['session'] } });
+    const connectIn = async (one: Page): Promise<void> => {
+      await one.evaluate(async () => {
+        const path = '/client/browser.js';
+        const module = (await import(path)) as typeof ClientModule;
+        await new module.WebSocketClient({ url: '/ws' }).connectToServer();
+      });
+      const said = await (await server.peers.take()).next('system', 'session');
+      sessions.push((said.data as { session: unknown }).session);
+    };
+    const context = await browser.newContext();
+    try {
+      const first = await context.newPage();
+      await first.goto(tab.url());
+      await connectIn(first);
+      const [copy] = await Promise.all([
+        context.waitForEvent('page'),
+        first.evaluate(() => void window.open('/')), // gets a copy of the storage
+      ]);
+      await copy.waitForLoadState();
+      await connectIn(copy);
+      await first.reload();
+      await connectIn(first);
+    } finally {
+      await context.close();
+      server.greet = greet;
+    }
+    expect(sessions).toHaveLength(3);
+    expect(sessions[0]).toMatch(/^[\w-]{16,64}$/);
+    expect(sessions[1]).not.toBe(sessions[0]);
+    expect(sessions[2]).toBe(sessions[0]);
+  });
+
+  it('goes on after a failed first connect, and says when the next attempt comes', async () => {
+    const states = await tab.evaluate(async () => {
+      const client = new page.module.WebSocketClient({
+        url: 'ws://127.0.0.1:1/ws',
+        reconnect: { minDelayMs: 60_000, maxDelayMs: 60_000 },
+        events: { onError: () => undefined },
+      });
+      const before = client.reconnectingIn;
+      await client.connectToServer().catch(() => undefined);
+      const found = [before, client.state, typeof client.reconnectingIn];
+      client.disconnect();
+      return [...found, client.state, client.reconnectingIn];
+    });
+    expect(states).toEqual([undefined, 'reconnecting', 'number', 'closed', undefined]);
+    complaints.length = 0; // the page's own words about the refused port
+  });
+
   describe('when something wakes the page', () => {
     /** A connected client whose server has been silent for longer than its heartbeat. */
     async function connectSilently(isAlive: boolean): Promise<Peer> {

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { WebSocketClient } from '../../lib/index.js';
+import { Injectable } from '@nestjs/common';
+import { MessageBody } from '@nestjs/websockets';
+import { WebSocketClient, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { until } from '../support/until.js';
 import { cleanUp, onCleanUp } from './support.js';
@@ -75,6 +77,40 @@ describe('many clients that come back', () => {
       expect(seen.toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
     expect(Math.max(...reopened) - Math.min(...reopened)).toBeGreaterThan(200); // half a second of jitter
+    expect(running.errors).toEqual([]);
+  }, 60_000);
+
+  it('C5: C7: send again what had no answer, and each is handled once', async () => {
+    const runs: string[] = [];
+    let isHeld = true;
+    const held: (() => void)[] = [];
+    @Injectable()
+    class Slow {
+      @WsRoute('slow', 'work', { idempotent: true })
+      async work(@MessageBody() name: string): Promise<string> {
+        runs.push(name);
+        if (isHeld) await new Promise<void>((resolve) => held.push(resolve));
+        return name;
+      }
+    }
+    const running = await startApp({ options: HISTORY, providers: [Slow] });
+    onCleanUp(() => running.close());
+    const all = await members(running);
+    const names = all.flatMap((_, n) => [1, 2, 3].map((m) => `${n}-${m}`));
+    const replies = all.flatMap(({ client }, n) =>
+      [1, 2, 3].map((m) => client.request('slow', 'work', `${n}-${m}`, { retry: true })),
+    );
+    await until(() => held.length === CLIENTS); // one of each client; the others wait for their turn
+    const codes: number[] = [];
+    for (const { client } of all) client.on('disconnected', ({ code }) => void codes.push(code));
+    for (const clientId of running.clients.getClients().map((client) => client.clientId))
+      running.clients.disconnectClient({ clientId, code: 1012 });
+    await until(() => codes.length === CLIENTS);
+    isHeld = false;
+    for (const finish of held) finish();
+    expect(await Promise.all(replies)).toEqual(names);
+    expect(runs.toSorted()).toEqual(names.toSorted());
+    expect(codes).toEqual(all.map(() => 1012));
     expect(running.errors).toEqual([]);
   }, 60_000);
 

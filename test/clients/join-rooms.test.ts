@@ -38,7 +38,7 @@ describe('the greeting', () => {
     const peer = await start(undefined, { messages: { maxPayload: 10_000, maxDepth: 40 } });
     expect(peer.connected.data).toMatchObject({
       limits: { maxPayload: 10_000, maxDepth: 40 },
-      features: ['joinRooms'],
+      features: ['joinRooms', 'session', 'keys'],
     });
   });
 });

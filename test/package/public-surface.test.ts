@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import ts from 'typescript';
 
 const root = resolve(import.meta.dirname, '../..');
-const ENTRIES = ['lib/index.ts', 'lib/client/browser.ts'];
+const ENTRIES = ['lib/index.ts', 'lib/client/browser.ts', 'lib/client/react.ts'];
 
 describe('the public surface', () => {
   const program = programOf(ENTRIES.map((entry) => join(root, entry)));

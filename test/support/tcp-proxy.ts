@@ -86,6 +86,7 @@ export class TcpProxy {
   readonly #pairs = new Set<Pair>();
   readonly #rules: Record<Role, Rule> = { publisher: {}, subscriber: {}, ssubscriber: {}, unknown: {} };
   #isCut = false;
+  #cutAfter: { direction: Direction; bytes: number; done: () => void } | undefined;
   #reset: { isIt: (text: string, role: Role) => boolean; done: () => void } | undefined;
   /** Connections that were accepted, those included that were ended at once. */
   accepted = 0;
@@ -134,6 +135,16 @@ export class TcpProxy {
   /** Swallows the first thing a node says that fits, and resets its connection. Resolves when that has happened. */
   resetOn(isIt: (text: string, role: Role) => boolean): Promise<void> {
     return new Promise((done) => (this.#reset = { isIt, done }));
+  }
+
+  /** Lets so many more bytes pass in one direction, and then ends that connection. Resolves when that has happened. */
+  cutAfter(bytes: number, direction: Direction): Promise<void> {
+    return new Promise((done) => (this.#cutAfter = { direction, bytes, done }));
+  }
+
+  /** Forgets what `cutAfter()` was told. */
+  cutNoMore(): void {
+    this.#cutAfter = undefined;
   }
 
   /** Accepts and says nothing: what is sent from now on waits on the way, in both directions. */
@@ -201,7 +212,7 @@ export class TcpProxy {
     far.on('data', (data) => {
       this.received += data.length;
       if (this.between && pair.role.endsWith('subscriber')) pair.between ??= this.between();
-      ways.down.push(pair.between ? pair.between(data) : data);
+      this.#push(pair, 'down', pair.between ? pair.between(data) : data);
     });
   }
 
@@ -216,7 +227,19 @@ export class TcpProxy {
       this.#end(pair, 'reset');
       return reset.done();
     }
-    pair.ways.up.push(data);
+    this.#push(pair, 'up', data);
+  }
+
+  #push(pair: Pair, direction: Direction, data: Buffer): void {
+    const cut = this.#cutAfter;
+    if (cut?.direction !== direction || data.length < cut.bytes) {
+      if (cut?.direction === direction) cut.bytes -= data.length;
+      return pair.ways[direction].push(data);
+    }
+    this.#cutAfter = undefined;
+    if (cut.bytes > 0) pair.ways[direction].push(data.subarray(0, cut.bytes));
+    this.#end(pair, 'closed');
+    cut.done();
   }
 
   #end(pair: Pair, how: 'cut' | 'closed' | 'reset' = 'cut'): void {

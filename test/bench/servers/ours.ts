@@ -23,6 +23,11 @@ async function start({ redis, history }: ServerSettings) {
       return news;
     }
 
+    @WsRoute('once', { idempotent: true })
+    once(@MessageBody() news: News): News {
+      return news;
+    }
+
     @UseGuards(BenchGuard)
     @UseInterceptors(BenchInterceptor)
     @WsRoute('guarded')

@@ -1,0 +1,196 @@
+import { type RefObject, useEffect, useRef, useSyncExternalStore } from 'react';
+import type { WebSocketUser } from '../protocol/message.js';
+import type { WebSocketClientCore } from './client-core.js';
+import type { ClientState } from './client-events.js';
+import type {
+  ClientRoom,
+  ClientRoomEvents,
+  ClientRoomOptions,
+  ClientRoomState,
+  JoinRoomOptions,
+} from './client-room.js';
+
+/** The client of a browser, or of Node. */
+export type HookClient = Pick<
+  WebSocketClientCore,
+  'state' | 'clientId' | 'user' | 'connectToServer' | 'disconnect' | 'room'
+> & {
+  on(event: 'state' | 'reconnecting', listener: (params: { attempt?: number; delayMs?: number }) => void): () => void;
+};
+
+/** What a banner shows. */
+export interface Connection {
+  readonly state: ClientState;
+  readonly clientId: string | undefined;
+  readonly user: Pick<WebSocketUser, 'userId'> | undefined;
+  /** While `reconnecting`: the number of the next attempt, and the milliseconds before it. `client.reconnectingIn` counts down. */
+  readonly attempt: number | undefined;
+  readonly delayMs: number | undefined;
+}
+
+export interface UseRoomOptions extends ClientRoomOptions {
+  /** How this client joins, and appears to others. */
+  join?: JoinRoomOptions;
+  /** Called for each message, as `room.on('message')` is. The newest function counts. */
+  onMessage?: ClientRoomEvents['message'];
+}
+
+export interface JoinedRoomState {
+  readonly state: ClientRoomState;
+  /** Why the last join failed. */
+  readonly error: Error | undefined;
+  /** The handle, for `publish()` and further events. Undefined before the first effect. */
+  readonly room: ClientRoom | undefined;
+}
+
+/** A value that components follow. */
+class Followed<T> {
+  #listeners = new Set<() => void>();
+
+  constructor(private value: T) {}
+
+  readonly get = (): T => this.value;
+
+  readonly subscribe = (changed: () => void): (() => void) => {
+    this.#listeners.add(changed);
+    return () => this.#listeners.delete(changed);
+  };
+
+  set(value: T): void {
+    this.value = value;
+    for (const changed of this.#listeners) changed();
+  }
+}
+
+/**
+ * What mounted components use together. It ends a moment after the last of them: StrictMode, and a change of pages, unmount
+ * and mount again at once.
+ */
+class Shared {
+  #users = 0;
+  #end: (() => void) | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param begin called for the first user @returns a function that ends this use */
+  use(begin: () => () => void): () => void {
+    clearTimeout(this.#timer);
+    this.#users++;
+    this.#end ??= begin();
+    return () => {
+      if (--this.#users > 0) return;
+      this.#timer = setTimeout(() => {
+        this.#end?.();
+        this.#end = undefined;
+      });
+    };
+  }
+}
+
+const NO_CONNECTION: Connection = {
+  state: 'idle',
+  clientId: undefined,
+  user: undefined,
+  attempt: undefined,
+  delayMs: undefined,
+};
+const NO_ROOM: JoinedRoomState = { state: 'idle', error: undefined, room: undefined };
+
+/** The stores of one client. */
+class Stores {
+  readonly connection = new Followed(NO_CONNECTION);
+  readonly #connecting = new Shared();
+  readonly #rooms = new Map<string, RoomStore>();
+
+  constructor(private readonly client: HookClient) {
+    this.#look();
+    client.on('state', () => this.#look());
+    client.on('reconnecting', ({ attempt, delayMs }) => this.#look(attempt, delayMs));
+  }
+
+  /** Connects, unless the application has done so: then it also disconnects. */
+  connect(): () => void {
+    const { client } = this;
+    return this.#connecting.use(() => {
+      if (client.state !== 'idle' && client.state !== 'closed') return () => undefined;
+      client.connectToServer().catch(() => undefined); // the state says it
+      return () => client.disconnect();
+    });
+  }
+
+  room(name: string): RoomStore {
+    const store = this.#rooms.get(name) ?? new RoomStore(this.client, name);
+    this.#rooms.set(name, store);
+    return store;
+  }
+
+  #look(attempt?: number, delayMs?: number): void {
+    const { state, clientId, user } = this.client;
+    this.connection.set({ state, clientId, user, attempt, delayMs });
+  }
+}
+
+class RoomStore extends Followed<JoinedRoomState> {
+  readonly #joining = new Shared();
+
+  constructor(
+    private readonly client: HookClient,
+    private readonly name: string,
+  ) {
+    super(NO_ROOM);
+  }
+
+  join(latest: RefObject<UseRoomOptions>): () => void {
+    const leave = this.#joining.use(() => this.#begin(latest.current));
+    const stop = this.get().room?.on('message', (...message) => latest.current.onMessage?.(...message));
+    return () => {
+      stop?.();
+      leave();
+    };
+  }
+
+  #begin({ join, onMessage: _, ...options }: UseRoomOptions): () => void {
+    const room = this.client.room(this.name, options);
+    const off = room.on('state', ({ state }) => this.set({ state, error: undefined, room }));
+    this.set({ state: room.state, error: undefined, room });
+    room.join(join).catch((error: Error) => this.set({ state: room.state, error, room }));
+    return () => {
+      off();
+      this.set(NO_ROOM);
+      room.leave().catch(() => undefined); // it is left, whatever the server answers
+    };
+  }
+}
+
+const stores = new WeakMap<HookClient, Stores>();
+
+function storesOf(client: HookClient): Stores {
+  const known = stores.get(client) ?? new Stores(client);
+  stores.set(client, known);
+  return known;
+}
+
+/**
+ * The state of a client's connection. Connects while a component that uses a hook of this client is mounted, if the client
+ * isn't connected by the application itself.
+ */
+export function useConnection(client: HookClient): Connection {
+  const all = storesOf(client);
+  useEffect(() => all.connect(), [all]);
+  return useSyncExternalStore(all.connection.subscribe, all.connection.get, () => NO_CONNECTION);
+}
+
+/**
+ * Is in a room while a component that names it is mounted, and connects as `useConnection()` does. Components that name the
+ * same room share it; the options of the first one count, but for `onMessage`, which is each one's own.
+ */
+export function useRoom(client: HookClient, name: string, options: UseRoomOptions = {}): JoinedRoomState {
+  const all = storesOf(client);
+  const store = all.room(name);
+  const latest = useRef(options);
+  useEffect(() => {
+    latest.current = options;
+  });
+  useEffect(() => all.connect(), [all]);
+  useEffect(() => store.join(latest), [store]);
+  return useSyncExternalStore(store.subscribe, store.get, () => NO_ROOM);
+}

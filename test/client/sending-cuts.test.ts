@@ -1,0 +1,113 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { Injectable } from '@nestjs/common';
+import { MessageBody } from '@nestjs/websockets';
+import { WebSocketClient, type WebSocketOptions, WsRoute } from '../../lib/index.js';
+import { startApp } from '../support/app.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { until } from '../support/until.js';
+import { cleanUp, onCleanUp } from './support.js';
+
+afterEach(cleanUp);
+
+@Injectable()
+class Counter {
+  readonly runs: number[] = [];
+
+  @WsRoute('counter', 'add', { idempotent: true })
+  async add(@MessageBody() n: number): Promise<number> {
+    this.runs.push(n);
+    await new Promise(setImmediate);
+    return n;
+  }
+
+  @WsRoute('counter', 'late', { idempotent: true })
+  async late(@MessageBody() n: number): Promise<number> {
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    return this.add(n);
+  }
+}
+
+async function start(
+  options: WebSocketOptions = {},
+): Promise<{ client: WebSocketClient; counter: Counter; proxy: TcpProxy; errors: Error[] }> {
+  const running = await startApp({ providers: [Counter], options });
+  onCleanUp(() => running.close());
+  const proxy = await TcpProxy.start(running.port);
+  onCleanUp(() => proxy.stop());
+  const client = new WebSocketClient({
+    url: `${proxy.httpUrl}/ws`,
+    pingIntervalMs: false,
+    reconnect: { minDelayMs: 1, maxDelayMs: 4 },
+    events: { onError: () => undefined },
+  });
+  onCleanUp(() => client.disconnect());
+  await client.connectToServer();
+  return { client, counter: running.app.get(Counter), proxy, errors: running.errors };
+}
+
+describe('a request with a key on a connection that breaks', () => {
+  it.each(['up', 'down'] as const)(
+    'C4: C5: is handled once and answered once, after whichever byte (%s)',
+    async (direction) => {
+      const { client, counter, proxy, errors } = await start();
+      let cuts = 0;
+      for (let bytes = 0; ; bytes++) {
+        await until(() => client.state === 'open');
+        let wasCut = false;
+        void proxy.cutAfter(bytes, direction).then(() => (wasCut = true));
+        expect(await client.request('counter', 'add', bytes, { retry: true })).toBe(bytes);
+        proxy.cutNoMore();
+        await new Promise(setImmediate);
+        if (!wasCut) break;
+        cuts++;
+      }
+      expect(cuts).toBeGreaterThan(50); // the whole frame
+      expect(counter.runs).toEqual(Array.from({ length: cuts + 1 }, (_, n) => n));
+      expect(errors).toEqual([]);
+    },
+    60_000,
+  );
+
+  it('C6: keeps its place among others, however often the connection breaks', async () => {
+    const { client, counter, proxy } = await start();
+    const numbers = Array.from({ length: 60 }, (_, n) => n);
+    const isOver = new AbortController();
+    const breaking = (async () => {
+      while (!isOver.signal.aborted) {
+        await until(() => isOver.signal.aborted || client.state === 'open');
+        proxy.reset();
+        await new Promise((resolve) => setTimeout(resolve, 15));
+      }
+    })();
+    const replies = await Promise.all(numbers.map((n) => client.request('counter', 'add', n, { retry: true })));
+    isOver.abort();
+    await breaking;
+    expect(replies).toEqual(numbers);
+    expect(counter.runs).toEqual(numbers);
+  }, 60_000);
+
+  it('C6: is sent at the pace that the server allows, and is never closed for it', async () => {
+    const { client, counter, proxy } = await start({ limits: { messages: { perSecond: 50, burst: 20 } } });
+    const closed: number[] = [];
+    client.on('disconnected', ({ code }) => void closed.push(code));
+    proxy.reset();
+    await until(() => client.state !== 'open');
+    const numbers = Array.from({ length: 100 }, (_, n) => n);
+    const replies = await Promise.all(numbers.map((n) => client.request('counter', 'add', n, { retry: true })));
+    expect(replies).toEqual(numbers);
+    expect(counter.runs).toEqual(numbers);
+    expect(closed).toEqual([1006]);
+  }, 30_000);
+
+  it('C4: C5: gets the answer of a server that answers late, on the connection of that time', async () => {
+    const { client, counter, proxy } = await start();
+    const reply = client.request('counter', 'late', 7, { retry: true });
+    for (let n = 0; n < 3; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      proxy.reset();
+      await until(() => client.state === 'open');
+    }
+    expect(await reply).toBe(7);
+    expect(counter.runs).toEqual([7]);
+  });
+});
