@@ -1,15 +1,27 @@
 import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { withinMs } from '../deadline.js';
-import { BEAT_MS, type NodeSigns } from './node-signs.js';
+import { BEAT_MS } from './node-signs.js';
 import type { PresenceApplied, PresenceStore } from './presence-store.js';
 import { RoomShare } from './room-share.js';
+
+/** What says in the store which nodes live. An interface: applications get these types without ioredis, too. */
+export interface Signs {
+  add(room: string): Promise<void>;
+  remove(room: string): Promise<void>;
+  /** @returns dead nodes to clear up after */
+  beat(): Promise<string[]>;
+  roomsOf(nodeId: string): Promise<string[]>;
+  suspect(nodeId: string, room: string): Promise<void>;
+  forget(nodeId: string): Promise<void>;
+  signOff(): Promise<void>;
+}
 
 export interface NodeSharesParts {
   nodeId: string;
   store: PresenceStore;
   /** Undefined without other nodes. */
-  signs: NodeSigns | undefined;
+  signs: Signs | undefined;
   clock: Clock;
   graceMsOf(room: string): number;
   /** Users joined or left. Called once in the cluster. */
