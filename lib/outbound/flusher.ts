@@ -88,7 +88,7 @@ export class Flusher {
 
   /** Bytes that a new socket counts as written: otherwise all members of a room would be asked in the same turn. */
   headStart(): number {
-    return this.askEveryBytes === Infinity ? 0 : Math.floor(Math.random() * this.askEveryBytes);
+    return this.askEveryBytes === Infinity ? 0 : Math.floor((Math.random() * this.askEveryBytes) / 2);
   }
 
   /**
