@@ -63,6 +63,8 @@ describe("our client's token", () => {
     await expect(client.connectToServer()).rejects.toThrow('401');
     await expect(client.refresh()).rejects.toMatchObject({ code: 'INVALID_STATE' });
     expect(client.state).toBe('closed');
-    expect(() => new WebSocketClient({ url: running.url, token: 7 as never })).toThrow('token is not a string or a function');
+    expect(() => new WebSocketClient({ url: running.url, token: 7 as never })).toThrow(
+      'token is not a string or a function',
+    );
   });
 });
