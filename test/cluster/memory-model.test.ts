@@ -8,6 +8,7 @@ import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
 import type { Clock } from '../../lib/clock.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { clientsOf } from '../support/model-cluster.js';
 
 const ROOMS = ['red', 'green', 'blue'] as const;
 /** A lease of 6 s, two beats and what a node waits before it declares another dead. */
@@ -79,22 +80,7 @@ class MemoryNode {
   #lastClient = 0;
 
   start(): Promise<void> {
-    return this.cluster.start(
-      {
-        put: (record) => void (this.own.has(record.clientId) || this.view.set(record.clientId, record)),
-        remove: (clientId) => void this.view.delete(clientId),
-        ownRecords: () => [...this.own.values()],
-        ownRecord: (clientId) => this.own.get(clientId),
-        deliver: () => undefined,
-        event: () => undefined,
-        logged: () => undefined,
-        reconnected: () => undefined,
-        hears: () => false,
-        obey: () => Promise.resolve(undefined),
-        describe: () => ({ code: 'X', error: 'x' }),
-      },
-      [Event.ClientConnected, Event.ClientDisconnected],
-    );
+    return this.cluster.start(clientsOf(this), [Event.ClientConnected, Event.ClientDisconnected]);
   }
 
   connect(): void {

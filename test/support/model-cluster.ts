@@ -157,7 +157,7 @@ export class ModelNode {
       () => this.#parts(),
     );
     this.firstId = this.cluster.nodeId;
-    this.cluster.start(this.#clients(), [Event.ClientDisconnected, Event.ClientConnected]).then(
+    this.cluster.start(clientsOf(this), [Event.ClientDisconnected, Event.ClientConnected]).then(
       () => (this.isStarted = true),
       () => this.kill(), // an application whose start-up failed exits
     );
@@ -345,23 +345,6 @@ export class ModelNode {
     }) as Promise<T>;
   }
 
-  #clients(): ClusterReceiver {
-    return {
-      // As a server's clients do: what is here is never believed to be elsewhere.
-      put: (record) => void (this.own.has(record.clientId) || this.view.set(record.clientId, record)),
-      remove: (clientId) => void this.view.delete(clientId),
-      ownRecords: () => [...this.own.values()],
-      ownRecord: (clientId) => this.own.get(clientId),
-      deliver: () => undefined,
-      event: () => undefined,
-      logged: () => undefined,
-      reconnected: () => undefined,
-      hears: () => false,
-      obey: () => Promise.resolve(undefined),
-      describe: () => ({ code: 'X', error: 'x' }),
-    };
-  }
-
   #parts(): ClusterParts {
     return {
       store: this.#store(),
@@ -475,4 +458,27 @@ export class ModelNode {
       .toSorted((one, other) => one.at - other.at)
       .map(({ item }) => item);
   }
+}
+
+/** The clients of a node without sockets. As a server's clients do, it never believes that what is here is elsewhere. */
+export function clientsOf({
+  own,
+  view,
+}: {
+  own: Map<string, ClientRecord>;
+  view: Map<string, ClientRecord>;
+}): ClusterReceiver {
+  return {
+    put: (record) => void (own.has(record.clientId) || view.set(record.clientId, record)),
+    remove: (clientId) => void view.delete(clientId),
+    ownRecords: () => [...own.values()],
+    ownRecord: (clientId) => own.get(clientId),
+    deliver: () => undefined,
+    event: () => undefined,
+    logged: () => undefined,
+    reconnected: () => undefined,
+    hears: () => false,
+    obey: () => Promise.resolve(undefined),
+    describe: () => ({ code: 'X', error: 'x' }),
+  };
 }
