@@ -28,5 +28,5 @@ export default {
   reporters: ['default', '<rootDir>/test/support/closing-line.reporter.js'],
   testTimeout: 20_000,
   // More than a CI machine has cores: many tests wait for times of the product's own, such as a lease.
-  maxWorkers: 2,
+  maxWorkers: 4,
 };

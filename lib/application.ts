@@ -55,7 +55,7 @@ export interface ApplicationParts {
   failed(error: unknown, place: string): void;
 }
 
-/** What members publish by themselves is known as long as `keyTtlMs` of a room with history. */
+/** How keys of `system/publish` are handled in rooms without history. They are known as long as by default in rooms with history. */
 const PUBLISH_RULE = { windowMs: 300_000, rerun: false };
 
 /** What a server finds in its application: routes, subscribers, hooks, guards, an authenticator, resources. */
@@ -109,7 +109,8 @@ export class Application {
       ...rooms,
       authorizeJoin: await authorizerOf('authorizeJoin', rooms.authorizeJoin, dependencies.instance),
       authorizePublish: await authorizerOf('authorizePublish', rooms.authorizePublish, dependencies.instance),
-      join: (client, request, asked) => membership.joinByItself(client, request, asked),
+      authorizePresence: await authorizerOf('authorizePresence', rooms.authorizePresence, dependencies.instance),
+      join: (client, request, asked, allow) => membership.joinByItself(client, request, asked, allow),
       history,
       presence,
       deliver: (delivery) => outgoing.deliver(delivery),

@@ -3,6 +3,7 @@ import { ConnectionLimits } from './admission/connection-limits.js';
 import { Entrance } from './admission/entrance.js';
 import { Refusals } from './admission/refusals.js';
 import { Application, type ServerDependencies } from './application.js';
+import { systemClock } from './clock.js';
 import { ClientChanges } from './clients/client-changes.js';
 import { ClientList, NO_LIST } from './clients/client-list.js';
 import { WebSocketClientManager } from './clients/client-manager.js';
@@ -18,6 +19,7 @@ import type { ClientSurroundings } from './clients/registered-client.js';
 import { WebSocketRoomManager } from './clients/room-manager.js';
 import { RoomTable } from './clients/room-table.js';
 import { Cluster } from './cluster/cluster.js';
+import { clusterParts } from './cluster/cluster-parts.js';
 import { Subscribers } from './cluster/subscribers.js';
 import type { Connection } from './connection/connection.js';
 import { ConnectionHooks } from './connection/connection-hooks.js';
@@ -75,7 +77,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   const router = new Router({ scope });
   const subscribers = new Subscribers(failed);
   const listeners = new Listeners(options.events.onMessage, subscribers, report);
-  const cluster = new Cluster(options, (error, place = 'the cluster', kind) => report.failed(error, place, kind));
+  const cluster = composeCluster(options, report);
   const outbound = composeOutbound(options, cluster, failed, scope);
   const clients = composeClients(options, cluster, outbound, failed);
   const hooks = new ConnectionHooks(options.events, clients.membership, failed);
@@ -84,11 +86,8 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   const heartbeat = new Heartbeat(options, failed);
   const connections = new Connections({
     options,
-    router,
-    timeouts,
+    calls: { router, timeouts, messages: options.messages, received: listeners.received, failed },
     limits: messageLimits(options),
-    received: listeners.received,
-    failed,
     clients: clients.owner,
     cluster,
     local: outbound.local,
@@ -96,6 +95,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     flusher: outbound.flusher,
     heartbeat,
     hooks,
+    failed,
   });
   const { refusals, entrance } = composeAdmission(options, clients.owner.table, connections, report);
   const application = new Application({
@@ -156,6 +156,11 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   };
 }
 
+function composeCluster(options: ResolvedOptions, report: ErrorReport): Cluster {
+  const failed = (error: Error, place = 'the cluster', kind?: string): void => report.failed(error, place, kind);
+  return new Cluster(clusterParts(options, failed), options.registry === 'replicated', failed);
+}
+
 /** Messages to sockets: of this node, and on the way to other nodes. */
 function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Failed, scope: CallScope | undefined) {
   const { backpressure, delivery } = options;
@@ -163,7 +168,7 @@ function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Fai
   const followed = new Followed(cluster, failed);
   const logs = composeLogs(options, followed, failed);
   const local = new LocalDelivery(backpressure, flusher.counters, logs ? new FollowedLogs(followed, logs) : followed);
-  const history = logs && new History(logs, local, backpressure.maxBufferedBytes, failed);
+  const history = logs && new History(logs, local, backpressure.maxBufferedBytes, systemClock, failed);
   const publisher = logs && new RoomPublisher(logs.log, logs.rules, scope && { scope, members: local });
   const emit = (event: string, message: object): Promise<unknown> => cluster.emit(event, message);
   const people = composePresence({ options, followed, local, emit, failed });

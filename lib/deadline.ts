@@ -1,6 +1,6 @@
 export const TIMED_OUT = Symbol('timed out');
 
-/** A time limit for one or several waits. Cancel it when they are over: its timer keeps the process alive. */
+/** A time limit for one or several waits. Cancel it when they are over, because its timer keeps the process alive. */
 export class Deadline {
   /** Reaches the limit at once. */
   readonly end: () => void;
@@ -37,4 +37,15 @@ export async function withinMs(ms: number, work: Promise<unknown>): Promise<void
   const deadline = new Deadline(ms);
   await deadline.race(work.catch(() => undefined));
   deadline.cancel();
+}
+
+/**
+ * Settles like `work`, but not later than after `ms`.
+ * @param late makes the error of what takes longer
+ */
+export async function inTime<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
+  const deadline = new Deadline(ms);
+  const outcome = await deadline.race(work).finally(() => deadline.cancel());
+  if (outcome === TIMED_OUT) throw late();
+  return outcome;
 }

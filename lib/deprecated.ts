@@ -2,9 +2,9 @@ import { Logger } from '@nestjs/common';
 
 /** The code and reason of a close. */
 export interface Farewell {
-  /** A code that may be sent (1000–1014, 3000–4999); any other becomes 4010. @default 4010 */
+  /** The close code: 1000–1003, 1007–1014 or 3000–4999. Any other code becomes 4010. @default 4010 */
   code?: number | undefined;
-  /** Cut at 123 bytes, the limit of a close frame. */
+  /** The close reason. It is cut at 123 bytes, the limit of a close frame. */
   reason?: string | undefined;
 }
 

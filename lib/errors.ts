@@ -36,7 +36,7 @@ export class InvalidStateError extends PxlWebSocketError {
   readonly code = 'INVALID_STATE';
 }
 
-/** The named client isn't connected to this node. */
+/** The named client isn't connected, as far as this node knows. */
 export class ClientNotFoundError extends PxlWebSocketError {
   readonly code = 'CLIENT_NOT_FOUND';
   constructor(clientId: string) {
@@ -58,13 +58,13 @@ export class ReservedKeyError extends PxlWebSocketError {
  */
 export class NotSerializableError extends PxlWebSocketError {
   readonly code = 'NOT_SERIALIZABLE';
-  /** The place in the value, e.g. `data.picture`; undefined where it isn't known. */
+  /** The place in the value, e.g. `data.picture`. Undefined if it isn't known. */
   readonly path: string | undefined;
   constructor(cause: unknown) {
     const found = cause instanceof NoJsonFormError ? cause : undefined;
     super(
       found?.message ??
-        'This has no JSON form. Give plain objects, arrays, strings, finite numbers, booleans and null.',
+        'The value has no JSON form. Give plain objects, arrays, strings, finite numbers, booleans and null.',
       { cause },
     );
     this.path = found?.path;
@@ -101,12 +101,14 @@ export class PeerError extends PxlWebSocketError {
   }
 }
 
+/** No handler has the `type` and `action` of a message. */
 export class UnknownRouteError extends PeerError {
   constructor(type: string, action: string) {
     super(ErrorCode.UnknownRoute, `There is no route "${type}/${action}".`);
   }
 }
 
+/** A room name breaks the rules for names. */
 export class RoomNameInvalidError extends PeerError {
   constructor() {
     super(
@@ -116,18 +118,21 @@ export class RoomNameInvalidError extends PeerError {
   }
 }
 
+/** The client may not join the room. */
 export class RoomForbiddenError extends PeerError {
   constructor() {
     super(ErrorCode.RoomForbidden, 'You may not join this room.');
   }
 }
 
+/** The client is in `rooms.maxPerClient` rooms already. */
 export class RoomLimitError extends PeerError {
   constructor(limit: number) {
     super(ErrorCode.RoomLimit, `A client may be in ${limit} rooms at once. Leave one first.`);
   }
 }
 
+/** There was no answer in time. */
 export class TimeoutError extends PeerError {
   constructor(what: string, timeoutMs: number) {
     super(ErrorCode.Timeout, `${what} took longer than ${timeoutMs} ms.`);
@@ -146,7 +151,7 @@ export class ConnectionError extends PxlWebSocketError {
   readonly code = 'CONNECTION';
   constructor(
     message: string,
-    /** The close code, where the other side sent one. */
+    /** The close code, if the other side sent one. */
     readonly closeCode?: number,
   ) {
     super(message);
@@ -154,8 +159,8 @@ export class ConnectionError extends PxlWebSocketError {
 }
 
 /**
- * The other side answered a request with an error frame, whose `code` and `details` these are. It isn't a PeerError: if
- * a handler throws it, it isn't passed on to another peer.
+ * The other side answered a request with an error frame. `code`, the message and `details` are those of the frame. It isn't a
+ * `PeerError`: if a handler throws it, it isn't passed on to another peer.
  */
 export class RemoteError extends PxlWebSocketError {
   constructor(
@@ -170,6 +175,9 @@ export class RemoteError extends PxlWebSocketError {
 /** The version of this package on this node doesn't know the order. */
 export class UnknownOrderError extends PeerError {
   constructor(op: string) {
-    super(ErrorCode.UnknownOrder, `This node's version can't do "${op.slice(0, 32)}". Update it.`);
+    super(
+      ErrorCode.UnknownOrder,
+      `This version of the package doesn't know the order "${op.slice(0, 32)}". Update it.`,
+    );
   }
 }

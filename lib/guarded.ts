@@ -1,6 +1,6 @@
 import { errorOf } from './protocol/thrown.js';
 
-/** Gets errors that no caller can receive. `place` says where, e.g. "a message of the bus". */
+/** Gets errors that no caller can receive. `place` says where they happened, e.g. "a message of the bus". */
 export type Failed = (error: Error, place: string) => void;
 
 /**

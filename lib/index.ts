@@ -1,3 +1,7 @@
+/**
+ * `@scpxl/nestjs-websocket`: the Nest module, the server, the decorators, and the client for Node.
+ * @module server
+ */
 export {
   WebSocketClientBaseController,
   type WebSocketClientBaseControllerConstructorParams,
@@ -19,9 +23,12 @@ export type {
   ClientRoom,
   ClientRoomEvents,
   ClientRoomOptions,
+  ClientRoomPresence,
+  ClientRoomPresenceEvents,
   ClientRoomState,
   JoinRoomOptions,
   LoadedState,
+  RoomPresenceOptions,
   RoomPublishOptions,
   RoomReset,
   RoomStart,
@@ -74,8 +81,11 @@ export { WebSocketRoomManager } from './clients/room-manager.js';
 export type { ConnectOptions } from './admission/connect-options.js';
 export type {
   AuthorizeJoin,
+  AuthorizePresence,
   AuthorizePublish,
   JoinQuestion,
+  PresenceAuthorizer,
+  PresenceQuestion,
   PublishAuthorizer,
   PublishQuestion,
   RoomAuthorizer,
@@ -114,6 +124,7 @@ export {
 export type { ClientListOptions } from './options/client-list-options.js';
 export type { LimitOptions, MessageRateOptions } from './options/limit-options.js';
 export type { HeartbeatOptions, InactivityOptions } from './options/liveness-options.js';
+export type { KeyOptions } from './options/key-options.js';
 export type { MessageOptions } from './options/message-options.js';
 export type { DeliveryOptions, DrainOptions, SlowClientOptions } from './options/outbound-options.js';
 export type { RoomOptions } from './options/room-options.js';

@@ -20,7 +20,7 @@ export class PendingRequests<R> {
     return this.#sinks.has(id);
   }
 
-  /** True for every id that was used. An answer to a request that was given up is late, not wrong. */
+  /** True for every id that was used. An answer to a request that was given up is late, but not wrong. */
   wasUsed(id: unknown): boolean {
     return typeof id === 'number' && id >= 1 && id <= this.#lastId;
   }
@@ -38,7 +38,7 @@ export class PendingRequests<R> {
     return id;
   }
 
-  /** Passes an answer to its request. @returns false when none waits for it */
+  /** Passes an answer to its request. @returns false if no request waits for it */
   reply(id: unknown, reply: R, isLast = true, text = ''): boolean {
     const sink = this.#sinks.get(id);
     if (isLast) this.#sinks.delete(id);
@@ -54,7 +54,7 @@ export class PendingRequests<R> {
     return sink !== undefined;
   }
 
-  /** Ignores further answers to this request. @returns false when none waited */
+  /** Ignores further answers to this request. @returns false if no request waited for them */
   close(id: unknown): boolean {
     return this.#sinks.delete(id);
   }

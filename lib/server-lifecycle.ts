@@ -4,6 +4,7 @@ import { WebSocketServer as WS } from 'ws';
 import type { Entrance } from './admission/entrance.js';
 import type { IdleSockets } from './admission/idle-sockets.js';
 import type { Application } from './application.js';
+import { monotonicMs } from './clock.js';
 import { chooseProtocol } from './auth/tokens.js';
 import type { Connections } from './connection/connections.js';
 import type { Heartbeat } from './connection/heartbeat.js';
@@ -15,13 +16,13 @@ import type { ResolvedOptions } from './options/resolve-options.js';
 import type { ServerNode } from './server-node.js';
 
 /**
- * An option of ws 8.23, missing in its types. It closes a client that leaves this many pongs unread. Its default, 60,
- * is below our own limits, whose close codes give a reason.
+ * An option of ws 8.23 that is missing in its types. It closes a client that leaves this many pongs unread. Its default, 60,
+ * is below our own limits, whose close codes have a reason.
  */
 const MORE_OF_WS = { maxPendingAutoPongs: 1_000 };
 
 export interface LifecycleParts {
-  readonly options: Pick<ResolvedOptions, 'messages' | 'events'>;
+  readonly options: Pick<ResolvedOptions, 'messages' | 'events' | 'drain'>;
   readonly application: Application;
   readonly entrance: Entrance;
   readonly node: ServerNode;
@@ -32,7 +33,7 @@ export interface LifecycleParts {
   readonly report: ErrorReport;
 }
 
-/** What runs between `start()` and `stop()`. */
+/** The parts that run between `start()` and `stop()`. */
 interface Running {
   readonly wss: WS;
   /** Settles when the server listens, or failed to. */
@@ -132,13 +133,15 @@ export class ServerLifecycle {
   }
 
   async #shutDown({ wss, listening }: Running): Promise<void> {
-    const { entrance, node, connections, heartbeat, services, report } = this.parts;
+    const { options, entrance, node, connections, heartbeat, services, report } = this.parts;
     await node.abandonStart();
     await Promise.allSettled([listening]); // otherwise, what it creates later would never be closed
     entrance.close();
     heartbeat.stop();
     await node.leave();
+    const drainBy = monotonicMs() + options.drain.terminateAfterMs;
     await connections.drain();
+    await node.finish(drainBy - monotonicMs());
     entrance.listener.detach();
     for (const service of services) service.stop();
     report.flush();

@@ -8,7 +8,7 @@ import type { ClientRecord } from './cluster/client-record.js';
 import type { Cluster } from './cluster/cluster.js';
 import type { ClusterReceiver } from './cluster/cluster-receiver.js';
 import type { Order } from './cluster/orders.js';
-import { PEOPLE, PRESENCE } from './cluster/presence-events.js';
+import { USER_EVENTS, CLIENT_EVENTS } from './cluster/event-groups.js';
 import type { Subscribers } from './cluster/subscribers.js';
 import type { Logs } from './history/compose-logs.js';
 import type { History } from './history/history.js';
@@ -38,7 +38,7 @@ export interface NodeParts {
   readonly people: People | undefined;
   readonly subscribers: Subscribers;
   readonly listeners: Listeners;
-  /** What came of messages with a key. */
+  /** The replies to messages with a key. */
   readonly replies: IdempotentCalls;
 }
 
@@ -56,7 +56,7 @@ export class ServerNode implements ClusterReceiver {
     history?.start();
   }
 
-  /** Ends a start that may wait for a Redis that never comes. */
+  /** Ends a start that waits for a Redis that may never come. */
   async abandonStart(): Promise<void> {
     const { options, cluster } = this.parts;
     if (options.redis && cluster.state === 'starting') await cluster.stop();
@@ -65,6 +65,11 @@ export class ServerNode implements ClusterReceiver {
   /** Tells the other nodes that the clients of this one are leaving. */
   leave(): Promise<void> {
     return this.parts.cluster.leave();
+  }
+
+  /** Waits for what handlers still do for messages with a key. @param ms at most */
+  finish(ms: number): Promise<void> {
+    return this.parts.replies.finish(ms);
   }
 
   async stop(): Promise<void> {
@@ -96,8 +101,9 @@ export class ServerNode implements ClusterReceiver {
   }
 
   event(channel: string, message: unknown, bytes?: Uint8Array): void {
-    obeyEvent({ channel, message, bytes }, this.parts.outgoing, this.parts.manager);
-    this.parts.listeners.event(channel, message);
+    const { outgoing, manager, people, listeners } = this.parts;
+    obeyEvent({ channel, message, bytes }, outgoing, manager, people?.presence);
+    listeners.event(channel, message);
   }
 
   hears(event: string): boolean {
@@ -107,7 +113,7 @@ export class ServerNode implements ClusterReceiver {
   logged(roomName: string, text: string): void {
     const { logs, people } = this.parts;
     if (!logs?.heard(roomName, text) && !people?.heard(roomName, text))
-      throw new JunkError(`The log of ${roomName} announced what it can't.`);
+      throw new JunkError(`The log of the room "${roomName}" announced something invalid.`);
   }
 
   reconnected(): void {
@@ -119,13 +125,13 @@ export class ServerNode implements ClusterReceiver {
     return this.parts.orders.obey(order);
   }
 
-  /** Without other nodes, or without a copy of them, presence events are only received if a subscriber asks for them. */
+  /** Without other nodes, or without a copy of them, events of clients are only received if a subscriber asks for them. */
   #wantedEvents(): string[] {
     const { options, subscribers } = this.parts;
     const events = Object.values(Event);
     const needsPresence = (options.redis && options.registry === 'replicated') || subscribers.wantsAll;
     const own = events.filter(
-      (event) => (needsPresence || !PRESENCE.has(event)) && (subscribers.wantsAll || !PEOPLE.has(event)),
+      (event) => (needsPresence || !CLIENT_EVENTS.has(event)) && (subscribers.wantsAll || !USER_EVENTS.has(event)),
     );
     return [...new Set([...own, ...subscribers.channels])];
   }

@@ -11,9 +11,11 @@ import type { ServerLifecycle } from './server-lifecycle.js';
  */
 export type ServerState = BusState | 'draining';
 
-/** The state of this node in the cluster. */
+/** The state of this node in the cluster. Scope of every field but `nodeIds`: this node. */
 export interface ServerStatus {
+  /** What the node is doing now, and whether it reaches the other nodes. */
   state: ServerState;
+  /** The id of this node. It changes if the other nodes took this node for dead. */
   nodeId: string;
   /**
    * What can't be reached: `redis`; with a Redis Cluster, the masters (`host:port`) whose rooms, users and nodes get

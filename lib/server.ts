@@ -10,10 +10,9 @@ import { type Farewell, farewellOf } from './deprecated.js';
 import { type ResolvedOptions, resolveOptions } from './options/resolve-options.js';
 import type { ServerOptions, WebSocketType } from './options/websocket-options.js';
 import { type BroadcastOptions, type SentData, sendToSocket } from './outbound/broadcasts.js';
-import type { SendOptions } from './protocol/delivery.js';
 import type { Sender } from './outbound/sender.js';
 import { CloseCode } from './protocol/close-codes.js';
-import type { Audience, BackpressureOptions } from './protocol/delivery.js';
+import type { Audience, BackpressureOptions, SendOptions } from './protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from './protocol/events.js';
 import type { WebSocketMessage } from './protocol/message.js';
 import type { Resources } from './resources.js';
@@ -22,11 +21,12 @@ import { type ServerStatus, statusOf } from './server-status.js';
 
 /** The argument of a subscriber of bus events. */
 export interface SubscriberEvent extends Resources {
-  /** e.g. `WebSocket:Custom`, see `WebSocketRedisSubscriberEvent`, or any channel of your own. */
+  /** The name of the event without the `prefix`: one of `WebSocketRedisSubscriberEvent`, or your own. */
   channel: string;
-  // JSON of any shape, as the publisher sent it.
+  /** JSON of any shape, as the publisher sent it. */
   // oxlint-disable-next-line typescript/no-explicit-any
   message: any;
+  /** The server that received the event. */
   webSocketServer: WebSocketServer;
 }
 
@@ -41,10 +41,13 @@ export interface WebSocketOptions extends ServerOptions {
  * application, on its HTTP server. Without Nest: `new WebSocketServer(options)`, `load()`, `start()`.
  */
 export class WebSocketServer {
+  /** The connected clients. */
   readonly clientManager: WebSocketClientManager;
+  /** The rooms and their members. */
   readonly roomManager: WebSocketRoomManager;
+  /** The options, with every default filled in. */
   readonly options: ResolvedOptions;
-  /** What `WebSocketService` uses: the methods of this server, returning promises that settle with Redis's answer. */
+  /** The sending methods that `WebSocketService` uses. Their promises settle with Redis's answer. */
   readonly sender: Sender;
   readonly #parts: ServerParts;
 
@@ -57,33 +60,32 @@ export class WebSocketServer {
     this.sender = this.#parts.sender;
   }
 
+  /** Always `'server'`. A client has `'client'`. */
   get type(): WebSocketType {
     return 'server';
   }
 
-  /** What the application bound to `PXL_REDIS`, `PXL_QUEUE_MANAGER` and `PXL_DATABASE`. Known after `load()`. */
+  /** What the application provides under `PXL_REDIS`, `PXL_QUEUE_MANAGER` and `PXL_DATABASE`. Known after `load()`. */
   get resources(): Resources {
     return this.#parts.application.resources;
   }
 
-  /** The members of each room, by client id, to read: the same as `roomManager.rooms`. */
+  /** The members of each room, by client id: the same as `roomManager.rooms`. It can only be read. */
   get rooms(): Map<string, Set<string>> {
     return this.roomManager.rooms;
   }
 
-  /**
-   * The sockets of this node, for code that was written for the `ws` server. A copy, made at each call. What
-   * `ws.send(text)` sends is only a message of the protocol if it is written as one.
-   */
+  /** Scope: this node. A copy of its sockets, for code that was written for `ws`. `ws.send()` must send a frame of the protocol. */
   get clients(): Set<WebSocket> {
     return new Set([...this.#parts.connections.open].map(({ ws }) => ws));
   }
 
-  /** True from `start()` until `stop()` is called, for readiness probes. */
+  /** Scope: this node. True from `start()` until `stop()` is called, for readiness probes. */
   get isRunning(): boolean {
     return this.#parts.lifecycle.isRunning;
   }
 
+  /** Scope: this node. Its state and its counters at this moment. */
   get status(): ServerStatus {
     return statusOf(this.#parts.status);
   }
@@ -114,8 +116,8 @@ export class WebSocketServer {
   }
 
   /**
-   * Accepts no new connections and closes the open ones with 1012, spread over `drain.spreadMs`. Waits for their hooks,
-   * and after `drain.terminateAfterMs` cuts off what is still open. The server can be started again.
+   * Accepts no new connections and closes the open ones with 1012, spread over `drain.spreadMs`. Waits for their hooks. After
+   * `drain.terminateAfterMs`, the connections that are still open are cut. The server can be started again.
    * @param options.endsApplication also ends idle connections of the HTTP server. @default false
    */
   stop({ endsApplication = false }: { endsApplication?: boolean } = {}): Promise<void> {
@@ -123,10 +125,11 @@ export class WebSocketServer {
   }
 
   /**
-   * Scope: cluster. Puts a client into a room. The client is given by its socket or by its id, and may be on another node.
+   * Scope: cluster. Puts a client into a room. Name the client by its socket, or by its id if it may be on another node.
    * @param params.userId the user, looked up with `users.load`; ignored for a client that authenticated
-   * @returns true, once messages for the room reach the client
+   * @returns true, as soon as messages for the room reach the client
    * @throws {ClientNotFoundError} @throws {RoomNameInvalidError} @throws {RoomLimitError}
+   * @throws {CancelledError} the client left the room, or was removed from it, before it was in
    */
   joinRoom(params: JoinRequest & ClientReference): Promise<boolean> {
     return this.#parts.anywhere.joinRoom(params);
@@ -146,7 +149,7 @@ export class WebSocketServer {
     sendToSocket(ws, data, binary);
   }
 
-  /** Scope: cluster. Raises the event `SendMessage` for subscribers. Clients get nothing by it. */
+  /** Scope: cluster. Raises the event `SendMessage` for subscribers. Clients don't get it. @throws {NotSerializableError} */
   sendMessage({ data }: { data: unknown }): void {
     this.publish({ channel: Event.SendMessage, data });
   }
@@ -156,12 +159,12 @@ export class WebSocketServer {
     this.#parts.broadcasts.send({ kind: 'all' }, params);
   }
 
-  /** Scope: cluster. Raises the event `Custom` for subscribers. */
+  /** Scope: cluster. Raises the event `Custom` for subscribers. Clients don't get it. @throws {NotSerializableError} */
   sendCustomMessage({ data }: { data: unknown }): void {
     this.publish({ channel: Event.Custom, data });
   }
 
-  /** Scope: cluster. Raises an event on any channel for subscribers. @throws {NotSerializableError} */
+  /** Scope: cluster. Raises an event on any channel for subscribers, on this node, too. @throws {NotSerializableError} */
   publish({ channel, data }: { channel: string; data: unknown }): void {
     void this.sender.emit(channel, data);
   }
@@ -196,8 +199,8 @@ export class WebSocketServer {
   }
 
   /**
-   * Scope: cluster. Closes every connection of a user within a second. A user with a valid token can connect again, so
-   * withdraw it first. While Redis can't be reached, only this node's connections are closed.
+   * Scope: cluster. Closes every connection of a user within a second. A user with a valid token can connect again, so revoke
+   * the token first. While Redis can't be reached, only this node's connections are closed.
    */
   disconnectUser(userId: string | number, farewell?: Farewell): void;
   /** @deprecated Write `disconnectUser(userId, { code, reason })`. */
@@ -207,7 +210,7 @@ export class WebSocketServer {
     void this.sender.disconnectUser(userId, code, reason);
   }
 
-  /** Scope: cluster, as far as it is known here. @param params.userType returns only clients with this `userType` */
+  /** Scope: what this node knows. The connected clients. @param params.userType returns only clients with this `userType` */
   getClients({ userType }: { userType?: string } = {}): ConnectedClient[] {
     return this.clientManager.getClients({ userType });
   }
@@ -225,7 +228,7 @@ export class WebSocketServer {
     return this.#parts.anywhere.fetchRoom(roomName);
   }
 
-  /** The nodes that answer, this one first. `missing` names those that don't. */
+  /** Scope: cluster. The nodes that answer, this one first. `missing` names those that don't. */
   fetchNodes(): Promise<{ nodeIds: string[]; missing: string[] }> {
     return this.#parts.anywhere.fetchNodes();
   }

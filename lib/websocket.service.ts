@@ -13,25 +13,24 @@ import { composePublisher } from './history/compose-publisher.js';
 import { HistoryRules, type HistoryRuleOptions, historyFlaws } from './history/history-options.js';
 import type { HistoryPage, HistoryQuery, PublishOptions, RoomPlaces, RoomPublisher } from './history/room-publisher.js';
 import type { Appended, RoomLog } from './history/room-log.js';
-import type { RoomPosition } from './protocol/message.js';
 import { CloseCode } from './protocol/close-codes.js';
-import type { Audience } from './protocol/delivery.js';
-import type { WebSocketMessage } from './protocol/message.js';
+import type { Audience, SendOptions } from './protocol/delivery.js';
+import type { RoomPosition, WebSocketMessage } from './protocol/message.js';
 import { errorOf } from './protocol/thrown.js';
 import { OPTIONS } from './options/options.js';
 import { emitterSender } from './outbound/emitter-sender.js';
-import type { SendOptions } from './protocol/delivery.js';
 import type { PresentUser } from './presence/room-view.js';
 import type { Sender } from './outbound/sender.js';
 import { isRoomName } from './protocol/names.js';
 import type { WebSocketServer } from './server.js';
 
+/** How a `WebSocketService` that is created by hand sends: through a server, or through Redis alone. */
 export interface WebSocketServiceOptions {
   /** Sends through this server: to its own clients at once, to other nodes through Redis. */
   webSocketServer?: WebSocketServer;
   /**
-   * Without a server: publishes with this ioredis connection, or with its `publisherClient`. For a process without
-   * sockets, which closes the connection itself.
+   * Without a server: publishes with this ioredis connection, or with its `publisherClient`. For a process without sockets.
+   * Close the connection yourself.
    */
   redisInstance?: RedisInstanceLike | { publisherClient: RedisInstanceLike };
   /** Accepted for the PXL framework. Each process has a random id of its own. */
@@ -47,7 +46,7 @@ export interface WebSocketServiceOptions {
  * cluster. Each promise resolves when the message is handed to the sockets of this node and to Redis. That doesn't
  * confirm its arrival. It rejects if Redis can't take the message: while it can't be reached, or when more than
  * `delivery.maxBusBytes` wait. This node's own clients have the message then, and `WebSocketServer.status` counts it.
- * Nobody has to handle that rejection.
+ * This rejection needs no handler.
  * @throws {InvalidMessageError} (each method) for an invalid `type` or `action`
  * @throws {NotSerializableError} (each method) for data without a JSON form, or that JSON would change
  * @throws {NotPublishedError} (each method) when the message isn't handed to Redis
@@ -98,7 +97,7 @@ export class WebSocketService {
     return this.broadcast({ type: 'error', action, data: { error: error instanceof Error ? error.message : error } });
   }
 
-  /** Scope: cluster. Raises an event for subscribers, e.g. `WebSocketRedisSubscriberEvent.QueueJobCompleted`. */
+  /** Scope: cluster. Raises an event for subscribers, e.g. `WebSocketRedisSubscriberEvent.QueueJobCompleted`. Clients don't get it. */
   publish(channel: string, data: unknown): Promise<void> {
     return handedOver(() => this.#sender.emit(channel, data));
   }
@@ -108,7 +107,7 @@ export class WebSocketService {
     return handedOver(() => this.#sender.disconnect(clientId, code, reason));
   }
 
-  /** Scope: cluster. Closes every connection of a user within a second. */
+  /** Scope: cluster. Closes every connection of a user within a second. It doesn't revoke the user's token. */
   disconnectUser(userId: string | number, farewell?: Farewell): Promise<void>;
   /** @deprecated Write `disconnectUser(userId, { code, reason })`. */
   disconnectUser(userId: string | number, code?: number, reason?: string): Promise<void>;
@@ -150,8 +149,8 @@ export class WebSocketService {
   }
 
   /**
-   * Scope: cluster. The newest place of a room with history. Read it before you load a page's data: a client that joins
-   * with it as `since` misses nothing that was published meanwhile.
+   * Scope: cluster. The newest place of a room with history. Read it before you load a page's data: a client that joins with this
+   * place as `since` misses nothing that is published meanwhile.
    * @throws {LogUnavailableError} @throws {InvalidStateError} for a room without history
    */
   async position(roomName: string): Promise<RoomPosition> {
@@ -178,7 +177,7 @@ export class WebSocketService {
   }
 
   /**
-   * Scope: cluster. Who is in a room with presence (`presence` of the options): each user once, however many connections it has.
+   * Scope: cluster. Reads who is in a room with presence (the option `presence`): each user once, however many connections it has.
    * @throws {PresenceUnavailableError} @throws {InvalidStateError} for a room without it, and in a process without sockets
    */
   async presence(roomName: string): Promise<{ total: number; users: PresentUser[] }> {
@@ -186,7 +185,7 @@ export class WebSocketService {
     const { presence } = this.#sender;
     if (presence?.ruleOf(roomName)) return presence.read(roomName);
     throw new InvalidStateError(
-      `Nobody knows who is in the room "${roomName}". Give the server a rule that matches it: presence: [{ match: 'chat:*' }].`,
+      `The room "${roomName}" has no presence here. Give the server a rule that matches it: presence: [{ match: 'chat:*' }].`,
     );
   }
 
@@ -225,7 +224,7 @@ function handedOver(send: () => Promise<unknown>): Promise<void> {
   return handed;
 }
 
-/** A process without a server has nobody else to tell. */
+/** A process without a server reports errors to the log. */
 const logged = (error: unknown): void => new Logger('WebSocketService').error(errorOf(error).message);
 
 const isOwn = (error: unknown): boolean => error instanceof PxlWebSocketError;

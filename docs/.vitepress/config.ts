@@ -4,6 +4,14 @@ import llms from 'vitepress-plugin-llms';
 
 const REPOSITORY = 'https://github.com/scpxl/nestjs-websocket';
 
+/** Tables without a heading show no empty row. On a phone, their cells are smaller and long names break. */
+const STYLE = `
+.vp-doc thead:not(:has(th:not(:empty))) { display: none; }
+@media (max-width: 640px) {
+  .vp-doc th, .vp-doc td { padding: 6px 10px; font-size: 13px; }
+  .vp-doc td code { overflow-wrap: anywhere; }
+}`;
+
 const page = (link: string, text: string): DefaultTheme.SidebarItem => ({ link: `/${link}`, text });
 
 /** The pages are read in the repository, too: a link out of `docs/` is relative there, and leads to the repository here. */
@@ -23,6 +31,7 @@ export default defineConfig({
   lang: 'en',
   cleanUrls: true,
   lastUpdated: false,
+  head: [['style', {}, STYLE]],
   srcExclude: ['node_modules/**'],
   ignoreDeadLinks: [/^\.\.\//],
   markdown: {
@@ -56,8 +65,10 @@ export default defineConfig({
             page('rooms', 'Rooms'),
             page('sending', 'Sending'),
             page('sending-once', 'Sending once'),
+            page('sending-once-server', 'Sending once: keys on the server'),
             page('clients', 'Who is connected'),
             page('presence', 'Who is in a room'),
+            page('presence-operations', 'Presence in production'),
           ],
         },
         {
@@ -90,6 +101,8 @@ export default defineConfig({
             page('history', 'Rooms that lose nothing'),
             page('history-publishing', 'Publishing to them'),
             page('history-operations', 'Failures and Redis'),
+            page('history-sizing', 'Sizing'),
+            page('history-log', 'A log of your own'),
           ],
         },
         {
@@ -101,6 +114,7 @@ export default defineConfig({
             page('failures', 'When Redis or a node fails'),
             page('faults', 'What each fault costs'),
             page('sizing', 'Sizing'),
+            page('registry', 'Choosing a registry'),
             page('deployment', 'Deployment'),
             page('security', 'Security'),
             page('performance', 'Performance'),

@@ -5,13 +5,13 @@ import type { Table } from '../options/option-table.js';
 /** Guards that run before there is a socket, and filters for what they throw. */
 export interface ConnectOptions {
   /**
-   * Nest guards that run in this order, after `auth`: classes or instances. A class is your own instance where a module provides it;
-   * otherwise it is created once with what this module can inject. False is answered with 403, an `HttpException` with its status,
-   * any other error with 500 and without its message. @default []
+   * Nest guards: classes or instances. They run in this order, after `auth`. If a module provides the class, its instance is used;
+   * otherwise one instance is created with what this module can inject. False is answered with 403, an `HttpException` with its
+   * status, any other error with 500 and without its message. @default []
    */
   guards?: (Type<CanActivate> | CanActivate)[];
   /**
-   * Exception filters for what guards throw: classes or instances. The first whose `@Catch()` matches answers with
+   * Exception filters for what guards throw: classes or instances. The first one whose `@Catch()` matches answers with
    * `host.switchToHttp().getResponse()`, as in HTTP. @default []
    */
   filters?: (Type<ExceptionFilter> | ExceptionFilter)[];

@@ -58,13 +58,13 @@ export class ConnectPipeline {
   }
 
   /**
-   * @returns the error to answer: a filter may throw another one that is meant for the peer. If the filter fails, it is
-   * ignored
+   * @returns the error to answer with. A filter may throw another error that is meant for the peer. A filter that fails
+   * is ignored
    */
   async #filter(error: unknown, context: UpgradeContext): Promise<unknown> {
     const filter = this.filters.find((candidate) => catches(candidate, error));
     try {
-      // oxlint-disable-next-line promise/valid-params, promise/no-promise-in-callback -- a filter's method, no promise's
+      // oxlint-disable-next-line promise/valid-params, promise/no-promise-in-callback -- the method of a filter, not of a promise
       await filter?.catch(error, context);
       return error;
     } catch (failure) {

@@ -26,8 +26,8 @@ export class ConnectionLimits {
   }
 
   /**
-   * Counts a handshake. It counts until its socket closes, from its beginning: a flood of handshakes must not pass before the
-   * first is done.
+   * Counts a handshake, from its beginning until its socket closes. Otherwise a flood of handshakes would pass before the first
+   * one is done.
    */
   admit(
     address: string | undefined,
@@ -45,7 +45,7 @@ export class ConnectionLimits {
     return undefined;
   }
 
-  /** True when the user has the most connections allowed. */
+  /** True when the user has as many connections as are allowed. */
   isUserFull(userId: string | number): boolean {
     const { connectionsPerUser } = this.options;
     return connectionsPerUser !== false && this.connectionsOfUser(userId) >= connectionsPerUser;

@@ -11,6 +11,7 @@ import type { PathPattern } from '../protocol/path-pattern.js';
 import type { ConnectionLimits } from './connection-limits.js';
 import type { ConnectPipeline } from './connect-pipeline.js';
 import { FirstMessages } from './first-messages.js';
+import { HandshakeChecks } from './handshake-checks.js';
 import { IdleSockets } from './idle-sockets.js';
 import type { Refusals } from './refusals.js';
 import { AWAITED, UpgradeGate } from './upgrade-gate.js';
@@ -26,7 +27,7 @@ export interface EntranceParts {
   failed(error: unknown, place: string): void;
 }
 
-/** Takes upgrade requests to accepted connections, in some cases after a first message with a token. */
+/** Turns upgrade requests into accepted connections. Some must first send a message with a token. */
 export class Entrance {
   readonly listener: UpgradeListener;
   #firstMessages: FirstMessages | undefined;
@@ -46,18 +47,28 @@ export class Entrance {
     authentication: Authentication | undefined,
     guards: ConnectPipeline | undefined,
   ): IdleSockets {
-    const { connections, options } = this.parts;
+    const { connections, options, path, limits, addressOf, refusals, failed } = this.parts;
     const firstMessages = (this.#firstMessages = this.#awaitFirstMessages(authentication));
-    const gate = new UpgradeGate(wss, {
-      ...this.parts,
+    const checks = new HandshakeChecks({
+      options,
+      path,
+      limits,
+      authentication,
+      addressOf,
       hostOf: hostReader(options.trustProxy),
       connections: () => connections.open.size + firstMessages.size,
+    });
+    const gate = new UpgradeGate(wss, {
+      options,
+      checks,
+      refusals,
+      authentication,
+      guards,
       accepted: (ws, socket, request, admitted) => {
         if (admitted === AWAITED) firstMessages.add(ws, socket, request);
         else connections.accept(ws, socket, request, admitted);
       },
-      authentication,
-      guards,
+      failed,
     });
     const idle = new IdleSockets(httpServer);
     this.listener.attach(httpServer, gate, idle);

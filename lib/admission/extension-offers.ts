@@ -13,8 +13,8 @@ const { extension, PerMessageDeflate } = library as unknown as {
 };
 
 /**
- * Removes offers of compression that can't be met, e.g. one of a smaller window than `serverMaxWindowBits`. Then the offer is
- * declined (RFC 7692 section 5.1) and the connection isn't compressed. `ws` would refuse the whole handshake.
+ * Removes offers of compression that can't be met, e.g. an offer with a smaller window than `serverMaxWindowBits`. The offer is
+ * then declined (RFC 7692 section 5.1), and the connection isn't compressed. `ws` would refuse the whole handshake.
  */
 export function declineUnfit(request: IncomingMessage, options: boolean | object): void {
   const header = request.headers['sec-websocket-extensions'];

@@ -28,9 +28,9 @@ export interface FirstMessagesHost {
 
 type Message = [data: Buffer, isBinary: boolean];
 
-/** Bytes that a kept message costs beside its own. */
+/** Bytes that a kept message costs in addition to its own. */
 const OVERHEAD_BYTES = 64;
-/** Bytes that may wait beside one message of `messages.maxPayload`: one read of the socket. */
+/** Bytes that may wait in addition to one message of `messages.maxPayload`: one read of the socket. */
 const READ_BYTES = 65_536;
 
 /** Messages after a token that is still being checked. */
@@ -49,9 +49,9 @@ const LATE = new AuthenticationError(401, 'No token came in time.');
 const NOT_FIRST = new AuthenticationError(401, 'The first message must be system/authenticate with a token.');
 
 /**
- * Connections that authenticate by their first message: `system/authenticate` with a token. Any other message, and an invalid
- * token, closes them (4001). Messages after a token wait until it is checked, within a limit of bytes. Nothing is kept of a
- * socket that is being closed. The rest of the server doesn't see these connections before they are authenticated.
+ * Connections that authenticate by their first message: `system/authenticate` with a token. Any other message and an invalid
+ * token close them (4001). Messages after a token wait until it is checked, within a limit of bytes. When a socket is being
+ * closed, its messages are dropped. The rest of the server doesn't see these connections before they are authenticated.
  */
 export class FirstMessages {
   readonly #waiting = new Map<ServerSocket, Behind>();
@@ -158,7 +158,7 @@ export class FirstMessages {
     cutAfterGrace(ws);
   }
 
-  /** The check of the token may go on. The messages after it are dropped. */
+  /** The check of the token may still be running. The messages after it are dropped. */
   #drop(ws: ServerSocket): void {
     const behind = this.#waiting.get(ws);
     if (behind) behind.messages = [];

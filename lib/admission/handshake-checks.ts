@@ -11,7 +11,7 @@ import type { ConnectionLimits } from './connection-limits.js';
 import { Refusal } from './refusal.js';
 import { pathOf, takeAbsoluteForm } from './upgrade-path.js';
 
-export interface CheckHost {
+export interface HandshakeCheckParts {
   readonly options: Pick<ResolvedOptions, 'host' | 'origins' | 'maxConnections'>;
   readonly path: PathPattern;
   readonly limits: ConnectionLimits;
@@ -29,8 +29,8 @@ const BEHIND_A_PROXY = 'Behind a proxy, set "trustProxy"; otherwise all clients 
 export class HandshakeChecks {
   readonly #origins: OriginCheck;
 
-  constructor(private readonly host: CheckHost) {
-    this.#origins = new OriginCheck(host.options.origins, host.options.host, host.hostOf);
+  constructor(private readonly parts: HandshakeCheckParts) {
+    this.#origins = new OriginCheck(parts.options.origins, parts.options.host, parts.hostOf);
   }
 
   /** @param pending the handshakes under way, this one included */
@@ -52,7 +52,7 @@ export class HandshakeChecks {
   #checkPath(request: UpgradeRequest): Refusal | undefined {
     if (!takeAbsoluteForm(request))
       return new Refusal(400, ErrorCode.BadRequest, 'The request target has no valid host.');
-    const params = this.host.path.read(pathOf(request));
+    const params = this.parts.path.read(pathOf(request));
     if (!params) return new Refusal(400, ErrorCode.BadRequest, 'The path is not a valid URL path.');
     request.params = params;
     return undefined;
@@ -60,8 +60,8 @@ export class HandshakeChecks {
 
   /** The first check: refused handshakes count, too. */
   #checkAddress(request: UpgradeRequest, socket: Duplex): Refusal | undefined {
-    request.ip = this.host.addressOf(request);
-    const over = this.host.limits.admit(request.ip, socket);
+    request.ip = this.parts.addressOf(request);
+    const over = this.parts.limits.admit(request.ip, socket);
     if (!over) return undefined;
     if (over.kind === 'connections')
       return new Refusal(
@@ -85,7 +85,7 @@ export class HandshakeChecks {
   }
 
   #checkUser(identity: Identity | null): Refusal | undefined {
-    if (!identity || !this.host.limits.isUserFull(identity.user.userId)) return undefined;
+    if (!identity || !this.parts.limits.isUserFull(identity.user.userId)) return undefined;
     return new Refusal(
       429,
       ErrorCode.ConnectionLimit,
@@ -108,14 +108,14 @@ export class HandshakeChecks {
 
   #checkCapacity(pending: number): Refusal | undefined {
     // Handshakes under way count: a flood of them must not pass before the first is through.
-    if (this.host.connections() + pending <= this.host.options.maxConnections) return undefined;
+    if (this.parts.connections() + pending <= this.parts.options.maxConnections) return undefined;
     return new Refusal(
       503,
       ErrorCode.OverCapacity,
       'The server is full. Try again later.',
       {},
       {
-        remedy: `"maxConnections" is ${this.host.options.maxConnections}: raise it, or start more processes.`,
+        remedy: `"maxConnections" is ${this.parts.options.maxConnections}: raise it, or start more processes.`,
       },
     );
   }
@@ -130,7 +130,7 @@ export class HandshakeChecks {
       const remedy = this.#origins.remedyFor(origin, request);
       return new Refusal(403, ErrorCode.OriginForbidden, 'Pages of this origin may not connect.', {}, { remedy });
     }
-    if (this.host.authentication?.reliesOnCookies(request) !== true) return undefined;
+    if (this.parts.authentication?.reliesOnCookies(request) !== true) return undefined;
     return new Refusal(
       403,
       ErrorCode.OriginForbidden,

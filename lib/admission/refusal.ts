@@ -31,7 +31,7 @@ export class Refusal {
   }
 }
 
-/** This node stops, and another one may accept the client at once. That differs from an overloaded server. */
+/** This node is stopping. Unlike with an overloaded server, another node may accept the client at once. */
 export const STOPPING = new Refusal(503, ErrorCode.ShuttingDown, 'The server is stopping. Try again soon.', {
   'Retry-After': '1',
 });
@@ -83,14 +83,14 @@ export function refusalOf(error: unknown, headers: Headers = {}): Refusal {
   return new Refusal(statusOf(error), code, text, { ...later, ...headers });
 }
 
-/** The answer of a guard or its filter, or else of the guard's error. */
+/** The answer that a guard or its filter wrote, or else the answer to the guard's error. */
 export function refusalOfDenial({ error, response: { written, headers } }: Denial): Refusal {
   if (!written) return refusalOf(error, headers);
   const { error: text, code } = describeError(error);
   return new Refusal(written.status, code, text, headers, { written });
 }
 
-/** The answer to a malformed handshake. For another version of WebSocket it states ours. */
+/** The answer to a malformed handshake. It states our version of WebSocket if the client asked for another. */
 export function badHandshake(error: Error, request: IncomingMessage): Refusal {
   const isVersion = request.headers['sec-websocket-version'] !== '13' && error.message.includes('Version');
   return isVersion

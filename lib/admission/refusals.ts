@@ -10,7 +10,7 @@ import { originForm } from './upgrade-path.js';
 /** Milliseconds between two log lines of one code: a flood of bad handshakes must not flood the log. */
 const LOG_EVERY_MS = 60_000;
 /**
- * Codes that are counted separately. Guards of the application may have any number of codes; further ones count together.
+ * How many codes are counted separately. Guards of the application may use any number of codes. All others are counted together.
  */
 const MAX_CODES = 64;
 const OTHER_CODES = 'OTHER';
@@ -31,7 +31,7 @@ interface Count {
   unlogged: number;
 }
 
-/** Refuses handshakes: answers, counts and logs them, and calls the application. The one place that does. */
+/** The only place that refuses handshakes: it answers, counts and logs them, and notifies the application. */
 export class Refusals {
   readonly #logger = new Logger('WebSocketServer');
   readonly #counts = new Map<string, Count>();

@@ -4,7 +4,7 @@ import type { UpgradeResponse } from './upgrade-response.js';
 
 /**
  * The class that guards of `connect.guards` get from `context.getClass()`; `context.getHandler()` is its method `connect`. A
- * handshake has no controller. It tells a guard that it runs before the upgrade.
+ * handshake has no controller. This class tells a guard that it runs before the upgrade.
  */
 export class WebSocketUpgrade {
   connect(): void {}

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { WebSocketServer as WS } from 'ws';
+import type { Authentication } from '../auth/authentication.js';
 import type { Identity } from '../auth/identity.js';
 import { identityOfGuards, userForGuards } from '../auth/guarded-identity.js';
 import { redactError, redactUrl, tokensIn } from '../auth/tokens.js';
@@ -11,7 +12,7 @@ import type { ConnectPipeline, Denial } from './connect-pipeline.js';
 import { describeError } from '../routing/describe-error.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import { declineUnfit } from './extension-offers.js';
-import { type CheckHost, HandshakeChecks } from './handshake-checks.js';
+import type { HandshakeChecks } from './handshake-checks.js';
 import { TIMED_OUT } from '../deadline.js';
 import { whileWaiting } from './while-waiting.js';
 import { badHandshake, NOBODY, Refusal, refusalOf, refusalOfDenial, STOPPING, TOO_SLOW } from './refusal.js';
@@ -24,9 +25,12 @@ export const AWAITED = Symbol('awaited');
 /** Who connects; null for an anonymous client. */
 export type Admitted = Identity | null | typeof AWAITED;
 
-export interface UpgradeHost extends CheckHost {
-  readonly options: CheckHost['options'] & Pick<ResolvedOptions, 'auth' | 'connect' | 'messages'>;
+export interface UpgradeParts {
+  readonly options: Pick<ResolvedOptions, 'auth' | 'connect' | 'messages'>;
+  readonly checks: HandshakeChecks;
   readonly refusals: Refusals;
+  /** Undefined without the option `auth`. */
+  readonly authentication: Authentication | undefined;
   accepted(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, admitted: Admitted): void;
   /** Undefined where there are none. */
   readonly guards: ConnectPipeline | undefined;
@@ -36,7 +40,7 @@ export interface UpgradeHost extends CheckHost {
 /** A handshake under way. */
 interface Pending {
   readonly request: IncomingMessage;
-  /** When the request came. More later means that another listener has answered. */
+  /** Bytes written to the socket before the request. If there are more later, another listener has answered. */
   readonly bytesWritten: number | undefined;
   readonly interfered: () => void;
 }
@@ -44,16 +48,14 @@ interface Pending {
 /** Accepts or refuses the upgrade requests of our path. */
 export class UpgradeGate {
   readonly #pending = new Map<Duplex, Pending>();
-  readonly #checks: HandshakeChecks;
   #isStopping = false;
 
   constructor(
     private readonly wss: WS,
-    private readonly host: UpgradeHost,
+    private readonly parts: UpgradeParts,
   ) {
-    this.#checks = new HandshakeChecks(host);
     wss.on('wsClientError', (error, socket, request) =>
-      host.refusals.refuse(request, socket, badHandshake(error, request)),
+      parts.refusals.refuse(request, socket, badHandshake(error, request)),
     );
   }
 
@@ -67,7 +69,7 @@ export class UpgradeGate {
     this.#pending.set(socket, { request, bytesWritten: bytesWrittenTo(socket), interfered });
     socket.once('close', () => this.#pending.delete(socket));
     this.#decide(request as UpgradeRequest, socket, head).catch((error: unknown) => {
-      this.host.failed(error, 'the upgrade');
+      this.parts.failed(error, 'the upgrade');
       this.#refuse(socket, new Refusal(500, ErrorCode.Internal, 'Something went wrong on the server.'));
     });
   }
@@ -82,7 +84,7 @@ export class UpgradeGate {
     const pending = this.#pending.get(socket);
     if (!pending || !this.#isOurs(socket)) return;
     this.#pending.delete(socket);
-    this.host.refusals.refuse(pending.request, socket, refusal);
+    this.parts.refusals.refuse(pending.request, socket, refusal);
   }
 
   /** False once another listener has answered: then the socket is no longer ours. */
@@ -99,27 +101,27 @@ export class UpgradeGate {
     await Promise.resolve(); // let all other listeners of this upgrade run first
     if (!this.#isOurs(socket)) return;
     if (socket.destroyed || socket.writableEnded) return this.#pending.get(socket)?.interfered();
-    const refusal = this.#isStopping ? STOPPING : this.#checks.refusalOf(request, socket, this.#pending.size);
+    const refusal = this.#isStopping ? STOPPING : this.parts.checks.refusalOf(request, socket, this.#pending.size);
     if (refusal) return this.#refuse(socket, refusal);
     const identified = await this.#authenticate(request, socket);
     const admitted = identified instanceof Refusal ? identified : await this.#guard(request, socket, identified);
     if (socket.destroyed || socket.writableEnded || !this.#isOurs(socket)) return;
     if (admitted instanceof Refusal) return this.#refuse(socket, admitted);
-    const late = this.#checks.lateRefusalOf(admitted === AWAITED ? null : admitted, this.#pending.size);
+    const late = this.parts.checks.lateRefusalOf(admitted === AWAITED ? null : admitted, this.#pending.size);
     if (late) return this.#refuse(socket, late);
-    if (this.host.authentication ?? this.host.guards) request.url = redactUrl(request.url ?? ''); // hooks may log it
-    declineUnfit(request, this.host.options.messages.perMessageDeflate);
+    if (this.parts.authentication ?? this.parts.guards) request.url = redactUrl(request.url ?? ''); // hooks may log it
+    declineUnfit(request, this.parts.options.messages.perMessageDeflate);
     socket.cork(); // the answer to the upgrade and the greeting are one write
     this.wss.handleUpgrade(request, socket, head, (ws) => {
       this.#pending.delete(socket);
-      this.host.accepted(ws as ServerSocket, socket, request, admitted);
+      this.parts.accepted(ws as ServerSocket, socket, request, admitted);
     });
     socket.uncork();
   }
 
   async #authenticate(request: UpgradeRequest, socket: Duplex): Promise<Admitted | Refusal> {
-    const { auth } = this.host.options;
-    const { authentication } = this.host;
+    const { auth } = this.parts.options;
+    const { authentication } = this.parts;
     if (!auth) return null;
     if (!authentication)
       throw new InvalidStateError(
@@ -135,9 +137,9 @@ export class UpgradeGate {
 
   /** Guards may refuse. Without authentication they may set the user; with authentication they can't change it. */
   async #guard(request: UpgradeRequest, socket: Duplex, admitted: Admitted): Promise<Admitted | Refusal> {
-    const { guards } = this.host;
+    const { guards } = this.parts;
     if (!guards || socket.destroyed || socket.writableEnded) return admitted;
-    const { auth, connect } = this.host.options;
+    const { auth, connect } = this.parts.options;
     const step = { name: 'connect.guards', timeoutMs: connect.timeoutMs };
     request.user = userForGuards(admitted === AWAITED ? null : admitted);
     const decided = await this.#inTime(request, socket, step, async (signal): Promise<Admitted | Refusal> => {
@@ -156,7 +158,7 @@ export class UpgradeGate {
   }
 
   #report(request: UpgradeRequest, error: unknown, place: string): void {
-    this.host.failed(redactError(error, tokensIn(request, this.host.options.auth?.cookieName)), place);
+    this.parts.failed(redactError(error, tokensIn(request, this.parts.options.auth?.cookieName)), place);
   }
 
   async #inTime<T>(

@@ -4,7 +4,7 @@ import type { PathPattern } from '../protocol/path-pattern.js';
 import type { IdleSockets } from './idle-sockets.js';
 import { checkSiblings, markListener, patternOf, patternsOn } from './sibling-paths.js';
 import type { UpgradeGate } from './upgrade-gate.js';
-import { Neighbours } from './neighbours.js';
+import { OtherListeners } from './other-listeners.js';
 import { notHere } from './refusal.js';
 import type { Refusals } from './refusals.js';
 import { pathOf } from './upgrade-path.js';
@@ -15,17 +15,17 @@ export class UpgradeListener {
   readonly #known = new Map<unknown, (path: string) => boolean>();
   #attached: { httpServer: HttpServer; gate: UpgradeGate; idle: IdleSockets } | undefined;
 
-  readonly #neighbours: Neighbours;
+  readonly #others: OtherListeners;
 
   constructor(
     private readonly path: PathPattern,
     private readonly refusals: Refusals,
   ) {
-    this.#neighbours = new Neighbours(path.path);
+    this.#others = new OtherListeners(path.path);
     markListener(this.#onUpgrade, path);
   }
 
-  /** Another listener, with a check whether a path belongs to it. */
+  /** Adds another listener. `ownsPath` says whether a path belongs to it. */
   know(listener: unknown, ownsPath: (path: string) => boolean): void {
     this.#known.set(listener, ownsPath);
   }
@@ -38,7 +38,7 @@ export class UpgradeListener {
   attach(httpServer: HttpServer, gate: UpgradeGate, idle: IdleSockets): void {
     this.#attached = { httpServer, gate, idle };
     httpServer.on('upgrade', this.#onUpgrade);
-    this.#neighbours.attach(httpServer);
+    this.#others.attach(httpServer);
   }
 
   /**
@@ -51,7 +51,7 @@ export class UpgradeListener {
 
   detach(): void {
     this.#attached?.httpServer.off('upgrade', this.#onUpgrade);
-    this.#neighbours.detach();
+    this.#others.detach();
     this.#attached = undefined;
   }
 
@@ -59,7 +59,7 @@ export class UpgradeListener {
     this.#attached?.idle.upgraded(socket);
     const path = pathOf(request);
     if (this.path.matches(path) && !this.#isElsewhere(path)) {
-      this.#attached?.gate.handle(request, socket, head, () => this.#neighbours.interfered());
+      this.#attached?.gate.handle(request, socket, head, () => this.#others.interfered());
     } else if (this.#isUnowned(path)) this.#refuseUnowned(request, socket);
   };
 
@@ -80,7 +80,7 @@ export class UpgradeListener {
     return false;
   }
 
-  /** True when all listeners are known and none has the path: nobody would answer. */
+  /** True when all listeners are known and none has the path, so that nobody would answer. */
   #isUnowned(path: string): boolean {
     const listeners = this.#attached?.httpServer.listeners('upgrade') ?? [];
     if (listeners.find((listener) => patternOf(listener)) !== this.#onUpgrade) return false; // the first of ours answers

@@ -99,7 +99,7 @@ export class UpgradeResponse {
     return typeof body === 'object' && body !== null ? this.json(body) : this.end(body as Text);
   }
 
-  /** The first answer counts. */
+  /** Only the first answer counts. */
   end(body?: Text): this {
     this.#body ??= String(body ?? '');
     return this;

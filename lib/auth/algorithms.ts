@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { InvalidOptionsError } from '../errors.js';
 
-/** The least bytes of a secret (RFC 7518 section 3.2). */
+/** The minimum length of a secret in bytes (RFC 7518 section 3.2). */
 export const HMAC_BYTES: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 const RSA = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
 const ED25519 = ['EdDSA', 'Ed25519'];
@@ -20,7 +20,7 @@ export function algorithmsOfSet(given: string[] | undefined): string[] {
   return chosen(given, OF_A_SET, ASYMMETRIC, 'a key set');
 }
 
-/** @returns undefined for a key of another use than signing @throws {InvalidOptionsError} */
+/** @returns undefined for a key that isn't for signing @throws {InvalidOptionsError} */
 export function algorithmsOfKey(key: KeyObject, given: string[] | undefined): string[] | undefined {
   const fitting = fittingFor(key);
   const usual = fitting === ED25519 ? fitting : fitting?.slice(0, 1);

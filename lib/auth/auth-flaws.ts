@@ -20,7 +20,7 @@ export function* authFlaws(auth: AuthOptions, origins: Origins | undefined): Gen
   if (auth.jwt && auth.usesCookies !== undefined)
     yield '"auth.usesCookies" is for an authenticator of your own: with "auth.jwt", name \'cookie\' in "auth.tokenFrom"';
   if (Array.isArray(auth.tokenFrom) && auth.tokenFrom.includes('message') && auth.required === false)
-    yield '"auth.tokenFrom" can\'t name \'message\' with "auth.required: false": a client that says nothing would be both. Remove one';
+    yield '"auth.tokenFrom" can\'t name \'message\' with "auth.required: false": a client that sends nothing could be anonymous, or about to send its token. Remove one';
   const usesCookies = auth.usesCookies === true || (Array.isArray(auth.tokenFrom) && auth.tokenFrom.includes('cookie'));
   if (usesCookies && Array.isArray(origins) && origins.includes('*'))
     yield '"origins" is \'*\' and cookies authenticate: any page on the web could act as its visitor. Name the origins of your own pages';

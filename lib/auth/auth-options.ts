@@ -11,29 +11,29 @@ import type { Table } from '../options/option-table.js';
 /** Tokens signed by you or by an identity provider. Exactly one of `secret`, `publicKey`, `jwksUri` and `keyFile`. */
 export interface JwtOptions {
   /**
-   * The key of HS256 and its like: at least 32 bytes (48 for HS384, 64 for HS512). A text counts as its UTF-8 bytes; `{ base64url }`
-   * is decoded first, as the PXL framework does with its `jwtSecretKey`.
+   * The key for HS256, HS384 or HS512: at least 32, 48 or 64 bytes. A text counts as its UTF-8 bytes; `{ base64url }` is decoded
+   * first, as the PXL framework does with its `jwtSecretKey`.
    */
   secret?: string | Uint8Array | { base64url: string };
   /** The public key: a PEM (public key or X.509 certificate) or a JWK. */
   publicKey?: string | JsonWebKey;
   /**
-   * The URL where the identity provider publishes its keys. They are fetched when needed, and after a failure at most once a second;
-   * until then the answer is 503. Unusable keys are reported and skipped. The answer may have 256 KiB.
+   * The URL where the identity provider publishes its keys. They are fetched when needed. After a failure, they are fetched at most
+   * once a second, and connections get 503 meanwhile. Unusable keys are reported and skipped. The key set may have 256 KiB at most.
    */
   jwksUri?: string;
   /** The path of a file with a PEM, a JWK or a JWK Set. Read at start, and again within a second of a change. */
   keyFile?: string;
   /**
-   * Accepted signatures. Never `none`, and `HS…` only with `secret`. @default by the key: HS256 for a secret, RS256 for RSA, ES256,
-   * ES384 or ES512 for an EC key, EdDSA for Ed25519; for a key set all of these and PS256
+   * Accepted signature algorithms. Never `none`, and `HS…` only with `secret`. @default depends on the key: HS256 for a secret, RS256
+   * for RSA, ES256, ES384 or ES512 for an EC key, EdDSA for Ed25519; for a key set RS256, PS256, ES256, ES384, ES512 and EdDSA
    */
   algorithms?: string[];
-  /** What `iss` must be: a text, or one of a list. @default any */
+  /** The value that `iss` must have, or a list of allowed values. @default any */
   issuer?: string | string[];
-  /** What `aud` must name: a text, or one of a list. @default any */
+  /** The value that `aud` must contain, or a list of allowed values. @default any */
   audience?: string | string[];
-  /** Seconds that the signer's clock may differ. A token is valid that much longer, too. @default 0 */
+  /** Seconds by which the signer's clock may differ. A token stays valid for that much longer. @default 0 */
   clockToleranceSeconds?: number;
   /** True: refuse tokens without `exp`, which never expire. @default false */
   requireExpiry?: boolean;
@@ -44,20 +44,20 @@ type Verdict = ReturnType<WebSocketAuthenticator['authenticate']>;
 /** Who may connect: exactly one of `jwt`, `useClass`, `useExisting` and `authenticate`. */
 export interface AuthOptions {
   /**
-   * JSON Web Tokens, with exactly one of `secret`, `publicKey`, `jwksUri` and `keyFile`. `sub` is the `userId` and must be there; the
-   * claims are the payload.
+   * JSON Web Tokens, with exactly one of `secret`, `publicKey`, `jwksUri` and `keyFile`. A token must have a `sub`, which is the
+   * `userId`. Its claims are the payload.
    */
   jwt?: JwtOptions;
   /**
-   * With `jwt`: where a token may be: `'header'`, `'protocol'`, `'query'`, `'cookie'`, `'message'`. Tokens in several places must be
-   * the same. @default ['header', 'protocol', 'query']
+   * With `jwt`: the places where a token may be: `'header'`, `'protocol'`, `'query'`, `'cookie'`, `'message'`. Tokens in several places
+   * must be the same. @default ['header', 'protocol', 'query']
    */
   tokenFrom?: TokenSource[];
   /** The cookie of `tokenFrom: ['cookie']`. @default 'token' */
   cookieName?: string;
   /** A class that is a `WebSocketAuthenticator`: provided by one of your modules, or created with what this module can inject. */
   useClass?: Type<WebSocketAuthenticator>;
-  /** The token of a provider of yours that is a `WebSocketAuthenticator`. */
+  /** The injection token of your own provider that is a `WebSocketAuthenticator`. */
   useExisting?: InjectionToken;
   /** Returns the user of an HTTP upgrade request, as `WebSocketAuthenticator.authenticate` does. */
   authenticate?: (request: UpgradeRequest) => Verdict;
@@ -70,7 +70,7 @@ export interface AuthOptions {
   usesCookies?: boolean;
   /** False: a connection without a user is accepted as an anonymous one. @default true */
   required?: boolean;
-  /** Milliseconds that authentication may take. Then the answer is 503, or 4001 for a first message that doesn't come. @default 5_000 */
+  /** Milliseconds that authentication may take. After that, the answer is 503, or 4001 if a first message is missing. @default 5_000 */
   timeoutMs?: number;
 }
 
@@ -81,7 +81,7 @@ const isHttp = (value: unknown): boolean =>
 const NAMES: Check = { holds: (value) => isTexts([value].flat()), must: 'a text or a list of texts' };
 const SOURCES: readonly unknown[] = ['header', 'protocol', 'cookie', 'message', 'query'] satisfies TokenSource[];
 
-/** `secret` and `publicKey` are looked at when they are read. */
+/** `secret` and `publicKey` are checked when they are read. */
 const JWT = {
   secret: {},
   publicKey: {},

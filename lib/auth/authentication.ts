@@ -16,7 +16,7 @@ export interface AuthenticationHost {
   failed(error: unknown, place: string): void;
 }
 
-/** Authenticates connections with the configured authenticator. The one place that decides who a client is. */
+/** Authenticates connections with the configured authenticator. The only place that decides who a client is. */
 export class Authentication {
   private constructor(
     private readonly authenticator: WebSocketAuthenticator,
@@ -47,7 +47,7 @@ export class Authentication {
     return this.authenticator.refresh !== undefined;
   }
 
-  /** True for credentials that a browser adds by itself, on requests of any page. */
+  /** True for credentials that a browser adds by itself, whichever page sends the request. */
   reliesOnCookies({ headers: { cookie } }: IncomingMessage): boolean {
     const { usesCookies, tokenFrom } = this.options;
     return cookie !== undefined && (usesCookies === true || tokenFrom?.includes('cookie') === true);

@@ -2,7 +2,7 @@ import { type AuthenticatedUser, type Identity, identityOf } from './identity.js
 
 type Fields = Record<string, unknown>;
 
-/** The user as guards and hooks see it: the fields of the payload, and `userId` and `payload`. */
+/** The user as guards and hooks see it: the fields of the payload, with `userId` and `payload` added. */
 export const userForGuards = (identity: Identity | null): object | undefined =>
   identity ? { ...identity.user.payload, ...identity.user } : undefined;
 

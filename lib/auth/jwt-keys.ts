@@ -133,7 +133,7 @@ function ofKey(read: () => KeyObject, given: string[] | undefined, option: strin
   return { algorithms, find: () => key };
 }
 
-/** Shorter than the limit of authentication, so that the fetch is what fails visibly. */
+/** Shorter than the time limit of authentication, so that the error names the fetch. */
 const fetchMsOf = (timeoutMs: number): number => Math.min(Math.ceil(timeoutMs * 0.6), MAX_FETCH_MS);
 
 function readText(path: string): string {

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 /** `origins` of the options. */
 export type Origins = (string | RegExp)[] | ((origin: string, request: IncomingMessage) => boolean);
 
-/** Decides whether a page of an origin may connect. Pages of the own host may. */
+/** Decides whether pages of an origin may connect. Pages of the server's own host may. */
 export class OriginCheck {
   readonly #exact: ReadonlySet<string>;
   readonly #patterns: readonly RegExp[];
@@ -45,7 +45,7 @@ export class OriginCheck {
     return [
       `The request's host is "${this.hostOf(request) ?? ''}".`,
       ...(isIgnored ? [`X-Forwarded-Host is "${String(forwarded)}", but "trustProxy" doesn't trust its sender.`] : []),
-      'If it is your page, and a proxy stands before this server, let the proxy pass the host on',
+      'If it is your page, and a proxy is in front of this server, let the proxy pass the host on',
       `(nginx: proxy_set_header Host $http_host;), or set "host" to that of the page, or ${name}.`,
     ].join(' ');
   }

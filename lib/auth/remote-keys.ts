@@ -3,9 +3,9 @@ import { monotonicMs } from '../clock.js';
 import { AuthenticationError } from './identity.js';
 import { signingKeys } from './public-keys.js';
 
-/** After a failed fetch, the next one waits so long: bad tokens come faster than a provider should be asked. */
+/** How long the next fetch waits after a failed one, in ms: bad tokens come faster than a provider should be asked. */
 const RETRY_MS = 1_000;
-/** The limit of a key set. Those of large providers have some 20 KB. */
+/** The limit of a key set, in bytes. The key sets of large providers have some 20 KB. */
 const MAX_BYTES = 262_144;
 
 /**
@@ -29,7 +29,7 @@ class Provider {
   ) {}
 
   /**
-   * The published set without unusable keys. A token that names one of them is like a token that names an unknown key.
+   * The published set without unusable keys. A token that names an unusable key is refused like one with an unknown key.
    */
   async fetch(...request: Parameters<FetchImplementation>): Promise<Response> {
     if (monotonicMs() - this.#failedAt < RETRY_MS) throw outOfReach();

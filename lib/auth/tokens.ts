@@ -16,7 +16,7 @@ export const DEFAULT_SOURCES: readonly TokenSource[] = ['header', 'protocol', 'q
 export const DEFAULT_COOKIE = 'token';
 
 const REDACTED = '[redacted]';
-/** A character that no text has. */
+/** A character that appears in no text. */
 const MARK = '\uFFFF';
 /** The prefix of a subprotocol that is a token. The server selects it only if the client offers no other. */
 const BEARER_ENTRY = 'bearer.';
@@ -37,7 +37,7 @@ export function tokenOf(
   return token;
 }
 
-/** Every token of a request in every place, decoded and as it was written, to keep them out of logs. */
+/** Every token of a request, decoded and as it was written, from every place: they must stay out of logs. */
 export function tokensIn(request: IncomingMessage, cookieName = DEFAULT_COOKIE): string[] {
   const { url = '', headers } = request;
   const query = url
@@ -133,8 +133,8 @@ function isSecret(pair: string): boolean {
 }
 
 /**
- * Replaces each token by one character first, then that character by the text. So the text can't grow with each token, nor
- * when the same error is thrown again. Longer tokens go first, or a part of them would stay behind a shorter one.
+ * First replaces each token by one character, then that character by the text. So the text can't grow with each token, nor
+ * when the same error is thrown again. Longer tokens go first: replacing a shorter one could leave a part of a longer one.
  */
 function redactText(text: string, tokens: readonly string[]): string {
   const longestFirst = tokens.filter(Boolean).toSorted((a, b) => b.length - a.length);

@@ -8,8 +8,8 @@ export interface UpgradeRequest extends IncomingMessage {
   /** The address of the client, according to `trustProxy`. */
   ip?: string | undefined;
   /**
-   * For guards, and for hooks after guards: the fields of the user's payload, and `userId` and `payload`. Undefined for an
-   * anonymous client.
+   * The user, for guards and for hooks after guards: the fields of its payload, with `userId` and `payload` added. Undefined for
+   * an anonymous client.
    */
   // An application's guards put a user of their own shape here.
   // oxlint-disable-next-line typescript/no-explicit-any
@@ -21,14 +21,14 @@ export interface RefusedHandshake {
   /** The HTTP status, e.g. 403. */
   status: number;
   /**
-   * The code of the answer's body, e.g. `ORIGIN_FORBIDDEN`: one of `ErrorCode`, or that of an exception of your own.
+   * The code in the body of the answer, e.g. `ORIGIN_FORBIDDEN`: one of `ErrorCode`, or the code of your own exception.
    */
   code: string;
-  /** The text of the answer, and a remedy for you. */
+  /** The text of the answer, followed by a remedy that the client doesn't get. */
   reason: string;
   /** The address of the client, according to `trustProxy`. */
   ip: string | undefined;
-  /** The origin of the page, where a browser sent the request. */
+  /** The origin of the page, if a browser sent the request. */
   origin: string | undefined;
   /** Path and query, without tokens. */
   url: string;

@@ -3,10 +3,10 @@ import type { CloseAdvice } from '../protocol/close-codes.js';
 export interface BackoffOptions {
   minDelayMs: number;
   maxDelayMs: number;
-  /** 0 (included) to 1 (excluded), as `Math.random`. */
-  random: () => number;
-  /** A clock that never goes back, in ms. */
-  now: () => number;
+  /** 0 (included) to 1 (excluded). @default `Math.random` */
+  random?: () => number;
+  /** A clock that never goes back, in ms. @default `performance.now()` */
+  now?: () => number;
 }
 
 /** The longest first wait after "reconnect now": enough to spread many clients over an instant. */
@@ -20,10 +20,10 @@ const LONGEST_NEEDED_STABILITY_MS = 10_000;
 export class Backoff {
   #attempts = 0;
   #connectedAt: number | undefined;
-  readonly #options: BackoffOptions;
+  readonly #options: Required<BackoffOptions>;
 
   constructor(options: BackoffOptions) {
-    this.#options = options;
+    this.#options = { random: Math.random, now: () => performance.now(), ...options };
   }
 
   /** Attempts since the last stable connection. */

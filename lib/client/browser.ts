@@ -1,3 +1,7 @@
+/**
+ * `@scpxl/nestjs-websocket/client`: the client for browsers, Bun, Deno and React Native.
+ * @module client
+ */
 import { ConnectionError, InvalidOptionsError } from '../errors.js';
 import { WebSocketClientCore } from './client-core.js';
 import type { ConnectTarget } from './client-options.js';
@@ -13,16 +17,6 @@ import { keepSession } from './page-session.js';
  * await client.joinRoom('lobby', { username: 'Ada' });
  */
 export class WebSocketClient<Events extends object = object> extends WebSocketClientCore<WebSocket, Events> {
-  protected override get baseUrl(): string | undefined {
-    // A worker has no document. Other runtimes have neither of the two.
-    const { document, location } = globalThis as { document?: Document; location?: Location };
-    return document?.baseURI ?? location?.href;
-  }
-
-  protected override get assumedBaseUrl(): string {
-    return this.baseUrl ?? 'http://page.invalid/';
-  }
-
   protected override watchPage(onWake: () => void): () => void {
     return watchPage(onWake);
   }
@@ -44,9 +38,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
 /** A page can't set headers, so the token goes as a second protocol. The server chooses one of the others. */
 function withToken(protocols: string[], token: string): string[] {
   if (!/^[\w.~!#$%&'*+^`|-]+$/.test(token)) {
-    throw new InvalidOptionsError([
-      "token has characters that a subprotocol can't hold. Give only A–Z a–z 0–9 . _ ~ -",
-    ]);
+    throw new InvalidOptionsError(["token has characters that a subprotocol can't hold."]);
   }
   return [...(protocols.length > 0 ? protocols : ['pxl']), `bearer.${token}`];
 }
@@ -73,16 +65,19 @@ export type {
   ClientRoom,
   ClientRoomEvents,
   ClientRoomOptions,
+  ClientRoomPresence,
+  ClientRoomPresenceEvents,
   ClientRoomState,
   JoinedRoom,
   JoinRoomDetails,
   JoinRoomOptions,
   LoadedState,
+  RoomPresenceOptions,
   RoomPublishOptions,
   RoomReset,
   RoomStart,
 } from './client-room.js';
-export type { RoomPosition } from '../protocol/message.js';
+export type { PresentUser, RoomPosition } from '../protocol/message.js';
 export type { DataOf } from './event-map.js';
 export type { HandlerContext, RouteHandler } from './inbox.js';
 export type { SocketLike } from './socket-like.js';

@@ -3,6 +3,7 @@ import { CloseCode } from '../protocol/close-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { Attempt } from './attempt.js';
 import { Backoff } from './backoff.js';
+import { CLIENT_DEFAULTS } from './client-defaults.js';
 import { EventSink } from './client-events.js';
 import type { ClientState } from './client-events.js';
 import { valueOf } from './client-options.js';
@@ -11,8 +12,8 @@ import type { ServerMessage } from './greeting.js';
 import { KeepAlive } from './keep-alive.js';
 import { Link } from './link.js';
 import type { LinkEnd, LinkHandlers } from './link.js';
-import { resolveClientOptions } from './resolve-client-options.js';
-import type { ClientKind, ResolvedClientOptions } from './resolve-client-options.js';
+import { pageUrl, resolveClientOptions } from './resolve-client-options.js';
+import type { ResolvedClientOptions } from './resolve-client-options.js';
 import type { SocketLike } from './socket-like.js';
 import { toSocketUrl } from './socket-url.js';
 import { Supervisor } from './supervisor.js';
@@ -31,12 +32,11 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
 
   /** @throws {InvalidOptionsError} naming every bad option and what to write instead. */
   constructor(options: WebSocketClientOptions<S>) {
-    this.options = resolveClientOptions(options, this.assumedBaseUrl, this.kind);
+    this.options = resolveClientOptions(options, this.findFlaws);
     this.events = new EventSink(this.options.events, this.options.maxErrorReports);
-    const { minDelayMs, maxDelayMs } = this.options.reconnect || { minDelayMs: 0, maxDelayMs: 0 };
     this.#supervisor = new Supervisor(
       this.options,
-      new Backoff({ minDelayMs, maxDelayMs, random: Math.random, now: () => performance.now() }),
+      new Backoff(this.options.reconnect || CLIENT_DEFAULTS.reconnect),
       {
         dial: (attempt) => this.dial(attempt),
         restore: (link) => this.restore(link),
@@ -95,7 +95,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
    * `reconnect.initial` is set.
    */
   connectToServer(): Promise<void> {
-    this.#unwatchPage ??= this.watchPage(() => void this.#wake());
+    this.#watch();
     return this.#supervisor.connect();
   }
 
@@ -106,7 +106,8 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
    * @throws {ConnectionError} as `connectToServer()`
    */
   reconnect(): Promise<void> {
-    return this.#reconnect(CloseCode.Normal, new ConnectionError('reconnect() was called.'));
+    this.#watch();
+    return this.#supervisor.reconnect();
   }
 
   /** Ends the connection in every state. */
@@ -146,24 +147,14 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
   /** Overridden where handlers have to be found before the first connect. */
   protected async loadHandlers(): Promise<void> {}
 
-  /** What a path in `url` is relative to. */
-  protected get baseUrl(): string | undefined {
-    return undefined;
-  }
-
-  /** The same for the check of the options. Where a page may exist only later, any address will do. */
-  protected get assumedBaseUrl(): string | undefined {
-    return this.baseUrl;
-  }
-
   /** Calls `onWake` when a connection may have been lost unnoticed. @returns a function that stops it */
   protected watchPage(_onWake: () => void): () => void {
     return () => undefined;
   }
 
-  /** What is particular to the options of this kind of client. */
-  protected get kind(): ClientKind {
-    return { options: {} };
+  /** A better check of the options, where its size doesn't matter. */
+  protected get findFlaws(): ((options: WebSocketClientOptions<S>) => string[]) | undefined {
+    return undefined;
   }
 
   /** Gets url, protocols and token, before every attempt. */
@@ -171,7 +162,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     const { url, protocols, token } = this.options;
     const found = await Promise.all([valueOf(url), valueOf(protocols), valueOf(token)]);
     return {
-      url: toSocketUrl(found[0], this.baseUrl),
+      url: toSocketUrl(found[0], pageUrl()),
       protocols: [found[1]].flat(),
       ...(found[2] && { token: found[2] }),
     };
@@ -202,17 +193,11 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
   }
 
   /** A socket may have died unnoticed: the page was hidden, the laptop slept, the network was away. */
-  async #wake(): Promise<void> {
-    this.#supervisor.wake();
-    if (!(await this.#keepAlive?.probe())) return;
-    const error = new ConnectionError('The server has been silent for longer than its heartbeat.');
-    // Nobody waits for this promise. A failed attempt is reported.
-    this.#reconnect(CloseCode.NoPong, error).catch(() => undefined);
-  }
-
-  #reconnect(code: number, error: ConnectionError): Promise<void> {
-    this.#unwatchPage ??= this.watchPage(() => void this.#wake());
-    return this.#supervisor.reconnect(code, error);
+  #watch(): void {
+    this.#unwatchPage ??= this.watchPage(async () => {
+      await this.#keepAlive?.probe();
+      this.#supervisor.wake();
+    });
   }
 
   #unwatch(): void {

@@ -1,7 +1,7 @@
 import { InvalidRouteError, InvalidStateError } from '../errors.js';
-import { CloseCode } from '../protocol/close-codes.js';
+import { CloseCode, LEAVES } from '../protocol/close-codes.js';
 import type { RoomPosition } from '../protocol/message.js';
-import { isRouteName } from '../protocol/names.js';
+import { isRouteName, NAME_RULE } from '../protocol/names.js';
 import { ClientConnection } from './client-connection.js';
 import type { ClientEventListener, ClientEventName } from './client-events.js';
 import { valueOf } from './client-options.js';
@@ -51,9 +51,11 @@ export abstract class WebSocketClientCore<
    * Ends the connection in any state. Pending requests and streams fail with ConnectionError, rooms are forgotten, and the
    * client doesn't reconnect. A later `connectToServer()` starts again. Never throws.
    * @param code 1000, 1001, 1003, 1007–1014 or 3000–4999 (browsers: 1000 or 3000–4999). Any other is sent as 1000.
+   * `{ leave: true }`: the user isn't coming back. In rooms with presence others see it leave at once, without the grace.
    * @param reason cut at 123 bytes.
    */
-  override disconnect(code: number = CloseCode.Normal, reason = ''): void {
+  override disconnect(code: number | { leave: true } = CloseCode.Normal, reason = ''): void {
+    if (typeof code === 'object') return this.disconnect(CloseCode.Normal, LEAVES);
     this.#rooms.clear();
     this.#queue.closed();
     super.disconnect(code, reason);
@@ -102,12 +104,11 @@ export abstract class WebSocketClientCore<
     { signal }: Pick<RequestOptions, 'signal'> = {},
   ): AsyncIterableIterator<T> {
     assertRoute(type, action);
-    return new ReplyStream<T>({
-      start: (answered) => this.openLink().requests.ask({ type, action, data }, { signal }, answered),
-      maxBuffered: this.options.maxStreamBuffer,
-      maxBufferedBytes: this.options.maxHeldBytes,
+    return new ReplyStream<T>(
+      (answered) => this.openLink().requests.ask({ type, action, data }, { signal }, answered),
+      this.options,
       signal,
-    });
+    );
   }
 
   /**
@@ -148,7 +149,7 @@ export abstract class WebSocketClientCore<
    */
   async refresh(): Promise<{ expiresAt: number | null }> {
     const token = await valueOf(this.options.token);
-    if (!token) throw new InvalidStateError('There is no token. Give the client the option "token".');
+    if (!token) throw new InvalidStateError('There is no option "token".');
     const { data } = await this.request<{ data: { expiresAt: number | null } }>('system', 'refresh', { token });
     return { expiresAt: data.expiresAt };
   }
@@ -223,5 +224,5 @@ export abstract class WebSocketClientCore<
 /** @throws {InvalidRouteError} */
 function assertRoute(type: unknown, action: unknown): void {
   if (isRouteName(type) && isRouteName(action)) return;
-  throw new InvalidRouteError('"type" and "action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . - each.');
+  throw new InvalidRouteError(`"type" and "action" ${NAME_RULE}`);
 }

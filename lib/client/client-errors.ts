@@ -16,7 +16,7 @@ export class BadFrameError extends PxlWebSocketError {
 export class StreamOverflowError extends PxlWebSocketError {
   readonly code = 'STREAM_OVERFLOW';
   constructor(limit: string, option: string) {
-    super(`More than ${limit} of the stream were waiting to be read. Read faster, or raise ${option}.`);
+    super(`More than ${limit} of the stream wait. Read faster, or raise ${option}.`);
   }
 }
 
@@ -27,7 +27,7 @@ export class MessageTooLargeError extends PxlWebSocketError {
     /** The limit of the server in bytes: its `messages.maxPayload`. */
     readonly maxBytes: number,
   ) {
-    super(`The message is longer than the ${maxBytes} bytes that the server accepts. Send it in parts.`);
+    super(`The message is longer than ${maxBytes} bytes, the server's limit.`);
   }
 }
 
@@ -35,7 +35,7 @@ export class MessageTooLargeError extends PxlWebSocketError {
 export class QueueFullError extends PxlWebSocketError {
   readonly code = 'QUEUE_FULL';
   constructor({ maxMessages, maxBytes }: { maxMessages: number; maxBytes: number }) {
-    super(`${maxMessages} requests or ${maxBytes} bytes have no answer yet. Await some, or raise the option "queue".`);
+    super(`${maxMessages} requests or ${maxBytes} bytes have no answer yet. Await some, or raise "queue".`);
   }
 }
 
@@ -46,9 +46,7 @@ export class ExpiredError extends PxlWebSocketError {
     /** It was sent before the connection broke, so the server may have handled it. */
     readonly wasSent: boolean,
   ) {
-    super(
-      `There was no connection in time. This was ${wasSent ? 'sent before, and may have been handled' : 'not sent'}.`,
-    );
+    super(`This waited too long. It was ${wasSent ? 'sent before' : 'not sent'}.`);
   }
 }
 
@@ -60,14 +58,14 @@ export class ReportsLeftOutError extends PxlWebSocketError {
     readonly kind: string,
     readonly count: number,
   ) {
-    super(`${count} more errors of the kind ${kind} were not reported.`);
+    super(`${count} more errors of the kind ${kind} weren't reported.`);
   }
 }
 
 /** Makes any failure of `connectToServer()` a ConnectionError. */
 export function toConnectionError(thrown: unknown): ConnectionError {
   if (isA(thrown, ConnectionError)) return thrown;
-  const error = new ConnectionError(`The connection could not be made: ${messageOf(thrown)}`);
+  const error = new ConnectionError(`There is no connection: ${messageOf(thrown)}`);
   error.cause = thrown;
   return error;
 }

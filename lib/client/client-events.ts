@@ -43,7 +43,7 @@ export interface WebSocketClientEvents<S extends SocketLike = SocketLike> {
    */
   onRecovered?(params: { roomName: string; missed: number }): unknown;
   /**
-   * What came after the place of a join to a room with history, or while this client was in it, can't be sent. Load the room's
+   * Messages of a room with history can't be sent: those after the place of a join, or those of a time when this client was in it. Load the room's
    * data again, at a random time within `withinMs`.
    */
   onReset?(params: RoomReset): unknown;
@@ -56,7 +56,7 @@ export interface WebSocketClientEvents<S extends SocketLike = SocketLike> {
 }
 
 /** The names that `client.on(event, listener)` takes. */
-const EVENTS = [
+export const EVENTS = [
   'connected',
   'disconnected',
   'message',
@@ -78,10 +78,8 @@ export type ClientEventName = (typeof EVENTS)[number];
 /** Listens to an event of the client itself. */
 export type ClientEventListener<S extends SocketLike, N extends ClientEventName> = Callbacks<S>[CallbackOf<N>];
 
-const callbackOf = (name: ClientEventName): keyof WebSocketClientEvents =>
-  `on${name === 'state' ? 'StateChanged' : (`${name.slice(0, 1).toUpperCase()}${name.slice(1)}` as 'Connected')}`;
-
-export const CALLBACK_NAMES = EVENTS.map(callbackOf);
+export const callbackOf = (name: ClientEventName): keyof WebSocketClientEvents =>
+  `on${name === 'state' ? 'StateChanged' : (name.replace(/^./, (letter) => letter.toUpperCase()) as 'Connected')}`;
 
 /** Calls the application's callbacks and catches their errors. */
 export class EventSink<S extends SocketLike> {

@@ -1,5 +1,6 @@
 import { type Check, FLAG, MAX_TIMER_MS } from '../protocol/check.js';
-import { CALLBACK_NAMES } from './client-events.js';
+import { CLIENT_DEFAULTS } from './client-defaults.js';
+import { callbackOf, EVENTS } from './client-events.js';
 import type { QueueOptions, ReconnectOptions, WebSocketClientOptions } from './client-options.js';
 
 /** The default and the check of one option. Its doc comment says what it does. */
@@ -20,7 +21,7 @@ export const isOf = (value: unknown, ...types: string[]): boolean => types.inclu
 
 const isAtLeast1 = (value: unknown): value is number => isOf(value, 'number') && (value as number) >= 1;
 
-export const DURATION: Check = {
+const DURATION: Check = {
   holds: (value) => isAtLeast1(value) && value <= MAX_TIMER_MS,
   must: `a number of milliseconds from 1 to ${MAX_TIMER_MS}`,
 };
@@ -39,18 +40,22 @@ const orFalse = ({ holds, must }: Check): Check => ({
 });
 
 const option = <T>(check: Check, usual: T): { default: T; check: Check } => ({ default: usual, check });
+const usual = CLIENT_DEFAULTS;
 
 const RECONNECT = {
-  minDelayMs: option(DURATION, 500),
-  maxDelayMs: option(DURATION, 30_000),
-  maxAttempts: option({ holds: isAtLeast1, must: 'a number of at least 1. Write reconnect: false instead' }, Infinity),
-  initial: option(FLAG, 'document' in globalThis),
+  minDelayMs: option(DURATION, usual.reconnect.minDelayMs),
+  maxDelayMs: option(DURATION, usual.reconnect.maxDelayMs),
+  maxAttempts: option(
+    { holds: isAtLeast1, must: 'a number of at least 1. Write reconnect: false instead' },
+    usual.reconnect.maxAttempts,
+  ),
+  initial: option(FLAG, usual.reconnect.initial),
 } satisfies ClientTable<ReconnectOptions>;
 
 const QUEUE = {
-  maxMessages: option(COUNT, 100),
-  maxBytes: option(COUNT, 262_144),
-  maxAgeMs: option(DURATION, 60_000),
+  maxMessages: option(COUNT, usual.queue.maxMessages),
+  maxBytes: option(COUNT, usual.queue.maxBytes),
+  maxAgeMs: option(DURATION, usual.queue.maxAgeMs),
 } satisfies ClientTable<QueueOptions>;
 
 export const CLIENT_OPTIONS = {
@@ -60,22 +65,22 @@ export const CLIENT_OPTIONS = {
       holds: (value) => [value].flat().every((one) => one && isOf(one, 'string', 'function')),
       must: 'a string or a function, or a list of strings',
     },
-    [] as string[],
+    usual.protocols,
   ),
   token: { check: { holds: (value) => isOf(value, 'string', 'function'), must: 'a string or a function' } },
-  connectTimeoutMs: option(DURATION, 10_000),
-  requestTimeoutMs: option(DURATION, 10_000),
+  connectTimeoutMs: option(DURATION, usual.connectTimeoutMs),
+  requestTimeoutMs: option(DURATION, usual.requestTimeoutMs),
   reconnect: { check: orFalse(OBJECT), fields: RECONNECT },
   queue: { check: OBJECT, fields: QUEUE },
-  rejoinRooms: option(FLAG, true),
-  pingIntervalMs: option(orFalse(DURATION), 25_000),
-  pongTimeoutMs: option(DURATION, 10_000),
-  maxStreamBuffer: option(COUNT, 1_024),
-  maxHeldBytes: option(COUNT, 1_048_576),
-  maxUnsentBytes: option(COUNT, 4_194_304),
-  maxErrorReports: option(COUNT, 100),
+  rejoinRooms: option(FLAG, usual.rejoinRooms),
+  pingIntervalMs: option(orFalse(DURATION), usual.pingIntervalMs),
+  pongTimeoutMs: option(DURATION, usual.pongTimeoutMs),
+  maxStreamBuffer: option(COUNT, usual.maxStreamBuffer),
+  maxHeldBytes: option(COUNT, usual.maxHeldBytes),
+  maxUnsentBytes: option(COUNT, usual.maxUnsentBytes),
+  maxErrorReports: option(COUNT, usual.maxErrorReports),
   events: {
-    ...option(OBJECT, {}),
-    fields: Object.fromEntries(CALLBACK_NAMES.map((name) => [name, CALLBACK])),
+    ...option(OBJECT, usual.events),
+    fields: Object.fromEntries(EVENTS.map((name) => [callbackOf(name), CALLBACK])),
   },
 } satisfies ClientTable<WebSocketClientOptions>;

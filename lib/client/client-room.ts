@@ -1,4 +1,4 @@
-import type { RoomPosition, WebSocketMessage } from '../protocol/message.js';
+import type { PresentUser, RoomPosition, WebSocketMessage } from '../protocol/message.js';
 
 /** How a client appears in a room. For an authenticated connection, the server sets `userId`. */
 export interface JoinRoomDetails {
@@ -17,8 +17,16 @@ export interface RoomStart {
   echo?: boolean | undefined;
 }
 
+/** What a client is told about who is in a room, and what it shows of its user. The server needs a `presence` rule for the room. */
+export interface RoomPresenceOptions {
+  /** True: who is there, see `room.presence`. `'count'`: only how many users. @default false */
+  presence?: boolean | 'count' | undefined;
+  /** What others see of this user: JSON of at most `dataBytes` (1 KiB). With several connections, that of the newest counts. @default null */
+  presenceData?: unknown;
+}
+
 /** The options of `client.joinRoom()` and `room.join()`. */
-export interface JoinRoomOptions extends JoinRoomDetails, RoomStart {}
+export interface JoinRoomOptions extends JoinRoomDetails, RoomStart, RoomPresenceOptions {}
 
 /** The server's description of a joined room. */
 export interface JoinedRoom {
@@ -45,20 +53,20 @@ export interface LoadedState {
   position: RoomPosition | undefined;
 }
 
-export interface ClientRoomOptions {
+export interface ClientRoomOptions extends RoomPresenceOptions {
   /** Where the first join begins. @default what comes from now on */
   history?: RoomStart;
   /**
-   * Loads the room's state and shows it. Called before the first join, and whenever what was missed can't be had. The server
+   * Loads the room's state and shows it. Called before the first join, and whenever missed messages can't be sent. The server
    * reads `service.position(room)` first and the data after it; what is published meanwhile follows. When it fails, the first
-   * join rejects; later it is reported and called again, after 0.5–30 s. @default none
+   * join rejects. Later, its error is reported, and it is called again after 0.5–30 s. @default none
    */
   loadState?: () => LoadedState | Promise<LoadedState>;
 }
 
 /**
  * `idle` before `join()`; `joining` until the server has answered; `live` while messages come; `suspended` without a connection;
- * `resuming` until the server has answered to a new connection; `resetting` while the state is loaded again; `left` after
+ * `resuming` after a reconnect, until the server has answered; `resetting` while the state is loaded again; `left` after
  * `leave()`, `disconnect()` or a refusal for good.
  */
 export type ClientRoomState = 'idle' | 'joining' | 'live' | 'suspended' | 'resuming' | 'resetting' | 'left';
@@ -71,9 +79,33 @@ export interface ClientRoomEvents {
   ) => unknown;
   /** The server knew the place of a join, after a reconnect or from `since`: all that was missed follows. `missed` may be 0. */
   recovered: (params: { roomName: string; missed: number }) => unknown;
-  /** What came after the place of a join, or while the room was live, can't be had. `loadState` is called by itself. */
+  /** Missed messages can't be sent: load the room's data again. With `loadState`, the client does it by itself. */
   reset: (params: RoomReset) => unknown;
   state: (params: { state: ClientRoomState }) => unknown;
+}
+
+export interface ClientRoomPresenceEvents {
+  /** A user came with its first connection in the whole cluster. */
+  joined: (user: PresentUser) => unknown;
+  /** The data of a user changed. */
+  updated: (user: PresentUser) => unknown;
+  /** The last connection of a user left, and it didn't come back within the server's grace. The listener gets its last entry. */
+  left: (user: PresentUser) => unknown;
+  /** The map is complete: after each join and reconnect, and whenever the server sent only `total`. Comes after the differences. */
+  synced: (params: { total: number }) => unknown;
+}
+
+/**
+ * Who is in a room: users by id, this client's own included. Only the server changes it. Empty if the server sends only the number.
+ * An anonymous connection is a user of its own, with its client id: after a reload or a reconnect it is another one.
+ */
+export interface ClientRoomPresence extends ReadonlyMap<string, PresentUser> {
+  /** How many users there are: more than `size` if the server sends only the number. */
+  readonly total: number;
+  /** True without a connection, and until the server has said who is there. The map then shows how it was before. */
+  readonly isStale: boolean;
+  /** @returns a function that removes the listener. Its errors go to the client's `error` event. */
+  on<E extends keyof ClientRoomPresenceEvents>(event: E, listener: ClientRoomPresenceEvents[E]): () => void;
 }
 
 export interface RoomPublishOptions {
@@ -81,20 +113,23 @@ export interface RoomPublishOptions {
   retry?: boolean;
   /** The same key is published once, however often it is asked for. 1–128 characters. @default with `retry` a new one */
   key?: string;
-  /** False: to all members but this client. @default as the room was joined */
+  /** False: this client doesn't get it back. @default as the room was joined */
   echo?: boolean;
 }
 
-/** A room of a client, whether it is in it or not. */
+/** A handle of a room. The client may be in the room or not. */
 export interface ClientRoom {
   readonly name: string;
+  /** `live` while messages arrive. See {@link ClientRoomState}. */
   readonly state: ClientRoomState;
   /** The last place seen in a room with history. */
   readonly position: RoomPosition | undefined;
+  /** Who is in the room. Empty without the option `presence`. */
+  readonly presence: ClientRoomPresence;
   /**
    * Joins the room, and joins it again after every reconnect. Without a connection it waits for the next one.
    * @throws {RemoteError} {TimeoutError} {ConnectionError} The room is then not joined again, unless it was joined before.
-   * @throws what `loadState` throws @throws {InvalidStateError} when another handle has the room, or it was left meanwhile
+   * @throws what `loadState` throws @throws {InvalidStateError} when there is a newer handle of the room
    */
   join(details?: JoinRoomOptions): Promise<JoinedRoom>;
   /** Leaves the room. It is forgotten at once, whatever the server answers, and without a connection, too. */
@@ -105,6 +140,11 @@ export interface ClientRoom {
    * @throws {RemoteError} {TimeoutError} {ConnectionError}, and with `retry` {QueueFullError} {ExpiredError}
    */
   publish(data: unknown, options?: RoomPublishOptions): Promise<Partial<RoomPosition> & { isDuplicate?: boolean }>;
+  /**
+   * Changes what others see of this user, now and after every later join. If the room isn't live, it is sent with the next join.
+   * @throws {RemoteError} e.g. `PRESENCE_DATA_TOO_LARGE` @throws {TimeoutError} {ConnectionError}
+   */
+  updatePresence(data: unknown): Promise<void>;
   /** @returns a function that removes the listener. Its errors go to the client's `error` event. */
   on<E extends keyof ClientRoomEvents>(event: E, listener: ClientRoomEvents[E]): () => void;
 }

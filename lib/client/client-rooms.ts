@@ -7,7 +7,7 @@ import type { ClientRoomOptions, JoinedRoom, JoinRoomOptions } from './client-ro
 import { fieldsOf, readPosition, type ServerMessage } from './greeting.js';
 import type { Link } from './link.js';
 import { Room, type RoomOwner } from './room.js';
-import { delayAfter, pause, RoomJoins, type RoomJoinsHost } from './room-joins.js';
+import { delayAfter, pause, readMs, RoomJoins, type RoomJoinsHost } from './room-joins.js';
 import type { SocketLike } from './socket-like.js';
 
 type AnyLink = Link<SocketLike>;
@@ -53,11 +53,16 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   async join(room: Room, { since, ...details }: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom> {
     const { name, options } = room;
     if ((this.#rooms.get(name) ?? room) !== room)
-      throw new InvalidStateError(`There is a newer handle of the room "${name}". Use that one: client.room(name).`);
+      throw new InvalidStateError(`There is a newer handle of this room: client.room(name).`);
     this.#rooms.delete(name);
     this.#rooms.set(name, room);
     const { since: start, ...history } = options.history ?? {};
-    const joined = room.wait({ ...history, ...details }, since ?? room.position ?? start, isPatient);
+    const { presence, presenceData } = options;
+    const joined = room.wait(
+      { presence, presenceData, ...history, ...details },
+      since ?? room.position ?? start,
+      isPatient,
+    );
     if (this.#isOpen) this.#bring(room);
     return joined;
   }
@@ -98,6 +103,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     for (const room of this.#rooms.values()) {
       room.turn += 1;
       room.isLoaded = false;
+      room.presence.isStale = true;
       if (room.isMember) room.state = 'suspended';
       else if (room.isWanted && !room.isPatient) this.#drop(room, 'idle', error);
     }
@@ -124,7 +130,8 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     if (type !== 'system' || !room) return true;
     // The server removed this client from a room: the client must not join it again by itself.
     if (action === 'leftRoom') this.#drop(room, 'left');
-    else if (action === 'roomReset') this.#reset(room, reason, readPosition(data), Number(withinMs) || 0);
+    else if (action === 'presence') room.presence.hear(data);
+    else if (action === 'roomReset') this.#reset(room, reason, readPosition(data), readMs(withinMs) ?? 0);
     return true;
   }
 
@@ -136,10 +143,10 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
 
   joined(room: Room, data: unknown): void {
     const { name, position: since, isLoaded } = room;
-    const { history } = fieldsOf(data);
+    const { history, presence } = fieldsOf(data);
     const { recovered, reason, missed } = fieldsOf(history);
     this.#leaving.delete(name); // its answer may be lost, but it was handled before
-    room.isMember = true;
+    room.joined(presence);
     if (since && recovered !== true) this.#reset(room, reason, readPosition(history), 0);
     else {
       room.position ??= readPosition(history);
@@ -192,9 +199,9 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   #moveTo(room: Room, position: RoomPosition | undefined): boolean {
     if (room.isBehind) return false;
     if (room.isMember && position && room.position && position.epoch !== room.position.epoch) {
-      this.report(new BadFrameError(`The room "${room.name}" has another epoch without a reset. It is joined again.`));
+      this.report(new BadFrameError(`"${room.name}" has another epoch without a reset.`));
       room.state = 'resuming';
-      void this.#joins?.bringLater([room], delayAfter(0));
+      void this.#joins?.bring([room], 0, delayAfter(0));
       return false;
     }
     room.position = position ?? room.position;
@@ -225,6 +232,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     room.position = undefined;
     room.isMember = room.isLoaded = false;
     room.loads = 0;
+    room.presence.forget();
     this.#rooms.delete(room.name);
     room.settle(error ?? { roomName: room.name });
     room.state = state;

@@ -18,7 +18,7 @@ export function encode(frame: unknown): string {
 function refuseLoss(this: Record<string, unknown>, key: string, value: unknown): unknown {
   const given = this[key]; // before its toJSON(), which a Buffer has
   if (given instanceof Map || given instanceof Set || given instanceof ArrayBuffer || ArrayBuffer.isView(given)) {
-    throw new NoJsonFormError(key, 'is a Map, a Set or bytes. Send a list, an object or base64.');
+    throw new NoJsonFormError(key, 'is a Map, a Set or bytes.');
   }
   return value;
 }

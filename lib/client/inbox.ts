@@ -31,7 +31,7 @@ export type RouteHandler<S extends SocketLike = SocketLike, C = unknown, D = unk
 /** A handler of any client and any data. `on()` has checked the types. */
 export type AnyHandler<S extends SocketLike> = RouteHandler<S, never, never>;
 
-type Outcome = { value: unknown } | { error: unknown };
+type Request = Pick<ServerMessage, 'type' | 'action' | 'id'>;
 
 /** Handles the server's messages: calls `onMessage`, then each handler, and answers requests. */
 export class Inbox<S extends SocketLike> {
@@ -49,7 +49,7 @@ export class Inbox<S extends SocketLike> {
     const { type, action, data } = message;
     this.#events.emit('message', {
       ws: link.socket,
-      clientId: link.greeting?.clientId ?? '',
+      clientId: clientIdOf(link),
       data: { type, action, data },
     });
     this.handle(message, link);
@@ -58,57 +58,47 @@ export class Inbox<S extends SocketLike> {
   /** Calls the handlers only. For the greeting, which `onConnected` announces. */
   handle(message: ServerMessage, link: Link<S>): void {
     const { type, action, data, id, at } = message;
-    const ws = link.socket;
-    const clientId = link.greeting?.clientId ?? '';
-    const context = { client: this.#client as never, ws, clientId, id, at: at as never };
+    const context = { client: this.#client as never, ws: link.socket, clientId: clientIdOf(link), id, at: at as never };
     const outcomes = this.#handlers
       .of(`${type}/${action}`)
-      .map((handler) => outcomeOf(() => handler(data as never, context)));
-    for (const outcome of outcomes) void this.#reportFailure(outcome, id !== undefined);
-    if (id !== undefined) void this.#answer(message, link, outcomes);
+      // Async for its catch. The handler itself is called at once, so handlers run in the order of the frames.
+      .map(async (handler) => handler(data as never, context));
+    // A handler refuses a request by throwing a PeerError. Any other error is a bug.
+    for (const outcome of outcomes)
+      outcome.catch((error: unknown) => {
+        if (id === undefined || !isA(error, PeerError)) this.#events.report(error);
+      });
+    if (id !== undefined) void this.#answer({ type, action, id }, link, outcomes);
   }
 
-  async #answer(message: ServerMessage, link: Link<S>, outcomes: Promise<Outcome>[]): Promise<void> {
-    const frame = await answerTo(message, outcomes);
+  async #answer(request: Request, link: Link<S>, outcomes: Promise<unknown>[]): Promise<void> {
+    const frame = await firstOf(outcomes, request).then(
+      (response) => ({ ...request, response }),
+      (error: unknown) => refusal(request, error),
+    );
     try {
       if (link.isOpen) link.answer(frame);
     } catch (error) {
       this.#events.report(error);
-      link.trySend(refusal(message, isA(error, PxlWebSocketError) ? new PeerError(error.code, error.message) : error));
+      link.trySend(refusal(request, isA(error, PxlWebSocketError) ? new PeerError(error.code, error.message) : error));
     }
   }
-
-  /** A handler refuses a request by throwing a PeerError. Any other error is a bug and is reported. */
-  async #reportFailure(pending: Promise<Outcome>, isRequest: boolean): Promise<void> {
-    const outcome = await pending;
-    if ('error' in outcome && !(isRequest && isA(outcome.error, PeerError))) this.#events.report(outcome.error);
-  }
 }
 
-/** Async for its catch: `run` itself is called at once, so handlers are called in the order of the frames. */
-async function outcomeOf(run: () => unknown): Promise<Outcome> {
-  try {
-    return { value: await run() };
-  } catch (error) {
-    return { error };
+const clientIdOf = ({ greeting }: Link<SocketLike>): string => greeting?.clientId ?? '';
+
+async function firstOf(outcomes: Promise<unknown>[], { type, action }: Request): Promise<unknown> {
+  if (outcomes.length === 0) throw new UnknownRouteError(type, action);
+  for (const outcome of outcomes) {
+    const value = await outcome;
+    if (value !== undefined) return value;
   }
+  return null;
 }
 
-async function answerTo(message: ServerMessage, outcomes: Promise<Outcome>[]): Promise<object> {
-  const { type, action, id } = message;
-  if (outcomes.length === 0) return refusal(message, new UnknownRouteError(type, action));
-  for (const pending of outcomes) {
-    const outcome = await pending;
-    if ('error' in outcome) return refusal(message, outcome.error);
-    if (outcome.value !== undefined) return { type, action, id, response: outcome.value };
-  }
-  return { type, action, id, response: null };
-}
-
-function refusal(message: ServerMessage, thrown: unknown): ErrorFrame {
-  const { type, action, id } = message;
+function refusal(request: Request, thrown: unknown): ErrorFrame {
   const told = isA(thrown, PeerError)
     ? { error: thrown.message, code: thrown.code, details: thrown.details }
     : { error: 'The client failed to handle this request.', code: ErrorCode.Internal };
-  return errorFrame(told, { type, action, id });
+  return errorFrame(told, request);
 }

@@ -2,6 +2,7 @@ import { ConnectionError, TimeoutError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { Link } from './link.js';
 import type { SocketLike } from './socket-like.js';
+import { Stopwatch } from './stopwatch.js';
 
 /** Milliseconds that the server has to answer when the connection is probably dead. */
 const PROBE_MS = 2_000;
@@ -19,7 +20,7 @@ export class KeepAlive {
   readonly #pongTimeoutMs: number;
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   #isWaiting = false;
-  #tickedAt = performance.now();
+  readonly #sinceTick = new Stopwatch();
 
   constructor(link: Link<SocketLike>, { pingIntervalMs, pongTimeoutMs }: KeepAliveOptions) {
     this.#link = link;
@@ -34,11 +35,10 @@ export class KeepAlive {
     clearInterval(this.#timer);
   }
 
-  /** Resolves with true when the server was silent for longer than its heartbeat and doesn't answer a ping now. */
-  async probe(): Promise<boolean> {
+  /** Closes the connection if the server was silent for longer than its heartbeat and doesn't answer a ping now. */
+  async probe(): Promise<void> {
     const heartbeatMs = this.#link.greeting?.heartbeatMs ?? USUAL_HEARTBEAT_MS;
-    if (performance.now() - this.#link.heardAt <= heartbeatMs) return false;
-    return this.#isSilent(this.#probeMs);
+    if (this.#link.silence.ms > heartbeatMs) await this.#ping(this.#probeMs);
   }
 
   /** Shorter than usual: somebody waits for the result, after this process slept or the page was hidden. */
@@ -47,9 +47,8 @@ export class KeepAlive {
   }
 
   #tick(pingIntervalMs: number): void {
-    const now = performance.now();
-    const hasSlept = this.#isLate(now - this.#tickedAt, pingIntervalMs);
-    this.#tickedAt = now;
+    const hasSlept = this.#isLate(this.#sinceTick, pingIntervalMs);
+    this.#sinceTick.restart();
     if (!this.#isWaiting) void this.#ping(hasSlept ? this.#probeMs : this.#pongTimeoutMs);
   }
 
@@ -58,25 +57,25 @@ export class KeepAlive {
     const isSilent = await this.#isSilent(timeoutMs);
     this.#isWaiting = false;
     if (!isSilent) return;
-    const error = new ConnectionError(`The server was silent for ${timeoutMs} ms after a ping.`);
+    const error = new ConnectionError('The server was silent after a ping.');
     this.#link.close(CloseCode.NoPong, 'no pong', error);
   }
 
   /** Any frame is a sign of life. A pong may wait behind a slow handler, and a refusal is an answer, too. */
   async #isSilent(timeoutMs: number): Promise<boolean> {
     const link = this.#link;
-    const askedAt = performance.now();
+    const asked = new Stopwatch();
     try {
       await link.requests.request({ type: 'system', action: 'ping' }, { timeoutMs });
       return false;
     } catch (error) {
-      if (!(error instanceof TimeoutError) || link.heardAt > askedAt || !link.isOpen) return false;
+      if (!(error instanceof TimeoutError) || link.silence.ms < asked.ms || !link.isOpen) return false;
       // This process was suspended: frames that arrived meanwhile haven't been read yet.
-      return this.#isLate(performance.now() - askedAt, timeoutMs) ? this.#isSilent(this.#probeMs) : true;
+      return this.#isLate(asked, timeoutMs) ? this.#isSilent(this.#probeMs) : true;
     }
   }
 
-  #isLate(tookMs: number, expectedMs: number): boolean {
-    return tookMs > expectedMs + this.#pongTimeoutMs / 4;
+  #isLate({ ms }: Stopwatch, expectedMs: number): boolean {
+    return ms > expectedMs + this.#pongTimeoutMs / 4;
   }
 }

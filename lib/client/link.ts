@@ -11,8 +11,15 @@ import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
 import { Requests } from './requests.js';
 import type { AnswerFrame } from './requests.js';
+import { Stopwatch } from './stopwatch.js';
 import { SOCKET_OPEN, textOf } from './socket-like.js';
-import type { SocketCloseEvent, SocketErrorEvent, SocketLike, SocketMessageEvent } from './socket-like.js';
+import type {
+  SocketCloseEvent,
+  SocketErrorEvent,
+  SocketEventName,
+  SocketLike,
+  SocketMessageEvent,
+} from './socket-like.js';
 
 export interface LinkEnd {
   code: number;
@@ -35,9 +42,6 @@ export interface LinkBudgets {
 /** Error frames without a request are reported. Of a longer one, only this many characters and no details. */
 const MAX_REPORTED_CHARACTERS = 2_000;
 
-/** Codes that stand for "no code was sent" (RFC 6455 section 7.4.1). */
-const UNSENT_CODES = [1005, 1006, 1015];
-
 /** One socket from its creation to its end, which comes once. After its end it calls no handler any more. */
 export class Link<S extends SocketLike> {
   /** Resolves with the server's first frame; rejects when the link ends before it. */
@@ -46,8 +50,8 @@ export class Link<S extends SocketLike> {
   readonly requests: Requests;
   greeting: Greeting | undefined;
   end: LinkEnd | undefined;
-  /** When the last frame came, by the monotonic clock in ms. */
-  heardAt = performance.now();
+  /** Since the last frame came. */
+  readonly silence = new Stopwatch();
   readonly #held: HeldMessages;
   #socketError: string | undefined;
   #resolveGreeted!: (greeting: Greeting) => void;
@@ -55,6 +59,11 @@ export class Link<S extends SocketLike> {
   #resolveEnded!: (end: LinkEnd) => void;
   readonly #handlers: LinkHandlers<S>;
   readonly #budgets: LinkBudgets;
+  readonly #listeners: readonly [SocketEventName, (event: object) => void][] = [
+    ['message', (event) => this.#receive((event as SocketMessageEvent).data)],
+    ['error', (event) => this.#failed(event)],
+    ['close', (event) => this.#finish((event as SocketCloseEvent).code, (event as SocketCloseEvent).reason)],
+  ];
 
   constructor(
     readonly socket: S,
@@ -73,9 +82,7 @@ export class Link<S extends SocketLike> {
     // Nobody may be waiting for the greeting.
     this.greeted.catch(() => undefined);
     socket.binaryType = 'arraybuffer';
-    socket.addEventListener('message', this.#onMessage);
-    socket.addEventListener('error', this.#onError);
-    socket.addEventListener('close', this.#onClose);
+    for (const [type, listener] of this.#listeners) socket.addEventListener(type, listener);
   }
 
   /** Resolves when too many messages wait for `release()`. */
@@ -95,7 +102,7 @@ export class Link<S extends SocketLike> {
   /** @throws {ConnectionError} when the socket isn't open. @throws {NotSerializableError} {MessageTooLargeError} */
   send(frame: unknown, binary = false): void {
     const text = encode(frame);
-    if (!this.isOpen) throw new ConnectionError('The client is not open. Await connectToServer() first.');
+    if (!this.isOpen) throw new ConnectionError('The client is not open.');
     const maxBytes = this.greeting?.maxPayload ?? Infinity;
     // No character has more than three bytes.
     if (text.length * 3 > maxBytes && utf8Length(text) > maxBytes) throw new MessageTooLargeError(maxBytes);
@@ -129,7 +136,7 @@ export class Link<S extends SocketLike> {
   }
 
   /** Ends the link at once. Nobody waits for the closing handshake. */
-  close(code: number, reason: string, error = new ConnectionError('The connection was closed by this client.')): void {
+  close(code: number, reason: string, error = new ConnectionError('The client closed the connection.')): void {
     if (this.end) return;
     const sent = fitReason(reason);
     try {
@@ -146,34 +153,23 @@ export class Link<S extends SocketLike> {
     if (this.end) return;
     this.end = { code, reason, error };
     this.#held.release();
-    const { socket } = this;
-    socket.removeEventListener('message', this.#onMessage);
-    socket.removeEventListener('error', this.#onError);
-    socket.removeEventListener('close', this.#onClose);
+    for (const [type, listener] of this.#listeners) this.socket.removeEventListener(type, listener);
     this.#rejectGreeted(error);
     this.requests.failAll(error);
     this.#resolveEnded(this.end);
     this.#handlers.onEnd(this.end, this);
   }
 
-  readonly #onMessage = (event: object): void => this.#receive((event as SocketMessageEvent).data);
-
-  readonly #onClose = (event: object): void => {
-    const { code, reason } = event as SocketCloseEvent;
-    this.#finish(code, reason);
-  };
-
   /** The close event that follows ends the link. This event explains why. */
-  readonly #onError = (event: object): void => {
-    const { error, message } = event as SocketErrorEvent;
+  #failed({ error, message }: SocketErrorEvent): void {
     this.#socketError = error ? messageOf(error) : message;
     if (this.greeting && this.#socketError) {
       this.#handlers.onError(new ConnectionError(`The connection failed: ${this.#socketError}`));
     }
-  };
+  }
 
   #receive(data: unknown): void {
-    this.heardAt = performance.now();
+    this.silence.restart();
     const text = textOf(data);
     if (text === undefined) return this.#handlers.onError(skipped('It is neither text nor UTF-8.'));
     const frame = decodeFrame(text, Math.max(MAX_DEPTH, this.greeting?.maxDepth ?? 0));
@@ -198,9 +194,7 @@ export class Link<S extends SocketLike> {
   #closeIfUnread(): void {
     const { maxUnsentBytes } = this.#budgets;
     if (this.socket.bufferedAmount <= maxUnsentBytes) return;
-    const error = new ConnectionError(
-      `The server doesn't read: more than ${maxUnsentBytes} bytes were waiting to be sent.`,
-    );
+    const error = new ConnectionError(`The server doesn't read: more than ${maxUnsentBytes} bytes wait.`);
     this.close(CloseCode.SlowConsumer, 'the server does not read', error);
     throw error;
   }
@@ -208,7 +202,7 @@ export class Link<S extends SocketLike> {
   #greet(frame: ServerMessage): void {
     const greeting = readGreeting(frame);
     if (!greeting) {
-      return this.#handlers.onError(skipped('The first one must be "system/connected" with a clientId.'));
+      return this.#handlers.onError(skipped('The first one must be "system/connected".'));
     }
     this.greeting = greeting;
     this.#resolveGreeted(greeting);
@@ -219,26 +213,24 @@ export class Link<S extends SocketLike> {
     if (frame.kind === 'error') {
       const { code, error, details } = frame.data;
       const isShort = text.length <= MAX_REPORTED_CHARACTERS;
-      const remote = isShort ? new RemoteError(code, error, details) : new RemoteError(short(code), short(error));
-      this.#handlers.onError(remote);
+      this.#handlers.onError(new RemoteError(short(code), short(error), isShort ? details : undefined));
     } else if (this.greeting && !frame.done) {
       this.#hand({ type: frame.type, action: frame.action, data: frame.response, id: undefined }, text);
     }
   }
 
-  #hand({ type, action, data, id, at }: ServerMessage, text: string): void {
-    const message = { type, action, data, id, at };
+  #hand(message: ServerMessage, text: string): void {
     if (!this.#held.hold(message, text)) this.#handlers.onMessage(message, this);
   }
 }
 
-const skipped = (reason: string): BadFrameError =>
-  new BadFrameError(`A frame of the server was skipped: ${reason} Check that the server uses this module.`);
+const skipped = (reason: string): BadFrameError => new BadFrameError(`A frame of the server was skipped: ${reason}`);
 
 const short = (text: string): string => text.slice(0, MAX_REPORTED_CHARACTERS);
 
 function endError(code: number, reason: string, socketError: string | undefined): ConnectionError {
-  if (UNSENT_CODES.includes(code))
+  // These stand for "no code was sent" (RFC 6455 section 7.4.1).
+  if (code === 1005 || code === 1006 || code === 1015)
     return new ConnectionError(`The connection broke${socketError ? `: ${socketError}` : '.'}`);
   return new ConnectionError(`The server closed the connection with ${code}${reason ? `: ${reason}` : '.'}`, code);
 }

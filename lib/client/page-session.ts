@@ -1,4 +1,6 @@
 const KEY = 'pxl-session';
+/** That of the newest client. A page may have made others before. */
+let session = '';
 
 /**
  * Keeps the session of a page over a reload. While the page lives it isn't in the storage, of which a duplicated tab gets a
@@ -8,10 +10,13 @@ const KEY = 'pxl-session';
 export function keepSession(made: string): string {
   try {
     const { sessionStorage } = globalThis;
-    const session = sessionStorage.getItem(KEY) ?? made;
+    const kept = sessionStorage.getItem(KEY) ?? made;
     const take = (): void => sessionStorage.removeItem(KEY);
-    addEventListener('pagehide', () => sessionStorage.setItem(KEY, session));
-    addEventListener('pageshow', take); // from the back/forward cache
+    if (!session) {
+      addEventListener('pagehide', () => sessionStorage.setItem(KEY, session));
+      addEventListener('pageshow', take); // from the back/forward cache
+    }
+    session = kept;
     take();
     return session;
   } catch {

@@ -1,5 +1,6 @@
+/** `@scpxl/nestjs-websocket/react`: the client as React hooks. @module react */
 import { type RefObject, useEffect, useRef, useSyncExternalStore } from 'react';
-import type { WebSocketUser } from '../protocol/message.js';
+import type { PresentUser, WebSocketUser } from '../protocol/message.js';
 import type { WebSocketClientCore } from './client-core.js';
 import type { ClientState } from './client-events.js';
 import type {
@@ -21,9 +22,11 @@ export type HookClient = Pick<
 /** What a banner shows. */
 export interface Connection {
   readonly state: ClientState;
+  /** The server's id of this connection. Undefined without one. */
   readonly clientId: string | undefined;
+  /** Who the server says this is. Undefined for anonymous connections. */
   readonly user: Pick<WebSocketUser, 'userId'> | undefined;
-  /** While `reconnecting`: the number of the next attempt, and the milliseconds before it. `client.reconnectingIn` counts down. */
+  /** While `reconnecting`: the number of the next attempt, from 1, and the wait before it. `client.reconnectingIn` counts down. */
   readonly attempt: number | undefined;
   readonly delayMs: number | undefined;
 }
@@ -41,6 +44,16 @@ export interface JoinedRoomState {
   readonly error: Error | undefined;
   /** The handle, for `publish()` and further events. Undefined before the first effect. */
   readonly room: ClientRoom | undefined;
+}
+
+/** Who is in a room. */
+export interface PresenceState {
+  /** In the order in which they came. Empty if the server sends only the number. */
+  readonly users: readonly PresentUser[];
+  /** The number of users. */
+  readonly total: number;
+  /** True without a connection: the users are those of before. */
+  readonly isStale: boolean;
 }
 
 /** A value that components follow. */
@@ -62,10 +75,7 @@ class Followed<T> {
   }
 }
 
-/**
- * What mounted components use together. It ends a moment after the last of them: StrictMode, and a change of pages, unmount
- * and mount again at once.
- */
+/** What mounted components share. It ends a moment after the last of them: StrictMode and a change of pages mount again at once. */
 class Shared {
   #users = 0;
   #end: (() => void) | undefined;
@@ -93,6 +103,7 @@ const NO_CONNECTION: Connection = {
   attempt: undefined,
   delayMs: undefined,
 };
+const NOBODY: PresenceState = { users: [], total: 0, isStale: true };
 const NO_ROOM: JoinedRoomState = { state: 'idle', error: undefined, room: undefined };
 
 /** The stores of one client. */
@@ -161,6 +172,36 @@ class RoomStore extends Followed<JoinedRoomState> {
   }
 }
 
+/** Who is in one room, as a value that stays the same until something changes. */
+class PresenceStore {
+  #state = NOBODY;
+
+  constructor(private readonly room: ClientRoom) {}
+
+  readonly get = (): PresenceState => {
+    const { total, isStale } = this.room.presence;
+    const users = [...this.room.presence.values()];
+    const { users: before, ...rest } = this.#state;
+    const isSame = total === rest.total && isStale === rest.isStale && users.length === before.length;
+    if (!isSame || users.some((user, at) => user !== before[at])) this.#state = { users, total, isStale };
+    return this.#state;
+  };
+
+  readonly subscribe = (changed: () => void): (() => void) => {
+    const { room } = this;
+    const events = ['joined', 'updated', 'left', 'synced'] as const;
+    const offs = [...events.map((event) => room.presence.on(event, changed)), room.on('state', changed)];
+    return () => {
+      for (const off of offs) off();
+    };
+  };
+}
+
+const presences = new WeakMap<ClientRoom, PresenceStore>();
+const nothing = (): void => undefined;
+const nobody = (): PresenceState => NOBODY;
+const never = (): (() => void) => nothing;
+
 const stores = new WeakMap<HookClient, Stores>();
 
 function storesOf(client: HookClient): Stores {
@@ -180,8 +221,8 @@ export function useConnection(client: HookClient): Connection {
 }
 
 /**
- * Is in a room while a component that names it is mounted, and connects as `useConnection()` does. Components that name the
- * same room share it; the options of the first one count, but for `onMessage`, which is each one's own.
+ * Keeps the client in a room while a component that names it is mounted, and connects as `useConnection()` does. Components that name the
+ * same room share it; the options of the first one count. Only `onMessage` is called for each of them.
  */
 export function useRoom(client: HookClient, name: string, options: UseRoomOptions = {}): JoinedRoomState {
   const all = storesOf(client);
@@ -193,4 +234,17 @@ export function useRoom(client: HookClient, name: string, options: UseRoomOption
   useEffect(() => all.connect(), [all]);
   useEffect(() => store.join(latest), [store]);
   return useSyncExternalStore(store.subscribe, store.get, () => NO_ROOM);
+}
+
+/**
+ * Who is in a room that was joined with the option `presence`. Renders again with each change.
+ * @param room what `useRoom()` returns as `room`, or `client.room()`. Undefined: nobody
+ * @example
+ * const { room } = useRoom(client, 'chat:lobby', { presence: true, presenceData: { name: 'Ada' } });
+ * const { users, total } = usePresence(room);
+ */
+export function usePresence(room: ClientRoom | undefined): PresenceState {
+  const store = room && (presences.get(room) ?? new PresenceStore(room));
+  if (room && store) presences.set(room, store);
+  return useSyncExternalStore(store?.subscribe ?? never, store?.get ?? nobody, nobody);
 }

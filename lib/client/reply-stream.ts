@@ -3,117 +3,113 @@ import { errorOf } from '../protocol/thrown.js';
 import { StreamOverflowError } from './client-errors.js';
 import type { Asking } from './requests.js';
 
-interface Reader<T> {
-  resolve(result: IteratorResult<T, undefined>): void;
-  reject(error: Error): void;
-}
+type Result<T> = IteratorResult<T, undefined>;
 
-export interface ReplyStreamOptions {
-  /** Sends the request. Called at the first `next()`: a stream that nobody reads costs nothing. */
-  start(answered: (response: unknown, text: string) => void): Asking;
-  /** How many values, and bytes of JSON, may wait to be read. */
-  maxBuffered: number;
-  maxBufferedBytes: number;
-  signal?: AbortSignal | undefined;
+/** How many values, and bytes of JSON, may wait to be read. */
+export interface ReplyStreamLimits {
+  maxStreamBuffer: number;
+  maxHeldBytes: number;
 }
 
 /** The values of one streaming request, in order. Leaving the loop early cancels it on the server. */
 export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undefined> {
-  readonly #options: ReplyStreamOptions;
+  readonly #start: (answered: (response: unknown, text: string) => void) => Asking;
+  readonly #limits: ReplyStreamLimits;
+  readonly #signal: AbortSignal | undefined;
   readonly #values: { value: T; bytes: number }[] = [];
   #bytes = 0;
-  readonly #readers: Reader<T>[] = [];
+  readonly #readers: ((result: Result<T> | Promise<never>) => void)[] = [];
   #request: Asking | undefined;
-  #started = false;
   #ended = false;
   /** Thrown once, after the values that came before it. */
   #failure: Error | undefined;
 
-  constructor(options: ReplyStreamOptions) {
-    this.#options = options;
+  /** @param start sends the request. Called at the first `next()`: a stream that nobody reads costs nothing */
+  constructor(
+    start: (answered: (response: unknown, text: string) => void) => Asking,
+    limits: ReplyStreamLimits,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#start = start;
+    this.#limits = limits;
+    this.#signal = signal;
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
 
-  next(): Promise<IteratorResult<T, undefined>> {
-    if (!this.#started) this.#start();
-    return new Promise((resolve, reject) => {
-      this.#readers.push({ resolve, reject });
+  next(): Promise<Result<T>> {
+    if (!this.#request && !this.#ended) this.#begin();
+    return new Promise((resolve) => {
+      this.#readers.push(resolve);
       this.#flush();
     });
   }
 
   /** Leaving a `for await` loop comes here. */
-  return(): Promise<IteratorResult<T, undefined>> {
-    this.#abandon();
-    return Promise.resolve({ done: true, value: undefined });
+  async return(): Promise<Result<T>> {
+    this.#values.length = 0;
+    this.#end();
+    this.#failure = undefined;
+    this.#request?.stop();
+    return { done: true, value: undefined };
   }
 
-  throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
-    this.#abandon();
-    return Promise.reject(errorOf(error));
+  async throw(error?: unknown): Promise<Result<T>> {
+    await this.return();
+    throw errorOf(error);
   }
 
-  #start(): void {
-    this.#started = true;
+  #begin(): void {
+    const end = (error?: unknown): void => this.#end(error ? errorOf(error) : undefined);
     try {
-      this.#request = this.#options.start((response, text) => this.#receive(response as T, text));
-      this.#request.ended.then(
-        () => this.#end(),
-        (error: Error) => this.#end(error),
-      );
+      this.#request = this.#start((response, text) => this.#receive(response as T, text));
+      this.#request.ended.then(end, end);
     } catch (error) {
-      this.#end(errorOf(error));
+      end(error);
     }
   }
 
   #receive(value: T, text: string): void {
-    const { maxBuffered, maxBufferedBytes } = this.#options;
+    const { maxStreamBuffer, maxHeldBytes } = this.#limits;
+    const waiting = this.#values.length;
     const bytes = this.#readers.length > 0 ? 0 : utf8Length(text);
-    if (this.#values.length >= maxBuffered) {
-      return this.#request?.stop(new StreamOverflowError(`${maxBuffered} values`, 'maxStreamBuffer'));
-    }
+    const isTooMany = waiting >= maxStreamBuffer;
     // A single value may always wait: it was read from the socket already.
-    if (this.#values.length > 0 && this.#bytes + bytes > maxBufferedBytes) {
-      return this.#request?.stop(new StreamOverflowError(`${maxBufferedBytes} bytes`, 'maxHeldBytes'));
+    if (isTooMany || (waiting > 0 && this.#bytes + bytes > maxHeldBytes)) {
+      const [limit, option] = isTooMany
+        ? [`${maxStreamBuffer} values`, 'maxStreamBuffer']
+        : [`${maxHeldBytes} bytes`, 'maxHeldBytes'];
+      return this.#request?.stop(new StreamOverflowError(limit, option));
     }
     this.#values.push({ value, bytes });
     this.#bytes += bytes;
     this.#flush();
   }
 
-  #abandon(): void {
-    this.#started = true;
-    this.#values.length = 0;
-    this.#failure = undefined;
-    this.#end();
-    this.#request?.stop();
-  }
-
   #end(failure?: Error): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#failure = failure;
-    if (this.#options.signal?.aborted) this.#values.length = 0;
+    if (this.#signal?.aborted) this.#values.length = 0;
     this.#flush();
   }
 
   #flush(): void {
     while (this.#readers.length > 0) {
       const next = this.#values.shift();
-      if (next) {
-        this.#bytes -= next.bytes;
-        this.#readers.shift()?.resolve({ done: false, value: next.value });
-      } else if (this.#failure) {
-        this.#readers.shift()?.reject(this.#failure);
-        this.#failure = undefined;
-      } else if (this.#ended) {
-        this.#readers.shift()?.resolve({ done: true, value: undefined });
-      } else {
-        return;
-      }
+      if (!next && !this.#ended) return;
+      const failure = next ? undefined : this.#failure;
+      if (failure) this.#failure = undefined;
+      this.#bytes -= next?.bytes ?? 0;
+      this.#readers.shift()?.(
+        failure
+          ? Promise.reject(failure)
+          : next
+            ? { done: false, value: next.value }
+            : { done: true, value: undefined },
+      );
     }
   }
 }

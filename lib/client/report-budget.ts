@@ -1,15 +1,12 @@
-/** Milliseconds after which the count of a kind starts again. */
-const WINDOW_MS = 10_000;
+import { Stopwatch } from './stopwatch.js';
 
-interface Count {
-  since: number;
-  reported: number;
-  leftOut: number;
-}
+/** Milliseconds after which the counts start again. */
+const WINDOW_MS = 10_000;
 
 /** Limits the error reports of one kind, so that a server can't fill the log of its clients. */
 export class ReportBudget {
-  readonly #counts = new Map<string, Count>();
+  readonly #counts = new Map<string, number>();
+  readonly #window = new Stopwatch();
 
   /** @param max reports of one kind within 10 s @param leftOut gets the number of reports that were left out */
   constructor(
@@ -18,26 +15,22 @@ export class ReportBudget {
   ) {}
 
   take(kind: string): boolean {
-    const now = performance.now();
-    let count = this.#counts.get(kind);
-    if (count && now - count.since >= WINDOW_MS) {
-      this.#tell(kind, count);
-      count = undefined;
+    if (this.#window.ms >= WINDOW_MS) {
+      this.flush();
+      this.#counts.clear();
+      this.#window.restart();
     }
-    if (!count) this.#counts.set(kind, (count = { since: now, reported: 0, leftOut: 0 }));
-    const isTaken = count.reported < this.max;
-    count[isTaken ? 'reported' : 'leftOut'] += 1;
-    return isTaken;
+    const count = (this.#counts.get(kind) ?? 0) + 1;
+    this.#counts.set(kind, count);
+    return count <= this.max;
   }
 
   /** Reports what was left out so far. */
   flush(): void {
-    for (const [kind, count] of this.#counts) this.#tell(kind, count);
-  }
-
-  #tell(kind: string, count: Count): void {
-    const left = count.leftOut;
-    count.leftOut = 0;
-    if (left > 0) this.leftOut(kind, left);
+    for (const [kind, count] of this.#counts) {
+      if (count <= this.max) continue;
+      this.#counts.set(kind, this.max);
+      this.leftOut(kind, count - this.max);
+    }
   }
 }

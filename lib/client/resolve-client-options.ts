@@ -1,5 +1,6 @@
 import { InvalidOptionsError } from '../errors.js';
-import { CLIENT_OPTIONS, type ClientFields, DURATION } from './client-option-table.js';
+import { MAX_TIMER_MS } from '../protocol/check.js';
+import { CLIENT_DEFAULTS } from './client-defaults.js';
 import type { QueueOptions, ReconnectOptions, Source, WebSocketClientOptions } from './client-options.js';
 import type { SocketLike } from './socket-like.js';
 import { urlFlaw } from './socket-url.js';
@@ -12,82 +13,67 @@ export interface ResolvedClientOptions<S extends SocketLike> extends Required<
   reconnect: false | Required<ReconnectOptions>;
 }
 
-/** What is particular to the options of one kind of client. */
-export interface ClientKind {
-  options: ClientFields;
-  /** Finds the option that a misspelt name may mean. Left out in browsers, where every byte counts. */
-  nearestName?: (given: string, known: readonly string[]) => string | undefined;
-}
-
 /** The warning about the old way to switch pings off is written once per process. */
 let hasWarned = false;
 
 /**
- * Fills in the defaults.
+ * Fills in the defaults. Null counts as not given.
+ * @param flawsIn what is wrong with the options; Node's says more
  * @throws {InvalidOptionsError} naming every flaw at once
  */
 export function resolveClientOptions<S extends SocketLike>(
   given: WebSocketClientOptions<S>,
-  baseUrl: string | undefined,
-  { options: more, nearestName }: ClientKind = { options: {} },
+  flawsIn: (options: WebSocketClientOptions<S>) => string[] = findFlaws,
 ): ResolvedClientOptions<S> {
-  const table: ClientFields = { ...CLIENT_OPTIONS, ...more };
-  const options = withoutZero(given);
-  const flaws = [
-    ...[(typeof options.url !== 'function' && urlFlaw(options.url, baseUrl)) || []].flat(),
-    ...flawsOf('', table, options, nearestName),
-  ];
-  const resolved = fill(table, options) as unknown as ResolvedClientOptions<S>;
-  const { reconnect } = resolved;
-  if (reconnect && reconnect.minDelayMs > reconnect.maxDelayMs) {
-    flaws.push('reconnect.minDelayMs is longer than reconnect.maxDelayMs. Exchange the two.');
+  const options = { ...CLIENT_DEFAULTS, ...definedIn(given) } as unknown as ResolvedClientOptions<S>;
+  // Pings were switched off by 0 once.
+  if ((options.pingIntervalMs as number) === 0) {
+    if (!hasWarned) console.warn('pingIntervalMs: 0 is deprecated. Write false.');
+    hasWarned = true;
+    options.pingIntervalMs = false;
   }
+  const flaws = flawsIn({ ...given, pingIntervalMs: options.pingIntervalMs });
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);
-  return resolved;
-}
-
-/** Pings were switched off by 0 once. */
-function withoutZero<O extends WebSocketClientOptions<never>>(options: O): O {
-  if (options.pingIntervalMs !== 0) return options;
-  if (!hasWarned) console.warn('pingIntervalMs: 0 is deprecated. Write false.');
-  hasWarned = true;
-  return { ...options, pingIntervalMs: false };
+  if (options.reconnect) options.reconnect = { ...CLIENT_DEFAULTS.reconnect, ...definedIn(options.reconnect) };
+  options.queue = { ...CLIENT_DEFAULTS.queue, ...definedIn(options.queue) };
+  return options;
 }
 
 /** @throws {InvalidOptionsError} */
 export function assertDuration(name: string, value: unknown): void {
-  if (!DURATION.holds(value)) throw new InvalidOptionsError([`${name} is not ${DURATION.must}.`]);
+  if (!isLike(value, 1, name)) throw new InvalidOptionsError([`${name} can't be ${String(value)}.`]);
 }
 
-/** Null counts as not given. */
-function fill(table: ClientFields, given: object): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(table).map(([name, { default: usual, fields }]) => {
-      const value = given[name as keyof typeof given] as object | false | undefined | null;
-      const isSection = fields && !usual && value !== false;
-      return [name, isSection ? fill(fields, value ?? {}) : (value ?? usual)];
-    }),
-  );
+const definedIn = (given: object): object =>
+  Object.fromEntries(Object.entries(given).filter(([, value]) => (value ?? undefined) !== undefined));
+
+function findFlaws({ url, ...options }: WebSocketClientOptions<never>): string[] {
+  // A page may exist only later, and then any address will do.
+  const flaw = typeof url !== 'function' && urlFlaw(url, pageUrl() ?? 'http://page.invalid/');
+  return [...(flaw ? [flaw] : []), ...flawsOf('', CLIENT_DEFAULTS, options)];
 }
 
-function flawsOf(prefix: string, table: ClientFields, given: object, nearestName: ClientKind['nearestName']): string[] {
-  const names = Object.keys(table);
-  return Object.entries(given).flatMap(([field, value]: [string, unknown]) => {
+/** What a path in `url` is relative to. A worker has no document. Other runtimes have neither of the two. */
+export function pageUrl(): string | undefined {
+  const { document, location } = globalThis as { document?: Document; location?: Location };
+  return document?.baseURI ?? location?.href;
+}
+
+/** Each option must be like its default. Every byte counts in a page: Node's check says what to write instead. */
+function flawsOf(prefix: string, usual: object, given: object): string[] {
+  return Object.entries(definedIn(given)).flatMap(([field, value]: [string, unknown]) => {
     const name = prefix + field;
-    if (value === undefined) return [];
-    if (names.includes(field)) {
-      if (value === null) return [];
-      const { check, fields } = table[field] ?? {};
-      if (check && !check.holds(value))
-        return `${name} is not ${check.must}.`.replace('not false or', 'neither false nor');
-      return fields && value ? flawsOf(`${name}.`, fields, value, nearestName) : [];
-    }
-    const nearest = nearestName?.(field, names);
-    const remedy = nearest
-      ? `Did you mean ${prefix}${nearest}?`
-      : field === 'headers'
-        ? 'Browsers have no headers: give token.'
-        : `Remove it. There are ${names.join(', ')}.`;
-    return `${name} is not an option. ${remedy}`;
+    const like = (usual as Record<string, unknown>)[field];
+    if (!Object.hasOwn(usual, field))
+      return `${name} is not an option.${field === 'headers' ? ' Browsers have no headers: give token.' : ''}`;
+    const isSection = field === 'reconnect' || field === 'queue';
+    if (value === false && (field === 'reconnect' || field === 'pingIntervalMs')) return [];
+    if (!isLike(value, like, name)) return `${name} can't be ${String(value)}.`;
+    return isSection ? flawsOf(`${field}.`, like as object, value as object) : [];
   });
+}
+
+function isLike(value: unknown, usual: unknown, name: string): boolean {
+  if (typeof usual !== 'number') return usual === undefined || Array.isArray(usual) || typeof value === typeof usual;
+  return typeof value === 'number' && value >= 1 && !(name.endsWith('Ms') && value > MAX_TIMER_MS);
 }

@@ -1,6 +1,5 @@
 import { RemoteError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import { backoffDelay } from './backoff.js';
 import { MessageTooLargeError } from './client-errors.js';
 import { fieldsOf } from './greeting.js';
 import type { Link } from './link.js';
@@ -21,13 +20,14 @@ const FINAL: readonly string[] = [
   ErrorCode.NotFound,
   ErrorCode.BadRequest,
   ErrorCode.ValidationFailed,
+  ErrorCode.PresenceDataTooLarge,
 ];
 
 export interface RoomJoinsHost {
   requestTimeoutMs: number;
   /** Called for the first failure of rooms on this connection. They will be tried again. */
   report(error: unknown): void;
-  /** A room was joined; `data` is what the server says of it. */
+  /** A room was joined; `data` is the server's reply. */
   joined(room: Room, data: unknown): void;
   /** A room was joined that isn't wanted any more. */
   unwanted(room: Room): void;
@@ -41,6 +41,7 @@ interface Asked {
   turn: number;
 }
 
+const ofNow = (room: Room): Asked => ({ room, turn: room.turn });
 const isCurrent = ({ room, turn }: Asked): boolean => room.turn === turn;
 
 /** Joins rooms on one connection, many in one frame, until all are joined or the connection ends. */
@@ -54,29 +55,23 @@ export class RoomJoins {
     this.#host = host;
   }
 
-  /** Resolves when each room was tried once, or the link has ended. Never rejects. */
-  async bring(rooms: Iterable<Room>, tries = 0): Promise<void> {
-    const due = Array.from(rooms, (room) => ({ room, turn: room.turn }));
+  /**
+   * Resolves when each room was tried once, or the link has ended. Never rejects.
+   * @param delayMs before that. Only rooms that are still in the same state are tried
+   */
+  async bring(rooms: readonly Room[], tries = 0, delayMs = 0): Promise<void> {
+    const due = rooms.map(ofNow);
+    if (delayMs > 0) await pause(this.#link, delayMs);
     while (due.length > 0 && this.#link.isOpen) {
       const batch = due.splice(0, this.#batchSize).filter(isCurrent);
       if (batch.length > 0) due.unshift(...(await this.#join(batch, tries)));
     }
   }
 
-  /** The same after a while, for rooms that are still in the same state. */
-  async bringLater(rooms: readonly Room[], delayMs: number, tries = 0): Promise<void> {
-    const due = rooms.map((room) => ({ room, turn: room.turn }));
-    await pause(this.#link, delayMs);
-    await this.bring(
-      due.filter(isCurrent).map(({ room }) => room),
-      tries,
-    );
-  }
-
   /** @returns what has to be asked for in smaller frames */
   async #join(batch: readonly Asked[], tries: number): Promise<Asked[]> {
     const rooms = batch.map(({ room }) => room.ask());
-    const left = new Map(batch.map(({ room }) => [room.name, { room, turn: room.turn }]));
+    const left = new Map(batch.map(({ room }) => [room.name, ofNow(room)]));
     const isOne = rooms.length === 1;
     const message = isOne ? { action: 'joinRoom', data: rooms[0] } : { action: 'joinRooms', data: { rooms } };
     try {
@@ -85,12 +80,13 @@ export class RoomJoins {
         const { roomName = isOne && batch[0]?.room.name, error, data } = fieldsOf(part);
         const asked = left.get(roomName as string);
         if (!asked || !left.delete(asked.room.name)) return;
-        if (error !== undefined) void this.#failed([asked], remoteError(error), tries);
+        const { code, error: sentence, details } = fieldsOf(error);
+        if (error) void this.#failed([asked], new RemoteError(String(code), String(sentence), details), tries);
         else if (isCurrent(asked)) this.#host.joined(asked.room, data);
         else if (!isOne) this.#host.unwanted(asked.room);
       };
       await this.#link.requests.ask({ type: 'system', ...message }, { timeoutMs }, answered).ended;
-      const error = new RemoteError(ErrorCode.Unavailable, 'The server did not answer for this room.');
+      const error = new RemoteError(ErrorCode.Unavailable, 'The server did not answer.');
       await this.#failed(left.values(), error, tries);
     } catch (error) {
       // Names may be long, and a server may accept little at once.
@@ -106,14 +102,14 @@ export class RoomJoins {
   /** @returns when the next frame may be sent */
   async #failed(left: Iterable<Asked>, thrown: Error, tries: number): Promise<void> {
     if (!this.#link.isOpen) return;
-    const { code, details } = thrown as Partial<RemoteError>;
-    const isFinal = thrown instanceof RemoteError && FINAL.includes(thrown.code);
+    const { code = '', details } = thrown as Partial<RemoteError>;
+    const isFinal = thrown instanceof RemoteError && FINAL.includes(code);
     const rooms = [...left].filter((asked) => isCurrent(asked) && this.#host.failed(asked.room, thrown, isFinal));
     if (rooms.length === 0) return;
     const isEarly = code === ErrorCode.RateLimited;
     if (tries === 0 && !isEarly) this.#host.report(thrown);
-    const delayMs = isEarly ? readWait(details) : delayAfter(tries);
-    void this.bringLater(rooms.map(({ room }) => room), delayMs, tries + 1); // prettier-ignore
+    const delayMs = isEarly ? (readWait(details) ?? MIN_DELAY_MS) : delayAfter(tries);
+    void this.bring(rooms.map(({ room }) => room), tries + 1, delayMs); // prettier-ignore
     if (isEarly) await pause(this.#link, delayMs);
   }
 }
@@ -128,16 +124,12 @@ export async function pause(link: Link<SocketLike>, delayMs: number): Promise<vo
 
 /** At least half of a limit that doubles: what fails at once must not be tried again at once. */
 export function delayAfter(tries: number): number {
-  const options = { minDelayMs: MIN_DELAY_MS, maxDelayMs: MAX_DELAY_MS, random: Math.random };
-  return MIN_DELAY_MS / 2 + backoffDelay({ ...options, advice: 'reconnect', attempt: tries });
+  return MIN_DELAY_MS / 2 + Math.random() * Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** tries);
 }
 
-function readWait(details: unknown): number {
-  const { retryAfterMs } = fieldsOf(details);
-  return typeof retryAfterMs === 'number' && retryAfterMs >= 0 ? Math.min(retryAfterMs, MAX_DELAY_MS) : MIN_DELAY_MS;
-}
+/** How long the server asks to wait, if it says so. */
+export const readWait = (details: unknown): number | undefined => readMs(fieldsOf(details)['retryAfterMs']);
 
-function remoteError(error: unknown): RemoteError {
-  const { code, error: sentence, details } = fieldsOf(error);
-  return new RemoteError(String(code), String(sentence), details);
-}
+/** Reads a time that the server says. A longer one than we would wait ourselves isn't followed. */
+export const readMs = (value: unknown): number | undefined =>
+  typeof value === 'number' && value >= 0 ? Math.min(value, MAX_DELAY_MS) : undefined;

@@ -7,13 +7,17 @@ import type {
   JoinedRoom,
   JoinRoomDetails,
   JoinRoomOptions,
+  RoomPresenceOptions,
   RoomPublishOptions,
   RoomStart,
 } from './client-room.js';
 import { fieldsOf } from './greeting.js';
 import { call, Listeners } from './listeners.js';
 import { newKey } from './new-key.js';
+import { Presence } from './presence.js';
 import type { RequestOptions } from './client-options.js';
+
+type RoomRequest = JoinRoomDetails & Omit<RoomStart, 'since'> & RoomPresenceOptions;
 
 export interface RoomOwner {
   join(room: Room, details: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom>;
@@ -26,6 +30,7 @@ export interface RoomOwner {
 /** What a client knows of a room. Its owner moves it from state to state. */
 export class Room implements ClientRoom {
   readonly options: ClientRoomOptions = {};
+  readonly presence: Presence;
   position: RoomPosition | undefined;
   /** It is joined again after a reconnect. */
   isMember = false;
@@ -38,7 +43,9 @@ export class Room implements ClientRoom {
   /** Counts requests to join, and whatever makes their answers late. */
   turn = 0;
   #state: ClientRoomState = 'idle';
-  #request: JoinRoomDetails & Omit<RoomStart, 'since'> = {};
+  #request: RoomRequest = {};
+  /** What the server was asked for last. */
+  #asked: RoomRequest = {};
   #joins: { resolve(joined: JoinedRoom): void; reject(error: unknown): void }[] = [];
   readonly #owner: RoomOwner;
   readonly #listeners = new Listeners<(...args: unknown[]) => unknown>();
@@ -48,6 +55,7 @@ export class Room implements ClientRoom {
     owner: RoomOwner,
   ) {
     this.#owner = owner;
+    this.presence = new Presence((error) => owner.report(error));
   }
 
   get state(): ClientRoomState {
@@ -81,6 +89,11 @@ export class Room implements ClientRoom {
     return this.#owner.leave(this);
   }
 
+  async updatePresence(presenceData: unknown): Promise<void> {
+    if (this.#state === 'live') await this.#tellOthers(presenceData, false);
+    this.#request = { ...this.#request, presenceData };
+  }
+
   async publish(data: unknown, options: RoomPublishOptions = {}): Promise<Partial<RoomPosition>> {
     const { retry, key = retry ? newKey() : undefined, echo } = options;
     const reply = await this.#owner.ask(
@@ -101,11 +114,7 @@ export class Room implements ClientRoom {
   }
 
   /** Asked to join by the application. */
-  wait(
-    details: JoinRoomDetails & Omit<RoomStart, 'since'>,
-    position: RoomPosition | undefined,
-    isPatient: boolean,
-  ): Promise<JoinedRoom> {
+  wait(details: RoomRequest, position: RoomPosition | undefined, isPatient: boolean): Promise<JoinedRoom> {
     this.#request = details;
     this.position = position;
     this.isPatient = isPatient;
@@ -117,7 +126,22 @@ export class Room implements ClientRoom {
   ask(): object {
     this.turn += 1;
     if (this.#state !== 'resetting') this.state = this.isMember ? 'resuming' : 'joining';
+    this.#asked = this.#request;
     return { ...this.#request, since: this.position, roomName: this.name };
+  }
+
+  /** @param said what the reply says about who is there */
+  joined(said: unknown): void {
+    this.isMember = true;
+    this.presence.begin(said);
+    const { presenceData } = this.#request;
+    if (presenceData !== this.#asked.presenceData)
+      this.#tellOthers(presenceData, true).catch((error: unknown) => this.#owner.report(error));
+  }
+
+  /** @param retry waits until requests may be sent, which is after the rooms were joined again */
+  async #tellOthers(data: unknown, retry: boolean): Promise<void> {
+    await this.#owner.ask('updatePresence', { roomName: this.name, data }, { retry });
   }
 
   /** @returns whether somebody waits for it */

@@ -1,4 +1,4 @@
-import { ConnectionError, RemoteError } from '../errors.js';
+import { ConnectionError, type RemoteError } from '../errors.js';
 import { utf8Length } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketMessage } from '../protocol/message.js';
@@ -6,10 +6,10 @@ import { abortReason } from './abort-reason.js';
 import { ExpiredError, QueueFullError } from './client-errors.js';
 import type { QueueOptions } from './client-options.js';
 import { encode } from './encode.js';
-import { fieldsOf } from './greeting.js';
 import type { Link } from './link.js';
-import { pause } from './room-joins.js';
+import { pause, readWait } from './room-joins.js';
 import type { SocketLike } from './socket-like.js';
+import { Stopwatch } from './stopwatch.js';
 
 type AnyLink = Link<SocketLike>;
 
@@ -18,30 +18,33 @@ interface Entry {
   /** As it was when the request was made. */
   readonly message: KeyedMessage;
   readonly bytes: number;
-  readonly number: number;
-  readonly since: number;
+  readonly age: Stopwatch;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
   /** The connection that it was made or sent on. */
   link: AnyLink | undefined;
-  wasSent: boolean;
+  /** Since it was sent for the first time. */
+  sent?: Stopwatch | undefined;
+  isWaiting?: boolean;
   /** Runs while it waits. */
   timer?: ReturnType<typeof setTimeout> | undefined;
-  settle(outcome: { value: unknown } | { error: unknown }): void;
+  settle(error: unknown, value?: unknown): void;
 }
 
-export type KeyedMessage = WebSocketMessage & { key?: string | undefined };
+/** What a server may ask for, in ms. Requests that wait meanwhile may expire. */
+const LONGEST_PAUSE_MS = 30_000;
+
+export type KeyedMessage = WebSocketMessage & { key?: string | undefined; sentMsAgo?: number };
 
 /**
  * Requests that survive a lost connection. Those without an answer count, whether they wait or are under way. What was lost
  * with a connection waits in its old order, and goes out one by one, so that a refusal can't mix up the order.
  */
 export class SendQueue {
+  /** In the order of the calls. */
   readonly #open = new Set<Entry>();
-  readonly #waiting: Entry[] = [];
   readonly #limits: Required<QueueOptions>;
   #bytes = 0;
-  #count = 0;
   #link: AnyLink | undefined;
   /** The last one that was open: says which user the next requests are for. */
   #lastLink: AnyLink | undefined;
@@ -61,29 +64,27 @@ export class SendQueue {
     if (signal?.aborted) throw abortReason(signal);
     if (this.#open.size >= maxMessages || this.#bytes + bytes > maxBytes) throw new QueueFullError(this.#limits);
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => entry.settle({ error: abortReason(signal as AbortSignal) });
+      const onAbort = (): void => entry.settle(abortReason(signal as AbortSignal));
       const entry: Entry = {
         message: JSON.parse(text) as KeyedMessage,
         bytes,
-        number: ++this.#count,
-        since: performance.now(),
+        age: new Stopwatch(),
         timeoutMs,
         signal,
         link: this.#lastLink,
-        wasSent: false,
-        settle: (outcome) => {
+        settle: (error, value) => {
           if (!this.#open.delete(entry)) return;
           this.#bytes -= bytes;
-          this.#unqueue(entry);
+          clearTimeout(entry.timer);
           signal?.removeEventListener('abort', onAbort);
-          if ('error' in outcome) reject(outcome.error);
-          else resolve(outcome.value as T);
+          if (error) reject(error);
+          else resolve(value as T);
         },
       };
       this.#open.add(entry);
       this.#bytes += bytes;
       signal?.addEventListener('abort', onAbort);
-      if (this.#link?.isOpen && !this.#waiting.length && !this.#isDraining) void this.#send(entry, this.#link);
+      if (this.#link?.isOpen && !this.#next && !this.#isDraining) void this.#send(entry, this.#link);
       else this.#wait(entry);
     });
   }
@@ -99,62 +100,68 @@ export class SendQueue {
 
   /** Nobody connects again by itself. What is under way ends as its connection did. */
   closed(): void {
-    for (const entry of this.#waiting.slice()) entry.settle({ error: new ConnectionError('The client was closed.') });
-    for (const entry of this.#open) entry.link = undefined;
+    this.#lastLink = undefined; // whoever connects next may be another user
+    for (const entry of this.#open) {
+      entry.link = undefined;
+      if (entry.isWaiting) entry.settle(new ConnectionError('The client was closed.'));
+    }
   }
 
   async #send(entry: Entry, link: AnyLink): Promise<void> {
-    const { message, timeoutMs, signal } = entry;
-    this.#unqueue(entry);
+    const { message, sent } = entry;
+    clearTimeout(entry.timer);
+    entry.isWaiting = false;
     entry.link = link;
     try {
-      const asked = link.requests.request(message, { timeoutMs, signal });
-      entry.wasSent = true;
-      entry.settle({ value: await asked });
+      // A server that has lost the key since then doesn't handle it twice.
+      if (sent) message.sentMsAgo = sent.ms;
+      entry.sent ??= new Stopwatch();
+      const asked = link.requests.request(message, entry);
+      entry.settle(undefined, await asked);
     } catch (error) {
-      const isLost = error instanceof ConnectionError && entry.link !== undefined;
-      if (isLost || this.#mustWait(error)) this.#wait(entry);
-      else entry.settle({ error });
+      if (this.#mustWait(error as Error))
+        entry.sent = sent; // nothing was done
+      else if (!(error instanceof ConnectionError && entry.link)) return entry.settle(error);
+      this.#wait(entry);
     }
   }
 
   /** The server refused it because of its rate, and says when it will take the next one. */
-  #mustWait(error: unknown): boolean {
-    if (!(error instanceof RemoteError) || error.code !== ErrorCode.RateLimited) return false;
-    const { retryAfterMs } = fieldsOf(error.details);
-    if (typeof retryAfterMs !== 'number') return false;
-    this.#gapMs += retryAfterMs;
-    return true;
+  #mustWait({ code, details }: Partial<RemoteError>): boolean {
+    const waitMs = code === ErrorCode.RateLimited ? readWait(details) : undefined;
+    this.#gapMs = Math.min(this.#gapMs + (waitMs ?? 0), LONGEST_PAUSE_MS);
+    return waitMs !== undefined;
   }
 
-  /** Puts a request back in its place. */
   #wait(entry: Entry): void {
     if (!this.#open.has(entry)) return;
-    const at = this.#waiting.findIndex(({ number }) => number > entry.number);
-    this.#waiting.splice(at < 0 ? this.#waiting.length : at, 0, entry);
-    const leftMs = entry.since + this.#limits.maxAgeMs - performance.now();
-    entry.timer = setTimeout(() => entry.settle({ error: new ExpiredError(entry.wasSent) }), leftMs);
+    entry.isWaiting = true;
+    const leftMs = this.#limits.maxAgeMs - entry.age.ms;
+    entry.timer = setTimeout(expire, leftMs, entry);
     if (this.#link && !this.#isDraining) void this.#drain(this.#link);
   }
 
-  #unqueue(entry: Entry): void {
-    clearTimeout(entry.timer);
-    const at = this.#waiting.indexOf(entry);
-    if (at >= 0) this.#waiting.splice(at, 1);
+  get #next(): Entry | undefined {
+    for (const entry of this.#open) if (entry.isWaiting) return entry;
+    return undefined;
   }
 
   /** The next one goes when the one before is answered. */
   async #drain(link: AnyLink): Promise<void> {
     this.#isDraining = true;
-    for (let entry = this.#waiting[0]; entry && link.isOpen; entry = this.#waiting[0]) {
-      if (this.#gapMs > 0) await pause(link, this.#gapMs);
-      if (!link.isOpen || this.#waiting[0] !== entry) continue;
+    for (let entry = this.#next; entry && link.isOpen; entry = this.#next) {
+      if (this.#gapMs) await pause(link, this.#gapMs);
+      if (!link.isOpen || this.#next !== entry) continue;
       const isOther = entry.link && entry.link.greeting?.user?.userId !== link.greeting?.user?.userId;
-      if (isOther || (entry.wasSent && !link.greeting?.features.includes('keys')))
-        entry.settle({ error: new ConnectionError('The user is another one now, or the server knows no keys.') });
+      // Its timer stood still while the machine slept.
+      if (entry.age.ms > this.#limits.maxAgeMs) expire(entry);
+      else if (isOther || (entry.sent && !link.greeting?.features.includes('keys')))
+        entry.settle(new ConnectionError('Another user is connected, or the server knows no keys.'));
       else await this.#send(entry, link);
     }
     this.#isDraining = false;
     this.#gapMs = 0;
   }
 }
+
+const expire = (entry: Entry): void => entry.settle(new ExpiredError(!!entry.sent));

@@ -3,9 +3,11 @@
  * interfaces below say what the client reads of them.
  */
 export interface SocketLike {
+  /** 0 connecting, 1 open, 2 closing, 3 closed. */
   readonly readyState: number;
   /** Bytes that were passed to `send()` and not sent yet. */
   readonly bufferedAmount: number;
+  /** The client sets `'arraybuffer'`. */
   binaryType: string;
   addEventListener(type: SocketEventName, listener: (event: object) => void): void;
   removeEventListener(type: SocketEventName, listener: (event: object) => void): void;

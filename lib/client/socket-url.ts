@@ -1,57 +1,35 @@
 import { InvalidOptionsError } from '../errors.js';
 
-const SOCKET_PROTOCOL: Readonly<Record<string, string>> = {
-  'ws:': 'ws:',
-  'wss:': 'wss:',
-  'http:': 'ws:',
-  'https:': 'wss:',
-};
+const EXAMPLE = 'Write e.g. "ws://127.0.0.1:3000/ws".';
 
 /** What is wrong with a url, if anything. The url itself is not quoted: it may hold a token. */
 export function urlFlaw(url: unknown, baseUrl: string | undefined): string | undefined {
-  return read(url, baseUrl).flaw;
+  if (typeof url !== 'string' || url === '') return `url is not a string. ${EXAMPLE}`;
+  const absolute = absoluteOf(url, baseUrl);
+  if (absolute === undefined && url.startsWith('/'))
+    return 'url is a path, and there is no page with a host. Write it in full.';
+  if (absolute === undefined) return `url is not an address. ${EXAMPLE}`;
+  if (!/^(?:ws|http)s?:/i.test(absolute)) return 'url is for no WebSocket. Begin it with ws:// or wss://.';
+  return absolute.includes('#') ? 'url has a "#" part. Leave it out, or write %23.' : undefined;
 }
 
 /**
  * The absolute address: a path is resolved against `baseUrl`, and the page's `http(s):` becomes `ws(s):`.
  * @throws {InvalidOptionsError} when it can't be one.
  */
-export function toSocketUrl(url: unknown, baseUrl: string | undefined): string {
-  const { flaw, href } = read(url, baseUrl);
-  if (href === undefined) throw new InvalidOptionsError([flaw ?? '']);
-  return href;
+export function toSocketUrl(url: string, baseUrl: string | undefined): string {
+  const flaw = urlFlaw(url, baseUrl);
+  if (flaw) throw new InvalidOptionsError([flaw]);
+  return (absoluteOf(url, baseUrl) as string).replace(/^http/i, 'ws');
 }
 
-type Read = { href: string; flaw?: undefined } | { href?: undefined; flaw: string };
-
-/** Finds the parts in the text, because React Native's `URL` has neither its parts nor `canParse()`. */
-function read(text: unknown, baseUrl: string | undefined): Read {
-  if (typeof text !== 'string' || text === '') {
-    return { flaw: 'url is not a string. Write e.g. url: "ws://127.0.0.1:3000/ws".' };
-  }
-  const absolute = schemeOf(text) === undefined ? resolve(text, baseUrl) : resolve(text) && text;
-  if (absolute === undefined) {
-    return text.startsWith('/')
-      ? {
-          flaw: 'url is a path, and there is no page with a host. Write it in full, e.g. "ws://127.0.0.1:3000/ws".',
-        }
-      : { flaw: 'url is not an address. Write e.g. url: "ws://127.0.0.1:3000/ws".' };
-  }
-  const scheme = schemeOf(absolute) ?? '';
-  const protocol = SOCKET_PROTOCOL[scheme];
-  if (!protocol) return { flaw: 'url is for no WebSocket. Begin it with ws:// or wss://.' };
-  if (absolute.includes('#')) {
-    return { flaw: 'url has a "#" part, which a WebSocket can\'t have. Leave it out, or write %23.' };
-  }
-  return { href: protocol + absolute.slice(scheme.length) };
-}
-
-function resolve(text: string, baseUrl?: string): string | undefined {
+/** Looks at the text, because React Native's `URL` has neither its parts nor `canParse()`. */
+function absoluteOf(text: string, baseUrl: string | undefined): string | undefined {
+  const isAbsolute = /^[a-z][a-z0-9+.-]*:/i.test(text);
   try {
-    return new URL(text, baseUrl).href;
+    const { href } = new URL(text, isAbsolute ? undefined : baseUrl);
+    return isAbsolute ? text : href;
   } catch {
     return undefined; // not an address
   }
 }
-
-const schemeOf = (text: string): string | undefined => /^[a-z][a-z0-9+.-]*:/i.exec(text)?.[0].toLowerCase();

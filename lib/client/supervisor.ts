@@ -1,5 +1,5 @@
 import { ConnectionError, InvalidOptionsError } from '../errors.js';
-import { adviceOf } from '../protocol/close-codes.js';
+import { adviceOf, CloseCode } from '../protocol/close-codes.js';
 import type { CloseAdvice } from '../protocol/close-codes.js';
 import { Attempt } from './attempt.js';
 import type { Backoff } from './backoff.js';
@@ -82,12 +82,12 @@ export class Supervisor<S extends SocketLike> {
   /**
    * Ends the link, in whatever state its socket is, and connects again. Without a link it does what `connect()` does.
    */
-  reconnect(code: number, error: ConnectionError): Promise<void> {
+  reconnect(): Promise<void> {
     const link = this.openLink;
     if (!link) return this.connect();
     this.#link = undefined;
     this.#state = 'reconnecting';
-    link.close(code, 'reconnecting', error);
+    link.close(1000, 'reconnecting', new ConnectionError('reconnect() was called.'));
     this.#backoff.lost();
     const outcome = this.#try();
     this.#announceState('reconnecting');
@@ -130,10 +130,8 @@ export class Supervisor<S extends SocketLike> {
   }
 
   #try(): Promise<void> {
-    const attempt = new Attempt();
-    this.#attempt = attempt;
-    attempt.outcome = this.#run(attempt);
-    return attempt.outcome;
+    const attempt = (this.#attempt = new Attempt());
+    return (attempt.outcome = this.#run(attempt));
   }
 
   async #run(attempt: Attempt): Promise<void> {
@@ -159,7 +157,8 @@ export class Supervisor<S extends SocketLike> {
   /** One time limit for both steps: for dialling, then for joining the rooms. */
   async #establish(attempt: Attempt): Promise<Link<S>> {
     const { connectTimeoutMs } = this.#options;
-    let onTimeUp = (): void => attempt.abandon(new ConnectionError(timeoutSentence(connectTimeoutMs)));
+    let onTimeUp = (): void =>
+      attempt.abandon(new ConnectionError(`The server did not greet within ${connectTimeoutMs} ms. Check the url.`));
     const timer = setTimeout(() => onTimeUp(), connectTimeoutMs);
     try {
       const link = await this.#hooks.dial(attempt);
@@ -231,10 +230,5 @@ export class Supervisor<S extends SocketLike> {
 /** The fields of a refusal, if the error is one. Only the Node client has the class, so browsers don't load it. */
 const refusalIn = (error: ConnectionError): Partial<HandshakeRefusedError> => error;
 
-function adviceAfter(error: ConnectionError): CloseAdvice {
-  return refusalIn(error).advice ?? (error.closeCode === undefined ? 'reconnect' : adviceOf(error.closeCode));
-}
-
-function timeoutSentence(timeoutMs: number): string {
-  return `The server did not greet within ${timeoutMs} ms. Check the url and the server, or raise connectTimeoutMs.`;
-}
+const adviceAfter = (error: ConnectionError): CloseAdvice =>
+  refusalIn(error).advice ?? adviceOf(error.closeCode ?? CloseCode.Normal);

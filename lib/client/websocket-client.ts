@@ -2,7 +2,6 @@ import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import type { ConnectionOptions } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { ClientOptions } from 'ws';
-import { nearestName } from '../protocol/nearest-name.js';
 import type { Attempt } from './attempt.js';
 import { WebSocketClientCore } from './client-core.js';
 import { HandshakeRefusedError } from './handshake-refused-error.js';
@@ -10,14 +9,14 @@ import { valueOf } from './client-options.js';
 import type { ConnectTarget, Source, WebSocketClientOptions } from './client-options.js';
 import type { Link } from './link.js';
 import { type ClientTable, isOf } from './client-option-table.js';
-import type { ClientKind } from './resolve-client-options.js';
+import { optionFlaws } from './option-flaws.js';
 
 export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSocket> {
   /** HTTP headers of the handshake. A function is called before every attempt, e.g. for a fresh token. @default {} */
   headers?: Source<Record<string, string>>;
   /**
-   * Bytes of one message of the server. A longer one closes the connection. By default, all that a server with default options
-   * keeps of a room fits in. @default 2_097_152
+   * Bytes of one message of the server. A longer one closes the connection. The default is enough for all messages
+   * that a server with default options keeps of a room. @default 2_097_152
    */
   maxPayload?: number;
   /** TLS of a `wss:` connection: `ca`, `cert`, `key`, `rejectUnauthorized`, `servername` and so on, as for `tls.connect()`. @default Node's */
@@ -27,7 +26,6 @@ export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSo
 }
 
 type NodeOptions = Omit<NodeWebSocketClientOptions, keyof WebSocketClientOptions>;
-type Resolved = Pick<NodeOptions, 'tls' | 'agent'> & Required<Pick<NodeOptions, 'headers' | 'maxPayload'>>;
 
 export const NODE_OPTIONS = {
   headers: {
@@ -69,8 +67,10 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
   readonly #refusals = new WeakMap<WebSocket, HandshakeRefusedError>();
 
   constructor(options: NodeWebSocketClientOptions) {
-    super(options);
-    const { headers, maxPayload, tls, agent } = this.options as typeof this.options & Resolved;
+    const headers = options.headers ?? NODE_OPTIONS.headers.default;
+    const maxPayload = options.maxPayload ?? NODE_OPTIONS.maxPayload.default;
+    super({ ...options, headers, maxPayload } as NodeWebSocketClientOptions);
+    const { tls, agent } = options;
     this.#headers = headers;
     this.#maxPayload = maxPayload;
     this.#transport = { ...tls, ...(agent && { agent }) };
@@ -92,8 +92,8 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
     return [url, protocols, token, this.#headers].some((source) => typeof source === 'function');
   }
 
-  protected override get kind(): ClientKind {
-    return { options: NODE_OPTIONS, nearestName };
+  protected override get findFlaws(): (options: NodeWebSocketClientOptions) => string[] {
+    return (options) => optionFlaws(options, NODE_OPTIONS);
   }
 
   protected override async findTarget(): Promise<ConnectTarget> {

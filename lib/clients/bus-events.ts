@@ -3,17 +3,19 @@ import type { Farewell } from '../deprecated.js';
 import { InvalidMessageError } from '../errors.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { isRouteName } from '../protocol/names.js';
+import type { Presence } from '../presence/presence.js';
 import type { WebSocketClientManager } from './client-manager.js';
 import { type Outgoing, plainError } from '../outbound/outgoing.js';
 
 /**
- * Some events of the bus give orders to this module, whoever published them. Their shape is checked.
+ * Obeys the events of the bus that are orders to this module, whoever published them. Their shape is checked.
  * @throws {InvalidMessageError} for a message that no client could read
  */
 export function obeyEvent(
   { channel, message, bytes }: { channel: string; message: unknown; bytes?: Uint8Array | undefined },
   outgoing: Outgoing,
   clients: WebSocketClientManager,
+  presence?: Pick<Presence, 'dismissUser'>,
 ): void {
   const order = (typeof message === 'object' && message !== null ? message : {}) as Record<string, unknown>;
   const clientId = order['clientId'] ?? order['webSocketClientId'];
@@ -29,8 +31,9 @@ export function obeyEvent(
     clients.disconnectClient(clientId, farewellOf(order));
   } else if (channel === Event.DisconnectUser) {
     const { userId } = order;
-    if (typeof userId === 'string' || typeof userId === 'number')
-      disconnectUserHere(clients, userId, farewellOf(order));
+    if (typeof userId !== 'string' && typeof userId !== 'number') return;
+    disconnectUserHere(clients, userId, farewellOf(order));
+    presence?.dismissUser(userId);
   }
 }
 

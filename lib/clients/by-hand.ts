@@ -9,12 +9,12 @@ import { type RoomRules, RoomTable } from './room-table.js';
 /** Options of a client manager without a server. */
 export type ClientManagerOptions = Partial<ClientSurroundings>;
 
-/** Called for every change, after it happened. */
+/** Called after every change. */
 export interface RoomListener {
   joined?(clientId: string, roomName: string, user: unknown): void;
   /** `moved`: only one room is allowed, and the client joined another. */
   left?(clientId: string, roomName: string, reason: 'removed' | 'moved'): void;
-  /** The change should show in the public client list. */
+  /** True if the change should show in the public client list. */
   changed?(): void;
 }
 

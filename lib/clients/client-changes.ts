@@ -51,7 +51,7 @@ export class ClientChanges {
     this.list.changed('connected');
   }
 
-  /** The hooks of a client of this node have finished: the others may know it. */
+  /** The hooks of a client of this node have finished, so the other nodes may know it. */
   connected(client: RegisteredClient): void {
     this.cluster.changed({ ...factsOf(client), came: 'connected' });
   }
@@ -84,7 +84,7 @@ export class ClientChanges {
     this.list.changed('disconnected');
   }
 
-  /** Its connection will end, and nobody waits for the client to come back. */
+  /** The connection of the client will end, and nobody waits for the client to come back. */
   dismissed({ clientId, rooms }: RegisteredClient): void {
     for (const roomName of this.presence ? rooms : []) this.presence?.left(clientId, roomName);
   }

@@ -4,11 +4,11 @@ import { errorOf } from '../protocol/thrown.js';
 import { ListSnapshot, type SnapshotLimits } from './list-snapshot.js';
 import { OutgoingMessage } from '../outbound/outgoing-message.js';
 
-/** Most bytes that are spent on the list in a second. A push costs its size times the number of receivers. */
+/** The maximum number of bytes that are spent on the list in a second. A push costs its size times the number of receivers. */
 const BYTES_PER_SECOND = 1_048_576;
 /** A list of up to this many bytes is always pushed as a whole. */
 const SMALL_BYTES = 4_096;
-/** How long until a socket that had no room for the list gets it, in ms. */
+/** After this time, the list is offered again to sockets that had no room for it, in ms. */
 const RETRY_MS = 1_000;
 const PLACE = 'the client list';
 

@@ -8,7 +8,10 @@ import type { ClientTable } from './client-table.js';
 import type { ClientOwner } from './owners.js';
 import type { NewClient, RegisteredClient } from './registered-client.js';
 
-/** The connected clients and what is known about them. Every lookup is O(1) or O(its result). */
+/**
+ * The connected clients and what is known about them. With `registry: 'replicated'` this node knows the clients of all nodes, with
+ * `'local'` only its own. Every lookup is O(1) or O(its result).
+ */
 export class WebSocketClientManager {
   readonly #owner: ClientOwner;
   readonly #table: ClientTable;

@@ -8,7 +8,7 @@ import type { Membership } from './membership.js';
 import type { OtherNodes } from './other-nodes.js';
 import type { RegisteredClient } from './registered-client.js';
 
-/** Carries out what server code asks of clients, on any node. */
+/** Joins, leaves and reads of clients by server code, on whichever node the clients are. */
 export class ClientsAnywhere {
   constructor(
     private readonly clients: Clients,

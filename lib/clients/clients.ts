@@ -11,12 +11,13 @@ import type { LocalDelivery } from '../outbound/local-delivery.js';
 import { type ClientChange, type ClientChanges, type Origin, recordOf } from './client-changes.js';
 import type { ClientListChanges } from './client-list.js';
 import type { ClientTable } from './client-table.js';
+import { JoinsUnderWay } from './joins-under-way.js';
 import type { OtherNodes } from './other-nodes.js';
 import type { ClientOwner, RoomOwner } from './owners.js';
 import { type ClientSurroundings, keepableUser, type NewClient, RegisteredClient } from './registered-client.js';
 import { NO_CHANGE, type RoomChange, type RoomTable } from './room-table.js';
 
-/** A join, with what it says about the client. */
+/** A join, with the data about the client that comes with it. */
 export interface Joining {
   readonly roomName: string;
   /** The new user. Undefined if it stays the same. */
@@ -46,11 +47,12 @@ const NOTHING: Pick<ClientChange, 'metadata' | 'rooms' | 'whyLeft' | 'isListed'>
 
 /**
  * Owns all that is known about clients: who is connected, with which user, metadata and rooms, on this node and on the
- * others. Each method changes the tables and passes the change on, once.
+ * other nodes. Each method changes the tables and passes the change on, once.
  */
 export class Clients implements ClientOwner, RoomOwner, ReplicaView {
   readonly table: ClientTable;
   readonly rooms: RoomTable;
+  readonly joins = new JoinsUnderWay();
 
   constructor(private readonly parts: ClientsParts) {
     this.table = parts.table;
@@ -66,7 +68,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     return client;
   }
 
-  /** The hooks of a client of this node have finished: the others may know it. */
+  /** The hooks of a client of this node have finished, so the other nodes may know it. */
   connected(client: RegisteredClient): void {
     this.parts.changes.connected(client);
   }
@@ -153,17 +155,23 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
   }
 
   leave(clientId: string, roomName: string, origin: Origin, isListed = true): void {
+    this.joins.left(clientId, origin, roomName);
+    const client = this.table.get(clientId);
+    // Its own node may know of a join that isn't known here yet.
+    if (client?.ws === null && origin === 'here' && !this.rooms.has(clientId, roomName))
+      return this.parts.others.tell({ op: 'leave', clientId, roomName }, 'removeClientFromRoom');
     this.#left(clientId, isListed, origin, () => this.rooms.leave(clientId, roomName));
   }
 
   leaveAll(clientId: string, origin: Origin): void {
+    this.joins.left(clientId, origin);
     this.#left(clientId, true, origin, () => this.rooms.leaveAll(clientId));
   }
 
   /** Another node's data must not break this node. */
   readonly #passedOver = (error: unknown): void => this.parts.failed(error, 'the registry');
 
-  /** Takes what another node says about its client. */
+  /** Stores what another node says about its client. */
   put(record: ClientRecord, news?: ClientNews): void {
     if (this.table.get(record.clientId)?.ws) return; // another node can't have it: it is here
     try {
@@ -181,7 +189,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     }
   }
 
-  /** One of them; undefined for a client that isn't connected here. */
+  /** A client of this node, for the registry. Undefined for a client that isn't connected here. */
   ownRecord(clientId: string): ClientRecord | undefined {
     const client = this.table.get(clientId);
     return client?.ws ? recordOf(client) : undefined;
@@ -234,7 +242,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
 const isUser = (value: unknown): value is WebSocketUser =>
   typeof value === 'object' && value !== null && isUserId((value as Partial<WebSocketUser>).userId);
 
-/** Compares with the user before. Objects never count as the same: the application may have changed them. */
+/** True if the user is the same as before. Users with a payload never count as the same: the application may have changed it. */
 const isSameUser = (before: WebSocketUser | null, { userId, payload }: WebSocketUser): boolean =>
   before?.userId === userId && hasNothing(before.payload) && hasNothing(payload);
 

@@ -5,7 +5,7 @@ export interface SnapshotLimits {
   readonly maxBytes: number;
 }
 
-/** The public client list at one moment, as one piece of JSON for each client, so that two moments can be compared. */
+/** The public client list at one moment. It has the JSON of each client, so that it can be compared with another moment. */
 export class ListSnapshot {
   private constructor(
     private readonly event: string,
@@ -38,7 +38,7 @@ export class ListSnapshot {
     return new ListSnapshot(event, count, entries, bytes);
   }
 
-  /** True if both lists say the same. */
+  /** True if both lists are the same. */
   equals(other: ListSnapshot): boolean {
     if (this.count !== other.count || this.entries?.size !== other.entries?.size) return false;
     for (const [clientId, json] of this.entries ?? []) if (other.entries?.get(clientId) !== json) return false;
@@ -51,7 +51,7 @@ export class ListSnapshot {
     return frameOf('clientList', this.event, this.count, clients);
   }
 
-  /** A frame with the differences to an earlier list. Undefined if one of the two is too long. */
+  /** A frame with the differences to an earlier list. Undefined if one of the two lists is too long. */
   changesSince(before: ListSnapshot): string | undefined {
     const { entries } = this;
     const known = before.entries;

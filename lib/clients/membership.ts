@@ -13,11 +13,12 @@ import type { Asked, Joined, JoinedHistory, JoinRequest } from '../routing/join-
 import type { Origin } from './client-changes.js';
 import type { Clients } from './clients.js';
 import type { Followed } from './followed.js';
+import type { JoinUnderWay } from './joins-under-way.js';
 
 /** Lets clients into rooms. Decides which user they are, and which data of the request is kept. */
 export class Membership {
   constructor(
-    private readonly clients: Pick<Clients, 'checkJoin' | 'join'>,
+    private readonly clients: Pick<Clients, 'checkJoin' | 'join' | 'joins'>,
     private readonly followed: Followed,
     /** Undefined without rooms with history. */
     private readonly history: History | undefined,
@@ -29,20 +30,44 @@ export class Membership {
   /**
    * A client may only name its own user if the server has neither authentication nor guards. Otherwise the handshake
    * decides.
+   * @param allow rejects if the application doesn't let it in
    */
-  joinByItself(client: ConnectedClient, { userId, userType, ...request }: JoinRequest, asked: Asked): Promise<Joined> {
+  joinByItself(
+    client: ConnectedClient,
+    { userId, userType, ...request }: JoinRequest,
+    asked: Asked,
+    allow: () => Promise<void>,
+  ): Promise<Joined> {
     const { auth, connect } = this.options;
     const isOpen = auth === undefined && connect.guards.length === 0;
-    return this.#join(client, isOpen ? { userId, userType, ...request } : request, 'asked', asked);
+    const given = isOpen ? { userId, userType, ...request } : request;
+    return this.#underWay(client, given, 'asked', async (join) => {
+      await allow();
+      return this.#join(client, given, join, asked);
+    });
   }
 
   /** @returns the data of the request that was kept */
   join(client: ConnectedClient, request: JoinRequest): Promise<Joined> {
-    return this.#join(client, request, 'here');
+    return this.#underWay(client, request, 'here', (join) => this.#join(client, request, join));
+  }
+
+  async #underWay(
+    { clientId }: ConnectedClient,
+    { roomName }: JoinRequest,
+    origin: Origin,
+    work: (join: JoinUnderWay) => Promise<Joined>,
+  ): Promise<Joined> {
+    const join = this.clients.joins.begin(clientId, roomName, origin);
+    try {
+      return await work(join);
+    } finally {
+      this.clients.joins.end(join);
+    }
   }
 
   /** All or nothing: checks and calls that may fail come before the first change. */
-  async #join(client: ConnectedClient, request: JoinRequest, origin: Origin, asked?: Asked): Promise<Joined> {
+  async #join(client: ConnectedClient, request: JoinRequest, underWay: JoinUnderWay, asked?: Asked): Promise<Joined> {
     const { clientId } = client;
     const { roomName } = request;
     const said = keepable({ username: request.username, userType: request.userType }, 'joinRoom');
@@ -54,7 +79,8 @@ export class Membership {
     const user = await this.#userNamedBy(client, request);
     const enter = (attachment?: Attachment): Joined => {
       asked?.throwIfSettled();
-      this.clients.join(clientId, { roomName, user, metadata }, origin);
+      underWay.throwIfLeft();
+      this.clients.join(clientId, { roomName, user, metadata }, underWay.origin);
       const taken = { roomName, ...metadata, ...defined({ userId: client.user?.userId }) };
       const present = presence?.admit(client, roomName, { presence: request.presence, presenceData });
       return { ...taken, ...(attachment && { history: historyOf(attachment) }), ...defined({ presence: present }) };
@@ -66,9 +92,9 @@ export class Membership {
     try {
       await Promise.all([isHeard, isKnown]);
       const rule = this.history?.ruleOf(roomName);
-      if (!rule) {
+      if (!rule || (!asked && isKept(client, request))) {
         const joined = enter();
-        // Before anything that members are told next.
+        // Replies before the member gets the next change of presence.
         if (wantsPresence) asked?.answer({ success: true, data: joined });
         return joined;
       }
@@ -98,6 +124,10 @@ export class Membership {
     return { userId, payload: keepable(payload, 'users.load: payload') };
   }
 }
+
+/** Server code puts a member into its room again: it goes on getting what it gets. */
+const isKept = ({ rooms }: ConnectedClient, { roomName, since, tail, echo }: JoinRequest): boolean =>
+  since === undefined && tail === undefined && echo === undefined && rooms.includes(roomName);
 
 const historyOf = ({ position, recovered, reason, missed }: Attachment): JoinedHistory => ({
   ...position,

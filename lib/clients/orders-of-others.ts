@@ -38,7 +38,7 @@ export class OrdersOfOthers {
   }
 }
 
-/** What the node that asked may know about an error. An error that a client answered is passed on as it is. */
+/** Describes an error for the node that sent the order. An error that a client answered is passed on unchanged. */
 export function describeForNode(error: unknown): { code: string; error: string; details?: unknown } {
   if (!isA(error, RemoteError)) return describeError(error);
   const { code, message, details } = error;

@@ -5,13 +5,15 @@ import { encode } from '../json-value.js';
 import type { Asker } from './registered-client.js';
 
 const REQUEST_TIMEOUT_MS = 10_000;
-/** Added to the wait, so that the client's node times out first and says so. */
+/** What wasn't answered by then is lost, or its news say what came of it. */
+const TELL_MS = 5_000;
+/** Added to the wait, in ms, so that the client's node times out first and reports it. */
 const ANSWER_MS = 1_000;
 
-/** Asks the nodes of other clients to do something for them. */
+/** Sends orders for clients of other nodes to these nodes. */
 export class OtherNodes {
   constructor(
-    private readonly cluster: Pick<Cluster, 'order' | 'isOwn'>,
+    private readonly cluster: Pick<Cluster, 'order' | 'isOwn' | 'showAgain'>,
     /** True if clients may exist that aren't known here. */
     private readonly hasUnknown: boolean,
     private readonly failed: (error: unknown, place: string) => void,
@@ -26,15 +28,21 @@ export class OtherNodes {
     return this.cluster.order(order);
   }
 
-  /** Sends an order without waiting. @param place names it in an error report */
+  /**
+   * Sends an order without waiting. What was already shown of it is taken back when it fails.
+   * @param place names it in an error report
+   */
   tell(order: Order, place: string): void {
-    this.cluster.order(order).catch((error: unknown) => this.failed(error, `${place} on another node`));
+    this.cluster.order(order, TELL_MS).catch((error: unknown) => {
+      this.failed(error, `${place} on another node`);
+      this.cluster.showAgain(order.clientId);
+    });
   }
 
   askerOf(clientId: string): Asker {
     return {
       ask: async (type, action, data, timeoutMs = REQUEST_TIMEOUT_MS) => {
-        encode({ data }); // checked as on the client's own node
+        encode({ data }); // throws what the client's own node would throw
         return this.cluster.order({ op: 'request', clientId, type, action, data, timeoutMs }, timeoutMs + ANSWER_MS);
       },
     };

@@ -4,7 +4,7 @@ import type { ClientTable } from './client-table.js';
 import type { NewClient, RegisteredClient } from './registered-client.js';
 import type { RoomTable } from './room-table.js';
 
-/** What a client manager needs. */
+/** The owner of the clients, as a client manager needs it. */
 export interface ClientOwner {
   readonly table: ClientTable;
   add(record: NewClient, origin: Origin): RegisteredClient;
@@ -12,13 +12,13 @@ export interface ClientOwner {
   update(clientId: string, key: string, data: unknown, origin: Origin): void;
   identify(clientId: string, user: WebSocketUser | null, origin: Origin): void;
   disconnect(clientId: string, code: number, reason: string): void;
-  /** Pushes the public client list in any case. */
+  /** Pushes the public client list even if nothing has changed. */
   showList(event: string): void;
   /** Removes every client, but leaves its socket as it is. */
   removeAll(): void;
 }
 
-/** What a room manager needs. */
+/** The owner of the rooms, as a room manager needs it. */
 export interface RoomOwner {
   readonly rooms: RoomTable;
   checkJoin(clientId: string, roomName: string): void;

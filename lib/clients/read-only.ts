@@ -6,7 +6,7 @@ const { add, delete: dropFrom } = Set.prototype;
 
 function refuse(): never {
   throw new InvalidStateError(
-    '"rooms" can only be read. Change rooms with addClientToRoom(), removeClientFromRoom() and their like.',
+    '"rooms" can only be read. Change rooms with addClientToRoom(), removeClientFromRoom() and removeClientFromAllRooms().',
   );
 }
 
@@ -25,7 +25,7 @@ class ReadOnlySet extends Set<string> {
   }
 }
 
-/** Sets of texts by name. A set exists while it has values. Whoever only has the table can't change it. */
+/** Sets of texts by name. A set exists while it has values. Only its owner can change the table, with the functions below. */
 export class ReadOnlyTable extends Map<string, Set<string>> {
   override set(): never {
     return refuse();

@@ -10,17 +10,17 @@ import { isUserId } from '../protocol/names.js';
 import { NO_PARAMS, type PathParams } from '../protocol/path-pattern.js';
 import { isWellFormed } from '../protocol/text.js';
 
-/** Asks a client something, over its socket or through its node. */
+/** Sends requests to a client, over its socket or through its node. */
 export interface Asker {
   ask(type: string, action: string, data: unknown, timeoutMs: number | undefined): Promise<unknown>;
 }
 
-/** The same for all clients. */
+/** What all clients share. */
 export interface ClientSurroundings {
   roomsOf(clientId: string): string[];
   /** The fields that `client.toJSON()` and the public client list show. */
   readonly publicFields: readonly string[];
-  /** Whether other clients may see that a client is in this room. */
+  /** True if other clients may see that a client is in this room. */
   isPublicRoom(roomName: string): boolean;
   send(clientId: string, message: WebSocketMessage, options?: BackpressureOptions): void;
 }
@@ -201,5 +201,5 @@ export function keepableUser(user: WebSocketUser | null | undefined): WebSocketU
   const kept: unknown = keepable(payload ?? {}, 'payload');
   if (typeof kept === 'object' && kept !== null && !Array.isArray(kept))
     return { userId, payload: kept as WebSocketUser['payload'] };
-  throw new NotSerializableError(new NoJsonFormError('payload', 'is no object. Give { payload: { … } }.'));
+  throw new NotSerializableError(new NoJsonFormError('payload', 'is not an object. Give { payload: { … } }.'));
 }

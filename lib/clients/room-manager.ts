@@ -3,11 +3,11 @@ import { type RoomManagerOptions, RoomsByHand } from './by-hand.js';
 import type { RoomOwner } from './owners.js';
 
 /**
- * The rooms and their members. A room exists while it has members. What is read here is what this node knows: with
- * `registry: 'replicated'` the clients of all nodes, else its own.
+ * The rooms and their members. A room exists while it has members. It reads what this node knows: with
+ * `registry: 'replicated'` the members on all nodes, with `'local'` only those on this node.
  */
 export class WebSocketRoomManager {
-  /** The members of each room, by client id, at any moment. Its own methods of change throw `InvalidStateError`. */
+  /** The members of each room, by client id. Always up to date. It can only be read: changing it throws `InvalidStateError`. */
   readonly rooms: Map<string, Set<string>>;
   readonly #owner: RoomOwner;
 
@@ -64,7 +64,7 @@ export class WebSocketRoomManager {
     this.#owner.leaveAll(clientId, 'here');
   }
 
-  /** Scope: what this node knows, as for all that is read here. */
+  /** Scope: what this node knows. */
   isClientInRoom({ clientId, roomName }: { clientId: string; roomName: string }): boolean {
     return this.#owner.rooms.has(clientId, roomName);
   }

@@ -25,11 +25,11 @@ export interface BusReceiver {
 
 /** Counts what was lost or dropped since the start. */
 export interface BusCounters {
-  /** Publications that the transport didn't take. */
+  /** Messages and events that the transport didn't take. */
   unpublished: number;
-  /** Messages of other nodes that never arrived. */
+  /** Messages and events of other nodes that never arrived. */
   missing: number;
-  /** Messages that arrived too late to be delivered: after 5 s, or after a newer one of the same sender and channel. */
+  /** Messages that arrived after 5 s, and messages and events after a newer one of the same sender and channel. */
   stale: number;
   /** Payloads that weren't ours. */
   junk: number;

@@ -3,15 +3,17 @@ import { ConnectionError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { BusReports } from './bus-reports.js';
-import type { BusReceiver, BusState } from './bus-receiver.js';
+import type { BusCounters, BusReceiver, BusState } from './bus-receiver.js';
 import { Channels, type Interest } from './channels.js';
 import { Health } from './health.js';
 import type { Ids } from './ids.js';
 import { Inbox } from './inbox.js';
 import { IncomingSequences } from './incoming-sequences.js';
 import { Lanes } from './lanes.js';
-import { refusal } from './publish-queue.js';
-import { Publisher } from './publisher.js';
+import { OwnEvents } from './own-events.js';
+import { SharedRefusal } from './publish-queue.js';
+import { Publisher, textOf } from './publisher.js';
+import { Readiness } from './readiness.js';
 import { permissionError } from './redis-failure.js';
 import { SharedClock } from './shared-clock.js';
 import type { Transport } from './transport.js';
@@ -36,7 +38,7 @@ export interface BusOptions {
  * to handle that. `BusState` says what works while the transport is away.
  */
 export class Bus {
-  readonly counters = { unpublished: 0, missing: 0, stale: 0, junk: 0 };
+  readonly counters: BusCounters;
   readonly #time: SharedClock;
   readonly #incoming = new IncomingSequences();
   /** This node's id, and those it had before other nodes took it for dead: deliveries still name them. */
@@ -49,9 +51,10 @@ export class Bus {
   #receiver: BusReceiver | undefined;
   #state: BusState = 'starting';
   readonly #reports: BusReports;
+  readonly #own: OwnEvents;
+  readonly #readiness = new Readiness();
   #health: Health | undefined;
-  /** The rejection that all publications share while the bus is down. */
-  #refusal: ReturnType<typeof refusal> | undefined;
+  readonly #refusal: SharedRefusal;
 
   constructor(
     private readonly transport: Transport,
@@ -60,7 +63,12 @@ export class Bus {
     this.#nodeId = options.nodeId;
     this.#nodeIds.add(options.nodeId);
     this.#time = new SharedClock(options.clock);
-    this.#reports = new BusReports(options.clock, (...report) => this.#receiver?.failed(...report));
+    const tell = (...report: Parameters<BusReceiver['failed']>): void => this.#receiver?.failed(...report);
+    this.#reports = new BusReports(options.clock, (error) => this.#read(error), tell);
+    const { counters, lost, passOver } = this.#reports;
+    this.counters = counters;
+    this.#refusal = new SharedRefusal(lost);
+    this.#own = new OwnEvents(options.clock, (...event) => this.#receiver?.event(...event), passOver);
   }
 
   /** What can't be reached: Redis, or masters of a Redis Cluster, by name. */
@@ -70,24 +78,21 @@ export class Bus {
 
   /**
    * Connects, and tries again until deliveries and events arrive.
-   * @param events names of the events to receive. Presence events arrive if one of them is named
+   * @param events names of the events to receive. Events of clients arrive if one of them is named
    * @throws {ConnectionError} when Redis denies a permission that is needed, or `stop()` is called
    */
   async start(receiver: BusReceiver, events: readonly string[]): Promise<void> {
     this.#receiver = receiver;
     this.#state = 'starting';
-    const isReady = new Promise<void>((resolve, reject) => {
-      this.#becameReady = resolve;
-      this.#gaveUp = reject;
-    });
-    isReady.catch(() => undefined); // awaited below, once the transport is open
+    const isReady = this.#readiness.begin();
+    const { lost, report, passOver } = this.#reports;
     const database = await this.transport.open();
     const channels = (this.#channels ??= new Channels(this.options.prefix, database));
     this.#publisher ??= new Publisher(channels, this.transport, this.#time, {
       clock: this.options.clock,
       origin: this.options.nodeId,
       isOwn: (id) => this.#nodeIds.has(id),
-      lost: this.#lost,
+      lost,
       maxBytes: this.options.maxBytes,
     });
     const lanes = (this.#lanes = this.#makeLanes(channels, events));
@@ -95,7 +100,7 @@ export class Bus {
       clock: this.options.clock,
       changed: () => this.#assess(),
       beat: () => this.#publisher?.tellTails(),
-      failed: this.#report,
+      failed: report,
     }));
     const inbox = new Inbox(channels, this.#time, this.#incoming, this.counters, receiver, {
       takes: (channel, way) => this.#state !== 'stopped' && lanes.takes(channel, way),
@@ -103,17 +108,17 @@ export class Bus {
       wantedSince: (channel) => lanes.wantedSince(channel),
       isOwn: (nodeId) => this.#nodeIds.has(nodeId),
       now: () => this.options.clock.now(),
-      doubt: guarded('reading the clock of Redis', this.#report, () => this.#time.measureAgain(this.transport)),
-      failed: this.#report,
+      doubt: guarded('reading the clock of Redis', report, () => this.#time.measureAgain(this.transport)),
+      failed: report,
     });
-    const guard = <A extends unknown[]>(work: (...args: A) => unknown) => guarded('the bus', this.#report, work);
+    const guard = <A extends unknown[]>(work: (...args: A) => unknown) => guarded('the bus', report, work);
     this.transport.connect({
-      received: guarded('a message of the bus', this.#passOver, inbox.receive),
+      received: guarded('a message of the bus', passOver, inbox.receive),
       outletChanged: guard(() => health.outletChanged()),
       wayChanged: guard((way, state) => lanes.wayChanged(way, state)),
       subscriptionsEnded: guard((way) => lanes.subscriptionsEnded(way)),
       routesChanged: guard(() => lanes.reroute()),
-      failed: this.#report,
+      failed: report,
     });
     lanes.reroute();
     health.start();
@@ -137,10 +142,21 @@ export class Bus {
     return this.#open()?.order(nodeId, order, this.#nodeId) ?? this.#refuse();
   }
 
-  /** Raises an event on every node. It reaches this node after the current turn, and as JSON, too. */
+  /** Raises an event on every node: on this one after the current turn, as JSON, and while the transport is away, too. */
   emit(event: string, message: unknown): Promise<unknown> {
-    if (this.transport.isAlone && !this.#lanes?.hears(event)) return DONE;
-    return this.#open()?.emit(event, message) ?? this.#refuse();
+    const isHeard = this.#lanes?.hears(event) === true;
+    if (this.transport.isAlone && !isHeard) return DONE;
+    const text = textOf(message, this.#reports.lost);
+    if (typeof text !== 'string') return text;
+    if (isHeard) this.#own.add(event, text);
+    if (this.transport.isAlone) return DONE;
+    return this.#open()?.emit(event, text) ?? this.#refuse();
+  }
+
+  /** Tells the other nodes something. If it gets lost, they notice it in another way. */
+  tell(event: string, message: object): Promise<unknown> {
+    if (this.transport.isAlone) return DONE;
+    return this.#open()?.tell(event, JSON.stringify(message)) ?? this.#refuse();
   }
 
   /**
@@ -180,8 +196,9 @@ export class Bus {
   }
 
   async stop(): Promise<void> {
+    this.#own.raiseAll();
     this.#setState('stopped');
-    this.#gaveUp(new ConnectionError('The bus was stopped before it could connect.'));
+    this.#readiness.giveUp(new ConnectionError('The bus was stopped before it could connect.'));
     this.#health?.stop();
     this.#lanes?.stop();
     this.#lanes = undefined;
@@ -193,7 +210,7 @@ export class Bus {
 
   #makeLanes(channels: Channels, events: readonly string[]): Lanes {
     const { clock, ids, nodeId } = this.options;
-    const options = { clock, random: ids.random, nodeId, changed: () => this.#assess(), failed: this.#report };
+    const options = { clock, random: ids.random, nodeId, changed: () => this.#assess(), failed: this.#reports.report };
     const lanes = new Lanes(this.transport, channels, options);
     for (const channel of channels.vital(this.#nodeId, events)) lanes.want(channel);
     return lanes;
@@ -204,47 +221,30 @@ export class Bus {
     return this.transport.isOpen ? this.#publisher : undefined;
   }
 
-  /** One error for all: creating one for each would cost more than the publication. */
   #refuse(): Promise<never> {
-    this.#refusal ??= refusal(`the bus is ${this.#state}`);
-    this.#lost(this.#refusal.error);
-    return this.#refusal.promise;
+    return this.#refusal.refuse(`the bus is ${this.#state}`);
   }
-
-  /** A message that can't be read counts as junk. */
-  readonly #passOver = (error: Error, place: string): void => {
-    this.counters.junk++;
-    this.#report(error, place);
-  };
 
   /** The bus is ready when a probe has proved it. */
   #assess(): void {
     const isReady = this.#health?.isProved === true;
     this.#setState(isReady ? 'ready' : 'down');
-    if (isReady) this.#becameReady();
+    if (isReady) this.#readiness.reach();
   }
 
   #setState(state: BusState): void {
     if (state === this.#state || this.#state === 'stopped' || (state === 'down' && this.#state === 'starting')) return;
     this.#state = state;
-    this.#refusal = undefined;
+    this.#refusal.forget();
     if (!this.transport.isOpen) this.#publisher?.abandon('the bus is down');
-    const tell = guarded('a change of the bus', this.#report, () => this.#receiver?.stateChanged(state));
+    const tell = guarded('a change of the bus', this.#reports.report, () => this.#receiver?.stateChanged(state));
     tell();
   }
 
-  readonly #lost = (error: Error): void => {
-    this.counters.unpublished++;
-    this.#report(error, 'publishing', error.name); // a fixed kind: the text needn't be searched each time
-  };
-
-  readonly #report = (error: Error, place = 'the bus', kind?: string): void => {
-    if (this.#state === 'stopped') return;
+  #read(error: Error): Error | undefined {
+    if (this.#state === 'stopped') return undefined;
     const denied = this.#channels && permissionError(error, this.#channels.head);
-    if (denied && this.#state === 'starting') this.#gaveUp(denied);
-    this.#reports.report(denied ?? error, place, kind);
-  };
-
-  #becameReady: () => void = () => undefined;
-  #gaveUp: (error: Error) => void = () => undefined;
+    if (denied && this.#state === 'starting') this.#readiness.giveUp(denied);
+    return denied ?? error;
+  }
 }

@@ -1,9 +1,11 @@
 import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
-import { type ClientNews, type Move, type NewsPiece, writePiece } from './client-news.js';
+import type { ClientNews, Move, NewsPiece } from './client-news.js';
 import type { ClientRecord } from './client-record.js';
 import type { OwnNews } from './field-writer.js';
+import type { NodeIdentity } from './node-identity.js';
 import { goodbyesOf, MAX_NEWS, piecesOf } from './news-pieces.js';
+import type { Registry } from './registry.js';
 
 /**
  * A client may change its own fields often. The first change goes out at once, the next ones after this time, with the
@@ -28,15 +30,13 @@ export interface LocalChange {
   readonly isAsked?: boolean;
 }
 
-export interface ChangeFeedHost {
+export interface ChangeFeedParts {
   readonly clock: Clock;
-  nodeId(): string;
-  /** Whether other nodes know this client. True without a registry. */
-  hasTold(clientId: string): boolean;
-  /** Writes the change down. @returns its number; undefined without a registry */
-  number(news: readonly OwnNews[]): number | undefined;
+  readonly node: Pick<NodeIdentity, 'id'>;
+  /** Undefined where there are no other nodes. */
+  readonly registry: Pick<Registry, 'hasTold' | 'changed'> | undefined;
   /** Settles when the piece was handed over, or failed. */
-  publish(piece: unknown): Promise<unknown>;
+  publish(piece: NewsPiece): Promise<unknown>;
   failed(error: Error, place: string): void;
 }
 
@@ -51,6 +51,8 @@ interface Pending extends ChangedFields {
   describe: (() => ClientRecord) | undefined;
   moves: Move[];
   came: ClientNews['came'];
+  /** The first so many moves only say in which rooms a client that returned is. */
+  formerMoves: number;
 }
 
 /** Changes of own fields that wait. Moves don't. */
@@ -73,7 +75,7 @@ export class ChangeFeed {
   #stopTimer: (() => void) | undefined;
   #idle: (() => void)[] = [];
 
-  constructor(private readonly host: ChangeFeedHost) {}
+  constructor(private readonly parts: ChangeFeedParts) {}
 
   add(change: LocalChange): void {
     const { clientId, describe, moves = [], hasOtherUser = false, keys, isAsked } = change;
@@ -118,13 +120,14 @@ export class ChangeFeed {
   #pend({ clientId, userId, describe, moves = [], came }: LocalChange, fields: ChangedFields): void {
     let one = this.#pending.get(clientId);
     if (!one) {
-      one = { userId, describe, moves: [], hasOtherUser: false, keys: undefined, came: undefined };
+      one = { userId, describe, moves: [], hasOtherUser: false, keys: undefined, came: undefined, formerMoves: 0 };
       this.#pending.set(clientId, one);
     }
     one.userId = userId;
     if (came !== 'returned') one.describe = describe; // otherwise the record that is known is newer
     one.came ??= came;
     for (const move of moves) one.moves.push(move);
+    if (came === 'returned') one.formerMoves = one.moves.length;
     addFields(one, fields);
     this.#schedule();
   }
@@ -140,8 +143,8 @@ export class ChangeFeed {
   #schedule(): void {
     if (this.#isScheduled || this.#isSending) return;
     this.#isScheduled = true;
-    this.host.clock.soon(
-      guarded('telling of clients', this.host.failed, () => {
+    this.parts.clock.soon(
+      guarded('telling of clients', this.parts.failed, () => {
         this.#isScheduled = false;
         this.#run();
       }),
@@ -152,7 +155,7 @@ export class ChangeFeed {
     if (this.#isSending) return;
     this.#isSending = true;
     this.#sendAll()
-      .catch((error: unknown) => this.host.failed(error as Error, 'telling of clients'))
+      .catch((error: unknown) => this.parts.failed(error as Error, 'telling of clients'))
       .finally(() => {
         this.#isSending = false;
         for (const resolve of this.#idle.splice(0)) resolve();
@@ -164,13 +167,13 @@ export class ChangeFeed {
   }
 
   #send(news: readonly OwnNews[]): Promise<void> {
-    const version = this.host.number(news);
-    return this.#publish({ nodeId: this.host.nodeId(), version, news });
+    const version = this.parts.registry?.changed(news);
+    return this.#publish({ nodeId: this.parts.node.id, version, news });
   }
 
   async #publish(piece: NewsPiece): Promise<void> {
     // counted by the bus; the other nodes see the gap and read Redis
-    await this.host.publish(writePiece(piece)).catch(() => undefined);
+    await this.parts.publish(piece).catch(() => undefined);
   }
 
   #take(most: number): OwnNews[] {
@@ -184,9 +187,16 @@ export class ChangeFeed {
     return news;
   }
 
-  #newsOf(clientId: string, { userId, describe, moves, hasOtherUser, keys, came }: Pending): OwnNews | undefined {
-    const common = { clientId, userId, moves, came };
-    const hasTold = this.host.hasTold(clientId);
+  #newsOf(clientId: string, pending: Pending): OwnNews | undefined {
+    const { userId, describe, moves, hasOtherUser, keys, came, formerMoves } = pending;
+    const common = {
+      clientId,
+      userId,
+      moves,
+      came,
+      ...(came === 'returned' && { movesSince: moves.slice(formerMoves) }),
+    };
+    const hasTold = this.parts.registry?.hasTold(clientId) ?? true;
     if (!describe) return hasTold || came || moves.length > 0 ? { ...common, isGone: true } : undefined;
     if (!hasTold || came) {
       this.#held.delete(clientId);
@@ -200,8 +210,8 @@ export class ChangeFeed {
 
   #noteFields(clientId: string): void {
     this.#toldFields.add(clientId);
-    const release = guarded('telling of clients', this.host.failed, () => this.#release());
-    this.#stopTimer ??= this.host.clock.after(FIELDS_EVERY_MS, release);
+    const release = guarded('telling of clients', this.parts.failed, () => this.#release());
+    this.#stopTimer ??= this.parts.clock.after(FIELDS_EVERY_MS, release);
   }
 
   #release(): void {

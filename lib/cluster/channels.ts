@@ -1,5 +1,5 @@
 import type { Audience } from '../protocol/delivery.js';
-import { PEOPLE, PRESENCE } from './presence-events.js';
+import { USER_EVENTS, CLIENT_EVENTS } from './event-groups.js';
 
 /** A room, a user or a log whose messages only some nodes want. */
 export interface Interest {
@@ -60,7 +60,7 @@ export class Channels {
   readonly all: string;
   /** The application's own events. Every node receives them. */
   readonly events: string;
-  /** Presence events. A node receives them if it keeps a copy of the registry or has a subscriber for them. */
+  /** Events of clients. A node receives them if it keeps a copy of the registry or has a subscriber for them. */
   readonly presence: string;
   /** Events of users in rooms. Only nodes with a subscriber for them receive them. */
   readonly people: string;
@@ -89,10 +89,10 @@ export class Channels {
   /** The channels that a node needs besides rooms and users. @param events names of events */
   vital(nodeId: string, events: readonly string[]): string[] {
     const plain = events.flatMap((event) =>
-      PRESENCE.has(event) || PEOPLE.has(event) ? [] : (this.plain(event) ?? []),
+      CLIENT_EVENTS.has(event) || USER_EVENTS.has(event) ? [] : (this.plain(event) ?? []),
     );
-    const presence = events.some((event) => PRESENCE.has(event)) ? [this.presence] : [];
-    const people = events.some((event) => PEOPLE.has(event)) ? [this.people] : [];
+    const presence = events.some((event) => CLIENT_EVENTS.has(event)) ? [this.presence] : [];
+    const people = events.some((event) => USER_EVENTS.has(event)) ? [this.people] : [];
     return [this.all, this.events, this.node(nodeId), ...presence, ...people, ...plain];
   }
 
@@ -109,8 +109,8 @@ export class Channels {
 
   /** The channel on which nodes and emitters raise this event. */
   eventsOf(event: string): string {
-    if (PEOPLE.has(event)) return this.people;
-    return PRESENCE.has(event) ? this.presence : this.events;
+    if (USER_EVENTS.has(event)) return this.people;
+    return CLIENT_EVENTS.has(event) ? this.presence : this.events;
   }
 
   /** The channel on which other programs raise this event. Undefined for a name that only we may raise. */

@@ -14,6 +14,21 @@ const OF_THIS_NODE = '.';
 /** Fields to write; undefined means to remove it. */
 export type FieldWrites = Map<string, string | undefined>;
 
+/** Fields to remove, and fields with their values to write. */
+export interface Split {
+  removed: string[];
+  written: string[];
+}
+
+export function split(fields: FieldWrites): Split {
+  const [removed, written]: [string[], string[]] = [[], []];
+  for (const [field, text] of fields) {
+    if (text === undefined) removed.push(field);
+    else written.push(field, text);
+  }
+  return { removed, written };
+}
+
 /** Names the fields of one node. */
 export class FieldNames {
   readonly #prefix: string;

@@ -1,6 +1,6 @@
 import type { WebSocketUser } from '../protocol/message.js';
 import { isRoomName, isUserId } from '../protocol/names.js';
-import { isObject, isText, JunkError, readRecord, readUser, readVersion } from './bus-input.js';
+import { type EventMark, isObject, isText, JunkError, readRecord, readUser, readVersion } from './bus-input.js';
 import type { ClientRecord } from './client-record.js';
 
 /** A client joins or leaves a room. */
@@ -27,10 +27,15 @@ export interface ClientNews {
   readonly fields?: FieldChange | undefined;
   /** It connected, or its node came back after being taken for dead. */
   readonly came?: 'connected' | 'returned' | undefined;
+  /** If it returned: those of its moves that happened since. The rest says where it was. Not sent. */
+  readonly movesSince?: readonly Move[] | undefined;
   readonly isGone: boolean;
 }
 
-/** News of many clients of one node, as one message of the bus. */
+/**
+ * News of many clients of one node, as one message of the bus. Without any, they say that the node's entry in Redis was
+ * wrong for a while: whoever read it reads it again.
+ */
 export interface NewsPiece {
   readonly nodeId: string;
   /** The number of the node's change. Undefined for a node that is gone, and without a registry. */
@@ -40,11 +45,19 @@ export interface NewsPiece {
   readonly news: readonly ClientNews[];
 }
 
+/** What subscribers of the clients' own node hear: that it was away is news for the other nodes only. */
+export const newsHere = (news: readonly ClientNews[]): readonly ClientNews[] =>
+  news.flatMap((one) => {
+    const { came, movesSince = [], isGone } = one;
+    if (came !== 'returned') return one;
+    return movesSince.length > 0 || isGone ? { ...one, came: undefined, moves: movesSince } : [];
+  });
+
 const OF_THIS_NODE = '.';
 const OF_ANY = '/';
 
 /** Short keys, and each room name only once: a join costs little more than its client's id. */
-export function writePiece({ nodeId, version, reason, news }: NewsPiece): unknown {
+export function writePiece({ nodeId, version, reason, news }: NewsPiece): unknown[] {
   const rooms = new Map<string, number>();
   const indexOf = (roomName: string): number => {
     const known = rooms.get(roomName);
@@ -74,6 +87,13 @@ function writeRest({ record, fields, came, isGone }: ClientNews): Record<string,
     ...(came && { c: came }),
     ...(isGone && { g: 1 }),
   };
+}
+
+/** Whose change this is, and its number. Undefined for what isn't numbered news. */
+export function markOf(value: unknown): EventMark | undefined {
+  const [origin, version] = Array.isArray(value) ? (value as unknown[]) : [];
+  const sequence = readVersion(version);
+  return isText(origin) && !Number.isNaN(sequence) ? { origin, sequence } : undefined;
 }
 
 /** @throws {JunkError} for anything that isn't news */

@@ -15,3 +15,9 @@ export function fieldCount({ rooms, metadata }: ClientRecord): number {
   for (const _ in metadata) count++;
   return count;
 }
+
+export function countOf(records: Iterable<ClientRecord>): number {
+  let count = 0;
+  for (const record of records) count += fieldCount(record);
+  return count;
+}

@@ -3,6 +3,7 @@ import { systemClock } from '../clock.js';
 import { Bus } from './bus.js';
 import { type Ids, systemIds } from './ids.js';
 import { MemoryNetwork, MemoryTransport } from './memory-network.js';
+import { NodeIdentity } from './node-identity.js';
 import type { RedisSource } from './redis-source.js';
 import { isClusterSource } from './redis-connections.js';
 import { RedisClusterTransport } from './redis-cluster-transport.js';
@@ -18,6 +19,7 @@ export interface ClusterParts {
   store: RegistryStore | undefined;
   clock: Clock;
   ids: Ids;
+  node: NodeIdentity;
 }
 
 export interface ClusterPartsOptions {
@@ -27,9 +29,15 @@ export interface ClusterPartsOptions {
   delivery?: { maxBusBytes?: number };
 }
 
-export function clusterParts({ redis, prefix, delivery }: ClusterPartsOptions, nodeId: string): ClusterParts {
-  const common = { clock: systemClock, ids: systemIds };
-  const options = { prefix, nodeId, maxBytes: delivery?.maxBusBytes, ...common };
+export function clusterParts(
+  { redis, prefix, delivery }: ClusterPartsOptions,
+  /** Reports errors that no caller can catch. */
+  failed: (error: Error) => void,
+  ids: Ids = systemIds,
+): ClusterParts {
+  const node = new NodeIdentity(ids);
+  const common = { clock: systemClock, ids, node };
+  const options = { prefix, nodeId: node.id, maxBytes: delivery?.maxBusBytes, clock: systemClock, ids };
   if (redis === undefined) {
     return { bus: new Bus(new MemoryTransport(systemClock), options), store: undefined, ...common };
   }
@@ -39,6 +47,7 @@ export function clusterParts({ redis, prefix, delivery }: ClusterPartsOptions, n
     : new RedisTransport(redis, systemClock);
   const bus = new Bus(transport, options);
   const junk = (): void => void bus.counters.junk++;
-  const store = new RedisRegistryStore(() => transport.connection, prefix, new Steps(systemClock, junk), junk);
+  const steps = new Steps(systemClock, junk);
+  const store = new RedisRegistryStore(() => transport.connection, prefix, steps, failed, junk);
   return { bus, store, ...common };
 }

@@ -1,7 +1,9 @@
 import { ConnectionError } from '../errors.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { ErrorCode } from '../protocol/error-codes.js';
+import type { ClientNews } from './client-news.js';
 import type { OrderReceiver } from './order-exchange.js';
+import type { Order } from './orders.js';
 import type { ClientRecord } from './client-record.js';
 import type { ReplicaView } from './replica.js';
 
@@ -21,7 +23,7 @@ export interface ClusterReceiver extends ReplicaView, OrderReceiver {
 }
 
 /** Used before `start()`. */
-export const NOBODY: ClusterReceiver = {
+const NOBODY: ClusterReceiver = {
   put: () => undefined,
   remove: () => undefined,
   ownRecords: () => [],
@@ -34,3 +36,44 @@ export const NOBODY: ClusterReceiver = {
   obey: () => Promise.reject(new ConnectionError('This node has not started.')),
   describe: () => ({ code: ErrorCode.Unavailable, error: 'This node has not started.' }),
 };
+
+/** Passes calls on to the receiver that `start()` names: the parts that make them exist before. */
+export class LateReceiver implements Omit<ClusterReceiver, 'deliver' | 'logged'> {
+  receiver = NOBODY;
+
+  put(record: ClientRecord, news?: ClientNews): void {
+    this.receiver.put(record, news);
+  }
+
+  remove(clientId: string): void {
+    this.receiver.remove(clientId);
+  }
+
+  ownRecords(): Iterable<ClientRecord> {
+    return this.receiver.ownRecords();
+  }
+
+  ownRecord(clientId: string): ClientRecord | undefined {
+    return this.receiver.ownRecord(clientId);
+  }
+
+  event(channel: string, message: unknown): void {
+    this.receiver.event(channel, message);
+  }
+
+  hears(event: string): boolean {
+    return this.receiver.hears(event);
+  }
+
+  reconnected(): void {
+    this.receiver.reconnected();
+  }
+
+  obey(order: Order): Promise<unknown> {
+    return this.receiver.obey(order);
+  }
+
+  describe(error: unknown): ReturnType<OrderReceiver['describe']> {
+    return this.receiver.describe(error);
+  }
+}

@@ -5,18 +5,23 @@ import type { BusCounters, BusReceiver, BusState } from './bus-receiver.js';
 import { checkEvent } from './bus-input.js';
 import { clientIdOf, type Interest, nodeIdOf } from './channels.js';
 import { ChangeFeed, type LocalChange } from './change-feed.js';
-import { type NewsPiece, readPiece } from './client-news.js';
+import { newsHere, type NewsPiece, readPiece, writePiece } from './client-news.js';
 import { NewsEvents } from './news-events.js';
-import { type ClusterParts, clusterParts, type ClusterPartsOptions } from './cluster-parts.js';
-import { type ClusterReceiver, NOBODY } from './cluster-receiver.js';
-import { systemIds } from './ids.js';
+import type { ClusterParts } from './cluster-parts.js';
+import { type ClusterReceiver, LateReceiver } from './cluster-receiver.js';
+import { Neighbours } from './neighbours.js';
+import type { NodeIdentity } from './node-identity.js';
 import { OrderExchange } from './order-exchange.js';
 import type { Order } from './orders.js';
-import { ALIVE, NEWS, PRESENCE, readAlive } from './presence-events.js';
+import { ALIVE, NEWS, CLIENT_EVENTS, readAlive } from './event-groups.js';
+import { OwnClients } from './own-clients.js';
+import { OwnEntry } from './own-entry.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
+import type { Digest } from './replica.js';
 import { Steps } from './steps.js';
+import { UntoldReturns } from './untold-returns.js';
+import type { RegistryStore } from './store-contract.js';
 import { withinMs } from '../deadline.js';
-import { writableRecord } from './writable-record.js';
 import type { ClientRecord } from './client-record.js';
 
 /** All clients of the cluster, as Redis has them at one moment. */
@@ -27,102 +32,59 @@ export interface ClusterSnapshot {
   missing: string[];
 }
 
-export interface ClusterOptions extends ClusterPartsOptions {
-  /** @default 'replicated' */
-  registry?: 'replicated' | 'local';
-}
-
 const ORDER_TIMEOUT_MS = 10_000;
 /** How long `leave()` and `stop()` wait for the last news of this node's clients, in ms. */
 const LEAVE_MS = 1_000;
 
 /** This process as a node of the cluster: bus, registry, and orders between nodes. Works alone without Redis. */
 export class Cluster {
-  readonly isReplicated: boolean;
-  readonly #parts: ClusterParts;
   readonly #bus: ClusterParts['bus'];
+  readonly #node: NodeIdentity;
+  readonly #receiver = new LateReceiver();
+  readonly #clients: OwnClients;
   readonly #registry: Registry | undefined;
   readonly #orders: OrderExchange;
-  #nodeId = systemIds.nodeId();
-  /** This node's id, and those it had before other nodes took it for dead. */
-  readonly #ownIds = new Set([this.#nodeId]);
+  readonly #feed: ChangeFeed;
+  readonly #events: NewsEvents;
+  readonly #returns: UntoldReturns;
   #state: BusState = 'starting';
   #stopBeating: () => void = () => undefined;
   #isLeaving = false;
   #isStarting = false;
-  #receiver = NOBODY;
-  readonly #feed: ChangeFeed;
-  readonly #events: NewsEvents;
   /** Other nodes, or subscribers of this one, want news of clients. */
   #isHeard = true;
 
   constructor(
-    options: ClusterOptions,
+    private readonly parts: ClusterParts,
+    /** False: the registry is local. Who is on other nodes is read from Redis when it is asked for. */
+    readonly isReplicated: boolean,
     /** Reports errors that no caller can catch. */
     private readonly failed: (error: Error, place?: string, kind?: string) => void,
-    partsOf: (nodeId: string) => ClusterParts = (nodeId) => clusterParts(options, nodeId),
   ) {
-    this.isReplicated = (options.registry ?? 'replicated') === 'replicated';
-    const parts = (this.#parts = partsOf(this.#nodeId));
-    this.#bus = parts.bus;
-    const { bus, store, clock, ids } = parts;
-    this.#orders = new OrderExchange(
-      bus,
-      { obey: (order) => this.#receiver.obey(order), describe: (error) => this.#receiver.describe(error) },
-      failed,
-    );
+    const { bus, store, clock, node } = parts;
+    this.#bus = bus;
+    this.#node = node;
+    this.#clients = new OwnClients(this.#receiver, failed);
+    this.#returns = new UntoldReturns(this.#clients);
+    this.#orders = new OrderExchange(bus, this.#receiver, failed);
+    this.#events = new NewsEvents(this.#receiver, clock, failed, store !== undefined);
+    this.#registry = store && this.#makeRegistry(store);
     this.#feed = new ChangeFeed({
       clock,
-      nodeId: () => this.#nodeId,
-      hasTold: (clientId) => this.#registry?.hasTold(clientId) ?? true,
-      number: (news) => this.#registry?.changed(news),
-      publish: (piece) => bus.emit(NEWS, piece),
+      node,
+      registry: this.#registry,
+      publish: (piece) => this.#publish(piece),
       failed,
-    });
-    const listener = {
-      hears: (event: string) => this.#receiver.hears(event),
-      event: (event: string, message: object) => this.#receiver.event(event, message),
-    };
-    this.#events = new NewsEvents(listener, clock, failed, store !== undefined);
-    if (!store) return;
-    this.#registry = new Registry(this.#nodeId, {
-      store,
-      view: {
-        put: (record, news) => this.#receiver.put(record, news),
-        remove: (clientId) => this.#receiver.remove(clientId),
-      },
-      steps: new Steps(clock, failed),
-      isReplicated: this.isReplicated,
-      now: () => clock.now(),
-      after: (ms, task) => clock.after(ms, guarded('the registry', failed, task)),
-      newNodeId: () => ids.nodeId(),
-      ownRecords: () => this.#ownRecords(),
-      ownRecord: (clientId) => {
-        const record = this.#receiver.ownRecord(clientId);
-        return record && this.#writable(record);
-      },
-      renamed: async (nodeId) => {
-        this.#nodeId = nodeId;
-        this.#ownIds.add(nodeId);
-        await bus.renameTo(nodeId);
-      },
-      alive: (nodeId, digest) => void bus.emit(ALIVE, { nodeId, ...digest }),
-      settle: () => this.#feed.settle(),
-      silentMs: (nodeId) => bus.silentMs(nodeId),
-      returned: () => this.#announceReturn(),
-      reaped: (nodeId, records) => void this.#feed.announceEnd(nodeId, records, 'node-lost'),
-      nodeGone: (nodeId) => bus.forgetNode(nodeId),
-      failed: (error) => failed(error),
     });
   }
 
   get nodeId(): string {
-    return this.#nodeId;
+    return this.#node.id;
   }
 
   /** True for this node's id, and for those it had before. */
   isOwn(nodeId: string | undefined): boolean {
-    return nodeId === undefined || this.#ownIds.has(nodeId);
+    return nodeId === undefined || this.#node.isOwn(nodeId);
   }
 
   /** `starting` until this node is registered and knows the other nodes. */
@@ -141,17 +103,17 @@ export class Cluster {
 
   /** This node and the other nodes that it knows. */
   get nodeIds(): string[] {
-    return [this.#nodeId, ...(this.#registry?.others ?? [])];
+    return [this.nodeId, ...(this.#registry?.others ?? [])];
   }
 
   newClientId(): string {
-    return clientIdOf(this.#nodeId, this.#parts.ids.unique());
+    return clientIdOf(this.nodeId, this.parts.ids.unique());
   }
 
   /** Resolves when this node is subscribed and registered, and knows the clients of the other nodes. */
   async start(receiver: ClusterReceiver, events: readonly string[]): Promise<void> {
     this.#isLeaving = false;
-    this.#receiver = receiver;
+    this.#receiver.receiver = receiver;
     const busReceiver: BusReceiver = {
       deliver: (delivery) => receiver.deliver(delivery),
       event: (channel, message) => this.#heard(channel, message),
@@ -164,7 +126,7 @@ export class Cluster {
     this.#isStarting = true;
     try {
       const hearsOthers = this.isReplicated && this.#registry !== undefined;
-      this.#isHeard = this.#registry !== undefined || events.some((event) => PRESENCE.has(event));
+      this.#isHeard = this.#registry !== undefined || events.some((event) => CLIENT_EVENTS.has(event));
       await this.#bus.start(busReceiver, hearsOthers ? [...events, NEWS] : events);
       if (this.#registry) this.#beatFrom(BEAT_MS);
       await this.#registry?.enter();
@@ -181,7 +143,7 @@ export class Cluster {
    * rejects.
    */
   async fetch(): Promise<ClusterSnapshot> {
-    const own = { records: [...this.#ownRecords()], nodeIds: [this.#nodeId] };
+    const own = { records: [...this.#clients.all()], nodeIds: [this.nodeId] };
     if (!this.#registry) return { ...own, missing: [] };
     try {
       return await this.#registry.fetch();
@@ -197,7 +159,7 @@ export class Cluster {
     this.#isLeaving = true;
     this.#stopBeating();
     const registry = this.#registry;
-    const goodbye = this.#feed.announceEnd(this.#nodeId, [...this.#ownRecords()], 'node-stopping');
+    const goodbye = this.#feed.announceEnd(this.nodeId, [...this.#clients.all()], 'node-stopping');
     // Without Redis, the lease runs out by itself.
     await withinMs(LEAVE_MS, this.#state === 'ready' ? goodbye.then(() => registry.leave()) : goodbye);
   }
@@ -238,7 +200,7 @@ export class Cluster {
   changed(change: LocalChange): void {
     if (!this.#isHeard || this.#isLeaving) return; // `leave()` announced all of them
     const { describe } = change;
-    this.#feed.add({ ...change, describe: describe && (() => this.#writable(describe())) });
+    this.#feed.add({ ...change, describe: describe && (() => this.#clients.writable(describe())) });
   }
 
   /**
@@ -255,13 +217,38 @@ export class Cluster {
     return this.#orders.send(nodeId, order, timeoutMs);
   }
 
-  /** The application may have changed a record so that it can't be written. That must not stop the others. */
-  #writable(record: ClientRecord): ClientRecord {
-    return writableRecord(record, this.failed);
+  /** Shows a client of another node as that node describes it. */
+  showAgain(clientId: string): void {
+    this.#registry?.showAgain(clientId);
   }
 
-  *#ownRecords(): Iterable<ClientRecord> {
-    for (const record of this.#receiver.ownRecords()) yield this.#writable(record);
+  #makeRegistry(store: RegistryStore): Registry {
+    const { clock, node, bus } = this.parts;
+    const clients = this.#clients;
+    const own = new OwnEntry({
+      store,
+      node,
+      clients,
+      bus,
+      settle: () => this.#feed.settle(),
+      corrected: (version) => void this.#publish({ nodeId: node.id, version, news: [] }),
+      returned: () => this.#announceReturn(),
+    });
+    const others = new Neighbours({
+      store,
+      clock,
+      bus,
+      view: this.#receiver,
+      steps: new Steps(clock, this.failed),
+      isReplicated: this.isReplicated,
+      reaped: (nodeId, records, reason) => void this.#feed.announceEnd(nodeId, records, reason),
+    });
+    const alive = (nodeId: string, digest: Digest): void => {
+      if (node.isReturning) return;
+      this.#tellReturns();
+      void bus.tell(ALIVE, { nodeId, ...digest });
+    };
+    return new Registry({ store, clock, clients, own, others, alive, failed: this.failed });
   }
 
   /** The first beat comes after `ms`, the following ones every `BEAT_MS`. */
@@ -271,7 +258,7 @@ export class Cluster {
       if (ms !== BEAT_MS) this.#beatFrom(BEAT_MS);
       this.#registry?.beat().catch(() => undefined); // the registry reports it; the next beat tries again
     });
-    this.#stopBeating = this.#parts.clock.every(ms, beat);
+    this.#stopBeating = this.parts.clock.every(ms, beat);
   }
 
   #changedState(state: BusState): void {
@@ -290,15 +277,37 @@ export class Cluster {
     else this.#receiver.event(channel, message);
   }
 
+  /** Subscribers of this node get the news of its clients from here: they don't depend on Redis. */
+  #publish(piece: NewsPiece): Promise<unknown> {
+    const { reason, news } = piece;
+    if (reason !== undefined) return this.#bus.emit(NEWS, writePiece(piece));
+    // Other nodes may have taken this one for dead. It knows its own clients better.
+    this.#events.push({ ...piece, news: newsHere(news) });
+    if (this.#node.isReturning) return Promise.resolve();
+    this.#tellReturns();
+    return this.#tell(piece);
+  }
+
+  #tell(piece: NewsPiece): Promise<unknown> {
+    const told = this.#bus.tell(NEWS, writePiece(piece));
+    told.catch(() => this.#returns.add(piece));
+    return told;
+  }
+
+  #tellReturns(): void {
+    for (const piece of this.#returns.take(this.nodeId)) void this.#tell(piece).catch(() => undefined);
+  }
+
   /** The copy of the registry changes first, then subscribers get the news. */
   #heardNews(piece: NewsPiece): void {
     const { nodeId, version, reason, news } = piece;
-    if (reason !== undefined) this.#registry?.heardOfEnd(nodeId);
-    else if (version !== undefined) this.#registry?.heard(nodeId, version, news);
-    // Other nodes may have taken this one for dead. It knows its own clients better.
-    if (!this.#ownIds.has(nodeId)) this.#events.push(piece);
-    else if (reason !== 'node-lost')
-      this.#events.push({ ...piece, news: news.filter(({ came }) => came !== 'returned') });
+    const isOwn = this.#node.isOwn(nodeId);
+    if (reason === undefined) {
+      // All clients of that node were called lost. It announces those that it has once it is registered again.
+      if (isOwn || this.#registry?.hasEnded(nodeId)) return;
+      if (version !== undefined) this.#registry?.heard(nodeId, version, news);
+    } else this.#registry?.heardOfEnd(nodeId);
+    if (!isOwn || reason !== 'node-lost') this.#events.push(piece);
   }
 
   /** @throws {JunkError} */
@@ -309,7 +318,10 @@ export class Cluster {
 
   /** Other nodes announced the loss of this node's clients. Those that are still here are announced again. */
   #announceReturn(): void {
-    for (const record of this.#ownRecords()) {
+    this.#feed.settle(); // for subscribers of this node: the others get all of it with the return
+    this.#node.returned();
+    this.#returns.clear();
+    for (const record of this.#clients.all()) {
       const { clientId, rooms, user } = record;
       const moves = rooms.map((roomName) => ({ roomName, isIn: true }));
       this.#feed.add({ clientId, userId: user?.userId, describe: () => record, moves, came: 'returned' });

@@ -80,7 +80,7 @@ export class Emitter {
   emit(channel: string, message: unknown): Promise<unknown> {
     const content = message === undefined ? null : message;
     checkEvent(content);
-    return this.#publisher.emit(channel, content);
+    return this.#publisher.emit(channel, JSON.stringify(content));
   }
 
   /** Asks the node of a client to close its socket. */

@@ -1,7 +1,9 @@
 import type { BusCounters, BusReceiver } from './bus-receiver.js';
-import { readEvent, readJson, readPlainJson } from './bus-input.js';
+import { type EventMark, originOf, readEvent, readJson, readPlainJson } from './bus-input.js';
 import type { Channels } from './channels.js';
+import { markOf } from './client-news.js';
 import { open } from './envelope.js';
+import { ALIVE, NEWS, readAlive } from './event-groups.js';
 import type { IncomingSequences } from './incoming-sequences.js';
 import type { SharedClock } from './shared-clock.js';
 import { readTails, TAILS } from './tails.js';
@@ -41,11 +43,7 @@ export class Inbox {
     if (meaning.kind === 'foreign' || !this.options.takes(channel, way)) return;
     if (meaning.kind === 'probe') return this.options.probed(Number(payload), way);
     if (meaning.kind === 'log') return receiver.logged(meaning.roomName, payload.toString());
-    if (meaning.kind === 'event') {
-      const event = readEvent(payload);
-      if (!event) return void counters.junk++;
-      return event.name === TAILS ? this.#receiveTails(event.message) : receiver.event(event.name, event.message);
-    }
+    if (meaning.kind === 'event') return this.#receiveEvent(channel, payload);
     if (meaning.kind === 'plain') {
       const message = readPlainJson(payload);
       return message === undefined ? void counters.junk++ : receiver.plainEvent(meaning.name, message, payload);
@@ -73,6 +71,38 @@ export class Inbox {
     if (audience) receiver.deliver({ audience, except, frame: envelope.frame, isVolatile, conflateKey });
     else this.#receiveOrder(nodeId, envelope.frame);
   };
+
+  /** @throws {JunkError} */
+  #receiveEvent(channel: string, payload: Buffer): void {
+    const from = originOf(payload);
+    if (from !== undefined && this.options.isOwn(from)) return; // it was raised here already
+    const event = readEvent(payload);
+    if (!event) return void this.counters.junk++;
+    const { name, message, mark } = event;
+    if (name === TAILS) return this.#receiveTails(message);
+    if (name === ALIVE) this.#receiveAlive(message);
+    if (mark && !this.#isNext(mark, channel)) return;
+    const change = name === NEWS ? markOf(message) : undefined; // changes of a node have numbers of their own
+    if (change && (this.options.isOwn(change.origin) || !this.#isNext(change, NEWS))) return;
+    this.receiver.event(name, message);
+  }
+
+  /** False for an event that comes after a newer one. Counts what is missing before it. */
+  #isNext({ origin, sequence }: EventMark, channel: string): boolean {
+    const missing = this.sequences.of(origin, this.options.now()).gapBefore(channel, sequence);
+    if (missing > 0) this.#miss(missing, origin);
+    if (missing < 0) this.counters.stale++;
+    return missing >= 0;
+  }
+
+  /** A node says how many changes it has announced. @throws {JunkError} */
+  #receiveAlive(message: unknown): void {
+    const { nodeId, digest } = readAlive(message);
+    const isWanted = this.options.wantedSince(this.channels.presence) !== undefined;
+    if (!isWanted || this.options.isOwn(nodeId)) return;
+    const missing = this.sequences.of(nodeId, this.options.now()).gapUpTo(NEWS, digest.version);
+    if (missing > 0) this.#miss(missing, nodeId);
+  }
 
   /** @throws {JunkError} */
   #receiveTails(message: unknown): void {

@@ -47,6 +47,17 @@ class Publisher {
     return last - counted;
   }
 
+  /**
+   * The same for numbers whose last one is announced again and again. A number above it was forged, and counts no more.
+   */
+  gapUpTo(channel: string, last: number): number {
+    const known = this.#lastOn.get(channel);
+    if (known !== undefined && known <= last) return this.gapAtEnd(channel, last, 0);
+    this.#lastOn.set(channel, last);
+    this.#countedOn.delete(channel);
+    return 0;
+  }
+
   #gapWithoutCounted(channel: string, last: number, sequence: number): number {
     const counted = this.#countedOn.get(channel) ?? last;
     if (sequence >= counted) this.#countedOn.delete(channel);

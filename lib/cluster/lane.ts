@@ -45,6 +45,8 @@ export class Lane {
   #answer = { number: 0, receivers: 0 };
   /** The first probe since everything was subscribed. */
   #proof = Infinity;
+  /** Probes that Redis refused since one last came back. */
+  #refused = 0;
   /** Beats since something last came this way. */
   #quietBeats = 0;
 
@@ -95,6 +97,7 @@ export class Lane {
   heard(number: number): void {
     if (!(number > this.#lastHeard && number <= this.#lastSent)) return;
     this.#lastHeard = number;
+    this.#refused = 0;
     if (this.#isProved || number < this.#proof) return;
     this.#isProved = true;
     this.options.changed();
@@ -124,8 +127,10 @@ export class Lane {
 
   #failed(error: Error, number: number): void {
     this.options.failed(error);
-    // A refusal of Redis says nothing about this way.
-    if (failureOf(error) === 'refused' && number > this.#lastHeard) this.#lastHeard = number;
+    if (failureOf(error) !== 'refused' || number <= this.#lastHeard) return;
+    // A refusal of Redis says nothing about the connections. But the other nodes get nothing, either.
+    this.#lastHeard = number;
+    if (++this.#refused >= MAX_UNHEARD && this.#isProved) this.unprove();
   }
 
   #judge(number: number): void {

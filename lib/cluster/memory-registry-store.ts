@@ -64,6 +64,10 @@ export class MemoryRegistryStore implements RegistryStore {
     return Promise.resolve();
   }
 
+  keepList(): Promise<void> {
+    return Promise.resolve();
+  }
+
   leases(knownIds: Iterable<string>): Promise<Map<string, Lease>> {
     const living = [...this.#nodes].filter(([, { isDead }]) => !isDead).map(([nodeId]) => nodeId);
     return Promise.resolve(new Map([...living, ...knownIds].map((nodeId) => [nodeId, this.#leaseOf(nodeId)])));

@@ -33,7 +33,7 @@ export class OrderExchange {
   receive(from: string, message: unknown): void {
     const id = isObject(message) ? message['id'] : undefined;
     if (!isObject(message) || typeof id !== 'number')
-      throw new JunkError(`Node ${from} sent something that is no order.`);
+      throw new JunkError(`Node ${from} sent something that isn't an order.`);
     if (message['op'] !== 'answer') return this.#obey(from, id, message);
     const { error, result } = readAnswer(message);
     if (error) this.#pending.fail(id, new RemoteError(error.code, error.error, error.details));

@@ -1,26 +1,24 @@
 import type { FieldWrites } from './client-fields.js';
-import type { ClientRecord } from './client-record.js';
 import { FieldWriter, type OwnNews } from './field-writer.js';
-import { LEASE_MS } from './registry-store.js';
+import type { NodeIdentity } from './node-identity.js';
+import type { OwnClients } from './own-clients.js';
 import type { Digest } from './replica.js';
-import type { RegistryStore, Renewal } from './store-contract.js';
+import type { RegistryStore } from './store-contract.js';
 
-export interface OwnEntryHost {
+export interface OwnEntryParts {
   readonly store: RegistryStore;
-  now(): number;
-  newNodeId(): string;
-  /** The clients of this node now. */
-  ownRecords(): Iterable<ClientRecord>;
-  ownRecord(clientId: string): ClientRecord | undefined;
-  /** This node got a new id: others took the old one for dead. */
-  renamed(nodeId: string): Promise<void>;
+  readonly node: NodeIdentity;
+  readonly clients: OwnClients;
+  readonly bus: { renameTo(nodeId: string): Promise<void> };
   /** Publishes all changes that wait, so that what is written now is complete. */
   settle(): void;
+  /** What Redis had of this node was wrong: a node that read it meanwhile reads it again. */
+  corrected(version: number): void;
   /**
-   * This node is registered again, under a new id. The others announced the loss of these clients; its next changes
-   * announce them again.
+   * This node is registered again, under a new id. The others announced the loss of its clients: they are to be announced
+   * again.
    */
-  returned(records: ClientRecord[]): void;
+  returned(): void;
 }
 
 /** Of more clients the whole entry is written again. */
@@ -28,13 +26,10 @@ const MAX_UNWRITTEN = 1_000;
 
 /** This node's entry in the registry: its id and its clients. Each beat checks it, because Redis may lose it. */
 export class OwnEntry {
-  #nodeId: string;
   #version = 0;
-  /** The clients that the others know. */
+  /** The clients that the others know, or knew before they took this node for dead. */
   #writer: FieldWriter;
   #isRegistered = false;
-  /** When the lease was last renewed. Until it ends, nobody takes this node for dead. */
-  #renewedAt = -Infinity;
   /** Clients with changes that Redis didn't take, and the fields of those changes. */
   #unwritten = new Set<string>();
   #unwrittenFields = new Set<string>();
@@ -42,19 +37,13 @@ export class OwnEntry {
   #isPatchy = false;
   /** Nobody knows what Redis has: the whole entry is to be written. */
   #isUncertain = false;
-  /** The others took this node for dead, and don't know yet that it is back. */
-  #isReturning = false;
 
-  constructor(
-    nodeId: string,
-    private readonly host: OwnEntryHost,
-  ) {
-    this.#nodeId = nodeId;
-    this.#writer = new FieldWriter(nodeId);
+  constructor(private readonly parts: OwnEntryParts) {
+    this.#writer = new FieldWriter(this.nodeId);
   }
 
   get nodeId(): string {
-    return this.#nodeId;
+    return this.parts.node.id;
   }
 
   get digest(): Digest {
@@ -71,7 +60,7 @@ export class OwnEntry {
     this.#version++;
     const writes: FieldWrites = new Map();
     for (const one of news) this.#writer.change(writes, one);
-    const written = this.#write(writes);
+    const written = this.parts.store.write(this.nodeId, this.digest, writes);
     written.then(
       () => (this.#isPatchy ||= this.#unwritten.size > 0),
       () => this.#notWritten(news, writes),
@@ -81,7 +70,7 @@ export class OwnEntry {
 
   /** Renews the lease, and writes again what Redis lost. If this node was taken for dead, it gets a new id. */
   async assert(): Promise<void> {
-    const found = this.#isRegistered ? await this.#renew() : 'lost';
+    const found = this.#isRegistered ? await this.parts.store.renew(this.nodeId, this.digest) : 'lost';
     if (found === 'kept' && !this.hasUnwritten) return;
     const isThere = found === 'kept' || found === 'incomplete';
     // The next beat finds out whether more is missing than what wasn't written.
@@ -98,19 +87,22 @@ export class OwnEntry {
   /** Writes what Redis didn't take, as it is now. */
   async writeAgain(): Promise<void> {
     if (!this.#isRegistered || this.#unwritten.size === 0) return;
-    this.host.settle();
+    this.parts.settle();
     const [clientIds, fields] = [this.#unwritten, this.#unwrittenFields];
     const writes: FieldWrites = new Map([...fields].map((field) => [field, undefined]));
     for (const clientId of clientIds) {
-      const record = this.hasTold(clientId) ? this.host.ownRecord(clientId) : undefined;
+      const record = this.hasTold(clientId) ? this.parts.clients.of(clientId) : undefined;
       if (record) this.#writer.whole(writes, record);
     }
     this.#unwritten = new Set();
     this.#unwrittenFields = new Set();
-    if (this.#isPatchy) this.#version++; // a node that read the entry meanwhile reads it again
+    const isCorrection = this.#isPatchy;
     this.#isPatchy = false;
+    if (isCorrection) this.#version++;
+    const written = this.parts.store.write(this.nodeId, this.digest, writes);
+    if (isCorrection) this.parts.corrected(this.#version);
     try {
-      await this.#write(writes);
+      await written;
     } catch (error) {
       for (const clientId of clientIds) this.#unwritten.add(clientId);
       for (const field of writes.keys()) this.#unwrittenFields.add(field);
@@ -118,32 +110,15 @@ export class OwnEntry {
     }
   }
 
-  /** Adds this node to the set of nodes, which lost it. */
-  async enlist(): Promise<void> {
-    if (this.#isRegistered) await this.host.store.enlist(this.#nodeId);
+  /** @param isListed false if the set of nodes lost this one */
+  async keepListed(isListed: boolean): Promise<void> {
+    if (isListed) await this.parts.store.keepList();
+    else if (this.#isRegistered) await this.parts.store.enlist(this.nodeId);
   }
 
   async leave(): Promise<void> {
     this.#isRegistered = false;
-    await this.host.store.leave(this.#nodeId);
-  }
-
-  /** Redis may have lost anything. */
-  doubt(): void {
-    this.#renewedAt = -Infinity;
-  }
-
-  /** While the lease runs, the next beat limits how long the hash stays. Otherwise, the write must do that. */
-  #write(writes: FieldWrites): Promise<void> {
-    const isLeased = this.host.now() - this.#renewedAt < LEASE_MS;
-    return this.host.store.write(this.#nodeId, this.digest, writes, isLeased);
-  }
-
-  async #renew(): Promise<Renewal> {
-    const now = this.host.now();
-    const found = await this.host.store.renew(this.#nodeId, this.digest);
-    if (found !== 'buried') this.#renewedAt = now;
-    return found;
+    await this.parts.store.leave(this.nodeId);
   }
 
   #notWritten(news: readonly OwnNews[], writes: FieldWrites): void {
@@ -161,38 +136,32 @@ export class OwnEntry {
   }
 
   async #register(): Promise<boolean> {
-    this.host.settle();
-    const records = [...this.host.ownRecords()];
+    this.parts.settle();
     const fields: FieldWrites = new Map();
-    this.#writer = new FieldWriter(this.#nodeId);
-    for (const record of records) this.#writer.whole(fields, record);
-    if (this.hasUnwritten) this.#version++; // a node that read the entry meanwhile reads it again
+    this.#writer = new FieldWriter(this.nodeId);
+    for (const record of this.parts.clients.all()) this.#writer.whole(fields, record);
+    const isCorrection = this.hasUnwritten;
     this.#isUncertain = false;
     this.#forgetUnwritten();
-    const now = this.host.now();
+    if (isCorrection) this.#version++;
+    const registered = this.parts.store.register(this.nodeId, this.digest, fields);
+    if (isCorrection) this.parts.corrected(this.#version);
     try {
-      this.#isRegistered = await this.host.store.register(this.#nodeId, this.digest, fields);
-      if (this.#isRegistered) this.#renewedAt = now;
+      this.#isRegistered = await registered;
     } catch (error) {
       this.#isUncertain = true; // it may have been written: this node can't know
       throw error;
     }
-    if (this.#isRegistered && this.#isReturning) {
-      this.#isReturning = false;
-      this.host.returned(records);
-    }
+    if (this.#isRegistered && this.parts.node.isReturning) this.parts.returned();
     return this.#isRegistered;
   }
 
   async #takeNewId(): Promise<void> {
-    await this.host.store.leave(this.#nodeId);
-    this.#nodeId = this.host.newNodeId();
+    await this.parts.store.leave(this.nodeId);
+    this.parts.node.takeNewId();
     this.#version = 0;
-    this.#writer = new FieldWriter(this.#nodeId);
-    this.#renewedAt = -Infinity;
     this.#forgetUnwritten();
     this.#isRegistered = false;
-    this.#isReturning = true;
-    await this.host.renamed(this.#nodeId);
+    await this.parts.bus.renameTo(this.nodeId);
   }
 }

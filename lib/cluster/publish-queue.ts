@@ -42,17 +42,21 @@ export class PublishQueue {
   #last: Waiting | undefined;
   #expireNoMore: () => void = () => undefined;
   #idle: (() => void)[] = [];
-  #full: Promise<never> | undefined;
+  /** Of publications, while too much waits. */
+  readonly #full: SharedRefusal;
 
   constructor(
     private readonly outlet: Outlet,
     private readonly options: PublishQueueOptions,
-  ) {}
+  ) {
+    this.#full = new SharedRefusal((error) => options.lost(error));
+  }
 
   push(channel: string, payload: string | Buffer): Promise<unknown> {
     if (this.#first === undefined && this.#hasRoom()) return this.#send(channel, payload);
     const bytes = payload.length + OVERHEAD_BYTES;
-    if (this.#bytes + this.#bytesWaiting + bytes > (this.options.maxBytes ?? MAX_BYTES)) return this.#refuse();
+    if (this.#bytes + this.#bytesWaiting + bytes > (this.options.maxBytes ?? MAX_BYTES))
+      return this.#full.refuse('more waits for Redis than delivery.maxBusBytes allows');
     return this.#wait(channel, payload, bytes);
   }
 
@@ -97,7 +101,7 @@ export class PublishQueue {
   #answered(size: number): void {
     this.#inFlight--;
     this.#bytes -= size;
-    this.#full = undefined;
+    this.#full.forget();
     if (this.#first) this.#sendWaiting();
     if (!this.#first) for (const resolve of this.#idle.splice(0)) resolve();
   }
@@ -159,17 +163,27 @@ export class PublishQueue {
     this.options.lost(error);
     reject(error);
   }
+}
 
-  /** One error for all: creating one for each would cost more than the publication. */
-  #refuse(): Promise<never> {
-    this.#full ??= refused('more waits for Redis than delivery.maxBusBytes allows');
-    this.#full.catch((error: Error) => this.options.lost(error));
-    return this.#full;
+/** The rejection that all publications share for a while. One error for each would cost more than the publication. */
+export class SharedRefusal {
+  #refusal: ReturnType<typeof refusal> | undefined;
+
+  constructor(private readonly lost: (error: Error) => void) {}
+
+  refuse(reason: string): Promise<never> {
+    this.#refusal ??= refusal(reason);
+    this.lost(this.#refusal.error);
+    return this.#refusal.promise;
+  }
+
+  forget(): void {
+    this.#refusal = undefined;
   }
 }
 
 /** A rejection that nobody has to handle. */
-export function refusal(reason: string): { error: Error; promise: Promise<never> } {
+function refusal(reason: string): { error: Error; promise: Promise<never> } {
   const error = new NotPublishedError(reason);
   const promise = Promise.reject(error);
   promise.catch(() => undefined); // counted; the caller may still handle it

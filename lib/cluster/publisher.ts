@@ -68,7 +68,7 @@ export class Publisher {
   }
 
   order(to: string, order: unknown, nodeId: string): Promise<unknown> {
-    const text = this.#write(order);
+    const text = textOf(order, this.#lost);
     if (typeof text !== 'string') return text;
     const channel = this.channels.node(to);
     const header = {
@@ -80,16 +80,26 @@ export class Publisher {
     return this.#queue.push(channel, seal(header, text));
   }
 
-  emit(event: string, message: unknown): Promise<unknown> {
-    const text = this.#write(message);
-    return typeof text === 'string' ? this.#queue.push(this.channels.eventsOf(event), writeEvent(event, text)) : text;
+  /** Raises an event on all other nodes. They count it if it gets lost. @param text its JSON */
+  emit(event: string, text: string): Promise<unknown> {
+    const channel = this.channels.eventsOf(event);
+    const mark = { origin: this.#origin, sequence: this.#sequences.next(channel) };
+    return this.#queue.push(channel, writeEvent(event, text, mark));
+  }
+
+  /** The same without a number, for what the nodes notice in another way if it gets lost. */
+  tell(event: string, text: string): Promise<unknown> {
+    return this.#queue.push(this.channels.eventsOf(event), writeEvent(event, text));
   }
 
   /** Announces the last numbers of channels that fell silent. @param isEnd this process publishes nothing more */
   tellTails(isEnd = false): void {
     const tails = this.#sequences.tails(this.#clock.now(), isEnd);
     for (let start = 0; start < tails.length; start += MAX_TAILS)
-      void this.emit(TAILS, writeTails(this.#origin, this.channels.head, tails.slice(start, start + MAX_TAILS)));
+      void this.tell(
+        TAILS,
+        JSON.stringify(writeTails(this.#origin, this.channels.head, tails.slice(start, start + MAX_TAILS))),
+      );
   }
 
   /** Nothing more is published. Resolves when everything has been handed over. */
@@ -102,17 +112,6 @@ export class Publisher {
   /** Drops what waits for its turn. */
   abandon(reason: string): void {
     this.#queue.abandon(reason);
-  }
-
-  /** Writes JSON. A value that has no JSON form is counted as lost. */
-  #write(value: unknown): string | Promise<never> {
-    try {
-      return JSON.stringify(value) ?? 'null';
-    } catch (error) {
-      const flaw = new NotSerializableError(error);
-      this.#lost(flaw);
-      return quietly(Promise.reject(flaw));
-    }
   }
 
   /** A node that was taken for dead has a new id, but keeps counting from where it was. */
@@ -149,6 +148,17 @@ export class Publisher {
       default:
         return audience satisfies never;
     }
+  }
+}
+
+/** Writes JSON. A value that has no JSON form is counted as lost. @returns a rejection that nobody has to handle */
+export function textOf(value: unknown, lost: (error: Error) => void): string | Promise<never> {
+  try {
+    return JSON.stringify(value) ?? 'null';
+  } catch (error) {
+    const flaw = new NotSerializableError(error);
+    lost(flaw);
+    return quietly(Promise.reject(flaw));
   }
 }
 

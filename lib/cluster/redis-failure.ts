@@ -28,3 +28,11 @@ function missingRule(message: string, head: string): string {
   if (command !== undefined) return `+${command.toLowerCase()}`;
   return /channel/.test(message) ? `&${head}*` : `~${head}*`;
 }
+
+/** Finds a denied permission in an error, or in one of those of a transaction. */
+export function refusalIn(error: unknown): Error | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { previousErrors = [] } = error as { previousErrors?: unknown[] };
+  const [refusal] = /\bNOPERM\b.*/.exec(error.message) ?? [];
+  return previousErrors.map(refusalIn).find(Boolean) ?? (refusal === undefined ? undefined : new Error(refusal));
+}

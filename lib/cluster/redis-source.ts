@@ -3,15 +3,22 @@
  * Redis compiles without it.
  */
 export interface RedisSettings {
+  /** @default 'localhost' */
   host?: string;
+  /** @default 6379 */
   port?: number;
+  /** An ACL user. @default 'default' */
   username?: string;
   password?: string;
+  /** Must be 0 with Redis Cluster. @default 0 */
   db?: number;
+  /** Options of Node's `tls.connect()`. `{}` is TLS with their defaults. */
   tls?: object;
   /** Together with `name`: Redis Sentinel. */
   sentinels?: { host?: string; port?: number }[];
+  /** The group of masters that the Sentinels watch. */
   name?: string;
+  /** Any other option of ioredis. */
   [option: string]: unknown;
 }
 

@@ -1,8 +1,11 @@
 import type { ChainableCommander } from 'ioredis';
 import { readVersion } from './bus-input.js';
-import { FieldReader, type FieldWrites } from './client-fields.js';
-import { permissionError } from './redis-failure.js';
+import { FieldReader, type FieldWrites, type Split, split } from './client-fields.js';
+import { ForeignKeys, isWrongType } from './foreign-keys.js';
+import { BATCH, batchesOf, pairsOf, run } from './redis-batches.js';
+import { permissionError, refusalIn } from './redis-failure.js';
 import type { RedisConnection } from './redis-connections.js';
+import { evaluate, scriptOf } from './redis-script.js';
 import type { ClientRecord } from './client-record.js';
 import type { Digest, Snapshot } from './replica.js';
 import type { Steps } from './steps.js';
@@ -10,7 +13,10 @@ import type { Lease, RegistryStore, Renewal } from './store-contract.js';
 
 /** How long a node counts as alive after it renewed its lease, in ms. */
 export const LEASE_MS = 6_000;
-/** The hash outlives the lease, so that the node that buries it can still read whose clients were lost, in ms. */
+/**
+ * The hash outlives the lease, so that the node that buries it can still read whose clients were lost, in ms. The set of
+ * nodes stays as long.
+ */
 const HASH_MS = 60_000;
 /**
  * The values of a lease. Both are written only if there is none: either the node renews it or one other node buries it,
@@ -22,36 +28,56 @@ const DEAD = 'dead';
 const DIGEST = '$';
 /** Neither a field nor a node. */
 const NO_FIELD = '$none';
-/** How many fields and values one command has at most. */
-const BATCH = 1_000;
 const READING = 'reading the clients of a node';
+
+/** Separates what is written from what is removed. No field is empty. */
+const REMOVED = '';
+/**
+ * Changes a hash, but never makes one: a write may arrive after its node was buried, and would stay for ever. A hash has
+ * a digest, so if each field is new, there was none.
+ * ARGV: the digest; fields and values to write; `REMOVED`; fields to remove
+ */
+const CHANGE = scriptOf(`
+local last = #ARGV
+for at = 2, #ARGV, 2 do
+  if ARGV[at] == '${REMOVED}' then last = at - 1 break end
+end
+local new = redis.call('HSET', KEYS[1], '${DIGEST}', unpack(ARGV, 1, last))
+if 2 * new == last + 1 then redis.call('DEL', KEYS[1])
+elseif last < #ARGV then redis.call('HDEL', KEYS[1], unpack(ARGV, last + 2)) end`);
 
 /** All keys of a node share a hash tag, so that a Redis Cluster keeps them in one slot. */
 export class RedisRegistryStore implements RegistryStore {
+  readonly #foreign: ForeignKeys;
+
   constructor(
     private readonly connection: () => RedisConnection,
     private readonly prefix: string,
     private readonly steps: Steps,
+    failed: (error: Error) => void,
     /** Called for each entry that isn't a client. It is skipped. */
     private readonly junk: () => void = () => undefined,
-  ) {}
+  ) {
+    this.#foreign = new ForeignKeys(connection, failed);
+  }
 
   isReachable(): boolean {
     return this.connection().status === 'ready';
   }
 
   refusalIn(error: unknown): Error | undefined {
-    const refusal = refusalOf(error);
+    const refusal = refusalIn(error);
     return refusal && permissionError(refusal, `${this.prefix}:`);
   }
 
   async register(nodeId: string, digest: Digest, fields: FieldWrites): Promise<boolean> {
-    const clients = this.#clients(nodeId);
-    const transaction = this.connection().multi().del(clients).hset(clients, DIGEST, toText(digest));
-    for (const batch of batchesOf(split(fields).written)) transaction.hset(clients, ...batch);
-    const lease = this.#lease(nodeId);
-    transaction.pexpire(clients, HASH_MS).set(lease, ALIVE, 'PX', LEASE_MS, 'NX');
-    const results = await run(transaction.pexpire(lease, LEASE_MS, 'GT').get(lease));
+    const [clients, lease] = [this.#clients(nodeId), this.#lease(nodeId)];
+    const results = await this.#foreign.mend([lease], () => {
+      const transaction = this.connection().multi().del(clients);
+      this.#addTo(transaction, clients, digest, split(fields));
+      transaction.set(lease, ALIVE, 'PX', LEASE_MS, 'NX');
+      return run(transaction.pexpire(lease, LEASE_MS, 'GT').get(lease));
+    });
     if (results.at(-1) === DEAD) return false;
     await this.enlist(nodeId);
     return true;
@@ -65,54 +91,63 @@ export class RedisRegistryStore implements RegistryStore {
       connection.hlen(clients),
       connection.hdel(clients, NO_FIELD),
       connection.srem(this.#nodes, NO_FIELD),
+      // by its text, so that Redis knows it from now on
+      connection.eval(CHANGE.text, 1, this.#clients(NO_FIELD), ''),
+      connection.evalsha(CHANGE.digest, 1, this.#clients(NO_FIELD), ''),
     ]);
   }
 
-  async write(nodeId: string, digest: Digest, fields: FieldWrites, isLeased: boolean): Promise<void> {
+  async write(nodeId: string, digest: Digest, fields: FieldWrites): Promise<void> {
     const clients = this.#clients(nodeId);
     const { removed, written } = split(fields);
-    written.push(DIGEST, toText(digest));
-    // One command needs no transaction: a lone join costs a third less without it.
-    const isOne = isLeased && removed.length === 0 && written.length <= BATCH;
-    if (isOne) return void (await this.connection().hset(clients, ...written));
-    const transaction = this.connection().multi();
-    for (const batch of batchesOf(removed)) transaction.hdel(clients, ...batch);
-    for (const batch of batchesOf(written)) transaction.hset(clients, ...batch);
-    if (!isLeased) transaction.pexpire(clients, HASH_MS);
-    await run(transaction);
+    if (removed.length + written.length <= BATCH) {
+      const args = [toText(digest), ...written, ...(removed.length > 0 ? [REMOVED, ...removed] : removed)];
+      return void (await this.#foreign.mend([clients], () => evaluate(this.connection(), CHANGE, [clients], args)));
+    }
+    await this.#foreign.mend([clients], () => {
+      const transaction = this.connection().multi();
+      this.#addTo(transaction, clients, digest, { removed, written });
+      return run(transaction);
+    });
   }
 
   async renew(nodeId: string, digest: Digest): Promise<Renewal> {
     const connection = this.connection();
     const clients = this.#clients(nodeId);
     const lease = this.#lease(nodeId);
-    const [found, , , stored, size] = await Promise.all([
-      connection.get(lease),
+    const [found, isExtended, , [stored, size]] = await Promise.all([
+      this.#leaseOf(nodeId),
       connection.pexpire(lease, LEASE_MS, 'GT'), // never shortens the mark of a dead node
       connection.pexpire(clients, HASH_MS),
-      connection.hget(clients, DIGEST),
-      connection.hlen(clients),
+      this.#foreign.mend([clients], () => Promise.all([connection.hget(clients, DIGEST), connection.hlen(clients)])),
     ]);
-    if (found === DEAD) return 'buried';
-    if (found === null && (await connection.set(lease, ALIVE, 'PX', LEASE_MS, 'NX')) !== 'OK') return 'buried';
+    if (found === 'dead') return 'buried';
+    if (found === 'none' && (await connection.set(lease, ALIVE, 'PX', LEASE_MS, 'NX')) !== 'OK') return 'buried';
+    if (found === 'alive' && isExtended === 0) await connection.set(lease, ALIVE, 'PX', LEASE_MS, 'XX'); // it had no expiry
     if (size === 0) return 'lost';
     return stored === toText(digest) && size === digest.count + 1 ? 'kept' : 'incomplete';
   }
 
   async enlist(nodeId: string): Promise<void> {
-    await this.connection().sadd(this.#nodes, nodeId);
+    const nodes = this.#nodes;
+    await this.#foreign.mend([nodes], () => run(this.connection().multi().sadd(nodes, nodeId).pexpire(nodes, HASH_MS)));
+  }
+
+  async keepList(): Promise<void> {
+    await this.connection().pexpire(this.#nodes, HASH_MS);
   }
 
   async leases(knownIds: Iterable<string>): Promise<Map<string, Lease>> {
     const connection = this.connection();
-    const nodeIds = [...new Set([...(await connection.smembers(this.#nodes)), ...knownIds])];
-    const values = await Promise.all(nodeIds.map((nodeId) => connection.get(this.#lease(nodeId))));
-    return new Map(nodeIds.map((nodeId, index) => [nodeId, toLease(values[index])]));
+    const listed = await this.#foreign.mend([this.#nodes], () => connection.smembers(this.#nodes));
+    const nodeIds = [...new Set([...listed, ...knownIds])];
+    const leases = await Promise.all(nodeIds.map((nodeId) => this.#leaseOf(nodeId)));
+    return new Map(nodeIds.map((nodeId, index) => [nodeId, leases[index] as Lease]));
   }
 
   async read(nodeId: string): Promise<Snapshot> {
     const reader = new FieldReader(nodeId, this.junk);
-    const records: ClientRecord[] = [];
+    const records = new Map<string, ClientRecord>();
     let digest: Digest | undefined;
     let count = 0;
     await this.steps.each(await this.#fieldsOf(nodeId), READING, ([name, value]) => {
@@ -125,8 +160,13 @@ export class RedisRegistryStore implements RegistryStore {
       digest = toDigest(text);
       if (!digest) this.junk();
     });
-    await this.steps.each(reader.records(), READING, (record) => void records.push(record));
-    return { digest: digest ?? { version: 0, count: 0 }, records, isComplete: digest?.count === count };
+    // In a map, so that the ids are hashed in steps, too: whoever looks them up all at once holds up the others.
+    await this.steps.each(reader.records(), READING, (record) => void records.set(record.clientId, record));
+    return {
+      digest: digest ?? { version: 0, count: 0 },
+      records: [...records.values()],
+      isComplete: digest?.count === count,
+    };
   }
 
   async bury(nodeId: string): Promise<boolean> {
@@ -139,21 +179,47 @@ export class RedisRegistryStore implements RegistryStore {
 
   async strike(nodeId: string): Promise<void> {
     const connection = this.connection();
-    await Promise.all([connection.srem(this.#nodes, nodeId), connection.del(this.#clients(nodeId))]);
+    const unlist = (): Promise<number> => connection.srem(this.#nodes, nodeId);
+    await Promise.all([this.#foreign.mend([this.#nodes], unlist), connection.del(this.#clients(nodeId))]);
   }
 
   async leave(nodeId: string): Promise<void> {
     await Promise.all([this.condemn(nodeId), this.strike(nodeId)]);
   }
 
-  /** The fields as buffers: `hgetall()` would convert all of them in one step. */
+  async #leaseOf(nodeId: string): Promise<Lease> {
+    const key = this.#lease(nodeId);
+    const value = await this.#foreign.mend([key], () => this.connection().get(key));
+    if (value === ALIVE) return 'alive';
+    if (value === DEAD) return 'dead';
+    if (value !== null) await this.#foreign.remove([key]);
+    return 'none';
+  }
+
+  /** The fields as buffers: `hgetall()` would convert all of them in one step. None of a key that isn't a hash. */
   async #fieldsOf(nodeId: string): Promise<Iterable<[Buffer | string, Buffer]>> {
+    try {
+      return await this.#readFields(nodeId);
+    } catch (error) {
+      if (isWrongType(error)) return []; // its node mends it
+      throw error;
+    }
+  }
+
+  async #readFields(nodeId: string): Promise<Iterable<[Buffer | string, Buffer]>> {
     const connection = this.connection();
     const key = this.#clients(nodeId);
     // Older versions of ioredis add the application's own prefix only to commands in lower case.
     if (connection.options.keyPrefix) return Object.entries(await connection.hgetallBuffer(key));
     const answer = (await connection.callBuffer('HGETALL', key)) as Buffer[] | Map<Buffer, Buffer>;
     return Array.isArray(answer) ? pairsOf(answer) : answer;
+  }
+
+  /** Any number of fields. They may make the hash: it has an expiry. */
+  #addTo(transaction: ChainableCommander, clients: string, digest: Digest, { removed, written }: Split): void {
+    for (const batch of batchesOf(removed)) transaction.hdel(clients, ...batch);
+    for (const batch of batchesOf([DIGEST, toText(digest), ...written])) transaction.hset(clients, ...batch);
+    transaction.pexpire(clients, HASH_MS);
   }
 
   get #nodes(): string {
@@ -169,48 +235,9 @@ export class RedisRegistryStore implements RegistryStore {
   }
 }
 
-function* pairsOf(list: readonly Buffer[]): Iterable<[Buffer, Buffer]> {
-  for (let index = 0; index < list.length; index += 2) yield [list[index] as Buffer, list[index + 1] as Buffer];
-}
-
-/** A call can't have any number of arguments. */
-function* batchesOf(items: readonly string[]): Iterable<string[]> {
-  for (let start = 0; start < items.length; start += BATCH) yield items.slice(start, start + BATCH);
-}
-
-/** Fields to remove, and fields with their values to write. */
-function split(fields: FieldWrites): { removed: string[]; written: string[] } {
-  const [removed, written]: [string[], string[]] = [[], []];
-  for (const [field, text] of fields) {
-    if (text === undefined) removed.push(field);
-    else written.push(field, text);
-  }
-  return { removed, written };
-}
-
-/** A transaction resolves even if one of its commands failed. */
-async function run(transaction: ChainableCommander): Promise<unknown[]> {
-  const results = (await transaction.exec()) ?? [];
-  for (const [error] of results) if (error) throw error;
-  return results.map(([, result]) => result);
-}
-
-/** Finds a denied permission in an error, or in one of those of a transaction. */
-function refusalOf(error: unknown): Error | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const { previousErrors = [] } = error as { previousErrors?: unknown[] };
-  const [refusal] = /\bNOPERM\b.*/.exec(error.message) ?? [];
-  return previousErrors.map(refusalOf).find(Boolean) ?? (refusal === undefined ? undefined : new Error(refusal));
-}
-
 const toText = ({ version, count }: Digest): string => `${version} ${count}`;
 
 function toDigest(text: string): Digest | undefined {
   const [version = Number.NaN, count = Number.NaN] = text.split(' ').map(readVersion);
   return Number.isNaN(version + count) ? undefined : { version, count };
-}
-
-function toLease(value: string | null | undefined): Lease {
-  if (value === null || value === undefined) return 'none';
-  return value === DEAD ? 'dead' : 'alive';
 }

@@ -1,10 +1,14 @@
+import type { Clock } from '../clock.js';
 import { ConnectionError } from '../errors.js';
+import { guarded } from '../guarded.js';
 import type { ClientNews } from './client-news.js';
 import type { OwnNews } from './field-writer.js';
-import { Neighbours, type NeighboursHost } from './neighbours.js';
-import { OwnEntry, type OwnEntryHost } from './own-entry.js';
+import type { Neighbours } from './neighbours.js';
+import type { OwnClients } from './own-clients.js';
+import type { OwnEntry } from './own-entry.js';
 import type { ClientRecord } from './client-record.js';
 import type { Digest } from './replica.js';
+import type { RegistryStore } from './store-contract.js';
 
 /** How often a node renews its entry and reads the others, in ms. */
 export const BEAT_MS = 2_000;
@@ -15,12 +19,15 @@ const WRITE_AGAIN_MS = 100;
 /** A longer time between two beats means that this node was held up, in ms. */
 const MAX_GAP_MS = 1.4 * BEAT_MS;
 
-export interface RegistryHost extends NeighboursHost, OwnEntryHost {
+export interface RegistryParts {
+  readonly store: RegistryStore;
+  readonly clock: Clock;
+  readonly clients: OwnClients;
+  readonly own: OwnEntry;
+  readonly others: Neighbours;
   /** Announces to the other nodes that this one is alive, with its digest. */
   alive(nodeId: string, digest: Digest): void;
-  /** Calls `task` once, after `ms`. The returned function cancels it. */
-  after(ms: number, task: () => void): () => void;
-  failed(error: Error): void;
+  failed(error: Error, place?: string): void;
 }
 
 /** Knows which client is on which node: writes this node's entry, copies the others' and buries dead nodes. */
@@ -38,12 +45,9 @@ export class Registry {
   #isStopped = false;
   #entering: { resolve(): void; reject(error: Error): void } | undefined;
 
-  constructor(
-    nodeId: string,
-    private readonly host: RegistryHost,
-  ) {
-    this.#own = new OwnEntry(nodeId, host);
-    this.#others = new Neighbours(host);
+  constructor(private readonly parts: RegistryParts) {
+    this.#own = parts.own;
+    this.#others = parts.others;
   }
 
   get nodeId(): string {
@@ -77,14 +81,13 @@ export class Registry {
 
   /** Redis is reachable, again or for the first time: registers this node, then reads the others. */
   connected(): Promise<void> {
-    this.#graceUntil = this.host.now() + GRACE_MS;
-    this.#own.doubt();
+    this.#graceUntil = this.parts.clock.now() + GRACE_MS;
     return this.#enqueue(() => this.#sayAndLook(true));
   }
 
   /** Renews this node's entry, reads what it missed, buries the dead. */
   beat(): Promise<void> {
-    if (!this.host.store.isReachable()) return Promise.resolve();
+    if (!this.parts.store.isReachable()) return Promise.resolve();
     return (this.#next ??= this.#enqueue(() => {
       this.#next = undefined;
       return this.#sayAndLook(false);
@@ -100,7 +103,7 @@ export class Registry {
   changed(news: readonly OwnNews[]): number {
     const { version, written } = this.#own.change(news);
     written.catch((error: unknown) => {
-      this.host.failed(error as Error);
+      this.parts.failed(error as Error);
       this.#writeAgainIn(WRITE_AGAIN_MS);
     });
     return version;
@@ -116,9 +119,19 @@ export class Registry {
     if (nodeId !== this.nodeId) this.#others.heardAlive(nodeId, digest);
   }
 
+  /** Puts a client of another node into the view again, as it is known here. */
+  showAgain(clientId: string): void {
+    this.#others.showAgain(clientId);
+  }
+
   /** A node left, or another node buried it. */
   heardOfEnd(nodeId: string): void {
     if (nodeId !== this.nodeId) this.#others.end(nodeId);
+  }
+
+  /** True for a node whose end was announced, even if it lives and doesn't know it yet. */
+  hasEnded(nodeId: string): boolean {
+    return this.#others.hasEnded(nodeId);
   }
 
   /**
@@ -127,7 +140,7 @@ export class Registry {
    */
   async fetch(): Promise<{ records: ClientRecord[]; nodeIds: string[]; missing: string[] }> {
     const { records, nodeIds, missing } = await this.#others.fetch(this.nodeId);
-    return { records: [...this.host.ownRecords(), ...records], nodeIds: [this.nodeId, ...nodeIds], missing };
+    return { records: [...this.parts.clients.all(), ...records], nodeIds: [this.nodeId, ...nodeIds], missing };
   }
 
   /** Leaves the cluster, so that nobody waits for the lease to run out. */
@@ -143,17 +156,17 @@ export class Registry {
     this.#soundAt = -Infinity;
     let mayBury = false;
     try {
-      this.host.alive(this.nodeId, this.#own.digest);
+      this.parts.alive(this.nodeId, this.#own.digest);
       await this.#own.assert();
-      if (this.#entering) await this.host.store.rehearse(this.nodeId);
-      const now = this.host.now();
+      if (this.#entering) await this.parts.store.rehearse(this.nodeId);
+      const now = this.parts.clock.now();
       // This node was held up. The others may have been, too: they get time to renew their leases.
       if (now - before > MAX_GAP_MS) this.#graceUntil = Math.max(this.#graceUntil, now + GRACE_MS);
       mayBury = now >= this.#graceUntil;
     } finally {
       await this.#others.look(this.#own, { readsAll, mayBury });
     }
-    this.#soundAt = this.host.now();
+    this.#soundAt = this.parts.clock.now();
     this.#entering?.resolve();
     this.#entering = undefined;
   }
@@ -161,21 +174,22 @@ export class Registry {
   /** Until it succeeds, or a beat is sooner. Failures aren't reported again. */
   #writeAgainIn(ms: number): void {
     if (this.#isStopped) return;
-    this.#writeNoMore ??= this.host.after(ms, () => {
+    const writeAgain = guarded('the registry', this.parts.failed, () => {
       this.#writeNoMore = undefined;
       void this.#enqueue(() => this.#own.writeAgain().catch(() => undefined)).then(() => {
         if (this.#own.hasUnwritten) this.#writeAgainIn(Math.min(2 * ms, BEAT_MS));
       });
     });
+    this.#writeNoMore ??= this.parts.clock.after(ms, writeAgain);
   }
 
   /** A failure ends this task only. The next beat tries again. */
   #enqueue(task: () => Promise<void>): Promise<void> {
     const done = this.#work.then(task);
     this.#work = done.catch((error: unknown) => {
-      const refusal = this.#entering && this.host.store.refusalIn(error);
+      const refusal = this.#entering && this.parts.store.refusalIn(error);
       if (refusal) this.#entering?.reject(refusal);
-      this.host.failed(error as Error);
+      this.parts.failed(error as Error);
     });
     return done;
   }

@@ -1,4 +1,4 @@
-import { type ClientRecord, fieldCount } from './client-record.js';
+import { type ClientRecord, countOf, fieldCount } from './client-record.js';
 import { type ClientNews, withNews } from './client-news.js';
 import type { Steps } from './steps.js';
 
@@ -86,6 +86,17 @@ export class Replica {
     return this.#nodes.get(nodeId)?.version ?? 0;
   }
 
+  /** Puts a client into the view again, as its node describes it. @returns false for an unknown client */
+  showAgain(clientId: string): boolean {
+    for (const { records } of this.#nodes.values()) {
+      const record = records.get(clientId);
+      if (!record) continue;
+      this.view.put(record);
+      return true;
+    }
+    return false;
+  }
+
   /** Its changes may have been missed: the node must be read again. */
   doubt(nodeId: string): void {
     const node = this.#nodes.get(nodeId);
@@ -108,7 +119,7 @@ export class Replica {
     node.version = Math.min(node.version, version);
   }
 
-  /** Takes one change of one or more clients. An older one than known is ignored. */
+  /** Takes one change of any number of clients. An older one than known is ignored. */
   apply(nodeId: string, version: number, news: readonly ClientNews[]): void {
     const node = this.#nodes.get(nodeId) ?? this.#add(nodeId, false);
     if (version <= node.version) {
@@ -116,7 +127,7 @@ export class Replica {
       if (version > node.readTo) node.isIncomplete = true;
       return;
     }
-    if (version > node.version + 1) node.isIncomplete = true;
+    if (version > node.version + 1 || news.length === 0) node.isIncomplete = true;
     node.version = version;
     if (node.late) {
       node.lateNews += news.length;
@@ -146,7 +157,7 @@ export class Replica {
     if (newer.length < node.version - version) return void (node.isIncomplete = true);
     const rest: NodeState['rest'] = new Map(records.map((record) => [record.clientId, record]));
     node.unreadable = isComplete ? count - countOf(records) : 0;
-    node.isIncomplete = !isComplete;
+    node.isIncomplete = !isComplete || newer.some(({ news }) => news.length === 0);
     for (const one of newer.flatMap(({ news }) => news)) {
       const record = one.isGone ? undefined : afterNews(rest.get(one.clientId), one);
       if (record) rest.set(one.clientId, record);
@@ -217,11 +228,7 @@ export class Replica {
 
   /** A node that was taken for dead may have its clients under a new id before its old one is dropped. */
   #remove(clientId: string): void {
-    for (const { records } of this.#nodes.values()) {
-      const record = records.get(clientId);
-      if (record) return this.view.put(record);
-    }
-    this.view.remove(clientId);
+    if (!this.showAgain(clientId)) this.view.remove(clientId);
   }
 }
 
@@ -238,9 +245,3 @@ const afterNews = (known: ClientRecord | undefined, news: ClientNews): ClientRec
   news.record ?? (known && withNews(known, news));
 
 const sizeOf = (record: ClientRecord | undefined): number => (record ? fieldCount(record) : 0);
-
-function countOf(records: Iterable<ClientRecord>): number {
-  let count = 0;
-  for (const record of records) count += fieldCount(record);
-  return count;
-}

@@ -18,17 +18,16 @@ export interface RegistryStore {
   refusalIn(error: unknown): Error | undefined;
   /** Writes a node's whole entry in place of the old one. False if others took the node for dead. */
   register(nodeId: string, digest: Digest, fields: FieldWrites): Promise<boolean>;
-  /** Runs each command that is needed later, to no effect, so that a denied permission is seen at the start. */
+  /** Runs each command that is needed later, without an effect, so that a denied permission is noticed at the start. */
   rehearse(nodeId: string): Promise<void>;
-  /**
-   * Changes these fields in one step.
-   * @param isLeased false if the node may have been taken for dead: what is written then must not stay for ever
-   */
-  write(nodeId: string, digest: Digest, fields: FieldWrites, isLeased: boolean): Promise<void>;
+  /** Changes these fields in one step. To no effect if the entry isn't there: `renew()` says so. */
+  write(nodeId: string, digest: Digest, fields: FieldWrites): Promise<void>;
   /** Renews the lease, writes it again if it was lost, and checks that the clients are still there. */
   renew(nodeId: string, digest: Digest): Promise<Renewal>;
   /** Adds a node to the set of nodes. */
   enlist(nodeId: string): Promise<void>;
+  /** Called at each beat: without nodes, the set of nodes ends by itself. */
+  keepList(): Promise<void>;
   /** The leases of all nodes in the set, and of `knownIds`. */
   leases(knownIds: Iterable<string>): Promise<Map<string, Lease>>;
   read(nodeId: string): Promise<Snapshot>;

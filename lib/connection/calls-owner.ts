@@ -1,15 +1,15 @@
 import type { WebSocket } from 'ws';
-import type { Sender } from '../routing/sender.js';
+import type { Caller } from '../routing/caller.js';
 
 /** What the calls need of their connection. */
 export interface CallsOwner {
   readonly ws: WebSocket;
   readonly clientId: string;
   readonly client: unknown;
-  readonly sender: Sender;
+  readonly caller: Caller;
   readonly waitingBytes: number;
-  /** Its hooks have finished: its messages may be handled. */
+  /** The connection's hooks have finished, so its messages may be handled. */
   readonly isReady: boolean;
-  /** There is room for messages again. */
+  /** Reads from the socket again, because there is room for messages. */
   readOn(): void;
 }

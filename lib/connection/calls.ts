@@ -22,8 +22,8 @@ const STREAM_HIGH_WATER_MARK = 65_536;
 
 const NO_CALLS: readonly RouteCall[] = [];
 
-/** What the calls need of their server. */
-export interface CallsHost {
+/** What the calls of all connections share. */
+export interface CallsParts {
   readonly router: Router;
   readonly messages: ResolvedOptions['messages'];
   readonly timeouts: TimeoutQueue<RouteCall>;
@@ -34,7 +34,7 @@ export interface CallsHost {
   failed(error: unknown, place: string): void;
 }
 
-/** The messages of one connection: they wait for their turn, run, stream, and are answered. */
+/** Handles the messages of one connection: they wait for their turn, run, stream, and are answered. */
 export class Calls implements RoutePeer {
   #waiting: WaitingCalls | undefined;
   #running: RouteCall[] | undefined;
@@ -50,7 +50,7 @@ export class Calls implements RoutePeer {
   constructor(
     private readonly connection: CallsOwner,
     private readonly outbox: Outbox,
-    private readonly host: CallsHost,
+    private readonly parts: CallsParts,
   ) {}
 
   get ws(): WebSocket {
@@ -65,8 +65,8 @@ export class Calls implements RoutePeer {
     return this.connection.client;
   }
 
-  get sender(): RoutePeer['sender'] {
-    return this.connection.sender;
+  get caller(): RoutePeer['caller'] {
+    return this.connection.caller;
   }
 
   /** Bytes of the waiting frames. */
@@ -76,27 +76,27 @@ export class Calls implements RoutePeer {
 
   /** True while nothing more must be read. */
   get isFull(): boolean {
-    const { maxQueued, maxQueuedBytes } = this.host.messages;
+    const { maxQueued, maxQueuedBytes } = this.parts.messages;
     return this.#waiting !== undefined && (this.#waiting.size >= maxQueued || this.#waiting.bytes >= maxQueuedBytes);
   }
 
   /** Starts the message, or lets it wait. */
   accept(
-    { type, action, data, id, key }: Extract<DecodedFrame, { kind: 'message' }>,
+    { type, action, data, id, key, sentMsAgo }: Extract<DecodedFrame, { kind: 'message' }>,
     text: string,
     bytes: number,
   ): void {
-    const call = new RouteCall(this, type, action, data, id, key as string | undefined);
+    const call = new RouteCall(this, type, action, data, id, key as string | undefined, sentMsAgo);
     if (this.#mayStart() && !this.#waiting?.size) return this.#start(call);
-    (this.#waiting ??= new WaitingCalls(this.host.queued)).add(call, text, bytes);
-    if (id !== undefined) this.host.timeouts.add(call); // its time runs from now, not from its turn
+    (this.#waiting ??= new WaitingCalls(this.parts.queued)).add(call, text, bytes);
+    if (id !== undefined) this.parts.timeouts.add(call); // its time runs from now, not from its turn
   }
 
   /** Starts waiting messages while there is room. */
   next(): void {
     while (this.#waiting?.size && this.#mayStart()) {
       const call = this.#waiting.next() as RouteCall;
-      if (this.host.timeouts.isOver(call)) this.expire(call);
+      if (this.parts.timeouts.isOver(call)) this.expire(call);
       else this.#start(call);
     }
     this.#readOn();
@@ -106,7 +106,7 @@ export class Calls implements RoutePeer {
     if (id === undefined) return;
     const waiting = this.#waiting?.take(id);
     if (waiting) {
-      this.host.timeouts.delete(waiting);
+      this.parts.timeouts.delete(waiting);
       this.#fail(waiting, new CancelledError());
       return this.#readOn();
     }
@@ -116,7 +116,7 @@ export class Calls implements RoutePeer {
   }
 
   expire(call: RouteCall): void {
-    const error = new TimeoutError('The handler', this.host.messages.handlerTimeoutMs);
+    const error = new TimeoutError('The handler', this.parts.messages.handlerTimeoutMs);
     this.#waiting?.remove(call);
     this.#fail(call, error);
     call.end(error);
@@ -133,12 +133,12 @@ export class Calls implements RoutePeer {
     const reason = new ConnectionError('The client has disconnected.');
     for (const call of calls) {
       call.settled = true;
-      this.host.timeouts.delete(call);
+      this.parts.timeouts.delete(call);
       call.drop(reason);
     }
   }
 
-  /** A handler asked the client. While it waits, it doesn't hold up later messages: the answer may need them. */
+  /** A handler sent the client a request. While it waits, it doesn't hold up later messages: the client may need them to answer. */
   asked(answer: Promise<unknown>): void {
     if (!this.#isCalling && !this.#running?.length) return;
     (this.#questions ??= new Questions()).add(answer, this.#turns);
@@ -147,7 +147,7 @@ export class Calls implements RoutePeer {
   }
 
   streamStarted(call: RouteCall): void {
-    (this.#streams ??= new OpenStreams(this.host.messages.maxStreams)).add(call);
+    (this.#streams ??= new OpenStreams(this.parts.messages.maxStreams)).add(call);
     this.#release(call);
   }
 
@@ -173,11 +173,11 @@ export class Calls implements RoutePeer {
   #mayStart(): boolean {
     const running = this.#running ?? NO_CALLS;
     const holding = running.length - (this.#questions?.countAsking(running) ?? 0);
-    return this.connection.isReady && !this.#isOver && holding < this.host.messages.concurrency;
+    return this.connection.isReady && !this.#isOver && holding < this.parts.messages.concurrency;
   }
 
   #readOn(): void {
-    const { maxQueued, maxQueuedBytes } = this.host.messages;
+    const { maxQueued, maxQueuedBytes } = this.parts.messages;
     if ((this.#waiting?.size ?? 0) <= maxQueued / 2 && this.waitingBytes <= maxQueuedBytes / 2)
       this.connection.readOn();
   }
@@ -187,8 +187,8 @@ export class Calls implements RoutePeer {
     this.#isCalling = true;
     call.turn = ++this.#turns;
     try {
-      this.host.received?.(call);
-      const result = this.host.router.dispatch(call);
+      this.parts.received?.(call);
+      const result = this.parts.router.dispatch(call);
       if (isPromise(result)) return this.#wait(call, result);
       this.#reply(call, result);
     } catch (error) {
@@ -196,14 +196,14 @@ export class Calls implements RoutePeer {
     } finally {
       this.#isCalling = false;
     }
-    this.host.timeouts.delete(call);
+    this.parts.timeouts.delete(call);
   }
 
   #wait(call: RouteCall, result: PromiseLike<unknown>): void {
     call.data = undefined; // the handler has it
     if (!call.isStream && !this.#isOver) {
       call.slot = (this.#running ??= []).push(call) - 1;
-      this.host.timeouts.add(call);
+      this.parts.timeouts.add(call);
     }
     void this.#finish(call, result);
   }
@@ -220,7 +220,7 @@ export class Calls implements RoutePeer {
   }
 
   #release(call: RouteCall): void {
-    this.host.timeouts.delete(call);
+    this.parts.timeouts.delete(call);
     const running = this.#running;
     if (running?.[call.slot] !== call) return;
     // The last one moves to its place. Not a Set: see TimeoutQueue.
@@ -241,7 +241,7 @@ export class Calls implements RoutePeer {
     const described = describeError(error);
     // These errors only say that the client has left.
     const isOver = call.settled && (isA(error, ConnectionError) || isA(error, ClientNotFoundError));
-    if (!described.isMeantForPeer && !isOver) this.host.failed(error, `${call.type}/${call.action}`);
+    if (!described.isMeantForPeer && !isOver) this.parts.failed(error, `${call.type}/${call.action}`);
     if (call.settled) return;
     call.settled = true;
     const { type, action, id } = call;

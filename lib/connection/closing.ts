@@ -4,7 +4,7 @@ import { CloseCode } from '../protocol/close-codes.js';
 /** Milliseconds that a socket has to answer our close frame. Then it is cut. */
 const CLOSE_GRACE_MS = 1_000;
 
-/** Codes for peers that broke the rules, and may go on breaking them. */
+/** Codes for peers that broke the rules and may break them again. */
 const OF_BAD_PEERS: ReadonlySet<number> = new Set([
   CloseCode.InvalidUtf8,
   CloseCode.Policy,
@@ -16,17 +16,17 @@ const OF_BAD_PEERS: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * False for codes after which nothing is read any more: a bad peer could keep the process busy until the close times out.
- * After other codes we read on, to see the peer's close frame.
+ * False for codes after which nothing more is read: a bad peer could keep the process busy until the close times out. After
+ * all other codes, reading goes on until the peer's close frame.
  */
 export const isHeardAfter = (code: number): boolean => !OF_BAD_PEERS.has(code);
 
 /**
  * Closes a socket, and cuts it when the peer takes too long to answer.
- * @param isPaused its answer to our close frame would never be read
+ * @param isPaused nothing is read from it, so its answer to our close frame would never be seen
  */
 export function closeSocket(ws: WebSocket, code: number, reason: string, isPaused = false): void {
-  // Also a socket that is closing already: a peer that closes and never reads would keep its buffers here.
+  // Even if the socket is closing already: the buffers of a peer that closes and never reads would stay here.
   if (ws.readyState === ws.CLOSED) return;
   ws.close(code, reason);
   cutAfterGrace(ws);

@@ -6,7 +6,7 @@ import type { GatewayHooks } from '../routing/route.explorer.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
 import type { Connection } from './connection.js';
 
-/** How a client left: the third argument of `handleDisconnect(ws, reason, disconnection)`. */
+/** How a connection ended: the third argument of `handleDisconnect(ws, reason, disconnection)`. */
 export interface Disconnection {
   clientId: string;
   client: ConnectedClient;
@@ -41,7 +41,7 @@ export class ConnectionHooks {
     for (const { handleConnection } of this.#ofGateways) await handleConnection?.(ws, request);
   }
 
-  /** Called at the end of a connection, after the hooks of its beginning have finished. Never rejects. */
+  /** Calls the hooks of a connection's end, after the hooks of its beginning have finished. Never rejects. */
   async closed(connection: Connection, disconnection: Disconnection): Promise<void> {
     await connection.opened;
     const { clientId, code, reason } = disconnection;

@@ -5,6 +5,7 @@ import { ConnectionError } from '../errors.js';
 import { encode } from '../json-value.js';
 import type { MessageLimits } from '../limits/message-limits.js';
 import type { Meter } from '../limits/meter.js';
+import type { ResolvedOptions } from '../options/resolve-options.js';
 import { ask, PendingRequests } from '../pending-requests.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.js';
@@ -13,37 +14,41 @@ import type { RequestId } from '../protocol/message.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import { isKey } from '../protocol/names.js';
 import type { RouteCall } from '../routing/route-call.js';
-import type { Sender } from '../routing/sender.js';
-import { Calls, type CallsHost } from './calls.js';
+import type { Caller } from '../routing/caller.js';
+import { Calls, type CallsParts } from './calls.js';
 import { takeAnswer } from './questions.js';
-import { senderOf, sessionFrom } from './session.js';
+import { callerOf, sessionFrom } from './session.js';
 import type { Outbox } from '../outbound/outbox.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
-/** Bytes that a closed peer may still have sent. Above it nothing more is read. */
+/** Bytes that are still read from a peer after its close. Above that, nothing more is read. */
 const MAX_LEFTOVER_BYTES = 65_536;
-/** Bytes that a frame counts beside its payload. */
+/** Bytes that each frame counts in addition to its payload. */
 const FRAME_HEAD_BYTES = 6;
 
-/** What a connection needs of its server. */
-export interface ConnectionHost extends CallsHost {
+/** What all connections share. */
+export interface ConnectionParts {
+  readonly messages: Pick<ResolvedOptions['messages'], 'maxDepth' | 'maxBadFrames'>;
   readonly limits: MessageLimits<Connection>;
+  readonly calls: CallsParts;
   close(connection: Connection, code: number, reason: string): void;
 }
 
-/** One socket: receives its frames, and passes messages to `Calls` and answers to the request that they belong to. */
+/** One socket: receives its frames. Passes messages to `Calls`, and answers to the requests that wait for them. */
 export class Connection {
   /** Reading is paused until waiting messages have been handled. */
   isPaused = false;
-  /** When reading went on after its last pause, by the monotonic clock. */
+  /** When reading was resumed last, by the monotonic clock. */
   resumedAt = 0;
   /** Its connection hooks have finished, so its messages are handled. */
   isReady = false;
   hasSpoken = false;
   meter: Meter | undefined;
-  /** The last activity by the monotonic clock. `client.lastActivity` is for people. */
-  activeAt = monotonicMs();
+  /** By the monotonic clock. */
+  readonly openedAt = monotonicMs();
+  /** The last activity, by the monotonic clock. `client.lastActivity` is the time of day. */
+  activeAt = this.openedAt;
   /** Owned by the queue that closes silent connections. */
   deadline = 0;
   earlier: Connection | undefined;
@@ -63,13 +68,13 @@ export class Connection {
     /** It was authenticated by its handshake. */
     readonly isAuthenticated: boolean,
     private readonly outbox: Outbox,
-    private readonly host: ConnectionHost,
+    private readonly parts: ConnectionParts,
   ) {
     client.serveBy(this);
   }
 
-  get sender(): Sender {
-    return senderOf(this, this.outbox.session);
+  get caller(): Caller {
+    return callerOf(this, this.outbox.session);
   }
 
   get clientId(): string {
@@ -98,7 +103,7 @@ export class Connection {
     return this.outbox.takePong(payload);
   }
 
-  /** @returns true for a ping or pong that comes after the end and must be ignored */
+  /** @returns true for a ping or pong that came after the end and must be ignored */
   dropLeftover(payload: Buffer): boolean {
     if (this.#isGone) this.#ignore(payload);
     return this.#isGone;
@@ -109,10 +114,10 @@ export class Connection {
     if (this.#isGone) return this.#ignore(data);
     this.noteActivity();
     if (this.#questions?.size) return this.#receiveWhileAsking(data, isBinary, this.#questions);
-    if (this.host.limits.countMessage(this, data)) return;
+    if (this.parts.limits.countMessage(this, data)) return;
     if (isBinary && !isUtf8(data)) return this.close(CloseCode.InvalidUtf8, 'not UTF-8');
     const text = data.toString();
-    this.#take(decodeFrame(text, this.host.messages.maxDepth), text, data.length);
+    this.#take(decodeFrame(text, this.parts.messages.maxDepth), text, data.length);
   }
 
   /** @throws {NotSerializableError} */
@@ -127,7 +132,7 @@ export class Connection {
 
   /** Closes the socket and forgets the client at once, however long the peer takes to answer. */
   close(code: number, reason: string): void {
-    this.host.close(this, code, reason);
+    this.parts.close(this, code, reason);
   }
 
   /** The socket is closed or ignored: waiting messages are dropped, streams end, requests fail. */
@@ -158,7 +163,7 @@ export class Connection {
     return answer;
   }
 
-  /** There is room for messages again. */
+  /** Reads from the socket again, because there is room for messages. */
   readOn(): void {
     if (!this.isPaused || this.#isGone) return;
     this.isPaused = false;
@@ -168,15 +173,15 @@ export class Connection {
   }
 
   /**
-   * Handles a frame while requests to the client are open. Their answers don't count against the message rate: otherwise a
-   * server that asks much would close its clients for answering. There can't be more answers than requests.
+   * Handles a frame while requests to the client are open. Answers don't count against the message rate: otherwise a server that
+   * sends many requests would close its clients for their answers. There can't be more answers than requests.
    */
   #receiveWhileAsking(data: Buffer, isBinary: boolean, questions: PendingRequests<unknown>): void {
     const isText = !isBinary || isUtf8(data);
     const text = isText ? data.toString() : '';
-    const frame = decodeFrame(text, this.host.messages.maxDepth);
+    const frame = decodeFrame(text, this.parts.messages.maxDepth);
     if (takeAnswer(frame, questions)) return void (this.hasSpoken = true);
-    if (this.host.limits.countMessage(this, data, frame)) return;
+    if (this.parts.limits.countMessage(this, data, frame)) return;
     if (isText) this.#take(frame, text, data.length);
     else this.close(CloseCode.InvalidUtf8, 'not UTF-8');
   }
@@ -203,7 +208,7 @@ export class Connection {
     if (type === 'system' && action === 'ping') return this.#pong(id);
     if (type === 'system' && action === 'cancel') return this.#calls?.cancel(id);
     if (type === 'system' && action === 'session') return this.#takeSession(frame);
-    const calls = (this.#calls ??= new Calls(this, this.outbox, this.host));
+    const calls = (this.#calls ??= new Calls(this, this.outbox, this.parts.calls));
     calls.accept(frame, text, bytes);
     if (this.isPaused || this.#isGone || !calls.isFull) return;
     this.isPaused = true;
@@ -211,15 +216,15 @@ export class Connection {
   }
 
   /**
-   * An error frame without the id of an answer: that id is ours, and the peer may have a request of its own with the same one.
+   * Sends an error frame. It leaves out the id of an answer: that id is one of ours, and the peer may use the same one for a request.
    */
   #refuse({ reason, id, isAnswer }: Omit<Extract<DecodedFrame, { kind: 'bad' }>, 'kind'>): void {
     const to = isAnswer ? {} : { id };
     this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame }, to));
-    if (++this.#badFrames >= this.host.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
+    if (++this.#badFrames >= this.parts.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
   }
 
-  /** At once: later messages belong to this session. It stays for the life of the connection. */
+  /** Takes the client's session at once, because later messages belong to it. It stays for the life of the connection. */
   #takeSession({ type, action, id, data }: Extract<DecodedFrame, { kind: 'message' }>): void {
     const session = sessionFrom(data, this);
     if (session === undefined) {
@@ -235,7 +240,7 @@ export class Connection {
     else this.outbox.pushText(encodeReply({ type: 'system', action: 'ping', id }, null));
   }
 
-  /** A closed peer: its frames are ignored, and after a few nothing more is read. */
+  /** Ignores a frame that came after the close. After a few bytes, nothing more is read. */
   #ignore(data: Buffer): void {
     this.#leftoverBytes += data.length + FRAME_HEAD_BYTES;
     if (this.#leftoverBytes > MAX_LEFTOVER_BYTES && !this.ws.isPaused) this.ws.pause();

@@ -10,6 +10,7 @@ import type { RegisteredClient } from '../clients/registered-client.js';
 import type { Cluster } from '../cluster/cluster.js';
 import { Deadline } from '../deadline.js';
 import { guarded } from '../guarded.js';
+import type { MessageLimits } from '../limits/message-limits.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { Flusher } from '../outbound/flusher.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
@@ -18,7 +19,8 @@ import { CloseCode, fitReason, LEAVES, usualReason } from '../protocol/close-cod
 import { ErrorCode } from '../protocol/error-codes.js';
 import { describeError } from '../routing/describe-error.js';
 import { closeSocket, cutAfterGrace } from './closing.js';
-import { Connection, type ConnectionHost } from './connection.js';
+import type { CallsParts } from './calls.js';
+import { Connection, type ConnectionParts } from './connection.js';
 import type { ConnectionHooks } from './connection-hooks.js';
 import { closeSpread } from './drain.js';
 import { Greeting } from './greeting.js';
@@ -28,8 +30,10 @@ import type { ServerSocket } from './server-socket.js';
 import { onSocket } from './socket-listeners.js';
 import { TimeoutQueue } from './timeout-queue.js';
 
-export interface ConnectionsParts extends Omit<ConnectionHost, 'close' | 'queued' | 'messages'> {
+export interface ConnectionsParts {
   readonly options: Pick<ResolvedOptions, 'heartbeat' | 'drain' | 'limits' | 'messages' | 'rooms' | 'presence'>;
+  readonly calls: Omit<CallsParts, 'queued'>;
+  readonly limits: MessageLimits<Connection>;
   readonly clients: Clients;
   readonly cluster: Cluster;
   readonly local: LocalDelivery;
@@ -37,9 +41,10 @@ export interface ConnectionsParts extends Omit<ConnectionHost, 'close' | 'queued
   readonly flusher: Flusher;
   readonly heartbeat: Heartbeat;
   readonly hooks: ConnectionHooks;
+  failed(error: unknown, place: string): void;
 }
 
-/** The connections of this node, from accepting a socket to the hooks of its end. */
+/** The connections of this node: from an accepted socket to the hooks of its end. */
 export class Connections {
   readonly open = new Set<Connection>();
   /** Every socket that isn't closed yet, including those whose client is removed already. */
@@ -47,32 +52,28 @@ export class Connections {
   /** Ended connections whose hooks still run. */
   readonly #leaving = new Set<Promise<void>>();
   readonly #expiry: Expiry<RegisteredClient>;
-  readonly #connectionHost: ConnectionHost;
+  readonly #connectionParts: ConnectionParts;
   readonly #onMessage;
   readonly #onPing;
   readonly #onPong;
   readonly #onClose;
   readonly #greeting: Greeting;
   readonly #queued: QueueBudget;
-  /** Connections that must send something in time. */
+  /** New connections that have sent nothing yet, with `limits.firstMessageTimeoutMs`. */
   readonly #silent: TimeoutQueue<Connection> | undefined;
 
   constructor(private readonly parts: ConnectionsParts) {
-    const { router, timeouts, limits, heartbeat, options, received, failed } = parts;
+    const { limits, heartbeat, options, failed } = parts;
     const { messages } = options;
     this.#greeting = new Greeting(options);
     this.#queued = new QueueBudget(
       messages.processMaxQueuedBytes,
       guarded('messages that wait', failed, () => this.#closeFullest()),
     );
-    this.#connectionHost = {
-      router,
-      timeouts,
+    this.#connectionParts = {
       messages,
       limits,
-      received,
-      failed,
-      queued: this.#queued,
+      calls: { ...parts.calls, queued: this.#queued },
       close: (connection, code, reason) => this.#close(connection, code, reason),
     };
     const broke = (connection: Connection, error: unknown): void => {
@@ -119,7 +120,7 @@ export class Connections {
       'here',
     );
     this.#expiry.set(client, identity?.expiresAt);
-    const connection = (ws.connection = new Connection(ws, client, user !== null, outbox, this.#connectionHost));
+    const connection = (ws.connection = new Connection(ws, client, user !== null, outbox, this.#connectionParts));
     this.open.add(connection);
     this.#sockets.add(ws);
     this.parts.heartbeat.watch(connection);
@@ -188,7 +189,7 @@ export class Connections {
     connection.ready();
   }
 
-  /** Too much waits in the process: closes the connections with the most. */
+  /** Too many bytes wait in the process: closes the connections with the most waiting bytes. */
   #closeFullest(): void {
     const fullestFirst = [...this.open].toSorted((a, b) => b.waitingBytes - a.waitingBytes);
     for (const connection of fullestFirst) {
@@ -213,7 +214,7 @@ export class Connections {
   }
 }
 
-/** A broken frame. `ws` has sent the close code, but would go on reading. */
+/** After a broken frame, `ws` has sent the close code, but would go on reading. */
 function onError(this: WebSocket): void {
   (this as ServerSocket).connection?.failQuestions(); // no answer can come any more
   cutAfterGrace(this);

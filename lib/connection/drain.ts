@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws';
+import { monotonicMs } from '../clock.js';
 import type { Deadline } from '../deadline.js';
 import { CloseCode } from '../protocol/close-codes.js';
 
@@ -7,14 +8,17 @@ const STEP_MS = 50;
 
 /** Closes sockets with 1012, spread over time. Resolves when all are closed, or at the limit. */
 export async function closeSpread(sockets: readonly WebSocket[], spreadMs: number, limit: Deadline): Promise<void> {
-  const steps = Math.max(1, Math.floor(spreadMs / STEP_MS));
-  const perStep = Math.max(1, Math.ceil(sockets.length / steps));
-  for (let start = 0; start < sockets.length && !limit.isOver; start += perStep) {
-    for (const ws of sockets.slice(start, start + perStep)) {
+  const began = monotonicMs();
+  for (let next = 0; next < sockets.length && !limit.isOver;) {
+    // By the clock: in a busy process, steps take longer, and whoever is left at the limit is cut without a word.
+    const share = Math.min(1, (monotonicMs() - began + STEP_MS) / spreadMs);
+    const due = Math.ceil(sockets.length * share);
+    for (const ws of sockets.slice(next, due)) {
       ws.close(CloseCode.Restarting, 'server restarting');
       ws.resume();
     }
-    if (start + perStep < sockets.length) await limit.race(pause(STEP_MS));
+    next = due;
+    if (next < sockets.length) await limit.race(pause(STEP_MS));
   }
   await limit.race(Promise.all(sockets.map(closed)));
 }

@@ -2,7 +2,7 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import { encode } from '../json-value.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 
-/** What every server can do beyond the first version of the protocol. A client uses nothing that isn't listed. */
+/** What every server can do beyond the first version of the protocol. A client only uses what is listed. */
 const FEATURES: readonly string[] = ['joinRooms', 'session', 'keys'];
 
 /** The first frame of a connection: the client's id and user, and the limits of this server. */

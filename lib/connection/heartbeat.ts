@@ -6,15 +6,15 @@ import { CloseCode } from '../protocol/close-codes.js';
 import type { Connection } from './connection.js';
 import { TimeWheel, type Waiting } from './time-wheel.js';
 
-/** A paused socket can't show its pong before waiting messages are handled. It gets this many times the usual time. */
+/** From a paused socket, no pong is read before waiting messages are handled. It gets this many times the usual time. */
 const PAUSED_FACTOR = 6;
 /** A ping is sent after 0.8 to 0.92 of the interval, so that the interval is never exceeded. */
 const EARLIEST_SHARE = 0.8;
 const SPREAD_SHARE = 0.12;
-/** Most pings of one step, as a multiple of an even spread. */
+/** The maximum number of pings in one step, as a multiple of an even spread. */
 const CROWD_FACTOR = 4;
 
-/** The state of one connection. Times are monotonic: setting the clock must not close anybody. */
+/** The state of one connection. Times are monotonic: setting the host's clock must not close a connection. */
 interface Pulse extends Waiting {
   /** Undefined for a connection that is gone: the wheel keeps its pulse until it is due. */
   connection: Connection | undefined;
@@ -145,7 +145,7 @@ export class Heartbeat {
   }
 }
 
-/** The payload is the time. So a pong is recognised, and a peer can't answer a ping that it hasn't seen. */
+/** The payload of a ping is its time. So its pong is recognised, and a peer can't answer a ping that it hasn't seen. */
 function ping({ ws }: Connection, pulse: Pulse): void {
   pulse.pingSentAt = monotonicMs();
   const payload = Buffer.allocUnsafe(8);

@@ -2,7 +2,7 @@ import { ConnectionError, PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RouteCall } from '../routing/route-call.js';
 
-/** The streaming calls of one connection. Some are answered already, but their generator still runs. */
+/** The streaming calls of one connection, including those that are answered but whose generator still runs. */
 export class OpenStreams {
   readonly calls = new Set<RouteCall>();
 

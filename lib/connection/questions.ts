@@ -4,7 +4,7 @@ import type { DecodedFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RouteCall } from '../routing/route-call.js';
 
-/** Open requests to the client that handlers of its own messages made. */
+/** Open requests to the client that were made while a handler of its own messages ran. */
 export class Questions {
   /** For each, how many messages of the connection had been started at that time. */
   readonly #askedAt = new Set<{ turn: number }>();
@@ -17,7 +17,7 @@ export class Questions {
     answer.then(answered, answered);
   }
 
-  /** Counts handlers that may be waiting for the client: for each request one that was running when it was made. */
+  /** Counts handlers that may be waiting for the client: for each request, one handler that was running when it was made. */
   countAsking(running: readonly RouteCall[]): number {
     if (this.#askedAt.size === 0) return 0;
     const turns = running.map(({ turn }) => turn).toSorted((a, b) => a - b);

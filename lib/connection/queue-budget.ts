@@ -1,4 +1,4 @@
-/** Bytes of waiting messages in all connections of the process. */
+/** Counts the bytes of waiting messages in all connections of the process, and limits them. */
 export class QueueBudget {
   bytes = 0;
   #relief: NodeJS.Immediate | undefined;

@@ -9,9 +9,9 @@ const { Receiver } = library as unknown as { Receiver?: { prototype: Writable } 
 const guarded = new WeakSet<Write>();
 
 /**
- * Stops chunks to a receiver that has failed. While `ws` inflates a message, Node queues the next chunks and then passes them
- * in one loop. If one of them breaks the protocol, `ws` 8.22.2 and 8.23.0 still get the next one, in a state that they don't
- * expect. They throw, where nobody can catch it.
+ * Passes no more chunks to a receiver that has failed. While `ws` inflates a message, Node queues the next chunks and then
+ * passes them in one loop. If one of them breaks the protocol, the receiver of `ws` 8.22.2 and 8.23.0 still gets the next one, in
+ * a state that it doesn't expect. It throws an error that nobody can catch.
  *
  * This changes the prototype, because `ws` creates its receivers itself. The change is right for every user of `ws`.
  * @returns false when this version of `ws` has no such class: then compression can't be offered safely

@@ -9,10 +9,10 @@ type SendOptions = { fin?: boolean | undefined } | SentCallback | null;
 type SendArguments = [data: Parameters<WebSocket['send']>[0], options?: SendOptions, callback?: SentCallback];
 
 /**
- * A socket that writes its outbox before it writes anything itself, so that messages keep their order, whoever sends.
+ * A socket that writes its outbox before it writes anything itself, so that messages keep their order, whoever sends them.
  *
  * It has no JSON form. Otherwise an application that sends a client's `ws` by mistake would publish the remote address, the
- * request and half a frame.
+ * request and the internal state of the socket.
  */
 export class ServerSocket extends WebSocket implements FilterAwareSocket {
   connection: Connection | undefined;

@@ -5,7 +5,7 @@ export interface Waiting {
 }
 
 /**
- * Items that wait, in slots by the step at which they are due. Each step looks only at its own slot: with 50,000
+ * Waiting items, in slots by the step at which they are due. Each step looks only at its own slot: with 50,000
  * connections, looking at all of them ten times a second took a tenth of a core.
  */
 export class TimeWheel<T extends Waiting> {

@@ -9,7 +9,7 @@ export interface Timed<T> {
 }
 
 /**
- * Deadlines that are all equally far ahead. They expire in the order they came, so one timer is enough.
+ * Deadlines with the same time limit. They expire in the order in which they were added, so one timer is enough.
  *
  * A linked list and not a `Map`: a busy `Map` leaves tables behind that point to the next table and to its entries. Once one
  * of them is old, the garbage collection of young objects keeps them all.

@@ -2,9 +2,9 @@ import type { RequestId } from '../protocol/message.js';
 import type { RouteCall } from '../routing/route-call.js';
 import type { QueueBudget } from './queue-budget.js';
 
-/** The data of a longer frame is dropped while it waits. */
+/** The data of a longer frame is dropped while the frame waits, and parsed again at its turn. */
 const SHORT_FRAME_BYTES = 1_024;
-/** Above this in all connections of the process, data is dropped, too: parsed, it may take twenty times as much memory. */
+/** With more waiting bytes in the process, the data of every frame is dropped: parsed, it may take twenty times as much memory. */
 const FEW_BYTES = 1_048_576;
 
 interface WaitingCall {
@@ -15,8 +15,8 @@ interface WaitingCall {
 }
 
 /**
- * Waiting messages of one connection, in order. Each was parsed when it came, so that a bad one is answered at once and a
- * request can be cancelled. The data of long frames, or of many, is dropped then and parsed again at its turn.
+ * The waiting messages of one connection, in order. Each is parsed when it comes, so that a bad one is answered at once and a
+ * request can be cancelled. The data of long frames, or of many, is dropped and parsed again at the message's turn.
  */
 export class WaitingCalls {
   /** Bytes of their frames. */

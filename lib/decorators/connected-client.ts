@@ -4,14 +4,15 @@ import type { BackpressureOptions } from '../protocol/delivery.js';
 import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
 import type { PathParams } from '../protocol/path-pattern.js';
 
-/** A connected client, as managers and events have it. */
+/** A connected client, as managers and events give it. */
 export interface ConnectedClient {
+  /** The id of the connection. Each connection has a new one. */
   readonly clientId: string;
   /** Null for a client that is connected to another node. */
   readonly ws: WebSocket | null;
   /** Milliseconds since the epoch of the last message or pong. */
   lastActivity: number;
-  /** The address, according to `trustProxy`; undefined for a client of another node. Never shown to other clients. */
+  /** The IP address, according to `trustProxy`; undefined for a client of another node. Never shown to other clients. */
   readonly ip?: string | undefined;
   /** The parameters of the path of its connection; empty for a client of another node. Never shown to other clients. */
   readonly params: PathParams;
@@ -19,12 +20,12 @@ export interface ConnectedClient {
   readonly roundTripMs?: number | undefined;
   /** The user: from the handshake, or from `joinRoom()` on a server without authentication. */
   readonly user?: WebSocketUser | null;
-  /** The room that it joined last and is still in. */
+  /** The room that it joined last and is still in. Null if it is in no room. */
   readonly roomName?: string | null;
-  /** Every room it is in. */
+  /** Every room that it is in. */
   readonly rooms: string[];
   /**
-   * Sends this client a request and resolves with its `response`.
+   * Sends this client a request, on whichever node it is, and resolves with its `response`.
    * @param options.timeoutMs milliseconds to wait. @default 10_000
    * @throws {RemoteError} the client answered with an error frame
    * @throws {TimeoutError} no answer in time

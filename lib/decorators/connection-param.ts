@@ -5,7 +5,7 @@ type Pipe = Type<PipeTransform> | PipeTransform;
 
 /**
  * Injects a parameter of the path of the sender's connection: `@ConnectionParam('tenant')` with `path: '/ws/:tenant'`. Without
- * a name, all of them. Undefined for an unknown name.
+ * a name, injects all parameters. Undefined for an unknown name.
  */
 export const ConnectionParam: (name?: string, ...pipes: Pipe[]) => ParameterDecorator = createParamDecorator(
   (name: string | undefined, context: ExecutionContext) => {

@@ -5,38 +5,43 @@ export const WS_ROUTES = 'pxl:ws-routes';
 /** The metadata key of `@WsGateway()`, on the class. */
 export const WS_GATEWAY = 'pxl:ws-gateway';
 
+/** The options of `@WsRoute()`. */
 export interface WsRouteOptions {
   /**
-   * The name of the client whose messages this method handles. Without it: the server's messages, or those of the main client.
+   * The method handles messages that this client receives: the name in `forClient({ name })`. @default none: the method handles
+   * messages of the server, or those of the client of `forRoot({ type: 'client' })`
    */
   client?: string;
   /**
-   * The name of the server, as in `forRoot({ name })`. Without it: that of `@WsGateway()`, or the server without a name.
+   * The name of the server, as in `forRoot({ name })`. @default the server of `@WsGateway()`, or the server without a name
    */
   server?: string;
   /**
-   * The handler runs once for each `key` of a user (or, without one, of a client's session), however often the message is sent.
-   * A later try gets the first one's reply. Guards run each time. Not for handlers that stream. @default false
+   * The handler runs once for each `key` of a user, however often the message is sent. Without a user, keys belong to the session
+   * of the client. A later try gets the reply of the first one. Guards run each time. Not for handlers that stream. Scope: cluster.
+   * @default false
    */
   idempotent?: boolean | IdempotentOptions;
 }
 
+/** How a route with `idempotent` handles keys. */
 export interface IdempotentOptions {
   /** Milliseconds that a key is known, from when its handler began, and again from when it ended. @default 300_000 */
   windowMs?: number;
   /**
-   * Run the handler again where nobody knows whether it finished, because its process died or it failed unexpectedly. False:
-   * the sender gets `IN_DOUBT`. @default false
+   * True: the handler runs again if it isn't known whether it finished, because its process died or it failed unexpectedly.
+   * False: the sender gets `IN_DOUBT`. @default false
    */
   rerun?: boolean;
 }
 
+/** The options of `@WsGateway()`. */
 export interface WsGatewayOptions {
-  /** The type of the methods that only name their action. */
+  /** The type of methods whose `@WsRoute()` only names an action. */
   type?: string;
   /**
-   * The name of the server, as in `forRoot({ name })`, for the routes, subscribers and connection hooks of the class. Without
-   * it: the server without a name.
+   * The name of the server, as in `forRoot({ name })`, for the routes, subscribers and connection hooks of the class.
+   * @default the server without a name
    */
   server?: string;
 }
@@ -50,8 +55,8 @@ export interface WsRouteMetadata extends WsRouteOptions {
 export function WsRoute(action: string, options?: WsRouteOptions): MethodDecorator;
 export function WsRoute(type: string, action: string, options?: WsRouteOptions): MethodDecorator;
 /**
- * Handles messages of `type`/`action`. The return value, if any, is the reply; an Observable or an async iterable streams. For
- * methods of any provider or controller. Several on one method are allowed.
+ * The method handles messages of `type`/`action`. Its return value is the reply; an Observable or an async iterable is streamed.
+ * For methods of any provider or controller. A method may have several.
  * @throws {InvalidRouteError} on anything but a method
  */
 export function WsRoute(first: string, second?: string | WsRouteOptions, third?: WsRouteOptions): MethodDecorator {

@@ -2,16 +2,17 @@
 export const WS_SUBSCRIPTIONS = 'pxl:ws-subscriptions';
 
 /**
- * A channel name, `'*'` for all, a pattern of channel names, or a function of channel and message. All but a name select among
- * the events that the node receives anyway: those of `WebSocketRedisSubscriberEvent`, and the channels that any subscriber
- * names.
+ * A channel name, `'*'` for all, a pattern of channel names, or a function of channel and message. Only a name subscribes to a
+ * channel. The others select from the events that the node receives anyway: those of `WebSocketRedisSubscriberEvent`, and the
+ * channels that any subscriber names.
  */
 export type ChannelMatcher = string | RegExp | ((event: { channel: string; message: unknown }) => boolean);
 
+/** The options of `@WsSubscribe()`. */
 export interface WsSubscribeOptions {
-  /** Higher runs first. @default 0 */
+  /** Methods with a higher priority run first. @default 0 */
   priority?: number;
-  /** The server whose events are meant. @default that of `@WsGateway()`, or the server without a name */
+  /** The name of the server whose events the method gets. @default the server of `@WsGateway()`, or the server without a name */
   server?: string;
 }
 
@@ -20,9 +21,9 @@ export interface WsSubscribeMetadata extends WsSubscribeOptions {
 }
 
 /**
- * Calls the method with `{ channel, message, webSocketServer, … }` for every matching bus event, on every node: the option
- * `subscriberEventHandler` as a decorator. Naming a channel subscribes to it. An error of a method goes to `events.onError`,
- * and the next method still runs.
+ * The method is called with `{ channel, message, webSocketServer, … }` for every matching bus event, on every node, like the
+ * option `subscriberEventHandler`. A channel name subscribes to that channel. An error of a method goes to `events.onError`, and
+ * the next method still runs.
  */
 export const WsSubscribe =
   (matcher: ChannelMatcher, options: WsSubscribeOptions = {}): MethodDecorator =>

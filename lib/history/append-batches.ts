@@ -16,14 +16,16 @@ export interface AppendAnswer {
   what: string;
   epoch: string;
   offset: number;
+  /** The keys that another program had written: letters, or -. */
+  foreign: string;
   otherRule: string;
 }
 
 /** @param text what the script has answered: a line for each */
 export function readAnswers(text: string): AppendAnswer[] {
   return text.split('\n').map((line) => {
-    const [what = '', epoch = '', offset = '', ...otherRule] = line.split(' ');
-    return { what, epoch, offset: Number(offset), otherRule: otherRule.join(' ') };
+    const [what = '', epoch = '', offset = '', foreign = '', ...otherRule] = line.split(' ');
+    return { what, epoch, offset: Number(offset), foreign, otherRule: otherRule.join(' ') };
   });
 }
 

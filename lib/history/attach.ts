@@ -1,5 +1,5 @@
 import type { HistoryRule } from './history-rule.js';
-import type { LogEntry, RoomLog } from './room-log.js';
+import { areNext, type LogEntry, type LogRead, type RoomLog } from './room-log.js';
 import type { RoomPosition } from '../protocol/message.js';
 import type { RoomReader } from './room-reader.js';
 
@@ -86,8 +86,8 @@ function fromRing(
   if (rule.mode === 'log' && missed > rule.recoverMax) return refused(position, { since }, 'too-far-behind');
   const entries = reader.since(rule.mode === 'last' && missed > 0 ? position.offset - 1 : since.offset);
   if (!entries) return undefined;
-  const bytes = entries.reduce((sum, { frame }) => sum + Buffer.byteLength(frame), 0);
-  if (rule.mode === 'log' && bytes > rule.recoverMaxBytes) return refused(position, { since }, 'too-far-behind');
+  if (rule.mode === 'log' && framesOf(entries) > rule.recoverMaxBytes)
+    return refused(position, { since }, 'too-far-behind');
   return { position, recovered: true, reason: undefined, missed, entries };
 }
 
@@ -111,11 +111,27 @@ async function fromLog(
   }
   if (!since) {
     const read = await log.read(room, { ...bounds, limit: Math.min(tail, rule.size), reverse: true });
-    return { ...read, entries: read.entries.toReversed(), reason: undefined };
+    const gap = read.entries.findIndex(({ offset }, at) => offset !== read.top - at);
+    return { ...read, entries: read.entries.slice(0, gap < 0 ? undefined : gap).toReversed(), reason: undefined };
   }
   const read = await log.read(room, { ...bounds, since: since.offset });
-  const reason = read.isComplete ? undefined : read.first > since.offset + 1 ? 'expired' : 'too-far-behind';
-  return { ...read, reason };
+  return { ...read, reason: reasonOf(read, since.offset, rule.recoverMaxBytes) };
+}
+
+/** In bytes. */
+const framesOf = (entries: readonly LogEntry[]): number =>
+  entries.reduce((sum, { frame }) => sum + Buffer.byteLength(frame), 0);
+
+/** @returns undefined if the client can get everything after `offset` */
+function reasonOf(
+  { isComplete, first, top, entries }: LogRead,
+  offset: number,
+  maxBytes: number,
+): RefusalReason | undefined {
+  if (!isComplete) return first > offset + 1 ? 'expired' : 'too-far-behind';
+  if (framesOf(entries) > maxBytes) return 'too-far-behind'; // a read gives one in any case
+  const isWhole = areNext(entries, offset) && entries.length >= top - offset;
+  return isWhole ? undefined : 'expired';
 }
 
 /** @returns undefined when the log must be read again */
@@ -128,11 +144,12 @@ function afterRead(
   const position = positionOf(reader);
   if (reason) return refused(position, { since }, reason);
   if (position.offset < top) return undefined;
-  const newer = reader.since(top) ?? [];
+  const newer = reader.since(Math.max(top, since?.offset ?? 0)) ?? [];
   if (mode === 'last' && newer.length < position.offset - top) return undefined;
   const recovered = since ? true : undefined;
   const missed = since ? position.offset - since.offset : 0;
-  return { position, recovered, reason: undefined, missed, entries: [...entries, ...newer] };
+  const all = [...entries, ...newer];
+  return { position, recovered, reason: undefined, missed, entries: mode === 'last' ? all.slice(-1) : all };
 }
 
 function refused(position: RoomPosition, { since }: Resumption, reason: RefusalReason): Attachment {

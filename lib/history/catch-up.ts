@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
 import { LogUnavailableError } from './log-errors.js';
-import type { LogEntry, RoomLog } from './room-log.js';
+import { areNext, type LogEntry, type RoomLog } from './room-log.js';
 import type { RoomReader } from './room-reader.js';
 import type { Turns } from './turns.js';
 
@@ -54,7 +54,7 @@ export class CatchUps {
     void this.#run(behind);
   }
 
-  /** The member begins anew, or has got all: it gets what is live as others do. */
+  /** The member starts again, or has got everything: from now on it gets live messages as others do. */
   end(clientId: string, roomName: string): void {
     const ofRoom = this.#ofRoom.get(roomName);
     const behind = ofRoom?.get(clientId);
@@ -65,7 +65,7 @@ export class CatchUps {
     this.parts.local.putBack(clientId, roomName);
   }
 
-  /** The room began anew. */
+  /** A new epoch of the room has begun. */
   endAll(roomName: string): void {
     for (const clientId of this.#ofRoom.get(roomName)?.keys() ?? []) this.end(clientId, roomName);
   }
@@ -96,7 +96,7 @@ export class CatchUps {
     if (behind.offset === this.parts.readerOf(roomName)?.position?.offset) this.end(clientId, roomName);
   }
 
-  /** It would have to miss something. It comes back, and is told what can be had. */
+  /** It would have to miss something, so it is disconnected. When it comes back, its join says what it can still get. */
   #giveUp({ clientId, roomName }: Behind): void {
     this.end(clientId, roomName);
     this.parts.local.giveUp(clientId);
@@ -123,9 +123,10 @@ export class CatchUps {
     const read = await log.read(roomName, { since: offset, limit: MAX_ENTRIES, maxBytes: pieceBytes });
     if (read.epoch !== epoch) {
       await reader.sync(); // resets the room, if the log has begun anew
-      throw new LogUnavailableError('the log began anew');
+      throw new LogUnavailableError('the log began a new epoch');
     }
-    if (read.first > offset + 1) return undefined;
+    const isGone = read.entries.length === 0 && read.top > offset;
+    if (isGone || !areNext(read.entries, offset)) return undefined;
     const top = reader.position?.offset ?? 0;
     return read.entries.filter((entry) => entry.offset <= top);
   }

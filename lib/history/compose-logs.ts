@@ -8,7 +8,7 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import { AnnouncedRoomLog, Announcer } from './announced-room-log.js';
 import { type Announcement, readAnnouncement } from './announcement.js';
 import { Announcements } from './announcements.js';
-import { FenceCheck } from './fence-check.js';
+import { FENCED_HISTORY, FenceCheck } from './fence-check.js';
 import { HistoryRules } from './history-options.js';
 import type { HistoryRule } from './history-rule.js';
 import { partsOf } from './compose-publisher.js';
@@ -73,7 +73,7 @@ export function composeLogs(
 
 type Kept = Pick<Logs, 'log' | 'start' | 'stop'>;
 
-/** The application starts and stops it. With Redis, what it has stored is announced there, and so it comes back to this node, too. */
+/** The application starts and stops it. With Redis, what it has stored is announced there: this node gets that like the others. */
 function ownLog(
   log: RoomLog,
   say: Announcements['say'],
@@ -116,7 +116,7 @@ function memoryLog(rules: HistoryRules, announce: Announcements['say'], failed: 
 }
 
 function redisLog(rules: HistoryRules, redis: RedisSource, prefix: string, failed: Failed): Kept {
-  const fence = rules.isFenced ? new FenceCheck(prefix, failed) : undefined;
+  const fence = rules.isFenced ? new FenceCheck(prefix, FENCED_HISTORY, failed) : undefined;
   const connection = new LogConnection(redis, 'history', failed, undefined, (opened) => fence?.run(opened));
   const replicating = rules.waitsForReplica ? new LogConnection(redis, 'history-replicated', failed) : undefined;
   let channels: Channels | undefined;

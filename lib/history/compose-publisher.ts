@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Channels } from '../cluster/channels.js';
+import { overwritten } from '../cluster/foreign-keys.js';
 import { databaseOf, type RedisConnection } from '../cluster/redis-connections.js';
 import { AnnouncedRoomLog, Announcer } from './announced-room-log.js';
 import type { HistoryRules } from './history-options.js';
@@ -8,6 +9,9 @@ import type { RoomLog } from './room-log.js';
 import { RedisRoomLog, type RedisRoomLogParts } from './redis-room-log.js';
 import { RoomPublisher } from './room-publisher.js';
 import { RuleWatch } from './rule-watch.js';
+
+/** In errors. */
+const PLACE = 'rooms.history';
 
 type Failed = (error: unknown, place: string) => void;
 
@@ -52,13 +56,14 @@ export function composePublisher(
 export function partsOf(
   rules: HistoryRules,
   failed: Failed,
-): Pick<RedisRoomLogParts, 'retentionOf' | 'ruleTextOf' | 'watch' | 'isFenced' | 'newEpoch'> {
+): Pick<RedisRoomLogParts, 'retentionOf' | 'ruleTextOf' | 'watch' | 'overwritten' | 'isFenced' | 'newId'> {
   const retentionOf = (room: string): HistoryRule => rules.of(room) as HistoryRule;
   return {
     retentionOf,
     ruleTextOf: (room) => rules.textOf(room),
     watch: new RuleWatch(failed),
+    overwritten: (keys) => failed(new Error(`${overwritten(keys)} The history of the room begins anew.`), PLACE),
     isFenced: (room) => retentionOf(room).onRestart === 'reset',
-    newEpoch: randomUUID,
+    newId: randomUUID,
   };
 }

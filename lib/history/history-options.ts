@@ -31,11 +31,15 @@ export interface HistoryRuleOptions {
   /** Milliseconds that an idempotency key is remembered. @default 300_000, at most `metaTtlMs` */
   keyTtlMs?: number;
   /**
-   * Milliseconds that a room without members and messages is remembered. At least `ttlMs` and `keyTtlMs`.
+   * Milliseconds that a room without members and new messages is remembered. At least `ttlMs`, `keyTtlMs` and three times
+   * `checkMs`. A room that never had a message is remembered for `ttlMs` or `keyTtlMs`, whichever is longer.
    * @default 86_400_000
    */
   metaTtlMs?: number;
-  /** Milliseconds between two checks whether a quiet room has messages that didn't arrive here. @default 15_000 */
+  /**
+   * Milliseconds between two checks whether a quiet room has messages that didn't arrive here.
+   * @default 15_000, at most a third of `metaTtlMs`
+   */
   checkMs?: number;
   /**
    * When a publication is answered. `replicated`: once a replica of Redis has it, too; `UNKNOWN_OUTCOME` when none has within a
@@ -49,6 +53,9 @@ export interface HistoryRuleOptions {
    */
   onRestart?: 'reset' | 'trust';
 }
+
+/** A check keeps a room remembered, and a busy interval has none. So `metaTtlMs` must have room for this many intervals. */
+const CHECKS = 3;
 
 const HISTORY_RULE = {
   match: { check: MATCH },
@@ -74,10 +81,14 @@ const HISTORY_RULE = {
   },
   metaTtlMs: {
     default: 86_400_000,
-    fit: ({ metaTtlMs, ttlMs, keyTtlMs }) => Math.max(metaTtlMs, ttlMs, keyTtlMs),
+    fit: ({ metaTtlMs, ttlMs, keyTtlMs, checkMs }) => Math.max(metaTtlMs, ttlMs, keyTtlMs, CHECKS * checkMs),
     check: TIME,
   },
-  checkMs: { default: 15_000, check: TIME },
+  checkMs: {
+    default: 15_000,
+    fit: ({ checkMs, metaTtlMs }) => Math.min(checkMs, Math.max(1, Math.floor(metaTtlMs / CHECKS))),
+    check: TIME,
+  },
   ack: { default: 'stored', check: oneOf('stored', 'replicated') },
   onRestart: { default: 'reset', check: oneOf('reset', 'trust') },
 } satisfies Table<HistoryRuleOptions>;
@@ -92,7 +103,7 @@ export function* historyFlaws(given: readonly HistoryRuleOptions[] | undefined, 
     yield* flaws;
     if (flaws.length > 0) continue;
     if (rule.match === undefined) yield `"${name}.match" is missing: say which rooms, e.g. 'chat:*'`;
-    const { ttlMs, keyTtlMs, metaTtlMs, ack } = fill(HISTORY_RULE, rule);
+    const { ttlMs, keyTtlMs, metaTtlMs, checkMs, ack } = fill(HISTORY_RULE, rule);
     if (metaTtlMs < ttlMs)
       yield (
         `"${name}.metaTtlMs" (${metaTtlMs}) is shorter than "ttlMs" (${ttlMs}): a room would be forgotten before its publications. ` +
@@ -103,9 +114,20 @@ export function* historyFlaws(given: readonly HistoryRuleOptions[] | undefined, 
         `"${name}.metaTtlMs" (${metaTtlMs}) is shorter than "keyTtlMs" (${keyTtlMs}): keys would outlive their room. ` +
         'Make it longer'
       );
+    if (metaTtlMs < CHECKS * checkMs)
+      yield (
+        `"${name}.metaTtlMs" (${metaTtlMs}) is shorter than three times "checkMs" (${checkMs}): a quiet room would be forgotten ` +
+        'while it has members. Make it longer, or check more often'
+      );
     if (ack === 'replicated' && !canWait)
       yield `"${name}.ack" is 'replicated', which needs "redis" and connections of this module's own: leave it out, or use forRoot({ redis })`;
   }
+}
+
+function ruleOf(given: HistoryRuleOptions): HistoryRule {
+  const rule = fill(HISTORY_RULE, given);
+  const { ttlMs, keyTtlMs, metaTtlMs, checkMs } = rule;
+  return { ...rule, emptyTtlMs: Math.min(metaTtlMs, Math.max(ttlMs, keyTtlMs, CHECKS * checkMs)) };
 }
 
 interface ResolvedRule extends HistoryRule {
@@ -119,12 +141,12 @@ const MAX_NAMES = 10_000;
 /** Finds the rule of a room. */
 export class HistoryRules {
   readonly #rules: readonly ResolvedRule[];
-  /** Every message asks, and expressions are dear. */
+  /** Asked for each message, and matching takes long. */
   readonly #known = new Map<string, ResolvedRule | undefined>();
 
   constructor(given: readonly HistoryRuleOptions[]) {
     this.#rules = given.map((rule) => {
-      const filled = fill(HISTORY_RULE, rule);
+      const filled = ruleOf(rule);
       return { ...filled, text: textOfRule(filled), matches: matcherOf(rule.match) };
     });
   }

@@ -1,4 +1,4 @@
-import { systemClock } from '../clock.js';
+import type { Clock } from '../clock.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
 import { encodeMessage } from '../outbound/outgoing.js';
 import { OutgoingMessage } from '../outbound/outgoing-message.js';
@@ -19,7 +19,7 @@ const MOST_SPREAD_MS = 30_000;
 
 /** Delivers messages to the members of rooms with history, also those that members missed. */
 export class History implements RoomReceiver {
-  readonly #cache = new PublicationCache();
+  readonly #cache: PublicationCache;
   readonly #turns = new Turns();
   readonly #catchUps: CatchUps;
   readonly #pieceBytes: number;
@@ -29,8 +29,10 @@ export class History implements RoomReceiver {
     private readonly logs: Pick<Logs, 'rules' | 'log' | 'readers'>,
     private readonly local: LocalDelivery,
     budgetBytes: number,
+    clock: Clock,
     failed: (error: unknown, place: string) => void,
   ) {
+    this.#cache = new PublicationCache(clock);
     this.#pieceBytes = Math.floor(budgetBytes / 4);
     this.#catchUps = new CatchUps({
       log: logs.log,
@@ -38,7 +40,7 @@ export class History implements RoomReceiver {
       readerOf: (roomName) => logs.readers.find(roomName),
       send: (...piece) => this.#send(...piece),
       turns: this.#turns,
-      clock: systemClock,
+      clock,
       pieceBytes: this.#pieceBytes,
       failed,
     });
@@ -56,7 +58,7 @@ export class History implements RoomReceiver {
   deliver(roomName: string, epoch: string, entry: LogEntry): void {
     const { session } = entry;
     const own = session === undefined ? undefined : { session, message: passedAt(roomName, epoch, entry) };
-    this.local.toRoom(roomName, this.#cache.messageOf(roomName, epoch, entry), own);
+    this.local.toRoom(roomName, this.#cache.encode(roomName, epoch, entry), own);
   }
 
   reset(roomName: string, { epoch, offset }: RoomPosition, reason: ResetReason): void {
@@ -91,7 +93,8 @@ export class History implements RoomReceiver {
         const piece = firstOf(entries, this.#pieceBytes);
         this.#send(clientId, roomName, position.epoch, piece);
         const reached = piece.at(-1)?.offset ?? (recovered ? resumption.since?.offset : undefined);
-        if (reached !== undefined && reached < position.offset)
+        // In `last` mode nothing more is owed: what lies between is worthless, or has aged out.
+        if (rule.mode === 'log' && reached !== undefined && reached < position.offset)
           this.#catchUps.start(clientId, roomName, position.epoch, reached);
       });
     };

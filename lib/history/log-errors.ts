@@ -3,23 +3,29 @@ import { ErrorCode } from '../protocol/error-codes.js';
 
 /** The log can't be reached. Nothing was stored, and nobody gets the message. */
 export class LogUnavailableError extends PeerError {
-  constructor(reason: string) {
+  /** @param reason what a client may know about it @param cause the error itself */
+  constructor(reason: string, cause?: unknown) {
     super(
       ErrorCode.Unavailable,
       `The room's history can't be reached (${reason}). Nothing was stored. Try again later.`,
     );
+    if (cause !== undefined) this.cause = cause;
   }
 }
 
-/** The log didn't answer whether it stored the message. */
+/** The log didn't answer whether it did what it was asked. */
 export class UnknownOutcomeError extends PeerError {
-  constructor(reason: string) {
-    super(
-      ErrorCode.UnknownOutcome,
-      `Nobody knows whether this was published (${reason}). Publish it again with the same key: it is stored once.`,
-    );
+  constructor(reason: string, advice = 'Publish it again with the same key: it is stored once.', cause?: unknown) {
+    super(ErrorCode.UnknownOutcome, `It is not known whether this was done (${reason}). ${advice}`);
+    if (cause !== undefined) this.cause = cause;
   }
 }
+
+/** What a client may know about an error of Redis: no address, no script. */
+export const reasonOf = ({ message }: Error): string => {
+  const [code] = /^[A-Z]{2,}\b/.exec(message) ?? [];
+  return code === undefined ? 'Redis did not answer' : `Redis answered ${code}`;
+};
 
 /** One key for two different messages. */
 export class KeyReusedError extends PeerError {

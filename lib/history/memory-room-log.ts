@@ -2,6 +2,7 @@ import type { Announcement } from './announcement.js';
 import { digestOf } from '../digest.js';
 import { EntryTooLargeError, KeyReusedError } from './log-errors.js';
 import {
+  bytesOf,
   type Appended,
   type AppendOptions,
   type LogEntry,
@@ -57,7 +58,7 @@ export class MemoryRoomLog implements RoomLog {
 
   async append(room: string, frame: string, { key, version, session }: AppendOptions = {}): Promise<Appended> {
     const retention = this.parts.retentionOf(room);
-    const bytes = Buffer.byteLength(frame);
+    const bytes = bytesOf(frame, session);
     if (bytes > retention.maxBytes) throw new EntryTooLargeError(bytes, retention.maxBytes);
     const log = this.#use(room);
     const now = this.parts.now();
@@ -67,13 +68,14 @@ export class MemoryRoomLog implements RoomLog {
       if (known.digest !== digest) throw new KeyReusedError(key as string);
       return { epoch: log.epoch, offset: known.offset, isDuplicate: true };
     }
-    if (version !== undefined && log.version !== undefined && version <= log.version)
+    const isLast = retention.mode === 'last';
+    if (isLast && version !== undefined && log.version !== undefined && version <= log.version)
       return { epoch: log.epoch, offset: log.top, isDuplicate: true };
     const offset = ++log.top;
     const storedAt = this.parts.wallMs();
-    if (retention.mode === 'last') log.entries = [];
-    log.entries.push({ offset, storedAt, frame, session, bytes: bytes + (session?.length ?? 0), at: now });
-    log.bytes = retention.mode === 'last' ? bytes : log.bytes + bytes + (session?.length ?? 0);
+    if (isLast) [log.entries, log.bytes] = [[], 0];
+    log.entries.push({ offset, storedAt, frame, session, bytes, at: now });
+    log.bytes += bytes;
     log.version = version;
     trim(log, retention, now);
     if (key !== undefined) {
@@ -149,8 +151,9 @@ export class MemoryRoomLog implements RoomLog {
     };
   }
 
-  #isForgotten(room: string, { usedAt }: Log): boolean {
-    return this.parts.now() - usedAt >= this.parts.retentionOf(room).metaTtlMs;
+  #isForgotten(room: string, { usedAt, top }: Log): boolean {
+    const { metaTtlMs, emptyTtlMs } = this.parts.retentionOf(room);
+    return this.parts.now() - usedAt >= (top === 0 ? emptyTtlMs : metaTtlMs);
   }
 }
 

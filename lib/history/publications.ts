@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.js';
 import { encodeMessage } from '../outbound/outgoing.js';
 import { OutgoingMessage } from '../outbound/outgoing-message.js';
 import type { LogEntry } from './room-log.js';
@@ -13,15 +14,48 @@ const PASSED = encodeMessage({ type: 'system', action: 'at' });
 export const passedAt = (room: string, epoch: string, { offset }: Pick<LogEntry, 'offset'>): OutgoingMessage =>
   new OutgoingMessage(encodeAt(room, epoch, { frame: PASSED, offset }));
 
-/** Each publication is encoded once on a node, for those that are here and for those that come back. */
+/** How long what was encoded is kept at least after its last use, in ms. At most it is twice as long. */
+const KEEP_MS = 5_000;
+
+/**
+ * Each publication is encoded once on a node for its members, and once for those that come back at about the same time. Encoded and
+ * framed it takes four times as much as its text, so it isn't kept for longer.
+ */
 export class PublicationCache {
-  readonly #messages = new WeakMap<LogEntry, OutgoingMessage>();
+  #young = new WeakMap<LogEntry, OutgoingMessage>();
+  #old = new WeakMap<LogEntry, OutgoingMessage>();
+  #isAging = false;
+  #isUsed = false;
+
+  constructor(private readonly clock: Pick<Clock, 'after'>) {}
+
+  /** Of one that was never asked for before. */
+  encode(room: string, epoch: string, entry: LogEntry): OutgoingMessage {
+    return this.#keep(entry, new OutgoingMessage(encodeAt(room, epoch, entry)));
+  }
 
   messageOf(room: string, epoch: string, entry: LogEntry): OutgoingMessage {
-    const known = this.#messages.get(entry);
+    const known = this.#young.get(entry);
     if (known) return known;
-    const message = new OutgoingMessage(encodeAt(room, epoch, entry));
-    this.#messages.set(entry, message);
+    const older = this.#old.get(entry);
+    return older ? this.#keep(entry, older) : this.encode(room, epoch, entry);
+  }
+
+  #keep(entry: LogEntry, message: OutgoingMessage): OutgoingMessage {
+    this.#young.set(entry, message);
+    this.#isUsed = true;
+    if (!this.#isAging) this.#age();
     return message;
+  }
+
+  #age(): void {
+    this.#isAging = this.#isUsed;
+    if (!this.#isUsed) return;
+    this.clock.after(KEEP_MS, () => {
+      this.#old = this.#young;
+      this.#young = new WeakMap();
+      this.#age();
+    });
+    this.#isUsed = false;
   }
 }

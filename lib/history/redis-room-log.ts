@@ -1,12 +1,19 @@
-import { randomUUID } from 'node:crypto';
 import { digestOf } from '../digest.js';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
 import { Corks } from '../cluster/redis-outlet.js';
 import { errorOf } from '../protocol/thrown.js';
 import { type Append, type AppendAnswer, AppendBatches, readAnswers } from './append-batches.js';
-import { type Arg, type Script, becomeReady, evaluate, evaluateReplicated, inTime } from './evaluate.js';
-import { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './log-errors.js';
+import { type Arg, evaluate, type Script } from '../cluster/redis-script.js';
+import { answered, becomeReady, evaluateReplicated } from './evaluate.js';
 import {
+  EntryTooLargeError,
+  KeyReusedError,
+  LogUnavailableError,
+  reasonOf,
+  UnknownOutcomeError,
+} from './log-errors.js';
+import {
+  bytesOf,
   type Appended,
   type AppendOptions,
   type LogEntry,
@@ -30,19 +37,31 @@ export interface RedisRoomLogParts {
   /** The rule of the room, for `RuleWatch`. Left out: nobody looks whether others have the same. */
   ruleTextOf?: (room: string) => string;
   watch?: RuleWatch;
+  /** Another program had written these keys of a room, so its history begins anew. */
+  overwritten?: (keys: readonly string[]) => void;
   /** Another connection for appending to a room that waits for a replica. Undefined for a room that doesn't. */
   replicating?: (room: string) => RedisConnection | undefined;
   /** Another epoch when this Redis can't vouch for the log. False: what Redis has is taken for whole. */
   isFenced(room: string): boolean;
-  newEpoch(): string;
+  /** Makes a unique id: for an epoch, and for an append without a key. */
+  newId(): string;
   /** The connection is the application's own, and may wait for ever: calls have a time limit. @default false */
   isForeign?: boolean;
 }
 
+/** How a script is run. */
+interface Manner {
+  /** Running it twice does no harm, so an answer that never came is no doubt. */
+  isSafe: boolean;
+  replicating?: RedisConnection | undefined;
+  /** What to do when nobody knows whether it was done. @default publish again */
+  advice?: string;
+}
+
 const KEY_PREFIX = 'k:';
-/** Errors that Redis sends before a script has written anything. */
+/** Errors that Redis sends before a script has written anything. Inside of one, a permission may be missing after a write. */
 const REFUSED =
-  /^(OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|NOPERM|NOAUTH|WRONGPASS|NOSCRIPT|BUSY|MOVED|ASK|TRYAGAIN)\b/;
+  /^(?!NOPERM ACL failure in script)(OOM|READONLY|MISCONF|LOADING|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|NOPERM|NOAUTH|WRONGPASS|NOSCRIPT|BUSY|MOVED|ASK|TRYAGAIN)\b/;
 
 /**
  * The log in Redis. All keys of a room and its channel share a hash tag, so that one script can use them on a Redis
@@ -61,14 +80,14 @@ export class RedisRoomLog implements RoomLog {
   async append(room: string, frame: string, { key, version, session }: AppendOptions = {}): Promise<Appended> {
     const { retentionOf, connection, channelOf, isForeign } = this.parts;
     const retention = retentionOf(room);
-    const bytes = Buffer.byteLength(frame);
+    const bytes = bytesOf(frame, session);
     if (bytes > retention.maxBytes) throw new EntryTooLargeError(bytes, retention.maxBytes);
     const inCluster = isCluster(connection());
     const [facts, entries] = this.#keysOf(room);
     let [keyed, more] = [facts, ''];
     if (key !== undefined) keyed = `${this.#headOf(room)}${KEY_PREFIX}${key}`;
     // ioredis may send a command again when its connection broke, and the message would be stored twice.
-    else if (inCluster || isForeign) keyed = `${this.#headOf(room)}once:${randomUUID()}`;
+    else if (inCluster || isForeign) keyed = `${this.#headOf(room)}once:${this.parts.newId()}`;
     if (key !== undefined || version !== undefined || session !== undefined)
       more = `${session ?? '-'} ${key === undefined ? '-' : digestOf(frame)} ${version ?? ''}`;
     const append: Append = { keys: [facts, entries, keyed], args: [frame, more, channelOf(room)], bytes };
@@ -76,8 +95,8 @@ export class RedisRoomLog implements RoomLog {
     return this.#batches.add(
       inCluster ? room : this.#alike(room, retention),
       append,
-      ({ what, epoch, offset, otherRule }) => {
-        this.#watch(room, otherRule);
+      ({ what, epoch, offset, otherRule, foreign }) => {
+        this.#watch(room, otherRule, foreign === '-' ? '' : foreign, keyed);
         if (what === 'reused') throw new KeyReusedError(key as string);
         return { epoch, offset, isDuplicate: what === 'older' || (what === 'known' && key !== undefined) };
       },
@@ -86,17 +105,18 @@ export class RedisRoomLog implements RoomLog {
 
   async read(room: string, { since, before, limit, maxBytes, reverse = false }: ReadOptions): Promise<LogRead> {
     const args = [since ?? '', before ?? '', limit, maxBytes, reverse ? 1 : 0];
-    const answer = (await this.#ask('read', room, args, true)) as unknown[];
-    const [epoch, top, first, isComplete, now, other, ...flat] = answer as [
+    const answer = (await this.#ask('read', room, args)) as unknown[];
+    const [epoch, top, first, isComplete, now, other, foreign, ...flat] = answer as [
       string,
       number,
       number,
       number,
+      string,
       string,
       string,
       ...unknown[],
     ];
-    this.#watch(room, other);
+    this.#watch(room, other, foreign);
     const entries: LogEntry[] = [];
     for (let at = 0; at < flat.length; at += 4) {
       const [offset, storedAt, frame, session] = flat.slice(at, at + 4) as [number, string, string, string];
@@ -108,21 +128,29 @@ export class RedisRoomLog implements RoomLog {
   async top(rooms: readonly string[]): Promise<RoomPosition[]> {
     return Promise.all(
       rooms.map(async (room) => {
-        const [epoch, offset, other] = (await this.#ask('top', room, [], true)) as [string, number, string];
-        this.#watch(room, other);
+        const [epoch, offset, other, foreign] = (await this.#ask('top', room, [])) as [string, number, string, string];
+        this.#watch(room, other, foreign);
         return { epoch, offset };
       }),
     );
   }
 
   async clear(room: string): Promise<RoomPosition> {
-    const [epoch, offset] = (await this.#ask('clear', room, [this.parts.channelOf(room)], false)) as [string, number];
+    const how = { isSafe: false, advice: 'Clear the history again.' };
+    const answer = await this.#ask('clear', room, [this.parts.channelOf(room)], how);
+    const [epoch, offset, , foreign] = answer as [string, number, string, string];
+    this.#watch(room, '', foreign);
     return { epoch, offset };
   }
 
-  #watch(room: string, other: string | undefined): void {
-    const { watch, ruleTextOf } = this.parts;
+  /** @param foreign which keys another program had written: letters @param keyed the key of a message's own key */
+  #watch(room: string, other: string, foreign: string, keyed = ''): void {
+    const { watch, ruleTextOf, overwritten } = this.parts;
     if (other && watch && ruleTextOf) watch.differs(room, ruleTextOf(room), other);
+    if (foreign === '') return;
+    const [facts, entries] = this.#keysOf(room);
+    const names: Record<string, string> = { m: facts, h: entries, k: keyed };
+    overwritten?.(foreign.split('').map((letter) => names[letter] as string));
   }
 
   #headOf(room: string): string {
@@ -158,7 +186,7 @@ export class RedisRoomLog implements RoomLog {
   /** @param room one of those that it is for: all have the same rule */
   async #append(room: string, batch: readonly Append[]): Promise<AppendAnswer[]> {
     const keys: string[] = [];
-    const args: Arg[] = [this.parts.newEpoch()];
+    const args: Arg[] = [this.parts.newId()];
     for (const append of batch) {
       keys.push(...append.keys);
       args.push(...append.args);
@@ -168,32 +196,38 @@ export class RedisRoomLog implements RoomLog {
     return readAnswers(answer as string);
   }
 
-  /** @param isSafe running it twice does no harm, so an answer that never came is no doubt */
-  async #ask(name: 'read' | 'top' | 'clear', room: string, args: Arg[], isSafe: boolean): Promise<unknown> {
+  async #ask(
+    name: 'read' | 'top' | 'clear',
+    room: string,
+    args: Arg[],
+    how: Manner = { isSafe: true },
+  ): Promise<unknown> {
     this.#batches.flush();
     const redis = this.parts.connection();
     if (!isCluster(redis)) this.#corks.cork(redis.stream); // half of the cost of a script is the write for it
-    return this.#run(this.#scriptsOf(room)[name], this.#keysOf(room), [this.parts.newEpoch(), ...args], { isSafe });
+    return this.#run(this.#scriptsOf(room)[name], this.#keysOf(room), [this.parts.newId(), ...args], how);
   }
 
   async #run(
     script: Script,
     keys: readonly string[],
     args: readonly Arg[],
-    { isSafe, replicating }: { isSafe: boolean; replicating?: RedisConnection | undefined },
+    { isSafe, replicating, advice }: Manner,
   ): Promise<unknown> {
     const { connection, isForeign } = this.parts;
     const redis = replicating ?? connection();
     if (isForeign) await becomeReady(redis);
-    if (redis.status !== 'ready') throw new LogUnavailableError(`Redis is ${redis.status}`);
+    if (redis.status !== 'ready') throw new LogUnavailableError('there is no connection to Redis');
     try {
       const evaluated = (replicating ? evaluateReplicated : evaluate)(redis, script, keys, args);
-      return await (isForeign ? inTime(evaluated) : evaluated);
+      return await (isForeign ? answered(evaluated) : evaluated);
     } catch (error) {
+      if (error instanceof UnknownOutcomeError) throw error;
       const { message } = errorOf(error);
+      const reason = reasonOf(errorOf(error));
       throw isSafe || REFUSED.test(message) || message.startsWith("Stream isn't writeable")
-        ? new LogUnavailableError(message)
-        : new UnknownOutcomeError(message);
+        ? new LogUnavailableError(reason, error)
+        : new UnknownOutcomeError(reason, advice, error);
     }
   }
 }

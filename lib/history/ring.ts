@@ -1,4 +1,4 @@
-import type { LogEntry, Retention } from './room-log.js';
+import { bytesOf, type LogEntry, type Retention } from './room-log.js';
 
 /** How many messages of a room are kept in memory. */
 const MAX_ENTRIES = 64;
@@ -15,6 +15,8 @@ export class RingBudget {
 
 interface Kept {
   entry: LogEntry;
+  /** As the room's log counts them: it may keep less than this process could. */
+  bytes: number;
   /** When it was stored, by the clock of this process. */
   at: number;
 }
@@ -24,7 +26,9 @@ interface Kept {
  */
 export class Ring {
   readonly #entries: Kept[] = [];
+  /** In memory. */
   #bytes = 0;
+  #bytesOfLog = 0;
 
   constructor(
     private readonly retention: Pick<Retention, 'mode' | 'size' | 'maxBytes' | 'ttlMs'>,
@@ -33,7 +37,9 @@ export class Ring {
 
   /** @param entry must follow the newest; in `last` mode, entries between them may be missing */
   push(entry: LogEntry, at: number): void {
-    this.#entries.push({ entry, at });
+    const bytes = bytesOf(entry.frame, entry.session);
+    this.#entries.push({ entry, bytes, at });
+    this.#bytesOfLog += bytes;
     this.#count(sizeOf(entry));
     while (this.#entries.length > 0 && this.#isFull()) this.#drop();
   }
@@ -52,6 +58,7 @@ export class Ring {
 
   clear(): void {
     this.#count(-this.#bytes);
+    this.#bytesOfLog = 0;
     this.#entries.length = 0;
   }
 
@@ -59,13 +66,16 @@ export class Ring {
     const { mode, size, maxBytes } = this.retention;
     return (
       this.#entries.length > (mode === 'last' ? 1 : Math.min(MAX_ENTRIES, size)) ||
-      this.#bytes > Math.min(MAX_BYTES, 2 * maxBytes) ||
+      this.#bytes > MAX_BYTES ||
+      this.#bytesOfLog > maxBytes ||
       this.budget.bytes > this.budget.maxBytes
     );
   }
 
   #drop(): void {
-    this.#count(-sizeOf((this.#entries.shift() as Kept).entry));
+    const { entry, bytes } = this.#entries.shift() as Kept;
+    this.#bytesOfLog -= bytes;
+    this.#count(-sizeOf(entry));
   }
 
   #count(bytes: number): void {

@@ -38,11 +38,13 @@ export interface ReadOptions {
 }
 
 export interface LogRead {
+  /** Another one than before: the store has lost messages, or the history was cleared. */
   epoch: string;
   /** The newest offset; 0 for an empty epoch. */
   top: number;
   /** The oldest that is kept; `top + 1` if there is none. */
   first: number;
+  /** What was asked for, the oldest first. */
   entries: LogEntry[];
   /** True if nothing is missing between the bounds because of its age or a limit. */
   isComplete: boolean;
@@ -58,6 +60,8 @@ export interface Retention {
   maxBytes: number;
   keyTtlMs: number;
   metaTtlMs: number;
+  /** How long a room without any message is remembered. Each client that may join can create one. */
+  emptyTtlMs: number;
 }
 
 /**
@@ -86,3 +90,11 @@ export interface RoomLog {
    */
   clear(room: string): Promise<RoomPosition>;
 }
+
+/** What a message counts in the limits of a room. */
+export const bytesOf = (frame: string, session: string | undefined): number =>
+  Buffer.byteLength(frame) + (session?.length ?? 0);
+
+/** Whether these are the messages right after `offset`, none left out. Somebody may have deleted one from the middle. */
+export const areNext = (entries: readonly LogEntry[], offset: number): boolean =>
+  entries.every((entry, at) => entry.offset === offset + 1 + at);

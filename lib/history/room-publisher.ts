@@ -187,7 +187,7 @@ export class RoomPublisher {
     key: string | undefined,
   ): AppendOptions {
     const hasEcho = !call || (echo ?? this.client?.members.hasEcho(call.clientId, roomName) ?? true);
-    return { key, version, session: hasEcho ? undefined : call.peer.sender?.session };
+    return { key, version, session: hasEcho ? undefined : call.peer.caller?.session };
   }
 
   /**
@@ -238,6 +238,6 @@ function check({ key, version, echo = true }: PublishOptions, call: RouteCall | 
 /** A handler publishes the same things in the same order when its message is sent again. */
 function defaultKey(call: RouteCall): string | undefined {
   const { key, peer, type, action } = call;
-  if (key === undefined || !peer.sender) return undefined;
-  return `call:${digestOf(`${peer.sender.owner}\n${type}/${action}\n${key}`)}:${++call.published}`;
+  if (key === undefined || !peer.caller) return undefined;
+  return `call:${digestOf(`${peer.caller.owner}\n${type}/${action}\n${key}`)}:${++call.published}`;
 }

@@ -1,10 +1,12 @@
 import type { Clock } from '../clock.js';
 import { errorOf } from '../protocol/thrown.js';
 import type { Announcement } from './announcement.js';
+import { Backlog } from './backlog.js';
 import type { HistoryRule } from './history-rule.js';
 import { Ring, type RingBudget } from './ring.js';
 import type { LogEntry, LogRead, RoomLog } from './room-log.js';
 import type { RoomPosition } from '../protocol/message.js';
+import { StoredTimes } from './stored-times.js';
 
 /** Why members of a room must start again. */
 export type ResetReason = 'restart' | 'cleared' | 'hole';
@@ -26,16 +28,11 @@ export interface RoomReaderParts {
 
 /** How long a message waits for those before it, in ms. Then they are read. */
 const HOLE_MS = 50;
-/** How many messages wait. Those beyond are read later. */
-const MAX_HELD = 1_000;
 const READ = { limit: 500, maxBytes: 1_048_576 };
-const RETRY_MS = [250, 500, 1_000, 2_000];
+const [RETRY_MS, LAST_RETRY_MS] = [[250, 500, 1_000], 2_000];
 
-interface Held {
-  entry: LogEntry;
-  /** When it was stored, by the clock of this process. */
-  at: number;
-}
+/** `at`: when it was stored, by the clock of this process. */
+type Held = { entry: LogEntry; at: number };
 
 /**
  * Follows the log of one room for all its members on this node. They get each message once and in order, whatever the
@@ -43,15 +40,17 @@ interface Held {
  */
 export class RoomReader {
   readonly #ring: Ring;
+  readonly #times = new StoredTimes();
   /** Messages that arrived before the ones they follow. */
-  readonly #held = new Map<number, Held>();
+  readonly #held = new Backlog<Held>();
   /** Announcements from before the position was known, or of an unknown epoch. */
-  #early: Announcement[] = [];
+  readonly #early = new Backlog<Announcement>();
   #position: RoomPosition | undefined;
   #starting: Promise<void> | undefined;
   #syncing: Promise<void> | undefined;
   #isSyncStale = false;
-  #clearedEpoch: string | undefined;
+  /** Somebody has deleted all messages since the last read. */
+  #wasCleared = false;
   #isQuiet = true;
   #isStopped = false;
   #unfollow: () => void = () => undefined;
@@ -83,7 +82,8 @@ export class RoomReader {
 
   /** Like `start()`, but tries again until it succeeds. */
   begin(attempt = 0): void {
-    this.start().catch((error: unknown) => this.#later(attempt, error, () => this.begin(attempt + 1)));
+    const again = (): void => (this.#position ? this.repair() : this.begin(attempt + 1)); // a repair may wait for it
+    this.start().catch((error: unknown) => this.#later(attempt, error, again));
   }
 
   stop(): void {
@@ -95,7 +95,7 @@ export class RoomReader {
     this.#cancelRetry?.();
     this.#ring.clear();
     this.#held.clear();
-    this.#early = [];
+    this.#early.clear();
   }
 
   /** Delivers what is newer. Resolves after a read that began later than this call. @throws {LogUnavailableError} */
@@ -113,14 +113,13 @@ export class RoomReader {
 
   /** Takes what another read found: it may be newer than what the bus brought. */
   accept({ entries, now }: Pick<LogRead, 'entries' | 'now'>): void {
-    for (const entry of entries) this.#take(entry, Math.max(0, now - entry.storedAt));
+    for (const entry of entries) this.#take(entry, this.parts.clock.now() - Math.max(0, now - entry.storedAt));
   }
 
   #later(attempt: number, error: unknown, again: () => void): void {
     if (this.#isStopped) return;
     if (attempt === 0) this.parts.failed(errorOf(error), 'the history of a room');
-    const wait = RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)] as number;
-    this.#cancelRetry ??= this.parts.clock.after(wait, () => {
+    this.#cancelRetry ??= this.parts.clock.after(RETRY_MS[attempt] ?? LAST_RETRY_MS, () => {
       this.#cancelRetry = undefined;
       again();
     });
@@ -137,7 +136,7 @@ export class RoomReader {
       this.#position = top as RoomPosition;
     } catch (error) {
       unfollow();
-      this.#early = [];
+      this.#early.clear();
       throw error;
     }
     this.#stopChecking = clock.every(rule.checkMs, () => this.#check());
@@ -146,44 +145,41 @@ export class RoomReader {
 
   #heard(said: Announcement): void {
     if (this.#isStopped) return;
-    if (!this.#position) return void (this.#early.length < MAX_HELD && this.#early.push(said));
-    if (said.epoch === this.#position.epoch) return said.kind === 'stored' ? this.#take(said) : undefined;
-    if (said.kind === 'cleared') {
-      this.#clearedEpoch = said.epoch;
+    if (said.epoch === this.#position?.epoch) return said.kind === 'stored' ? this.#take(said) : undefined;
+    if (this.#position && said.kind === 'cleared') {
+      this.#wasCleared = true;
       return this.repair();
     }
     // Its epoch is new or old. Reading the log shows which.
-    if (this.#early.length < MAX_HELD) this.#early.push(said);
-    this.repair();
+    this.#early.put(this.#early.size, said, said.kind === 'stored' ? said.frame.length : 0);
+    if (this.#position) this.repair();
   }
 
   #hearEarly(): void {
     const { epoch } = this.#position as RoomPosition;
-    const early = this.#early.splice(0);
-    for (const said of early) if (said.epoch === epoch || said.kind === 'cleared') this.#heard(said);
+    for (const said of this.#early.takeAll()) if (said.epoch === epoch || said.kind === 'cleared') this.#heard(said);
   }
 
-  #take({ offset, storedAt, frame, session }: LogEntry, age = 0): void {
+  #take(said: LogEntry, at = this.#times.at(said.storedAt, this.parts.clock.now())): void {
+    const { offset, storedAt, frame, session } = said;
     const position = this.#position;
     if (!position || offset <= position.offset) return;
     this.#isQuiet = false;
+    const held = { entry: { offset, storedAt, frame, session }, at };
     // In `last` mode a value makes those before it worthless: nobody misses them.
     if (offset > position.offset + 1 && this.parts.rule.mode === 'log') {
-      if (this.#held.size < MAX_HELD)
-        this.#held.set(offset, { entry: { offset, storedAt, frame, session }, at: this.parts.clock.now() - age });
+      this.#held.put(offset, held, frame.length);
       this.#cancelHole ??= this.parts.clock.after(HOLE_MS, () => {
         this.#cancelHole = undefined;
         this.repair();
       });
       return;
     }
-    let next: Held | undefined = { entry: { offset, storedAt, frame, session }, at: this.parts.clock.now() - age };
-    while (next) {
+    this.#held.take(offset);
+    for (let next: Held | undefined = held; next; next = this.#held.take(position.offset + 1)) {
       position.offset = next.entry.offset;
-      this.#held.delete(next.entry.offset);
       this.#ring.push(next.entry, next.at);
       this.parts.deliver(position.epoch, next.entry);
-      next = this.#held.get(position.offset + 1);
     }
     if (this.#held.size > 0) return;
     this.#cancelHole?.();
@@ -198,30 +194,34 @@ export class RoomReader {
       if (this.#isStopped || !this.#position) return;
       this.#compare(read);
     }
+    // What was announced before the last read is of a dead epoch.
+    this.#early.clear();
+    this.#wasCleared = false;
   }
 
-  #compare({ epoch, top, first, isComplete, ...read }: LogRead): void {
+  #compare({ epoch, top, isComplete, ...read }: LogRead): void {
     const position = this.#position as RoomPosition;
     if (epoch !== position.epoch)
-      return this.#beginAnew({ epoch, offset: top }, this.#clearedEpoch === epoch ? 'cleared' : 'restart');
+      return this.#beginAnew({ epoch, offset: top }, this.#wasCleared ? 'cleared' : 'restart');
     // The bus may have brought newer messages while the log was read.
     if (top <= position.offset) return;
-    const isLog = this.parts.rule.mode === 'log';
-    if (isLog && first > position.offset + 1) return this.#beginAnew({ epoch, offset: top }, 'hole');
+    const before = position.offset;
     this.accept(read);
-    if (isLog && !isComplete) this.#isSyncStale = true;
-    if (!isLog) position.offset = Math.max(position.offset, top); // the value may have aged out
+    if (this.parts.rule.mode === 'last') position.offset = Math.max(position.offset, top); // it may have aged out
+    if (position.offset >= top) return;
+    if (isComplete || position.offset === before) this.#beginAnew({ epoch, offset: top }, 'hole');
+    else this.#isSyncStale = true;
   }
 
   #beginAnew(position: RoomPosition, reason: ResetReason): void {
-    const held = position.epoch === this.#position?.epoch ? [...this.#held.values()] : [];
+    const held = this.#held.takeAll();
+    const isSame = position.epoch === this.#position?.epoch;
     this.#position = { ...position };
     this.#ring.clear();
-    this.#held.clear();
     this.#cancelHole?.();
     this.#cancelHole = undefined;
     this.parts.reset({ ...position }, reason);
-    for (const { entry, at } of held) this.#take(entry, this.parts.clock.now() - at); // perhaps newer
+    if (isSame) for (const { entry, at } of held) this.#take(entry, at); // perhaps newer
     this.#hearEarly();
   }
 

@@ -18,12 +18,13 @@ const NAMES = [
 /** Of what is remembered, the earliest goes first. */
 const MAX_REMEMBERED = 1_000;
 
-/** What lies in each log: whoever has another rule for the room finds out by it. */
+/** The text that each log holds. A process with another rule for the room finds the difference by it. */
 export const textOfRule = (rule: HistoryRule): string => NAMES.map((name) => rule[name]).join(' ');
 
 /**
  * Finds out whether the processes of an application have the same rules. Each writes its own into the log when it finds another.
- * A difference once is a rule that was changed since; only who finds one again has somebody beside it who thinks otherwise.
+ * One difference may be an old rule, from before a change. If a process finds the difference again, another process has the
+ * other rule now.
  */
 export class RuleWatch {
   readonly #replaced = new Set<string>();

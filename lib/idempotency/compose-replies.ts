@@ -1,33 +1,52 @@
+import { randomUUID } from 'node:crypto';
 import { systemClock } from '../clock.js';
+import { FenceCheck, type Fenced } from '../history/fence-check.js';
 import { LogConnection } from '../history/log-connection.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { IdempotentCalls } from './idempotent-calls.js';
+import { KeyBudget } from './key-budget.js';
 import { MemoryReplyStore } from './memory-reply-store.js';
 import { RedisReplyStore } from './redis-reply-store.js';
 import type { ReplyStore } from './reply-store.js';
+
+const PLACE = 'the connection for the keys of messages';
+
+const FENCED: Fenced = {
+  place: 'the keys of messages',
+  unfenced:
+    'Redis refuses INFO to this user, so nobody notices that a restart or a failover lost keys: a message that is sent again ' +
+    'may be handled twice. Add the rule "+info" to its ACL.',
+};
 
 type Failed = (error: unknown, place: string) => void;
 
 /** Keeps the replies to messages with a key: in Redis where there is one. */
 export function composeReplies(
-  { redis, prefix }: Pick<ResolvedOptions, 'redis' | 'prefix'>,
+  { redis, prefix, keys }: Pick<ResolvedOptions, 'redis' | 'prefix' | 'keys'>,
   failed: Failed,
 ): IdempotentCalls {
   let store: ReplyStore;
   if (redis === undefined) {
-    const forgot = (): void =>
-      failed(new Error('A key was forgotten before its time: there are too many.'), 'the keys of messages');
-    store = new MemoryReplyStore({ clock: systemClock, forgot, failed });
+    const forgot = (keys: number): void =>
+      failed(new Error(`${keys} keys were forgotten before their time: there are too many.`), 'the keys of messages');
+    store = new MemoryReplyStore({ ...keys, clock: systemClock, forgot, failed });
   } else {
-    const connection = new LogConnection(redis, 'replies', failed, 'the connection for the keys of messages');
-    store = new RedisReplyStore({
+    const fence = new FenceCheck(prefix, FENCED, failed);
+    const connection = new LogConnection(redis, 'replies', failed, PLACE, async (opened) => {
+      await fence.run(opened);
+      await inRedis.watch().catch(() => undefined); // the first key tries again
+    });
+    const inRedis = new RedisReplyStore({
       connection: () => connection.open,
       connect: () => connection.connect(),
       close: () => connection.close(),
       prefix,
+      maxPerUser: keys.maxPerUser,
+      budget: new KeyBudget(keys.maxRedisBytes, systemClock),
       clock: systemClock,
       failed,
     });
+    store = inRedis;
   }
-  return new IdempotentCalls({ store, clock: systemClock });
+  return new IdempotentCalls({ store, clock: systemClock, process: randomUUID() });
 }

@@ -1,37 +1,44 @@
-import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import { withinMs } from '../deadline.js';
 import type { RouteCall } from '../routing/route-call.js';
 import { KeptReply } from '../routing/kept-reply.js';
 import type { RouteHandler } from '../routing/router.js';
+import { isPromise } from '../routing/stream-source.js';
 import type { KeyRule, ReplyStore } from './reply-store.js';
-import { type Running, Try } from './try.js';
+import { type Running, Try, type TryParts } from './try.js';
 
 export interface IdempotentCallsParts {
   store: ReplyStore;
   clock: Pick<Clock, 'now' | 'after'>;
+  /** A unique id of this process. With a number, it makes the token of each try. */
+  process: string;
 }
 
-/** How long a stop waits for handlers that still run, in ms. */
-const STOP_MS = 1_000;
+/** How long a stop waits for handlers that still run, in ms, even if nothing is left of its time. */
+const LEAST_WAIT_MS = 1_000;
 
 /** Routes that handle each key once. */
 export class IdempotentCalls {
-  /** There is such a route. */
+  /** True if there is an idempotent route. */
   #isUsed = false;
   #isStarted = false;
   readonly #running = new Map<string, Running>();
+  #tries = 0;
+  readonly #parts: TryParts;
 
-  constructor(private readonly parts: IdempotentCallsParts) {}
+  constructor(private readonly parts: IdempotentCallsParts) {
+    const { store, clock } = parts;
+    this.#parts = { store, clock, running: this.#running };
+  }
 
-  /** Wraps a handler. It, or what calls it, must ask `call.try`. */
+  /** Wraps a handler. The handler, or what calls it, must call `call.try.claim()`. */
   wrap(handler: RouteHandler, rule: KeyRule): RouteHandler {
     this.#isUsed = true;
     return (call) => {
       const { key } = call;
-      const owner = key === undefined ? undefined : call.peer.sender?.owner;
+      const owner = key === undefined ? undefined : call.peer.caller?.owner;
       if (owner === undefined) return handler(call);
-      return this.#handle(handler, call, `${owner}\n${call.type}/${call.action}\n${key}`, rule);
+      return this.#handle(handler, call, `${owner}\n${call.type}/${call.action}\n${key}`, owner, rule);
     };
   }
 
@@ -41,28 +48,49 @@ export class IdempotentCalls {
     await this.parts.store.start();
   }
 
+  /** Waits for the handlers that still run: their clients ask for the replies elsewhere. @param ms at most */
+  async finish(ms: number): Promise<void> {
+    const ends = [...this.#running.values()].map(({ waiting }) => new Promise<void>((ended) => waiting.add(ended)));
+    await withinMs(Math.max(ms, LEAST_WAIT_MS), Promise.all(ends));
+  }
+
   async stop(): Promise<void> {
     if (!this.#isStarted) return;
     this.#isStarted = false;
-    await withinMs(STOP_MS, Promise.all([...this.#running.values()].map(({ ended }) => ended)));
     await this.parts.store.stop();
     this.#running.clear();
   }
 
-  async #handle(handler: RouteHandler, call: RouteCall, name: string, rule: KeyRule): Promise<unknown> {
-    const attempt = new Try({ ...this.parts, running: this.#running }, call, name, randomUUID(), rule);
+  #handle(handler: RouteHandler, call: RouteCall, name: string, owner: string, rule: KeyRule): unknown {
+    const attempt = new Try(this.#parts, call, name, owner, `${this.parts.process}:${++this.#tries}`, rule);
     call.try = attempt;
     let result: unknown;
     try {
-      result = await handler(call);
+      result = handler(call);
     } catch (thrown) {
       attempt.failed(thrown);
       throw thrown;
     }
-    if (!(result instanceof KeptReply)) return attempt.succeeded(result);
-    if (result.refusal) throw result.refusal;
-    // As for the first try, what has no id gets no empty answer.
-    if (call.id !== undefined || result.json !== 'null') call.peer.answerJson(call, result.json as string);
-    return undefined;
+    return isPromise(result) ? this.#wait(attempt, call, result) : answered(attempt, call, result);
   }
+
+  async #wait(attempt: Try, call: RouteCall, result: PromiseLike<unknown>): Promise<unknown> {
+    attempt.goesOn();
+    let value: unknown;
+    try {
+      value = await result;
+    } catch (thrown) {
+      attempt.failed(thrown);
+      throw thrown;
+    }
+    return answered(attempt, call, value);
+  }
+}
+
+function answered(attempt: Try, call: RouteCall, result: unknown): unknown {
+  if (!(result instanceof KeptReply)) return attempt.succeeded(result);
+  if (result.refusal) throw result.refusal;
+  // As for the first try, a message without an id gets no empty answer.
+  if (call.id !== undefined || result.json !== 'null') call.peer.answerJson(call, result.json as string);
+  return undefined;
 }

@@ -32,7 +32,7 @@ export function keyRuleOf(
   return { windowMs, rerun };
 }
 
-/** As far as it can be seen. Another stream is refused when it is returned. */
+/** True for a method that certainly streams. Any other stream is refused when it is returned. */
 const streams = ({ method, returns }: { method: object; returns: unknown }): boolean =>
   ['AsyncGeneratorFunction', 'GeneratorFunction'].includes(method.constructor.name) ||
   (typeof returns === 'function' && returns.name === 'Observable');

@@ -5,41 +5,12 @@ import { withinMs } from '../deadline.js';
 import { digestOf } from '../digest.js';
 import { PeerError } from '../errors.js';
 import { guarded } from '../guarded.js';
-import { evaluate, scriptOf } from '../history/evaluate.js';
+import { type Arg, evaluate, type Script } from '../cluster/redis-script.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import { errorOf } from '../protocol/thrown.js';
-import type { Claim, Ending, KeyRule, ReplyStore } from './reply-store.js';
-
-/**
- * KEYS[1] what is known of the key: its state (R runs, K kept, D doubt), the token of who has it, and the end of its lease
- * or the reply.
- * ARGV[1] claim, running, kept, free or doubt · [2] token · [3] ms that the key is known · [4] ms of the lease · [5] reply
- * · [6] 1: handle again what is in doubt
- * @returns of a claim: its state and the reply or the ms that are left; otherwise 1 if the token still has the key
- */
-const SCRIPT = scriptOf(`
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local known = redis.call('GET', KEYS[1])
-local state, token, rest
-if known then state, token, rest = string.match(known, '^(%a) (%S+) (.*)$') end
-local function run(...)
-  redis.call('SET', KEYS[1], 'R ' .. ARGV[2] .. ' ' .. string.format('%.0f', now + ARGV[4]), ...)
-end
-if ARGV[1] == 'claim' then
-  if state == 'K' then return { 'kept', rest } end
-  if state == 'R' and token ~= ARGV[2] and tonumber(rest) > now then return { 'running', tonumber(rest) - now } end
-  if state and token ~= ARGV[2] and ARGV[6] ~= '1' then return { 'doubt' } end
-  run('PX', ARGV[3])
-  return { 'mine' }
-end
-if token ~= ARGV[2] then return 0 end
-if ARGV[1] == 'running' then run('KEEPTTL')
-elseif ARGV[1] == 'free' then redis.call('DEL', KEYS[1])
-elseif ARGV[1] == 'kept' then redis.call('SET', KEYS[1], 'K ' .. ARGV[2] .. ' ' .. ARGV[5], 'PX', ARGV[3])
-else redis.call('SET', KEYS[1], 'D ' .. ARGV[2] .. ' ', 'PX', ARGV[3]) end
-return 1
-`);
+import { errorOf, isA } from '../protocol/thrown.js';
+import type { KeyBudget, Taken } from './key-budget.js';
+import { CLAIM, END, WATCH } from './reply-scripts.js';
+import { type Claim, type Ending, type KeyRule, type ReplyStore, tooManyKeys, WITHOUT_REPLY } from './reply-store.js';
 
 export interface RedisReplyStoreParts {
   connection: () => RedisConnection;
@@ -49,25 +20,35 @@ export interface RedisReplyStoreParts {
   prefix: string;
   clock: Pick<Clock, 'now' | 'every'>;
   failed(error: unknown, place: string): void;
+  maxPerUser: number;
+  budget: KeyBudget;
   leaseMs?: number;
 }
 
 /** What this process has claimed, until Redis knows how it ended. */
 interface Held {
-  name: string;
+  keys: readonly string[];
   rule: KeyRule;
   until: number;
+  taken: Taken;
   /** Undefined while it runs. */
   ending: Ending | undefined;
 }
 
 /** How long others wait for a process that has died, in ms. */
 const LEASE_MS = 6_000;
-/** Bytes of replies that wait for a Redis that is away. Of the rest it is only known that they are in doubt. */
+/** Bytes of replies that may wait for a Redis that is away. Of those beyond, it is only kept that there was a reply. */
 const MAX_WAITING_BYTES = 16_777_216;
-/** Above it, a claim that nobody answered isn't taken back: it is in doubt when its lease has ended. */
+/** With more keys than this held, a claim that Redis didn't answer isn't taken back. It is in doubt once its lease has ended. */
 const MAX_HELD = 10_000;
-/** How long the last words may take, in ms. */
+/**
+ * The keys of one owner lie together in one of these slots of a Redis Cluster. Each slot has its own facts, because each
+ * master may lose its keys alone.
+ */
+const SHARDS = Array.from({ length: 16 }, (_, n) => n.toString(16));
+/** Longer than any window. */
+const FACTS_MS = 604_800_000;
+/** How long `stop()` waits for Redis to take what is left, in ms. */
 const STOP_MS = 1_000;
 
 /** The keys of all processes of a Redis. Who handles one renews its lease, so that others see when the process has died. */
@@ -80,38 +61,64 @@ export class RedisReplyStore implements ReplyStore {
 
   constructor(private readonly parts: RedisReplyStoreParts) {}
 
-  /** What Redis doesn't know yet, or what still runs. */
+  /** The number of keys that still run, or whose end Redis doesn't know yet. */
   get size(): number {
     return this.#held.size;
   }
 
-  async claim(key: string, token: string, rule: KeyRule): Promise<Claim> {
-    const name = `${this.parts.prefix}:once:${digestOf(key)}`;
-    const held: Held = { name, rule, until: this.parts.clock.now() + rule.windowMs, ending: undefined };
+  async claim(key: string, token: string, rule: KeyRule, owner: string, sentMsAgo?: number): Promise<Claim> {
+    const keys = this.#keysOf(key, owner, rule);
+    const askedAt = this.parts.clock.now();
+    const { leaseMs = LEASE_MS, maxPerUser, budget } = this.parts;
+    const taken = budget.takeKey(rule.windowMs);
+    const held: Held = { keys, rule, until: askedAt + rule.windowMs, taken, ending: undefined };
     let wasSent = false;
     try {
       const redis = this.parts.connection();
       if (redis.status !== 'ready') throw new Error(`Redis is ${redis.status}`);
       wasSent = true;
-      const [state, rest] = (await this.#run(held, token, 'claim')) as [Claim['state'], string | number | undefined];
-      if (state === 'mine') this.#held.set(token, held);
+      const mayBeNew = taken.bytes > 0 ? maxPerUser : 0; // what is known already is answered all the same
+      const args = [token, rule.windowMs, leaseMs, rule.rerun ? 1 : 0, sentMsAgo ?? '', mayBeNew, FACTS_MS];
+      const [state, rest] = (await this.#run(CLAIM, keys, args)) as [
+        Claim['state'] | 'full',
+        string | number | undefined,
+      ];
+      if (state !== 'mine') budget.giveBack(taken);
+      if (state === 'full') throw mayBeNew ? tooManyKeys(maxPerUser, rule.windowMs) : budget.refuse(rule.windowMs);
       if (state === 'kept') return { state, reply: rest as string };
-      return state === 'running' ? { state, forMs: Number(rest) } : { state };
+      if (state === 'running') return { state, forMs: Number(rest) };
+      if (state === 'doubt') return { state };
+      this.#held.set(token, held);
+      if (sentMsAgo === undefined || rule.rerun) return { state };
+      const atMostMs = sentMsAgo + this.parts.clock.now() - askedAt; // the question may have been on its way all the time
+      if (atMostMs <= Number(rest)) return { state };
+      void this.end(key, token, { state: 'free' });
+      return { state: 'doubt' };
     } catch (error) {
+      if (isA(error, PeerError)) throw error;
+      if (!wasSent) budget.giveBack(taken);
       // Redis may have it all the same: then nobody would handle it.
-      if (wasSent && this.#held.size < MAX_HELD) this.#held.set(token, { ...held, ending: { state: 'free' } });
+      else if (this.#held.size < MAX_HELD) this.#held.set(token, { ...held, ending: { state: 'free' } });
       throw new PeerError(
         ErrorCode.Unavailable,
-        `Whether this was handled before can't be looked up (${errorOf(error).message}). It was not handled now. Try again later.`,
+        `The server can't look up whether this was handled before (${errorOf(error).message}). It was not handled now. Try again later.`,
       );
     }
+  }
+
+  /** For a new connection: from now on it is known whether Redis has lost something. @throws when Redis refuses */
+  async watch(): Promise<void> {
+    await Promise.all(SHARDS.map((name) => this.#run(WATCH, [`${this.#shard(name)}facts`], [FACTS_MS])));
   }
 
   async end(_key: string, token: string, ending: Ending): Promise<void> {
     const held = this.#held.get(token);
     if (!held) return;
+    const { budget } = this.parts;
     const bytes = bytesOf(ending);
-    held.ending = this.#waitingBytes + bytes > MAX_WAITING_BYTES ? { state: 'doubt' } : ending;
+    const hasRoom = this.#waitingBytes + bytes <= MAX_WAITING_BYTES && budget.hasRoomFor(bytes);
+    held.ending = hasRoom || bytes === 0 ? ending : WITHOUT_REPLY;
+    if (ending.state !== 'free') held.taken = budget.renew(held.taken, bytesOf(held.ending), held.rule.windowMs);
     this.#waitingBytes += bytesOf(held.ending);
     await this.#write(token, held);
   }
@@ -137,7 +144,10 @@ export class RedisReplyStore implements ReplyStore {
 
   /** Renews what runs, and writes what Redis couldn't take. */
   async #beat(): Promise<void> {
-    const now = this.parts.clock.now();
+    const { clock, budget, failed } = this.parts;
+    const now = clock.now();
+    const told = budget.tell();
+    if (told) failed(new Error(told), 'the keys of messages');
     for (const [token, held] of this.#held) if (held.until <= now) this.#forget(token, held);
     if (this.#isBeating || this.#held.size === 0 || this.parts.connection().status !== 'ready') return;
     this.#isBeating = true;
@@ -151,23 +161,37 @@ export class RedisReplyStore implements ReplyStore {
   async #write(token: string, held: Held): Promise<void> {
     const { ending } = held;
     try {
-      await this.#run(held, token, ending?.state ?? 'running', ending?.state === 'kept' ? ending.reply : '');
+      const { leaseMs = LEASE_MS } = this.parts;
+      const reply = ending?.state === 'kept' ? ending.reply : '';
+      await this.#run(END, held.keys, [ending?.state ?? 'running', token, held.rule.windowMs, leaseMs, reply]);
       if (ending) this.#forget(token, held);
     } catch (error) {
       this.parts.failed(error, 'keeping the reply to a message with a key');
     }
   }
 
-  #forget(token: string, { ending }: Held): void {
-    if (this.#held.delete(token)) this.#waitingBytes -= bytesOf(ending);
+  #forget(token: string, { ending, taken }: Held): void {
+    if (!this.#held.delete(token)) return;
+    this.#waitingBytes -= bytesOf(ending);
+    if (ending?.state === 'free') this.parts.budget.giveBack(taken);
   }
 
-  #run({ name, rule }: Held, token: string, what: string, reply = ''): Promise<unknown> {
+  #keysOf(key: string, owner: string, { windowMs }: KeyRule): string[] {
+    const ownerDigest = digestOf(owner);
+    const head = this.#shard(SHARDS[ownerDigest.charCodeAt(0) % SHARDS.length] as string);
+    return [`${head}${digestOf(key)}`, `${head}facts`, `${head}count:${windowMs}:${ownerDigest}`];
+  }
+
+  #shard(name: string): string {
+    return `${this.parts.prefix}:{once:${name}}:`;
+  }
+
+  #run(script: Script, keys: readonly string[], args: readonly Arg[]): Promise<unknown> {
     const redis = this.parts.connection();
     if (!isCluster(redis)) this.#corks.cork(redis.stream);
-    const { leaseMs = LEASE_MS } = this.parts;
-    return evaluate(redis, SCRIPT, [name], [what, token, rule.windowMs, leaseMs, reply, rule.rerun ? 1 : 0]);
+    return evaluate(redis, script, keys, args);
   }
 }
 
-const bytesOf = (ending: Ending | undefined): number => (ending?.state === 'kept' ? ending.reply.length : 0);
+const bytesOf = (ending: Ending | undefined): number =>
+  ending?.state === 'kept' ? Buffer.byteLength(ending.reply) : 0;

@@ -1,3 +1,6 @@
+import { PeerError } from '../errors.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+
 /** What is known of a key. */
 export type Claim =
   /** Nobody has handled it: the asker does. */
@@ -26,15 +29,32 @@ export interface KeyRule {
 export interface ReplyStore {
   /**
    * @param token names the asker: it may ask again with the same one
+   * @param owner whose key it is: one owner has a limited number
+   * @param sentMsAgo how long ago the message was sent for the first time, at most. A key that may have been lost or forgotten
+   * since then is in doubt. Undefined: this is the first time
+   * @throws {PeerError} RATE_LIMITED: its owner has too many
    * @throws {PeerError} UNAVAILABLE: it isn't the asker's
    */
-  claim(key: string, token: string, rule: KeyRule): Promise<Claim>;
-  /** Ends what `token` has claimed. Does nothing if another has it by now. Never rejects: a failure is tried again, and reported. */
-  end(key: string, token: string, ending: Ending, rule: KeyRule): Promise<void>;
+  claim(key: string, token: string, rule: KeyRule, owner: string, sentMsAgo?: number): Claim | Promise<Claim>;
+  /** Ends what `token` has claimed. Does nothing if another has it by now. Never fails: it is tried again, and reported. */
+  end(key: string, token: string, ending: Ending, rule: KeyRule): void | Promise<void>;
   start(): Promise<void>;
   /** What still runs is in doubt. */
   stop(): Promise<void>;
 }
 
+/** How long an owner with too many keys is told to wait, in ms. */
+const RETRY_MS = 5_000;
+
+export const tooManyKeys = (maxPerUser: number, windowMs: number): PeerError =>
+  new PeerError(
+    ErrorCode.RateLimited,
+    `This sender has ${maxPerUser} keys already, which is the limit. Send less, or raise "keys.maxPerUser" of the server.`,
+    { retryAfterMs: Math.min(windowMs, RETRY_MS) },
+  );
+
 /** Bytes of a reply that are kept. Of a longer one it is only known that there was one. */
 export const MAX_REPLY_BYTES = 65_536;
+
+/** What is kept then. Other replies begin with another letter. */
+export const WITHOUT_REPLY = { state: 'kept', reply: 'l' } as const;

@@ -5,12 +5,19 @@ import { writeJson } from '../protocol/json-form.js';
 import { describeError } from '../routing/describe-error.js';
 import { KeptReply, type RouteTry } from '../routing/kept-reply.js';
 import type { RouteCall } from '../routing/route-call.js';
-import { type Ending, type KeyRule, MAX_REPLY_BYTES, type ReplyStore } from './reply-store.js';
+import { isPromise } from '../routing/stream-source.js';
+import {
+  type Claim,
+  type Ending,
+  type KeyRule,
+  MAX_REPLY_BYTES,
+  type ReplyStore,
+  WITHOUT_REPLY,
+} from './reply-store.js';
 
 /** A handler of this process that runs for a key. */
 export interface Running {
   readonly until: number;
-  readonly ended: Promise<void>;
   /** Called at its end. */
   readonly waiting: Set<() => void>;
 }
@@ -21,22 +28,24 @@ export interface TryParts {
   running: Map<string, Running>;
 }
 
-/** Handlers that run at once. Some may never end. */
+/** How many handlers with a key may run at once. Some may never end. */
 const MAX_RUNNING = 10_000;
-/** How soon another node is asked again for a reply, in ms. Each time twice as late. */
+/** After this time, the store is asked again whether another node has the reply, in ms. It doubles each time. */
 const ASK_AGAIN_MS = 20;
 const ASK_AT_LEAST_MS = 500;
-/** The handler refused before it did anything, so a later try may be handled. */
+/** How long a message may be on its way and wait here, in ms. Its sender can't count that. */
+const MAX_TRANSIT_MS = 60_000;
+/** With these codes, the handler refused before it did anything, so a later try may be handled. */
 const NEVER_KEPT: readonly string[] = [ErrorCode.Unavailable, ErrorCode.RateLimited, ErrorCode.Timeout];
 /** The first character says what is kept. */
 const RESPONSE = 'r';
 const REFUSAL = 'e';
-const TOO_LONG = 'l';
 
 /** One try of a message with a key. */
 export class Try implements RouteTry {
   isMine = false;
-  #end: (() => void) | undefined;
+  /** The handler, or a guard before it, is asynchronous. */
+  #isAsync = false;
   #running: Running | undefined;
 
   constructor(
@@ -44,40 +53,26 @@ export class Try implements RouteTry {
     private readonly call: RouteCall,
     /** The key, with its owner and its route. */
     private readonly name: string,
+    private readonly owner: string,
     private readonly token: string,
     private readonly rule: KeyRule,
   ) {}
 
-  async claim(): Promise<KeptReply | undefined> {
-    const { store, running } = this.parts;
-    let waitMs = ASK_AGAIN_MS;
-    for (;;) {
-      const here = this.#runningHere();
-      if (here) {
-        await this.#until((done) => {
-          here.waiting.add(done);
-          return () => void here.waiting.delete(done);
-        });
-      } else if (running.size >= MAX_RUNNING && !this.#makesRoom()) {
-        return KeptReply.refusal(
-          new PeerError(ErrorCode.Unavailable, 'Too many messages with a key are being handled.'),
-        );
-      } else {
-        try {
-          const claim = await store.claim(this.name, this.token, this.rule);
-          if (claim.state === 'mine') return this.#begin();
-          if (claim.state === 'kept') return read(claim.reply);
-          if (claim.state === 'doubt') return KeptReply.refusal(inDoubt());
-          const ms = Math.min(waitMs, claim.forMs + 1);
-          await this.#until((done) => this.parts.clock.after(ms, done));
-          waitMs = Math.min(2 * waitMs, ASK_AT_LEAST_MS);
-        } catch (error) {
-          // Not thrown: filters are for what the handler throws.
-          return KeptReply.refusal(error as Error);
-        }
-      }
-      if (this.call.settled) return KeptReply.refusal(new ConnectionError('Nobody waits for the answer any more.'));
+  claim(): KeptReply | undefined | Promise<KeptReply | undefined> {
+    if (this.#runningHere() || this.#isFull()) return this.#wait();
+    let claim: Claim | Promise<Claim>;
+    try {
+      claim = this.#ask(this.#sentMsAgo);
+    } catch (error) {
+      return KeptReply.refusal(error as Error); // not thrown: filters are for what the handler throws
     }
+    return isPromise(claim) || claim.state === 'running' ? this.#wait(claim) : this.#taken(claim);
+  }
+
+  /** The handler hasn't ended in the turn in which it was called: from now on later tries with this key wait for it. */
+  goesOn(): void {
+    this.#isAsync = true;
+    if (this.isMine) this.#register();
   }
 
   /** @returns the result; undefined if it was answered already */
@@ -108,39 +103,88 @@ export class Try implements RouteTry {
     }
   }
 
-  #begin(): KeptReply | undefined {
+  /** @param asked the store's answer, if it was asked already */
+  async #wait(asked?: Claim | Promise<Claim>): Promise<KeptReply | undefined> {
+    let waitMs = ASK_AGAIN_MS;
+    const firstSentAt = this.parts.clock.now() - (this.#sentMsAgo ?? 0);
+    for (;;) {
+      const here = asked ? undefined : this.#runningHere();
+      if (here) {
+        await this.#until((done) => {
+          here.waiting.add(done);
+          return () => void here.waiting.delete(done);
+        });
+      } else if (!asked && this.#isFull()) {
+        return KeptReply.refusal(
+          new PeerError(ErrorCode.Unavailable, 'Too many messages with a key are being handled.'),
+        );
+      } else {
+        try {
+          // What was sent before now may be lost meanwhile.
+          const claim = await (asked ?? this.#ask(this.parts.clock.now() - firstSentAt));
+          asked = undefined;
+          if (claim.state !== 'running') return this.#taken(claim);
+          const ms = Math.min(waitMs, claim.forMs + 1);
+          await this.#until((done) => this.parts.clock.after(ms, done));
+          waitMs = Math.min(2 * waitMs, ASK_AT_LEAST_MS);
+        } catch (error) {
+          return KeptReply.refusal(error as Error);
+        }
+      }
+      if (this.call.settled) return KeptReply.refusal(new ConnectionError('Nobody waits for the answer any more.'));
+    }
+  }
+
+  /** How long ago it was sent for the first time, at most: it may have come here as slowly as its connection is old. */
+  get #sentMsAgo(): number | undefined {
+    const { sentMsAgo, peer } = this.call;
+    if (typeof sentMsAgo !== 'number') return undefined;
+    const connectedMs = this.parts.clock.now() - (peer.caller?.connectedAt ?? Number.NEGATIVE_INFINITY);
+    return Math.max(0, sentMsAgo) + Math.min(connectedMs, MAX_TRANSIT_MS);
+  }
+
+  #ask(sentMsAgo: number | undefined): Claim | Promise<Claim> {
+    return this.parts.store.claim(this.name, this.token, this.rule, this.owner, sentMsAgo);
+  }
+
+  #taken(claim: Exclude<Claim, { state: 'running' }>): KeptReply | undefined {
+    if (claim.state === 'kept') return read(claim.reply);
+    if (claim.state === 'doubt') return KeptReply.refusal(inDoubt());
     if (this.call.settled) {
       void this.parts.store.end(this.name, this.token, { state: 'free' }, this.rule);
       return KeptReply.refusal(new ConnectionError('The request ended before it was handled.'));
     }
     this.isMine = true;
-    const waiting = new Set<() => void>();
-    const ended = new Promise<void>((resolve) => (this.#end = resolve));
-    this.#running = { until: this.parts.clock.now() + this.rule.windowMs, ended, waiting };
-    this.parts.running.set(this.name, this.#running);
+    if (this.#isAsync) this.#register();
     return undefined;
+  }
+
+  #register(): void {
+    this.#running = { until: this.parts.clock.now() + this.rule.windowMs, waiting: new Set() };
+    this.parts.running.set(this.name, this.#running);
   }
 
   #finish(ending: Ending): void {
     const { store, running } = this.parts;
-    const isLong = ending.state === 'kept' && Buffer.byteLength(ending.reply) > MAX_REPLY_BYTES;
     // Nobody has to wait for it: until it is written, later tries wait.
-    void store.end(this.name, this.token, isLong ? { state: 'kept', reply: TOO_LONG } : ending, this.rule);
+    void store.end(this.name, this.token, isTooLong(ending) ? WITHOUT_REPLY : ending, this.rule);
+    if (!this.#running) return;
     if (running.get(this.name) === this.#running) running.delete(this.name); // after its window another may have begun
-    this.#end?.();
-    for (const wake of this.#running?.waiting ?? []) wake();
+    for (const wake of this.#running.waiting) wake();
   }
 
   #runningHere(): Running | undefined {
-    const here = this.parts.running.get(this.name);
+    const { running } = this.parts;
+    const here = running.size > 0 ? running.get(this.name) : undefined;
     return here && here.until > this.parts.clock.now() ? here : undefined;
   }
 
-  /** Handlers that never end are forgotten with their keys. */
-  #makesRoom(): boolean {
+  /** Forgets handlers that never end, together with their keys. */
+  #isFull(): boolean {
     const { running, clock } = this.parts;
+    if (running.size < MAX_RUNNING) return false;
     for (const [name, { until }] of running) if (until <= clock.now()) running.delete(name);
-    return running.size < MAX_RUNNING;
+    return running.size >= MAX_RUNNING;
   }
 
   /** Ends early when nobody waits for the answer any more. */
@@ -159,14 +203,22 @@ export class Try implements RouteTry {
   }
 }
 
+/** One character takes three bytes of UTF-8 at most, so most replies need no count. */
+const isTooLong = (ending: Ending): boolean =>
+  ending.state === 'kept' &&
+  ending.reply.length > MAX_REPLY_BYTES / 3 &&
+  Buffer.byteLength(ending.reply) > MAX_REPLY_BYTES;
+
 function read(kept: string): KeptReply {
   const json = kept.slice(1);
   if (kept.startsWith(RESPONSE)) return KeptReply.response(json);
-  if (kept.startsWith(TOO_LONG))
+  if (kept === WITHOUT_REPLY.reply)
     return KeptReply.refusal(
-      new PeerError(ErrorCode.InDoubt, 'This was handled before. Its reply was too long to be kept.', {
-        isHandled: true,
-      }),
+      new PeerError(
+        ErrorCode.InDoubt,
+        'A message with this key was handled before. Its reply was too long to be kept, or the server keeps too many.',
+        { isHandled: true },
+      ),
     );
   const { code, error, details } = JSON.parse(json) as { code: string; error: string; details?: unknown };
   return KeptReply.refusal(new PeerError(code, error, details));
@@ -175,6 +227,6 @@ function read(kept: string): KeptReply {
 const inDoubt = (): PeerError =>
   new PeerError(
     ErrorCode.InDoubt,
-    'This was begun before, and nobody knows whether it was finished. Look whether it was done before you ask again with a new key.',
+    'A message with this key was begun before, and it is not known whether it finished. Check that before you send it again with a new key.',
     { isHandled: false },
   );

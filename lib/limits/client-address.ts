@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv6 } from 'node:net';
 import proxyAddr from '@fastify/proxy-addr';
 
-/** Which proxies are believed: none, all, a number of them, or those with these addresses. */
+/** Which proxies are trusted: none, all, a number of them, or those with these addresses. */
 export type TrustProxy = boolean | number | string | string[];
 
 type Trust = (address: string, hop: number) => boolean;
@@ -49,7 +49,7 @@ export function hostReader(trustProxy: TrustProxy): (request: IncomingMessage) =
 
 const ownHost = ({ headers }: IncomingMessage): string | undefined => headers.host;
 
-/** The unit of the limits: an IPv4 address, or the /64 of an IPv6 address, which one subscriber has alone. */
+/** The unit of the limits: an IPv4 address, or the /64 of an IPv6 address, which belongs to one subscriber. */
 export function addressGroup(address: string): string {
   if (!isIPv6(address)) return address;
   const [head = '', tail] = shortest(address).split('::');

@@ -6,7 +6,7 @@ const MAX_KEYS = 100_000;
 
 /**
  * One rate for each key, e.g. for each address. Memory is bounded and no timer is needed: each new key checks two others in
- * turn, and forgets those whose bucket is full again. When `maxKeys` are busy, one of them is forgotten all the same.
+ * turn, and removes those whose bucket is full again. When there are `maxKeys` keys and none is full, one is removed anyway.
  */
 export class KeyedRate {
   readonly #buckets = new Map<string, TokenBucket>();

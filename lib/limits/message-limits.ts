@@ -27,7 +27,7 @@ export interface MessageLimitsOptions {
 export interface MessageLimitsHost<S extends LimitedPeer> {
   readonly maxPayload: number;
   /**
-   * The authenticated user of the sender. An id that it only claims doesn't count: it could use up the rate of another user.
+   * The authenticated user of the sender. A claimed id doesn't count: otherwise a client could use up the rate of another user.
    */
   userKeyOf(sender: S): string | undefined;
   close(sender: S, code: number, reason: string): void;
@@ -54,7 +54,7 @@ export class MessageLimits<S extends LimitedPeer> {
   /**
    * Counts a message.
    * @returns true when it must not be handled: the sender got an error frame, or its socket is closed
-   * @param frame the decoded frame, where it is known already
+   * @param frame the decoded frame, if it is known already
    */
   countMessage(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     sender.hasSpoken = true;
@@ -88,14 +88,14 @@ export class MessageLimits<S extends LimitedPeer> {
 }
 
 /**
- * Sends the error frame. The frame is decoded for its id, so that a request gets its answer.
- * @returns false for a message that is handled all the same: an answer that we wait for, or a cancel. They cost little, and
- * strikes end a flood of them, too.
+ * Sends the error frame. Decodes the message for its id, so that a request gets its answer.
+ * @returns false for a message that is handled anyway: an answer that we wait for, or a cancel. Both cost little, and strikes
+ * end a flood of them, too.
  */
 function refuse(sender: LimitedPeer, frame: DecodedFrame, retryAfterMs: number): boolean {
   const isMessage = frame.kind === 'message';
   const isTaken = isMessage ? frame.type === 'system' && frame.action === 'cancel' : frame.kind !== 'bad';
-  // The id of an answer is ours, and the id of a cancel is another request's. This error must not end either.
+  // The id of an answer is ours, and the id of a cancel belongs to another request. This error must end neither.
   const id = isTaken || (frame.kind === 'bad' && frame.isAnswer) ? undefined : frame.id;
   const told = {
     error: 'Too many messages. Send fewer, or later.',

@@ -1,7 +1,7 @@
 import type { TokenBucket } from 'limiter';
 import { fullBucket } from './rate.js';
 
-/** A second with messages over the rate is one strike, and one more for each further `burst` of them. */
+/** How long one strike lasts, in ms. Each further `burst` of messages over the rate within it is another strike. */
 const STRIKE_MS = 1_000;
 
 /** `limits.messages` with its defaults. */
@@ -41,8 +41,8 @@ export class Meter {
   }
 
   /**
-   * Counts a message over the rate. One burst of an impatient client is one strike. A flood uses up its strikes by its number
-   * of messages, so that few of them have to be answered.
+   * Counts a message over the rate. One burst of an impatient client is one strike. In a flood, the number of messages uses up
+   * the strikes, so that few messages have to be answered.
    * @returns true when the strikes are used up
    */
   strike(now: number): boolean {

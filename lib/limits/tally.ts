@@ -1,4 +1,4 @@
-/** Counts by key. A key with none takes no memory. */
+/** Counts by key. A key with the count 0 takes no memory. */
 export class Tally {
   readonly #counts = new Map<string, number>();
 

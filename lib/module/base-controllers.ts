@@ -5,7 +5,7 @@ import type { DatabaseInstance, QueueManager, RedisInstance, Resources } from '.
 import { WebSocketServer } from '../server.js';
 import { findResources } from './resources.js';
 
-/** What a controller gets when it is created by hand. Inside a Nest application, injection provides it. */
+/** The arguments of a controller that is created by hand. Inside a Nest application, they are injected. */
 export type BaseControllerParams = Partial<Resources>;
 
 abstract class BaseController {
@@ -40,7 +40,9 @@ abstract class BaseController {
   }
 }
 
+/** The arguments of a controller that is created by hand. Inside a Nest application, they are injected. */
 export interface WebSocketServerBaseControllerConstructorParams extends BaseControllerParams {
+  /** The server of the controller. @default the injected server without a name */
   webSocketServer?: WebSocketServer;
 }
 
@@ -56,14 +58,15 @@ export abstract class WebSocketServerBaseController extends BaseController {
   }
 }
 
+/** The arguments of a controller that is created by hand. Inside a Nest application, they are injected. */
 export interface WebSocketClientBaseControllerConstructorParams extends BaseControllerParams {
   /**
-   * Without it: the client of `forRoot({ type: 'client' })`. Pass the one of `@InjectWebSocketClient(name)` for another.
+   * The client of the controller, e.g. the one of `@InjectWebSocketClient(name)`. @default the client of `forRoot({ type: 'client' })`
    */
   webSocketClient?: Pick<WebSocketClient, 'sendMessage'>;
 }
 
-/** For controllers of a client. */
+/** For controllers of a client, as in the PXL framework. */
 export abstract class WebSocketClientBaseController extends BaseController {
   @Optional()
   @Inject(WebSocketClient)

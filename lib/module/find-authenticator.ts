@@ -6,8 +6,8 @@ import type { AuthOptions } from '../auth/auth-options.js';
 import type { WebSocketAuthenticator } from '../auth/identity.js';
 
 /**
- * Finds the authenticator of `useExisting` or `useClass`: the application's own instance, in whichever module it is provided.
- * A class without a provider is created with what this module can inject.
+ * Finds the authenticator of `useExisting` or `useClass`: the application's own instance, whichever module provides it. A class
+ * without a provider is created with what this module can inject.
  * @throws {InvalidOptionsError}
  */
 export async function findAuthenticator(

@@ -1,6 +1,6 @@
 import { Emitter } from '../cluster/emitter.js';
 import { composePublisher } from '../history/compose-publisher.js';
-import { FenceCheck } from '../history/fence-check.js';
+import { FENCED_HISTORY, FenceCheck } from '../history/fence-check.js';
 import { HistoryRules } from '../history/history-options.js';
 import { LogConnection } from '../history/log-connection.js';
 import { ErrorReport } from '../observe/error-report.js';
@@ -9,13 +9,13 @@ import { emitterSender } from '../outbound/emitter-sender.js';
 import type { Sender } from '../outbound/sender.js';
 import type { WebSocketOptions } from '../server.js';
 
-/** What sends in a process without sockets. */
+/** The sender of a process without sockets. */
 export interface ModuleEmitter {
   sender: Sender;
   close(): Promise<void>;
 }
 
-/** Connects it. @returns undefined where the options ask for none */
+/** Connects the emitter. @returns undefined if `type` isn't `'emitter'` */
 export async function startEmitter(given: WebSocketOptions): Promise<ModuleEmitter | undefined> {
   const { type, enabled, redis, prefix, events, rooms } = resolveOptions(given);
   if (type !== 'emitter' || !enabled || !redis) return undefined;
@@ -25,7 +25,7 @@ export async function startEmitter(given: WebSocketOptions): Promise<ModuleEmitt
   const emitter = await Emitter.connect(redis, prefix, (error) => failed(error, 'the emitter'));
   const waiting = rules.waitsForReplica ? new LogConnection(redis, 'history-replicated', failed) : undefined;
   await waiting?.connect();
-  if (rules.isFenced && !rooms.log) await new FenceCheck(prefix, failed).run(emitter.connection);
+  if (rules.isFenced && !rooms.log) await new FenceCheck(prefix, FENCED_HISTORY, failed).run(emitter.connection);
   const source = {
     connection: emitter.connection,
     prefix,

@@ -11,7 +11,8 @@ export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYN
     .setFactoryMethodName('createWebSocketOptions')
     .build();
 
-/** For `forRootAsync({ useClass })` and `useExisting`. */
+/** Creates the options of `forRootAsync({ useClass })` and `forRootAsync({ useExisting })`. */
 export interface WebSocketOptionsFactory {
+  /** Called once, before the start. */
   createWebSocketOptions(): WebSocketOptions | Promise<WebSocketOptions>;
 }

@@ -24,7 +24,7 @@ import { RouteExplorer } from '../routing/route.explorer.js';
 import { callerOf, checkServerNames, checkTogether, REGISTRATION, type Registration } from './servers-together.js';
 import { getWebSocketClientToken } from './tokens.js';
 
-/** Applications that have logged that no server is started. They log it once for all of their servers. */
+/** Applications that have logged that no server is started. Each logs it once, for all of its servers. */
 const saidUnstarted = new WeakSet<HttpAdapterHost>();
 
 /** Gives an application a WebSocket server (or client): import it once, with `forRoot()` or `forRootAsync()`. */
@@ -47,26 +47,28 @@ export class PxlWebSocketModule
   }
 
   /**
-   * Another call adds another server, which needs a `name` and a path of its own.
+   * Adds a server to the application. It starts and stops with the application, on its HTTP server. A second server needs a `name`
+   * and its own `path`. With `type: 'client'` or `'emitter'`, adds a client or an emitter instead.
    * @param options.isGlobal false: only modules that import it can inject from it. @default true
    * @param options.name the name of this server: `@InjectWebSocketServer(name)`, `@WsGateway({ server: name })`
+   * @throws {InvalidOptionsError} at start
    */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
     return withProviders(super.forRoot(options), options.name, callerOf(PxlWebSocketModule.forRoot));
   }
 
-  /** The same with options from `useFactory`, `useClass` (a `WebSocketOptionsFactory`) or `useExisting`. */
+  /** Like `forRoot()`, with options from `useFactory`, `useClass` (a `WebSocketOptionsFactory`) or `useExisting`. */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     return withProviders(super.forRootAsync(options), options.name, callerOf(PxlWebSocketModule.forRootAsync));
   }
 
-  /** Adds a client, injected with `@InjectWebSocketClient(name)`. With or without `forRoot()`. */
+  /** Adds a client. Inject it with `@InjectWebSocketClient(name)`. Works with or without `forRoot()`. */
   static forClient(options: WebSocketClientModuleOptions): DynamicModule {
     const { name, ...settings } = options;
     return PxlWebSocketClientModule.register({ name, useFactory: () => settings });
   }
 
-  /** The same with settings from `useFactory`. */
+  /** Like `forClient()`, with settings from `useFactory`. */
   static forClientAsync(options: WebSocketClientModuleAsyncOptions): DynamicModule {
     return PxlWebSocketClientModule.register(options);
   }
@@ -97,7 +99,7 @@ export class PxlWebSocketModule
     await Promise.all(this.#registrations.map(({ server }) => server.stop({ endsApplication: true })));
   }
 
-  /** Runs after everything that may still send: a worker finishes its jobs while the application shuts down. */
+  /** Runs after all code that may still send: a worker finishes its jobs while the application shuts down. */
   async onApplicationShutdown(): Promise<void> {
     await this.emitter?.close();
   }

@@ -6,17 +6,17 @@ import { WebSocketService } from '../websocket.service.js';
 
 type InjectDecorator = ReturnType<typeof Inject>;
 
-/** The token of the server that `forRoot({ name })` provides; the class itself for the one without a name. */
+/** The injection token of the server of `forRoot({ name })`. Without a name, it is the class itself. */
 export const getWebSocketServerToken = (name?: string): InjectionToken => tokenOf(WebSocketServer, 'server', name);
 
-/** The token of the service that `forRoot({ name })` provides; the class itself for the one without a name. */
+/** The injection token of the service of `forRoot({ name })`. Without a name, it is the class itself. */
 export const getWebSocketServiceToken = (name?: string): InjectionToken => tokenOf(WebSocketService, 'service', name);
 
-/** The token of the client manager that `forRoot({ name })` provides; the class itself for the one without a name. */
+/** The injection token of the client manager of `forRoot({ name })`. Without a name, it is the class itself. */
 export const getWebSocketClientManagerToken = (name?: string): InjectionToken =>
   tokenOf(WebSocketClientManager, 'client-manager', name);
 
-/** The token of the room manager that `forRoot({ name })` provides; the class itself for the one without a name. */
+/** The injection token of the room manager of `forRoot({ name })`. Without a name, it is the class itself. */
 export const getWebSocketRoomManagerToken = (name?: string): InjectionToken =>
   tokenOf(WebSocketRoomManager, 'room-manager', name);
 

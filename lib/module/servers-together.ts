@@ -12,7 +12,7 @@ export interface Registration {
   server: WebSocketServer;
 }
 
-/** The token under which each `forRoot()` of an application is found. */
+/** The injection token of each `forRoot()` of an application. */
 export const REGISTRATION = Symbol('pxl:registration');
 
 /** Where `method` was called from. */

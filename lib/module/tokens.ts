@@ -1,14 +1,14 @@
 import { Inject } from '@nestjs/common';
 
-/**
- * Provide these tokens with whatever your application uses. `events.onMessage`, subscribers and base controllers get them.
- */
+/** Provide your Redis under this token. `events.onMessage`, subscribers and base controllers get it as `redisInstance`. */
 export const PXL_REDIS = Symbol.for('pxl:redis');
+/** Provide your queue manager under this token. `events.onMessage`, subscribers and base controllers get it as `queueManager`. */
 export const PXL_QUEUE_MANAGER = Symbol.for('pxl:queue-manager');
+/** Provide your database under this token. `events.onMessage`, subscribers and base controllers get it as `databaseInstance`. */
 export const PXL_DATABASE = Symbol.for('pxl:database');
 
-/** The token of the client that `PxlWebSocketModule.forClient({ name })` provides. */
+/** The injection token of the client of `PxlWebSocketModule.forClient({ name })`. */
 export const getWebSocketClientToken = (name: string): string => `pxl:client:${name}`;
 
-/** Injects the client that `PxlWebSocketModule.forClient({ name })` provides. */
+/** Injects the client of `PxlWebSocketModule.forClient({ name })`. */
 export const InjectWebSocketClient = (name: string): ReturnType<typeof Inject> => Inject(getWebSocketClientToken(name));

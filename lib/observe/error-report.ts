@@ -3,10 +3,10 @@ import { guarded } from '../guarded.js';
 import { errorOf } from '../protocol/thrown.js';
 import type { WebSocketEvents } from '../options/websocket-events.js';
 
-/** Errors of one place that are reported in each window: a peer that makes a handler throw must not fill the disk. */
+/** How many errors of one place are reported in each window: a peer that makes a handler throw must not fill the disk. */
 const REPORTS_PER_WINDOW = 10;
 const WINDOW_MS = 10_000;
-/** Places with a window of their own. Further ones share one. */
+/** How many places have a window of their own. All others share one. */
 const MAX_PLACES = 1_000;
 const ELSEWHERE = 'other places';
 
@@ -21,8 +21,8 @@ interface Window {
 }
 
 /**
- * Reports errors that no caller can receive: to `events.onError`, or else to the log. Of one place at most 10 in 10 seconds
- * are reported. At the end of that time the latest one follows, with the number of errors that were left out.
+ * Reports errors that no caller can receive: to `events.onError`, or else to the log. At most 10 errors of one place are reported
+ * in 10 seconds. At the end of that time the latest one follows, with the number of errors that were left out.
  */
 export class ErrorReport {
   readonly #logger = new Logger('WebSocketServer');
@@ -32,7 +32,7 @@ export class ErrorReport {
 
   /**
    * Never throws, whatever the error is and whatever `onError` does.
-   * @param kind what errors of one kind have in common: errors of another kind of this place don't count against it
+   * @param kind a name for errors of one kind, if a place has several kinds. Each kind has its own limit
    */
   failed(thrown: unknown, place: string, kind?: string): void {
     const error = errorOf(thrown);
@@ -89,7 +89,7 @@ export class ErrorReport {
     try {
       this.#logger.error(`${what}: ${message}`, stack);
     } catch {
-      // The application's own logger fails: nobody is left to report to.
+      // The application's own logger failed: there is nobody else to report to.
     }
   }
 }

@@ -5,8 +5,8 @@ import type { Table } from './option-table.js';
 /** The public list of clients, which is pushed as `system/clientList` when it changes. */
 export interface ClientListOptions {
   /**
-   * Push the list. Write `clientList: false` to switch it off. To keep `publicFields` without the list, write `enabled: false`: they also say
-   * what `client.toJSON()` shows. @default true
+   * Push the list. To switch the list off, write `clientList: false`. Write `enabled: false` only to set `publicFields` without the list:
+   * they are also the fields that `client.toJSON()` shows. @default true
    */
   enabled?: boolean;
   /**
@@ -14,11 +14,11 @@ export interface ClientListOptions {
    * @default ['clientId', 'userId', 'username', 'userType', 'rooms']
    */
   publicFields?: string[];
-  /** Clients in one push. With more clients, only their count is sent. @default 200 */
+  /** Maximum number of clients in one push. With more clients, only their count is sent. @default 200 */
   maxClients?: number;
-  /** Bytes of one push. A longer list is sent as a count only. @default 32_768 */
+  /** Maximum size of one push. Of a longer list, only the count is sent. @default 32_768 */
   maxBytes?: number;
-  /** Milliseconds between two pushes, at least. Longer when the pushes are large. @default 250 */
+  /** Minimum time between two pushes, in milliseconds. It is longer when the pushes are large. @default 250 */
   minIntervalMs?: number;
 }
 
@@ -38,6 +38,6 @@ const SECRET = ['ws', 'params', 'user', 'payload', 'request', 'ip', 'roundTripMs
 export function* clientListFlaws(clientList: ClientListOptions | false | undefined): Generator<string> {
   for (const field of SECRET) {
     if (clientList && clientList.publicFields?.includes(field))
-      yield `"clientList.publicFields" can't name "${field}": it is not for others to see`;
+      yield `"clientList.publicFields" can't name "${field}": other clients must not see it. Remove it`;
   }
 }

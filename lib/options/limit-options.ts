@@ -4,22 +4,22 @@ import type { Table } from './option-table.js';
 
 /** How many messages one connection may send. */
 export interface MessageRateOptions {
-  /** Messages of one connection in the long run. @default 30 */
+  /** Messages a second that one connection may send in the long run. @default 30 */
   perSecond?: number;
-  /** Messages of one connection at once. @default 60 */
+  /** Messages that one connection may send at once. @default 60 */
   burst?: number;
-  /** Bytes of one connection in the long run. At once: as many, or one message of `messages.maxPayload`. @default 262_144 */
+  /** Bytes a second that one connection may send in the long run. At once: as many, or one message of `messages.maxPayload`. @default 262_144 */
   bytesPerSecond?: number;
   /**
-   * Strikes that close the connection with 4108. A strike is a second with messages over the rate, or `burst` of them within
-   * it. @default 3
+   * Number of strikes that closes the connection with 4108. A second with messages over the rate is one strike; each further
+   * `burst` of them within that second is another one. @default 3
    */
   strikes?: number;
   /** Milliseconds until a strike is forgotten. @default 10_000 */
   strikeWindowMs?: number;
 }
 
-/** How much may come from one client, user or address. This process alone counts. */
+/** How much one client, user or address may send. Scope: each process counts for itself. */
 export interface LimitOptions {
   /**
    * The rate of one connection, for messages of every kind. Over the rate, the answer is an error frame `RATE_LIMITED` with
@@ -31,8 +31,8 @@ export interface LimitOptions {
   /** Messages of all connections of an address: `{ perSecond, burst }`. Over it: `RATE_LIMITED`. @default false */
   perIp?: false | Rate;
   /**
-   * Connections of an authenticated user. More get 429, or 4100 where a first message says who it is. With
-   * `registry: 'replicated'`, connections to other nodes count, as far as this node knows of them. False: no limit. @default 20
+   * Connections of an authenticated user. More get 429, or 4100 if a first message names the user. With `registry: 'replicated'`,
+   * connections to other nodes count, as far as this node knows them. False: no limit. @default 20
    */
   connectionsPerUser?: false | number;
   /** Connections of an address to this process, pending handshakes included. More get 429. @default false */
@@ -42,7 +42,7 @@ export interface LimitOptions {
    * `Retry-After`. @default false
    */
   handshakesPerIp?: false | Rate;
-  /** Milliseconds in which a new connection must send something. Otherwise it is closed with 1008. @default false */
+  /** Milliseconds within which a new connection must send something. Otherwise it is closed with 1008. @default false */
   firstMessageTimeoutMs?: false | number;
 }
 

@@ -16,7 +16,7 @@ export interface InactivityOptions {
   enabled?: boolean;
   /** Milliseconds without a message or a pong. Then the connection is closed with 4208. @default 300_000 */
   inactiveTimeMs?: number;
-  /** Milliseconds between two checks. @default a tenth of `inactiveTimeMs`, between 100 and 15000 */
+  /** Milliseconds between two checks. @default a tenth of `inactiveTimeMs`, from 100 to 15000 */
   intervalCheckTimeMs?: number;
   /** @deprecated Write `inactiveTimeMs`. */
   inactiveTime?: number;

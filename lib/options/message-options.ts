@@ -4,15 +4,15 @@ import type { Check } from '../protocol/check.js';
 import { BYTES, COUNT, isObject, TIME } from './checks.js';
 import type { Table } from './option-table.js';
 
-/** How messages of clients are taken and handled. */
+/** How messages of clients are received and handled. */
 export interface MessageOptions {
-  /** Bytes of one message. A longer one closes the connection with 1009. @default 65_536 */
+  /** Maximum size of one message, unpacked. A longer one closes the connection with 1009. @default 65_536 */
   maxPayload?: number;
-  /** Fragments of one message. More close the connection with 1008. @default 128, or a 512th of `maxPayload` where that is more */
+  /** Maximum number of fragments of one message. More close the connection with 1008. @default 128, or `maxPayload` / 512 if that is more */
   maxFragments?: number;
   /**
-   * Pieces in which an incomplete frame may have arrived. More close the connection with 1008.
-   * @default 4096, or a 256th of `maxPayload` where that is more
+   * Maximum number of pieces in which an incomplete frame may have arrived. More close the connection with 1008.
+   * @default 4096, or `maxPayload` / 256 if that is more
    */
   maxBufferedChunks?: number;
   /**
@@ -24,20 +24,20 @@ export interface MessageOptions {
   maxDepth?: number;
   /** Messages of one connection that are handled at the same time. 1 keeps their order. @default 1 */
   concurrency?: number;
-  /** Messages of one connection that may wait. While more wait, the server stops reading from it. @default 64 */
+  /** Messages of one connection that may wait. With more, the server stops reading from the connection until they are handled. @default 64 */
   maxQueued?: number;
-  /** Bytes of messages of one connection that may wait. While more wait, the server stops reading from it. @default 131_072 */
+  /** Bytes of messages of one connection that may wait. With more, the server stops reading from the connection. @default 131_072 */
   maxQueuedBytes?: number;
   /**
    * Bytes of messages that may wait in the whole process. Above it, the connections with the most waiting bytes are closed with 4100.
    * @default 67_108_864
    */
   processMaxQueuedBytes?: number;
-  /** Milliseconds a handler may take. Then the answer is `TIMEOUT`. @default 10_000 */
+  /** Milliseconds from the arrival of a request to its answer. After that, the answer is `TIMEOUT`. @default 10_000 */
   handlerTimeoutMs?: number;
   /** Open streams of one connection. A further one fails with `STREAM_LIMIT`. @default 32 */
   maxStreams?: number;
-  /** Bad frames in a row that close the connection with 4004. @default 10 */
+  /** Number of bad frames in a row that closes the connection with 4004. @default 10 */
   maxBadFrames?: number;
 }
 
@@ -64,8 +64,8 @@ const DEPTH: Check = {
 };
 
 /**
- * A longer message may come in parts as small as those of a short one: fragments of 512 bytes, TCP segments of 256 (the least is
- * 536). Otherwise a client that sends in parts of 4 KiB would meet these limits long before `maxPayload`.
+ * The limits grow with `maxPayload`: fragments of 512 bytes and TCP segments of 256 bytes (the minimum is 536) are always allowed.
+ * Otherwise a client that sends in parts of 4 KiB would reach these limits long before `maxPayload`.
  */
 const MOST_PARTS = { fragments: 512, chunks: 256 };
 

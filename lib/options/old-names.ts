@@ -6,7 +6,7 @@ const RENAMED = [
   ['intervalCheckTime', 'intervalCheckTimeMs'],
 ] as const;
 
-/** An option under its old and its new name: it is unclear which one counts. */
+/** Names options that are given under their old and their new name: it is unclear which one counts. */
 export function* oldNameFlaws({ disconnectInactiveClients: idle, delivery }: ServerOptions): Generator<string> {
   if (delivery?.flush !== undefined && delivery.flushGapMs !== undefined)
     yield '"delivery.flushGapMs" is the old way to write "delivery.flush: { gapMs }", and both are given: remove "flushGapMs"';
@@ -19,7 +19,7 @@ export function* oldNameFlaws({ disconnectInactiveClients: idle, delivery }: Ser
   }
 }
 
-/** Replaces old names by new ones, and warns once of each. */
+/** Replaces old names by new ones. Warns once of each. */
 export function withNewNames(given: ServerOptions): ServerOptions {
   return withNewIdleNames(withNewFlush(given));
 }

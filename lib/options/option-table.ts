@@ -2,7 +2,7 @@ import type { Check } from '../protocol/check.js';
 import { isObject } from './checks.js';
 import { unknownOption } from './unknown-options.js';
 
-/** All facts about one option, except what it does. Its doc comment says that, and `docs/options.md` repeats it. */
+/** All facts about one option, except what it does. That is in its doc comment, and `docs/options.md` is made from both. */
 export interface Option<T = unknown, S = never> {
   /** Left out if the option is checked where it is used, e.g. a key that must be read first. */
   readonly check?: Check;

@@ -21,6 +21,7 @@ import { LIMITS } from './limit-options.js';
 import { HEARTBEAT, INACTIVITY } from './liveness-options.js';
 import { MESSAGES } from './message-options.js';
 import { namesIn, type Table } from './option-table.js';
+import { KEYS } from './key-options.js';
 import { BACKPRESSURE, DELIVERY, DRAIN } from './outbound-options.js';
 import { ROOMS } from './room-options.js';
 import { EVENTS } from './websocket-events.js';
@@ -114,6 +115,7 @@ export const OPTIONS = {
     check: { holds: (value) => Array.isArray(value) && value.every(isObject), must: 'a list of rules { match, … }' },
   },
   messages: { check: OBJECT, fields: MESSAGES },
+  keys: { check: OBJECT, fields: KEYS },
   heartbeat: { check: FALSE_OR_OBJECT, fields: HEARTBEAT },
   disconnectInactiveClients: { default: false, check: FALSE_OR_OBJECT, fields: INACTIVITY },
   clientList: { check: FALSE_OR_OBJECT, fields: CLIENT_LIST },
@@ -128,7 +130,7 @@ export const OPTIONS = {
 /** The names of all options, sections included. */
 export const OPTION_NAMES: readonly string[] = namesIn(OPTIONS);
 
-/** An address to listen on can't be a public host: no page has it as its origin. */
+/** An address to listen on, such as `0.0.0.0`, can't be a public host: no page has it as its origin. */
 function isPublicHost(value: unknown): boolean {
   if (!isText(value) || /[/\s*?#@]/.test(value) || !URL.canParse(`http://${value}`)) return false;
   const { hostname } = new URL(`http://${value}`);

@@ -5,50 +5,50 @@ import type { FlushPace } from '../outbound/flush-pace.js';
 import { fill, type Table } from './option-table.js';
 
 /**
- * What may wait for a client that reads slower than the server writes. No other client waits for it. `SendOptions` say which
- * messages may be left out for it.
+ * What may wait for a client that reads more slowly than the server writes. No other client waits for it. `SendOptions` say which
+ * messages a slow client may miss.
  */
 export interface SlowClientOptions {
   /**
-   * What happens to a broadcast without `volatile` or `conflateKey` when a client is slow. `close`: the message waits, and a
-   * client with too much waiting is closed. `drop-volatile`: as with `volatile: true`. `conflate`: as with a `conflateKey` of
-   * `type/action`. Replies, errors and system messages always wait. @default 'close'
+   * What happens to a broadcast without `volatile` or `conflateKey` when a client is slow. `close`: the message waits, and the
+   * connection is closed if too many bytes wait. `drop-volatile`: the same as `volatile: true`. `conflate`: the same as a
+   * `conflateKey` of `type/action`. Replies, errors and system messages always wait. @default 'close'
    */
   policy?: BackpressurePolicy;
   /**
-   * Bytes waiting for a client. Above it, volatile messages are dropped and conflated ones held back. At most
+   * Bytes that may wait for a client. Above this, volatile messages are dropped and conflated ones are held back. At most
    * `maxBufferedBytes`. @default 262144, at most a quarter of `maxBufferedBytes`
    */
   volatileBytes?: number;
   /**
-   * Bytes waiting for a client. Above it, the connection is closed with 4113. A burst that begins with an empty buffer counts
-   * from the next turn of the event loop. @default 1_048_576
+   * Bytes that may wait for a client. Above this, the connection is closed with 4113. A burst that begins with an empty buffer
+   * counts from the next turn of the event loop. @default 1_048_576
    */
   maxBufferedBytes?: number;
   /**
-   * Bytes that may be written to a client without a sign of life. After half of them, or earlier, a ping asks the client; after
-   * the other half, further messages wait here until it answers. This keeps the operating system from taking megabytes for a
-   * client that doesn't read. Not for compressed connections. False: never ask. @default 1_048_576
+   * Bytes that may be written to a client without a sign of life. After half of them at most, the server sends a ping; after the
+   * other half, further messages wait until the client answers. Otherwise the operating system would take megabytes for a client
+   * that doesn't read. Not for compressed connections. False: no limit. @default 1_048_576
    */
   maxInFlightBytes?: number | false;
-  /** Milliseconds in which a client must take everything that waits. Otherwise it is closed with 4113. @default 10_000 */
+  /** Milliseconds within which a client must take everything that waits. Otherwise its connection is closed with 4113. @default 10_000 */
   drainTimeoutMs?: number;
-  /** Bytes waiting in the whole process. Above it, the largest connections are closed with 4113. @default 268_435_456 */
+  /** Bytes that may wait in the whole process. Above this, the connections with the most are closed with 4113. @default 268_435_456 */
   processMaxBufferedBytes?: number;
 }
 
 export interface DeliveryOptions {
   /**
-   * When messages are written that wait for a connection; replies and errors are always written at the end of the turn.
-   * `'turn'`: at the end of each turn of the event loop. `{ gapMs }`: at least so many milliseconds apart, the first after a pause
-   * at once. `'auto'`: while the process has all it can do, the next write waits as long as the last one took, 5 ms at most.
-   * @default 'turn'
+   * When waiting messages are written to a connection. `'turn'`: at the end of each turn of the event loop. `{ gapMs }`: at least
+   * that many milliseconds after the last write; after a pause at once, and at the end of the turn if more than 64 KB wait. `'auto'`:
+   * while the process is busy, the next write waits as long as the last one took, 5 ms at most. Replies and errors are always written
+   * at the end of the turn. @default 'turn'
    */
   flush?: FlushPace;
   /** @deprecated Write `flush: { gapMs }`. */
   flushGapMs?: number;
   /**
-   * Bytes of messages that may wait for Redis, each for up to 5 s. Above it a message isn't sent: the promise of
+   * Bytes of messages that may wait for Redis, each for up to 5 s. Above this, a message isn't published: the promise of
    * `WebSocketService` rejects, and `status.counters.unpublished` counts it. @default 67_108_864
    */
   maxBusBytes?: number;
@@ -121,6 +121,6 @@ export function* backpressureFlaws(given: SlowClientOptions | undefined): Genera
   if (volatileBytes > maxBufferedBytes)
     yield (
       `"backpressure.volatileBytes" (${volatileBytes}) is above "backpressure.maxBufferedBytes" (${maxBufferedBytes}): the client ` +
-      'would be closed before anything was dropped for it. Make it smaller'
+      'would be closed before messages are dropped for it. Make it smaller'
     );
 }

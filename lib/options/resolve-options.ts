@@ -2,6 +2,7 @@ import { AUTH, type AuthOptions } from '../auth/auth-options.js';
 import { authFlaws, originFlaws } from '../auth/auth-flaws.js';
 import { CONNECT, type ConnectOptions } from '../admission/connect-options.js';
 import { historyFlaws } from '../history/history-options.js';
+import { type KeyOptions, KEYS } from './key-options.js';
 import { InvalidOptionsError } from '../errors.js';
 import { presenceFlaws } from '../presence/presence-options.js';
 import { pathFlaws } from '../protocol/path-pattern.js';
@@ -51,6 +52,7 @@ export interface ResolvedOptions extends Required<Pick<ServerOptions, Plain>> {
   auth: WithDefaults<AuthOptions, typeof AUTH> | undefined;
   connect: WithDefaults<ConnectOptions, typeof CONNECT>;
   messages: WithDefaults<MessageOptions, typeof MESSAGES>;
+  keys: WithDefaults<KeyOptions, typeof KEYS>;
   heartbeat: WithDefaults<HeartbeatOptions, typeof HEARTBEAT> | false;
   clientList: WithDefaults<ClientListOptions, typeof CLIENT_LIST>;
   backpressure: WithDefaults<SlowClientOptions, typeof BACKPRESSURE>;
@@ -63,8 +65,8 @@ export interface ResolvedOptions extends Required<Pick<ServerOptions, Plain>> {
 }
 
 /**
- * Fills in the defaults.
- * @throws {InvalidOptionsError} naming every field that can't work and what to write instead
+ * Checks the options and fills in the defaults.
+ * @throws {InvalidOptionsError} It names every bad option, and says what to write instead
  */
 export function resolveOptions(options: ServerOptions = {}): ResolvedOptions {
   const flaws = findFlaws(options);
@@ -95,6 +97,7 @@ export function resolveOptions(options: ServerOptions = {}): ResolvedOptions {
     connect: fill(CONNECT, given.connect),
     origins: filled.origins,
     messages: fill(MESSAGES, given.messages),
+    keys: fill(KEYS, given.keys),
     heartbeat: given.heartbeat === false ? false : fill(HEARTBEAT, given.heartbeat),
     clientList: fill(CLIENT_LIST, given.clientList === false ? { enabled: false } : given.clientList),
     backpressure: fill(BACKPRESSURE, given.backpressure),
@@ -144,7 +147,7 @@ function findFlaws(given: ServerOptions): string[] {
   flaws.push(...originFlaws(given.origins));
   if (flaws.length === 0 && given.type !== 'client') flaws.push(...pathFlaws(given.path ?? pathOf(given.url) ?? ''));
   if (given.connect?.filters?.length && !given.connect.guards?.length)
-    flaws.push('"connect.filters" answers for guards, and there are none: name them in "connect.guards"');
+    flaws.push('"connect.filters" are for errors of guards, and there are no guards: name guards in "connect.guards"');
   if (flaws.length === 0)
     flaws.push(
       ...historyFlaws(given.rooms?.history, given.redis !== undefined && !given.rooms?.log),

@@ -1,6 +1,6 @@
 import { nearestName } from '../protocol/nearest-name.js';
 
-/** Options that don't exist but that people write, and what to write instead. */
+/** Options that people write although they don't exist, and what to write instead. */
 const REMEDIES: Record<string, string> = {
   controllersDirectory: 'is gone: put @WsRoute(type, action) on a method of any provider',
   name: 'is not an option here: write it in forRoot({ name }), or beside useFactory in forRootAsync({ name, useFactory })',

@@ -5,7 +5,7 @@ import type { PathParams } from '../protocol/path-pattern.js';
 import { CALLBACK } from './checks.js';
 import type { Table } from './option-table.js';
 
-/** What `events.onConnected` may use to put the new client into a room. */
+/** Puts the new client into a room: an argument of `events.onConnected`. */
 export type JoinRoom = (params: {
   userId?: string | number;
   userType?: string;
@@ -24,7 +24,7 @@ export interface WebSocketEvents {
     joinRoom: JoinRoom;
     /** The HTTP upgrade request; only on the server. */
     request?: UpgradeRequest;
-    /** The parameters of its path; empty where the path has none. */
+    /** The parameters of the path; empty if the path has none. */
     params: PathParams;
   }) => unknown;
   /** A client disconnected. */
@@ -39,8 +39,8 @@ export interface WebSocketEvents {
     databaseInstance: DatabaseInstance;
   }) => unknown;
   /**
-   * A handshake was refused: by its origin, `auth`, a guard or a limit, or because it was malformed. `server.status.refused` counts
-   * them, and the log has one a minute of each code.
+   * A handshake was refused: because of its origin, by `auth`, a guard or a limit, or because it was malformed.
+   * `server.status.refused` counts refused handshakes, and the log has one line a minute for each code.
    */
   onRefused?: (params: RefusedHandshake) => unknown;
   /**

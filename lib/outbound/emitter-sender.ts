@@ -10,7 +10,7 @@ interface Publisher extends Omit<Sender, 'send' | 'history' | 'presence'> {
   deliver(delivery: Delivery): Promise<unknown>;
 }
 
-/** For a process without sockets. Only the options of each call decide about slow clients. */
+/** Sends from a process without sockets. Only the options of each call decide about slow clients. */
 export function emitterSender(emitter: Publisher, history: RoomPublisher | undefined): Sender {
   const deliver: Sender['send'] = (audience, message, options = {}) => {
     const frame = encodeMessage(message);

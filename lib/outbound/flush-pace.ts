@@ -52,7 +52,7 @@ export class AutoPace {
     if (this.#isBusy()) this.#notBefore = now + Math.min(tookMs, MAX_DELAY_MS);
   }
 
-  /** The time that flushes waited doesn't count as idle: without the wait, it would be work. */
+  /** The time that flushes waited doesn't count as idle time: without the wait, it would have been work. */
   #isBusy(): boolean {
     const measured = this.utilization();
     const active = measured.active - this.#measured.active;

@@ -7,6 +7,8 @@ import { FrameRun } from './frame-run.js';
 
 /** How often sockets that are behind are checked, in ms. */
 const SWEEP_MS = 1_000;
+/** A larger write isn't cheaper. So many bytes don't wait for the end of a gap. */
+const FULL_BYTES = 65_536;
 
 /** What slow clients didn't get since the start. */
 export interface BackpressureCounters {
@@ -25,9 +27,10 @@ export interface FlushedOutbox {
   isTouched: boolean;
   /** How many messages are queued. */
   readonly queuedMessages: number;
+  readonly queuedBytes: number;
   /** How many bytes it was behind at the last check. 0 for a socket that keeps up. */
   waitingBytes: number;
-  /** How many bytes it is behind now, without messages that were only offered. */
+  /** How many bytes it is behind now, not counting messages that were only offered. */
   readonly owedBytes: number;
   /** When it fell behind, by the monotonic clock. */
   behindSince: number;
@@ -45,18 +48,23 @@ export interface FlushedOutbox {
  */
 export class Flusher {
   readonly counters: BackpressureCounters = { dropped: 0, conflated: 0, closed: 0 };
-  /** The empty run, with which each turn begins. */
+  /** The empty run. Each turn begins with a new one. */
   run = FrameRun.start();
   /** Bytes that wait for all sockets. */
   waitingBytes = 0;
   /** After this many bytes, at most, a ping asks whether the peer still reads. */
   readonly askEveryBytes: number;
+  /** An outbox with more bytes is written at the end of this turn. */
+  readonly fullBytes: number;
   readonly #behind = new Set<FlushedOutbox>();
   #touched: FlushedOutbox[] = [];
   /** Outboxes that don't wait for the next flush. */
   #hurried: FlushedOutbox[] = [];
-  #later: FlushedOutbox[] = [];
+  /** Outboxes whose gap isn't over. */
+  #later = new Set<FlushedOutbox>();
   #gap: NodeJS.Timeout | undefined;
+  /** When the first of these gaps is over. */
+  #gapEndsAt = Infinity;
   /** The timer of the next flush, if it waits. */
   #delay: NodeJS.Timeout | undefined;
   readonly #gapMs: number;
@@ -72,10 +80,11 @@ export class Flusher {
     private readonly closeSlow: (outbox: FlushedOutbox) => void,
     private readonly failed: (error: unknown) => void,
   ) {
-    // Half of it before the ping, half while its pong is under way.
+    // Half of the limit is written before the ping, the other half while its pong is under way.
     this.askEveryBytes = (limits.maxInFlightBytes || Infinity) / 2;
     this.#gapMs = typeof pace === 'object' ? pace.gapMs : 0;
     if (pace === 'auto') this.#auto = new AutoPace();
+    this.fullBytes = pace === 'turn' ? Infinity : FULL_BYTES;
   }
 
   touch(outbox: FlushedOutbox): void {
@@ -92,8 +101,8 @@ export class Flusher {
   }
 
   /**
-   * Writes this outbox at the end of this turn, because somebody waits for its last message. Earlier messages go with
-   * it.
+   * Writes this outbox at the end of this turn, because somebody waits for its last message, or because it is full. Earlier
+   * messages go out with it.
    */
   hurry(outbox: FlushedOutbox): void {
     if (this.#delay === undefined && this.#gapMs === 0) return;
@@ -115,7 +124,7 @@ export class Flusher {
     if (bytes === 0) this.#behind.delete(outbox);
     else this.#behind.add(outbox);
     if (this.#behind.size > 0) this.#sweep ??= this.#startSweep();
-    // Once for all sockets that fall behind in this turn: finding the largest for each would take quadratic time.
+    // Once for all sockets that fall behind in this turn: searching for the largest after each would take quadratic time.
     if (this.waitingBytes > this.limits.processMaxBufferedBytes)
       this.#eviction ??= setImmediate(guarded('slow clients', this.failed, this.#evictLargest));
   }
@@ -126,7 +135,8 @@ export class Flusher {
     clearTimeout(this.#delay);
     clearImmediate(this.#eviction);
     this.#sweep = this.#gap = this.#delay = this.#eviction = undefined;
-    this.#later = [];
+    this.#gapEndsAt = Infinity;
+    this.#later.clear();
     this.#touched = [];
   }
 
@@ -157,26 +167,34 @@ export class Flusher {
     }
   };
 
-  /** A socket that was written to a moment ago waits for the rest of the gap. Any other is written to at once. */
-  #flushSpaced(touched: FlushedOutbox[], now: number): void {
-    for (const outbox of touched) {
-      if (now - outbox.flushedAt < this.#gapMs) {
-        this.#later.push(outbox);
+  /** A socket that was written to a moment ago waits for the rest of its gap. Any other is written to at once. */
+  #flushSpaced(outboxes: Iterable<FlushedOutbox>, now: number): void {
+    let endsAt = Infinity;
+    for (const outbox of outboxes) {
+      if (!outbox.isTouched) continue; // a reply has taken its messages along
+      const gapEndsAt = outbox.flushedAt + this.#gapMs;
+      if (now < gapEndsAt && outbox.queuedBytes <= FULL_BYTES) {
+        this.#later.add(outbox);
+        endsAt = Math.min(endsAt, gapEndsAt);
         continue;
       }
       outbox.flushedAt = now;
       this.#endTurnOf(outbox);
     }
-    if (this.#later.length > 0) this.#gap ??= setTimeout(this.#flushLater, this.#gapMs);
+    if (endsAt < this.#gapEndsAt) this.#wakeAt(endsAt, now);
+  }
+
+  #wakeAt(endsAt: number, now: number): void {
+    clearTimeout(this.#gap);
+    this.#gapEndsAt = endsAt;
+    this.#gap = setTimeout(this.#flushLater, Math.ceil(endsAt - now));
   }
 
   readonly #flushLater = (): void => {
-    this.#gap = undefined;
-    const now = monotonicMs();
-    for (const outbox of this.#later.splice(0)) {
-      outbox.flushedAt = now;
-      this.#endTurnOf(outbox);
-    }
+    const later = this.#later;
+    this.#later = new Set();
+    this.#gapEndsAt = Infinity;
+    this.#flushSpaced(later, monotonicMs());
   };
 
   /** An error of one socket must not stop the others. A socket that lost frames is closed. */
@@ -222,7 +240,7 @@ export class Flusher {
     }
   };
 
-  /** Counts again, without what the operating system took since then. */
+  /** Counts again, without the bytes that the operating system has taken since the last count. */
   #recount(outbox: FlushedOutbox): void {
     const bytes = Math.max(1, outbox.owedBytes);
     this.waitingBytes += bytes - outbox.waitingBytes;

@@ -1,6 +1,6 @@
 /**
  * The frames that sockets got in one turn, as a node of a trie. Sockets with the same frames in the same order share a
- * node, and so the joined bytes. Only the first of them costs memory, and none costs a copy.
+ * node, and with it the joined bytes. Only the first of these sockets costs memory, and none costs a copy.
  */
 export class FrameRun {
   /** The next node; there is rarely a second one. */

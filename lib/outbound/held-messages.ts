@@ -6,10 +6,12 @@ export interface HoldLimits {
 }
 
 /**
- * Broadcasts for a client whose connection hooks still run. It gets them in order when the hooks accept it, and never
- * if they refuse it. They have the same limit of bytes as any client; what is above it is dropped.
+ * Broadcasts for a client whose connection hooks still run. The client gets them in order when the hooks accept it, and
+ * never if they refuse it. The limit is the same number of bytes as for any client; messages above it are dropped.
  */
 export class HeldMessages {
+  /** The client is closed, because there was no place for a message that it must get. */
+  isGivenUp = false;
   readonly #messages = new Map<string | symbol, OutgoingMessage>();
   #bytes = 0;
 

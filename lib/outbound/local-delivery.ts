@@ -17,8 +17,8 @@ export interface OwnMessage {
 }
 
 /**
- * Sends an encoded message to this node's sockets, from whichever node it comes. Has its own lists of sockets: a
- * message to a room costs what its members on this node cost, not what all members do.
+ * Sends an encoded message to this node's sockets, whichever node it comes from. Has its own lists of sockets, so that the
+ * cost of a message to a room depends on its members on this node, not on all members.
  */
 export class LocalDelivery {
   readonly #recipients = new Map<string, Recipient>();
@@ -26,9 +26,9 @@ export class LocalDelivery {
   readonly #connectionsOf = new Map<string, Set<Recipient>>();
   /** Clients whose connection hooks still run, and the broadcasts that wait for them. */
   readonly #newcomers = new Map<Recipient, HeldMessages>();
-  /** Members who get by themselves what is for the whole room: for each room their ids. */
+  /** Members that `toRoom()` leaves out, because they get the room's messages in another way: their ids, by room. */
   readonly #apart = new Map<string, Set<string>>();
-  /** Members who don't want back what they publish themselves. */
+  /** Members that don't want their own publications back, by room. */
   readonly #echoless = new Map<string, Set<Recipient>>();
 
   constructor(
@@ -63,7 +63,7 @@ export class LocalDelivery {
     for (const message of held.inOrder()) recipient.push(message);
   }
 
-  /** How many clients have hooks that still run. */
+  /** How many clients' hooks still run. */
   get newcomers(): number {
     return this.#newcomers.size;
   }
@@ -98,7 +98,7 @@ export class LocalDelivery {
     if (removeFrom(this.#membersOf, roomName, recipient)) this.followed.release({ kind: 'room', name: roomName });
   }
 
-  /** @param echo false for a member that doesn't want back what it publishes to the room itself */
+  /** @param echo false for a member that doesn't want its own publications to the room back */
   setEcho(clientId: string, roomName: string, echo: boolean): void {
     const recipient = this.#recipients.get(clientId);
     if (!recipient) return;
@@ -139,13 +139,15 @@ export class LocalDelivery {
   }
 
   /**
-   * To the members of a room on this node, without those that `setApart()` named.
+   * To the members of a room on this node, without those that `setApart()` named. None of them misses it: one that can't take it
+   * is closed.
    * @param own what the connections of one session get instead
    */
   toRoom(roomName: string, message: OutgoingMessage, own?: OwnMessage): void {
     const members = this.#membersOf.get(roomName) ?? NOBODY;
     const apart = this.#apart.get(roomName);
-    if (apart || own || this.#newcomers.size > 0) this.#deliverAround(message, members, this.#newcomers, apart, own);
+    if (apart || own || this.#newcomers.size > 0)
+      this.#deliverAround(message, members, this.#newcomers, apart, true, own);
     else for (const member of members) member.push(message);
   }
 
@@ -160,12 +162,12 @@ export class LocalDelivery {
     if (apart?.delete(clientId) && apart.size === 0) this.#apart.delete(roomName);
   }
 
-  /** The client can't take what it must get: closes its connection with 4113. */
+  /** Closes the connection of a client that can't take a message that it must get, with 4113. */
   giveUp(clientId: string): void {
     this.#recipients.get(clientId)?.giveUp();
   }
 
-  /** Resolves when at most `bytes` wait for the client, or it is gone. */
+  /** Resolves when at most `bytes` wait for the client, or when it is gone. */
   async whenBelow(clientId: string, bytes: number): Promise<void> {
     for (;;) {
       const recipient = this.#recipients.get(clientId);
@@ -194,6 +196,7 @@ export class LocalDelivery {
     recipients: Iterable<Recipient>,
     waiting: ReadonlyMap<Recipient, HeldMessages>,
     excluded: ReadonlySet<string> = NO_IDS,
+    isOwed = false,
     own?: OwnMessage,
   ): void {
     for (const recipient of recipients) {
@@ -201,7 +204,12 @@ export class LocalDelivery {
       const due = own && recipient.session === own.session ? own.message : message;
       const held = waiting.get(recipient);
       if (!held) recipient.push(due);
-      else if (!held.hold(due, this.limits)) this.counters.dropped++;
+      else if (held.hold(due, this.limits)) continue;
+      else if (!isOwed) this.counters.dropped++;
+      else if (!held.isGivenUp) {
+        held.isGivenUp = true;
+        recipient.giveUp();
+      }
     }
   }
 

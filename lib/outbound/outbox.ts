@@ -22,7 +22,7 @@ interface OwnFrame {
  * (pings, pongs, close frames, the application's own `ws.send()`) comes after what was queued before it.
  */
 export class Outbox implements FlushedOutbox {
-  /** What the client calls itself on all of its connections. */
+  /** The session of the client, which is the same on all of its connections. */
   session: string | undefined;
   /** Bytes queued in this turn. */
   queuedBytes = 0;
@@ -71,12 +71,12 @@ export class Outbox implements FlushedOutbox {
     return this.queuedBytes + unsent + (this.#latest?.bytes ?? 0);
   }
 
-  /** Those of them to which the limits apply. */
+  /** The part of `bufferedBytes` to which the limits apply. */
   get owedBytes(): number {
     return Math.max(0, this.bufferedBytes - this.#offeredBytes);
   }
 
-  /** The same, but at least 1 while anything waits. */
+  /** The same as `owedBytes`, but at least 1 while anything waits. */
   get behindBytes(): number {
     return this.bufferedBytes === 0 ? 0 : Math.max(1, this.owedBytes);
   }
@@ -91,8 +91,8 @@ export class Outbox implements FlushedOutbox {
   }
 
   /**
-   * Takes a message only if nothing waits, such as the client list. So at most one of them lies before other messages,
-   * and it can't close a slow client.
+   * Takes a message, such as the client list, only if nothing waits. So at most one such message is ahead of other
+   * messages, and it can't close a slow client.
    * @returns whether it was taken
    */
   offer(message: OutgoingMessage): boolean {
@@ -224,9 +224,9 @@ export class Outbox implements FlushedOutbox {
   }
 
   /**
-   * True for a peer that may not be reading: it was asked, got as many bytes again, and has sent nothing since.
-   * Otherwise the operating system would take some megabytes for it in vain. A peer that sends something may have its
-   * pong behind a long message, and so may a paused one.
+   * True for a peer that may not be reading: it was asked, got as many bytes again, and has sent nothing since. Without
+   * this check, the operating system would take some megabytes for it in vain. If a peer sends something, or is paused,
+   * its pong may be behind a long message.
    */
   #mustWait(): boolean {
     if (this.#question === 0 || this.#isOver) return false;
@@ -258,8 +258,11 @@ export class Outbox implements FlushedOutbox {
   }
 
   #queued(bytes: number): void {
-    this.queuedBytes += bytes;
+    const before = this.queuedBytes;
+    this.queuedBytes = before + bytes;
     if (!this.isTouched) this.flusher.touch(this);
+    const { fullBytes } = this.flusher;
+    if (before <= fullBytes && before + bytes > fullBytes) this.flusher.hurry(this);
   }
 
   #setRunAside(): void {

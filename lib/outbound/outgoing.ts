@@ -35,7 +35,7 @@ export class Outgoing {
     private readonly failed: (error: unknown, place: string) => void,
   ) {}
 
-  /** @returns settles when the message is handed to the other nodes, or can't be. Nobody has to handle a rejection */
+  /** @returns settles when the message is handed to the other nodes, or can't be. The rejection needs no handler */
   deliver(delivery: Delivery): Promise<unknown> {
     this.local.deliver(delivery);
     return this.others.publish(delivery);
@@ -91,7 +91,7 @@ export function encodeMessage({ type, action, data }: WebSocketMessage): string 
 
 export const plainError = (error: string): ErrorFrame => errorFrame({ error, code: ErrorCode.Internal });
 
-/** The options of a call take precedence over `backpressure.policy`. Its `'latest'` conflates by route. */
+/** The options of a call take precedence over `backpressure.policy`. */
 export function flagsOf(
   message: unknown,
   { volatile, conflateKey }: BackpressureOptions,

@@ -22,7 +22,7 @@ export function membersOfAny(
   return members;
 }
 
-/** @returns true if it is the first of this key */
+/** @returns true if the recipient is the first one of this key */
 export function addTo(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
   const recipients = map.get(key);
   if (recipients) recipients.add(recipient);
@@ -30,7 +30,7 @@ export function addTo(map: Map<string, Set<Recipient>>, key: string, recipient: 
   return !recipients;
 }
 
-/** @returns true if it was the last of this key */
+/** @returns true if the recipient was the last one of this key */
 export function removeFrom(map: Map<string, Set<Recipient>>, key: string, recipient: Recipient): boolean {
   const recipients = map.get(key);
   if (!recipients?.delete(recipient) || recipients.size > 0) return false;

@@ -2,23 +2,23 @@ import type { WebSocket } from 'ws';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { OutgoingMessage } from './outgoing-message.js';
 
-/** What a message is handed to: the outbox of a socket of this node. */
+/** Takes messages for one client of this node. Usually the outbox of its socket. */
 export interface Recipient {
   readonly clientId: string;
-  /** What the client calls itself on all of its connections, where it has said so. */
+  /** The session of the client, which is the same on all of its connections. Undefined if it has sent none. */
   readonly session?: string | undefined;
   push(message: OutgoingMessage): void;
-  /** All that waits for it. */
+  /** All bytes that wait for the client. */
   readonly bufferedBytes: number;
-  /** Resolves when it has taken what waits, or is gone. */
+  /** Resolves when the client has taken all that waits, or when it is gone. */
   whenDrained(): Promise<void>;
-  /** It can't take what it must get: closes it. */
+  /** Closes a client that can't take a message that it must get. */
   giveUp(): void;
-  /** A message that nobody is closed for. @returns whether it was taken: only where nothing waits */
+  /** Takes a message only if nothing waits. It never closes a slow client. @returns whether it was taken */
   offer(message: OutgoingMessage): boolean;
 }
 
-/** A socket of somebody else doesn't say when it has drained. */
+/** A foreign socket doesn't tell when it has drained, so it is checked after this time, in ms. */
 const POLL_MS = 20;
 
 /** A socket that the application registered by hand: it has no outbox. */

@@ -5,8 +5,8 @@ import type { Presence } from '../presence/presence.js';
 import type { SendOptions } from '../protocol/delivery.js';
 
 /**
- * What a service sends with: a server or an emitter. A promise resolves when the message is handed to Redis, and
- * rejects if it can't be. Nobody has to handle a rejection.
+ * What a `WebSocketService` sends with: a server or an emitter. A promise resolves when the message is handed to Redis, and
+ * rejects if it can't be. The rejection needs no handler.
  */
 export interface Sender {
   /** Rooms with history; undefined without any. */

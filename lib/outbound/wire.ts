@@ -1,4 +1,4 @@
-/** The first byte of a text frame in one piece: FIN, no extension, opcode 1. */
+/** The first byte of an unfragmented text frame: FIN, no extension, opcode 1. */
 const FIN_TEXT = 0x81;
 
 /** The length of an unmasked frame with this payload (RFC 6455 section 5.2). */

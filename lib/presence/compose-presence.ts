@@ -1,21 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import type { Followed } from '../clients/followed.js';
 import { Channels } from '../cluster/channels.js';
+import { ForeignKeys } from '../cluster/foreign-keys.js';
 import type { RedisSource } from '../cluster/redis-source.js';
 import { systemClock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { readAnnouncement } from '../history/announcement.js';
 import { Announcements } from '../history/announcements.js';
+import { FenceCheck, type Fenced } from '../history/fence-check.js';
 import { LogConnection } from '../history/log-connection.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
-import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { MemoryPresenceStore } from './memory-presence-store.js';
 import { NodeShares } from './node-shares.js';
 import { NodeSigns } from './node-signs.js';
 import { Presence } from './presence.js';
 import { type PresenceRule, PresenceRules } from './presence-options.js';
-import type { PresenceApplied, PresenceStore } from './presence-store.js';
+import type { PresenceStore } from './presence-store.js';
 import { RedisPresenceStore } from './redis-presence-store.js';
 import { RoomViews } from './room-views.js';
 
@@ -43,6 +44,13 @@ const SWEEP_MS = 60_000;
 /** The first letter of an announcement. */
 const USERS = 'U';
 
+const FENCED: Fenced = {
+  place: 'presence',
+  unfenced:
+    'Redis refuses INFO to this user, so nobody notices at once that a restart or a failover lost who is in a room: members may ' +
+    'see users that have left, or miss some. Add the rule "+info" to its ACL.',
+};
+
 type Failed = PeopleParts['failed'];
 type Kept = { store: PresenceStore; signs: NodeSigns | undefined } & Pick<People, 'start' | 'stop'>;
 
@@ -54,13 +62,9 @@ export function composePresence({ options, followed, local, emit, failed }: Peop
   const nodeId = randomUUID();
   const announcements = new Announcements();
   const { store, signs, ...kept } =
-    redis === undefined ? memoryStore(announcements, failed) : redisStore(redis, prefix, nodeId, failed);
-  const changed = (roomName: string, { joined, left }: PresenceApplied): void => {
-    for (const userId of joined) void emit(Event.UserJoined, { roomName, userId });
-    for (const userId of left) void emit(Event.UserLeft, { roomName, userId });
-  };
+    redis === undefined ? memoryStore(announcements, emit, failed) : redisStore(redis, prefix, nodeId, failed);
   const graceMsOf = (room: string): number => (rules.of(room) as PresenceRule).graceMs;
-  const shares = new NodeShares({ nodeId, store, signs, clock: systemClock, graceMsOf, changed, failed });
+  const shares = new NodeShares({ nodeId, store, signs, clock: systemClock, graceMsOf, failed });
   const views = new RoomViews({
     rules,
     store,
@@ -91,19 +95,12 @@ export function composePresence({ options, followed, local, emit, failed }: Peop
   };
 }
 
-function memoryStore(announcements: Announcements, failed: Failed): Kept {
+function memoryStore(announcements: Announcements, emit: PeopleParts['emit'], failed: Failed): Kept {
   const store = new MemoryPresenceStore({
     newEpoch: randomUUID,
     now: systemClock.now,
-    announce: (room, { epoch, version: offset, changes }) =>
-      announcements.say(room, {
-        kind: 'stored',
-        epoch,
-        offset,
-        storedAt: 0,
-        session: undefined,
-        frame: JSON.stringify(changes),
-      }),
+    raise: (event, message) => void emit(event, message),
+    announce: (room, said) => announcements.say(room, said),
   });
   let stopSweeping: (() => void) | undefined;
   return {
@@ -123,18 +120,28 @@ function memoryStore(announcements: Announcements, failed: Failed): Kept {
 }
 
 function redisStore(redis: RedisSource, prefix: string, nodeId: string, failed: Failed): Kept {
-  const connection = new LogConnection(redis, 'presence', failed);
-  let channels: Channels | undefined;
+  const fence = new FenceCheck(prefix, FENCED, failed);
+  const connection = new LogConnection(redis, 'presence', failed, 'the connection of presence', (opened) =>
+    fence.run(opened),
+  );
+  let known: Channels | undefined;
+  // The number of the database is known once there is a connection.
+  const channels = (): Channels => (known ??= new Channels(prefix, connection.database));
+  const foreign = new ForeignKeys(
+    () => connection.open,
+    (error) => failed(error, 'presence'),
+  );
   const store = new RedisPresenceStore({
     connection: () => connection.open,
+    foreign,
     prefix,
-    // The number of the database is known once there is a connection.
-    channelOf: (name) => (channels ??= new Channels(prefix, connection.database)).interest({ kind: 'log', name }),
+    channelOf: (name) => channels().interest({ kind: 'log', name }),
+    eventsChannel: () => channels().people,
     newEpoch: randomUUID,
   });
   return {
     store,
-    signs: new NodeSigns(() => connection.open, prefix, nodeId),
+    signs: new NodeSigns(() => connection.open, foreign, prefix, nodeId),
     start: () => connection.connect(),
     stop: () => connection.close(),
   };

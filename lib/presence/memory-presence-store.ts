@@ -1,18 +1,26 @@
+import type { Announcement } from '../history/announcement.js';
 import type { RoomPosition } from '../protocol/message.js';
-import {
-  type PresenceApplied,
-  type PresenceBatch,
-  type PresenceChange,
-  type PresenceSnapshot,
-  type PresenceStore,
-  type StoredUser,
-  type UserChange,
+import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
+import type {
+  AnnouncedChange,
+  PresenceApplied,
+  PresenceBatch,
+  PresenceBelief,
+  PresenceChange,
+  PresenceCheck,
+  PresenceSize,
+  PresenceSnapshot,
+  PresenceStore,
+  StoredUser,
+  UserChange,
 } from './presence-store.js';
 
 export interface MemoryPresenceStoreParts {
   newEpoch(): string;
   /** Called for each version of a room, in order. */
-  announce(room: string, said: { epoch: string; version: number; changes: UserChange[] }): void;
+  announce(room: string, said: Announcement): void;
+  /** Raises an event of a user. */
+  raise(event: string, message: { roomName: string; userId: string }): void;
   now(): number;
 }
 
@@ -32,6 +40,8 @@ interface Room {
   version: number;
   connections: Map<string, Connection>;
   users: Map<string, User>;
+  /** Of the users' ids and data. */
+  bytes: number;
   /** The number of each node's last batch. */
   batches: Map<string, number>;
   usedAt: number;
@@ -40,6 +50,7 @@ interface Room {
 /** Its readers ask for its version more often. */
 const FORGOTTEN_AFTER_MS = 60_000;
 
+const ALL: PresenceSize = { users: Number.MAX_SAFE_INTEGER, bytes: Number.MAX_SAFE_INTEGER };
 const NOBODY: Readonly<User> = { connections: 0, data: 'null', dataAt: 0 };
 
 /** Presence in a process without Redis. A room that nobody is in for a while is forgotten. */
@@ -50,7 +61,7 @@ export class MemoryPresenceStore implements PresenceStore {
 
   async apply(name: string, { nodeId, number, isWhole, changes }: PresenceBatch): Promise<PresenceApplied> {
     const room = this.#open(name);
-    if (number <= (room.batches.get(nodeId) ?? 0)) return this.#answer(room, nodeId, new Map());
+    if (number <= (room.batches.get(nodeId) ?? 0)) return this.#answer(room, nodeId);
     room.batches.set(nodeId, number);
     const before = new Map<string, User>();
     const listed = new Set<string>();
@@ -72,10 +83,28 @@ export class MemoryPresenceStore implements PresenceStore {
     return this.#close(name, room, nodeId, before);
   }
 
-  async read(name: string): Promise<PresenceSnapshot> {
-    const { epoch, version, users } = this.#open(name);
-    const copy = new Map(Array.from(users, ([userId, { connections, data }]) => [userId, { connections, data }]));
-    return { epoch, version, now: this.parts.now(), users: copy };
+  async read(name: string, most: PresenceSize = ALL): Promise<PresenceSnapshot> {
+    const { epoch, version, users, bytes } = this.#open(name);
+    const isFew = users.size <= most.users && bytes <= most.bytes;
+    const copy = (): PresenceSnapshot['users'] =>
+      new Map(Array.from(users, ([userId, { connections, data }]) => [userId, { connections, data }]));
+    const size = { users: users.size, bytes };
+    return { epoch, version, now: this.parts.now(), size, users: isFew ? copy() : undefined };
+  }
+
+  async check(nodeId: string, beliefs: readonly PresenceBelief[]): Promise<PresenceCheck> {
+    const doubtful: string[] = [];
+    const nodeIds = new Set<string>();
+    for (const { room: name, epoch, own } of beliefs) {
+      const room = this.#open(name);
+      if (room.epoch !== epoch || this.#answer(room, nodeId).own !== own) doubtful.push(name);
+      for (const other of await this.nodesIn(name)) if (other !== nodeId) nodeIds.add(other);
+    }
+    return { doubtful, nodeIds };
+  }
+
+  async nodesIn(name: string): Promise<string[]> {
+    return [...new Set(Array.from(this.#open(name).connections.values(), ({ nodeId }) => nodeId))];
   }
 
   async top(name: string): Promise<RoomPosition> {
@@ -102,7 +131,7 @@ export class MemoryPresenceStore implements PresenceStore {
     let room = this.#rooms.get(name);
     if (!room) {
       const epoch = this.parts.newEpoch();
-      room = { epoch, version: 0, connections: new Map(), users: new Map(), batches: new Map(), usedAt: 0 };
+      room = { epoch, version: 0, connections: new Map(), users: new Map(), bytes: 0, batches: new Map(), usedAt: 0 };
       this.#rooms.set(name, room);
     }
     room.usedAt = this.parts.now();
@@ -111,11 +140,10 @@ export class MemoryPresenceStore implements PresenceStore {
 
   #change(room: Room, nodeId: string, change: PresenceChange, before: Map<string, User>): void {
     const { kind, clientId, userId, data, awayMs } = change;
+    if ((kind === 'out' || kind === 'again') && room.connections.get(clientId)?.nodeId === nodeId)
+      remove(room, clientId, before);
+    if (kind === 'out') return;
     const known = room.connections.get(clientId);
-    if (kind === 'out') {
-      if (known?.nodeId === nodeId) remove(room, clientId, before);
-      return;
-    }
     const now = this.parts.now();
     if (known?.userId !== userId) {
       if (known) remove(room, clientId, before);
@@ -125,39 +153,41 @@ export class MemoryPresenceStore implements PresenceStore {
     const user = touch(room, userId, before);
     if (data === undefined || (kind === 'kept' && change.dataAt <= user.dataAt)) return;
     user.data = data;
-    user.dataAt = kind === 'in' ? Math.max(now, user.dataAt) : change.dataAt;
+    user.dataAt = kind === 'kept' ? change.dataAt : Math.max(now, user.dataAt);
   }
 
   #close(name: string, room: Room, nodeId: string, before: Map<string, User>): PresenceApplied {
     const changes: UserChange[] = [];
+    const raised: [event: string, userId: string][] = [];
     for (const [userId, then] of before) {
       const user = room.users.get(userId) ?? NOBODY;
       if (user.connections === 0) room.users.delete(userId);
+      room.bytes += bytesOf(userId, user) - bytesOf(userId, then);
       if (user.connections !== then.connections || user.data !== then.data)
         changes.push([userId, user.connections, JSON.parse(user.data)]);
+      if (user.connections > 0 && then.connections === 0) raised.push([Event.UserJoined, userId]);
+      else if (user.connections === 0 && then.connections > 0) raised.push([Event.UserLeft, userId]);
     }
-    if (changes.length > 0) this.parts.announce(name, { epoch: room.epoch, version: ++room.version, changes });
-    return this.#answer(room, nodeId, before);
+    if (changes.length > 0) this.#announce(name, room, [{ users: room.users.size, bytes: room.bytes }, ...changes]);
+    for (const [event, userId] of raised) this.parts.raise(event, { roomName: name, userId });
+    return this.#answer(room, nodeId);
   }
 
-  #answer(room: Room, nodeId: string, before: ReadonlyMap<string, User>): PresenceApplied {
-    const joined: string[] = [];
-    const left: string[] = [];
-    for (const [userId, { connections }] of before) {
-      const isHere = room.users.has(userId);
-      if (isHere && connections === 0) joined.push(userId);
-      else if (!isHere && connections > 0) left.push(userId);
-    }
-    const nodeIds = new Set<string>();
+  #announce(name: string, room: Room, change: AnnouncedChange): void {
+    const frame = JSON.stringify(change);
+    const place = { epoch: room.epoch, offset: ++room.version };
+    this.parts.announce(name, { kind: 'stored', ...place, storedAt: 0, session: undefined, frame });
+  }
+
+  #answer({ epoch, version, connections }: Room, nodeId: string): PresenceApplied {
     let own = 0;
-    for (const connection of room.connections.values()) {
-      nodeIds.add(connection.nodeId);
-      if (connection.nodeId === nodeId) own++;
-    }
-    const { epoch, version } = room;
-    return { epoch, version, now: this.parts.now(), own, joined, left, nodeIds: [...nodeIds] };
+    for (const connection of connections.values()) if (connection.nodeId === nodeId) own++;
+    return { epoch, version, now: this.parts.now(), own };
   }
 }
+
+const bytesOf = (userId: string, { connections, data }: User): number =>
+  connections > 0 ? Buffer.byteLength(JSON.stringify(userId)) + Buffer.byteLength(data) : 0;
 
 /** @returns the user, to be changed. Notes how it was before */
 function touch({ users }: Room, userId: string, before: Map<string, User>): User {
@@ -170,5 +200,8 @@ function touch({ users }: Room, userId: string, before: Map<string, User>): User
 function remove(room: Room, clientId: string, before: Map<string, User>): void {
   const { userId } = room.connections.get(clientId) as Connection;
   room.connections.delete(clientId);
-  touch(room, userId, before).connections--;
+  const user = touch(room, userId, before);
+  user.connections--;
+  // Who comes back in the same batch has said nothing of itself yet.
+  if (user.connections === 0) Object.assign(user, NOBODY);
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { withinMs } from '../deadline.js';
 import { BEAT_MS } from './node-signs.js';
-import type { PresenceApplied, PresenceStore } from './presence-store.js';
+import type { PresenceBelief, PresenceStore } from './presence-store.js';
 import { RoomShare } from './room-share.js';
 
 /** What says in the store which nodes live. An interface: applications get these types without ioredis, too. */
@@ -12,6 +12,8 @@ export interface Signs {
   /** @returns dead nodes to clear up after */
   beat(): Promise<string[]>;
   roomsOf(nodeId: string): Promise<string[]>;
+  /** @returns those that have given no sign */
+  unknownOf(nodeIds: readonly string[]): Promise<string[]>;
   suspect(nodeId: string, room: string): Promise<void>;
   forget(nodeId: string): Promise<void>;
   signOff(): Promise<void>;
@@ -24,14 +26,16 @@ export interface NodeSharesParts {
   signs: Signs | undefined;
   clock: Clock;
   graceMsOf(room: string): number;
-  /** Users joined or left. Called once in the cluster. */
-  changed(room: string, applied: PresenceApplied): void;
   failed(error: Error, place: string): void;
 }
 
 const PLACE = 'the presence of a room';
-/** Rooms whose beats are under way at the same time. */
-const AT_ONCE = 100;
+/** Rooms that are compared at once. */
+const AT_ONCE = 200;
+/** Rooms in which a dead node is cleared up after at once: it may have had members in thousands. */
+const BURIED_AT_ONCE = 50;
+/** Beats after which the store is asked to remember the rooms for longer. */
+const KEPT_EVERY = 30;
 /** How long the stop waits for what must still be said, in ms. */
 const LAST_WORDS_MS = 1_000;
 
@@ -39,8 +43,11 @@ const LAST_WORDS_MS = 1_000;
 export class NodeShares {
   readonly #shares = new Map<string, RoomShare>();
   #number = 0;
+  #beats = 0;
   #stopBeating: () => void = () => undefined;
-  #beating: Promise<void> | undefined;
+  /** Nodes to clear up after. */
+  readonly #dead = new Set<string>();
+  #working: Promise<void> | undefined;
 
   constructor(private readonly parts: NodeSharesParts) {}
 
@@ -55,7 +62,7 @@ export class NodeShares {
 
   /** Creates it if there is none. */
   open(room: string): RoomShare {
-    const { store, signs, clock, nodeId, graceMsOf, changed, failed } = this.parts;
+    const { store, signs, clock, nodeId, graceMsOf, failed } = this.parts;
     let share = this.#shares.get(room);
     if (share) return share;
     share = new RoomShare({
@@ -64,11 +71,15 @@ export class NodeShares {
       clock,
       opened: async () => signs?.add(room),
       apply: (batch) => store.apply(room, { ...batch, nodeId, number: ++this.#number }),
-      changed: (applied) => changed(room, applied),
       failed: (error) => failed(error as Error, PLACE),
     });
     this.#shares.set(room, share);
     return share;
+  }
+
+  /** The user was kicked: nobody waits for it. */
+  endGraces(userId: string): void {
+    for (const share of this.#shares.values()) share.endGraces(userId);
   }
 
   start(): void {
@@ -78,10 +89,11 @@ export class NodeShares {
     beat();
   }
 
-  /** One at a time. */
-  beat(): Promise<void> {
-    this.#beating ??= this.#beat().finally(() => (this.#beating = undefined));
-    return this.#beating;
+  /** A sign of life each time. The rest may take longer, and is done once at a time. */
+  async beat(): Promise<void> {
+    for (const nodeId of (await this.parts.signs?.beat()) ?? []) this.#dead.add(nodeId);
+    this.#working ??= this.#work().finally(() => (this.#working = undefined));
+    await this.#working;
   }
 
   async stop(): Promise<void> {
@@ -96,34 +108,55 @@ export class NodeShares {
     this.#shares.clear();
   }
 
-  async #beat(): Promise<void> {
-    const { signs } = this.parts;
-    const dead = (await signs?.beat()) ?? [];
+  /** Checks that the store knows all shares, and writes again what it has lost. */
+  async #work(): Promise<void> {
+    const keeps = this.#beats++ % KEPT_EVERY === 0;
     const rooms = [...this.#shares];
-    for (let at = 0; at < rooms.length; at += AT_ONCE)
-      await Promise.all(rooms.slice(at, at + AT_ONCE).map(([room, share]) => this.#beatIn(room, share)));
-    for (const nodeId of dead) await this.#bury(nodeId);
+    for (let at = 0; at < rooms.length; at += AT_ONCE) await this.#compare(rooms.slice(at, at + AT_ONCE), keeps);
+    for (const nodeId of this.#dead) {
+      this.#dead.delete(nodeId);
+      await this.#bury(nodeId);
+    }
   }
 
-  async #beatIn(room: string, share: RoomShare): Promise<void> {
-    const { signs, nodeId } = this.parts;
-    if (share.isOver) {
-      this.#shares.delete(room);
-      return signs?.remove(room);
+  async #compare(rooms: readonly (readonly [string, RoomShare])[], keeps: boolean): Promise<void> {
+    const { signs, store, nodeId } = this.parts;
+    for (const [room, share] of rooms) if (share.isOver) await this.#close(room);
+    const beliefs: PresenceBelief[] = [];
+    for (const [room, share] of rooms) {
+      const { belief } = share;
+      if (belief) beliefs.push({ room, ...belief });
+      else if (!share.isOver) void share.flush();
     }
-    const applied = await share.beat();
-    for (const other of applied?.nodeIds ?? []) if (other !== nodeId && signs) await signs.suspect(other, room);
+    if (beliefs.length === 0) return;
+    const { doubtful, nodeIds } = await store.check(nodeId, beliefs, keeps);
+    for (const room of doubtful) this.#shares.get(room)?.sayAll();
+    if (signs) await this.#suspect(signs, nodeIds, beliefs);
+  }
+
+  async #close(room: string): Promise<void> {
+    this.#shares.delete(room);
+    await this.parts.signs?.remove(room);
+  }
+
+  /** Some of these nodes may have died while Redis didn't know who lives. */
+  async #suspect(signs: Signs, nodeIds: Iterable<string>, rooms: readonly PresenceBelief[]): Promise<void> {
+    const unknown = new Set(await signs.unknownOf([...nodeIds]));
+    if (unknown.size === 0) return;
+    for (const { room } of rooms)
+      for (const nodeId of await this.parts.store.nodesIn(room))
+        if (unknown.has(nodeId)) await signs.suspect(nodeId, room);
   }
 
   /** What is in its grace there stays until that is over: then it is tried again. */
   async #bury(nodeId: string): Promise<void> {
-    const { signs, store, changed } = this.parts;
+    const { signs, store } = this.parts;
     if (!signs) return;
+    const rooms = await signs.roomsOf(nodeId);
     let left = 0;
-    for (const room of await signs.roomsOf(nodeId)) {
-      const applied = await store.bury(room, nodeId);
-      changed(room, applied);
-      left += applied.own;
+    for (let at = 0; at < rooms.length; at += BURIED_AT_ONCE) {
+      const some = rooms.slice(at, at + BURIED_AT_ONCE);
+      for (const { own } of await Promise.all(some.map((room) => store.bury(room, nodeId)))) left += own;
     }
     if (left <= 0) await signs.forget(nodeId);
   }

@@ -1,14 +1,14 @@
 import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 
-/** Who is in the room can't be found out. */
+/** The server can't read who is in the room. */
 export class PresenceUnavailableError extends PeerError {
   constructor(reason: string) {
-    super(ErrorCode.Unavailable, `Nobody knows who is in the room (${reason}). Try again later.`);
+    super(ErrorCode.Unavailable, `The server can't read who is in the room (${reason}). Try again later.`);
   }
 }
 
-/** Data of a member that is longer than its room allows. */
+/** The presence data of a member is longer than the rule of its room allows. */
 export class PresenceDataTooLargeError extends PeerError {
   constructor(bytes: number, maxBytes: number) {
     super(

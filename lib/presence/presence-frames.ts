@@ -5,7 +5,7 @@ import type { PresentUser } from './room-view.js';
 /** What a member hears of the others: who they are, or how many. */
 export type Hears = true | 'count';
 
-/** Who is in a room, as a member that joins gets it. */
+/** Who is in a room: what a member gets with the reply to its join. */
 export interface RoomPresence {
   epoch: string;
   version: number;
@@ -15,7 +15,7 @@ export interface RoomPresence {
   users?: PresentUser[];
 }
 
-/** What changed for the members of a room since they were told last. */
+/** What changed in a room since the last push to its members. */
 export interface PresenceDifference {
   joined: PresentUser[];
   updated: PresentUser[];
@@ -39,6 +39,11 @@ export const without = (userId: string, { joined, updated, left }: PresenceDiffe
   updated,
   left: left.filter((id) => id !== userId),
 });
+
+export const NOTHING: PresenceDifference = { joined: [], updated: [], left: [] };
+
+export const isSame = (one: unknown, other: unknown): boolean =>
+  one === other || JSON.stringify(one) === JSON.stringify(other);
 
 export const isEmpty = ({ joined, updated, left }: PresenceDifference): boolean =>
   joined.length === 0 && updated.length === 0 && left.length === 0;

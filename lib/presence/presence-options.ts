@@ -3,7 +3,7 @@ import { fieldFlaws, fill, namesIn, type Table } from '../options/option-table.j
 import { MATCH, matcherOf } from '../options/room-match.js';
 
 /**
- * Rooms that say who is in them. The first rule that matches a room's name applies. Give every node the same rules.
+ * Rooms whose members are told who is in them. The first rule that matches a room's name applies. Give every node the same rules.
  */
 export interface PresenceRuleOptions {
   /**
@@ -12,15 +12,18 @@ export interface PresenceRuleOptions {
    */
   match: string | RegExp;
   /**
-   * Milliseconds that a user whose last connection ended still counts as present: a client that comes back within them was
-   * never gone. @default 10_000
+   * Milliseconds that a user whose last connection ended still counts as present: a user that comes back within them was
+   * never gone. An anonymous client can't come back as the same user: with 0, nobody sees it for longer than it is there.
+   * @default 10_000
    */
   graceMs?: number;
   /** With more users in the room, its members are told only how many. @default 200 */
   maxUsers?: number;
+  /** The same limit in bytes, of the users' ids and presence data. @default 262_144 */
+  maxBytes?: number;
   /** Milliseconds in which changes are collected before members are told. @default 100 */
   coalesceMs?: number;
-  /** Bytes of JSON that a member may say of itself. More is refused with `PRESENCE_DATA_TOO_LARGE`. @default 1_024 */
+  /** Bytes of JSON that the presence data of a member may have. More is refused with `PRESENCE_DATA_TOO_LARGE`. @default 1_024 */
   dataBytes?: number;
 }
 
@@ -28,6 +31,7 @@ export interface PresenceRuleOptions {
 export interface PresenceRule {
   graceMs: number;
   maxUsers: number;
+  maxBytes: number;
   coalesceMs: number;
   dataBytes: number;
 }
@@ -36,6 +40,7 @@ const PRESENCE_RULE = {
   match: { check: MATCH },
   graceMs: { default: 10_000, check: TIME_OR_0 },
   maxUsers: { default: 200, check: COUNT_OR_0, unit: 'users' },
+  maxBytes: { default: 262_144, check: BYTES },
   coalesceMs: { default: 100, check: TIME_OR_0 },
   dataBytes: { default: 1_024, check: BYTES },
 } satisfies Table<PresenceRuleOptions>;

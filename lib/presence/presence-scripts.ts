@@ -1,5 +1,8 @@
-import { scriptOf } from '../history/evaluate.js';
+import { scriptOf } from '../cluster/redis-script.js';
 import { fenceOf } from '../history/fence.js';
+
+/** How long a room that nobody is in is remembered, in ms. Its readers ask for its version more often. */
+const EMPTY_MS = 60_000;
 
 /**
  * The beginning of every script of a room. Begins a new epoch if something may be lost: Redis isn't the one of before, or one
@@ -9,36 +12,38 @@ import { fenceOf } from '../history/fence.js';
  *
  * KEYS[1] facts of the room · KEYS[2] client id → node, end of its grace or 0, user · KEYS[3] user → connections, age of its
  * data, data · KEYS[4] node → number of its last batch, connections
- * ARGV[1] an epoch to begin, if one begins · [2] ms after which a room without nodes is forgotten
+ * ARGV[1] an epoch to begin, if one begins · [2] ms after which a room is forgotten that no node asks for
  *
  * A user is JSON text without spaces, so that it can stand in these values and in what is announced.
  */
 const OPEN = `${fenceOf(true)}
 local facts, connections, users, nodes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local known = redis.call('HMGET', facts, 'epoch', 'version', 'replid', 'connections', 'users', 'lostAt')
+local known = redis.call('HMGET', facts, 'epoch', 'version', 'replid', 'connections', 'users', 'bytes', 'lostAt')
 local function isWhole()
   return redis.call('HLEN', connections) == tonumber(known[4]) and redis.call('HLEN', users) == tonumber(known[5])
 end
 if mayHaveLost(known[1], known[3]) or not isWhole() then
-  redis.call('HSET', facts, 'epoch', ARGV[1], 'version', 0, 'replid', replid, 'connections', 0, 'users', 0)
+  redis.call('HSET', facts, 'epoch', ARGV[1], 'version', 0, 'replid', replid, 'connections', 0, 'users', 0, 'bytes', 0)
   redis.call('HDEL', facts, 'lostAt')
   redis.call('DEL', connections, users, nodes)
-  known = { ARGV[1], '0', replid, '0', '0', false }
+  known = { ARGV[1], '0', replid, '0', '0', '0', false }
 end
 local epoch, version = known[1], tonumber(known[2])
-local connectionCount, userCount = tonumber(known[4]), tonumber(known[5])
-local lostAt = known[6] and tonumber(known[6])
-local function stay() for n = 1, 4 do redis.call('PEXPIRE', KEYS[n], ARGV[2]) end end
+local connectionCount, userCount, userBytes = tonumber(known[4]), tonumber(known[5]), tonumber(known[6])
+local lostAt = known[7] and tonumber(known[7])
+local function stay()
+  for n = 1, 4 do redis.call('PEXPIRE', KEYS[n], connectionCount > 0 and ARGV[2] or ${EMPTY_MS}) end
+end
 `;
 
-/** @returns epoch, version, the time, then user and its value of each */
+/**
+ * ARGV[3] how many users, at most · [4] their bytes, at most
+ * @returns epoch, version, the time, how many users, their bytes, then user and its value of each unless they are too many
+ */
 export const READ_PRESENCE = scriptOf(`${OPEN}
 stay()
-local answer = redis.call('HGETALL', users)
-table.insert(answer, 1, nowText)
-table.insert(answer, 1, version)
-table.insert(answer, 1, epoch)
-return answer
+local isFew = userCount <= tonumber(ARGV[3]) and userBytes <= tonumber(ARGV[4])
+return { epoch, version, nowText, userCount, userBytes, isFew and redis.call('HGETALL', users) or false }
 `);
 
 /** @returns epoch, version */
@@ -54,9 +59,10 @@ const MAX_ANNOUNCED = 32_768;
  * Changes the connections of one node in the room, and announces what that changes for users.
  *
  * ARGV[3] channel · [4] PUBLISH or SPUBLISH · [5] node · [6] number of the batch · [7] the epoch that the node knows, or ''
- * · [8] '' or whole, or bury · [9] ms without leaves after a loss · then of each change: in, kept or out, client id, user,
- * data or '', age of the data, ms until its grace ends or 0
- * @returns epoch, version, the time, connections of the node, users that joined, users that left, nodes
+ * · [8] '' or whole, or bury · [9] ms without leaves after a loss · [10] channel of the events · [11] beginning of a message
+ * there when a user joined · [12] when one left · [13] its end · then of each change: in, kept or out, client id, user, data
+ * or '', age of the data, ms until its grace ends or 0
+ * @returns epoch, version, the time, connections of the node
  */
 export const CHANGE_PRESENCE = scriptOf(`${OPEN}
 local node, number, seen, mode = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
@@ -66,7 +72,7 @@ if kept then
   local last, count = string.match(kept, '^(%d+) (%d+)$')
   lastNumber, own = tonumber(last), tonumber(count)
 end
-if mode ~= 'bury' and number <= lastNumber then return { epoch, version, nowText, own, {}, {}, {} } end
+if mode ~= 'bury' and number <= lastNumber then return { epoch, version, nowText, own } end
 if seen ~= '' and seen ~= epoch and not lostAt then
   lostAt = now
   redis.call('HSET', facts, 'lostAt', nowText)
@@ -92,6 +98,12 @@ local function read(client)
   local value = redis.call('HGET', connections, client)
   if value then return string.match(value, '^(%S+) (%d+) (%S+)$') end
 end
+-- Who comes back in the same batch has said nothing of itself yet.
+local function uncount(name)
+  local user = userOf(name)
+  user.count = user.count - 1
+  if user.count == 0 then user.data, user.dataAt = 'null', 0 end
+end
 local function put(client, name, graceEnd)
   local place = string.format('%s %.0f %s', node, graceEnd, name)
   local formerNode, _, formerName = read(client)
@@ -99,21 +111,17 @@ local function put(client, name, graceEnd)
   if formerNode ~= node then own = own + 1 end
   if not formerName then connectionCount = connectionCount + 1 end
   if formerName == name then return end
-  if formerName then
-    local former = userOf(formerName)
-    former.count = former.count - 1
-  end
+  if formerName then uncount(formerName) end
   local user = userOf(name)
   user.count = user.count + 1
 end
 local function remove(client, name)
   redis.call('HDEL', connections, client)
   connectionCount, own = connectionCount - 1, own - 1
-  local user = userOf(name)
-  user.count = user.count - 1
+  uncount(name)
 end
 local isListed = {}
-for n = 10, #ARGV, 6 do
+for n = 14, #ARGV, 6 do
   local kind, client, name, data = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
   local dataAt, awayMs = tonumber(ARGV[n + 4]), tonumber(ARGV[n + 5])
   if kind ~= 'out' then
@@ -124,12 +132,13 @@ for n = 10, #ARGV, 6 do
       user.isNew = true
       if data ~= '' then user.data, user.dataAt = data, math.max(now, user.dataAt) end
     elseif data ~= '' and dataAt > user.dataAt then user.data, user.dataAt = data, dataAt end
-  elseif isQuiet then
-    isListed[client] = true
-    put(client, name, quietUntil)
   else
     local itsNode, _, itsName = read(client)
-    if itsNode == node then remove(client, itsName) end
+    -- Its age says that it was in the room, though nobody knows of it now.
+    if isQuiet and (itsNode == node or not itsNode and dataAt > 0) then
+      isListed[client] = true
+      put(client, itsName or name, quietUntil)
+    elseif itsNode == node then remove(client, itsName) end
   end
 end
 if mode ~= '' then
@@ -149,28 +158,32 @@ if mode ~= '' then
   end
   own = left
 end
-local joined, left = {}, {}
 local parts, bytes = {}, 0
 local function announce()
   if #parts == 0 then return end
   version = version + 1
-  local text = 'U ' .. epoch .. ' ' .. version .. ' ' .. nowText .. ' -\\n[' .. table.concat(parts, ',') .. ']'
+  local size = '{"users":' .. userCount .. ',"bytes":' .. userBytes .. '}'
+  local text = 'U ' .. epoch .. ' ' .. version .. ' ' .. nowText .. ' -\\n[' .. size .. ',' .. table.concat(parts, ',') .. ']'
   redis.call(ARGV[4], ARGV[3], text)
   parts, bytes = {}, 0
 end
+-- Here, and not by the node: nobody may hear the answer.
+local function raise(beginning, name) redis.call('PUBLISH', ARGV[10], beginning .. name .. ARGV[13]) end
 for _, name in ipairs(order) do
   local user = touched[name]
+  if user.countBefore > 0 then userBytes = userBytes - #name - #user.dataBefore end
   if user.count > 0 then
+    userBytes = userBytes + #name + #user.data
     redis.call('HSET', users, name, string.format('%d %.0f ', user.count, user.dataAt) .. user.data)
     if user.countBefore == 0 then
       userCount = userCount + 1
       -- After a loss others may have been here before.
-      if user.isNew or not isQuiet then joined[#joined + 1] = name end
+      if user.isNew or not isQuiet then raise(ARGV[11], name) end
     end
   elseif user.countBefore > 0 then
     redis.call('HDEL', users, name)
     userCount = userCount - 1
-    left[#left + 1] = name
+    raise(ARGV[12], name)
   end
   if user.count ~= user.countBefore or user.data ~= user.dataBefore then
     local part = '[' .. name .. ',' .. user.count .. ',' .. user.data .. ']'
@@ -179,38 +192,40 @@ for _, name in ipairs(order) do
   end
 end
 announce()
-redis.call('HSET', facts, 'version', version, 'connections', connectionCount, 'users', userCount)
+redis.call('HSET', facts, 'version', version, 'connections', connectionCount, 'users', userCount, 'bytes', userBytes)
 if mode ~= 'bury' then redis.call('HSET', nodes, node, number .. ' ' .. own)
 elseif own <= 0 then redis.call('HDEL', nodes, node)
 else redis.call('HSET', nodes, node, lastNumber .. ' ' .. own) end
 stay()
-return { epoch, version, nowText, own, joined, left, redis.call('HKEYS', nodes) }
+return { epoch, version, nowText, own }
 `);
 
 /**
- * A node's sign of life. Names the nodes that gave none for a while, each to one node at a time.
+ * Finds out whether rooms are as a node believes. Changes nothing.
  *
- * KEYS[1] node → its last sign · KEYS[2] the rooms of this node · KEYS[3] dead node → when somebody began to clear up
- * ARGV[1] node · [2] ms after which a node is dead · [3] ms that one node has for clearing up · [4] ms after which all of it
- * is forgotten
- * @returns rooms that are known of this node, then the dead nodes
+ * KEYS the four of each room
+ * ARGV[1] node · [2] ms after which a room without nodes is forgotten, or 0: that time goes on · then of each room: the epoch
+ * and the connections of the node, as it believes
+ * @returns the numbers of the rooms that differ, from 1, and the nodes in all of them
  */
-export const SIGN_OF_LIFE = scriptOf(`
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local before = redis.call('ZSCORE', KEYS[1], ARGV[1])
-redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
-for n = 1, 3 do redis.call('PEXPIRE', KEYS[n], ARGV[4]) end
-local answer = { redis.call('SCARD', KEYS[2]) }
--- Whoever couldn't give a sign itself can't know that others could.
-if not before or now - before > tonumber(ARGV[2]) then return answer end
-local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', now - ARGV[2]))
-for _, node in ipairs(dead) do
-  local since = redis.call('HGET', KEYS[3], node)
-  if not since or now - since >= tonumber(ARGV[3]) then
-    redis.call('HSET', KEYS[3], node, string.format('%.0f', now))
-    answer[#answer + 1] = node
+export const CHECK_PRESENCE = scriptOf(`${fenceOf(true)}
+local different, nodeIds, isNamed = {}, {}, {}
+for at = 1, #KEYS / 4 do
+  local key = 4 * at - 3
+  local known = redis.call('HMGET', KEYS[key], 'epoch', 'replid', 'connections', 'users')
+  local all = redis.call('HGETALL', KEYS[key + 3])
+  local own
+  for n = 1, #all, 2 do
+    if all[n] == ARGV[1] then own = string.match(all[n + 1], ' (%d+)$')
+    elseif not isNamed[all[n]] then
+      isNamed[all[n]] = true
+      nodeIds[#nodeIds + 1] = all[n]
+    end
   end
+  if known[1] ~= ARGV[2 * at + 1] or mayHaveLost(known[1], known[2]) or own ~= ARGV[2 * at + 2]
+    or redis.call('HLEN', KEYS[key + 1]) ~= tonumber(known[3]) or redis.call('HLEN', KEYS[key + 2]) ~= tonumber(known[4])
+  then different[#different + 1] = at end
+  if ARGV[2] ~= '0' then for n = key, key + 3 do redis.call('PEXPIRE', KEYS[n], ARGV[2]) end end
 end
-return answer
+return { different, nodeIds }
 `);

@@ -6,12 +6,12 @@ import type { NodeShares } from './node-shares.js';
 import { PresenceDataTooLargeError } from './presence-errors.js';
 import type { RoomPresence } from './presence-frames.js';
 import type { PresenceRule, PresenceRules } from './presence-options.js';
-import type { PresenceStore } from './presence-store.js';
+import type { PresenceStore, StoredUser } from './presence-store.js';
 import type { PresentUser } from './room-view.js';
 
 /** What a request to join says about presence. */
 export interface PresenceRequest {
-  /** What the member wants to hear of others: who they are, only how many, or nothing. Undefined: as before. */
+  /** What the member wants to know about the others: who they are, only how many, or nothing. Undefined: as before. */
   presence?: boolean | 'count' | undefined;
   /** What others see of it. */
   presenceData?: unknown;
@@ -25,7 +25,7 @@ export interface PresenceParts {
 }
 
 /**
- * Who is in the rooms that say it, as users: one entry a user and room, however many connections it has. Every member is
+ * Who is in rooms with presence, as users: one entry for each user and room, however many connections it has. Every member is
  * present, whatever it wants to hear.
  */
 export class Presence {
@@ -52,7 +52,12 @@ export class Presence {
     this.parts.shares.find(room)?.lose(clientId);
   }
 
-  /** It is another user now. */
+  /** A user was kicked. Its connections are closed by others; those in their grace end here. */
+  dismissUser(userId: string | number): void {
+    this.parts.shares.endGraces(String(userId));
+  }
+
+  /** It has another user now. */
   identified(client: ConnectedClient): void {
     for (const room of client.rooms) {
       if (!this.ruleOf(room)) continue;
@@ -81,16 +86,18 @@ export class Presence {
   }
 
   /**
-   * A client has just joined. For one that wants to hear of others, the room must be held.
-   * @returns what it gets to know
+   * A client has just joined. If it wants to know about the others, the room must be held.
+   * @returns what its reply says about the others
    */
   admit(client: ConnectedClient, room: string, { presence, presenceData }: PresenceRequest): RoomPresence | undefined {
     const { shares, views } = this.parts;
     const { clientId } = client;
-    if (presenceData !== undefined) shares.find(room)?.update(clientId, encode(presenceData));
+    const share = shares.find(room);
+    if (presenceData !== undefined) share?.update(clientId, encode(presenceData));
     if (presence === false) views.remove(clientId, room);
     if (presence !== true && presence !== 'count') return undefined;
-    return views.add(clientId, room, { userId: userIdOf(client), hears: presence, data: presenceData });
+    const isNew = share?.isUnsaid(clientId) ?? true;
+    return views.add(clientId, room, { userId: userIdOf(client), hears: presence, data: presenceData, isNew });
   }
 
   /** @returns false if the client isn't in the room @throws {PresenceDataTooLargeError} @throws {NotSerializableError} */
@@ -101,7 +108,7 @@ export class Presence {
 
   /** Everybody in the room, in the whole cluster. @throws {PresenceUnavailableError} */
   async read(room: string): Promise<{ total: number; users: PresentUser[] }> {
-    const { users } = await this.parts.store.read(room);
+    const { users = new Map<string, StoredUser>() } = await this.parts.store.read(room);
     return {
       total: users.size,
       users: Array.from(users, ([userId, { connections, data }]) => ({
@@ -113,6 +120,6 @@ export class Presence {
   }
 }
 
-/** Who a client is for others: only an authenticated one can't be anybody it wants. */
+/** Who a client is for others. Without authentication it could claim any id, so its client id counts. */
 const userIdOf = (client: ConnectedClient): string =>
   client.user && isAuthenticated(client) ? String(client.user.userId) : client.clientId;

@@ -1,8 +1,10 @@
 import type { Clock } from '../clock.js';
 import type { OutgoingMessage } from '../outbound/outgoing-message.js';
+import { hearsCount, hearsWho, itselfOf, type Joiner, type Observer, Observers } from './observers.js';
 import {
-  type Hears,
   isEmpty,
+  isSame,
+  NOTHING,
   type PresenceDifference,
   presenceFrame,
   type PresencePush,
@@ -22,93 +24,81 @@ export interface RoomAudienceParts {
   guard(work: () => void): () => void;
 }
 
-interface Observer {
-  hears: Hears;
-  userId: string;
-}
+/** How often members may get the whole list again when the number of users falls below the limit, in ms: it is a long message. */
+const LIST_EVERY_MS = 5_000;
 
 /**
  * The members of a room on this node that hear who is in it. They all know the same: what was pushed last. Changes are
  * collected, and what each push says is the difference between now and then, so that nobody hears anything twice.
  */
 export class RoomAudience {
-  readonly #observers = new Map<string, Observer>();
-  /** Those of each user. */
-  readonly #ofUser = new Map<string, Set<string>>();
+  readonly #observers: Observers;
   /** What the observers know. */
   readonly #told: Map<string, PresentUser>;
-  readonly #touched = new Set<string>();
+  #touched = new Set<string>();
   #epoch: string;
   #version: number;
   #total: number;
   /** The observers only know how many there are. */
   #isCrowded: boolean;
+  /** When they were told last who is there, all at once. */
+  #listedAt = -Infinity;
+  #listNumber: number;
   #nobodyLeavesUntil = -Infinity;
   #cancelPush: (() => void) | undefined;
+  #pushAt = 0;
   readonly #push: () => void;
 
   /** The reader of the room has started. */
   constructor(private readonly parts: RoomAudienceParts) {
-    const { view, rule, guard } = parts;
+    const { view, guard, send } = parts;
+    this.#observers = new Observers(send);
     this.#told = new Map(view.users);
+    this.#listNumber = view.listNumber;
     this.#epoch = view.position?.epoch ?? '';
     this.#version = view.position?.offset ?? 0;
-    this.#total = this.#told.size;
-    this.#isCrowded = this.#total > rule.maxUsers;
+    this.#total = view.total;
+    this.#isCrowded = view.isCrowded || view.isListDue;
     this.#push = guard(() => this.#tell());
-  }
-
-  get size(): number {
-    return this.#observers.size;
   }
 
   has(clientId: string): boolean {
     return this.#observers.has(clientId);
   }
 
-  /** @param data what the user says of itself with this. Undefined if nothing @returns what the others know, and itself */
-  add(clientId: string, userId: string, hears: Hears, data: unknown): RoomPresence {
-    const isNew = !this.#observers.has(clientId);
-    this.remove(clientId);
-    this.#enter(clientId, { hears, userId });
+  /** @returns what the others know, and the user itself */
+  add(clientId: string, joiner: Joiner): RoomPresence {
+    const { userId, hears } = joiner;
     const own = this.#told.get(userId);
-    const total = this.#told.size + (own ? 0 : 1);
+    // In a crowd nobody knows whether it was counted. The next push says it.
+    const total = this.#isCrowded ? this.#total : this.#told.size + (own ? 0 : 1);
+    const itself = itselfOf(joiner, own);
+    this.#observers.set(clientId, { hears, userId, total, isMissing: false, data: itself.data });
     const place = { epoch: this.#epoch, version: this.#version, total };
     if (hears === 'count' || this.#isCrowded) return place;
-    const connections = (own?.connections ?? 0) + (isNew ? 1 : 0);
     const users = [...this.#told.values()].filter((user) => user.userId !== userId);
-    users.push({
-      userId,
-      data: data === undefined ? (own?.data ?? null) : data,
-      connections: Math.max(1, connections),
-    });
-    return { ...place, users };
+    return { ...place, users: [...users, itself] };
   }
 
   remove(clientId: string): void {
-    const observer = this.#observers.get(clientId);
-    if (!observer) return;
     this.#observers.delete(clientId);
-    const clients = this.#ofUser.get(observer.userId);
-    clients?.delete(clientId);
-    if (clients?.size === 0) this.#ofUser.delete(observer.userId);
   }
 
-  /** An observer is another user. */
+  /** An observer has another user now. */
   identified(clientId: string, userId: string): void {
     const observer = this.#observers.get(clientId);
-    if (!observer) return;
-    this.remove(clientId);
-    this.#enter(clientId, { ...observer, userId });
+    const told = this.#told.get(userId);
+    if (observer && observer.userId !== userId)
+      this.#observers.set(clientId, { ...observer, userId, isMissing: !told, data: told?.data });
   }
 
   /** These users may differ from what was told. */
   changed(userIds: Iterable<string>): void {
     for (const userId of userIds) this.#touched.add(userId);
-    if (this.#touched.size > 0) this.#pushIn(this.parts.rule.coalesceMs);
+    this.#pushIn(this.parts.rule.coalesceMs);
   }
 
-  /** The store lost something. Until all nodes have said again who they have, nobody is told of leaves. */
+  /** The store lost something. Until all nodes have written again who they have, members aren't told that users left. */
   lost(): void {
     const { clock } = this.parts;
     this.#nobodyLeavesUntil = clock.now() + QUIET_MS;
@@ -118,42 +108,106 @@ export class RoomAudience {
     this.#cancelPush?.();
   }
 
-  #enter(clientId: string, observer: Observer): void {
-    this.#observers.set(clientId, observer);
-    this.#ofUser.set(observer.userId, (this.#ofUser.get(observer.userId) ?? new Set()).add(clientId));
-  }
-
+  /** Or sooner, if that is due. */
   #pushIn(ms: number): void {
-    this.#cancelPush ??= this.parts.clock.after(ms, this.#push);
+    const { clock } = this.parts;
+    const at = clock.now() + ms;
+    if (this.#cancelPush && this.#pushAt <= at) return;
+    this.#cancelPush?.();
+    this.#pushAt = at;
+    this.#cancelPush = clock.after(ms, this.#push);
   }
 
   #tell(): void {
     this.#cancelPush = undefined;
-    const { room, rule, view } = this.parts;
-    const difference = this.#take();
-    if (view.position) ({ epoch: this.#epoch, offset: this.#version } = view.position);
-    const [totalBefore, wasCrowded] = [this.#total, this.#isCrowded];
-    const total = (this.#total = this.#told.size);
-    this.#isCrowded = total > rule.maxUsers;
-    const head = { roomName: room, epoch: this.#epoch, version: this.#version, total };
-    if (this.#observers.size === 0) return;
-    const isOtherTotal = total !== totalBefore;
-    if (isOtherTotal) this.#send(head, ({ hears }) => hears === 'count' || this.#isCrowded);
-    if (this.#isCrowded) return;
-    if (wasCrowded) this.#send({ ...head, users: [...this.#told.values()] }, hearsWho);
-    else if (!isEmpty(difference)) this.#sendDifference(head, difference);
+    const { view, clock } = this.parts;
+    if (view.isListDue) return; // told once it has been read
+    const now = clock.now();
+    const wasCrowded = this.#isCrowded;
+    // The number is wrong until all nodes have written again who they have.
+    if (wasCrowded && now < this.#nobodyLeavesUntil) return this.#pushIn(this.#nobodyLeavesUntil - now);
+    if (view.isCrowded) return this.#tellTotal();
+    if (!wasCrowded) return this.#tellDifference();
+    const waitMs = this.#listedAt + LIST_EVERY_MS - now;
+    if (waitMs <= 0) return this.#tellAll();
+    this.#tellTotal();
+    this.#pushIn(waitMs);
   }
 
-  /** Brings what is told up to date. @returns what is new in it */
-  #take(): PresenceDifference {
+  /** Too many to say who they are. */
+  #tellTotal(): void {
+    const wasCrowded = this.#isCrowded;
+    this.#told.clear();
+    this.#touched.clear();
+    this.#isCrowded = true;
+    const count = this.#count(this.parts.view.total);
+    // Observers with a list must know that it ends here.
+    this.#observers.tell(count, (one) => one.total !== count.total || (!wasCrowded && hearsWho(one)));
+  }
+
+  /** They are few again. */
+  #tellAll(): void {
+    const { view, clock } = this.parts;
+    this.#isCrowded = false;
+    this.#listedAt = clock.now();
+    this.#listNumber = view.listNumber;
+    this.#touched.clear();
+    for (const [userId, user] of view.users) this.#told.set(userId, user);
+    const count = this.#tellCount();
+    this.#observers.tell({ ...count, users: [...this.#told.values()] }, hearsWho);
+    for (const [, one] of this.#observers) {
+      one.isMissing = !this.#told.has(one.userId);
+      one.data = this.#told.get(one.userId)?.data;
+    }
+  }
+
+  #tellDifference(): void {
+    const touched = this.#takeTouched();
+    const difference = this.#take(touched);
+    const count = this.#tellCount();
+    if (!isEmpty(difference)) this.#sendDifference(count, difference);
+    this.#observers.correct(touched, this.#told, count, difference);
+  }
+
+  /** Tells those who only count, where they know another number. */
+  #tellCount(): PresencePush {
+    const count = this.#count(this.#told.size);
+    this.#observers.tell(count, countsOtherwise, (one) => this.#isCounted(one));
+    return count;
+  }
+
+  /** Whether what is told counts the observer's user. Else the store is slow to take its join. */
+  #isCounted({ userId, isMissing }: Observer): boolean {
+    return isMissing || this.#told.has(userId);
+  }
+
+  #count(total: number): PresencePush {
+    const { room, view } = this.parts;
+    if (view.position) ({ epoch: this.#epoch, offset: this.#version } = view.position);
+    this.#total = total;
+    return { roomName: room, epoch: this.#epoch, version: this.#version, total };
+  }
+
+  /** The users that may differ from what is told. */
+  #takeTouched(): ReadonlySet<string> {
+    const { view } = this.parts;
+    const touched = this.#touched;
+    this.#touched = new Set();
+    if (view.listNumber === this.#listNumber) return touched;
+    this.#listNumber = view.listNumber;
+    for (const userId of [...this.#told.keys(), ...view.users.keys()]) touched.add(userId);
+    return touched;
+  }
+
+  /** Brings what is told of these users up to date. @returns what is new in it */
+  #take(touched: Iterable<string>): PresenceDifference {
     const { view, clock } = this.parts;
     const difference: PresenceDifference = { joined: [], updated: [], left: [] };
     const quietMs = this.#nobodyLeavesUntil - clock.now();
-    const waiting: string[] = [];
-    for (const userId of this.#touched) {
+    for (const userId of touched) {
       const [before, now] = [this.#told.get(userId), view.users.get(userId)];
       if (!now && before && quietMs > 0) {
-        waiting.push(userId);
+        this.#touched.add(userId);
         continue;
       }
       if (now) this.#told.set(userId, now);
@@ -161,34 +215,35 @@ export class RoomAudience {
       if (now && !before) difference.joined.push(now);
       else if (now && before && !isSame(now.data, before.data)) difference.updated.push(now);
     }
-    this.#touched.clear();
-    for (const userId of waiting) this.#touched.add(userId);
-    if (waiting.length > 0) this.#pushIn(quietMs);
+    if (this.#touched.size > 0) this.#pushIn(quietMs);
     return difference;
   }
 
   #sendDifference(head: PresencePush, difference: PresenceDifference): void {
     const own = new Map<string, OutgoingMessage | undefined>();
     for (const userId of [...difference.joined.map((user) => user.userId), ...difference.left]) {
-      if (!this.#ofUser.has(userId)) continue;
+      if (!this.#observers.hasUser(userId)) continue;
       const rest = without(userId, difference);
-      own.set(userId, isEmpty(rest) ? undefined : presenceFrame({ ...head, ...rest }));
+      const total = this.#told.has(userId) ? head.total : head.total + 1;
+      own.set(userId, isEmpty(rest) ? undefined : presenceFrame({ ...head, ...rest, total }));
     }
-    const message = presenceFrame({ ...head, ...difference });
-    for (const [clientId, { hears, userId }] of this.#observers) {
-      const due = own.has(userId) ? own.get(userId) : message;
-      if (hears === true && due) this.parts.send(clientId, due);
-    }
-  }
-
-  #send(push: PresencePush, isFor: (observer: Observer) => boolean): void {
     let message: OutgoingMessage | undefined;
-    for (const [clientId, observer] of this.#observers)
-      if (isFor(observer)) this.parts.send(clientId, (message ??= presenceFrame(push)));
+    let withItself: OutgoingMessage | undefined;
+    for (const [clientId, observer] of this.#observers) {
+      const { hears, userId, total: before } = observer;
+      if (hears !== true) continue;
+      const total = this.#isCounted(observer) ? head.total : head.total + 1;
+      observer.total = total;
+      const isOwn = own.has(userId);
+      const knowsItself = isOwn && !observer.isMissing;
+      if (isOwn && !knowsItself) Object.assign(observer, { isMissing: false, data: this.#told.get(userId)?.data });
+      let due = knowsItself ? own.get(userId) : undefined;
+      if (!knowsItself && total === head.total) due = message ??= presenceFrame({ ...head, ...difference });
+      else if (!knowsItself) due = withItself ??= presenceFrame({ ...head, ...difference, total });
+      else if (!due && before !== total) due = presenceFrame({ ...head, ...NOTHING, total });
+      if (due) this.parts.send(clientId, due);
+    }
   }
 }
 
-const hearsWho = ({ hears }: Observer): boolean => hears === true;
-
-const isSame = (one: unknown, other: unknown): boolean =>
-  one === other || JSON.stringify(one) === JSON.stringify(other);
+const countsOtherwise = (one: Observer, total: number): boolean => hearsCount(one) && one.total !== total;

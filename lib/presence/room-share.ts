@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import type { PresenceApplied, PresenceBatch, PresenceChange } from './presence-store.js';
+import type { PresenceApplied, PresenceBatch, PresenceBelief, PresenceChange } from './presence-store.js';
 
 export interface RoomShareParts {
   room: string;
@@ -8,10 +8,11 @@ export interface RoomShareParts {
   /** Before the first change. */
   opened(): Promise<unknown>;
   apply(batch: Omit<PresenceBatch, 'nodeId' | 'number'>): Promise<PresenceApplied>;
-  /** Users joined or left in the whole cluster. */
-  changed(applied: PresenceApplied): void;
   failed(error: unknown): void;
 }
+
+/** Changes in one batch: it holds up Redis for a few ms. Only a whole share has as many as it has connections. */
+const MAX_SAID = 500;
 
 /** One connection of this node in the room. */
 interface Entry {
@@ -20,6 +21,8 @@ interface Entry {
   dataAt: number;
   /** When its grace ends, by the clock of this process. */
   graceEnd: number | undefined;
+  /** The store may have heard of it. */
+  isSaid: boolean;
   cancelGrace: (() => void) | undefined;
 }
 
@@ -29,9 +32,13 @@ interface Entry {
  */
 export class RoomShare {
   readonly #entries = new Map<string, Entry>();
+  /** The connection of each user that is in its grace: the one that ended last, which outlasts those before. */
+  readonly #inGrace = new Map<string, string>();
   /** What the store doesn't know yet, by client. */
   #unsaid = new Map<string, PresenceChange>();
   #epoch: string | undefined;
+  /** How many connections the store has. After a loss, those that left stay there for a while. */
+  #own = 0;
   #isWholeDue = false;
   #isOpened = false;
   #flushing: Promise<void> | undefined;
@@ -41,15 +48,16 @@ export class RoomShare {
 
   /** Nothing of it is or may be in the store. */
   get isOver(): boolean {
-    return this.#entries.size === 0 && this.#unsaid.size === 0 && !this.#flushing && !this.#isWholeDue;
+    return this.#entries.size + this.#unsaid.size + this.#own === 0 && !this.#flushing && !this.#isWholeDue;
   }
 
   /** The connection is in the room, as this user. Does nothing if that is known. */
   enter(clientId: string, userId: string): void {
     const known = this.#entries.get(clientId);
     if (known?.userId === userId && known.graceEnd === undefined) return;
-    known?.cancelGrace?.();
-    const entry = { userId, data: known?.data, dataAt: 0, graceEnd: undefined, cancelGrace: undefined };
+    if (known) this.#endGrace(clientId, known);
+    const [data, isSaid] = [known?.data, known?.isSaid ?? false];
+    const entry = { userId, data, dataAt: 0, graceEnd: undefined, isSaid, cancelGrace: undefined };
     this.#entries.set(clientId, entry);
     this.#say('in', clientId, entry);
   }
@@ -63,13 +71,19 @@ export class RoomShare {
     return true;
   }
 
+  /** Whether the store can't know the connection yet. */
+  isUnsaid(clientId: string): boolean {
+    return this.#entries.get(clientId)?.isSaid === false;
+  }
+
   /** The connection left, and isn't expected back. */
   leave(clientId: string): void {
     const entry = this.#entries.get(clientId);
     if (!entry) return;
-    entry.cancelGrace?.();
+    this.#endGrace(clientId, entry);
     this.#entries.delete(clientId);
-    this.#say('out', clientId, entry);
+    if (entry.isSaid || this.#unsaid.get(clientId)?.kind === 'again') this.#say('out', clientId, entry);
+    else this.#unsaid.delete(clientId);
   }
 
   /** The connection ended. Its user may be back on any node before anybody misses it. */
@@ -78,20 +92,23 @@ export class RoomShare {
     const entry = this.#entries.get(clientId);
     if (!entry || entry.graceEnd !== undefined) return;
     if (graceMs === 0) return this.leave(clientId);
+    this.endGraces(entry.userId);
+    this.#inGrace.set(entry.userId, clientId);
     entry.graceEnd = clock.now() + graceMs;
     entry.cancelGrace = clock.after(graceMs, () => this.leave(clientId));
     this.#say('kept', clientId, entry);
   }
 
-  /** Sees to it that the store knows all of it: another may have lost it. */
-  async beat(): Promise<PresenceApplied | undefined> {
-    if (this.#unsaid.size > 0 || this.#isWholeDue || this.#flushing) {
-      await this.flush();
-      return undefined;
-    }
-    const applied = await this.#apply(false, []);
-    if (applied.own !== this.#entries.size && this.#unsaid.size === 0 && !this.#flushing) this.sayAll();
-    return applied;
+  /** The kick of a user also ends the grace of its connections. */
+  endGraces(userId: string): void {
+    const clientId = this.#inGrace.get(userId);
+    if (clientId !== undefined) this.leave(clientId);
+  }
+
+  /** What the store should have. Undefined while something is unsaid. */
+  get belief(): Omit<PresenceBelief, 'room'> | undefined {
+    if (this.#unsaid.size > 0 || this.#isWholeDue || this.#flushing || this.#epoch === undefined) return undefined;
+    return { epoch: this.#epoch, own: this.#entries.size };
   }
 
   /** Says again what the store should know. */
@@ -111,20 +128,26 @@ export class RoomShare {
     for (const { cancelGrace } of this.#entries.values()) cancelGrace?.();
   }
 
+  #endGrace(clientId: string, { userId, cancelGrace }: Entry): void {
+    cancelGrace?.();
+    if (this.#inGrace.get(userId) === clientId) this.#inGrace.delete(userId);
+  }
+
   #say(kind: PresenceChange['kind'], clientId: string, { userId, data, dataAt }: Entry): void {
     const unsaid = this.#unsaid.get(clientId);
-    // What is new stays new until it is said.
-    const isNew = kind === 'kept' && unsaid?.kind === 'in';
-    this.#unsaid.set(clientId, { kind: isNew ? 'in' : kind, clientId, userId, data, dataAt, awayMs: 0 });
-    void this.flush();
+    const sum = sumOf(unsaid?.kind, kind);
+    this.#unsaid.set(clientId, { kind: sum, clientId, userId, data, dataAt, awayMs: 0 });
+    // A store that is away needn't be asked each time with all of it: the next beat does.
+    if (!this.#hasFailed || !this.#isWholeDue) void this.flush();
   }
 
   async #flush(): Promise<void> {
     await Promise.resolve(); // what happens in one turn is said at once
     while (this.#unsaid.size > 0 || this.#isWholeDue) {
-      const unsaid = this.#unsaid;
       const isWhole = this.#isWholeDue;
-      this.#unsaid = new Map();
+      const unsaid = isWhole ? this.#unsaid : new Map([...this.#unsaid].slice(0, MAX_SAID));
+      if (isWhole) this.#unsaid = new Map();
+      else for (const clientId of unsaid.keys()) this.#unsaid.delete(clientId);
       this.#isWholeDue = false;
       const changes = isWhole ? this.#all(unsaid) : [...unsaid.values()];
       try {
@@ -142,32 +165,34 @@ export class RoomShare {
     }
   }
 
-  async #apply(isWhole: boolean, changes: PresenceChange[]): Promise<PresenceApplied> {
+  async #apply(isWhole: boolean, changes: PresenceChange[]): Promise<void> {
     const epoch = this.#epoch;
     const applied = await this.parts.apply({ epoch, isWhole, changes });
     if (epoch !== undefined && applied.epoch !== epoch && !isWhole) this.#isWholeDue = true;
     this.#epoch = applied.epoch;
+    this.#own = applied.own;
     for (const { kind, clientId, data } of changes) {
       const entry = this.#entries.get(clientId);
-      if (kind === 'in' && entry && entry.data === data) entry.dataAt = applied.now;
+      if (isNews(kind) && entry && entry.data === data) entry.dataAt = applied.now;
     }
-    this.parts.changed(applied);
-    if (this.#isWholeDue) void this.flush();
-    return applied;
   }
 
   #all(unsaid: ReadonlyMap<string, PresenceChange>): PresenceChange[] {
-    return Array.from(this.#entries, ([clientId, { userId, data, dataAt }]) => {
-      const kind = unsaid.get(clientId)?.kind === 'in' ? 'in' : 'kept';
+    const changes = Array.from(this.#entries, ([clientId, { userId, data, dataAt }]): PresenceChange => {
+      const kind = sumOf(unsaid.get(clientId)?.kind, 'kept');
       return { kind, clientId, userId, data, dataAt, awayMs: 0 };
     });
+    // If the store has lost them, it couldn't tell anybody that they left.
+    for (const change of unsaid.values()) if (change.kind === 'out') changes.push(change);
+    return changes;
   }
 
   #timed(changes: PresenceChange[]): PresenceChange[] {
     const now = this.parts.clock.now();
     for (const change of changes) {
-      const graceEnd = this.#entries.get(change.clientId)?.graceEnd;
-      change.awayMs = graceEnd === undefined ? 0 : Math.max(1, graceEnd - now);
+      const entry = this.#entries.get(change.clientId);
+      change.awayMs = entry?.graceEnd === undefined ? 0 : Math.max(1, entry.graceEnd - now);
+      if (entry) entry.isSaid = true;
     }
     return changes;
   }
@@ -176,8 +201,18 @@ export class RoomShare {
   #putBack(unsaid: ReadonlyMap<string, PresenceChange>): void {
     for (const [clientId, change] of unsaid) {
       const newer = this.#unsaid.get(clientId);
-      if (!newer) this.#unsaid.set(clientId, change);
-      else if (newer.kind === 'kept' && change.kind === 'in') newer.kind = 'in';
+      // While the store is away, these would grow without end. Writing the whole share takes them out, too.
+      if (!newer && change.kind === 'out' && change.dataAt === 0) this.#isWholeDue = true;
+      else if (!newer) this.#unsaid.set(clientId, change);
+      else newer.kind = sumOf(change.kind, newer.kind);
     }
   }
+}
+
+const isNews = (kind: PresenceChange['kind']): boolean => kind === 'in' || kind === 'again';
+
+/** What two changes of a connection, one after the other, are together. */
+function sumOf(first: PresenceChange['kind'] | undefined, then: PresenceChange['kind']): PresenceChange['kind'] {
+  if (then === 'out' || then === 'again' || first === undefined || first === 'kept') return then;
+  return first === 'in' ? 'in' : 'again';
 }

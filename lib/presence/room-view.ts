@@ -1,64 +1,92 @@
 import type { LogEntry, LogRead } from '../history/room-log.js';
-import type { RoomPosition } from '../protocol/message.js';
-import type { PresenceSnapshot, PresenceStore, UserChange } from './presence-store.js';
+import type { PresentUser, RoomPosition } from '../protocol/message.js';
+import type { AnnouncedChange, PresenceSize, PresenceSnapshot, PresenceStore } from './presence-store.js';
 
-/** A user as others see it. */
-export interface PresentUser {
-  /** The id under which it authenticated. Of an anonymous connection, its client id. */
-  userId: string;
-  /** What it said of itself last. Null if nothing. */
-  data: unknown;
-  /** Its connections in the room when this was told. Those that ended a moment ago count, too. */
-  connections: number;
-}
+export type { PresentUser };
 
 /**
  * Who is in a room, as this node has heard. Its reader follows the versions of the store as it would follow a log that keeps
- * only its newest entry: whatever is missed, the whole is read again.
+ * only its newest entry: whatever is missed, the whole is read again. Of a crowded room it only knows how many there are.
  */
 export class RoomView {
   readonly users = new Map<string, PresentUser>();
   position: RoomPosition | undefined;
+  /** How many users are in the room. */
+  total = 0;
+  /** There are too many to tell who they are. */
+  isCrowded = false;
+  /** There are few again, and who they are has yet to be read. */
+  isListDue = false;
+  /** Grows when the users changed in another way than by `apply()`. */
+  listNumber = 0;
+  /** Up to here, changes are in the list already. */
+  #listVersion = 0;
   #read: PresenceSnapshot | undefined;
 
   constructor(
     private readonly store: Pick<PresenceStore, 'read' | 'top'>,
     private readonly room: string,
+    private readonly most: PresenceSize,
   ) {}
 
   /** @returns the users that may differ */
   apply({ epoch, offset }: RoomPosition, { frame }: Pick<LogEntry, 'frame'>): string[] {
     this.position = { epoch, offset };
-    const changes = JSON.parse(frame) as UserChange[];
+    if (offset <= this.#listVersion) return [];
+    const [size, ...changes] = JSON.parse(frame) as AnnouncedChange;
+    this.#resize(size);
+    if (this.isCrowded || this.isListDue) return [];
     for (const [userId, connections, data] of changes)
       if (connections > 0) this.users.set(userId, { userId, data, connections });
       else this.users.delete(userId);
     return changes.map(([userId]) => userId);
   }
 
-  /** Takes what was read last. @returns the users that may differ */
-  replace(): string[] {
+  /** Takes what was read last. */
+  replace(): void {
     const read = this.#read;
-    if (!read) return [];
-    const touched = new Set([...this.users.keys(), ...read.users.keys()]);
-    this.users.clear();
-    for (const [userId, { connections, data }] of read.users)
-      this.users.set(userId, { userId, connections, data: JSON.parse(data) as unknown });
+    if (!read) return;
     this.position = { epoch: read.epoch, offset: read.version };
-    return [...touched];
+    this.#take(read);
+  }
+
+  /** Takes the users of what was read last, if they are due. An older list lacks changes that were heard while it was read. */
+  fill(): void {
+    const { position } = this;
+    const read = this.#read;
+    if (!read?.users || !this.isListDue || read.epoch !== position?.epoch || read.version < position.offset) return;
+    this.#take(read); // the position stays: the reader comes to it
   }
 
   /** For its reader: the place to begin with. */
   async top(): Promise<RoomPosition> {
     if (this.position) return this.store.top(this.room);
-    const { epoch, version } = (this.#read = await this.store.read(this.room));
+    const { epoch, version } = (this.#read = await this.store.read(this.room, this.most));
     this.replace();
     return { epoch, offset: version };
   }
 
   /** For its reader: nothing older than the newest can be read. */
   async read(): Promise<LogRead> {
-    const { epoch, version: top, now } = (this.#read = await this.store.read(this.room));
+    const { epoch, version: top, now } = (this.#read = await this.store.read(this.room, this.most));
     return { epoch, top, first: top + 1, entries: [], isComplete: false, now };
+  }
+
+  #take({ version, size, users }: PresenceSnapshot): void {
+    this.listNumber++;
+    this.#resize(size);
+    this.users.clear();
+    for (const [userId, { connections, data }] of users ?? [])
+      this.users.set(userId, { userId, connections, data: JSON.parse(data) as unknown });
+    this.isListDue = false;
+    this.#listVersion = version;
+  }
+
+  #resize({ users, bytes }: PresenceSize): void {
+    this.total = users;
+    const wasCrowded = this.isCrowded;
+    this.isCrowded = users > this.most.users || bytes > this.most.bytes;
+    if (this.isCrowded) this.users.clear();
+    this.isListDue = !this.isCrowded && (wasCrowded || this.isListDue);
   }
 }

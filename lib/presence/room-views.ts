@@ -7,9 +7,10 @@ import { RoomReaders, type RoomReceiver } from '../history/room-readers.js';
 import type { ResetReason } from '../history/room-reader.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
 import type { RoomPosition } from '../protocol/message.js';
-import type { Hears, RoomPresence } from './presence-frames.js';
+import type { Joiner } from './observers.js';
+import type { RoomPresence } from './presence-frames.js';
 import type { PresenceRule, PresenceRules } from './presence-options.js';
-import type { PresenceStore } from './presence-store.js';
+import type { PresenceSize, PresenceStore } from './presence-store.js';
 import { RoomAudience } from './room-audience.js';
 import { RoomView } from './room-view.js';
 
@@ -35,12 +36,13 @@ const FOLLOWING: HistoryRule = {
   recoverMaxBytes: 1,
   keyTtlMs: 1,
   metaTtlMs: 1,
+  emptyTtlMs: 1,
   checkMs: 15_000,
   ack: 'stored',
   onRestart: 'reset',
 };
 
-/** The rooms of which members on this node want to hear who is in them. Nothing is read or followed for others. */
+/** Follows the rooms whose members on this node want to know who is in them. Other rooms cost nothing. */
 export class RoomViews implements RoomReceiver {
   readonly #views = new Map<string, RoomView>();
   readonly #audiences = new Map<string, RoomAudience>();
@@ -51,7 +53,7 @@ export class RoomViews implements RoomReceiver {
     this.#readers = new RoomReaders({
       log: {
         top: async ([room = '']): Promise<RoomPosition[]> => [await this.#viewOf(room).top()],
-        read: (room): Promise<LogRead> => this.#viewOf(room).read(),
+        read: (room): Promise<LogRead> => this.#read(room),
       },
       clock,
       follow,
@@ -75,7 +77,7 @@ export class RoomViews implements RoomReceiver {
     this.#views.clear();
   }
 
-  /** Resolves when this node knows who is in the room, and hears of changes. Call `release()` later. */
+  /** Resolves when this node knows who is in the room, and gets the changes. Call `release()` later. */
   async hold(room: string): Promise<void> {
     await this.#readers.hold(room, FOLLOWING).start();
   }
@@ -85,14 +87,10 @@ export class RoomViews implements RoomReceiver {
   }
 
   /** The room must be held. */
-  add(
-    clientId: string,
-    room: string,
-    { userId, hears, data }: { userId: string; hears: Hears; data: unknown },
-  ): RoomPresence {
+  add(clientId: string, room: string, joiner: Joiner): RoomPresence {
     const audience = this.#audiences.get(room) ?? this.#open(room);
     if (!audience.has(clientId)) this.#readers.hold(room, FOLLOWING);
-    return audience.add(clientId, userId, hears, data);
+    return audience.add(clientId, joiner);
   }
 
   remove(clientId: string, room: string): void {
@@ -102,7 +100,7 @@ export class RoomViews implements RoomReceiver {
     this.release(room);
   }
 
-  /** An observer is another user. */
+  /** An observer has another user now. */
   identified(clientId: string, room: string, userId: string): void {
     this.#audiences.get(room)?.identified(clientId, userId);
   }
@@ -113,20 +111,22 @@ export class RoomViews implements RoomReceiver {
   }
 
   deliver(room: string, epoch: string, entry: LogEntry): void {
-    const touched = this.#viewOf(room).apply({ epoch, offset: entry.offset }, entry);
+    const view = this.#viewOf(room);
+    const touched = view.apply({ epoch, offset: entry.offset }, entry); // also while nobody listens
     this.#audiences.get(room)?.changed(touched);
+    if (view.isListDue) this.#readers.find(room)?.repair();
   }
 
   reset(room: string, { epoch }: RoomPosition, reason: ResetReason): void {
     const view = this.#viewOf(room);
     const audience = this.#audiences.get(room);
     const isOther = view.position?.epoch !== epoch;
-    const touched = view.replace();
+    view.replace();
     if (isOther && reason === 'restart') {
       audience?.lost();
       this.parts.lost(room);
     }
-    audience?.changed(touched);
+    audience?.changed([]);
   }
 
   ended(room: string): void {
@@ -135,10 +135,24 @@ export class RoomViews implements RoomReceiver {
     this.#views.delete(room);
   }
 
+  async #read(room: string): Promise<LogRead> {
+    const view = this.#viewOf(room);
+    const read = await view.read();
+    view.fill();
+    this.#audiences.get(room)?.changed([]);
+    return read;
+  }
+
   #viewOf(room: string): RoomView {
-    const view = this.#views.get(room) ?? new RoomView(this.parts.store, room);
+    const view = this.#views.get(room) ?? new RoomView(this.parts.store, room, this.#mostIn(room));
     this.#views.set(room, view);
     return view;
+  }
+
+  /** More isn't told. */
+  #mostIn(room: string): PresenceSize {
+    const { maxUsers, maxBytes } = this.parts.rules.of(room) as PresenceRule;
+    return { users: maxUsers, bytes: maxBytes };
   }
 
   #open(room: string): RoomAudience {

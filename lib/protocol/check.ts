@@ -1,7 +1,7 @@
-/** What the value of an option must be, of the server's or of the client's. */
+/** What the value of an option of the server or of the client must be. */
 export interface Check {
   readonly holds: (value: unknown) => boolean;
-  /** Goes behind `must be`, and behind `is not`. */
+  /** The end of a sentence that begins with `must be` or `is not`. */
   readonly must: string;
   readonly unit?: string;
 }

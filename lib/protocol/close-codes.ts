@@ -27,17 +27,18 @@ export const CloseCode = {
   StateLost: 4210,
 } as const;
 
-/** The reason with which a client closes (1000) that won't come back: nobody waits for it. */
+/** A client that won't come back closes with 1000 and this reason. Nobody waits for it then. */
 export const LEAVES = 'leave';
 
 /** What a client does after a close: give up, wait longer than usual, or come back at once. */
 export type CloseAdvice = 'stop' | 'back-off' | 'reconnect-now' | 'reconnect';
 
+/** What our client does after a close with this code. */
 export function adviceOf(code: number): CloseAdvice {
   if (code >= 4000 && code <= 4099) return 'stop';
   if (code === 1003 || code === 1007 || code === 1008) return 'back-off';
   if (code === 1013 || (code >= 4100 && code <= 4199)) return 'back-off';
-  // 1012: this node stops, and another one may be there.
+  // 1012: this node is stopping, and another one may be there.
   if (code === CloseCode.Restarting || (code >= 4200 && code <= 4299)) return 'reconnect-now';
   return 'reconnect';
 }
@@ -47,7 +48,7 @@ export const isSendableCloseCode = (code: number): boolean =>
   Number.isInteger(code) &&
   ((code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006) || (code >= 3000 && code <= 4999));
 
-/** The reason of a close where none was given. */
+/** The reason of a close, if none was given. */
 const USUAL_REASONS: Readonly<Record<number, string>> = {
   1000: 'done',
   1001: 'going away',

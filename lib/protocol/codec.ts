@@ -1,10 +1,10 @@
 import { writeJson } from './json-form.js';
 import type { ErrorFrameData, RequestId } from './message.js';
-import { isRequestId, isRouteName } from './names.js';
+import { isRequestId, isRouteName, NAME_RULE } from './names.js';
 
 /** A frame that was read. */
 export type DecodedFrame =
-  /** `at`: its place in a room that keeps what is published, not checked. */
+  /** `at`: its place in a room with history. Not checked. */
   | {
       kind: 'message';
       type: string;
@@ -12,8 +12,10 @@ export type DecodedFrame =
       data: unknown;
       id: RequestId | undefined;
       at: unknown;
-      /** Of a message that may be sent again: the same each time. Not checked. */
+      /** The key of a message that may be sent again: the same each time. Not checked. */
       key: unknown;
+      /** Of a message that is sent again: milliseconds since the first time. Not checked. */
+      sentMsAgo: unknown;
     }
   | {
       kind: 'reply';
@@ -28,9 +30,9 @@ export type DecodedFrame =
   /** `isAnswer`: it looks like the answer to a request of ours, so its id is one of ours, not of the peer's. */
   | { kind: 'bad'; reason: string; id: RequestId | undefined; isAnswer: boolean };
 
-/** @default 32: deeper JSON is refused, so that no handler recurses over it. */
+/** The default of `messages.maxDepth`. Deeper JSON is refused, so that no handler recurses over it. */
 export const MAX_DEPTH = 32;
-/** The limit of every setting: this check and `JSON.stringify()` recurse. */
+/** The maximum of `messages.maxDepth`: this check and `JSON.stringify()` recurse. */
 export const DEEPEST = 1_000;
 
 /** Reads one frame. Never throws. `reason` says what is wrong, without the peer's text. */
@@ -48,9 +50,8 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   const id = frame['id'] as RequestId | undefined;
   if (id !== undefined && !isRequestId(id)) return bad('"id" must be a string of 1–64 characters or a safe integer.');
   const { type, action } = frame;
-  if (!isRouteName(type)) return badAs(frame, '"type" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
-  if (!isRouteName(action))
-    return badAs(frame, '"action" must be a string of 1–64 characters of A–Z a–z 0–9 _ . -', id);
+  if (!isRouteName(type)) return badAs(frame, `"type" ${NAME_RULE}`, id);
+  if (!isRouteName(action)) return badAs(frame, `"action" ${NAME_RULE}`, id);
   const flaw = findFlaw(frame, Math.min(maxDepth, DEEPEST));
   if (flaw) return badAs(frame, flaw, id);
 
@@ -59,7 +60,8 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   if (done || Object.hasOwn(frame, 'response')) {
     return { kind: 'reply', type, action, id, response: frame['response'], more: frame['more'] === true, done };
   }
-  return { kind: 'message', type, action, data: frame['data'], id, at: frame['at'], key: frame['key'] };
+  const { data, at, key, sentMsAgo } = frame;
+  return { kind: 'message', type, action, data, id, at, key, sentMsAgo };
 }
 
 /**

@@ -5,7 +5,7 @@ export type Audience =
   | { kind: 'users'; userIds: readonly (string | number)[] }
   | { kind: 'rooms'; roomNames: readonly string[] };
 
-/** A message to send, as data: the same on the sender's node and on every other. */
+/** A message to send, as data: the same on the sender's node and on every other node. */
 export interface Delivery {
   audience: Audience;
   /** Client ids that get no copy. */
@@ -26,12 +26,13 @@ export type BackpressurePolicy = 'close' | 'drop-volatile' | 'conflate';
 
 /** What happens to a message when a client is slow: when more than `backpressure.volatileBytes` wait for it. */
 export interface BackpressureOptions {
-  /** True: the message is dropped. False: it waits, whatever `backpressure.policy` says. @default by the policy */
+  /** True: the message is dropped. False: it waits, whatever `backpressure.policy` says. @default depends on `backpressure.policy` */
   volatile?: boolean;
   /** A slow client gets only the latest message with this key, once it has caught up. 1–128 characters. */
   conflateKey?: string;
 }
 
+/** The options of sending to several clients. */
 export interface SendOptions extends BackpressureOptions {
   /** Client ids that get no copy, e.g. the sender's. */
   except?: readonly string[];

@@ -10,17 +10,17 @@ interface FailedCall {
   id?: RequestId | undefined;
 }
 
-/** The one place that makes error frames. */
+/** The only place that makes error frames. */
 export function errorFrame({ error, code, details }: Told, { id, ...route }: FailedCall = {}): ErrorFrame {
   return {
     type: 'error',
     action: 'message',
-    ...(id === undefined ? {} : { id }),
-    data: { error, code, ...route, ...(details === undefined ? {} : { details }) },
+    id,
+    data: { error, code, ...route, details },
   };
 }
 
-/** The same as text. Without its details, where those have no JSON form. */
+/** The error frame as text. Leaves out `details` that have no JSON form. */
 export function encodeErrorFrame(told: Told, call?: FailedCall): string {
   try {
     return writeJson(errorFrame(told, call));

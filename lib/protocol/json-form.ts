@@ -12,7 +12,7 @@ export class NoJsonFormError extends TypeError {
   }
 }
 
-/** The depth of values that are kept on every node. Each node writes them again and again. */
+/** The maximum depth of values that are kept on every node, because each node writes them again and again. */
 const MAX_DEPTH = 100;
 
 /**

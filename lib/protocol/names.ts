@@ -5,11 +5,13 @@ const ROUTE_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 // belong to words and to emoji (U+200C, U+200D). Braces would choose the slot of a channel in a Redis Cluster.
 const ROOM_NAME =
   /^(?!\s)(?!.*\s$)(?:[^{}\p{Cc}\p{Cs}\p{Cf}\p{Zl}\p{Zp}\p{Noncharacter_Code_Point}]|[\u200C\u200D]){1,128}$/u;
-/** UTF-16 units. A longer text isn't even read. */
+/** In UTF-16 units. Longer texts are refused without a further check. */
 const LONGEST_ROOM_NAME = 256;
 
 /** Types that belong to the protocol itself and can't be used in `@WsRoute()`. */
 export const RESERVED_TYPES: ReadonlySet<string> = new Set(['system', 'error']);
+
+export const NAME_RULE = 'must be a string of 1–64 characters of A–Z a–z 0–9 _ . -';
 
 /** True for a legal `type` or `action`. Only strings match. */
 export const isRouteName = (value: unknown): value is string => typeof value === 'string' && ROUTE_NAME.test(value);

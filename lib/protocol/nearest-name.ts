@@ -1,6 +1,6 @@
 /**
  * The known name that a misspelt one most likely means: `maxPayLoad` → `maxPayload`, `pingInterval` → `pingIntervalMs`.
- * @returns undefined where none comes near
+ * @returns undefined if no name is near
  */
 export function nearestName(given: string, known: Iterable<string>): string | undefined {
   const wanted = given.slice(0, LONGEST).toLowerCase();

@@ -1,9 +1,9 @@
 /**
- * The segments of the path that stand for `:name`, decoded. The client chose them: check them before you trust them.
+ * The parameters of a path: for each `:name`, its segment, decoded. The client chose them: check them before you use them.
  */
 export type PathParams = Readonly<Record<string, string>>;
 
-// Without a prototype: a name that JavaScript knows is no parameter.
+// Without a prototype: a name such as `constructor` must not look like a parameter.
 export const NO_PARAMS: PathParams = Object.freeze(Object.create(null) as Record<string, string>);
 
 const PARAMETER = /^:[A-Za-z][A-Za-z0-9_]*$/;
@@ -22,7 +22,7 @@ export class PathPattern {
     this.#form = new RegExp(`^${segments.join('/')}$`);
   }
 
-  /** True for a path without parameters, which goes before one with them. */
+  /** True for a path without parameters. It takes precedence over a path with parameters. */
   get isExact(): boolean {
     return this.#names.length === 0;
   }

@@ -20,7 +20,7 @@ export interface Found {
   params?: Param[];
 }
 
-/** The parameters of a method without guards and the like. Undefined for any other method. */
+/** The parameters of a method without guards, pipes, interceptors and filters. Undefined for any other method. */
 export function paramsOfBare({ guards, pipes, interceptors, filters, params }: Found): Param[] | undefined {
   if (guards?.length !== 0 || pipes?.length !== 0 || interceptors?.length !== 0) return undefined;
   if (filters?.filters?.length !== 0 || !params || params.length === 0) return undefined;
@@ -31,7 +31,7 @@ export type Take = (call: RouteCall, result: unknown) => unknown;
 
 export const takeAll: Take = (call, result) => call.take(result);
 
-/** Without guards, pipes, interceptors and filters the handler is called at once: nothing has to be awaited. */
+/** Calls a handler without guards, pipes, interceptors and filters. Nothing has to be awaited before the call. */
 export function callBare(
   instance: object,
   method: AnyFunction,

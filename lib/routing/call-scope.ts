@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { RouteCall } from './route-call.js';
 
-/** Knows in whose handler something is done, also after an `await`. A server has one only where somebody asks. */
+/** Knows in which call's handler code is running, also after an `await`. Only servers with rooms with history have one. */
 export class CallScope {
   readonly #storage = new AsyncLocalStorage<RouteCall>();
 

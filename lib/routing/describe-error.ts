@@ -28,13 +28,13 @@ export interface ThrownError extends Pick<ErrorFrameData, 'error' | 'code' | 'de
   status?: number;
 }
 
-/** Decides what a peer may see of any error. The one place that does. Never throws. */
+/** The only place that decides what a peer may see of an error. Never throws. */
 export function describeError(thrown: unknown): ThrownError {
   try {
     const described = describe(thrown);
     if (described && typeof described.error === 'string' && typeof described.code === 'string') return described;
   } catch {
-    // The exception's own methods throw, so it says nothing.
+    // The exception's own methods throw, so nothing can be read from it.
   }
   return { error: INTERNAL_SENTENCE, code: ErrorCode.Internal, isMeantForPeer: false };
 }

@@ -6,7 +6,7 @@ import { InvalidOptionsError } from '../errors.js';
 export type FindInstance = <T>(type: Type<T>, option: string) => Promise<T>;
 
 /**
- * The application's own instance, in whichever module it is provided. A class without a provider is created once, with what
+ * Finds the application's own instance, whichever module provides it. A class without a provider is created once, with what
  * this module can inject, and initialised.
  * @throws {InvalidOptionsError}
  */
@@ -24,7 +24,7 @@ export async function findInstance<T>(moduleRef: ModuleRef, type: Type<T>, optio
   } catch (error) {
     const [reason] = (error as Error).message.split('\n');
     throw new InvalidOptionsError([
-      `"${option}" names ${type.name}, which can't be made here: ${reason} Add it to the providers of one of your modules`,
+      `"${option}" names ${type.name}, which can't be created here: ${reason} Add it to the providers of one of your modules`,
     ]);
   }
 }

@@ -3,7 +3,7 @@ import { isObservable, tap } from 'rxjs';
 import { errorOf } from '../protocol/thrown.js';
 import { isPromise } from './stream-source.js';
 
-/** Watches the global guards. Those made for HTTP are reported once each, with a remedy. */
+/** Watches the global guards. Each guard that is made for HTTP is reported once, with a remedy. */
 export class GlobalGuards {
   readonly #logger = new Logger('WebSocketServer');
   readonly #named = new WeakSet<object>();
@@ -55,9 +55,9 @@ export class GlobalGuards {
     const outcome = failure === undefined ? '' : ` It failed (${errorOf(failure).message}).`;
     this.#logger.warn(
       `${nameOf(guard)}, a global guard, is made for HTTP, but it runs for WebSocket messages, too ` +
-        `(${context.switchToWs().getPattern()}).${outcome} Leave it out there with the option "routes: { globalGuards: false }" ` +
-        `or with @SkipGlobalGuards() on the class or method, or let it return true where context.getType() is 'ws'. ` +
-        'For requests to connect, name it in "connect.guards".',
+        `(${context.switchToWs().getPattern()}).${outcome} Leave it out there with the option "routes: { globalGuards: false }", ` +
+        `or with @SkipGlobalGuards() on the class or method, or let it return true if context.getType() is 'ws'. ` +
+        'To run it before a client connects, name it in "connect.guards".',
     );
   }
 }

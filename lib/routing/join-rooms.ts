@@ -8,7 +8,7 @@ import type { RoomPresence } from '../presence/presence-frames.js';
 import { describeError } from './describe-error.js';
 import type { RouteCall } from './route-call.js';
 
-/** Rooms of one `system/joinRooms`. */
+/** The maximum number of rooms in one `system/joinRooms`. */
 const MAX_ROOMS = 100;
 /** Rooms of one `system/joinRooms` that are joined at the same time. */
 const AT_ONCE = 8;
@@ -20,12 +20,12 @@ export interface JoinRequest extends Resumption, PresenceRequest {
   userId?: string | number;
 }
 
-/** What a client that joins learns about a room with history. */
+/** What a client that joins gets to know about a room with history. */
 export interface JoinedHistory {
   epoch: string;
-  /** The newest place. The next message has the next one. */
+  /** The newest offset. The next message gets the next one. */
   offset: number;
-  /** True: what was missed follows. False: nothing of it does. Left out if the client gave no place. */
+  /** True: the missed messages follow. False: none of them does. Left out if the client gave no place. */
   recovered?: boolean;
   /** Why nothing follows. */
   reason?: RefusalReason;
@@ -33,7 +33,7 @@ export interface JoinedHistory {
   missed: number;
 }
 
-/** The data of a request to join that was kept. */
+/** The accepted data of a request to join, for the reply. */
 export interface Joined extends Omit<JoinRequest, keyof Resumption | keyof PresenceRequest> {
   history?: JoinedHistory;
   /** Who is in the room, the client included. */

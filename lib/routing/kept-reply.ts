@@ -20,8 +20,8 @@ export interface RouteTry {
   /** The handler was called for this try. */
   readonly isMine: boolean;
   /**
-   * To be called after the guards and before anything else of the handler. Waits for an earlier try that is still running.
-   * @returns undefined if the handler is to be called; otherwise the answer
+   * Call it after the guards, and before interceptors, pipes and the handler. Waits for an earlier try that is still running.
+   * @returns undefined if the handler must be called; otherwise the answer
    */
-  claim(): Promise<KeptReply | undefined>;
+  claim(): KeptReply | undefined | Promise<KeptReply | undefined>;
 }

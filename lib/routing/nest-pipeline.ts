@@ -6,7 +6,7 @@ import { callBare, type Found, type Param, paramsOfBare, type Take, takeAll } fr
 import { GlobalGuards } from './global-guards.js';
 import { MethodMetadata } from './method-metadata.js';
 import { type RouteCall } from './route-call.js';
-import { isAsyncIterable, Source } from './stream-source.js';
+import { isAsyncIterable, isPromise, Source } from './stream-source.js';
 import { type FilterRunner, runFilters } from './route-filters.js';
 import { withoutMessages } from './stock-results.js';
 
@@ -39,7 +39,7 @@ const paramsFactory = {
 
 type AnyFunction = (...args: unknown[]) => unknown;
 
-/** What we use of ExternalContextCreator's internals. `nest-pipeline.test.ts` fails when a new Nest changes it. */
+/** The internals of ExternalContextCreator that we use. `nest-pipeline.test.ts` fails when a new Nest changes them. */
 interface Internals {
   interceptorsConsumer: {
     intercept(
@@ -70,7 +70,7 @@ export interface WrapOptions {
 
 const OWN: WrapOptions = { isStock: false, skipsGlobalGuards: false };
 
-/** Different errors of filters that are logged. Further ones are most likely the same with another text. */
+/** How many different errors of filters are logged. Further ones are most likely the same error with another text. */
 const MAX_FAILURES_LOGGED = 10;
 
 /**
@@ -155,10 +155,11 @@ export class NestPipeline {
     const params = paramsOfBare(this.#found);
     if (!params) return (call, data = call.data) => run(call.ws, data, call, `${call.type}/${call.action}`);
     const take: Take = options.isStock ? (call, result) => call.take(withoutMessages(result, call)) : takeAll;
-    return (call, data = call.data) =>
-      call.try
-        ? call.try.claim().then((kept) => kept ?? callBare(instance, method, params, take, call, data))
-        : callBare(instance, method, params, take, call, data);
+    return (call, data = call.data) => {
+      const kept = call.try?.claim();
+      if (!kept) return callBare(instance, method, params, take, call, data);
+      return isPromise(kept) ? kept.then((one) => one ?? callBare(instance, method, params, take, call, data)) : kept;
+    };
   }
 
   #passedOver(failure: unknown, pattern: string): void {

@@ -15,7 +15,7 @@ export interface FilterAwareSocket {
 
 /** What a filter sent while it ran. */
 export interface Overheard {
-  /** The answer for the peer; undefined when the filter sent nothing that the error itself doesn't say better. */
+  /** The answer for the peer. Undefined if the filter sent nothing, or only what the error itself says better. */
   readonly exception: WsException | undefined;
   stop(): void;
 }
@@ -59,7 +59,7 @@ function readException(text: string): unknown {
   }
 }
 
-/** Without `cause`, which repeats what the peer sent, and `status`, which is always the same. */
+/** The object without `cause`, which repeats what the peer sent, and without `status`, which is always the same. */
 function exceptionOf(payload: unknown): WsException | undefined {
   if (typeof payload !== 'object' || payload === null) return undefined;
   const { cause: _, status: __, ...said } = payload as { cause?: unknown; status?: unknown; message?: unknown };

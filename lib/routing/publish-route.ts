@@ -11,28 +11,28 @@ import type { AuthorizePublish } from './room-authorizer.js';
 import type { KeptReply } from './kept-reply.js';
 import type { RouteCall } from './route-call.js';
 
-/** What members publish by themselves. */
+/** The message that members get for a `system/publish`. */
 const PUBLICATION = { type: 'system', action: 'publication' } as const;
 
 export interface PublishServices {
-  /** Undefined where nobody may. */
+  /** Undefined if clients may not publish by themselves. */
   authorizePublish: AuthorizePublish | undefined;
-  /** Undefined where no room keeps what is published. */
+  /** Undefined without rooms with history. */
   history: Pick<RoomPublisher, 'ruleOf' | 'publish'> | undefined;
   isIn(client: ConnectedClient, roomName: string): boolean;
-  /** To a room that keeps nothing. */
+  /** Sends to a room without history. */
   deliver(delivery: Delivery): Promise<unknown>;
 }
 
 export interface PublishReply {
   success: true;
-  /** With its place in a room that keeps what is published. */
+  /** In a room with history, with the place of the message. */
   data: { roomName: string; isDuplicate?: boolean } & Partial<RoomPosition>;
 }
 
 /**
  * Answers `system/publish` of a member.
- * @param call the client's
+ * @param call the client's request
  * @param given what the client sent
  * @throws {PeerError}
  */
@@ -44,9 +44,11 @@ export async function publishAsMember(
   const client = call.client as ConnectedClient;
   const { roomName, data } = given;
   const key = readKey(given['key']);
-  if (!isIn(client, roomName)) throw new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
+  if (!isIn(client, roomName)) throw notInRoom();
   if ((await authorizePublish?.({ client, roomName, data })) !== true)
     throw new PeerError(ErrorCode.Forbidden, 'You may not publish to this room.');
+  call.throwIfSettled();
+  if (!isIn(client, roomName)) throw notInRoom(); // it may have left meanwhile
   const echo = readEcho(given['echo']);
   if (history?.ruleOf(roomName)) {
     const options = { echo, ...(key !== undefined && { key: keyOf(call, key) }) };
@@ -57,23 +59,25 @@ export async function publishAsMember(
   }
   const kept = await call.try?.claim();
   if (kept) return kept;
-  // Members must know which room it is for: no other message without a place says it.
+  // Members must know which room it is for. In a room with history, the place says it.
   const frame = encode({ ...PUBLICATION, data, at: { room: roomName } });
   const except = echo === false ? [client.clientId] : undefined;
   await deliver({ audience: { kind: 'rooms', roomNames: [roomName] }, except, frame });
   return { success: true, data: { roomName } };
 }
 
+const notInRoom = (): PeerError => new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
+
 function readKey(key: unknown): string | undefined {
   if (key === undefined || isKey(key)) return key;
   throw new PeerError(ErrorCode.BadRequest, '"key" must be a text of 1–128 characters.');
 }
 
-/** Undefined: as the member joined. */
+/** Undefined: the `echo` of the member's join counts. */
 function readEcho(echo: unknown): boolean | undefined {
   if (echo === undefined || typeof echo === 'boolean') return echo;
   throw new PeerError(ErrorCode.BadRequest, '"echo" must be true or false.');
 }
 
-/** Another sender's equal key is another key, and so is one that the application chose. */
-const keyOf = ({ peer }: RouteCall, key: string): string => `publish:${digestOf(`${peer.sender?.owner}\n${key}`)}`;
+/** The same key of another sender is another key, and so is the same key that the application chose. */
+const keyOf = ({ peer }: RouteCall, key: string): string => `publish:${digestOf(`${peer.caller?.owner}\n${key}`)}`;

@@ -3,7 +3,7 @@ import type { ConnectedClient } from '../decorators/connected-client.js';
 import { InvalidOptionsError } from '../errors.js';
 import type { FindInstance } from './find-instance.js';
 
-/** The question whether a client may join a room. */
+/** What `authorizeJoin` is asked: may this client join this room? */
 export interface JoinQuestion {
   client: ConnectedClient;
   roomName: string;
@@ -15,11 +15,11 @@ export type AuthorizeJoin = (question: JoinQuestion) => boolean | Promise<boolea
 
 /** Decides who may join. A class for `rooms.authorizeJoin`. */
 export interface RoomAuthorizer {
-  /** Only true allows it. False is answered with `ROOM_FORBIDDEN`, an exception with its own code. */
+  /** Only true allows the join. False is answered with `ROOM_FORBIDDEN`, an exception with its own code. */
   authorizeJoin(question: JoinQuestion): boolean | Promise<boolean>;
 }
 
-/** The question whether a client may publish to a room by itself. */
+/** What `authorizePublish` is asked: may this member publish this to the room? */
 export interface PublishQuestion {
   client: ConnectedClient;
   roomName: string;
@@ -31,8 +31,24 @@ export type AuthorizePublish = (question: PublishQuestion) => boolean | Promise<
 
 /** Decides who may publish by `system/publish`. A class for `rooms.authorizePublish`. */
 export interface PublishAuthorizer {
-  /** Only true allows it. False is answered with `FORBIDDEN`, an exception with its own code. */
+  /** Only true allows the publication. False is answered with `FORBIDDEN`, an exception with its own code. */
   authorizePublish(question: PublishQuestion): boolean | Promise<boolean>;
+}
+
+/** The question whether a client may say this of itself in a room with presence. */
+export interface PresenceQuestion {
+  client: ConnectedClient;
+  roomName: string;
+  /** What it wants to say, unchanged. */
+  data: unknown;
+}
+
+export type AuthorizePresence = (question: PresenceQuestion) => boolean | Promise<boolean>;
+
+/** Decides what clients may say of themselves. A class for `rooms.authorizePresence`. */
+export interface PresenceAuthorizer {
+  /** Only true allows it. False is answered with `FORBIDDEN`, an exception with its own code. */
+  authorizePresence(question: PresenceQuestion): boolean | Promise<boolean>;
 }
 
 type Decide<Q> = (question: Q) => boolean | Promise<boolean>;
@@ -41,7 +57,7 @@ type Decide<Q> = (question: Q) => boolean | Promise<boolean>;
  * @param name of the option, and of the method of a class
  * @throws {InvalidOptionsError} for a class that can't be found or created
  */
-export async function authorizerOf<N extends 'authorizeJoin' | 'authorizePublish', Q>(
+export async function authorizerOf<N extends 'authorizeJoin' | 'authorizePublish' | 'authorizePresence', Q>(
   name: N,
   given: Decide<Q> | Type<Record<N, Decide<Q>>> | undefined,
   find: FindInstance | undefined,

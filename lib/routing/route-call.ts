@@ -4,8 +4,8 @@ import type { RoutedCall } from '../decorators/connected-client.js';
 import { ConnectionError, InvalidStateError } from '../errors.js';
 import type { RequestId } from '../protocol/message.js';
 import { errorOf } from '../protocol/thrown.js';
+import type { Caller } from './caller.js';
 import type { RouteTry } from './kept-reply.js';
-import type { Sender } from './sender.js';
 import { closeIterator, isAsyncIterable, isPromise, STREAMED } from './stream-source.js';
 
 /** What a call needs of its socket. */
@@ -14,14 +14,11 @@ export interface RoutePeer {
   readonly clientId: string;
   /** The `ConnectedClient`; in a handler of a client, the `WebSocketClient`. */
   readonly client: unknown;
-  /** The session of the client, where it has said it, and whose keys are its own. Undefined in a handler of a client. */
-  readonly sender?: Sender | undefined;
-  /**
-   * Sends one value of a stream. Returns a promise when there is no room for the next value yet. Throws when the value can't
-   * be encoded.
-   */
+  /** The session of the client, if it has sent one, and the owner of its keys. Undefined in a handler of a client. */
+  readonly caller?: Caller | undefined;
+  /** Sends one value of a stream. @returns a promise if there is no room for the next yet @throws if it can't be encoded */
   emit(call: RouteCall, value: unknown): Promise<void> | undefined;
-  /** Sends the reply, in this turn. What the handler returns besides is dropped. */
+  /** Sends the reply, in this turn. What the handler returns afterwards is dropped. */
   answer(call: RouteCall, value: unknown): void;
   /** The same with a response that is JSON already. */
   answerJson(call: RouteCall, json: string): void;
@@ -36,7 +33,7 @@ export class RouteCall implements RoutedCall {
   /** The call was answered or given up. Later results are dropped. */
   settled = false;
   isStream = false;
-  /** Its source still runs: e.g. `return()` of a generator has not settled. */
+  /** The source of its stream still runs, e.g. because `return()` of a generator has not settled. */
   runs = false;
   /** The data of the message. Cleared after the handler was called. */
   data: unknown;
@@ -48,9 +45,9 @@ export class RouteCall implements RoutedCall {
   slot = -1;
   /** Its number among the started calls of its connection. */
   turn = 0;
-  /** What its handler has published so far, to rooms that keep it. */
+  /** How often its handler has published to rooms with history so far. */
   published = 0;
-  /** Of a message with a key, on a route that handles each key once. */
+  /** Set for a message with a key, on a route that handles each key once. */
   try: RouteTry | undefined;
   #stop: (() => void) | undefined;
   /** Why it was ended early. */
@@ -63,8 +60,9 @@ export class RouteCall implements RoutedCall {
     readonly action: string,
     data: unknown,
     readonly id: RequestId | undefined,
-    /** The sender gives the same one when it sends the message again. */
+    /** The sender gives the same one when it sends the message again, and says how long ago it did so first. */
     readonly key?: string,
+    readonly sentMsAgo?: unknown,
   ) {
     this.data = data;
   }
@@ -89,7 +87,8 @@ export class RouteCall implements RoutedCall {
   }
 
   /**
-   * For effects after a wait: a client that got TIMEOUT, or has left, must not be affected any more. @throws {ConnectionError}
+   * Call it after a wait, before a change: a client that got TIMEOUT, or has left, must not be changed any more.
+   * @throws {ConnectionError}
    */
   throwIfSettled(): void {
     if (this.settled) throw new ConnectionError('The request ended before it was decided.');
@@ -103,14 +102,14 @@ export class RouteCall implements RoutedCall {
     if (this.isStream) this.#stop?.();
   }
 
-  /** The client has left: ends the call, and unsubscribes what interceptors wrap around the handler, too. */
+  /** The client has left: ends the call, and also unsubscribes the interceptors around the handler. */
   drop(reason: Error): void {
     if (this.try?.isMine) return; // the client comes back for the reply
     this.end(reason);
     this.#stop?.();
   }
 
-  /** If the call was aborted, this is the reason of the abort, not the handler's error. */
+  /** The error to answer with. If the call was aborted, this is the reason of the abort, not the handler's error. */
   reasonOf(thrown: unknown): unknown {
     return this.#endedBy && errorOf(thrown).name === 'AbortError' ? this.#endedBy : thrown;
   }
@@ -129,16 +128,16 @@ export class RouteCall implements RoutedCall {
     return !this.#endedBy;
   }
 
-  /** The result of a handler, awaited: an Observable or an async iterable streams. */
+  /** Awaits the result of a handler. An Observable or an async iterable is streamed. */
   take(result: unknown): unknown {
-    // Make it a real promise: the `then` of a query builder may return none, and may not catch our errors.
+    // Make it a real promise: the `then` of a query builder may return no promise, and may not catch our errors.
     if (isPromise(result)) return Promise.resolve(result).then((value) => this.take(value));
     if (isObservable(result) && !this.startStream()) return STREAMED;
     return this.consume(result);
   }
 
   /**
-   * Handles the result of the interceptors. A plain value passes through. An async iterable or an Observable runs to its end.
+   * Handles the result of the interceptors. A plain value is passed on. An async iterable or an Observable runs to its end.
    * An Observable of a single value, as interceptors make it, yields that value.
    */
   consume(result: unknown): unknown {
@@ -170,7 +169,7 @@ export class RouteCall implements RoutedCall {
       };
       this.runs = true;
       this.#stop = () => end(() => resolve(STREAMED));
-      // Thrown inside an observer, it would be an uncaught exception.
+      // An error that is thrown inside an observer would be an uncaught exception.
       const safely =
         <A extends unknown[]>(run: (...args: A) => void) =>
         (...args: A): void => {
@@ -220,7 +219,7 @@ export class RouteCall implements RoutedCall {
       this.#stop = () => {
         if (!isOver) end(() => resolve(STREAMED), closeIterator(iterator));
       };
-      // One value after the other, when there is room. Nothing may be kept of a value: a stream may last for months.
+      // One value after the other, when there is room. No reference to a value may stay: a stream may last for months.
       const sendAll = async (): Promise<void> => {
         for (;;) {
           const { done, value } = await iterator.next();

@@ -39,9 +39,9 @@ export function runFilters(
 }
 
 /**
- * Lets a filter handle an error. It may throw an exception that is meant for the peer instead. Any other error is the filter's
- * own, e.g. because it is made for HTTP and asks for a response; then the first error is answered as if there were no filter.
- * @throws the error to answer, when no filter answers
+ * Lets a filter handle an error. The filter may throw another exception that is meant for the peer. If it throws anything else,
+ * it has failed, e.g. because it is made for HTTP and asks for a response. The first error is then answered without the filter.
+ * @throws the error to answer with, if no filter answers
  */
 async function answerOf(
   filters: FilterRunner,

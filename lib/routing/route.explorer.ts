@@ -136,8 +136,8 @@ export class RouteExplorer {
   }
 
   /**
-   * A static instance is wrapped now. One that is request-scoped, or has a request-scoped guard and the like, is wrapped for
-   * each message.
+   * A static instance is wrapped now. An instance that is request-scoped, or has request-scoped guards, pipes, interceptors or
+   * filters, is wrapped for each message.
    */
   #wrap(wrapper: InstanceWrapper, methodName: string, options: WrapOptions): RouteHandler {
     const areScoped = this.#scoped.areThere;
@@ -177,7 +177,8 @@ export class RouteExplorer {
   }
 
   /**
-   * Nest itself calls `afterInit` of its own gateways. Request-scoped classes get no hooks, because there is no request yet.
+   * The hooks of a class. Nest itself calls `afterInit` of its own gateways. Hooks of request-scoped classes aren't called,
+   * because there is no request yet.
    */
   #hooksOf(wrapper: InstanceWrapper, metatype: { name: string }, isStock: boolean): GatewayHooks {
     const place = `${metatype.name} (${wrapper.host?.name ?? 'unknown module'})`;
@@ -215,7 +216,7 @@ const returnTypeOf = (metatype: { prototype: object }, name: string): unknown =>
   Reflect.getMetadata('design:returntype', metatype.prototype, name);
 
 const idempotentClient = (place: string): string =>
-  `${place} is a route of a client, and only a server can be idempotent. Leave "idempotent" out.`;
+  `${place} is a route of a client, and only routes of a server can be idempotent. Leave "idempotent" out.`;
 
 const missingType = (place: string, action: string): string =>
   `${place} declares @WsRoute('${action}') without a type. Write @WsRoute('type', '${action}'), or @WsGateway('type') on the class.`;

@@ -14,9 +14,9 @@ export interface Route {
   handler: RouteHandler;
   /** Where it is declared, for logs: `ChatGateway.send (ChatModule)`. */
   place: string;
-  /** A route of the protocol itself. */
+  /** True for a route of the protocol itself. */
   isBuiltIn?: boolean;
-  /** Nest has logged it already, as a route of its own gateways. */
+  /** True for a route that Nest has logged already, because it belongs to one of Nest's own gateways. */
   isLogged?: boolean;
   /** Each key is handled once. */
   once?: KeyRule | undefined;
@@ -30,7 +30,7 @@ export class Router {
 
   /**
    * @param options.side a client may handle messages of type `system`; a server may not
-   * @param options.scope knows in whose handler something is done
+   * @param options.scope knows in which call's handler code is running
    */
   constructor({ side = 'server', scope }: { side?: 'server' | 'client'; scope?: CallScope | undefined } = {}) {
     this.#scope = scope;

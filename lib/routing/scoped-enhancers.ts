@@ -1,7 +1,7 @@
 import type { ApplicationConfig, ContextId, ModuleRef } from '@nestjs/core';
 import { InvalidOptionsError } from '../errors.js';
 
-/** What we use of Nest's `InstanceWrapper`. */
+/** The part of Nest's `InstanceWrapper` that we use. */
 interface Enhancer {
   readonly token: unknown;
   readonly name: unknown;
@@ -19,8 +19,8 @@ export class ScopedEnhancers {
   ) {}
 
   /**
-   * To be called when Nest has created every provider. @throws {InvalidOptionsError} for a transient one, which Nest never
-   * runs
+   * Call it when Nest has created every provider. @throws {InvalidOptionsError} for a transient guard, pipe, interceptor or
+   * filter, which Nest would never run
    */
   get areThere(): boolean {
     const all = this.#all();
@@ -29,7 +29,7 @@ export class ScopedEnhancers {
     return all.length > 0;
   }
 
-  /** Creates those of one message. Nest's own creators then find them by its context. */
+  /** Creates the instances for one message. Nest's own creators then find them by its context. */
   async make(contextId: ContextId): Promise<void> {
     const made = this.#all().map(({ token }) => this.moduleRef.resolve(token as never, contextId, { strict: false }));
     await Promise.all(made);

@@ -17,8 +17,8 @@ export function readMessageName(name: unknown): { type: string; action: string }
 }
 
 /**
- * The result of a method of a stock gateway, without `{ event, data }` objects in it: those are sent to the client at once, as
- * separate messages.
+ * The result of a method of a stock gateway. A `{ event, data }` object in it is not part of the reply: it is sent to the client
+ * at once, as a separate message.
  */
 export function withoutMessages(result: unknown, call: RouteCall): unknown {
   if (isPromise(result)) return Promise.resolve(result).then((value) => withoutMessages(value, call));
@@ -40,7 +40,8 @@ function isSent(value: unknown, call: RouteCall): boolean {
 }
 
 /**
- * True only for an object with just these two fields. With more, it is an answer that has an `event`, e.g. of a calendar.
+ * True only for an object with just these two fields. An object with more fields is an answer that has an `event`, e.g. of a
+ * calendar.
  */
 function isMessage(value: unknown): value is StockMessage {
   if (typeof value !== 'object' || value === null) return false;

@@ -7,7 +7,7 @@ export class Source {
 }
 
 /**
- * A generator that waits for its next value ends only when that comes. Nobody cares for an error that it throws then.
+ * Ends an iterator. A generator that waits for its next value ends only when that value comes. An error of it is ignored.
  */
 export async function closeIterator(iterator: AsyncIterator<unknown>): Promise<void> {
   try {

@@ -3,33 +3,33 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
 import { isRoomName } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
-import type { Presence } from '../presence/presence.js';
 import type { HistoryPage, RoomPublisher } from '../history/room-publisher.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { type Asked, type Joined, joinRooms, type JoinReply, type JoinRequest, readRooms } from './join-rooms.js';
+import { authorizePresenceOf, type PresenceServices, updatePresence } from './presence-route.js';
 import { publishAsMember, type PublishServices } from './publish-route.js';
 import type { AuthorizeJoin } from './room-authorizer.js';
 import type { RouteCall } from './route-call.js';
 import type { RouteHandler, Router } from './router.js';
 
 /** What the built-in routes need of the server. */
-export interface SystemServices extends PublishServices {
+export interface SystemServices extends PublishServices, PresenceServices {
   protectedPrefixes: readonly string[];
   authorizeJoin: AuthorizeJoin | undefined;
-  /** Resolves with the accepted request: an authenticated client keeps its own identity. */
-  join(client: ConnectedClient, request: JoinRequest, asked: Asked): Promise<Joined>;
+  /**
+   * Resolves with the accepted data. An authenticated client keeps its own identity.
+   * @param allow rejects if the application doesn't let it in
+   */
+  join(client: ConnectedClient, request: JoinRequest, asked: Asked, allow: () => Promise<void>): Promise<Joined>;
   /** Undefined without rooms with history. */
   history: Pick<RoomPublisher, 'ruleOf' | 'page' | 'publish'> | undefined;
-  /** Undefined without rooms with presence. */
-  presence: Pick<Presence, 'ruleOf' | 'update'> | undefined;
-  isIn(client: ConnectedClient, roomName: string): boolean;
   leave(client: ConnectedClient, roomName: string): void;
   /** Milliseconds that each room of a `joinRooms` may take. */
   joinTimeoutMs: number;
   failed(error: unknown, place: string): void;
-  /** Makes a handler that runs once for each key, if it asks `call.try`. */
+  /** Makes a handler that runs once for each key. The handler must call `call.try.claim()`. */
   once(handler: RouteHandler): RouteHandler;
-  /** Left out if tokens can't be renewed. */
+  /** Replaces the token of a client. Left out if tokens can't be renewed. */
   refresh?: (client: ConnectedClient, data: unknown) => Promise<object>;
 }
 
@@ -42,9 +42,12 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
 
   const join = async (client: ConnectedClient, data: unknown, asked: Asked): Promise<JoinReply> => {
     const request = readJoin(data);
-    await authorize(services, client, request.roomName, data);
-    asked.throwIfSettled();
-    return { success: true, data: await services.join(client, request, asked) };
+    const allow = async (): Promise<void> => {
+      await authorize(services, client, request.roomName, data);
+      await authorizePresenceOf(services, client, request.roomName, request.presenceData);
+      asked.throwIfSettled();
+    };
+    return { success: true, data: await services.join(client, request, asked, allow) };
   };
 
   add('joinRoom', (call) => join(call.client as ConnectedClient, call.data, askedBy(call)));
@@ -68,8 +71,7 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
 
   if (services.history) add('history', (call) => historyOf(services, call.client as ConnectedClient, call.data));
 
-  if (services.presence)
-    add('updatePresence', (call) => updatePresence(services, call.client as ConnectedClient, call.data));
+  if (services.presence) add('updatePresence', (call) => updatePresence(services, call, readRoom(call.data)));
 
   const publish = (call: RouteCall): unknown => publishAsMember(services, call, readRoom(call.data));
   add('publish', services.authorizePublish ? services.once(publish) : publish);
@@ -93,21 +95,14 @@ async function historyOf(
   const { roomName, limit, since, before, reverse } = readRoom(data);
   if (!isIn(client, roomName)) throw new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
   if (!history?.ruleOf(roomName)) throw new PeerError(ErrorCode.NotFound, 'This room keeps no history.');
-  return history.page(roomName, {
+  const page = await history.page(roomName, {
     limit: readCount('limit', limit),
     since: readPosition('since', since),
     before: readPosition('before', before),
     reverse: reverse === true,
   });
-}
-
-/** @throws {PeerError} */
-function updatePresence({ presence, isIn }: SystemServices, client: ConnectedClient, given: unknown): object {
-  const { roomName, data } = readRoom(given);
-  if (!isIn(client, roomName)) throw new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
-  if (!presence?.ruleOf(roomName)) throw new PeerError(ErrorCode.NotFound, 'This room has no presence.');
-  presence.update(client.clientId, roomName, data);
-  return { success: true, data: { roomName } };
+  if (!isIn(client, roomName)) throw new PeerError(ErrorCode.NotInRoom, 'You are not in the room any more.');
+  return page;
 }
 
 function readCount(name: string, value: unknown): number | undefined {

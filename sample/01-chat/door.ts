@@ -10,11 +10,20 @@ export const ROOM = /^[a-z0-9][a-z0-9-]{0,31}$/;
  * refused rather than changed, so that all see the name that was typed.
  */
 export function admit({ roomName, data }: { roomName: string; data: unknown }): boolean {
-  const { username } = (data ?? {}) as { username?: unknown };
   const flaws = [
     ...(ROOM.test(roomName) ? [] : ['A room name has 1 to 32 characters of a–z, 0–9 and -.']),
-    ...(typeof username === 'string' && NAME.test(username) ? [] : ['A name has 1 to 32 visible characters.']),
+    ...(isName((data as { username?: unknown } | null)?.username) ? [] : [BAD_NAME]),
   ];
   if (flaws.length > 0) throw new BadRequestException(flaws);
   return true;
 }
+
+/** The module's `rooms.authorizePresence`: what others see of a person is its name, and nothing else. */
+export function introduce({ data }: { data: unknown }): boolean {
+  const { name, ...more } = (data ?? {}) as { name?: unknown };
+  if (!isName(name)) throw new BadRequestException([BAD_NAME]);
+  return Object.keys(more).length === 0;
+}
+
+const BAD_NAME = 'A name has 1 to 32 visible characters.';
+const isName = (text: unknown): boolean => typeof text === 'string' && NAME.test(text);

@@ -33,6 +33,14 @@ interface SeenClient {
   rooms: string[];
 }
 
+interface Heard {
+  channel: string;
+  clientId: string;
+  roomName?: string;
+  reason?: string;
+  at: number;
+}
+
 /** Changes of one moment are one push. */
 const GATHER_MS = 60;
 
@@ -46,6 +54,7 @@ const GATHER_MS = 60;
 export class ClusterGateway implements OnModuleInit, OnApplicationShutdown {
   /** Kept until a client's end is reported: this process may have dropped the clients of a dead node before. */
   readonly #seen = new Map<string, SeenClient>();
+  #heard: Heard[] = [];
   #pushDue: NodeJS.Timeout | undefined;
   #changes: Subscription | undefined;
 
@@ -110,28 +119,34 @@ export class ClusterGateway implements OnModuleInit, OnApplicationShutdown {
   /** What happens to clients, on whichever node. */
   @WsSubscribe(/^WebSocket:Client/)
   heard({ channel, message }: SubscriberEvent): void {
-    const { clientId, roomName, reason } = message as { clientId: string; roomName?: string; reason?: string };
-    const client = this.clients.getClient({ clientId });
-    const seen = this.#seen.get(clientId);
-    const node = (client?.['node'] as string | undefined) ?? seen?.node;
-    const username = (client?.['username'] as string | undefined) ?? seen?.username;
-    if (node && channel !== Event.ClientConnected) {
-      const kind = KINDS[channel];
-      this.#tell({ kind, node, username, roomName, reason });
-    }
-    if (channel === Event.ClientDisconnected) this.#seen.delete(clientId);
+    this.#heard.push({ ...(message as { clientId: string }), channel, at: Date.now() });
     this.#pushSoon();
   }
 
   #pushSoon(): void {
     this.#pushDue ??= setTimeout(() => {
       this.#pushDue = undefined;
-      this.server.broadcastToAllClients({ data: { type: 'cluster', action: 'state', data: this.state() } });
+      const state = this.state();
+      // What a client says of itself with a join reaches other nodes a moment after the join.
+      const nameless = state.clients.filter(({ username, rooms }) => username === '' && rooms.length > 0);
+      const waiting = new Set(nameless.map(({ clientId }) => clientId));
+      const heard = this.#heard;
+      this.#heard = heard.filter(({ clientId }) => waiting.has(clientId));
+      for (const event of heard) if (!waiting.has(event.clientId)) this.#tellOf(event);
+      this.server.broadcastToAllClients({ data: { type: 'cluster', action: 'state', data: state } });
+      if (waiting.size > 0) this.#pushSoon();
     }, GATHER_MS).unref();
   }
 
+  #tellOf({ channel, clientId, ...event }: Heard): void {
+    const seen = this.#seen.get(clientId);
+    if (channel === Event.ClientDisconnected) this.#seen.delete(clientId);
+    if (!seen || channel === Event.ClientConnected) return; // it left at once, or is a page that watches
+    this.#tell({ ...event, kind: KINDS[channel], node: seen.node, username: seen.username });
+  }
+
   #tell(event: Record<string, unknown>): void {
-    const data = { type: 'cluster', action: 'event', data: { ...event, at: Date.now() } };
+    const data = { type: 'cluster', action: 'event', data: { at: Date.now(), ...event } };
     this.server.broadcastToAllClients({ data });
   }
 }

@@ -1,5 +1,5 @@
 import { WebSocketClient } from '@scpxl/nestjs-websocket/client';
-import { useConnection, useRoom } from '@scpxl/nestjs-websocket/react';
+import { useConnection, usePresence, useRoom } from '@scpxl/nestjs-websocket/react';
 import { type ReactNode, StrictMode, useState } from 'react';
 import { createRoot } from 'react-dom/client';
 
@@ -18,10 +18,12 @@ function Talk(): ReactNode {
   const [texts, setTexts] = useState<string[]>([]);
   const [text, setText] = useState('');
   const [error, setError] = useState('');
-  useRoom(client, 'talk', {
+  const { room } = useRoom(client, 'talk', {
     history: { tail: 50 },
+    presence: 'count',
     onMessage: (data) => setTexts((before) => [...before, (data as { text: string }).text]),
   });
+  const { total, isStale } = usePresence(room);
   const say = async (): Promise<void> => {
     setText('');
     try {
@@ -35,6 +37,7 @@ function Talk(): ReactNode {
     <main>
       <h1>Talk</h1>
       <Banner />
+      <p>{total > 0 && `Open pages: ${total}${isStale ? ' before the connection was lost' : ''}`}</p>
       <ol>
         {texts.map((said, at) => (
           <li key={at}>{said}</li>

@@ -14,7 +14,12 @@ class Talk {
 }
 
 @Module({
-  imports: [PxlWebSocketModule.forRoot({ rooms: { history: [{ match: 'talk', size: 50 }] } })],
+  imports: [
+    PxlWebSocketModule.forRoot({
+      rooms: { history: [{ match: 'talk', size: 50 }] },
+      presence: [{ match: 'talk', graceMs: 2_000 }],
+    }),
+  ],
   providers: [Talk],
 })
 export class TalkModule {}

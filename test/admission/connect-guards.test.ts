@@ -630,7 +630,7 @@ describe('guards that cannot work', () => {
       'a class without what it needs',
       { guards: [MemberGuard] },
       {},
-      '"connect.guards" names MemberGuard, which can\'t be made here',
+      '"connect.guards" names MemberGuard, which can\'t be created here',
     ],
     ['a request-scoped class', { guards: [Scoped] }, { providers: [Scoped] }, 'which is request-scoped'],
     [
@@ -644,7 +644,7 @@ describe('guards that cannot work', () => {
       'filters without guards',
       { filters: [BaseExceptionFilter] },
       {},
-      '"connect.filters" answers for guards, and there are none',
+      '"connect.filters" are for errors of guards, and there are no guards',
     ],
     ['a text', { guards: ['jwt' as never] }, {}, '"connect.guards" must be a list of guards'],
     ['no time', { guards: [], timeoutMs: 0 }, {}, '"connect.timeoutMs" must be'],

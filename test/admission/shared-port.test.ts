@@ -144,7 +144,7 @@ describe("Nest's own gateways with PxlWsAdapter", () => {
 describe('other servers on the same port', () => {
   it('R9: leaves socket.io its own path', async () => {
     running = await startApp({ providers: [OwnGateway], platform: 'express' });
-    const socketIo = new SocketIoServer(running.app.getHttpServer() as HttpServer);
+    const socketIo = new SocketIoServer(running.app.getHttpServer() as HttpServer, { destroyUpgradeTimeout: 10 });
     socketIo.on('connection', (socket) => socket.on('echo', (data, reply: (data: unknown) => void) => reply(data)));
     const client = io(`http://127.0.0.1:${running.port}`, { transports: ['websocket'], reconnection: false });
     try {

@@ -97,7 +97,7 @@ describe('an authenticator that can not be found', () => {
   it.each([
     [{ useExisting: 'NOBODY' }, '"auth.useExisting" names NOBODY, which no module provides'],
     [{ useExisting: Sessions }, '"auth.useExisting" names Sessions, which no module provides'],
-    [{ useClass: SessionAuthenticator }, '"auth.useClass" names SessionAuthenticator, which can\'t be made here'],
+    [{ useClass: SessionAuthenticator }, '"auth.useClass" names SessionAuthenticator, which can\'t be created here'],
     [{ useClass: Sessions }, '"auth.useClass" names Sessions, which has no method authenticate(request)'],
   ])('ends the start, with the remedy: %p', async (auth, message) => {
     await expect(startApp({ options: { auth } as WebSocketOptions })).rejects.toThrow(message);

@@ -8,6 +8,10 @@ export const FIRST_SEQ = 1_000_000_000;
 /** Makes a frame of about 200 bytes. */
 export const TEXT = 'x'.repeat(110);
 
+/** The room that says who is in it, and what a member says of itself. */
+export const PEOPLE = 'people';
+export const PERSON = { name: 'Ada Lovelace', avatar: '/avatars/0123456789.png' };
+
 /** Publications of a room that are kept. */
 export const HISTORY_SIZE = 500;
 
@@ -24,6 +28,8 @@ export interface ServerSettings {
   redis?: string;
   /** Keep what is published to the rooms that this fits, e.g. `bench*`: the newest `HISTORY_SIZE`. Socket.IO: of all rooms. */
   history?: string;
+  /** Have a room `PEOPLE`. */
+  presence?: boolean;
 }
 
 export interface MeasuredServer {
@@ -41,7 +47,7 @@ export interface Publishing {
   burst?: number;
   /** Milliseconds of rest after each burst. @default 1 */
   pauseMs?: number;
-  /** As many messages as are due at this rate go in one burst. */
+  /** As many messages as are due at this rate go in one burst. All that are due within `forMs` are published, however late. */
   perSecond?: number;
   /** Goes on until this many milliseconds have passed, for one burst at least. */
   forMs: number;
@@ -73,9 +79,10 @@ export async function serve(start: (settings: ServerSettings) => Promise<Measure
     const text = textBytes === undefined ? TEXT : 'x'.repeat(textBytes);
     const began = now();
     const first = seq;
+    const last = first + (perSecond ? Math.ceil((forMs * perSecond) / 1_000) : 0);
     do {
       const sent: unknown[] = [];
-      const due = perSecond ? first + ((now() - began) * perSecond) / 1_000 - seq : burst;
+      const due = perSecond ? Math.min(last, first + ((now() - began) * perSecond) / 1_000) - seq : burst;
       for (let n = 0; n < due; n++) {
         const room = rooms[seq % rooms.length] as string;
         // A server that falls behind its pace is late from when the message was due.
@@ -85,7 +92,7 @@ export async function serve(start: (settings: ServerSettings) => Promise<Measure
       await Promise.all(sent);
       await new Promise(setImmediate); // what a server writes at the end of the turn is written now
       await pause(pauseMs);
-    } while (now() < began + forMs);
+    } while (now() < began + forMs || seq < last);
     return { published: seq - first };
   };
   answerLines({ ...server.commands, publish, cpu, memory, resident }, { port: server.port, pid: process.pid });

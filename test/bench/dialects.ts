@@ -1,4 +1,4 @@
-import { FIRST_SEQ, TEXT } from './contract.js';
+import { FIRST_SEQ, PEOPLE, PERSON, TEXT } from './contract.js';
 
 /** How a client of a server talks. A text with `FIRST_SEQ` in it is a template: the load puts its own numbers there. */
 export interface Dialect {
@@ -10,6 +10,9 @@ export interface Dialect {
   greeted?: (text: string) => 'ready' | { say: string } | undefined;
   /** The answer contains `"join`. */
   join: (room: string) => string;
+  /** Joins the room that says who is in it, and what the answer begins with. */
+  joinPresent?: string;
+  joinedPresent?: string;
   request: string;
   /** The same to a handler with a guard, a pipe and an interceptor. */
   guardedRequest: string;
@@ -39,6 +42,13 @@ export const DIALECTS = {
     keyedRequest: once,
     path: '/ws',
     greeted: (text) => (text.includes('"connected"') ? 'ready' : undefined),
+    joinPresent: JSON.stringify({
+      type: 'system',
+      action: 'joinRoom',
+      id: 1,
+      data: { roomName: PEOPLE, presence: true, presenceData: PERSON },
+    }),
+    joinedPresent: '"joinRoom"',
     join: (roomName) => JSON.stringify({ type: 'system', action: 'joinRoom', data: { roomName }, id: 1 }),
   },
   nest: {
@@ -54,6 +64,8 @@ export const DIALECTS = {
       if (text.startsWith('0{')) return { say: '40' };
       return text.startsWith('40{') ? 'ready' : undefined;
     },
+    joinPresent: `420${JSON.stringify(['enter', PEOPLE, PERSON])}`,
+    joinedPresent: '430[',
     join: (room) => `420${JSON.stringify(['join', room])}`,
     request: `42${FIRST_SEQ}${JSON.stringify(['echo', data])}`,
     guardedRequest: '',

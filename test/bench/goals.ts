@@ -15,7 +15,7 @@ export interface Goal {
 export interface Row {
   figure: string;
   title: string;
-  unit: 'µs' | 'ms' | 'KB' | 'MB' | 'commands' | 'deliveries/s';
+  unit: 'µs' | 'ms' | 'KB' | 'MB' | 'commands' | 'frames' | 'deliveries/s';
   goals: Goal[];
   /** Ours in these rows stays so near to their mean. */
   flat?: { figures: string[]; within: number };
@@ -143,6 +143,24 @@ export const ROWS: Row[] = [
     goals: [],
     flat: index === GROWTH.length - 1 ? { figures: GROWTH.map((each) => `growth ${each}`), within: 0.2 } : undefined,
   })),
+  {
+    figure: 'presence join',
+    title: 'A room of 1,000 that says who is in it, 10 joins and leaves a second: per join',
+    unit: 'µs',
+    goals: [{ against: 'socket.io', atMost: 0.5 }],
+  },
+  {
+    figure: 'presence bytes',
+    title: 'The same: what one member is told a second',
+    unit: 'KB',
+    goals: [],
+  },
+  {
+    figure: 'presence frames',
+    title: 'The same: in so many frames',
+    unit: 'frames',
+    goals: [{ against: 'socket.io', atMost: 0.6 }],
+  },
   {
     figure: 'history publish',
     title: 'Rooms that keep messages, two nodes, bursts of 20 to 20 rooms: per message on the publisher',

@@ -29,11 +29,13 @@ export async function publishing(stage: Stage, { url: redis }: TestRedis): Promi
   stage.record('history member', (received.cpuMs * 1_000) / (received.published * perMessage), received.count);
 }
 
-/** 5,000 clients in 3 rooms each lose their connections, miss messages and come back at once. */
+const STORM_CLIENTS = Number(process.env['STORM_CLIENTS'] ?? 5_000);
+
+/** Clients in 3 rooms each lose their connections, miss messages and come back at once. */
 export async function storm(stage: Stage, redis: TestRedis): Promise<void> {
-  const [count, rooms, perRoom, roomsEach] = [stage.ms(5_000, 200), stage.ms(300, 30), 3, 3];
+  const [count, rooms, perRoom, roomsEach] = [stage.ms(STORM_CLIENTS, 200), stage.ms(300, 30), 3, 3];
   const server = await stage.server({ redis: redis.url, history: HISTORY });
-  const load = await stage.stormLoad();
+  const load = await stage.started('storm-load.ts');
   const names = Array.from({ length: rooms }, (_, n) => `log${n}`);
   const toEach = { rooms: names, burst: rooms, pauseMs: 1, forMs: 0 };
   const dialect = stage.peer === 'ours' ? 'ours' : 'socketio';

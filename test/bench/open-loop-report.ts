@@ -1,46 +1,52 @@
 import { figureOf, type Metric, SHAPES, SHARES, type Shape } from './open-loop.js';
 import { PEER_NAMES, type PeerName, PEERS } from './peers.js';
-import { type Results, short } from './report.js';
+import { BUSY, type Cell, type Results, short } from './report.js';
 
 interface Curve {
   shape: Shape;
   peers: PeerName[];
+  /** Of p99: how many rounds it got so far, and how busy the load generator was. */
+  cell(share: number, peer: PeerName): Cell | undefined;
   at(share: number, metric: Metric, peer: PeerName): number | undefined;
 }
 
 /** The shapes that were measured. */
 export const curvesOf = (results: Results): Curve[] =>
   Object.values(SHAPES).flatMap((shape) => {
+    const cell: Curve['cell'] = (share, peer) => results[figureOf(shape.name, share, 'p99')]?.[peer];
     const at: Curve['at'] = (share, metric, peer) => results[figureOf(shape.name, share, metric)]?.[peer]?.value;
     const peers = PEER_NAMES.filter((peer) => SHARES.some((share) => at(share, 'p99', peer) !== undefined));
-    return peers.length > 0 ? [{ shape, peers, at }] : [];
+    return peers.length > 0 ? [{ shape, peers, cell, at }] : [];
   });
 
 /** A table for each shape: p50 and p99 in milliseconds, processor time of a delivery in microseconds, what never came. */
 export function openLoopTables(results: Results): string {
   return curvesOf(results)
-    .map(({ shape, peers, at }) => {
+    .map((curve) => {
+      const { shape, peers, at } = curve;
       const head = ['offered', 'messages/s', ...peers.map((peer) => PEERS[peer].title)];
       const rows = SHARES.map((share) => {
         const rates = peers.flatMap((peer) => at(share, 'rate', peer) ?? []);
-        return [`${share * 100} %`, short(rates[0] ?? Number.NaN), ...peers.map((peer) => cell(at, share, peer))];
+        return [
+          `${share * 100} %`,
+          short(rates[0] ?? Number.NaN),
+          ...peers.map((peer) => cellText(curve, share, peer)),
+        ];
       });
       const lines = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`);
-      return [
-        `**${shape.title}**: p50 / p99 ms · µs per delivery`,
-        '',
-        ...lines,
-        '',
-        ...verdicts({ shape, peers, at }),
-      ].join('\n');
+      return [`**${shape.title}**: p50 / p99 ms · µs per delivery`, '', ...lines, '', ...verdicts(curve)].join('\n');
     })
     .join('\n\n');
 }
 
-function cell(at: Curve['at'], share: number, peer: PeerName): string {
+function cellText({ peers, cell, at }: Curve, share: number, peer: PeerName): string {
   const [p50, p99, cpu, shed] = (['p50', 'p99', 'cpu', 'shed'] as const).map((metric) => at(share, metric, peer));
   if (p50 === undefined || p99 === undefined || cpu === undefined) return 'collapsed';
-  return `${short(p50)} / ${short(p99)} · ${short(cpu)}${shed ? `, ${short(shed)} never came` : ''}`;
+  const { loadShare, rounds } = cell(share, peer) as Cell;
+  const most = Math.max(...peers.map((each) => cell(SHARES[0] as number, each)?.rounds ?? 0));
+  const figures = `${short(p50)} / ${short(p99)} · ${short(cpu)}${loadShare > BUSY ? ' !' : ''}`;
+  const less = rounds < most ? `, in ${rounds} of ${most} rounds` : '';
+  return `${figures}${shed ? `, ${short(shed)} never came` : ''}${less}`;
 }
 
 /** What is to be reached, line by line. */

@@ -4,7 +4,7 @@ import { PEER_NAMES, type PeerName, PEERS } from './peers.js';
 import type { Sample } from './stage.js';
 
 /** The load generator had so much of its core that it may be what was measured. */
-const BUSY = 0.85;
+export const BUSY = 0.85;
 
 export interface Cell {
   /** Median over the rounds. */

@@ -2,12 +2,13 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { buildOurs, OUT } from './build.js';
 import { chart } from './chart.js';
+import { readCommandLine } from './command-line.js';
 import { foreignLoad } from './foreign-load.js';
 import { curvesOf, openLoopChart, openLoopTables } from './open-loop-report.js';
-import { findBun, hasPeers, PEER_NAMES, type PeerName } from './peers.js';
+import { findBun, hasPeers } from './peers.js';
+import { optionsOf, USAGE } from './run-options.js';
 import { machine, markdownTable, resultsOf, short } from './report.js';
 import { selfTest } from './self-test.js';
 import { type Sample, type Setting, Stage } from './stage.js';
@@ -17,34 +18,20 @@ import { WORKLOADS } from './workloads.js';
 const NOTES = `Processor time of the server where nothing else is said. "!": the load generator had more than 85 % of its core.
 This module ran with \`limits: { messages: false }\` and \`clientList: { enabled: false }\`: the peers have neither.`;
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    against: { type: 'string' },
-    rounds: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    dist: { type: 'string' },
-    flush: { type: 'string', default: '"turn"' },
-    'self-test': { type: 'boolean', default: false },
-  },
-});
+const { only, against, rounds, isQuick, dist, flush, isSelfTest } = readCommandLine(USAGE, optionsOf);
 
-if (values['self-test']) {
+if (isSelfTest) {
   for (const line of await selfTest()) console.info(line);
   process.exit(process.exitCode);
 }
 
-const only = list(values.only, Object.keys(WORKLOADS));
-const against = list(values.against, PEER_NAMES) as PeerName[];
-const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
-
 checkFileLimit();
 installPeers();
 const setting: Setting = {
-  dist: values.dist ?? buildOurs(),
+  dist: dist ?? buildOurs(),
   bun: findBun(),
-  isQuick: values.quick,
-  flush: values.flush,
+  isQuick,
+  flush,
 };
 if (against.includes('bun') && !setting.bun) console.info('Bun has no binary for this machine: left out.');
 
@@ -126,12 +113,4 @@ function installPeers(): void {
   if (hasPeers()) return;
   const folder = fileURLToPath(new URL('.', import.meta.url));
   execFileSync('npm', ['ci', '--ignore-scripts', '--prefix', folder], { stdio: 'inherit' });
-}
-
-function list(given: string | undefined, all: string[]): string[] {
-  if (given === undefined) return all;
-  const names = given.split(',');
-  const unknown = names.filter((name) => !all.includes(name));
-  if (unknown.length > 0) throw new Error(`There is no ${unknown.join(', ')}. Choose from: ${all.join(', ')}.`);
-  return names;
 }

@@ -1,6 +1,6 @@
 // `npm run bench:slow-consumer`: what a client that stops reading costs the others, and how it ends.
-import { parseArgs } from 'node:util';
 import { buildOurs } from './build.js';
+import { countOf, fileOf, flushOf, parse, readCommandLine } from './command-line.js';
 import { type Cpu, now } from './contract.js';
 import type { Count } from './load.js';
 import { MEASURED, OTHERS, pinToOthers, Worker } from './worker.js';
@@ -13,10 +13,26 @@ const SLOW_CONSUMER = 4113;
 /** `backpressure.drainTimeoutMs` by default, and two looks of the sweep that finds it over. */
 const IN_TIME_S = 12;
 
-const { values } = parseArgs({
-  options: { seconds: { type: 'string' }, dist: { type: 'string' }, flush: { type: 'string', default: '"turn"' } },
+const USAGE = `npm run bench:slow-consumer -- [options]
+
+  --seconds <count>  how long members get messages in each of three runs (60)
+  --dist <file>      another build of this module: its dist/index.js
+  --flush <json>     delivery.flush: '"turn"' (usual), '"auto"' or '{"gapMs":5}'
+  --help             this text`;
+
+const given = readCommandLine(USAGE, (args) => {
+  const { seconds, dist, flush } = parse(args, {
+    seconds: { type: 'string' },
+    dist: { type: 'string' },
+    flush: { type: 'string', default: '"turn"' },
+  });
+  return {
+    seconds: countOf('--seconds', seconds, 60),
+    dist: fileOf('--dist', dist),
+    flush: flushOf(flush),
+  };
 });
-const seconds = Number(values.seconds ?? 60);
+const { seconds } = given;
 
 interface Outcome {
   p99: number;
@@ -27,7 +43,7 @@ interface Outcome {
 }
 
 pinToOthers();
-const dist = values.dist ?? buildOurs();
+const dist = given.dist ?? buildOurs();
 const control = await play(0);
 console.info(`control: ${describe(control)}`);
 let failed = false;
@@ -53,7 +69,7 @@ async function play(slow: number): Promise<Outcome> {
   const server = await Worker.start({
     file: 'servers/ours.ts',
     core: MEASURED,
-    env: { BENCH_DIST: dist, BENCH_FLUSH: values.flush },
+    env: { BENCH_DIST: dist, BENCH_FLUSH: given.flush },
   });
   const load = await Worker.start({ file: 'load.ts', core: OTHERS });
   try {

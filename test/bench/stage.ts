@@ -52,9 +52,9 @@ export class Stage {
     return this.#started(Worker.start({ file: 'load.ts', core: OTHERS }));
   }
 
-  /** Clients that come back to where they were. */
-  async stormLoad(): Promise<Worker> {
-    return this.#started(Worker.start({ file: 'storm-load.ts', core: OTHERS }));
+  /** A load of its own, beside this file. */
+  async started(file: string): Promise<Worker> {
+    return this.#started(Worker.start({ file, core: OTHERS }));
   }
 
   async connect(load: Worker, server: Worker, count: number, options: Partial<Connecting> = {}): Promise<void> {

@@ -5,6 +5,7 @@ import type { Count, RequestKind } from './load.js';
 import { beside, publishing, roomMemory, storm } from './history.js';
 import { openLoop, openLoopAcross } from './open-loop.js';
 import type { PeerName } from './peers.js';
+import { presence } from './presence.js';
 import type { Stage } from './stage.js';
 import { OTHERS, type Worker } from './worker.js';
 
@@ -48,6 +49,7 @@ export const WORKLOADS: Record<string, Workload> = {
   storm: { peers: ['ours', 'socket.io'], run: (stage) => withRedis(stage, (redis) => storm(stage, redis)) },
   roomMemory: { peers: ['ours'], run: (stage) => withRedis(stage, (redis) => roomMemory(stage, redis)) },
   beside: { peers: ['ours'], run: beside },
+  presence: { peers: ['ours', 'socket.io'], run: (stage) => withRedis(stage, (redis) => presence(stage, redis)) },
 };
 
 /** Processor time per delivery in a room of 100, 1,000 and 5,000. */

@@ -230,6 +230,37 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
     expect(sessions[2]).toBe(sessions[0]);
   });
 
+  it('listens to the end of its page once, however many clients the page has', async () => {
+    const { greet } = server;
+    server.greet = (peer, clientId) =>
+      peer.send({ type: 'system', action: 'connected', data: { clientId, features: ['session'] } });
+    const one = await browser.newPage();
+    try {
+      await one.goto(tab.url());
+      const added = await one.evaluate(async () => {
+        const path = '/client/browser.js';
+        const module = (await import(path)) as typeof ClientModule;
+        const names: string[] = [];
+        const add = globalThis.addEventListener.bind(globalThis);
+        globalThis.addEventListener = (...given: Parameters<typeof add>) => {
+          names.push(given[0]);
+          add(...given);
+        };
+        for (let n = 0; n < 5; n++) {
+          const client = new module.WebSocketClient({ url: '/ws' });
+          await client.connectToServer();
+          client.disconnect();
+        }
+        return names.filter((name) => name === 'pagehide').length;
+      });
+      expect(added).toBe(1);
+    } finally {
+      await one.close();
+      server.greet = greet;
+      for (let n = 0; n < 5; n++) await server.peers.take();
+    }
+  });
+
   it('goes on after a failed first connect, and says when the next attempt comes', async () => {
     const states = await tab.evaluate(async () => {
       const client = new page.module.WebSocketClient({
@@ -249,12 +280,12 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
 
   describe('when something wakes the page', () => {
     /** A connected client whose server has been silent for longer than its heartbeat. */
-    async function connectSilently(isAlive: boolean): Promise<Peer> {
+    async function connectSilently(isAlive: boolean, pingIntervalMs = 100): Promise<Peer> {
       server.greet = (peer, clientId) =>
         peer.send({
           type: 'system',
           action: 'connected',
-          data: { clientId, heartbeat: { pingIntervalMs: 100, pongTimeoutMs: 1_000 } },
+          data: { clientId, heartbeat: { pingIntervalMs, pongTimeoutMs: 1_000 } },
         });
       server.answer = (frame, to) => {
         if (isAlive || to !== first) answerSystem(frame, to);
@@ -297,6 +328,21 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
       await aMoment(400);
       expect(server.peers.all).toHaveLength(before);
       expect(await tab.evaluate(() => page.client.state)).toBe('open');
+    });
+
+    it('replaces one that died while the machine slept, when only the wall clock went on', async () => {
+      const first = await connectSilently(false, 25_000);
+      await tab.evaluate(() => void dispatchEvent(new Event('online')));
+      await aMoment();
+      expect(first.frames.all).toEqual([]); // it was heard just now
+      await tab.evaluate(() => {
+        const { now } = Date;
+        Date.now = () => now() + 60_000;
+        dispatchEvent(new Event('online'));
+        Date.now = now;
+      });
+      await server.peers.take();
+      await tab.waitForFunction(() => page.client.state === 'open');
     });
 
     it('does not wait for the next attempt', async () => {

@@ -9,9 +9,15 @@ import { InvalidOptionsError } from '../../lib/errors.js';
 
 const url = 'ws://127.0.0.1:3000/ws';
 
+class Seen extends WebSocketClient {
+  get seen(): object {
+    return this.options;
+  }
+}
+
 describe('client options', () => {
   it('have the documented defaults', () => {
-    expect(resolveClientOptions({ url }, undefined)).toEqual({
+    expect(resolveClientOptions({ url })).toEqual({
       url,
       protocols: [],
       connectTimeoutMs: 10_000,
@@ -92,23 +98,20 @@ describe('client options', () => {
   it('take null for not given', () => {
     const nothing = { url, token: null, reconnect: null, events: null, maxPayload: null } as object;
     expect(() => new WebSocketClient(nothing as WebSocketClientOptions)).not.toThrow();
-    expect(resolveClientOptions(nothing as WebSocketClientOptions, undefined, { options: NODE_OPTIONS })).toMatchObject(
-      {
-        reconnect: { minDelayMs: 500 },
-        events: {},
-        maxPayload: 2_097_152,
-      },
-    );
+    expect(new Seen(nothing as WebSocketClientOptions).seen).toMatchObject({
+      reconnect: { minDelayMs: 500 },
+      events: {},
+      maxPayload: 2_097_152,
+    });
   });
 
   it('still take pingIntervalMs: 0 for false, and say once that it is deprecated', () => {
     const warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
     try {
       const given = { url, pingIntervalMs: 0 };
-      for (let count = 0; count < 2; count += 1)
-        expect(resolveClientOptions(given, undefined).pingIntervalMs).toBe(false);
+      for (let count = 0; count < 2; count += 1) expect(resolveClientOptions(given).pingIntervalMs).toBe(false);
       expect(warn.mock.calls).toEqual([[expect.stringContaining('pingIntervalMs: 0 is deprecated')]]);
-      expect(resolveClientOptions({ url, pingIntervalMs: false }, undefined).pingIntervalMs).toBe(false);
+      expect(resolveClientOptions({ url, pingIntervalMs: false }).pingIntervalMs).toBe(false);
     } finally {
       warn.mockRestore();
     }
@@ -118,6 +121,45 @@ describe('client options', () => {
     expect(() => new BrowserClient({ url, headers: { authorization: 'x' } } as WebSocketClientOptions<never>)).toThrow(
       /headers is not an option\. Browsers have no headers: give token\./,
     );
+  });
+
+  it.each([
+    ['connectTimeoutMs', 0],
+    ['requestTimeoutMs', 2 ** 31],
+    ['requestTimeoutMs', '10'],
+    ['pingIntervalMs', -1],
+    ['pongTimeoutMs', NaN],
+    ['maxHeldBytes', Symbol('nonsense')],
+    ['rejoinRooms', 'no'],
+    ['rejoinRooms', 1],
+    ['events', 'log'],
+    ['reconnect', true],
+    ['reconnect', 0],
+    ['queue', false],
+  ])('in a browser, %s can not be %p', (name, value) => {
+    expect(() => new BrowserClient({ url, [name]: value })).toThrow(`${name} can't be ${String(value)}.`);
+  });
+
+  it('in a browser, every flaw is named, too', () => {
+    const wrong = {
+      url: 'ftp://x',
+      colour: 1,
+      constructor: 1,
+      reconnect: { maxDelay: 1, initial: 1 },
+      queue: { maxBytes: 0 },
+    };
+    expect(() => new BrowserClient(wrong as object as WebSocketClientOptions<never>)).toThrow(
+      /Begin it with ws[^]*colour is not[^]*constructor is not[^]*reconnect\.maxDelay is not[^]*reconnect\.initial can't be 1[^]*queue\.maxBytes can't be 0/,
+    );
+    const fine = {
+      url,
+      reconnect: false,
+      pingIntervalMs: false,
+      events: { onError: () => 1 },
+      token: null,
+      queue: null,
+    };
+    expect(() => new BrowserClient(fine as object as WebSocketClientOptions<never>)).not.toThrow();
   });
 
   it('pass over an unknown name that is undefined', () => {

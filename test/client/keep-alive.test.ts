@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { answerSystem, cleanUp, connect, onCleanUp, startServer, TestClient } from './support.js';
+import { aMoment, answerSystem, cleanUp, connect, onCleanUp, sleepFor, startServer, TestClient } from './support.js';
 
 afterEach(cleanUp);
 
@@ -57,6 +57,45 @@ describe('a client that stood still', () => {
     const since = performance.now();
     expect(await client.disconnected.take()).toMatchObject({ code: 4201, willReconnect: true });
     expect(performance.now() - since).toBeLessThan(4_000);
+  });
+});
+
+describe('a client whose machine slept', () => {
+  /** A client in a page, which the test wakes. */
+  class PageClient extends TestClient {
+    wake = (): void => undefined;
+
+    protected override watchPage(onWake: () => void): () => void {
+      this.wake = onWake;
+      return () => undefined;
+    }
+  }
+
+  it('notices at the next ping that its connection is dead', async () => {
+    const server = await startServer();
+    const { client, peer } = await connect(server, { pingIntervalMs: 200, pongTimeoutMs: 8_000 });
+    server.answer = () => undefined;
+    sleepFor(3_600_000);
+    await peer.next('system', 'ping');
+    const since = performance.now();
+    expect(await client.disconnected.take()).toMatchObject({ code: 4201, willReconnect: true });
+    expect(performance.now() - since).toBeLessThan(4_000);
+  });
+
+  it('asks the server when its page wakes, and comes back if that says nothing', async () => {
+    const server = await startServer();
+    const client = new PageClient({ url: server.url, pingIntervalMs: false });
+    await client.connectToServer();
+    const peer = await server.peers.take();
+    client.wake();
+    await aMoment();
+    expect(peer.frames.all).toEqual([]); // it was heard just now
+    server.answer = () => undefined;
+    sleepFor(3_600_000);
+    client.wake();
+    await peer.next('system', 'ping');
+    expect(await client.disconnected.take()).toMatchObject({ code: 4201, willReconnect: true });
+    await client.until('open');
   });
 });
 

@@ -1,7 +1,7 @@
 import { createElement, type ReactNode, StrictMode, useState, version } from 'react';
 import { createRoot } from 'react-dom/client';
 import { WebSocketClient } from '../../lib/client/browser.js';
-import { useConnection, useRoom } from '../../lib/client/react.js';
+import { useConnection, usePresence, useRoom } from '../../lib/client/react.js';
 
 const client = new WebSocketClient({ url: '/ws', reconnect: { minDelayMs: 100, maxDelayMs: 200 } });
 
@@ -17,11 +17,16 @@ function Banner(): ReactNode {
 
 function Room({ name }: { name: string }): ReactNode {
   const [heard, setHeard] = useState<unknown[]>([]);
-  const { state, error } = useRoom(client, name, {
+  const { state, error, room } = useRoom(client, name, {
     join: { username: 'Ada' },
+    ...(name === 'people' && { presence: true, presenceData: { name: 'Ada' } }),
     onMessage: (data) => setHeard((before) => [...before, data]),
   });
-  return createElement('p', { className: 'room' }, [name, state, error?.message, ...heard].filter(Boolean).join(' '));
+  const { users, total, isStale } = usePresence(room);
+  const people =
+    total > 0 && `${isStale ? 'were' : 'are'} ${total}: ${users.map(({ userId }) => userId).join(' and ')}`;
+  const text = [name, state, error?.message, people, ...heard].filter(Boolean).join(' ');
+  return createElement('p', { className: 'room' }, text);
 }
 
 function App(): ReactNode {

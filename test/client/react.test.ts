@@ -120,4 +120,40 @@ suite.each(VERSIONS)('the hooks in React %s', (version, folder) => {
     await shows('cellar idle Not you.');
     server.answer = answer;
   });
+
+  it('show who is in a room, to each component the same, and that this is as it was', async () => {
+    const { answer } = server;
+    const user = (userId: string): object => ({ userId, data: null, connections: 1 });
+    const told = { epoch: 'e', version: 1, total: 2, users: [user('me'), user('Bob')] };
+    server.answer = (frame, to) =>
+      frame.action === 'joinRoom' && (frame.data as { presence?: unknown }).presence
+        ? to.reply(frame, { success: true, data: { roomName: 'people', presence: told } })
+        : answer(frame, to);
+    await shows('lobby live');
+    await tab.evaluate(() => page.setRooms(['people', 'people']));
+    await shows('people live are 2: me and Bob');
+    expect((await peer.next('system', 'joinRoom')).data).toMatchObject({ roomName: 'lobby' });
+    expect((await peer.next('system', 'joinRoom')).data).toMatchObject({
+      presence: true,
+      presenceData: { name: 'Ada' },
+    });
+    const push = { epoch: 'e', version: 2, total: 2, joined: [user('Cy')], updated: [], left: ['Bob'] };
+    peer.send({ type: 'system', action: 'presence', data: { roomName: 'people', ...push } });
+    await shows('people live are 2: me and Cy');
+    peer.send({ type: 'system', action: 'presence', data: { roomName: 'people', epoch: 'e', version: 3, total: 300 } });
+    await shows('people live are 300:');
+    expect(await tab.locator('.room').allInnerTexts()).toEqual(Array(2).fill('people live are 300:'));
+    await tab.evaluate(() => page.setRooms([]));
+    await peer.next('system', 'leaveRoom');
+    await tab.evaluate(() => page.setRooms(['people']));
+    await shows('people live are 2: me and Bob');
+    server.refusal = { status: 503 };
+    peer.socket.close(1011);
+    await shows('people suspended were 2: me and Bob');
+    server.refusal = undefined;
+    peer = await server.peers.take();
+    await shows('people live are 2: me and Bob');
+    complaints.length = 0; // the page may have tried while it was refused
+    server.answer = answer;
+  });
 });

@@ -256,6 +256,20 @@ describe('what a client promises of its rooms', () => {
     expect(resets).toEqual([{ roomName: ROOM, reason: 'restart', position, withinMs: 0 }]);
   });
 
+  it('spreads its loads over 30 s at most, whatever the server says', async () => {
+    const { room, kept, peer } = await inRoom();
+    const times: unknown[] = [];
+    room.on('reset', ({ withinMs }) => void times.push(withinMs));
+    await room.join();
+    kept.begin('e2');
+    for (const withinMs of ['1e300', '1e999', '-5', '"7"', '2.5'])
+      peer.socket.send(
+        `{"type":"system","action":"roomReset","data":{"roomName":"${ROOM}","epoch":"e2","offset":0,"withinMs":${withinMs}}}`,
+      );
+    await until(() => times.length === 5);
+    expect(times).toEqual([30_000, 30_000, 0, 0, 2.5]);
+  });
+
   it('C8: leaves a room whose join is not answered yet', async () => {
     const { client, room, kept, peer, seen } = await inRoom();
     kept.server.answer = () => undefined;

@@ -42,6 +42,8 @@ async function start(
   });
   onCleanUp(() => client.disconnect());
   await client.connectToServer();
+  // What was sent for the first time just after the start may be in doubt.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
   return { client, counter: running.app.get(Counter), proxy, errors: running.errors };
 }
 

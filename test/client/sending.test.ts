@@ -7,6 +7,7 @@ import {
   connect,
   type Frame,
   type Peer,
+  sleepFor,
   startServer,
   type ScriptedServer,
   TestClient,
@@ -14,7 +15,7 @@ import {
 
 afterEach(cleanUp);
 
-type Keyed = Frame & { key: string };
+type Keyed = Frame & { key: string; sentMsAgo?: number };
 const RETRY = { retry: true } as const;
 const UUID_7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -31,6 +32,14 @@ async function keyedServer(userId: () => string | undefined = () => undefined): 
 
 const nextOf = (peer: Peer): Promise<Keyed> => peer.frames.take(({ type }) => type === 'chat') as Promise<Keyed>;
 const dataOf = (peer: Peer): unknown[] => peer.frames.all.filter(({ type }) => type === 'chat').map(({ data }) => data);
+
+const refuseForRate = (peer: Peer, { id = 0 }: Frame, retryAfterMs: number): void =>
+  peer.send({
+    type: 'error',
+    action: 'message',
+    id,
+    data: { error: 'Too many.', code: 'RATE_LIMITED', details: { retryAfterMs } },
+  });
 
 describe('a request with a key', () => {
   it('has a new UUID of version 7 with each request, later ones sorting behind', async () => {
@@ -178,6 +187,52 @@ describe('the queue of a client', () => {
     expect(dataOf(again)).toEqual(['later']);
   });
 
+  it('C4: counts the time that the machine slept', async () => {
+    const server = await keyedServer();
+    const { client, peer } = await connect(server);
+    const short = client.request('chat', 'send', 'short', RETRY);
+    await nextOf(peer);
+    sleepFor(30_000);
+    peer.socket.terminate();
+    const second = await server.peers.take();
+    const again = await nextOf(second);
+    expect(again.sentMsAgo).toBeGreaterThanOrEqual(30_000);
+    second.reply(again, 'short');
+    expect(await short).toBe('short');
+    const long = client.request('chat', 'send', 'long', RETRY);
+    await nextOf(second);
+    second.socket.terminate();
+    await client.until('reconnecting');
+    const never = client.request('chat', 'send', 'never', RETRY);
+    sleepFor(60_000);
+    const outcomes = await Promise.allSettled([long, never]);
+    expect(outcomes.map((one) => (one.status === 'rejected' ? (one.reason as ExpiredError) : one))).toMatchObject([
+      { code: 'EXPIRED', wasSent: true },
+      { code: 'EXPIRED', wasSent: false },
+    ]);
+    const third = await server.peers.take();
+    const now = client.request('chat', 'send', 'now', RETRY);
+    third.reply(await nextOf(third), 1);
+    await now;
+    expect(dataOf(third)).toEqual(['now']);
+  });
+
+  it('says since when it was sent, not since when it waited', async () => {
+    const server = await keyedServer();
+    const client = new TestClient({ url: server.url });
+    const reply = client.request('chat', 'send', 1, RETRY);
+    sleepFor(30_000);
+    await client.connectToServer();
+    const peer = await server.peers.take();
+    expect((await nextOf(peer)).sentMsAgo).toBeUndefined();
+    peer.socket.terminate();
+    const second = await server.peers.take();
+    const again = await nextOf(second);
+    expect(again.sentMsAgo).toBeLessThan(30_000);
+    second.reply(again, 'well');
+    expect(await reply).toBe('well');
+  });
+
   it('keeps its order and its pace when the server refuses because of the rate', async () => {
     const server = await keyedServer();
     const client = new TestClient({ url: server.url });
@@ -187,12 +242,7 @@ describe('the queue of a client', () => {
     peer.reply(await nextOf(peer), 1);
     const refused = await nextOf(peer);
     const at = performance.now();
-    peer.send({
-      type: 'error',
-      action: 'message',
-      id: refused.id ?? 0,
-      data: { error: 'Too many.', code: 'RATE_LIMITED', details: { retryAfterMs: 80 } },
-    });
+    refuseForRate(peer, refused, 80);
     const again = await nextOf(peer);
     expect(again).toMatchObject({ data: 2, key: refused.key });
     expect(performance.now() - at).toBeGreaterThan(70);
@@ -201,6 +251,31 @@ describe('the queue of a client', () => {
     expect(performance.now() - at).toBeGreaterThan(150); // at the pace that it learnt
     peer.reply(third, 3);
     expect(await Promise.all(replies)).toEqual([1, 2, 3]);
+  });
+
+  it('does not take for sent what the server refused because of the rate', async () => {
+    const server = await startServer(); // it knows no keys
+    const { client, peer } = await connect(server);
+    const reply = client.request('chat', 'send', 1, RETRY);
+    refuseForRate(peer, await nextOf(peer), 10);
+    const again = await nextOf(peer);
+    expect(again.sentMsAgo).toBeUndefined();
+    peer.reply(again, 'well');
+    expect(await reply).toBe('well');
+  });
+
+  it('waits, however long the server says, and takes for a refusal what says no time', async () => {
+    const { client, peer } = await connect(await keyedServer());
+    const odd = client.request('chat', 'send', 1, RETRY);
+    refuseForRate(peer, await nextOf(peer), -1);
+    await expect(odd).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    const reply = client.request('chat', 'send', 2, RETRY);
+    reply.catch(() => undefined);
+    refuseForRate(peer, await nextOf(peer), 1e12); // more than a timer takes
+    await aMoment(200);
+    expect(dataOf(peer)).toEqual([1, 2]);
+    client.disconnect();
+    await expect(reply).rejects.toThrow(ConnectionError);
   });
 
   it('C4: settles everything when the client is closed, and sends nothing of it afterwards', async () => {
@@ -284,7 +359,7 @@ describe('the queue of a client', () => {
     await nextOf(peer);
     user = 'bob';
     peer.socket.terminate();
-    await expect(adas).rejects.toThrow(/The user is another one now/);
+    await expect(adas).rejects.toThrow(/Another user is connected/);
     const second = await server.peers.take();
     const bobs = client.request('chat', 'send', 2, RETRY);
     await nextOf(second);
@@ -292,6 +367,20 @@ describe('the queue of a client', () => {
       peer.send({ type: 'system', action: 'connected', data: { clientId, user: { userId: 'bob' } } });
     second.socket.terminate();
     await expect(bobs).rejects.toThrow(/the server knows no keys/);
+  });
+
+  it('is for whoever connects next, once the client was closed', async () => {
+    let user = 'ada';
+    const server = await keyedServer(() => user);
+    const { client } = await connect(server);
+    client.disconnect();
+    user = 'bob';
+    const connecting = client.connectToServer();
+    const bobs = client.request('chat', 'send', 1, RETRY);
+    const peer = await server.peers.take();
+    peer.reply(await nextOf(peer), 'well');
+    expect(await bobs).toBe('well');
+    await connecting;
   });
 
   it('keeps a request while the server is closing its connection', async () => {

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { MessageBody } from '@nestjs/websockets';
 import { WebSocketClient, WsRoute } from '../../lib/index.js';
@@ -9,7 +9,12 @@ import { cleanUp, onCleanUp } from './support.js';
 afterEach(cleanUp);
 
 const CLIENTS = Number(process.env['STORM_CLIENTS'] ?? 200);
+/** How many connect at the same time. They come back all together. */
+const AT_ONCE = 200;
+const PATIENCE_MS = 20_000 + 5 * CLIENTS;
 const ROOMS = ['chat:1', 'chat:2', 'chat:3'];
+jest.setTimeout(2 * PATIENCE_MS + 20_000);
+
 const HISTORY = { rooms: { history: [{ match: 'chat:*' }] } };
 
 interface Member {
@@ -36,7 +41,7 @@ class CountingClient extends WebSocketClient {
 }
 
 async function members(running: RunningApp, loadState?: (roomName: string) => Promise<object>): Promise<Member[]> {
-  const all = Array.from({ length: CLIENTS }, async (): Promise<Member> => {
+  const begin = async (): Promise<Member> => {
     const client = new CountingClient({ url: running.url, reconnect: { minDelayMs: 50, maxDelayMs: 1_000 } });
     onCleanUp(() => client.disconnect());
     const member: Member = {
@@ -51,8 +56,26 @@ async function members(running: RunningApp, loadState?: (roomName: string) => Pr
     for (const name of ROOMS)
       await client.room(name, loadState && { loadState: () => loadState(name) as never }).join();
     return member;
-  });
-  return Promise.all(all);
+  };
+  const all: Member[] = [];
+  while (all.length < CLIENTS)
+    all.push(...(await Promise.all(Array.from({ length: Math.min(AT_ONCE, CLIENTS - all.length) }, begin))));
+  return all;
+}
+
+/**
+ * Tenths of a second, counted by timers. A process that stands still for a while then runs all timers that are due in their
+ * order, so that this count says when something was due, and a clock doesn't.
+ */
+class Ruler {
+  tenths = 0;
+
+  start(): void {
+    for (let n = 1; n <= 10; n++) {
+      const timer = setTimeout(() => this.tenths++, 100 * n);
+      onCleanUp(() => clearTimeout(timer));
+    }
+  }
 }
 
 describe('many clients that come back', () => {
@@ -61,24 +84,24 @@ describe('many clients that come back', () => {
     onCleanUp(() => running.close());
     const all = await members(running);
     const codes: number[] = [];
-    const reopened: number[] = [];
+    const waits: number[] = [];
     for (const { client } of all) {
       client.on('disconnected', ({ code }) => void codes.push(code));
-      client.on('connected', () => void reopened.push(performance.now()));
+      client.on('reconnecting', ({ delayMs }) => void waits.push(delayMs));
     }
     for (const clientId of running.clients.getClients().map((client) => client.clientId))
       running.clients.disconnectClient({ clientId, code: 1012 });
     for (let n = 1; n <= 9; n++)
       await running.service.publishToRoom(ROOMS[n % 3] as string, { type: 'chat', action: 'said', data: { n } });
-    await until(() => all.every(({ seen }) => seen.length === 9), 20_000);
+    await until(() => all.every(({ seen }) => seen.length === 9), PATIENCE_MS);
     expect(codes).toEqual(all.map(() => 1012)); // and none for what it sent, or was sent
     for (const { seen, sent } of all) {
       expect(sent).toEqual(['session', 'joinRooms']); // its name, and one frame for all rooms
       expect(seen.toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
     }
-    expect(Math.max(...reopened) - Math.min(...reopened)).toBeGreaterThan(200); // half a second of jitter
+    expect(Math.max(...waits) - Math.min(...waits)).toBeGreaterThan(200); // half a second of jitter
     expect(running.errors).toEqual([]);
-  }, 60_000);
+  });
 
   it('C5: C7: send again what had no answer, and each is handled once', async () => {
     const runs: string[] = [];
@@ -100,46 +123,44 @@ describe('many clients that come back', () => {
     const replies = all.flatMap(({ client }, n) =>
       [1, 2, 3].map((m) => client.request('slow', 'work', `${n}-${m}`, { retry: true })),
     );
-    await until(() => held.length === CLIENTS); // one of each client; the others wait for their turn
+    await until(() => held.length === CLIENTS, PATIENCE_MS); // one of each client; the others wait for their turn
     const codes: number[] = [];
     for (const { client } of all) client.on('disconnected', ({ code }) => void codes.push(code));
     for (const clientId of running.clients.getClients().map((client) => client.clientId))
       running.clients.disconnectClient({ clientId, code: 1012 });
-    await until(() => codes.length === CLIENTS);
+    await until(() => codes.length === CLIENTS, PATIENCE_MS);
     isHeld = false;
     for (const finish of held) finish();
     expect(await Promise.all(replies)).toEqual(names);
     expect(runs.toSorted()).toEqual(names.toSorted());
     expect(codes).toEqual(all.map(() => 1012));
     expect(running.errors).toEqual([]);
-  }, 60_000);
+  });
 
   it('C7: load the state of a room that was reset spread over the time that the server says', async () => {
     const running = await startApp({ options: HISTORY });
     onCleanUp(() => running.close());
     const at: number[] = [];
     let isReset = false;
+    const ruler = new Ruler();
     const all = await members(running, async (roomName) => {
-      if (isReset) at.push(performance.now());
+      if (isReset) at.push(ruler.tenths);
       return { position: await running.service.position(roomName) };
     });
     const room = ROOMS[0] as string;
+    all[0]?.client.on('reset', () => ruler.start());
     isReset = true;
     await running.service.clearHistory(room);
-    await until(() => all.every(({ client }) => client.room(room).state === 'resetting'));
+    await until(() => all.every(({ client }) => client.room(room).state === 'resetting'), PATIENCE_MS);
     await running.service.publishToRoom(room, { type: 'chat', action: 'said', data: { n: 1 } });
-    await until(() => all.every(({ client }) => client.room(room).state === 'live'), 20_000);
+    await until(() => all.every(({ client }) => client.room(room).state === 'live'), PATIENCE_MS);
     expect(at).toHaveLength(CLIENTS); // each once
-    const from = Math.min(...at);
-    const tenths = Array.from(
-      { length: 10 },
-      (_, tenth) => at.filter((one) => (one - from) / 100 >= tenth && (one - from) / 100 < tenth + 1).length,
-    );
+    const tenths = Array.from({ length: 10 }, (_, tenth) => at.filter((one) => one === tenth).length);
     expect(Math.max(...tenths)).toBeLessThan(CLIENTS / 3); // of a second; evenly it were a tenth
-    expect(Math.max(...at) - from).toBeGreaterThan(700);
+    expect(Math.max(...at)).toBeGreaterThanOrEqual(7);
     for (const { client } of all) expect(client.state).toBe('open');
     expect(running.errors).toEqual([]);
-  }, 60_000);
+  });
 });
 
 describe('what a server may send', () => {

@@ -296,6 +296,15 @@ export async function connect(
   return { client, peer: await server.peers.take() };
 }
 
+/** The machine sleeps: the wall clock goes on, and nothing else does. @returns wakes it for good */
+export function sleepFor(ms: number): () => void {
+  const { now } = Date;
+  Date.now = () => now() + ms;
+  const restore = (): void => void (Date.now = now);
+  onCleanUp(restore);
+  return restore;
+}
+
 /** For "nothing comes": long enough for a wrong frame or attempt to show itself on this machine. */
 export const aMoment = (ms = 60): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

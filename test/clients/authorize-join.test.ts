@@ -2,6 +2,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { ForbiddenException, HttpException, Inject, Injectable, Scope } from '@nestjs/common';
 import { type JoinQuestion, type RoomAuthorizer, type WebSocketOptions, WebSocketServer } from '../../lib/index.js';
 import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
 
 type Authorize = NonNullable<NonNullable<WebSocketOptions['rooms']>['authorizeJoin']>;
 
@@ -124,6 +126,92 @@ describe('who may join', () => {
     },
   );
 
+  describe('nobody that', () => {
+    /** `authorizeJoin` decides when it is told to. */
+    const undecided = async (): Promise<() => void> => {
+      let decide = (): void => undefined;
+      const decision = new Promise<void>((resolve) => (decide = resolve));
+      await start(() => decision.then(() => true));
+      return decide;
+    };
+    const membersOf = (roomName: string): string[] => running.rooms.getRoomClients({ roomName });
+
+    it.each(['leaveRoom', 'removeClientFromRoom', 'removeClientFromAllRooms'])(
+      'was thrown out meanwhile by %s',
+      async (way) => {
+        const decide = await undecided();
+        const peer = await running.connect();
+        const { clientId } = peer;
+        await running.server.joinRoom({ clientId, roomName: 'lobby' });
+        const again = peer.request('system', 'joinRoom', { roomName: 'lobby' });
+        await peer.settle();
+        if (way === 'leaveRoom') running.server.leaveRoom({ clientId, roomName: 'lobby' });
+        else if (way === 'removeClientFromRoom') running.rooms.removeClientFromRoom({ clientId, roomName: 'lobby' });
+        else running.rooms.removeClientFromAllRooms({ clientId });
+        decide();
+        expect((await again).data.code).toBe('ROOM_FORBIDDEN');
+        expect(membersOf('lobby')).toEqual([]);
+        await peer.join('lobby');
+      },
+    );
+
+    it('has left again before the decision, of one room alone', async () => {
+      const decide = await undecided();
+      const peer = await running.connect();
+      peer.send('system', 'joinRooms', { rooms: [{ roomName: 'lobby' }, { roomName: 'bar' }] }, 'j');
+      expect((await peer.request('system', 'leaveRoom', { roomName: 'lobby' })).response.success).toBe(true);
+      decide();
+      const partOf = async (roomName: string): Promise<unknown> =>
+        (await peer.take(({ id, response }) => id === 'j' && response?.roomName === roomName)).response;
+      expect(await partOf('lobby')).toMatchObject({ error: { code: 'CANCELLED' } });
+      expect(await partOf('bar')).toMatchObject({ success: true });
+      expect([membersOf('lobby'), membersOf('bar')]).toEqual([[], [peer.clientId]]);
+      await peer.join('lobby');
+    });
+
+    (hasRedis() ? it : it.skip)(
+      'was thrown out meanwhile by another node, which doesn’t know it as a member',
+      async () => {
+        const redis = await TestRedis.start();
+        let decide = (): void => undefined;
+        const decision = new Promise<void>((resolve) => (decide = resolve));
+        const rooms = { authorizeJoin: () => decision.then(() => true) };
+        running = await startApp({ options: { redis: redis.url, rooms } });
+        const other = await startApp({ options: { redis: redis.url } });
+        try {
+          const peer = await running.connect();
+          const { clientId } = peer;
+          await until(() => other.clients.getClient({ clientId }) !== undefined);
+          const joining = peer.request('system', 'joinRoom', { roomName: 'lobby' });
+          await peer.settle();
+          other.server.leaveRoom({ clientId, roomName: 'lobby' });
+          // Orders keep their order: once this one is carried out, the one before is.
+          other.clients.updateClient({ clientId, key: 'mark', data: 1 });
+          await until(() => running.clients.getClient({ clientId })?.['mark'] === 1);
+          decide();
+          expect((await joining).data.code).toBe('ROOM_FORBIDDEN');
+          expect([membersOf('lobby'), peer.received]).toEqual([[], []]);
+        } finally {
+          await other.close();
+          await running.close();
+          await redis.stop();
+        }
+      },
+    );
+
+    it('server code took out of the room again, before its user was loaded', async () => {
+      let load = (): void => undefined;
+      const loaded = new Promise<void>((resolve) => (load = resolve));
+      running = await startApp({ options: { users: { load: () => loaded.then(() => ({ name: 'Ada' })) } } });
+      const { clientId } = await running.connect();
+      const joining = running.server.joinRoom({ clientId, roomName: 'lobby', userId: 'ada' });
+      running.server.leaveRoom({ clientId, roomName: 'lobby' });
+      load();
+      await expect(joining).rejects.toMatchObject({ code: 'CANCELLED' });
+      expect(membersOf('lobby')).toEqual([]);
+    });
+  });
+
   it('R12: is not asked where the room name is invalid', async () => {
     await start(fails(new Error('asked')));
     const peer = await running.connect();
@@ -138,7 +226,7 @@ describe('who may join', () => {
       'a class without what it needs',
       Authorizer,
       {},
-      '"rooms.authorizeJoin" names Authorizer, which can\'t be made here',
+      '"rooms.authorizeJoin" names Authorizer, which can\'t be created here',
     ],
     ['a class of another kind', Invitations as never, {}, 'has no method authorizeJoin({ client, roomName, data })'],
     ['a text', 'Authorizer' as never, {}, '"rooms.authorizeJoin" must be a function, or a class'],

@@ -3,6 +3,7 @@ import { ForbiddenException, ServiceUnavailableException } from '@nestjs/common'
 import { WebSocketClientManager, type WebSocketOptions, WebSocketRoomManager } from '../../lib/index.js';
 import { resolveOptions } from '../../lib/options/resolve-options.js';
 import { Followed } from '../../lib/clients/followed.js';
+import { JoinsUnderWay } from '../../lib/clients/joins-under-way.js';
 import type { Joining } from '../../lib/clients/clients.js';
 import { Membership } from '../../lib/clients/membership.js';
 import { type RunningApp, startApp } from '../support/app.js';
@@ -203,6 +204,7 @@ describe('a join while the cluster can not subscribe to the room', () => {
       () => undefined,
     );
     const owner = {
+      joins: new JoinsUnderWay(),
       checkJoin: (clientId: string, roomName: string) => rooms.checkJoin({ clientId, roomName }),
       join: (clientId: string, { roomName, user, metadata = {} }: Joining) => {
         clients.setUser({ clientId, user: user ?? null });

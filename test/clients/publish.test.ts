@@ -24,8 +24,8 @@ describe('system/publish', () => {
     await running.close();
   });
 
-  const start = async (rooms: WebSocketOptions['rooms']): Promise<void> => {
-    running = await startApp({ options: { rooms: { history: [{ match: 'chat:*' }], ...rooms } } });
+  const start = async (rooms: WebSocketOptions['rooms'], more: WebSocketOptions = {}): Promise<void> => {
+    running = await startApp({ options: { rooms: { history: [{ match: 'chat:*' }], ...rooms }, ...more } });
   };
   const client = async (): Promise<WebSocketClient> => {
     const one = new WebSocketClient({ url: running.url });
@@ -128,4 +128,41 @@ describe('system/publish', () => {
     await expect(closed.publish('good')).rejects.toMatchObject({ code: 'FORBIDDEN' });
     expect(running.errors).toEqual([]);
   });
+
+  it('publishes nothing of a client that was told TIMEOUT before it was allowed to', async () => {
+    let allow: ((isAllowed: boolean) => void) | undefined;
+    const authorizePublish = (): Promise<boolean> => new Promise((resolve) => (allow = resolve));
+    await start({ authorizePublish }, { messages: { handlerTimeoutMs: 100 } });
+    const one = await client();
+    const room = one.room('chat:1');
+    await room.join();
+    await expect(room.publish('late')).rejects.toMatchObject({ code: 'TIMEOUT' });
+    allow?.(true);
+    await one.request('system', 'ping');
+    expect((await running.service.history('chat:1')).entries).toEqual([]);
+  });
+
+  it.each(['chat:1', 'lobby'])(
+    'publishes nothing to %s of a client that was thrown out before it was allowed to',
+    async (roomName) => {
+      let asked = (): void => undefined;
+      const isAsked = new Promise<void>((resolve) => (asked = resolve));
+      let allow: ((isAllowed: boolean) => void) | undefined;
+      await start({
+        authorizePublish: () => {
+          asked();
+          return new Promise((resolve) => (allow = resolve));
+        },
+      });
+      const [ada, bob] = [await running.connect(), await running.connect()];
+      for (const one of [ada, bob]) await one.join(roomName);
+      const reply = ada.request('system', 'publish', { roomName, data: 'late' });
+      await isAsked;
+      running.server.leaveRoom({ clientId: ada.clientId, roomName });
+      allow?.(true);
+      expect((await reply).data.code).toBe('NOT_IN_ROOM');
+      await bob.settle();
+      expect(bob.received).toEqual([]);
+    },
+  );
 });

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Redis } from 'ioredis';
 import type { FieldWrites } from '../../lib/cluster/client-fields.js';
 import { FieldWriter } from '../../lib/cluster/field-writer.js';
-import { ALIVE } from '../../lib/cluster/presence-events.js';
+import { ALIVE } from '../../lib/cluster/event-groups.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { longestTurn } from '../support/turn-meter.js';

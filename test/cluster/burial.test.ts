@@ -49,6 +49,7 @@ describeWithRedis('a node that is taken for dead', () => {
       const [ada, bob] = [await one.join('red', 'blue'), await two.join('red')];
       await Promise.all([one, two, three].map((node) => node.knows([ada, bob])));
       const nodeId = await one.nodeId();
+      for (const node of [two, three]) await until(async () => (await storyOf(node, ada.clientId)).length === 3);
       one.freeze();
       await Promise.all([two, three].map((node) => node.knows([bob], 10_000)));
       await passes(nodeId);
@@ -75,6 +76,59 @@ describeWithRedis('a node that is taken for dead', () => {
     },
     40_000,
   );
+
+  it('tells nobody once more that a client is gone that went while it was frozen, and all of one that came', async () => {
+    const [one, two, three] = await Promise.all([fleet.start(), fleet.start(), fleet.start()]);
+    const [ada, bob] = [await one.join('red'), await one.join('red')];
+    await Promise.all([two, three].map((node) => node.knows([ada, bob])));
+    for (const node of [two, three]) await until(async () => (await storyOf(node, bob.clientId)).length === 2);
+    one.freeze();
+    await Promise.all([two, three].map((node) => node.knows([], 10_000)));
+    const coming = one.join('blue'); // as soon as it runs again
+    ada.terminate();
+    one.thaw();
+    const eve = await coming;
+    await Promise.all([one, two, three].map((node) => node.knows([bob, eve])));
+    for (const node of [two, three]) {
+      await until(async () => (await storyOf(node, bob.clientId)).length === 6);
+      await until(async () => (await storyOf(node, eve.clientId)).length > 1);
+      expect((await storyOf(node, ada.clientId)).toSorted()).toEqual([
+        'ClientConnected',
+        'ClientDisconnected node-lost',
+        'ClientJoinedRoom red',
+        'ClientLeftRoom red node-lost',
+      ]);
+      const story = (await storyOf(node, eve.clientId)).map((line) => line.replace(' node-returned', ''));
+      expect(story).toEqual(['ClientConnected', 'ClientJoinedRoom blue']);
+    }
+    const toldHere = ['ClientConnected', 'ClientJoinedRoom red', 'ClientLeftRoom red', 'ClientDisconnected'];
+    await until(async () => (await storyOf(one, ada.clientId)).length >= toldHere.length);
+    expect(await storyOf(one, ada.clientId)).toEqual(toldHere);
+    expect(await storyOf(one, bob.clientId)).toEqual(['ClientConnected', 'ClientJoinedRoom red']);
+    expect(await storyOf(one, eve.clientId)).toEqual(['ClientConnected', 'ClientJoinedRoom blue']);
+  }, 40_000);
+
+  it('says once that its clients are back, with their rooms as they are, though a reset swallows that', async () => {
+    const proxy = await proxied();
+    const one = await fleet.start({ redis: proxy.url });
+    const two = await fleet.start();
+    const [ada, bob] = [await one.join('red'), await one.join('red')];
+    await two.knows([ada, bob]);
+    const nodeId = await one.nodeId();
+    const isSwallowed = proxy.resetOn((text, role) => role === 'publisher' && text.includes('"returned"'));
+    await redis.run('SET', `pxl:{${nodeId}}:lease`, 'dead', 'PX', 60_000);
+    await isSwallowed;
+    bob.terminate();
+    await until(async () => (await storyOf(two, ada.clientId)).length === 4, 8_000);
+    expect((await storyOf(two, ada.clientId)).slice(2)).toEqual([
+      'ClientConnected node-returned',
+      'ClientJoinedRoom red node-returned',
+    ]);
+    await pause(2_500); // a beat later
+    expect(await storyOf(two, ada.clientId)).toHaveLength(4);
+    expect((await storyOf(two, bob.clientId)).filter((line) => line.includes('returned'))).toEqual([]);
+    await two.knows([ada]);
+  }, 30_000);
 
   it('D12 is not, when a reset swallows what renews its lease', async () => {
     const proxy = await proxied();

@@ -5,6 +5,7 @@ import { systemClock } from '../../lib/clock.js';
 import type { ClientRecord } from '../../lib/cluster/client-record.js';
 import type { Interest } from '../../lib/cluster/channels.js';
 import type { FieldWrites } from '../../lib/cluster/client-fields.js';
+import { ALIVE, NEWS } from '../../lib/cluster/event-groups.js';
 import { FieldWriter } from '../../lib/cluster/field-writer.js';
 import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
 import type { RegistryStore } from '../../lib/cluster/store-contract.js';
@@ -415,6 +416,55 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       expect(bus.counters).toEqual({ unpublished: 0, missing: 3, stale: 1, junk: 0 });
     });
 
+    it('counts events that are missing, and drops those that come late', async () => {
+      const { bus, events } = await start();
+      const raise = (sequence: number, origin = 'another'): Promise<unknown> =>
+        underground.publish(`${prefix}:$events`, JSON.stringify([EVENT, sequence, origin, sequence]));
+      for (const sequence of [1, 2, 5, 4, 6]) await raise(sequence);
+      await raise(9, 'a third');
+      await underground.publish(`${prefix}:$events`, JSON.stringify([EVENT, 'without a number']));
+      await until(() => events.length === 6);
+      expect(events.map(([, message]) => message)).toEqual([1, 2, 5, 6, 9, 'without a number']);
+      expect(bus.counters).toEqual({ unpublished: 0, missing: 2, stale: 1, junk: 0 });
+      for (const end of ['7', '"another"', '"another","7"', '"another",7.5', '7,"another"', '"another",7,8'])
+        await underground.publish(`${prefix}:$events`, `["${EVENT}",7,${end}]`);
+      await until(() => bus.counters.junk === 6);
+    });
+
+    it('counts changes of a node that never came, where somebody wants to hear of them', async () => {
+      const [deaf, bus] = [await start(), await start()];
+      await bus.bus.stop();
+      await bus.bus.start(bus, [...EVENTS, NEWS]);
+      const isAlive = async (version: number): Promise<void> => {
+        const message = { nodeId: 'another', version, count: 0 };
+        await underground.publish(`${prefix}:$events`, JSON.stringify([ALIVE, message]));
+      };
+      const change = async (version: number): Promise<void> => {
+        await underground.publish(`${prefix}:$presence`, JSON.stringify([NEWS, ['another', version, [], []]]));
+      };
+      const counts = async (missing: number, stale: number): Promise<void> => {
+        await until(() => bus.bus.counters.missing === missing && bus.bus.counters.stale === stale);
+      };
+      await isAlive(3); // whatever came before
+      await change(4);
+      await change(7);
+      await counts(2, 0);
+      await isAlive(7);
+      await isAlive(9);
+      await counts(4, 0);
+      await isAlive(9);
+      await change(10);
+      await change(10);
+      await counts(4, 1);
+      await change(2 ** 40); // forged
+      await isAlive(10);
+      await change(11);
+      await until(() => bus.events.filter(([name]) => name === NEWS).length === 5);
+      expect(bus.bus.counters.stale).toBe(1);
+      expect(deaf.bus.counters).toEqual({ unpublished: 0, missing: 0, stale: 0, junk: 0 });
+      expect(deaf.events.some(([name]) => name === NEWS)).toBe(false);
+    });
+
     it('numbers what it publishes on and on, under whichever id', async () => {
       const [one, two] = [await start(), await start()];
       const publish = (): unknown => one.bus.publish({ audience: { kind: 'all' }, frame: frameOf('x') });
@@ -459,9 +509,9 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       expect(await store.bury('n1')).toBe(false); // it lives
       expect([await store.bury('n2'), await store.bury('n2')]).toEqual([true, false]);
       await store.leave('n1');
-      await store.write('n1', digest(2, 1), fields, false);
+      await store.write('n1', digest(2, 1), fields);
       expect(await underground.lastingKeys(prefix)).toEqual([]);
-      await store.write('n1', digest(3, 0), new Map([['.a', undefined]]), false);
+      await store.write('n1', digest(3, 0), new Map([['.a', undefined]]));
       expect(await underground.lastingKeys(prefix)).toEqual([]);
       expect(await store.renew('n1', digest(3, 0))).toBe('buried');
       expect(await store.register('n1', digest(4, 1), fields)).toBe(false);
@@ -494,7 +544,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       expect(await store.read('n7')).toEqual({ digest, records: expect.arrayContaining(records), isComplete: true });
       expect(await store.renew('n7', digest)).toBe('kept');
       expect(await store.renew('n7', { version: 3, count: 2 })).toBe('incomplete');
-      await store.write('n7', { version: 3, count: 1 }, new Map([['.b', undefined]]), true);
+      await store.write('n7', { version: 3, count: 1 }, new Map([['.b', undefined]]));
       expect(await store.renew('n7', { version: 3, count: 1 })).toBe('kept');
       expect((await store.leases([])).get('n7')).toBe('alive');
     });
@@ -507,7 +557,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       const write = async (record: ClientRecord): Promise<number | undefined> => {
         const fields: FieldWrites = new Map(rooms.map((roomName) => [`@.a\n${roomName}`, undefined]));
         writer.whole(fields, record);
-        await store.write('n8', { version: 1, count: writer.count }, fields, true);
+        await store.write('n8', { version: 1, count: writer.count }, fields);
         const { records, isComplete } = await store.read('n8');
         return isComplete ? records[0]?.rooms.length : undefined;
       };

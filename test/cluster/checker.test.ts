@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { complaints, Ledger, type Reception } from '../support/ledger.js';
+import { complaints, Ledger, type Report } from '../support/ledger.js';
+import type { Reception } from '../support/ledger-facts.js';
+import type { Count, NodeAccount, Span } from '../support/loss-accounts.js';
 
 const START = 1_000_000;
 
@@ -111,5 +113,90 @@ describe('the checker', () => {
     const report = book.check();
     expect(complaints(report)).toEqual({ duplicated: ['one red #51 at ada'] });
     expect(report.excused).toBe(1);
+  });
+});
+
+describe('the checker, with the accounts of the nodes', () => {
+  /** Ada and cyd are on node one, bob on node two. What `isLost` names never arrived. */
+  function checked(
+    isLost: (reception: Reception) => boolean,
+    { counts = [], away = [] }: { counts?: Count[]; away?: Span[] },
+    refused: number[] = [],
+  ): Report {
+    const book = ledger((receptions) =>
+      receptions
+        .flatMap((one) => (one.client === 'ada' && one.room === 'red' ? [one, { ...one, client: 'cyd' }] : [one]))
+        .filter((one) => !isLost(one)),
+    );
+    book.joined('cyd', 'red', START - 20, START - 10);
+    for (const one of book.publications)
+      if (one.publisher === 'two' && one.room === 'red') one.isRefused = refused.includes(one.n);
+    const nodes: NodeAccount[] = [
+      { publisher: 'one', clients: new Set(['ada', 'cyd']), counts, away },
+      { publisher: 'two', clients: new Set(['bob']), counts: [], away: [] },
+    ];
+    return book.check({ nodes });
+  }
+  /** What publisher two sent to red with these numbers, for all clients of node one. */
+  const at = (...numbers: number[]): ((reception: Reception) => boolean) => {
+    return ({ client, publisher, room, n }) =>
+      client !== 'bob' && publisher === 'two' && room === 'red' && numbers.includes(n);
+  };
+  const timeOf = (n: number): number => START + n * 100;
+  const lostOf = (numbers: number[]): string[] =>
+    numbers.flatMap((n) => ['ada', 'cyd'].map((client) => `two red #${n} at ${client}`));
+  const counted = (count: number, from: number, to = from): Count => ({ from, to, count });
+
+  it('excuses what the node counted before it had the next one', () => {
+    const report = checked(at(50, 51, 70), {
+      counts: [counted(2, timeOf(52), timeOf(52) + 3), counted(1, timeOf(71))],
+    });
+    expect(complaints(report)).toEqual({});
+    expect(report.excused).toBe(6);
+    const busy = checked(at(50, 51), { counts: [counted(2, timeOf(40), timeOf(90))] });
+    expect(complaints(busy)).toEqual({});
+  });
+
+  it.each<[string, Count[]]>([
+    ['nobody counted', []],
+    ['was counted before it was sent', [counted(1, timeOf(50) - 10)]],
+    ['was counted only after the next one had come', [counted(1, timeOf(51) + 10)]],
+  ])('catches a loss that %s', (_, counts) => {
+    expect(complaints(checked(at(50), { counts }))).toEqual({ lost: lostOf([50]) });
+  });
+
+  it('catches that more was lost than was counted', () => {
+    expect(complaints(checked(at(50, 51, 52), { counts: [counted(2, timeOf(53))] }))).toEqual({ lost: lostOf([52]) });
+    const both = { counts: [counted(1, timeOf(51)), counted(1, timeOf(61))] };
+    expect(complaints(checked(at(50, 60, 70), both))).toEqual({ lost: lostOf([70]) });
+  });
+
+  it('catches a loss while the node is away, if it could have counted it', () => {
+    const away = [{ from: timeOf(40), to: timeOf(60) }];
+    expect(complaints(checked(at(50), { away }))).toEqual({ lost: lostOf([50]) });
+  });
+
+  it.each([
+    ['first', 1],
+    ['last', 100],
+  ])('excuses the %s while the node has members in the room only if it is away', (_, n) => {
+    expect(complaints(checked(at(n), {}))).toEqual({ lost: lostOf([n]) });
+    expect(complaints(checked(at(n), { away: [{ from: timeOf(n) - 5, to: timeOf(n) + 5 }] }))).toEqual({});
+    const another = [{ from: timeOf(40), to: timeOf(60) }];
+    expect(complaints(checked(at(n), { away: another }))).toEqual({ lost: lostOf([n]) });
+  });
+
+  it('catches what the node itself had: from its own publisher, or for another client', () => {
+    const counts = [counted(9, timeOf(50), timeOf(51))];
+    const own = ({ client, publisher, room, n }: Reception): boolean =>
+      client === 'ada' && publisher === 'one' && room === 'red' && n === 50;
+    expect(complaints(checked(own, { counts }))).toEqual({ lost: ['one red #50 at ada'] });
+    const one = (reception: Reception): boolean => at(50)(reception) && reception.client === 'cyd';
+    expect(complaints(checked(one, { counts }))).toEqual({ lost: ['two red #50 at cyd'] });
+  });
+
+  it('excuses what its publisher was told is not published, and counts it for nothing else', () => {
+    expect(complaints(checked(at(50, 51), {}, [50, 51]))).toEqual({});
+    expect(complaints(checked(at(50, 51), {}, [50]))).toEqual({ lost: lostOf([51]) });
   });
 });

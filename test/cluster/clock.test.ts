@@ -1,11 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { systemClock } from '../../lib/clock.js';
 import { Channels } from '../../lib/cluster/channels.js';
 import { seal } from '../../lib/cluster/envelope.js';
 import { isStale, SharedClock } from '../../lib/cluster/shared-clock.js';
 import { type RunningApp, startApp } from '../support/app.js';
+import { ClusterNode } from '../support/cluster-node.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
 
 /** A Redis whose clock is this much ahead of ours. */
 const redisAhead = (ms: number, took = 0): { time: () => Promise<string[]> } => ({
@@ -84,4 +86,40 @@ describe('the shared clock', () => {
     expect(app.server.status.counters.stale).toBe(1);
     await publisher.quit();
   });
+});
+
+(hasRedis() ? describe : describe.skip)('the clock of one host', () => {
+  it.each([10_000, -10_000, 3_600_000, -3_600_000])(
+    'loses nothing and silences no error when it is set by %d ms',
+    async (byMs) => {
+      const redis = await TestRedis.start();
+      const app = await startApp({ options: { redis: redis.url } });
+      const other = await ClusterNode.start({ redis: redis.url });
+      const read = Date.now;
+      try {
+        const [here, there] = [await app.connect(), await other.connect()];
+        const bothHear = async (action: string): Promise<void> => {
+          await app.service.broadcast({ type: 'news', action: `${action}-here` });
+          await other.call('send', 'all', [], `${action}-there`);
+          await there.next('news', `${action}-here`);
+          await until(() => here.received.some(({ data }) => data === `${action}-there`));
+        };
+        await bothHear('before');
+        jest.spyOn(Date, 'now').mockImplementation(() => read() + byMs);
+        for (let n = 0; n < 10; n++) await bothHear(`after${n}`);
+        expect([app.server.status.state, await other.state()]).toEqual(['ready', 'ready']);
+        expect(app.server.status.counters).toEqual({ unpublished: 0, missing: 0, stale: 0, junk: 0 });
+        expect((await other.call('status')).counters).toEqual({ unpublished: 0, missing: 0, stale: 0, junk: 0 });
+        await redis.run('CLIENT', 'KILL', 'TYPE', 'pubsub');
+        await until(() => app.errors.length > 0, 1_000);
+        await until(() => app.server.status.state === 'ready');
+      } finally {
+        jest.restoreAllMocks();
+        await other.stop();
+        await app.close();
+        await redis.stop();
+      }
+    },
+    20_000,
+  );
 });

@@ -23,12 +23,11 @@ it('a node that Redis lost from its list before anybody looked is fetched all th
       throw error;
     }),
     isReplicated: true,
-    now: () => clock.now(),
+    clock,
+    bus: { silentMs: () => Infinity, forgetNode: () => undefined },
     reaped: () => undefined,
-    silentMs: () => Infinity,
-    nodeGone: () => undefined,
   });
-  await neighbours.look({ nodeId: 'own', enlist: () => Promise.resolve() } as OwnEntry, {
+  await neighbours.look({ nodeId: 'own', keepListed: () => Promise.resolve() } as unknown as OwnEntry, {
     readsAll: true,
     mayBury: true,
   });

@@ -131,11 +131,19 @@ describe('a way in', () => {
     expect(silent).toEqual([{ way: true, outlet: true }]);
   });
 
-  it('is not given up for what Redis refuses to publish', async () => {
+  it("is not given up for what Redis refuses to publish, but isn't proved, either, until Redis takes it again", async () => {
     isHeard = false;
     published = () => Promise.reject(refusal('NOPERM'));
-    await clock.pass(20_000);
+    await clock.pass(4_000);
+    expect(lane.isProved).toBe(true);
+    await clock.pass(3_000);
+    expect(lane.isProved).toBe(false);
+    await clock.pass(13_000);
     expect(silent).toEqual([]);
+    isHeard = true;
+    published = () => Promise.resolve(1);
+    await clock.pass(2_000);
+    expect(lane.isProved).toBe(true);
   });
 
   it('asks again what was answered too late, all together, and is proved then', async () => {

@@ -4,6 +4,7 @@ import { Bus } from '../../lib/cluster/bus.js';
 import type { ClientRecord } from '../../lib/cluster/client-record.js';
 import { Cluster } from '../../lib/cluster/cluster.js';
 import { systemIds } from '../../lib/cluster/ids.js';
+import { NodeIdentity } from '../../lib/cluster/node-identity.js';
 import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
 import type { Clock } from '../../lib/clock.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
@@ -67,12 +68,9 @@ class MemoryNode {
         },
       });
     this.#close = () => transport.close();
-    const parts = { store: network.store, clock, ids: systemIds };
-    this.cluster = new Cluster(
-      { redis: network, prefix: 'model', registry: 'replicated' },
-      () => undefined,
-      (nodeId) => ({ ...parts, bus: new Bus(transport, { prefix: 'model', nodeId, ...parts }) }),
-    );
+    const node = new NodeIdentity(systemIds);
+    const bus = new Bus(transport, { prefix: 'model', nodeId: node.id, clock, ids: systemIds });
+    this.cluster = new Cluster({ store: network.store, clock, ids: systemIds, node, bus }, true, () => undefined);
     this.#newClientId = () => `c${number}-${(this.#lastClient += 1)}`;
   }
 

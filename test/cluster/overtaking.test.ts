@@ -18,7 +18,7 @@ describe('a sign of life that overtakes the changes before it', () => {
   const join = (roomName: string): ClientNews[] => [
     { clientId: 'n.a', userId: undefined, moves: [{ roomName, isIn: true }], isGone: false },
   ];
-  const own = { nodeId: 'own', enlist: () => Promise.resolve() } as OwnEntry;
+  const own = { nodeId: 'own', keepListed: () => Promise.resolve() } as unknown as OwnEntry;
   const look = (): Promise<void> => neighbours.look(own, { readsAll: false, mayBury: false });
 
   beforeEach(async () => {
@@ -38,10 +38,9 @@ describe('a sign of life that overtakes the changes before it', () => {
         throw error;
       }),
       isReplicated: true,
-      now: () => clock.now(),
+      clock,
+      bus: { silentMs: () => Infinity, forgetNode: () => undefined },
       reaped: () => undefined,
-      silentMs: () => Infinity,
-      nodeGone: () => undefined,
     });
     const writer = new FieldWriter('n');
     const fields: FieldWrites = new Map();

@@ -8,7 +8,7 @@ import { until } from '../support/until.js';
 /** The rules as docs/redis.md gives them. */
 const page = readFileSync(new URL('../../docs/redis.md', import.meta.url), 'utf8');
 const [, line = ''] = /^ACL SETUSER (.*)$/m.exec(page) ?? [];
-const [, more = ''] = /^A Cluster needs `([^`]*)`/m.exec(page) ?? [];
+const [, more = ''] = /^A Cluster also needs `([^`]*)`/m.exec(page) ?? [];
 
 /** All that nodes do to Redis, and nothing of it is refused. */
 async function liveOn(start: () => Promise<RunningApp>, prefix: string, run: TestRedis['run']): Promise<void> {
@@ -71,7 +71,7 @@ async function liveOn(start: () => Promise<RunningApp>, prefix: string, run: Tes
     }
   });
 
-  it.each(['hget', 'hlen', 'hdel', 'srem'])(
+  it.each(['hget', 'hlen', 'hdel', 'srem', 'eval', 'evalsha'])(
     'ends the start without %s, which only a later beat would need, and names the rule',
     async (command) => {
       await redis.run('ACL', 'SETUSER', ...line.split(' '), `-${command}`);
@@ -94,6 +94,27 @@ async function liveOn(start: () => Promise<RunningApp>, prefix: string, run: Tes
       expect(app.errors.map(String)).toContain('ConnectionError: The connection to Redis was closed.');
     } finally {
       for (const app of apps.splice(0)) await app.close();
+    }
+  });
+
+  it('that may publish no more is down within 7 s, and ready when it may, on the same connections', async () => {
+    await redis.run('ACL', 'SETUSER', 'limited', 'on', 'resetpass', '>secret', '~*', '&*', '+@all');
+    const app = await startOn({ redis: redis.url.replace('//', '//limited:secret@') });
+    const connections = async (): Promise<string[]> =>
+      String(await redis.run('CLIENT', 'LIST')).match(/id=\d+(?= .*name=pxl-)/g) ?? [];
+    const before = await connections();
+    try {
+      await redis.run('ACL', 'SETUSER', 'limited', '-publish');
+      await until(() => app.server.status.state === 'down', 7_000);
+      expect(app.server.status.away).toEqual(['redis']);
+      await expect(app.service.publish('x', 1)).rejects.toThrow('NOPERM');
+      await redis.run('ACL', 'SETUSER', 'limited', '+publish');
+      await until(() => app.server.status.state === 'ready', 3_000);
+      await app.service.publish('x', 2);
+      expect(await connections()).toEqual(before);
+      expect(app.errors.map(String).join()).toContain('Add the rule "+publish"');
+    } finally {
+      for (const running of apps.splice(0)) await running.close();
     }
   });
 

@@ -78,6 +78,28 @@ describe('the last messages before a sender falls silent', () => {
     expect(two.failures.map(String).join()).toMatch(/2 messages of node one never came/);
   });
 
+  it('are missed if they are events, too, by all but the sender', async () => {
+    const [one, two] = [await start('one'), await start('two')];
+    const raise = async (from: LossyNode, ...messages: number[]): Promise<void> => {
+      for (const message of messages) await from.bus.emit('orders:shipped', message);
+      await clock.pass(0);
+    };
+    await raise(one, 1);
+    await clock.pass(10_000);
+    one.loses = (_, channel) => !channel.includes(':$node:'); // its probes come back
+    two.loses = (text) => text.startsWith('["orders:shipped",2,') || text.startsWith('["orders:shipped",3,');
+    await raise(one, 2, 3);
+    expect(two.missing).toBe(0);
+    await clock.pass(6_000);
+    expect([one.missing, two.missing]).toEqual([0, 2]);
+    await raise(one, 4);
+    await raise(two, 5);
+    await clock.pass(60_000);
+    expect([one.missing, two.missing]).toEqual([0, 2]);
+    expect(one.events.map(([, message]) => message)).toEqual([1, 2, 3, 4]);
+    expect(two.events.map(([, message]) => message)).toEqual([1, 4, 5]);
+  });
+
   it('are missed when none ever came, by those who listened', async () => {
     const [one, two] = [await start('one'), await start('two')];
     await clock.pass(10_000);

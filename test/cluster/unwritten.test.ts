@@ -1,6 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { ClientRecord } from '../../lib/cluster/client-record.js';
+import { systemIds } from '../../lib/cluster/ids.js';
 import { MemoryRegistryStore } from '../../lib/cluster/memory-registry-store.js';
+import { Neighbours } from '../../lib/cluster/neighbours.js';
+import { NodeIdentity } from '../../lib/cluster/node-identity.js';
+import { OwnClients } from '../../lib/cluster/own-clients.js';
+import { OwnEntry } from '../../lib/cluster/own-entry.js';
 import { BEAT_MS, Registry } from '../../lib/cluster/registry.js';
 import { Steps } from '../../lib/cluster/steps.js';
 import { ManualClock } from '../support/manual-clock.js';
@@ -25,23 +30,38 @@ describe('a change that Redis does not take', () => {
       return refuses-- > 0 ? Promise.reject(new Error('OOM')) : write(...args);
     };
     const failed = (error: Error): void => void errors.push(error.message);
-    registry = new Registry('n', {
-      store,
-      view: { put: () => undefined, remove: () => undefined },
-      steps: new Steps(clock, failed),
-      isReplicated: true,
-      now: () => clock.now(),
-      after: (ms, task) => clock.after(ms, task),
-      newNodeId: () => 'new',
-      ownRecords: () => own.values(),
-      ownRecord: (clientId) => own.get(clientId),
-      renamed: () => Promise.resolve(),
-      alive: () => undefined,
-      settle: () => undefined,
+    const source = { ownRecords: () => own.values(), ownRecord: (clientId: string) => own.get(clientId) };
+    const clients = new OwnClients(source, failed);
+    const bus = {
+      renameTo: () => Promise.resolve(),
       silentMs: () => Infinity,
-      returned: () => undefined,
-      reaped: () => undefined,
-      nodeGone: () => undefined,
+      forgetNode: () => undefined,
+    };
+    const nodeIds = ['n', 'new'];
+    const node = new NodeIdentity({ ...systemIds, nodeId: () => nodeIds.shift() as string });
+    registry = new Registry({
+      store,
+      clock,
+      clients,
+      own: new OwnEntry({
+        store,
+        node,
+        clients,
+        bus,
+        settle: () => undefined,
+        corrected: () => undefined,
+        returned: () => undefined,
+      }),
+      others: new Neighbours({
+        store,
+        clock,
+        bus,
+        view: { put: () => undefined, remove: () => undefined },
+        steps: new Steps(clock, failed),
+        isReplicated: true,
+        reaped: () => undefined,
+      }),
+      alive: () => undefined,
       failed,
     });
     await registry.enter();

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Redis } from 'ioredis';
 import { type ConnectedClient, WebSocketRedisSubscriberEvent as Event } from '../../lib/index.js';
 import type { RegisteredClient } from '../../lib/clients/registered-client.js';
-import { NEWS } from '../../lib/cluster/presence-events.js';
+import { NEWS } from '../../lib/cluster/event-groups.js';
 import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
 import { memoryRedis } from '../support/buses.js';
 import type { Peer } from '../support/peer.js';

@@ -20,6 +20,13 @@ export const anchorsOf = (page: string): string[] =>
 
 const withoutCode = (page: string): string => page.replaceAll(/^```[\s\S]*?^```$/gm, '');
 
+/** How many words a reader reads, tables included, code left out. */
+export const wordsOf = (page: string): number =>
+  withoutCode(page)
+    .replaceAll(/\]\([^)]*\)/g, ']')
+    .split(/[\s|]+/)
+    .filter((word) => /[a-z0-9]/i.test(word)).length;
+
 /** What the pages import and this package doesn't install: as much of its types as they use. */
 const OUTSIDE = `declare module '@nestjs/config' {
   import type { DynamicModule } from '@nestjs/common';

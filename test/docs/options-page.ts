@@ -73,16 +73,22 @@ const unitOf = (field: string): string =>
 
 const tableOf = (rows: OptionRow[]): string =>
   [
-    '| option | unit | default | meaning |',
-    '| --- | --- | --- | --- |',
+    '| option | default | meaning |',
+    '| --- | --- | --- |',
     ...rows.flatMap((row) => [row, ...row.rows]).map(lineOf),
   ].join('\n');
 
 function lineOf(row: OptionRow): string {
-  const isValue = row.value !== undefined && !row.isFitted;
-  const usually = isValue ? `\`${written(row.value)}\`` : row.documented;
-  const cells = [`\`${row.name}\``, row.unit, usually, row.says.replaceAll('|', '\\|')];
+  const cells = [`\`${row.name}\``, defaultOf(row), row.says.replaceAll('|', '\\|')];
   return `|${cells.map((cell) => (cell ? ` ${cell} |` : ' |')).join('')}`;
+}
+
+/** With the unit beside it: a column more would push the meaning out of a phone's screen. */
+function defaultOf({ value, unit, isFitted, documented }: OptionRow): string {
+  const isValue = value !== undefined && !isFitted;
+  const usually = isValue ? `\`${written(value)}\`` : documented;
+  if (unit === '' || typeof value === 'number') return isValue && unit ? `${usually} ${unit}` : usually;
+  return `${usually} (${unit})`.trim();
 }
 
 function docOf(member: ts.TypeElement): { says: string; documented: string } {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 import { CloseCode, ErrorCode } from '../../lib/index.js';
 import { OPTION_NAMES } from '../../lib/options/options.js';
-import { anchorsOf, flawsOf, linksOf, snippetsOf } from './markdown.js';
+import { anchorsOf, flawsOf, linksOf, snippetsOf, wordsOf } from './markdown.js';
 import { allOptions, MARK, type OptionRow, optionsText, written } from './options-page.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
@@ -13,6 +13,13 @@ const textOf = (path: string): string => readFileSync(join(root, path), 'utf8');
 const pages = ['README.md', 'SECURITY.md', ...listPages()];
 // A link to a file that git doesn't know is dead for everybody else, and on npm, which shows the README.
 const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' }).split('\n');
+
+/** Nobody reads these from the beginning to the end. */
+const LOOKED_UP = new Set(
+  ['architecture', 'faults', 'guarantees', 'latency', 'options', 'performance', 'protocol'].map(
+    (name) => `docs/${name}.md`,
+  ),
+);
 
 function listPages(): string[] {
   return readdirSync(join(root, 'docs'))
@@ -38,6 +45,10 @@ describe('the documentation', () => {
         .map((link) => `${page}: ${link}`),
     );
     expect(dead).toEqual([]);
+  });
+
+  it.each(listPages().filter((page) => !LOOKED_UP.has(page)))('is read in two minutes: %s', (page) => {
+    expect(wordsOf(textOf(page))).toBeLessThanOrEqual(600);
   });
 
   it('names only scripts that exist', () => {

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { type ClientNews, writePiece } from '../../lib/cluster/client-news.js';
-import { NEWS } from '../../lib/cluster/presence-events.js';
+import { NEWS } from '../../lib/cluster/event-groups.js';
 import { ClusterNode } from '../support/cluster-node.js';
 import { TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';

@@ -80,12 +80,12 @@ async function passing(plain: Redis, work: () => Promise<unknown>): Promise<Traf
 }
 
 async function trafficOf(plain: Redis): Promise<Traffic> {
-  const info = await plain.info('stats');
-  const read = (name: string): number => Number(new RegExp(`${name}:(\\d+)`).exec(info)?.[1]);
+  const info = await plain.info('all');
+  const read = (name: string): number => Number(new RegExp(`${name}[:=](\\d+)`).exec(info)?.[1] ?? 0);
   return {
     at: performance.now(),
     toRedis: read('total_net_input_bytes'),
     fromRedis: read('total_net_output_bytes'),
-    commands: read('total_commands_processed'),
+    commands: read('total_commands_processed') - read('cmdstat_hset:calls'), // those of scripts
   };
 }

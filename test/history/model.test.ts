@@ -24,6 +24,7 @@ const rule = (more: Partial<HistoryRule>): HistoryRule => ({
   maxBytes: 1_048_576,
   keyTtlMs: 300_000,
   metaTtlMs: 86_400_000,
+  emptyTtlMs: 86_400_000,
   recoverMax: 5,
   recoverMaxBytes: 262_144,
   checkMs: 2_000,
@@ -199,7 +200,7 @@ class InRedis implements ModelStore {
       channelOf: () => 'channel',
       retentionOf: () => given,
       isFenced: () => true,
-      newEpoch: randomUUID,
+      newId: randomUUID,
     });
   }
 

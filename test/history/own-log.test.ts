@@ -3,6 +3,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import type { RoomLog } from '../../lib/index.js';
 import { LogUnavailableError, WebSocketService } from '../../lib/index.js';
+import { AnnouncedRoomLog } from '../../lib/history/announced-room-log.js';
+import type { Announcement } from '../../lib/history/announcement.js';
 import { MemoryRoomLog } from '../../lib/history/memory-room-log.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
@@ -34,6 +36,7 @@ const ownLog = (): RoomLog =>
       maxBytes: 100_000,
       keyTtlMs: 60_000,
       metaTtlMs: 60_000,
+      emptyTtlMs: 60_000,
     }),
     newEpoch: randomUUID,
     announce: () => undefined,
@@ -115,6 +118,191 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
     await peer.join(ROOM);
     await log.append(ROOM, JSON.stringify(news(1)));
     await until(() => seen(peer).length === 1, 3_000);
+  });
+});
+
+/** Answers only while `isOpen()`: what was asked before is done then. */
+class SilentLog implements RoomLog {
+  readonly #own = ownLog();
+  #isOpen = false;
+  #waiting: (() => void)[] = [];
+
+  append: RoomLog['append'] = (...args) => this.#opened(() => this.#own.append(...args));
+  read: RoomLog['read'] = (...args) => this.#opened(() => this.#own.read(...args));
+  top: RoomLog['top'] = (...args) => this.#opened(() => this.#own.top(...args));
+  clear: RoomLog['clear'] = (...args) => this.#opened(() => this.#own.clear(...args));
+
+  open(isOpen = true): void {
+    this.#isOpen = isOpen;
+    if (isOpen) for (const done of this.#waiting.splice(0)) done();
+  }
+
+  async #opened<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.#isOpen) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return work();
+  }
+}
+
+describe('a log of the application’s own that doesn’t answer', () => {
+  it('keeps nobody waiting; what it stores late is announced all the same', async () => {
+    const announced: Announcement[] = [];
+    const silent = new SilentLog();
+    const log = new AnnouncedRoomLog(silent, (_room, said) => void announced.push(said), 50);
+    await Promise.all([
+      expect(log.top([ROOM])).rejects.toThrow(LogUnavailableError),
+      expect(log.read(ROOM, { limit: 1, maxBytes: 1 })).rejects.toThrow(LogUnavailableError),
+      expect(log.append(ROOM, '"x"')).rejects.toMatchObject({
+        code: 'UNKNOWN_OUTCOME',
+        message: expect.stringContaining("the log didn't answer within 50 ms"),
+      }),
+      expect(log.clear('chat:2')).rejects.toMatchObject({
+        code: 'UNKNOWN_OUTCOME',
+        message: expect.stringContaining('Clear the history again'),
+      }),
+    ]);
+    expect(announced).toEqual([]);
+    silent.open();
+    await until(() => announced.length === 2);
+    expect(announced.map(({ kind }) => kind).toSorted()).toEqual(['cleared', 'stored']);
+    expect((await log.top([ROOM]))[0]).toMatchObject({ offset: 1 });
+  });
+
+  it('is asked for no more than so much at a time', async () => {
+    const log = new AnnouncedRoomLog(new SilentLog(), () => undefined, 200);
+    const frame = 'x'.repeat(1_048_576);
+    const errors = await Promise.all(
+      Array.from({ length: 70 }, () => log.append(ROOM, frame).catch(({ code }: { code: string }) => code)),
+    );
+    expect(errors.slice(0, 64)).toEqual(Array.from({ length: 64 }, () => 'UNKNOWN_OUTCOME'));
+    expect(errors.slice(-2)).toEqual(['UNAVAILABLE', 'UNAVAILABLE']);
+    await expect(log.append(ROOM, frame)).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' }); // there is room again
+  });
+
+  it('is told of within 5 s to those who join and publish; afterwards the members have everything', async () => {
+    const log = new SilentLog();
+    const { nodes } = await startNodes('one process', log);
+    const [node] = nodes as [RunningApp];
+    log.open();
+    const member = await node.connect();
+    await member.join(ROOM);
+    await node.service.publishToRoom(ROOM, news(1));
+    log.open(false);
+    const newcomer = await node.connect();
+    const asked = ['chat:1', 'chat:2'].map((roomName) => ({ roomName, tail: 90 }));
+    newcomer.send('system', 'joinRooms', { rooms: asked }, 'many');
+    member.send('system', 'history', { roomName: ROOM }, 'page');
+    const published = node.service.publishToRoom(ROOM, news(2), { key: 'two' });
+    await expect(published).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
+    await newcomer.take(({ id, done }) => id === 'many' && done, 8_000);
+    const answers = newcomer.received.filter(({ id, response }) => id === 'many' && response);
+    expect(answers.map(({ response }) => [response.roomName, response.error?.code])).toEqual([
+      ['chat:1', undefined], // the newest messages are in memory
+      ['chat:2', 'UNAVAILABLE'],
+    ]);
+    expect((await member.take(({ id }) => id === 'page', 8_000)).data.code).toBe('UNAVAILABLE');
+    log.open();
+    expect(await node.service.publishToRoom(ROOM, news(2), { key: 'two' })).toMatchObject({ offset: 2 });
+    await until(() => seen(member).length === 2);
+    await member.settle();
+    expect(seen(member)).toEqual([1, 2]);
+    expect((await newcomer.join('chat:2')).response.data.history).toMatchObject({ offset: 0 });
+  }, 20_000);
+});
+
+describe('a log of the application’s own that is slow', () => {
+  const start = async (): Promise<{ log: SilentLog; node: RunningApp; member: Peer }> => {
+    const log = new SilentLog();
+    log.open();
+    const [node] = (await startNodes('one process', log)).nodes as [RunningApp];
+    const member = await node.connect();
+    await member.join(ROOM);
+    await node.service.publishToRoom(ROOM, news(1));
+    await member.next('chat', 'news');
+    log.open(false);
+    return { log, node, member };
+  };
+  const throwOut = ({ server, rooms }: RunningApp, { clientId }: Peer): void => {
+    server.leaveRoom({ clientId, roomName: ROOM });
+    expect(rooms.getRoomClients({ roomName: ROOM })).toEqual([]);
+  };
+
+  it('shows no messages to a client that was thrown out before they were read', async () => {
+    const { log, node, member } = await start();
+    const page = member.request('system', 'history', { roomName: ROOM });
+    await member.settle();
+    throwOut(node, member);
+    log.open();
+    expect((await page).data.code).toBe('NOT_IN_ROOM');
+  });
+
+  it('H15: lets nobody recover who was thrown out before its place was read', async () => {
+    const { log, node, member } = await start();
+    const since = { epoch: 'another', offset: 7 };
+    const again = member.request('system', 'joinRoom', { roomName: ROOM, since });
+    await member.settle();
+    throwOut(node, member);
+    log.open();
+    expect((await again).data.code).toBe('ROOM_FORBIDDEN');
+    await node.service.publishToRoom(ROOM, news(2));
+    await member.settle();
+    expect(seen(member)).toEqual([]);
+    expect(node.rooms.getRoomClients({ roomName: ROOM })).toEqual([]);
+  });
+});
+
+describe('a log of the application’s own that answers wrongly', () => {
+  const place = { epoch: 'e', offset: 1 };
+  const read = { epoch: 'e', top: 1, first: 1, entries: [], isComplete: true, now: 1 };
+  const entry = { offset: 1, storedAt: 1, frame: '1', session: undefined };
+
+  it.each([undefined, null, {}, { ...place, offset: '1' }, { ...place, epoch: 'two words' }, { ...place, epoch: 1 }])(
+    'is reported, and nothing of it is used: %j for a place',
+    async (wrong) => {
+      const announced: Announcement[] = [];
+      const log = new AnnouncedRoomLog(
+        {
+          append: async () => wrong as never,
+          top: async () => [wrong] as never,
+          clear: async () => wrong as never,
+          read: async () => ({ ...read, epoch: undefined, ...wrong, top: Object(wrong).offset }) as never,
+        },
+        (_room, said) => void announced.push(said),
+      );
+      const calls = [
+        log.append(ROOM, '1'),
+        log.top([ROOM]),
+        log.clear(ROOM),
+        log.read(ROOM, { limit: 1, maxBytes: 1 }),
+      ];
+      for (const call of calls) await expect(call).rejects.toThrow('of "rooms.log" returned no place');
+      expect(announced).toEqual([]);
+    },
+  );
+
+  it.each([
+    { first: '1' },
+    { entries: undefined },
+    { now: undefined },
+    { entries: [{ ...entry, offset: '1' }] },
+    { entries: [{ ...entry, frame: {} }] },
+    { entries: [{ ...entry, storedAt: '2026' }] },
+  ])('is reported, and nothing of it is used: %j in what was read', async (wrong) => {
+    const log = new AnnouncedRoomLog(
+      Object.assign(ownLog(), { read: async () => ({ ...read, ...wrong }) as never }),
+      () => undefined,
+    );
+    await expect(log.read(ROOM, { limit: 1, maxBytes: 1 })).rejects.toThrow('read() of "rooms.log" returned something');
+  });
+
+  it('is told of to the application; clients hear nothing but that something went wrong', async () => {
+    const log = ownLog();
+    log.top = async () => [{ epoch: 'e', offset: '1' as never }];
+    const { nodes } = await startNodes('one process', log);
+    const [node] = nodes as [RunningApp];
+    const peer = await node.connect();
+    const { data } = await peer.request('system', 'joinRoom', { roomName: ROOM });
+    expect(data).toMatchObject({ code: 'INTERNAL' });
+    expect(node.errors[0]?.message).toContain('top() of "rooms.log" returned no place');
   });
 });
 

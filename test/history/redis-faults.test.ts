@@ -46,9 +46,10 @@ const logOn = (connection: () => RedisConnection, isFenced = true): RedisRoomLog
       maxBytes: 1_048_576,
       keyTtlMs: 300_000,
       metaTtlMs: 86_400_000,
+      emptyTtlMs: 86_400_000,
     }),
     isFenced: () => isFenced,
-    newEpoch: randomUUID,
+    newId: randomUUID,
   });
 
 async function appendAll(log: RedisRoomLog, from: number, to: number): Promise<string> {
@@ -225,8 +226,13 @@ describeWithRedis('the log of a room, when Redis', () => {
     const log = logOn(() => connection);
     await appendAll(log, 1, 1);
     redis.freeze();
-    const asked = log.append(ROOM, '"x"', { key: 'k' });
-    await expect(asked).rejects.toThrow(UnknownOutcomeError);
+    const asked = [log.append(ROOM, '"x"', { key: 'k' }), log.clear('chat:2'), log.read(ROOM, whole)];
+    const [appended, cleared, read] = await Promise.allSettled(asked);
+    expect(appended).toMatchObject({ reason: expect.any(UnknownOutcomeError) });
+    expect(appended).toMatchObject({ reason: { message: expect.stringContaining('with the same key') } });
+    expect(cleared).toMatchObject({ reason: expect.any(UnknownOutcomeError) });
+    expect(cleared).toMatchObject({ reason: { message: expect.stringContaining('Clear the history again.') } });
+    expect(read).toMatchObject({ reason: expect.any(LogUnavailableError) });
     redis.thaw();
     await until(() => connection.status === 'ready', 10_000);
     expect(await log.append(ROOM, '"x"', { key: 'k' })).toMatchObject({ offset: 2 });

@@ -56,13 +56,32 @@ const message = { type: 'chat', action: 'news' };
     await peer.next('chat', 'news');
   });
 
+  it('but WAIT doesn’t say that nothing was stored where a replica is waited for', async () => {
+    const app = await startWith([], [{ match: 'chat:*', ack: 'replicated' }]);
+    const peer = await app.connect();
+    await peer.join('chat:2');
+    const published = app.service.publishToRoom('chat:2', message);
+    await expect(published).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
+    await peer.next('chat', 'news');
+  });
+
+  it('of which one goes later: the client hears no more of it than its name', async () => {
+    const app = await startWith([]);
+    const peer = await app.connect();
+    await redis.run('ACL', 'SETUSER', 'app', '-hmget');
+    const { data } = await peer.request('system', 'joinRoom', { roomName: 'chat:3' });
+    expect(data).toMatchObject({ code: 'UNAVAILABLE', error: expect.stringMatching(/\(Redis answered [A-Z]+\)/) });
+    await expect(app.service.position('chat:3')).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('script') },
+    });
+  });
+
   it('but INFO is told nothing where Redis is trusted', async () => {
     expect((await startWith(['-info'], [{ match: 'chat:*', onRestart: 'trust' }])).errors).toEqual([]);
   });
 
-  it('but EVAL is told at the start which rule is missing', async () => {
-    const app = await startWith(['-eval', '-evalsha']);
-    expect(app.errors.map(({ message: text }) => text)).toEqual([expect.stringContaining('Add the rule "+eval"')]);
+  it('but EVAL ends the start, and names the rule: the registry needs it, too', async () => {
+    await expect(startWith(['-eval', '-evalsha'])).rejects.toThrow('Add the rule "+eval"');
   });
 
   it('but INFO is told so in an emitter, too', async () => {

@@ -30,6 +30,7 @@ const RETENTION: Retention = {
   maxBytes: 100_000,
   keyTtlMs: 60_000,
   metaTtlMs: 120_000,
+  emptyTtlMs: 120_000,
 };
 
 async function memory(): Promise<Subject> {
@@ -69,7 +70,7 @@ async function redis(): Promise<Subject> {
     channelOf: (room) => `${prefix}:{${room}}:c`,
     retentionOf: () => ({ ...retention }), // each test changes it
     isFenced: () => true,
-    newEpoch: randomUUID,
+    newId: randomUUID,
   });
   await until(() => connection.status === 'ready');
   await listener.psubscribe(`${prefix}:*`);
@@ -152,6 +153,8 @@ describe.each([
     expect(await offsets({ since: 5, limit: 3 })).toEqual([[6, 7, 8], false]);
     expect(await offsets({ reverse: true, limit: 3 })).toEqual([[10, 9, 8], false]);
     expect(await offsets({ reverse: true, before: 3 })).toEqual([[2, 1], true]);
+    for (const reverse of [false, true])
+      expect(await offsets({ since: 9, before: Number.MAX_SAFE_INTEGER, reverse })).toEqual([[10], true]);
     expect(await offsets({ maxBytes: 7 })).toEqual([[1, 2], false]); // 3 bytes each
     expect(await offsets({ maxBytes: 1 })).toEqual([[1], false]); // else a large one would block for ever
   });
@@ -175,6 +178,11 @@ describe.each([
     expect((await log.read('a', whole)).entries.map(({ offset }) => offset)).toEqual([18, 19, 20]);
     await expect(log.append('a', 'y'.repeat(1_001))).rejects.toThrow(EntryTooLargeError);
     expect((await log.top(['a']))[0]?.offset).toBe(20);
+    // It counts the session, too: what is stored must stay.
+    const longest = 'y'.repeat(998);
+    await expect(log.append('a', longest, { session: 's23' })).rejects.toThrow(EntryTooLargeError);
+    await log.append('a', longest, { session: 's2' });
+    expect((await log.read('a', whole)).entries.map(({ offset }) => offset)).toEqual([21]);
   });
 
   it('H14, H6: ages each entry by itself, in a busy room, too', async () => {
@@ -224,6 +232,12 @@ describe.each([
     expect(await log.append('a', '"x"', { key: 'k1' })).toMatchObject({ offset: 2, isDuplicate: false });
   });
 
+  it('stores what comes, whatever its version: only the newest value has one', async () => {
+    const { log } = subject;
+    await log.append('a', '"v2"', { version: 2 });
+    expect(await log.append('a', '"v1"', { version: 1 })).toMatchObject({ offset: 2, isDuplicate: false });
+  });
+
   it('H8: begins another epoch when it is cleared, in which old keys are unknown', async () => {
     const { log } = subject;
     const before = await log.append('a', '"x"', { key: 'k1' });
@@ -240,7 +254,7 @@ describe.each([
 
   it('H12: forgets a quiet room wholly, and then begins another epoch', async () => {
     const { log, retention } = subject;
-    Object.assign(retention, { ttlMs: 100, keyTtlMs: 100, metaTtlMs: 200 });
+    Object.assign(retention, { ttlMs: 100, keyTtlMs: 100, metaTtlMs: 200, emptyTtlMs: 200 });
     const { epoch } = await log.append('a', '"x"', { key: 'k1' });
     expect(await subject.remains('a')).toBeGreaterThan(0);
     await subject.pass(250);
@@ -250,12 +264,31 @@ describe.each([
     expect(place?.epoch).not.toBe(epoch);
   });
 
+  it('H12: forgets a room without messages sooner, so that nobody fills the store by joining', async () => {
+    const { log, retention } = subject;
+    retention.emptyTtlMs = 600;
+    await log.top(['empty', 'cleared', 'used']);
+    await log.append('cleared', '"x"');
+    await log.clear('cleared');
+    const { epoch } = await log.append('used', '"x"');
+    await subject.pass(700);
+    for (const room of ['empty', 'cleared']) expect((await log.top([room]))[0]?.offset).toBe(0);
+    expect((await log.top(['used']))[0]).toEqual({ epoch, offset: 1 });
+    await log.top(['empty']);
+    const followed = (await log.top(['followed']))[0];
+    for (let n = 0; n < 3; n++) {
+      await subject.pass(250);
+      expect((await log.top(['followed']))[0]).toEqual(followed); // H5
+    }
+    expect(await subject.remains('empty')).toBe(name === 'in Redis' ? 0 : 2);
+  });
+
   it('keeps the epoch of a quiet room that somebody follows', async () => {
     const { log, retention } = subject;
-    Object.assign(retention, { ttlMs: 100, metaTtlMs: 300 });
+    Object.assign(retention, { ttlMs: 100, metaTtlMs: 1_200 });
     const { epoch } = await log.append('a', '"x"');
     for (let n = 0; n < 4; n++) {
-      await subject.pass(150);
+      await subject.pass(500);
       expect((await log.top(['a']))[0]).toEqual({ epoch, offset: 1 });
     }
   });

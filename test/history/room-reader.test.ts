@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Announcement } from '../../lib/history/announcement.js';
+import { Backlog } from '../../lib/history/backlog.js';
 import { attach, type Attachment, type Resumption } from '../../lib/history/attach.js';
 import type { HistoryRule } from '../../lib/history/history-rule.js';
 import { LogUnavailableError } from '../../lib/history/log-errors.js';
@@ -9,6 +10,7 @@ import { Ring, RingBudget } from '../../lib/history/ring.js';
 import type { LogRead, ReadOptions } from '../../lib/history/room-log.js';
 import type { RoomPosition } from '../../lib/protocol/message.js';
 import { type ResetReason, RoomReader } from '../../lib/history/room-reader.js';
+import { StoredTimes } from '../../lib/history/stored-times.js';
 import { ManualClock, settle } from '../support/manual-clock.js';
 
 const RULE: HistoryRule = {
@@ -18,6 +20,7 @@ const RULE: HistoryRule = {
   maxBytes: 1_048_576,
   keyTtlMs: 300_000,
   metaTtlMs: 86_400_000,
+  emptyTtlMs: 86_400_000,
   recoverMax: 500,
   recoverMaxBytes: 262_144,
   checkMs: 15_000,
@@ -30,6 +33,8 @@ const ROOM = 'chat:1';
 class CountedLog extends MemoryRoomLog {
   reads = 0;
   isAway = false;
+  /** What somebody has deleted from the middle. */
+  readonly lost = new Set<number>();
   /** Called when a read was answered, before the answer arrives. */
   afterRead: () => void = () => undefined;
 
@@ -38,7 +43,7 @@ class CountedLog extends MemoryRoomLog {
     if (this.isAway) throw new LogUnavailableError('a test');
     const answer = await super.read(room, options);
     this.afterRead();
-    return answer;
+    return { ...answer, entries: answer.entries.filter(({ offset }) => !this.lost.has(offset)) };
   }
 
   override async top(rooms: readonly string[]): Promise<RoomPosition[]> {
@@ -237,6 +242,46 @@ describe('the reader of a room', () => {
     expect(member.offsets).toEqual([6]);
   });
 
+  it.each([
+    [[2], [5]],
+    [[4], [5]],
+    [[2, 3, 4, 5], []],
+    [[5], []],
+  ])('resets once when the log has %j no more, and the bus brings %j', async (lost, heard) => {
+    const member = await world.join();
+    await live(1, 1);
+    for (let n = 2; n <= 5; n++) await world.publish(`${n}`);
+    for (const offset of lost) world.log.lost.add(offset);
+    world.bring((wire) => wire.filter((said) => said.kind === 'stored' && heard.includes(said.offset)));
+    await world.clock.pass(2 * RULE.checkMs);
+    expect(member.resets).toEqual(['hole']);
+    expect(world.log.reads).toBeLessThanOrEqual(2);
+    await live(6, 7);
+    expect(member.offsets.slice(-2)).toEqual([6, 7]);
+    expect(member.flaws).toEqual([]);
+  });
+
+  it('says that the room was cleared when several clear it at once, and only then', async () => {
+    const member = await world.join();
+    for (let n = 0; n < 3; n++) await world.log.clear(ROOM);
+    const [first, ...late] = world.wire.splice(0);
+    world.wire.push(first as Announcement);
+    world.bring();
+    await settle();
+    expect(member.resets).toEqual(['cleared']);
+    world.wire.push(...late);
+    world.bring();
+    await settle();
+    expect(member.resets).toEqual(['cleared']);
+    await world.log.clear(ROOM);
+    world.wire.splice(0); // Redis itself says nothing
+    await world.publish('new');
+    world.bring();
+    await settle();
+    expect(member.resets).toEqual(['cleared', 'restart']);
+    expect(member.flaws).toEqual([]);
+  });
+
   it('isn’t misled by an announcement of a dead epoch', async () => {
     const member = await world.join();
     await world.publish('old');
@@ -251,6 +296,24 @@ describe('the reader of a room', () => {
     expect(member.seen).toEqual([]);
   });
 
+  it('keeps no more than a megabyte of what it can’t deliver yet, and reads the rest', async () => {
+    world.rule.maxBytes = 8_388_608;
+    const member = await world.join();
+    world.log.isAway = true;
+    await world.publish('lost');
+    world.bring(() => []);
+    const text = 'x'.repeat(100_000);
+    for (let n = 1; n <= 20; n++) await world.publish(text);
+    world.bring();
+    expect(member.offsets).toEqual([]);
+    await world.clock.pass(100);
+    world.log.isAway = false;
+    await world.clock.pass(3_000);
+    expect(member.offsets).toEqual(Array.from({ length: 21 }, (_, n) => n + 1));
+    expect(member.flaws).toEqual([]);
+    expect(member.resets).toEqual([]);
+  });
+
   it('can be started again when the log was away', async () => {
     world.log.isAway = true;
     await expect(world.join()).rejects.toThrow(LogUnavailableError);
@@ -258,6 +321,18 @@ describe('the reader of a room', () => {
     const member = await world.join();
     await live(1, 1);
     expect(member.offsets).toEqual([1]);
+  });
+
+  it('H9: reads a hole also while a failed start is to be tried again', async () => {
+    world.log.isAway = true;
+    world.reader.begin();
+    await settle();
+    world.log.isAway = false;
+    const member = await world.join();
+    for (let n = 1; n <= 3; n++) await world.publish(`${n}`);
+    world.bring((wire) => [wire[0], wire[2]] as Announcement[]);
+    await world.clock.pass(250);
+    expect(member.offsets).toEqual([1, 2, 3]);
   });
 });
 
@@ -307,6 +382,20 @@ describe('a client that comes back', () => {
     expect(early.offsets).toEqual([]);
   });
 
+  it('H14: counts the age of a message from when it was stored, however late this node heard of it', async () => {
+    world.rule.checkMs = 1_000_000; // a check would read it
+    await world.join();
+    await live(1, 1);
+    await world.publish('2');
+    await world.clock.pass(200_000);
+    world.bring();
+    await live(3, 3);
+    await world.clock.pass(100_000);
+    const back = await world.join(since(1));
+    expect(back.told[0]).toMatchObject({ recovered: false, reason: 'expired' });
+    expect((await world.join(since(2))).offsets).toEqual([3]);
+  });
+
   it('H4: is told why it can’t get what it missed, and gets none of it', async () => {
     await world.join();
     await live(1, 20);
@@ -325,6 +414,34 @@ describe('a client that comes back', () => {
     });
     expect((await world.join(since(3, 'e0'))).told[0]).toMatchObject({ recovered: false, reason: 'other-epoch' });
     expect((await world.join(since(21))).told[0]).toMatchObject({ recovered: false, reason: 'ahead' });
+  });
+
+  it('H4: is too far behind at one message that is more than it may have missed, wherever that lies', async () => {
+    world.rule.recoverMaxBytes = 50;
+    await world.join();
+    await world.publish('x'.repeat(100));
+    world.bring();
+    const refused = { recovered: false, reason: 'too-far-behind' };
+    expect((await world.join(since(0))).told).toMatchObject([refused]); // in memory
+    world.reader = world.newReader();
+    expect((await world.join(since(0))).told).toMatchObject([refused]); // in the log
+    expect((await world.join(since(1))).told).toMatchObject([{ recovered: true, missed: 0 }]);
+  });
+
+  it.each([1, 50, 99, 100])('H4: is told that message %i of what it missed was deleted', async (deleted) => {
+    await world.join();
+    await live(1, 100);
+    world.log.lost.add(deleted);
+    world.reader = world.newReader(); // of another node: it has none of them in memory
+    const back = await world.join(since(0));
+    expect(back.told[0]).toMatchObject({ recovered: false, reason: 'expired', missed: 100, entries: [] });
+    expect((await world.join(since(deleted))).told[0]).toMatchObject({ recovered: true, missed: 100 - deleted });
+  });
+
+  it('without a place gets the newest that follow each other', async () => {
+    await live(1, 100);
+    world.log.lost.add(97);
+    expect((await world.join({ tail: 10 })).offsets).toEqual([98, 99, 100]);
   });
 
   it('H7: that is ahead of this node has the node read first', async () => {
@@ -435,6 +552,26 @@ describe('a node that heard nothing of a while', () => {
   });
 });
 
+describe('the time when a message was stored', () => {
+  it('is that of the store, by this process’s clock, and never later than it was heard of', () => {
+    const times = new StoredTimes();
+    const store = 1_000_000;
+    expect(times.at(store, 40)).toBe(40); // nothing is known yet
+    expect(times.at(store + 10, 20)).toBe(20); // a faster one
+    expect(times.at(store + 20, 5_030)).toBe(30);
+    expect(times.at(store + 60_000, 90_000)).toBe(60_010); // nothing came faster since
+  });
+
+  it('is that of the store again, once its clock was set', () => {
+    const times = new StoredTimes();
+    times.at(0, 0);
+    for (const now of [1_000, 61_000, 121_000]) times.at(now - 3_600_000, now);
+    expect(times.at(121_500 - 3_600_000, 121_500)).toBe(121_500);
+    expect(times.at(122_000, 122_000)).toBe(122_000);
+    expect(times.at(122_000 + 3_600_000, 122_000)).toBe(122_000);
+  });
+});
+
 describe('a ring', () => {
   it('holds no more than its process may', async () => {
     const budget = new RingBudget(2_000);
@@ -444,6 +581,21 @@ describe('a ring', () => {
     expect(budget.bytes).toBeLessThanOrEqual(2_000);
     for (const ring of rings) ring.clear();
     expect(budget.bytes).toBe(0);
+  });
+});
+
+describe('what a reader can’t use yet', () => {
+  it('is kept within its limits: the first, and what else fits into a megabyte or a thousand', () => {
+    const large = new Backlog<number>();
+    for (let n = 0; n < 5; n++) large.put(n, n, 700_000);
+    expect(large.takeAll()).toEqual([0]);
+    for (let n = 0; n < 9; n++) large.put(n, n, 100_000);
+    expect(large.take(1)).toBe(1);
+    large.put(7, 7, 100_000);
+    expect(large.takeAll()).toEqual([0, 2, 3, 4, 7]);
+    expect(large.size).toBe(0);
+    for (let n = 0; n < 2_000; n++) large.put(n, n, 1);
+    expect(large.size).toBe(1_000);
   });
 });
 

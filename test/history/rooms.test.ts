@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import type { WebSocketOptions } from '../../lib/index.js';
+import type { RoomPosition, WebSocketOptions } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Frame, Peer } from '../support/peer.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
@@ -177,6 +177,48 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
       expect(reply.data.code).toBe('ROOM_FORBIDDEN');
       await peer.settle();
       expect(offsets(peer)).toEqual([1]);
+    });
+
+    it('H15: asks it for each room of many that are resumed at once', async () => {
+      const asked: string[] = [];
+      const banned = new Set<string>();
+      const cluster = await startCluster(kind, {
+        rooms: {
+          history: [{ match: 'chat:*' }],
+          authorizeJoin: ({ roomName }) => {
+            asked.push(roomName);
+            return !banned.has(roomName);
+          },
+        },
+      });
+      const { service } = first(cluster);
+      const rooms: { roomName: string; since: RoomPosition }[] = [];
+      for (const roomName of range(1, 20).map((n) => `chat:${n}`)) {
+        await service.publishToRoom(roomName, news(1));
+        rooms.push({ roomName, since: { ...(await service.position(roomName)), offset: 0 } });
+      }
+      const resume = async (peer: Peer): Promise<Frame[]> => {
+        peer.send('system', 'joinRooms', { rooms }, 'many');
+        await peer.take(({ id, done }) => id === 'many' && done);
+        await peer.settle();
+        return peer.received.filter(({ id, response }) => id === 'many' && response).map(({ response }) => response);
+      };
+      const before = await first(cluster).connect();
+      await resume(before);
+      expect(offsets(before)).toHaveLength(20);
+      for (const { roomName } of rooms.slice(5, 15)) banned.add(roomName);
+      asked.length = 0;
+      const peer = await last(cluster).connect();
+      const parts = await resume(peer);
+      expect(asked.toSorted()).toEqual(rooms.map(({ roomName }) => roomName).toSorted());
+      const refused = parts.filter(({ error }) => error?.code === 'ROOM_FORBIDDEN').map(({ roomName }) => roomName);
+      expect(new Set(refused)).toEqual(banned);
+      const heard = new Set(peer.received.filter(({ at }) => at).map(({ at }) => at.room));
+      expect(heard).toEqual(new Set(rooms.map(({ roomName }) => roomName).filter((name) => !banned.has(name))));
+      for (const { roomName } of rooms) await service.publishToRoom(roomName, news(2));
+      await until(() => offsets(peer).filter((offset) => offset === 2).length === 10);
+      await peer.settle();
+      expect(peer.received.filter(({ at }) => at && banned.has(at.room))).toEqual([]);
     });
 
     it('takes sendToRooms and broadcastToRoom as publications, beside rooms without history', async () => {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { HistoryRules } from '../../lib/history/history-options.js';
 import type { HistoryRuleOptions } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
@@ -58,6 +59,37 @@ const said = ({ errors }: RunningApp): string[] =>
     const nodes = [await startNode(redis, {}), await startNode(redis, {})];
     for (let n = 0; n < 3; n++) for (const { service } of nodes) await service.publishToRoom(ROOM, message);
     expect(nodes.flatMap(said)).toEqual([]);
+  });
+
+  it.each([
+    [{ ttlMs: 5_000, metaTtlMs: 4_000 }, '"rooms.history[0].metaTtlMs" (4000) is shorter than "ttlMs" (5000)'],
+    [
+      { ttlMs: 1_000, keyTtlMs: 5_000, metaTtlMs: 4_000, checkMs: 1_000 },
+      '"rooms.history[0].metaTtlMs" (4000) is shorter than "keyTtlMs" (5000)',
+    ],
+    [
+      { ttlMs: 1_000, metaTtlMs: 4_000, checkMs: 1_334 },
+      '"rooms.history[0].metaTtlMs" (4000) is shorter than three times "checkMs" (1334)',
+    ],
+  ])('stop the start when a room would be forgotten too early: %j', async (rule, flaw) => {
+    const start = startApp({ options: { rooms: { history: [{ match: 'chat:*', ...rule }] } } });
+    await expect(start).rejects.toThrow(flaw);
+  });
+
+  it.each([
+    [
+      { ttlMs: 1_000, metaTtlMs: 4_000 },
+      { metaTtlMs: 4_000, keyTtlMs: 4_000, checkMs: 1_333 },
+    ],
+    [
+      { ttlMs: 1_000, metaTtlMs: 4_000, checkMs: 1_000 },
+      { keyTtlMs: 4_000, checkMs: 1_000 },
+    ],
+    [{ keyTtlMs: 100_000_000 }, { metaTtlMs: 100_000_000, checkMs: 15_000 }],
+    [{ ttlMs: 100_000_000 }, { metaTtlMs: 100_000_000, keyTtlMs: 300_000 }],
+    [{ checkMs: 50_000_000 }, { metaTtlMs: 150_000_000 }],
+  ])('fit their defaults to what is given: %j', (rule, filled) => {
+    expect(new HistoryRules([{ match: '*', ...rule }]).of('chat:1')).toMatchObject(filled);
   });
 
   it('can’t wait for a replica where there is no Redis', async () => {

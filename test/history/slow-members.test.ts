@@ -24,10 +24,14 @@ afterEach(async () => {
   for (const stop of stops.splice(0).toReversed()) await stop();
 });
 
-async function startNode(kind: string, rule: Partial<HistoryRuleOptions> = {}): Promise<RunningApp> {
+async function startNode(
+  kind: string,
+  rule: Partial<HistoryRuleOptions> = {},
+  backpressure: WebSocketOptions['backpressure'] = {},
+): Promise<RunningApp> {
   const options: WebSocketOptions = {
     rooms: { history: [{ match: 'chat:*', size: 5_000, maxBytes: 64 * KIB * KIB, ...rule }] },
-    backpressure: { maxBufferedBytes: BUDGET },
+    backpressure: { maxBufferedBytes: BUDGET, ...backpressure },
     heartbeat: false,
   };
   if (kind === 'in Redis') {
@@ -133,6 +137,27 @@ describe.each(hasRedis() ? ['in memory', 'in Redis'] : ['in memory'])('with hist
     await until(() => offsetsOf(back).length >= n - seen.length, 20_000);
     expect(offsetsOf(back)).toEqual(range(seen.length + 1, n));
   }, 40_000);
+
+  it.each(['drop-volatile', 'conflate'] as const)(
+    'H11: misses nothing where the policy is %s',
+    async (policy) => {
+      const node = await startNode(kind, {}, { policy, volatileBytes: 1_024, maxBufferedBytes: 4 * BUDGET });
+      const peer = await node.connect();
+      await peer.join(ROOM);
+      peer.ws.pause();
+      let n = 0;
+      while (node.server.status.backpressure.waitingBytes < BUDGET) {
+        await node.service.publishToRoom(ROOM, message(++n, 40));
+        await nextTurn();
+      }
+      for (let more = 0; more < 5; more++) await node.service.publishToRoom(ROOM, message(++n, 1));
+      peer.ws.resume();
+      await until(() => offsetsOf(peer).length >= n, 20_000);
+      expect(offsetsOf(peer)).toEqual(range(1, n));
+      expect(node.server.status.backpressure).toMatchObject({ dropped: 0, conflated: 0, closed: 0 });
+    },
+    40_000,
+  );
 
   it('H4: that falls out of what is kept while it catches up is closed, not given a part', async () => {
     const node = await startNode(kind, { size: 100 });

@@ -1,9 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ClusterNode } from '../support/cluster-node.js';
 import { HistoryScene, startNodes } from '../support/history-scene.js';
-import { freePort, hasRedis, TestRedis } from '../support/redis.js';
-import { MASTER, Sentinel } from '../support/sentinel.js';
-import { until } from '../support/until.js';
+import { hasRedis, TestRedis } from '../support/redis.js';
+import { SentinelPair } from '../support/sentinel.js';
 
 const describeWithRedis = hasRedis() ? describe : describe.skip;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -62,23 +61,16 @@ describeWithRedis('members of rooms under three publishers, when Sentinel', () =
   });
 
   it('promotes a replica that lacks the newest, begin anew once (H1, H3)', async () => {
-    const master = await TestRedis.start(['--repl-diskless-sync-delay', '0']);
-    stops.push(() => master.stop());
-    const replica = await TestRedis.start(['--replicaof', '127.0.0.1', String(master.port)]);
-    stops.push(() => replica.stop());
-    const nobody = await TestRedis.reserve();
-    const sentinel = new Sentinel(await freePort());
-    sentinel.start(master.port);
-    stops.push(() => sentinel.stop());
-    await until(async () => String(await sentinel.ask('replicas', MASTER)).includes(String(replica.port)), 15_000);
-    const redis = { sentinels: [{ host: '127.0.0.1', port: sentinel.port }], name: MASTER };
+    const pair = await SentinelPair.start();
+    stops.push(() => pair.stop());
+    const { redis } = pair;
     const nodes = await startNodes(2, () => ({ options: { redis } }));
     stops.push(() => Promise.all(nodes.map((node) => node.stop())));
     const scene = await HistoryScene.on(nodes);
     stops.push(() => scene.stop());
-    await replica.run('REPLICAOF', '127.0.0.1', nobody.port); // it hears no more
+    await pair.deafen();
     await pause(300);
-    await master.kill();
+    await pair.master.kill();
     await scene.members[0]?.cut();
     await judge('failed over', scene);
   }, 60_000);

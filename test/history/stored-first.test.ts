@@ -51,4 +51,35 @@ afterEach(async () => {
       [5, 2],
     ]);
   }, 30_000);
+
+  it('is of unknown outcome within 10 s while Redis doesn’t answer; joins are refused, and it is stored once', async () => {
+    const redis = await TestRedis.start();
+    stops.push(() => redis.stop());
+    const node = await startApp({ options: { redis: redis.url, rooms: { history: [{ match: 'chat:*' }] } } });
+    stops.push(() => node.close());
+    const peer = await node.connect();
+    await peer.join(ROOM);
+    redis.freeze();
+    const began = performance.now();
+    peer.send('system', 'joinRoom', { roomName: 'chat:2' }, 'join');
+    const published = node.service.publishToRoom(ROOM, news(1), { key: 'k' });
+    await expect(published).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
+    const { data } = await peer.take(({ id }) => id === 'join', 10_000);
+    expect(data).toMatchObject({ code: 'UNAVAILABLE', type: 'system', action: 'joinRoom' });
+    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(peer.received).toEqual([]);
+    redis.thaw();
+    await until(
+      () =>
+        node.service.publishToRoom(ROOM, news(1), { key: 'k' }).then(
+          ({ offset }) => offset === 1,
+          () => false,
+        ),
+      10_000,
+    );
+    await peer.next('chat', 'news');
+    await peer.settle();
+    expect(peer.received).toEqual([]);
+    expect((await peer.join('chat:2')).response.data.history).toMatchObject({ offset: 0 });
+  }, 40_000);
 });

@@ -25,6 +25,7 @@ const ERROR_CODES = new Set([
   'BAD_REQUEST',
   'VALIDATION_FAILED',
   'TIMEOUT',
+  'CANCELLED',
   'INTERNAL',
 ]);
 

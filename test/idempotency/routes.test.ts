@@ -115,16 +115,17 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-async function start(redis?: string): Promise<RunningApp & { shop: Shop }> {
+async function start(redis?: string, drain?: object): Promise<RunningApp & { shop: Shop }> {
   const one = await startApp({
     options: {
       redis,
+      ...(drain && { drain }),
       messages: { handlerTimeoutMs: 2_000 },
       rooms: { history: [{ match: 'chat:*' }], authorizePublish: () => true },
       auth: {
         required: false,
         authenticate: ({ headers }) =>
-          headers['authorization'] ? { userId: headers['authorization'], payload: {} } : null,
+          headers['authorization'] ? { userId: decodeURIComponent(headers['authorization']), payload: {} } : null,
       },
     },
     providers: [Shop],
@@ -135,7 +136,7 @@ async function start(redis?: string): Promise<RunningApp & { shop: Shop }> {
 
 /** A connection of a user, or of nobody with a session. */
 async function connect(to: RunningApp, userId?: string, session = SESSION): Promise<Peer> {
-  const peer = await to.connect(userId ? { headers: { authorization: userId } } : {});
+  const peer = await to.connect(userId ? { headers: { authorization: encodeURIComponent(userId) } } : {});
   await peer.request('system', 'session', { session });
   return peer;
 }
@@ -184,6 +185,13 @@ describe.each(kinds)('an idempotent route with its keys %s', (_where, redisUrl) 
     for (const [n, peer] of peers.entries()) expect(await ask(peer, 'buy', 'same', n)).toEqual({ n: n + 1 });
     expect(await ask(peers[0] as Peer, 'sell', 'same', 4)).toEqual({ n: 5 });
     expect(await ask(await connect(app, 'bob', 'bobs-other-browser'), 'buy', 'same')).toEqual({ n: 2 });
+  });
+
+  it('C5: takes no part of a user’s id for a part of another one’s key', async () => {
+    const app = await start(await redisUrl());
+    const odd = await connect(app, 'ada\nshop/buy\nx');
+    expect(await ask(odd, 'buy', 'k', 'hers')).toEqual({ n: 1 });
+    expect(await ask(await connect(app, 'ada'), 'buy', 'x\nshop/buy\nk', 'another')).toEqual({ n: 2 });
   });
 
   it('C5: handles a key of two tabs of one user once, and both get the reply', async () => {
@@ -333,7 +341,7 @@ describe('an idempotent route', () => {
     expect(await refusal({ idempotent: { windowMs: 10 } })).toMatch(
       /idempotent\.windowMs: 10".* from 1000 to 86400000/,
     );
-    expect(await refusal({ idempotent, client: 'other' })).toMatch(/only a server can be idempotent/);
+    expect(await refusal({ idempotent, client: 'other' })).toMatch(/only routes of a server can be idempotent/);
     expect(await refusal({ idempotent: false }, async function* () {})).toBe('it started');
   });
 
@@ -391,6 +399,21 @@ describe('an idempotent route', () => {
     one.shop.ends[0]?.();
     expect(await again).toEqual({ n: 42 });
     await closing;
+    expect(two.shop.runs).toEqual([]);
+  });
+
+  it('C5: waits for what runs as long as its drain may take', async () => {
+    const url = await redisUrl();
+    const [one, two] = [await start(url, { spreadMs: 0, terminateAfterMs: 8_000 }), await start(url)];
+    const peer = await connect(one);
+    peer.sendRaw(JSON.stringify({ type: 'shop', action: 'wait', key: 'long', id: 1, data: {} }));
+    await until(() => one.shop.ends.length === 1);
+    const closing = one.close();
+    await peer.closed;
+    await new Promise((resolve) => setTimeout(resolve, 1_500)); // it has no client any more
+    one.shop.ends[0]?.();
+    await closing;
+    expect(await ask(await connect(two), 'wait', 'long')).toEqual({ n: 42 });
     expect(two.shop.runs).toEqual([]);
   });
 });

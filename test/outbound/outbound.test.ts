@@ -309,6 +309,19 @@ describe('what leaves for a socket', () => {
       for (const peer of peers) expect(numbers(peer)).toEqual([1, 2, 3, 4, 5]);
     });
 
+    it('is written before its end when it is much: a client that reads isn’t too slow', async () => {
+      const [peer] = (await begin(1)) as [Peer];
+      const most = { bytes: 0 };
+      for (let n = 1; n <= 40; n++) {
+        tellRoom(n, 'x'.repeat(100_000));
+        await turn();
+        most.bytes = Math.max(most.bytes, serverSide(peer).bufferedAmount);
+        await peer.take(({ data }) => data?.n === n);
+      }
+      expect(most.bytes).toBeLessThan(1_048_576);
+      expect(running.server.status.backpressure.closed).toBe(0);
+    });
+
     it('reaches the others at its end when a socket dies', async () => {
       const [victim, ...others] = (await begin(4)) as [Peer, ...Peer[]];
       await tellFive();

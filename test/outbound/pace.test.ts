@@ -1,6 +1,8 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import type { WebSocket } from 'ws';
 import { WebSocketService, type WebSocketOptions, WsRoute } from '../../lib/index.js';
 import { AutoPace } from '../../lib/outbound/flush-pace.js';
+import { type FlushedOutbox, Flusher } from '../../lib/outbound/flusher.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
 
@@ -49,6 +51,112 @@ describe('the automatic pace', () => {
       process.flush(at, 3, { idleMs: at === 100 ? 0 : 3 });
       expect(process.pace.waitMs(at)).toBe(3);
     }
+  });
+});
+
+/** Notes when it is written. */
+class NotedOutbox implements FlushedOutbox {
+  readonly ws = {} as WebSocket;
+  isTouched = false;
+  queuedMessages = 0;
+  queuedBytes = 0;
+  waitingBytes = 0;
+  owedBytes = 0;
+  behindSince = 0;
+  flushedAt = 0;
+  readonly writes: number[] = [];
+
+  constructor(private readonly flusher: Flusher) {}
+
+  push(): void {
+    this.queuedMessages++;
+    if (!this.isTouched) this.flusher.touch(this);
+  }
+
+  turnEnded(): void {
+    this.isTouched = false;
+    if (this.queuedMessages > 0) this.writes.push(Math.round(performance.now() - START_MS));
+    this.queuedMessages = 0;
+  }
+
+  look(): void {}
+  end(): void {}
+}
+
+const START_MS = 10_000;
+
+describe('a gap of 100 ms', () => {
+  const limits = {
+    volatileBytes: 1_000,
+    maxBufferedBytes: 1_000_000,
+    drainTimeoutMs: 10_000,
+    maxInFlightBytes: false as const,
+    processMaxBufferedBytes: 1_000_000,
+  };
+  let flusher: Flusher;
+  let outboxes: NotedOutbox[];
+
+  beforeEach(() => {
+    jest.useFakeTimers({ now: 0 });
+    jest.advanceTimersByTime(START_MS);
+    const fail = (error: unknown): void => expect(error).toBe('none');
+    flusher = new Flusher(limits, { gapMs: 100 }, fail, fail);
+    outboxes = Array.from({ length: 3 }, () => new NotedOutbox(flusher));
+  });
+  afterEach(() => {
+    flusher.stop();
+    jest.useRealTimers();
+  });
+
+  /** At each of these times the outbox with this index gets a message; at the end all that wait are written. */
+  const play = (...pushes: (readonly [atMs: number, index: number, more?: 'reply'])[]): number[][] => {
+    for (const [atMs, index, more] of pushes) {
+      jest.advanceTimersByTime(Math.max(0, START_MS + atMs - performance.now()));
+      outboxes[index]?.push();
+      if (more) flusher.hurry(outboxes[index] as NotedOutbox);
+      jest.advanceTimersByTime(0);
+    }
+    jest.advanceTimersByTime(1_000);
+    return outboxes.map(({ writes }) => writes);
+  };
+
+  it('is over so long after the last write, not after the message', () => {
+    expect(play([0, 0], [60, 0], [90, 0])).toEqual([[0, 100], [], []]);
+  });
+
+  it('is that of each socket by itself', () => {
+    expect(play([0, 0], [50, 1], [60, 0], [70, 1], [110, 2], [120, 2])).toEqual([
+      [0, 100],
+      [50, 150],
+      [110, 210],
+    ]);
+  });
+
+  it('ends first for the socket that was written first', () => {
+    expect(play([0, 0], [50, 1], [60, 1], [70, 0])).toEqual([[0, 100], [50, 150], []]);
+  });
+
+  it('begins anew with a reply', () => {
+    expect(play([0, 0], [50, 0], [60, 0, 'reply'], [70, 0])).toEqual([[0, 60, 160], [], []]);
+  });
+
+  it('is written once at its end, however many replies took messages along', () => {
+    const replies = Array.from({ length: 50 }, (_, n) => [2 * n, 0, 'reply'] as const);
+    const written = jest.spyOn(outboxes[0] as NotedOutbox, 'turnEnded');
+    const messages = replies.flatMap(([atMs, index, more]) => [[atMs, index, more] as const, [atMs, index] as const]);
+    expect(play(...messages)[0]?.at(-1)).toBe(198);
+    expect(written.mock.calls.length).toBeLessThan(110);
+  });
+
+  it('isn’t waited for by a socket with more than 64 KB', () => {
+    const [outbox] = outboxes as [NotedOutbox];
+    play([0, 0]);
+    outbox.writes.length = 0;
+    outbox.flushedAt = performance.now();
+    outbox.queuedBytes = 65_537;
+    outbox.push();
+    jest.advanceTimersByTime(1);
+    expect(outbox.writes).toHaveLength(1);
   });
 });
 

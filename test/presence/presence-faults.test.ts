@@ -130,6 +130,88 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
     30_000,
   );
 
+  it.each([`{${ROOM}}:pm`, `{${ROOM}}:pc`, `{${ROOM}}:pu`, `{${ROOM}}:pn`, '{$presence}:nodes'])(
+    'P7: so it is when another program overwrites %s, and it is reported once',
+    async (name) => {
+      const redis = await redisOf();
+      const apps = [await node(redis), await node(redis)] as const;
+      const [ada, bob] = [await apps[0].connect(), await apps[1].connect()];
+      for (const peer of [ada, bob]) await peer.join(ROOM, { presence: true });
+      await until(() => joined(ada).length === 1);
+      await redis.run('SET', `pxl:${name}`, 'x');
+      await until(async () => (await redis.run('TYPE', `pxl:${name}`)) !== 'string', 4_500);
+      await until(
+        async () => (await total(apps[0])) === 2 && (await redis.run('HLEN', `pxl:{${ROOM}}:pn`)) === 2,
+        4_500,
+      );
+      await bob.request('system', 'leaveRoom', { roomName: ROOM });
+      await until(() => left(ada).includes(bob.clientId), 8_000);
+      expect([joined(ada), left(ada)]).toEqual([[bob.clientId], [bob.clientId]]);
+      const reports = apps.flatMap(({ errors }) => errors.map(String));
+      expect(reports.length).toBeLessThanOrEqual(2);
+      expect(reports.join()).toContain(`"pxl:${name}"`);
+    },
+    30_000,
+  );
+
+  it('leaves nothing in Redis for ever, whenever its process is killed', async () => {
+    const redis = await redisOf();
+    const app = await node(redis);
+    const ada = await app.connect();
+    for (const room of [ROOM, 'chat:2']) await ada.join(room, { presence: true });
+    await until(async () => (await app.service.presence('chat:2')).total === 1);
+    const keys = ((await redis.run('KEYS', 'pxl:{*')) as string[]).filter((key) => /\$presence|:p[mcun]$/.test(key));
+    expect(keys.length).toBe(10); // four of each room, the nodes, and the rooms of this one
+    for (const key of keys) expect([key, Number(await redis.run('PTTL', key)) > 0]).toEqual([key, true]);
+  });
+
+  it('P7: the users of killed processes are gone though another program overwrote what says in which rooms they were', async () => {
+    const redis = await redisOf();
+    const app = await node(redis);
+    const children = await Promise.all([1, 2].map(() => ClusterNode.start(optionsOf(redis))));
+    stops.push(() => children.forEach((child) => child.kill()));
+    const ada = await app.connect();
+    await ada.join(ROOM, { presence: true });
+    const lost = await Promise.all(children.map((child) => child.join(ROOM)));
+    await until(() => lost.every(({ clientId }) => joined(ada).includes(clientId)));
+    for (const child of children) child.kill();
+    for (const key of (await redis.run('KEYS', 'pxl:{$presence}:rooms:*')) as string[])
+      await redis.run('SET', key, 'x');
+    await until(() => lost.every(({ clientId }) => left(ada).includes(clientId)), 25_000);
+    expect(await total(app)).toBe(1);
+    expect(app.errors.map(String).filter((text) => text.includes('WRONGTYPE'))).toEqual([]);
+  }, 40_000);
+
+  it('says at the start that losses go unnoticed where INFO is refused, and works', async () => {
+    const redis = await redisOf();
+    await redis.run('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info');
+    const app = await node(redis, { redis: redis.url.replace('//', '//app:secret@') });
+    expect(app.errors.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^Redis refuses INFO to this user, .* lost who is in a room/),
+    ]);
+    await (await app.connect()).join(ROOM, { presence: true });
+    await until(async () => (await total(app)) === 1);
+  });
+
+  it('asks Redis once for many rooms in a beat, and never for each other node', async () => {
+    const redis = await redisOf();
+    const [app, other] = [await node(redis), await node(redis)];
+    const rooms = Array.from({ length: 100 }, (_, at) => `chat:${at}`);
+    for (const peer of [await app.connect(), await other.connect()]) for (const room of rooms) await peer.join(room);
+    const calls = async (): Promise<number> => {
+      const stats = String(await redis.run('INFO', 'commandstats'));
+      return [...stats.matchAll(/cmdstat_(?:evalsha|zscore|zmscore|hkeys):calls=(\d+)/g)].reduce(
+        (sum, [, count]) => sum + Number(count),
+        0,
+      );
+    };
+    await until(async () => (await app.service.presence('chat:99')).total === 2);
+    const before = await calls();
+    await new Promise((resolve) => setTimeout(resolve, 6_000)); // three beats of each
+    expect((await calls()) - before).toBeLessThan(60);
+    expect((await app.service.presence('chat:0')).total).toBe(2);
+  }, 30_000);
+
   it('P9: a process without members that listen hears nothing of it', async () => {
     const redis = await redisOf();
     const [app, other] = [await node(redis, { registry: 'local' }), await node(redis, { registry: 'local' })];

@@ -2,59 +2,110 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { Redis } from 'ioredis';
-import { readAnnouncement } from '../../lib/history/announcement.js';
+import { ForeignKeys } from '../../lib/cluster/foreign-keys.js';
+import { type Announcement, readAnnouncement } from '../../lib/history/announcement.js';
 import { MemoryPresenceStore } from '../../lib/presence/memory-presence-store.js';
-import type { PresenceApplied, PresenceChange, PresenceStore, UserChange } from '../../lib/presence/presence-store.js';
+import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
+import { readEvent } from '../../lib/cluster/bus-input.js';
+import type {
+  AnnouncedChange,
+  PresenceApplied,
+  PresenceChange,
+  PresenceSize,
+  PresenceStore,
+  UserChange,
+} from '../../lib/presence/presence-store.js';
+import { CHANGE_PRESENCE } from '../../lib/presence/presence-scripts.js';
+import { PresenceUnavailableError } from '../../lib/presence/presence-errors.js';
 import { RedisPresenceStore } from '../../lib/presence/redis-presence-store.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 
 const ROOM = 'chat:1';
 /** More of them with PRESENCE_RUNS. */
 const RUNS = Number(process.env['PRESENCE_RUNS'] ?? 30);
 
+type Told = PresenceApplied & { joined: string[]; left: string[] };
+
 /** One store under test. */
 interface Subject {
   store: PresenceStore;
   /** What was announced, in order. */
-  announced: { epoch: string; version: number; changes: UserChange[] }[];
+  announced: { epoch: string; version: number; size: PresenceSize; changes: UserChange[] }[];
+  /** The events of users, in order: `+ada`, `-ada`. */
+  raised: string[];
+  /** What was announced and raised before has arrived. */
+  arrived(): Promise<unknown>;
   pass(ms: number): Promise<void>;
   stop(): Promise<void>;
 }
 
+const raisedAs = (event: string, userId: string): string => (event === Event.UserJoined ? '+' : '-') + userId;
+
+function versionIn(said: Announcement | undefined): Subject['announced'][number] {
+  if (said?.kind !== 'stored') throw new Error('Nobody can read what was announced');
+  const [size, ...changes] = JSON.parse(said.frame) as AnnouncedChange;
+  return { epoch: said.epoch, version: said.offset, size, changes };
+}
+
 async function memory(): Promise<Subject> {
   const announced: Subject['announced'] = [];
+  const raised: string[] = [];
   let time = 1_000;
   const store = new MemoryPresenceStore({
     newEpoch: randomUUID,
     now: () => time,
-    announce: (_room, said) => void announced.push(said),
-  });
-  return { store, announced, pass: async (ms) => void (time += ms), stop: async () => undefined };
-}
-
-let server: TestRedis;
-
-async function redis(): Promise<Subject> {
-  const announced: Subject['announced'] = [];
-  const [connection, listener] = [new Redis(server.url), new Redis(server.url)];
-  const prefix = randomUUID();
-  const store = new RedisPresenceStore({
-    connection: () => connection,
-    prefix,
-    channelOf: (room) => `${prefix}:{${room}}:c`,
-    newEpoch: randomUUID,
-  });
-  await until(() => connection.status === 'ready');
-  await listener.psubscribe(`${prefix}:*`);
-  listener.on('pmessage', (_pattern, _channel, text: string) => {
-    const said = readAnnouncement(text, 'U');
-    if (said?.kind !== 'stored') throw new Error(`Nobody can read ${text}`);
-    announced.push({ epoch: said.epoch, version: said.offset, changes: JSON.parse(said.frame) as UserChange[] });
+    announce: (_room, said) => void announced.push(versionIn(said)),
+    raise: (event, { userId }) => void raised.push(raisedAs(event, userId)),
   });
   return {
     store,
     announced,
+    raised,
+    arrived: async () => undefined,
+    pass: async (ms) => void (time += ms),
+    stop: async () => undefined,
+  };
+}
+
+let server: TestRedis;
+
+const foreignKeysOf = (connection: Redis): ForeignKeys =>
+  new ForeignKeys(
+    () => connection,
+    (error) => {
+      throw error;
+    },
+  );
+
+async function redis(): Promise<Subject> {
+  const announced: Subject['announced'] = [];
+  const raised: string[] = [];
+  const [connection, listener] = [new Redis(server.url), new Redis(server.url)];
+  const prefix = randomUUID();
+  const store = new RedisPresenceStore({
+    connection: () => connection,
+    foreign: foreignKeysOf(connection),
+    prefix,
+    channelOf: (room) => `${prefix}:{${room}}:c`,
+    eventsChannel: () => `${prefix}:events`,
+    newEpoch: randomUUID,
+  });
+  await until(() => connection.status === 'ready');
+  await listener.psubscribe(`${prefix}:*`);
+  listener.on('pmessage', (_pattern, channel: string, text: string) => {
+    if (channel === `${prefix}:events`) {
+      const { name, message } = readEvent(Buffer.from(text)) as { name: string; message: { userId: string } };
+      return raised.push(raisedAs(name, message.userId));
+    }
+    return announced.push(versionIn(readAnnouncement(text, 'U')));
+  });
+  return {
+    store,
+    announced,
+    raised,
+    arrived: () => listener.ping(),
     // Redis has a clock of its own.
     pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms + 5)),
     stop: async () => {
@@ -93,11 +144,23 @@ describe.each([
     nodeId: string,
     changes: PresenceChange[],
     more: { isWhole?: boolean; number?: number; epoch?: string } = {},
-  ): Promise<PresenceApplied> =>
-    subject.store.apply(ROOM, { nodeId, number: ++number, epoch: undefined, isWhole: false, changes, ...more });
+  ): Promise<Told> =>
+    telling(() =>
+      subject.store.apply(ROOM, { nodeId, number: ++number, epoch: undefined, isWhole: false, changes, ...more }),
+    );
+  const bury = (nodeId: string): Promise<Told> => telling(() => subject.store.bury(ROOM, nodeId));
+  /** What was done, and what it raised. */
+  const telling = async (work: () => Promise<PresenceApplied>): Promise<Told> => {
+    const before = subject.raised.length;
+    const applied = await work();
+    await subject.arrived();
+    const raised = subject.raised.slice(before);
+    const of = (sign: string): string[] => raised.filter((one) => one.startsWith(sign)).map((one) => one.slice(1));
+    return { ...applied, joined: of('+'), left: of('-') };
+  };
   const users = async (): Promise<Record<string, [number, string]>> => {
     const read = await subject.store.read(ROOM);
-    return Object.fromEntries(Array.from(read.users, ([id, { connections, data }]) => [id, [connections, data]]));
+    return Object.fromEntries(Array.from(read.users ?? [], ([id, { connections, data }]) => [id, [connections, data]]));
   };
   const heard = async (count: number): Promise<UserChange[][]> => {
     await until(() => subject.announced.length >= count);
@@ -116,8 +179,8 @@ describe.each([
   });
 
   it('P6: two connections that enter together are one user that joined', async () => {
-    const both = await Promise.all([say('n1', [change('in', 'ada1')]), say('n2', [change('in', 'ada2')])]);
-    expect(both.flatMap(({ joined }) => joined)).toEqual(['ada']);
+    await Promise.all([say('n1', [change('in', 'ada1')]), say('n2', [change('in', 'ada2')])]);
+    expect(subject.raised).toEqual(['+ada']);
   });
 
   it('changes nothing when the same is said again', async () => {
@@ -138,6 +201,19 @@ describe.each([
     await say('n2', [change('kept', 'ada2', { data: '"second"', dataAt: now - 1 })]);
     expect(await users()).toEqual({ ada: [2, '"third"'] });
     expect((await heard(3)).at(-1)).toEqual([['ada', 2, 'third']]);
+  });
+
+  it('whoever left and came back in one batch has said nothing of itself yet', async () => {
+    await say('n1', [change('in', 'ada1', { data: '"before"' })]);
+    expect(await say('n1', [change('again', 'ada1')])).toMatchObject({ version: 2, own: 1, joined: [], left: [] });
+    expect(await users()).toEqual({ ada: [1, 'null'] });
+    await say('n2', [change('in', 'ada2', { data: '"of another tab"' })]);
+    await say('n1', [change('again', 'ada1')]);
+    expect(await users()).toEqual({ ada: [2, '"of another tab"'] });
+    await say('n1', [change('out', 'ada1'), change('in', 'ada3')]);
+    await say('n2', [change('out', 'ada2'), change('again', 'bob1', { data: '1' })]);
+    expect(await users()).toEqual({ ada: [1, '"of another tab"'], bob: [1, '1'] });
+    expect((await heard(3)).slice(0, 2)).toEqual([[['ada', 1, 'before']], [['ada', 1, null]]]);
   });
 
   it('a batch that comes late revives nobody', async () => {
@@ -164,11 +240,12 @@ describe.each([
   it('P5: takes out the connections of a dead node, but those whose grace isn’t over', async () => {
     await say('n1', [change('in', 'ada1'), change('in', 'bob1', { awayMs: 200 }), change('in', 'cyn1')]);
     await say('n2', [change('in', 'cyn2')]);
-    expect(await subject.store.bury(ROOM, 'n1')).toMatchObject({ own: 1, left: ['ada'] });
+    expect(await bury('n1')).toMatchObject({ own: 1, left: ['ada'] });
     expect(await users()).toEqual({ bob: [1, 'null'], cyn: [1, 'null'] });
     await subject.pass(200);
-    expect(await subject.store.bury(ROOM, 'n1')).toMatchObject({ own: 0, left: ['bob'], nodeIds: ['n2'] });
-    expect(await subject.store.bury(ROOM, 'n1')).toMatchObject({ own: 0, left: [] });
+    expect(await bury('n1')).toMatchObject({ own: 0, left: ['bob'] });
+    expect(await subject.store.nodesIn(ROOM)).toEqual(['n2']);
+    expect(await bury('n1')).toMatchObject({ own: 0, left: [] });
     expect(await users()).toEqual({ cyn: [1, 'null'] });
   });
 
@@ -253,10 +330,96 @@ describe.each([
     );
   }, 60_000);
 
+  it('says how many users there are with each change, and leaves them out of what is read when they are too many', async () => {
+    await say('n1', [change('in', 'ada1', { data: '"x"' }), change('in', 'bob1')]);
+    await say('n1', [change('in', 'ada2')]);
+    const { size } = await subject.store.read(ROOM);
+    expect(size).toEqual({ users: 2, bytes: '"ada""x"'.length + '"bob"null'.length });
+    expect((await subject.store.read(ROOM, size)).users?.size).toBe(2);
+    expect(await subject.store.read(ROOM, { ...size, users: 1 })).toMatchObject({ size, users: undefined });
+    expect(await subject.store.read(ROOM, { ...size, bytes: size.bytes - 1 })).toMatchObject({
+      size,
+      users: undefined,
+    });
+    await say('n1', [change('in', 'ada1', { data: '"longer"' }), change('out', 'ada2'), change('out', 'bob1')]);
+    await say('n1', [change('out', 'ada1')]);
+    await subject.arrived();
+    expect(subject.announced.map((said) => said.size)).toEqual([
+      size,
+      size,
+      { users: 1, bytes: '"ada""longer"'.length },
+      { users: 0, bytes: 0 },
+    ]);
+  });
+
+  it('finds the rooms in which a node has something else than it believes', async () => {
+    const { epoch } = await say('n1', [change('in', 'ada1')]);
+    await say('n2', [change('in', 'bob1')]);
+    const believes = { room: ROOM, epoch, own: 1 };
+    expect(await subject.store.check('n1', [believes], true)).toEqual({ doubtful: [], nodeIds: new Set(['n2']) });
+    const others = [
+      { ...believes, own: 2 },
+      { ...believes, epoch: 'other' },
+      { ...believes, room: 'other' },
+    ];
+    for (const other of others)
+      expect((await subject.store.check('n1', [believes, other], false)).doubtful).toEqual([other.room]);
+    const many = Array.from({ length: 300 }, () => believes);
+    expect((await subject.store.check('n1', [...many, ...others], false)).doubtful).toHaveLength(3);
+  });
+
   it('knows rooms apart, and answers for one nobody was in', async () => {
     await say('n1', [change('in', 'ada1')]);
-    expect((await subject.store.read('other')).users.size).toBe(0);
+    expect((await subject.store.read('other')).size).toEqual({ users: 0, bytes: 0 });
     const { epoch, offset } = await subject.store.top(ROOM);
     expect([epoch, offset]).toEqual([(await subject.store.read(ROOM)).epoch, 1]);
+  });
+});
+
+(hasRedis() ? describe : describe.skip)('a presence store whose Redis', () => {
+  it('doesn’t get an answer through raises its events all the same, once', async () => {
+    server = await TestRedis.start();
+    const proxy = await TcpProxy.start(server.port);
+    const [connection, listener] = [new Redis(proxy.port, { maxRetriesPerRequest: 0 }), new Redis(server.port)];
+    connection.on('error', () => undefined);
+    try {
+      const raised: string[] = [];
+      listener.on('message', (_channel, text: string) => raised.push(text));
+      await listener.subscribe('events');
+      await until(() => connection.status === 'ready');
+      const store = new RedisPresenceStore({
+        connection: () => connection,
+        foreign: foreignKeysOf(connection),
+        prefix: 'lost',
+        channelOf: () => 'channel',
+        eventsChannel: () => 'events',
+        newEpoch: randomUUID,
+      });
+      await store.read(ROOM); // Redis knows the script of the beginning, at least
+      const enters = (number: number): Promise<PresenceApplied> =>
+        store.apply(ROOM, {
+          nodeId: 'n1',
+          number,
+          epoch: undefined,
+          isWhole: false,
+          changes: [{ kind: 'in', clientId: 'c1', userId: 'ada', data: undefined, dataAt: 0, awayMs: 0 }],
+        });
+      await connection.script('LOAD', CHANGE_PRESENCE.text);
+      proxy.hold('down');
+      const asked = enters(1);
+      await until(() => raised.length === 1);
+      proxy.reset();
+      proxy.heal();
+      await expect(asked).rejects.toThrow(PresenceUnavailableError);
+      await until(() => connection.status === 'ready');
+      await enters(2);
+      await listener.ping();
+      expect(raised).toEqual([`["${Event.UserJoined}",{"roomName":"${ROOM}","userId":"ada"}]`]);
+    } finally {
+      connection.disconnect();
+      listener.disconnect();
+      await proxy.stop();
+      await server.stop();
+    }
   });
 });

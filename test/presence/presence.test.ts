@@ -140,6 +140,20 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
     }
   });
 
+  it('counts the connection of a member once that asks later who is there', async () => {
+    const ground = await startGround(kind);
+    const { peer: ada } = await join(first(ground), 'ada');
+    const { peer: bob } = await join(last(ground), 'bob', {});
+    await until(() => told(ada).includes('+bob'));
+    for (const presence of [true, false, true]) await bob.join(ROOM, { presence });
+    const { response } = await bob.join(ROOM, { presence: true });
+    const { users } = response.data.presence;
+    expect(users.map(({ userId, connections }: Frame) => [userId, connections]).toSorted()).toEqual([
+      ['ada', 1],
+      ['bob', 1],
+    ]);
+  });
+
   it('P3: a reconnect within the grace is invisible, also to another node', async () => {
     const ground = await startGround(kind);
     const { peer: ada } = await join(first(ground), 'ada');
@@ -170,6 +184,22 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
     expect(pushes(ada).at(-1).updated).toEqual([{ userId: 'bob', data: { typing: true }, connections: 1 }]);
     expect(told(ada)).toEqual(['+bob', '~bob']);
     expect(events(ground)[0]).toEqual(['+ada', '+bob']);
+  });
+
+  it('forgets what a user said of itself when it leaves, also if it is back in the same moment', async () => {
+    const ground = await startGround(kind);
+    const { peer: ada } = await join(first(ground), 'ada');
+    const { peer: bob } = await join(last(ground), 'bob', { presenceData: 'before' });
+    await until(() => told(ada).includes('+bob'));
+    for (let round = 0; round < 20; round++) {
+      bob.send('system', 'updatePresence', { roomName: ROOM, data: round });
+      bob.send('system', 'leaveRoom', { roomName: ROOM });
+      await bob.join(ROOM);
+      await until(async () => {
+        const { users } = await first(ground).service.presence(ROOM);
+        return users.find(({ userId }) => userId === 'bob')?.data === null;
+      });
+    }
   });
 
   it('P8: nobody hears of a room it isn’t in, or says anything of itself there', async () => {
@@ -225,6 +255,89 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
     ).toEqual(['ada', 'bob']);
     await until(() => pushes(counting).at(-1)?.total === 2);
     expect(pushes(counting).every((push) => !('users' in push) && !('joined' in push))).toBe(true);
+  });
+
+  it('tells whoever only counts how many there are, also when as many came as left since the last push', async () => {
+    const ground = await startGround(kind, { coalesceMs: 300 });
+    const { peer: ada } = await join(first(ground), 'ada');
+    const { peer: bob } = await join(first(ground), 'bob');
+    await until(() => told(ada).includes('+bob'));
+    const { peer: cyn, seen } = await join(first(ground), 'cyn', { presence: 'count' });
+    expect(seen.total).toBe(3);
+    await bob.request('system', 'leaveRoom', { roomName: ROOM });
+    await until(() => told(ada).includes('-bob') && told(ada).includes('+cyn'));
+    await until(() => pushes(cyn).at(-1)?.total === 2);
+  });
+
+  it('tells only how many there are above maxBytes, too', async () => {
+    const ground = await startGround(kind, { maxBytes: 100, graceMs: 0 });
+    const { peer: ada } = await join(first(ground), 'ada');
+    const { peer: bob } = await join(last(ground), 'bob', { presence: true, presenceData: 'x'.repeat(100) });
+    await until(() => pushes(ada).length > 0);
+    expect(Object.keys(pushes(ada).at(-1)).toSorted()).toEqual(['epoch', 'roomName', 'total', 'version']);
+    await bob.request('system', 'updatePresence', { roomName: ROOM, data: 'x' });
+    await until(() => pushes(ada).at(-1)?.users?.length === 2);
+    expect(pushes(ada).at(-1).users).toContainEqual({ userId: 'bob', data: 'x', connections: 1 });
+  });
+
+  it('says so where what users say of themselves becomes too much for a list', async () => {
+    const ground = await startGround(kind, { maxBytes: 100, graceMs: 0 });
+    const { peer: ada } = await join(first(ground), 'ada');
+    const { peer: bob } = await join(last(ground), 'bob');
+    await until(() => told(ada).includes('+bob'));
+    await bob.request('system', 'updatePresence', { roomName: ROOM, data: 'x'.repeat(100) });
+    const isCount = (push: Frame): boolean => Object.keys(push).toSorted().join() === 'epoch,roomName,total,version';
+    await until(() => [ada, bob].every((peer) => isCount(pushes(peer).at(-1))));
+    expect(pushes(ada).at(-1).total).toBe(2);
+  });
+
+  it('tells everybody at once only now and then while a room is on the edge of maxUsers', async () => {
+    const ground = await startGround(kind, { maxUsers: 2, graceMs: 0 });
+    const { peer: ada } = await join(first(ground), 'ada');
+    await join(first(ground), 'bob');
+    for (let round = 0; round < 3; round++) {
+      const { peer: cyn } = await join(last(ground), 'cyn', {});
+      await until(() => pushes(ada).at(-1)?.total === 3);
+      cyn.terminate();
+      await until(() => pushes(ada).at(-1)?.total === 2);
+    }
+    expect(pushes(ada).filter(({ users }) => users)).toHaveLength(1);
+    await until(() => pushes(ada).filter(({ users }) => users).length === 2, 8_000);
+    const again = pushes(ada).at(-1);
+    expect(namesIn(again)).toEqual(['ada', 'bob']);
+  }, 15_000);
+
+  it('keeps no list of a crowd, and joins it without reading one', async () => {
+    const ground = await startGround(kind, { maxUsers: 3, graceMs: 0 });
+    const { peer: ada } = await join(first(ground), 'ada');
+    const others = await Promise.all(
+      Array.from({ length: 6 }, (_, at) => join(at % 2 ? first(ground) : last(ground), `u${at}`)),
+    );
+    await until(() => [ada, ...others.map(({ peer }) => peer)].every((peer) => pushes(peer).at(-1)?.total === 7));
+    const { peer: late, seen } = await join(last(ground), 'late');
+    expect(Object.keys(seen).toSorted()).toEqual(['epoch', 'total', 'version']);
+    await until(() => pushes(ada).at(-1)?.total === 8);
+    for (const { peer } of others.slice(0, 5)) peer.terminate();
+    await until(() => pushes(late).at(-1)?.total === 3);
+    await until(() => pushes(late).some(({ users }) => users) && pushes(ada).some(({ users }) => users));
+    for (const peer of [ada, late])
+      expect(
+        pushes(peer)
+          .findLast(({ users }) => users)
+          .users.map(({ userId }: Frame) => userId)
+          .toSorted(),
+      ).toEqual(['ada', 'late', 'u5']);
+  });
+
+  it('ends the grace of a user that is kicked', async () => {
+    const ground = await startGround(kind, { graceMs: 60_000 });
+    const { peer: ada } = await join(first(ground), 'ada');
+    const { peer: bob } = await join(last(ground), 'bob');
+    await until(() => told(ada).includes('+bob'));
+    bob.terminate();
+    await until(() => last(ground).clients.size < 2);
+    await first(ground).service.disconnectUser('bob');
+    await until(() => told(ada).includes('-bob'));
   });
 
   it('starts no grace for a kick, a leave and disconnect({ leave: true })', async () => {

@@ -60,7 +60,7 @@ class Free {
 }
 
 @SkipGlobalGuards()
-@WebSocketGateway()
+@WebSocketGateway({ destroyUpgradeTimeout: 10 })
 class FreeStock {
   @SubscribeMessage('stock/ask')
   ask(): string {

@@ -23,6 +23,12 @@ async function joinRoom(page: Page, name: string): Promise<void> {
   await page.getByRole('heading', { level: 1, name }).waitFor();
 }
 
+async function openRoom(page: Page, name: string): Promise<void> {
+  await page.getByRole('textbox', { name: 'Open or join a room' }).fill(name);
+  await page.getByRole('button', { name: 'Join', exact: true }).click();
+  await page.getByRole('heading', { level: 1, name }).waitFor();
+}
+
 async function say(page: Page, text: string): Promise<void> {
   await box(page).fill(text);
   await box(page).press('Enter');
@@ -82,6 +88,49 @@ describeInChromium('the page of the chat sample', {}, (windows) => {
 
     await bob.close();
     await people(ada).filter({ hasText: 'Bob' }).waitFor({ state: 'detached' });
+  });
+
+  it('shows somebody with several windows once, and that they were here a moment ago', async () => {
+    const context = await windows.newContext();
+    const bob = await enter('Bob');
+    const [ada, again] = [await enter('Ada', context), await enter('Ada', context)];
+    for (const page of [bob, ada, again]) await openRoom(page, 'tabs');
+    for (const [page, names] of [
+      [bob, ['Bob', 'Ada']],
+      [ada, ['Ada', 'Bob']],
+      [again, ['Ada', 'Bob']],
+    ] as const) {
+      await people(page).nth(1).waitFor();
+      expect(await people(page).locator('.person-name').allInnerTexts()).toEqual(names);
+    }
+    const wasHere = bob.getByText('Ada was here a moment ago.');
+    await ada.close();
+    await again.reload();
+    await people(again).nth(1).waitFor();
+    await sayAndStore(again, 'Back again');
+    await bubble(bob, 'Back again').waitFor();
+    expect([await people(bob).count(), await wasHere.count()]).toEqual([2, 0]);
+
+    await again.close();
+    await wasHere.waitFor();
+    expect(await people(bob).locator('.person-name').allInnerTexts()).toEqual(['Bob']);
+    await windows.open(sample.url, context); // knows who and where it was
+    await people(bob).filter({ hasText: 'Ada' }).waitFor();
+    expect(await wasHere.count()).toBe(0);
+  });
+
+  it('says how many are there where they are too many to list', async () => {
+    const ada = await enter('Ada');
+    await openRoom(ada, 'crowd');
+    const url = `${sample.url.replace('http', 'ws')}/ws`;
+    const crowd = await Promise.all(Array.from({ length: 201 }, () => Peer.open(url)));
+    for (const [at, peer] of crowd.entries()) await peer.join('crowd', { username: `Guest ${at}` });
+    await ada.getByText('202 people are here: too many to list.').waitFor();
+    expect(await people(ada).count()).toBe(0);
+    for (const peer of crowd.slice(0, 100)) peer.terminate();
+    await people(ada).filter({ hasText: 'Adayou' }).waitFor();
+    expect(await people(ada).count()).toBe(102);
+    for (const peer of crowd) peer.terminate();
   });
 
   it('counts what is unread in rooms that are not in view', async () => {
@@ -293,6 +342,8 @@ describeInChromium('the page of the chat sample', {}, (windows) => {
     await ada.getByRole('textbox', { name: 'Your name' }).fill('Countess');
     await ada.keyboard.press('Enter');
     await people(bob).filter({ hasText: 'Countess' }).waitFor();
+    // Others may see the name before its own answer has come and the dialog is closed. Until then, it gets the keys.
+    await ada.getByRole('dialog').waitFor({ state: 'hidden' });
     await sayAndStore(ada, 'Still me');
     await bob
       .locator('.message', { has: bubble(bob, 'Still me') })

@@ -112,6 +112,24 @@ describe('the chat sample over bare sockets', () => {
     expect(['VALIDATION_FAILED', 'ROOM_NAME_INVALID']).toContain(data.code);
   });
 
+  it.each([
+    ['no name', {}],
+    ['an empty name', { name: '' }],
+    ['a name that turns the text around', { name: 'Ada\u202e' }],
+    ['a name that is no text', { name: { Ada: 1 } }],
+    ['a text', 'Ada'],
+    ['nothing', null],
+    ['more than a name', { name: 'Ada', isAdmin: true }],
+  ])('lets nobody appear to others with %s', async (_, presenceData) => {
+    const peer = await connect(sample);
+    const codeOf = async (action: string, data: object): Promise<unknown> =>
+      (await peer.request('system', action, { roomName: 'general', ...data })).data?.code;
+    expect(await codeOf('joinRoom', { username: 'Ada', presenceData })).toMatch(/^(VALIDATION_FAILED|FORBIDDEN)$/);
+    await peer.join('general', { username: 'Ada', presenceData: { name: 'Ada' } });
+    expect(await codeOf('updatePresence', { data: presenceData })).toMatch(/^(VALIDATION_FAILED|FORBIDDEN)$/);
+    expect(await codeOf('updatePresence', { data: { name: 'Zoë' } })).toBeUndefined();
+  });
+
   it.each(['A', 'Ada Lovelace', 'Zoë', '李小龍', 'Ada 🎉', 'x'.repeat(32)])('lets %s in', async (username) => {
     const peer = await connect(sample);
     const { history, ...data } = (await peer.join('general', { username })).response.data;

@@ -9,6 +9,18 @@ const clients = (page: Page, name: string): Locator => node(page, name).getByRol
 const someone = (page: Page, name: string): Locator =>
   page.getByRole('article').getByRole('listitem').filter({ hasText: name });
 const press = (page: Page, name: string): Promise<void> => page.getByRole('button', { name, exact: true }).click();
+/** Everything that the page says of the people in rooms, from now on. */
+const sayings = (page: Page): Promise<() => Promise<string[]>> =>
+  page
+    .evaluateHandle(() => {
+      const said = new Set<string>();
+      const place = document.querySelector('#present') as HTMLElement;
+      const look = (): unknown => said.add(place.innerText);
+      look();
+      new MutationObserver(look).observe(place, { childList: true, characterData: true, subtree: true });
+      return said;
+    })
+    .then((said) => () => said.evaluate((all) => [...all]));
 const happened = (page: Page, text: string): Locator => page.getByRole('log').getByText(text, { exact: true });
 
 describeInChromium('the page of the cluster sample', { needsRedis: true }, (windows) => {
@@ -25,10 +37,12 @@ describeInChromium('the page of the cluster sample', { needsRedis: true }, (wind
     return page;
   }
 
-  async function addGuests(page: Page, names: string[]): Promise<void> {
+  async function addGuests(page: Page, names: string[], room = 'general'): Promise<void> {
     for (const name of names) {
       await press(page, 'Add a guest');
-      await someone(page, name).filter({ hasText: '#general' }).waitFor();
+      await someone(page, name)
+        .filter({ hasText: `#${room}` })
+        .waitFor();
     }
   }
 
@@ -79,6 +93,32 @@ describeInChromium('the page of the cluster sample', { needsRedis: true }, (wind
     await press(page, 'Start node B');
     await node(page, 'B').getByText('Running', { exact: true }).waitFor();
     await node(page, 'B').getByText('Nobody is connected.').waitFor();
+  });
+
+  it('kills a node, and nobody sees anybody leave or come', async () => {
+    const page = await open();
+    await page.getByRole('textbox', { name: 'Room' }).first().fill('calm'); // nobody of another test is there
+    await addGuests(page, ['Ada', 'Grace', 'Alan'], 'calm');
+    await page.getByText('The guests see 3 people in #calm.').waitFor();
+    await happened(page, 'The people in #calm see that Alan came.').waitFor();
+    const said = await sayings(page);
+
+    await press(page, 'Kill node B');
+    await node(page, 'B').getByText('Killed', { exact: true }).waitFor();
+    await clients(page, 'B').waitFor({ state: 'detached', timeout: 10_000 });
+    await page.getByText('2 of 3 nodes run, 3 clients').waitFor();
+    expect(await said()).toEqual(['The guests see 3 people in #calm.']);
+    await page.getByRole('button', { name: 'Remove Alan' }).click();
+    await happened(page, 'The people in #calm see that Alan left.').waitFor();
+    const log = await page
+      .getByRole('log')
+      .getByText(/^The people in #calm see/)
+      .allInnerTexts();
+    expect(log).toEqual(
+      ['Alan left', 'Alan came', 'Grace came'].map((what) => `The people in #calm see that ${what}.`),
+    );
+    await press(page, 'Start node B');
+    await node(page, 'B').getByText('Running', { exact: true }).waitFor();
   });
 
   it('costs nobody a message when a node is killed', async () => {

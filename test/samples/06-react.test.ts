@@ -1,28 +1,23 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { Browser, Page } from 'playwright-core';
-import { findChromium, launchChromium } from '../support/chromium.js';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import { describeInChromium } from './chromium-windows.js';
 import { type RunningSample, startSample } from './start-sample.js';
 
-(findChromium() ? describe : describe.skip)('the sample in React', () => {
+describeInChromium('the sample in React', {}, (windows) => {
   let sample: RunningSample;
-  let browser: Browser;
 
   beforeAll(async () => {
-    [sample, browser] = await Promise.all([startSample('06-react'), launchChromium()]);
-  }, 60_000);
-  afterAll(async () => {
-    await browser?.close();
-    await sample?.stop();
+    sample = await startSample('06-react');
   });
+  afterAll(() => sample?.stop());
 
   const open = async (): Promise<Page> => {
-    const page = await browser.newPage();
-    await page.goto(sample.url);
+    const page = await windows.open(sample.url);
     await page.getByText('Connected').waitFor();
     return page;
   };
 
-  it('shows one page what another says, also what was said before it came', async () => {
+  it('shows one page what another says, also what was said before it came, and how many are open', async () => {
     const [ada, bob] = [await open(), await open()];
     for (const text of ['one', 'two']) {
       await ada.getByLabel('Say').fill(text);
@@ -31,6 +26,9 @@ import { type RunningSample, startSample } from './start-sample.js';
     }
     const late = await open();
     await late.getByText('two', { exact: true }).waitFor();
+    await ada.getByText('Open pages: 3').waitFor();
     expect(await late.getByRole('listitem').allInnerTexts()).toEqual(['one', 'two']);
-  }, 30_000);
+    await late.close();
+    await ada.getByText('Open pages: 2').waitFor();
+  });
 });

@@ -17,6 +17,20 @@ const minutes = Number(values.minutes ?? 2);
 const seed = Number(values.seed ?? Date.now() % 100_000);
 console.info(`${minutes} minutes with seed ${seed}`);
 
+// However this ends, the last line says how: also when a signal ends it, or nothing is left to wait for.
+const startedAt = Date.now();
+let doing = 'starting';
+let outcome = 'ended before its time';
+const secondsSoFar = (): number => Math.round((Date.now() - startedAt) / 1_000);
+process.on('exit', (code) =>
+  console.info(`soak with seed ${seed}: ${outcome} after ${secondsSoFar()} s (exit code ${code}; last: ${doing})`),
+);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  process.once(signal, () => {
+    outcome = `ended by ${signal}`;
+    void cleanUp().finally(() => process.exit(1));
+  });
+
 /** The same numbers for the same seed (mulberry32). */
 let state = seed;
 function random(): number {
@@ -26,6 +40,7 @@ function random(): number {
   return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
 }
 const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
+const nameOf = (index: number): string => `node${index}`;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface Member {
@@ -36,17 +51,23 @@ interface Member {
 
 const redis = await TestRedis.start();
 const proxies = await Promise.all([0, 1, 2].map(() => TcpProxy.start(redis.port)));
-const fleet = new Fleet(() => ({}));
+const fleet = new Fleet(
+  () => ({}),
+  () => ({ looks: true }),
+);
 const rooms = { history: [{ match: 'chat:*', checkMs: 2_000 }] };
 const nodes = await Promise.all(proxies.map(({ url }) => fleet.start({ redis: url, rooms })));
 const ledger = new Ledger();
 const members: Member[] = [];
+/** Everybody who was ever connected to each node. */
+const clientsOf = new Map(nodes.map((node) => [node, new Set<string>()]));
 const faults: Record<string, number> = {};
 let slowest = 0;
 
 async function connect(node: ClusterNode): Promise<void> {
   const peer = await node.connect();
   listenTo(peer, ledger);
+  clientsOf.get(node)?.add(peer.clientId);
   members.push({ peer, node, rooms: new Set() });
 }
 
@@ -117,7 +138,7 @@ async function fault(): Promise<void> {
   };
   const kind = pick(Object.keys(kinds));
   faults[kind] = (faults[kind] ?? 0) + 1;
-  const from = Date.now();
+  doing = kind;
   await (kinds[kind] as () => Promise<void>)();
   const healed = Date.now();
   const peers = members.map(({ peer }) => peer);
@@ -128,28 +149,44 @@ async function fault(): Promise<void> {
     }),
   );
   slowest = Math.max(slowest, Date.now() - healed);
-  ledger.fault(from - 100, Date.now() + 100);
 }
+
+// Also where it hangs.
+setInterval(() => console.info(`${secondsSoFar()} s, ${doing}: ${JSON.stringify(faults)}`), 60_000).unref();
 
 let failed = false;
 let scene: HistoryScene | undefined;
+
+async function cleanUp(): Promise<void> {
+  redis.thaw();
+  scene?.stop();
+  await fleet.stop();
+  await Promise.all(proxies.map((proxy) => proxy.stop()));
+  await redis.stop();
+}
+
 try {
   for (const node of nodes) for (let n = 0; n < CLIENTS_PER_NODE; n++) await connect(node);
   const halts = nodes.map((node, index) =>
-    publishing(node, ledger, { publisher: `node${index}`, rooms: ROOMS, gapMs: 10 }),
+    publishing(node, ledger, { publisher: nameOf(index), rooms: ROOMS, gapMs: 10 }),
   );
   scene = await HistoryScene.on(nodes, { gapMs: 20 });
   const end = Date.now() + minutes * 60_000;
   while (Date.now() < end) {
+    doing = 'clients come and go';
     for (let n = 0; n < 30; n++) await churn();
-    const churning = churnKept(scene);
-    await fault();
-    await churning;
+    await Promise.all([churnKept(scene), fault()]);
     await pause(random() * 1_000);
   }
+  doing = 'checking the ledgers';
   await Promise.all(halts.map((halt) => halt()));
   await pause(1_000);
-  const report = ledger.check({ staleAfterMs: 8_000 });
+  const accounts = nodes.map(async (node, index) => ({
+    publisher: nameOf(index),
+    clients: clientsOf.get(node) as Set<string>,
+    ...(await node.call('losses')),
+  }));
+  const report = ledger.check({ staleAfterMs: 8_000, nodes: await Promise.all(accounts) });
   const found = complaints(report);
   failed = Object.keys(found).length > 0;
   console.info({
@@ -168,11 +205,8 @@ try {
 } catch (error) {
   failed = true;
   console.error(`seed ${seed}:`, error);
-} finally {
-  redis.thaw();
-  scene?.stop();
-  await fleet.stop();
-  await Promise.all(proxies.map((proxy) => proxy.stop()));
-  await redis.stop();
 }
+doing = 'ending the processes';
+outcome = failed ? 'failed' : 'passed';
+await cleanUp();
 process.exit(failed ? 1 : 0);

@@ -1,6 +1,7 @@
 import { systemClock } from '../../lib/clock.js';
 import type { Bus } from '../../lib/cluster/bus.js';
 import { clusterParts } from '../../lib/cluster/cluster-parts.js';
+import { type Ids, systemIds } from '../../lib/cluster/ids.js';
 import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
 import type { RedisSource } from '../../lib/cluster/redis-source.js';
 import type { RegistryStore } from '../../lib/cluster/store-contract.js';
@@ -10,10 +11,12 @@ export interface TestBus {
   store: RegistryStore | undefined;
 }
 
+const named = (nodeId: string): Ids => ({ ...systemIds, nodeId: () => nodeId });
+
 /** A bus as a node has it, without the node. */
 export function redisBus(redis: RedisSource, prefix: string, nodeId: string, maxBytes?: number): TestBus {
   const delivery = maxBytes === undefined ? {} : { delivery: { maxBusBytes: maxBytes } };
-  const { bus, store } = clusterParts({ redis, prefix, ...delivery }, nodeId);
+  const { bus, store } = clusterParts({ redis, prefix, ...delivery }, () => undefined, named(nodeId));
   return { bus: bus as Bus, store };
 }
 
@@ -22,6 +25,6 @@ export const memoryRedis = (): RedisSource => new MemoryNetwork(systemClock) as 
 
 /** @param network without one it is alone */
 export function memoryBus(network: MemoryNetwork | undefined, prefix: string, nodeId: string): TestBus {
-  const { bus, store } = clusterParts({ redis: network, prefix }, nodeId);
+  const { bus, store } = clusterParts({ redis: network, prefix }, () => undefined, named(nodeId));
   return { bus: bus as Bus, store };
 }

@@ -1,16 +1,23 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { type INestApplication, Injectable } from '@nestjs/common';
 import { MessageBody } from '@nestjs/websockets';
 import type { ConnectedClient, RoomPosition, ServerStatus, WebSocketOptions } from '../../lib/index.js';
 import { WebSocketServer, WebSocketService, WsRoute, WsSubscribe } from '../../lib/index.js';
 import { startApp } from './app.js';
 import type { HistoryOrder } from './history-publisher.js';
-import type { Publication } from './ledger.js';
+import type { Publication } from './ledger-facts.js';
+import type { Count, NodeAccount, Span } from './loss-accounts.js';
 
 /** What a test says of a node; the rest is as in `startApp`. */
 export interface NodeSettings {
   options: WebSocketOptions;
   /** Ioredis options of a Redis Cluster whose masters listen on these ports. */
   clusterPorts?: number[];
+  /** Has no subscribers for events of users and clients. */
+  isDeaf?: boolean;
+  /** Looks all the time what it has counted, for `losses`. */
+  looks?: boolean;
 }
 
 export interface KnownClient {
@@ -58,6 +65,8 @@ export interface Commands {
   fetched(): Promise<number>;
   /** Processor time that the process took, in ms. */
   cpuMs(): number;
+  /** What is in use of its heap, in bytes, after a full collection. */
+  heap(): number;
   heard(): HeardEvent[];
   /** What its slow handlers were called with. */
   runs(): string[];
@@ -65,6 +74,8 @@ export interface Commands {
   publish(order: PublishOrder): Promise<Publication[]>;
   /** Ends every `publish` that is under way. */
   halt(): void;
+  /** What it has counted as lost on the bus since the start, and when it wasn't ready. */
+  losses(): Pick<NodeAccount, 'counts' | 'away'>;
   send(kind: 'all' | 'rooms' | 'clients' | 'users', names: string[], data: unknown, except?: string[]): Promise<void>;
   raise(channel: string, data: unknown): void;
   join(clientId: string, roomName: string): Promise<boolean>;
@@ -88,6 +99,10 @@ const errors: Error[] = [];
 let app: INestApplication | undefined;
 let isListening = false;
 let halts = 0;
+/** How often the node looks what it has counted. */
+const LOOK_MS = 50;
+/** A message that isn't handed to Redis by then never is. */
+const ANSWERED_MS = 6_000;
 
 const server = (): WebSocketServer => (app as INestApplication).get(WebSocketServer);
 const service = (): WebSocketService => (app as INestApplication).get(WebSocketService);
@@ -143,10 +158,16 @@ const commands: Commands = {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1_000;
   },
+  heap: () => {
+    setFlagsFromString('--expose-gc');
+    (runInNewContext('gc') as () => void)();
+    return process.memoryUsage().heapUsed;
+  },
   heard: () => heard,
   runs: () => runs,
   publish,
   halt: () => void halts++,
+  losses: () => ({ counts, away }),
   send: (kind, names, data, except) => {
     const message = { type: 'news', action: 'flash', data };
     if (kind === 'all') return service().broadcast(message, { except });
@@ -181,19 +202,45 @@ async function publish({ publisher, rooms, count = Infinity, from = 1, gapMs = 0
   const pad = 'x'.repeat(padding);
   const haltsBefore = halts;
   const isHalted = (): boolean => halts !== haltsBefore;
+  const underWay = new Set<Promise<unknown>>();
   for (let n = from; n < from + count && !isHalted(); n++) {
     for (const room of rooms) {
-      published.push({ publisher, room, n, at: Date.now() });
-      void service().sendToRooms([room], {
-        type: 'ledger',
-        action: 'entry',
-        data: { publisher, room, n, ...(pad && { pad }) },
-      });
+      const publication: Publication = { publisher, room, n, at: Date.now() };
+      published.push(publication);
+      const data = { publisher, room, n, ...(pad && { pad }) };
+      const sending = service()
+        .sendToRooms([room], { type: 'ledger', action: 'entry', data })
+        .catch(() => (publication.isRefused = true))
+        .finally(() => underWay.delete(sending));
+      underWay.add(sending);
     }
     if (gapMs > 0) await new Promise((resolve) => setTimeout(resolve, gapMs));
     else if (n % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
+  await Promise.race([Promise.allSettled(underWay), new Promise((resolve) => setTimeout(resolve, ANSWERED_MS))]);
   return published;
+}
+
+const counts: Count[] = [];
+const away: Span[] = [];
+let lookedAt = Date.now();
+let lostBefore = 0;
+let wasAway = false;
+
+/** Writes down what the node says of itself now. A busy machine only makes the time between two looks longer. */
+function look(): void {
+  const to = Date.now();
+  const { state, counters } = server().status;
+  const lost = counters.missing + counters.stale;
+  const span = { from: lookedAt, to };
+  if (lost > lostBefore) counts.push({ ...span, count: lost - lostBefore });
+  const isAway = state !== 'ready';
+  const last = wasAway ? away.at(-1) : undefined;
+  if (last) last.to = to;
+  else if (isAway) away.push(span);
+  wasAway = isAway;
+  lostBefore = lost;
+  lookedAt = to;
 }
 
 process.on('message', ({ id, command, args }: ToNode) => {
@@ -230,8 +277,10 @@ try {
           return userId === null ? null : { userId, payload: {} };
         },
       },
-      subscriberEventHandler: ({ channel, message }) =>
-        void heard.push({ channel, message, at: Date.now(), by: 'option' }),
+      ...(!settings.isDeaf && {
+        subscriberEventHandler: ({ channel, message }) =>
+          void heard.push({ channel, message, at: Date.now(), by: 'option' }),
+      }),
       events: { onError: ({ error }) => void errors.push(error) },
     },
     configure: (created) => {
@@ -241,6 +290,7 @@ try {
     },
   }).then(({ port }) => {
     isListening = true;
+    if (settings.looks) setInterval(look, LOOK_MS);
     tell({ port });
   });
 } catch (error) {

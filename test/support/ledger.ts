@@ -1,21 +1,5 @@
-/** One message for one room, as its publisher wrote it down. */
-export interface Publication {
-  publisher: string;
-  room: string;
-  /** Counts the publications of this publisher in this room, from 1. */
-  n: number;
-  /** Milliseconds since the epoch. */
-  at: number;
-}
-
-/** One copy of it, as a client wrote it down. */
-export interface Reception {
-  client: string;
-  publisher: string;
-  room: string;
-  n: number;
-  at: number;
-}
+import type { Publication, Reception } from './ledger-facts.js';
+import { type NodeAccount, uncounted } from './loss-accounts.js';
 
 /**
  * When a client was in a room. Between asking and the answer nobody can say: it may get what is sent then, and needn't.
@@ -35,7 +19,7 @@ export interface Report {
   received: number;
   /** Expected, sent while all was well, and never received. */
   lost: string[];
-  /** Expected and never received, but sent while a fault made that possible. */
+  /** Expected and never received, but sent while a fault made that possible, or counted by a server. */
   excused: number;
   duplicated: string[];
   /** Received after a later one of the same publisher and room. */
@@ -49,6 +33,8 @@ export interface Report {
 export interface CheckOptions {
   /** A copy older than this, in ms, is stale. */
   staleAfterMs?: number;
+  /** What the nodes said: what they counted is excused, and no other loss. Left out: what was lost in the time of a fault is. */
+  nodes?: readonly NodeAccount[];
 }
 
 /** The library's own limit is 5 s, measured on its way in; a loaded machine takes its time from there to the client. */
@@ -86,7 +72,7 @@ export class Ledger {
     this.#faults.push({ from, to });
   }
 
-  check({ staleAfterMs = STALE_AFTER_MS }: CheckOptions = {}): Report {
+  check({ staleAfterMs = STALE_AFTER_MS, nodes }: CheckOptions = {}): Report {
     const sent = new Map(this.publications.map((publication) => [keyOf(publication), publication]));
     const report: Report = {
       expected: 0,
@@ -117,11 +103,24 @@ export class Ledger {
         report.expected++;
         const text = `${keyOf(publication)} at ${client}`;
         if (copies.has(text)) continue;
-        if (this.#isExcused(publication)) report.excused++;
+        if (nodes || this.#isExcused(publication)) report.excused++;
         else report.lost.push(text);
       }
     }
+    if (nodes) this.#account(report, nodes);
     return report;
+  }
+
+  #account(report: Report, nodes: readonly NodeAccount[]): void {
+    const books = {
+      publications: this.publications,
+      receptions: this.receptions,
+      memberships: this.#memberships,
+      membersOf: (publication: Publication) => this.#mustReach(publication),
+      nameOf: keyOf,
+    };
+    for (const [publication, client] of uncounted(books, nodes)) report.lost.push(`${keyOf(publication)} at ${client}`);
+    report.excused -= report.lost.length;
   }
 
   /** Of a join and a message in the same millisecond nobody can say which was first. */

@@ -4,7 +4,8 @@ import { Cluster } from '../../lib/cluster/cluster.js';
 import type { ClusterReceiver } from '../../lib/cluster/cluster-receiver.js';
 import type { ClusterParts } from '../../lib/cluster/cluster-parts.js';
 import { systemIds } from '../../lib/cluster/ids.js';
-import { NEWS } from '../../lib/cluster/presence-events.js';
+import { NodeIdentity } from '../../lib/cluster/node-identity.js';
+import { NEWS } from '../../lib/cluster/event-groups.js';
 import type { Lease, RegistryStore } from '../../lib/cluster/store-contract.js';
 import type { ClientRecord } from '../../lib/cluster/client-record.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../../lib/protocol/events.js';
@@ -150,12 +151,7 @@ export class ModelNode {
     private readonly world: ModelWorld,
     private readonly number: number,
   ) {
-    const options = { redis: undefined, prefix: 'model', registry: 'replicated' } as const;
-    this.cluster = new Cluster(
-      options,
-      () => undefined,
-      () => this.#parts(),
-    );
+    this.cluster = new Cluster(this.#parts(), true, () => undefined);
     this.firstId = this.cluster.nodeId;
     this.cluster.start(clientsOf(this), [Event.ClientDisconnected, Event.ClientConnected]).then(
       () => (this.isStarted = true),
@@ -349,6 +345,7 @@ export class ModelNode {
     return {
       store: this.#store(),
       ids: systemIds,
+      node: new NodeIdentity(systemIds),
       clock: {
         now: () => this.world.now + this.#ageOfWork(),
         soon: (task) => void this.#sockets.push(task),
@@ -369,6 +366,11 @@ export class ModelNode {
             };
           }),
         emit: (channel, message) => {
+          const text = this.#emit(channel, message);
+          this.#sockets.push(() => this.#receiver?.event(channel, JSON.parse(text)));
+          return Promise.resolve();
+        },
+        tell: (channel, message) => {
           this.#emit(channel, message);
           return Promise.resolve();
         },
@@ -390,10 +392,11 @@ export class ModelNode {
     return () => this.#timers.delete(timer);
   }
 
-  #emit(channel: string, message: unknown): void {
+  #emit(channel: string, message: unknown): string {
     if (channel === NEWS) this.#note(readPiece(message));
     const text = JSON.stringify(message);
     this.#command(() => this.world.publish(channel, text)).catch(() => undefined);
+    return text;
   }
 
   /** Whose loss and whose return is raised. */
@@ -424,13 +427,14 @@ export class ModelNode {
         return isAlive;
       },
       rehearse: () => Promise.resolve(), // changes nothing
-      write: (nodeId, digest, fields, isLeased) => this.#command(() => redis.write(nodeId, digest, fields, isLeased)),
+      write: (nodeId, digest, fields) => this.#command(() => redis.write(nodeId, digest, fields)),
       renew: async (nodeId, digest) => {
         const { lease, renewal } = await this.#command(() => redis.renew(nodeId, digest));
         if (lease !== 'none') return renewal;
         return (await this.#command(() => redis.setLease(nodeId, false))) ? renewal : 'buried';
       },
       enlist: (nodeId) => this.#command(() => redis.enlist(nodeId)),
+      keepList: () => Promise.resolve(), // changes nothing within the time of a run
       leases: async (knownIds) => {
         const members = await this.#command(() => this.#shuffled([...redis.nodes]));
         const nodeIds = [...new Set([...members, ...knownIds])];

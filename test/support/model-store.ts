@@ -7,7 +7,7 @@ interface StoredClients {
   digest: Digest | undefined;
   fields: Map<string, string>;
   /** A hash that never goes by itself is a leak, once its node is dead. */
-  hasExpiry: boolean;
+  readonly hasExpiry: boolean;
 }
 
 const DEAD_MS = 60_000;
@@ -25,8 +25,8 @@ export class ModelRedis {
   /** @returns false for a node that was taken for dead */
   replace(nodeId: string, digest: Digest, writes: FieldWrites): boolean {
     this.#checkMemory();
-    this.clients.delete(nodeId);
-    this.write(nodeId, digest, writes, false);
+    this.clients.set(nodeId, { digest, fields: new Map(), hasExpiry: true });
+    this.write(nodeId, digest, writes);
     if (this.leaseOf(nodeId) === 'none') return this.setLease(nodeId, false);
     return this.#extendLease(nodeId) === 'alive';
   }
@@ -36,12 +36,11 @@ export class ModelRedis {
     this.nodes.add(nodeId);
   }
 
-  write(nodeId: string, digest: Digest, writes: FieldWrites, isLeased: boolean): void {
+  write(nodeId: string, digest: Digest, writes: FieldWrites): void {
     this.#checkMemory();
-    let stored = this.clients.get(nodeId);
-    if (!stored) this.clients.set(nodeId, (stored = { digest, fields: new Map(), hasExpiry: false }));
+    const stored = this.clients.get(nodeId);
+    if (!stored) return;
     stored.digest = digest;
-    stored.hasExpiry ||= !isLeased;
     for (const [field, text] of writes) {
       if (text === undefined) stored.fields.delete(field);
       else stored.fields.set(field, text);
@@ -51,7 +50,6 @@ export class ModelRedis {
   renew(nodeId: string, { version, count }: Digest): { lease: Lease; renewal: Renewal } {
     const lease = this.#extendLease(nodeId);
     const stored = this.clients.get(nodeId);
-    if (stored) stored.hasExpiry = true;
     const isKept = stored?.digest?.version === version && stored.digest.count === count && stored.fields.size === count;
     return { lease, renewal: lease === 'dead' ? 'buried' : isKept ? 'kept' : stored ? 'incomplete' : 'lost' };
   }

@@ -19,11 +19,17 @@ export function hasRedis(): boolean {
 }
 
 const handedOut = new Set<number>();
+/**
+ * Each Jest worker has ports of its own. A test that kills a server comes back to its port later: if another worker's Redis
+ * Cluster had it meanwhile, nodes of this one went over to that one.
+ */
+const PORTS = 1_000;
+const FIRST_PORT = 20_000 + (Number(process.env['JEST_WORKER_ID'] ?? 0) % 10) * PORTS;
 
 /** A port below those the kernel gives to outgoing connections, which could take it before the server does. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
     if (handedOut.has(port) || !(await isFree(port))) continue;
     handedOut.add(port);
     return port;

@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { freePort, TestRedis } from './redis.js';
+import { until } from './until.js';
 
 export const MASTER = 'pxl-test';
 
@@ -50,5 +52,44 @@ export class Sentinel {
     this.#process?.kill('SIGKILL');
     if (this.#process?.exitCode === null && this.#process.signalCode === null) await once(this.#process, 'exit');
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** A master and its replica under a Sentinel. What comes after `deafen()`, the replica doesn't have when it is promoted. */
+export class SentinelPair {
+  private constructor(
+    readonly master: TestRedis,
+    readonly replica: TestRedis,
+    private readonly sentinel: Sentinel,
+  ) {}
+
+  static async start(): Promise<SentinelPair> {
+    const master = await TestRedis.start(['--repl-diskless-sync-delay', '0']);
+    const replica = await TestRedis.start(['--replicaof', '127.0.0.1', String(master.port)]);
+    const pair = new SentinelPair(master, replica, new Sentinel(await freePort()));
+    pair.sentinel.start(master.port);
+    const isKnown = async (): Promise<boolean> =>
+      String(await pair.sentinel.ask('replicas', MASTER)).includes(String(replica.port));
+    await until(isKnown, 15_000).catch(async (error: unknown) => {
+      await pair.stop();
+      throw error;
+    });
+    return pair;
+  }
+
+  /** How an application connects. */
+  get redis(): { sentinels: { host: string; port: number }[]; name: string } {
+    return { sentinels: [{ host: '127.0.0.1', port: this.sentinel.port }], name: MASTER };
+  }
+
+  async deafen(): Promise<void> {
+    const nobody = await TestRedis.reserve();
+    await this.replica.run('REPLICAOF', '127.0.0.1', nobody.port);
+  }
+
+  async stop(): Promise<void> {
+    await this.sentinel.stop();
+    await this.replica.stop();
+    await this.master.stop();
   }
 }

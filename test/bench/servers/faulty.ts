@@ -6,8 +6,9 @@ import { startNetServer, type WriteTo } from './net-server.js';
 const FAULTY_MEMBER = 3;
 const FAULTY_SEQ = FIRST_SEQ + 7;
 
-/** One message comes so late. */
+/** One message comes so late: an early one, or one of the last. */
 const STALL_MS = 200;
+const STALLS: Record<string, number> = { stall: FAULTY_SEQ, 'late stall': FIRST_SEQ + 90 };
 
 let held: Buffer | undefined;
 const faults: Record<string, (socket: Socket, frame: Buffer) => void> = {
@@ -28,7 +29,7 @@ const writeTo: WriteTo = (socket, frame, member, { seq }) => {
 
 const server = await startNetServer(writeTo);
 const publish: typeof server.publish = (room, news) => {
-  if (process.env['BENCH_FAULT'] === 'stall' && news.seq === FAULTY_SEQ) {
+  if (STALLS[process.env['BENCH_FAULT'] ?? ''] === news.seq) {
     const until = performance.now() + STALL_MS;
     while (performance.now() < until);
   }

@@ -5,7 +5,7 @@ import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { MessageBody } from '@nestjs/websockets';
 import type { AddressInfo } from 'node:net';
-import { HISTORY_SIZE, type News, now, ROOM, serve, type ServerSettings } from '../contract.js';
+import { HISTORY_SIZE, type News, now, PEOPLE, ROOM, serve, type ServerSettings } from '../contract.js';
 import { BenchGuard, BenchInterceptor, BenchPipe } from './enhancers.js';
 
 // The compiled package of this run: the published one would be @scpxl/nestjs-websocket.
@@ -15,7 +15,7 @@ const { PxlWebSocketModule, WebSocketService, WsGateway, WsRoute } = (await impo
 
 const closed: { code: number | undefined; at: number }[] = [];
 
-async function start({ redis, history }: ServerSettings) {
+async function start({ redis, history, presence }: ServerSettings) {
   @WsGateway('bench')
   class BenchGateway {
     @WsRoute('echo')
@@ -47,6 +47,8 @@ async function start({ redis, history }: ServerSettings) {
         redis,
         maxConnections: 20_000,
         rooms: { maxPerClient: 5_000, history: history ? [{ match: history, size: HISTORY_SIZE }] : [] },
+        // As the others have it: no grace, and the whole list.
+        presence: presence ? [{ match: PEOPLE, graceMs: 0, maxUsers: 5_000, maxBytes: 1_048_576 }] : [],
         // The peers have nothing like these two.
         limits: { messages: false },
         clientList: { enabled: false },

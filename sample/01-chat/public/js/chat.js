@@ -1,4 +1,5 @@
 import { ConnectionError, ErrorCode, WebSocketClient } from '@scpxl/nestjs-websocket/client';
+import { randomText } from './identity.js';
 import { Room } from './room.js';
 import { missedSentence, resetSentence, sentenceOf } from './sentences.js';
 
@@ -16,9 +17,10 @@ export class Chat extends EventTarget {
   /** The rooms this window is in, by name. */
   rooms = new Map();
   activeName = null;
-  /** Everybody on the server as `{ clientId, username, rooms }`, or null when there are too many to list. */
+  /** Everybody on the server as `{ clientId, username, rooms }`, as far as the server lists them. */
   people = [];
-  peopleCount = 0;
+  /** Who this person is for others, in every tab. */
+  userId;
   /** `missed`: messages that came back with the connection, in all rooms. */
   connection = { state: 'idle', retryAt: null, wasLost: false, missed: 0 };
   #identity;
@@ -30,10 +32,11 @@ export class Chat extends EventTarget {
     this.#identity = identity;
     this.#client = new WebSocketClient({
       url: '/ws',
+      token: () => this.#identity.secret,
       reconnect: { initial: true, minDelayMs: 500, maxDelayMs: 15_000 },
       events: {
         onStateChanged: ({ state }) => this.#stateChanged(state),
-        onConnected: ({ clientId }) => this.#identity.addClientId(clientId),
+        onConnected: ({ clientId }) => this.#connected(clientId),
         onRoomLost: ({ roomName, error }) => this.#refused(roomName, error),
         onReconnecting: ({ delayMs }) => this.#setConnection({ retryAt: Date.now() + delayMs }),
         // The state says all there is to say about a lost connection.
@@ -44,7 +47,7 @@ export class Chat extends EventTarget {
     this.#client.on('chat', 'left', ({ clientId }) => this.#left(clientId));
     this.#client.on('system', 'clientList', (list) => this.#listed(list));
     this.#client.on('system', 'clientListChanged', (changes) => this.#listChanged(changes));
-    setInterval(() => this.#forgetTypists(), 1_000);
+    setInterval(() => this.#forgetOld(), 1_000);
   }
 
   get name() {
@@ -84,7 +87,7 @@ export class Chat extends EventTarget {
     const before = this.#identity.name;
     this.#identity.name = name;
     const rooms = [...this.rooms.values()];
-    const answers = await Promise.allSettled(rooms.map((room) => this.#client.joinRoom(room.name, { username: name })));
+    const answers = await Promise.allSettled(rooms.map((room) => this.#client.joinRoom(room.name, introduction(name))));
     const refused = answers.find(({ status }) => status === 'rejected');
     if (!refused) return this.#save();
     this.#identity.name = before;
@@ -127,7 +130,7 @@ export class Chat extends EventTarget {
 
   send(text) {
     const room = this.active;
-    void this.#deliver(room, room.addOwn(text, this.name, newKey()));
+    void this.#deliver(room, room.addOwn(text, this.name, randomText()));
   }
 
   retry(message) {
@@ -145,13 +148,25 @@ export class Chat extends EventTarget {
     this.#client.sendMessage({ type: 'chat', action: 'typing', data: { roomName, isTyping } });
   }
 
-  peopleIn(roomName) {
-    return (this.people ?? []).filter(({ rooms = [] }) => rooms.includes(roomName));
+  /** The people in the room in view as `{ userId, name, isMe }`: each once, in however many tabs. */
+  get peopleHere() {
+    const users = [...(this.active?.handle?.presence.values() ?? [])];
+    return users.map(({ userId, data }) => ({ userId, name: nameIn(data), isMe: userId === this.userId }));
+  }
+
+  /** Who is in a room that this window may not be in. */
+  clientsIn(roomName) {
+    return this.people.filter(({ rooms = [] }) => rooms.includes(roomName));
+  }
+
+  /** How many they are. The server lists them only up to 200. */
+  get totalHere() {
+    return this.active?.handle?.presence.total ?? 0;
   }
 
   /** Rooms to join: the default ones, and those that others are in. */
   get otherRooms() {
-    const names = [...Object.keys(DEFAULT_ROOMS), ...(this.people ?? []).flatMap(({ rooms = [] }) => rooms).toSorted()];
+    const names = [...Object.keys(DEFAULT_ROOMS), ...this.people.flatMap(({ rooms = [] }) => rooms).toSorted()];
     return [...new Set(names)].filter((roomName) => !this.rooms.has(roomName));
   }
 
@@ -200,9 +215,9 @@ export class Chat extends EventTarget {
    * the server can't give that, it calls `loadState` again.
    */
   async #joinRoom(room) {
-    const handle = this.#client.room(room.name, { loadState: () => this.#load(room) });
+    const handle = this.#client.room(room.name, { presence: true, loadState: () => this.#load(room) });
     if (handle !== room.handle) this.#listen(room, handle);
-    await handle.join({ username: this.name });
+    await handle.join(introduction(this.name));
   }
 
   #listen(room, handle) {
@@ -211,6 +226,15 @@ export class Chat extends EventTarget {
     handle.on('recovered', ({ missed }) => this.#recovered(room, missed));
     handle.on('reset', ({ reason }) => (room.notice = { afterId: room.newestId, text: resetSentence(reason) }));
     handle.on('state', ({ state }) => this.#roomChanged(room, state));
+    const { presence } = handle;
+    presence.on('joined', ({ userId }) => room.recent.delete(userId));
+    presence.on('left', ({ userId, data }) => room.remember(userId, nameIn(data)));
+    for (const event of ['joined', 'updated', 'left', 'synced']) presence.on(event, () => this.#changed());
+  }
+
+  #connected(clientId) {
+    this.userId = this.#client.user?.userId;
+    this.#identity.addClientId(clientId);
   }
 
   /** The server reads the place first and the messages after it, so nothing falls in between. */
@@ -251,28 +275,29 @@ export class Chat extends EventTarget {
     this.#changed();
   }
 
-  #forgetTypists() {
-    const changes = [...this.rooms.values()].map((room) => room.forgetTypists());
+  /** Who fell silent, and who left a while ago. */
+  #forgetOld() {
+    const changes = [...this.rooms.values()].map((room) => room.forgetOld());
     if (changes.includes(true)) this.#changed();
   }
 
   #left(clientId) {
-    this.people = this.people?.filter((person) => person.clientId !== clientId) ?? null;
+    this.people = this.people.filter((person) => person.clientId !== clientId);
     for (const room of this.rooms.values()) room.typing.delete(clientId);
     this.#changed();
   }
 
-  #listed({ clients, count }) {
-    this.people = clients ?? null;
-    this.peopleCount = count;
+  /** Above the server's limit there is no list. */
+  #listed({ clients = [] }) {
+    this.people = clients;
     this.#changed();
   }
 
   /** What makes the new list of the one before, where the list is long. */
-  #listChanged({ changed, removed, count }) {
+  #listChanged({ changed, removed }) {
     const gone = new Set([...removed, ...changed.map(({ clientId }) => clientId)]);
-    const others = (this.people ?? []).filter(({ clientId }) => !gone.has(clientId));
-    this.#listed({ clients: [...others, ...changed], count });
+    const others = this.people.filter(({ clientId }) => !gone.has(clientId));
+    this.#listed({ clients: [...others, ...changed] });
   }
 
   #forget(roomName) {
@@ -307,6 +332,8 @@ export class Chat extends EventTarget {
   }
 }
 
-/** `crypto.randomUUID()` is only there on HTTPS and localhost. */
-const newKey = () =>
-  [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+/** How we appear in a room: to the server, and to the others. */
+const introduction = (name) => ({ username: name, presenceData: { name } });
+
+/** What people say of themselves is as they like it. */
+const nameIn = (data) => (typeof data?.name === 'string' ? data.name : 'Somebody');

@@ -7,6 +7,8 @@ const REMEMBERED_CLIENT_IDS = 40;
  */
 export class Identity {
   name = '';
+  /** Tells the server that two tabs are one person. Nobody else gets to know it. */
+  secret = randomText();
   rooms = [];
   active = null;
   /** Room names to the id of the last message that was read. */
@@ -24,6 +26,13 @@ export class Identity {
     return known !== null;
   }
 
+  /** Under the name that this browser knows, a second window is the same person. */
+  call(name) {
+    const known = read(localStorage);
+    if (known?.name === name && known.secret) this.secret = known.secret;
+    this.name = name;
+  }
+
   addClientId(clientId) {
     if (this.clientIds.includes(clientId)) return;
     this.clientIds = [...this.clientIds, clientId].slice(-REMEMBERED_CLIENT_IDS);
@@ -31,8 +40,8 @@ export class Identity {
   }
 
   save() {
-    const { name, rooms, active, lastRead, clientIds } = this;
-    const text = JSON.stringify({ name, rooms, active, lastRead, clientIds });
+    const { name, secret, rooms, active, lastRead, clientIds } = this;
+    const text = JSON.stringify({ name, secret, rooms, active, lastRead, clientIds });
     for (const storage of [sessionStorage, localStorage]) {
       try {
         storage.setItem(KEY, text);
@@ -42,6 +51,10 @@ export class Identity {
     }
   }
 }
+
+/** `crypto.randomUUID()` is only there on HTTPS and localhost. */
+export const randomText = () =>
+  [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** As the server wants it: what can't be seen goes, and so do spaces around it. */
 export const tidyName = (text) =>

@@ -37,9 +37,7 @@ find('#rename').addEventListener('click', () => {
 if (!isKnown) {
   await askName({
     name: '',
-    accept: (name) => {
-      identity.name = name;
-    },
+    accept: (name) => identity.call(name),
   });
 }
 chat.start();

@@ -13,24 +13,28 @@ export function peopleView(chat) {
       h('span', { class: 'person-name', dir: 'auto' }),
       h('span', { class: 'person-note' }),
     );
-  const update = (node, { clientId, username = 'Somebody' }) => {
-    paintAvatar(find('.avatar', node), username);
-    setText(find('.person-name', node), username);
-    setText(find('.person-note', node), clientId === chat.clientId ? 'you' : '');
+  const update = (node, { name, isMe }) => {
+    paintAvatar(find('.avatar', node), name);
+    setText(find('.person-name', node), name);
+    setText(find('.person-note', node), isMe ? 'you' : '');
   };
 
   return {
     render() {
-      const people = chat.activeName ? chat.peopleIn(chat.activeName) : [];
-      const isMe = ({ clientId }) => clientId === chat.clientId;
-      const sorted = people.toSorted(
+      const sorted = chat.peopleHere.toSorted(
         (a, b) =>
-          isMe(b) - isMe(a) || (a.username ?? '').localeCompare(b.username ?? '') || (a.clientId < b.clientId ? -1 : 1),
+          b.isMe - a.isMe ||
+          a.name.localeCompare(b.name, undefined, { numeric: true }) ||
+          (a.userId < b.userId ? -1 : 1),
       );
       const isAway = chat.connection.state !== 'open';
-      reconcile(list, sorted, { key: ({ clientId }) => clientId, create, update });
+      reconcile(list, sorted, { key: ({ userId }) => userId, create, update });
       list.classList.toggle('is-stale', isAway);
-      setText(find('#people-count'), chat.people ? String(people.length) : `${chat.peopleCount}`);
+      setText(find('#people-count'), String(chat.totalHere));
+      setText(
+        find('#people-recent'),
+        recentSentence([...(chat.active?.recent.values() ?? [])].map(({ name }) => name)),
+      );
       setText(find('#people-note'), noteOf(chat, isAway));
       const sentence = typistsSentence([...(chat.active?.typing.values() ?? [])].map(({ username }) => username));
       setText(typing, sentence);
@@ -39,15 +43,26 @@ export function peopleView(chat) {
   };
 }
 
-function noteOf({ people, peopleCount, active }, isAway) {
+function noteOf({ peopleHere, totalHere, active }, isAway) {
   if (!active) return '';
-  if (isAway) return 'As it was before the connection was lost.';
-  return people ? '' : `${peopleCount} people are connected: too many to list.`;
+  const isCrowd = totalHere > peopleHere.length;
+  if (isAway)
+    return isCrowd
+      ? `${totalHere} people were here before the connection was lost.`
+      : 'As it was before the connection was lost.';
+  return isCrowd ? `${totalHere} people are here: too many to list.` : '';
+}
+
+function recentSentence(names) {
+  if (names.length === 0) return '';
+  if (names.length > 3) return `${names.length} people were here a moment ago.`;
+  return `${listOf(names)} ${names.length === 1 ? 'was' : 'were'} here a moment ago.`;
 }
 
 function typistsSentence(names) {
   if (names.length === 0) return '';
   if (names.length > 3) return 'Several people are typing…';
-  const last = names.at(-1);
-  return names.length === 1 ? `${last} is typing…` : `${names.slice(0, -1).join(', ')} and ${last} are typing…`;
+  return `${listOf(names)} ${names.length === 1 ? 'is' : 'are'} typing…`;
 }
+
+const listOf = (names) => (names.length === 1 ? names[0] : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`);

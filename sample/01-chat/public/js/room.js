@@ -2,6 +2,8 @@
 const HELD = 300;
 /** A typist who falls silent without a word is forgotten after this. */
 const TYPING_MS = 5_000;
+/** So long somebody who left was here a moment ago. */
+const RECENT_MS = 120_000;
 
 /**
  * One room as this window sees it. A message is `{ key, id, clientId, username, text, at, isOwn, status, error }` with
@@ -20,6 +22,8 @@ export class Room {
   firstNewId = null;
   /** Client ids to `{ username, until }`. */
   typing = new Map();
+  /** People who left a moment ago: ids to `{ name, until }`. */
+  recent = new Map();
 
   constructor(name, lastReadId = 0) {
     this.name = name;
@@ -94,11 +98,17 @@ export class Room {
     else this.typing.delete(clientId);
   }
 
-  /** @returns whether somebody was */
-  forgetTypists(now = Date.now()) {
-    const before = this.typing.size;
-    for (const [clientId, { until }] of this.typing) if (until <= now) this.typing.delete(clientId);
-    return this.typing.size !== before;
+  /** Somebody left. */
+  remember(userId, name) {
+    this.recent.set(userId, { name, until: Date.now() + RECENT_MS });
+  }
+
+  /** Typists who fell silent, and people who left a while ago. @returns whether there was one */
+  forgetOld(now = Date.now()) {
+    let isChanged = false;
+    for (const map of [this.typing, this.recent])
+      for (const [id, { until }] of map) if (until <= now) isChanged = map.delete(id);
+    return isChanged;
   }
 
   /** In the server's order, what isn't sent yet last. */

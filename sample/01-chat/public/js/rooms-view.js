@@ -89,7 +89,7 @@ export function roomsView(chat, { onChosen }) {
       ),
     );
   const updateOther = (node, roomName) => {
-    const count = chat.peopleIn(roomName).length;
+    const count = chat.clientsIn(roomName).length;
     setText(find('.room-people', node), count > 0 ? `${count} here` : '');
   };
 

@@ -103,6 +103,7 @@ export class Cluster extends EventTarget {
       onMessage: (message) => this.#arrived(guest, message),
       onRecovered: ({ missed }) =>
         this.note({ kind: 'guest-recovered', username: name, roomName, missed, at: Date.now() }),
+      onSeen: (what, person) => this.#saw(guest, what, person),
     });
     this.#changed(() => this.guests.push(guest));
     try {
@@ -125,7 +126,9 @@ export class Cluster extends EventTarget {
 
   note(event) {
     this.#changed(() => {
-      this.events = [{ ...event, id: ++this.#lastEvent }, ...this.events].slice(0, KEPT_EVENTS);
+      const events = [{ ...event, id: ++this.#lastEvent }, ...this.events];
+      // The nodes' events take longer to get here than the page's own.
+      this.events = events.toSorted((one, other) => other.at - one.at).slice(0, KEPT_EVENTS);
     });
   }
 
@@ -136,6 +139,14 @@ export class Cluster extends EventTarget {
     } catch {
       // Lost again: the next connection asks again.
     }
+  }
+
+  /** All in a room see the same: one of them says it. */
+  #saw(guest, what, person) {
+    const first = this.guests.find(({ roomName, isConnected }) => roomName === guest.roomName && isConnected);
+    if (guest === first)
+      this.note({ kind: `person-${what}`, username: person, roomName: guest.roomName, at: Date.now() });
+    else this.#changed();
   }
 
   #arrived(guest, message) {

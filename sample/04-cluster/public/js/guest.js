@@ -11,11 +11,12 @@ export class Guest {
   #client;
   #room;
 
-  constructor({ name, roomName, url, onChange, onClosed, onMessage, onRecovered }) {
+  constructor({ name, roomName, url, onChange, onClosed, onMessage, onRecovered, onSeen }) {
     this.name = name;
     this.roomName = roomName;
     this.#client = new WebSocketClient({
       url,
+      token: crypto.randomUUID(), // the same person, on whichever node
       reconnect: { minDelayMs: 200, maxDelayMs: 1_000 },
       events: {
         onStateChanged: onChange,
@@ -24,7 +25,11 @@ export class Guest {
         onError: () => undefined, // its state says it
       },
     });
-    this.#room = this.#client.room(roomName);
+    this.#room = this.#client.room(roomName, { presence: true, presenceData: { name } });
+    const { presence } = this.#room;
+    presence.on('joined', ({ data }) => onSeen('joined', data?.name));
+    presence.on('left', ({ data }) => onSeen('left', data?.name));
+    presence.on('synced', onChange);
     this.#room.on('recovered', onRecovered);
     this.#room.on('reset', ({ position }) => this.#begin(position));
     this.#room.on('message', (message) => {
@@ -37,6 +42,11 @@ export class Guest {
 
   get clientId() {
     return this.#client.clientId;
+  }
+
+  /** How many people are in the room, as this guest knows it. */
+  get peopleCount() {
+    return this.#room.presence.total;
   }
 
   get isConnected() {
@@ -55,7 +65,7 @@ export class Guest {
   }
 
   leave() {
-    this.#client.disconnect();
+    this.#client.disconnect({ leave: true });
   }
 
   #begin({ offset }) {

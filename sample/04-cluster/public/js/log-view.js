@@ -14,6 +14,8 @@ const SENTENCES = {
   'room-left': ({ node, username, roomName, reason }) =>
     `${who(username)} left #${roomName} on node ${node}${because(reason)}.`,
   'client-left': ({ node, username, reason }) => `${who(username)} is gone from node ${node}${because(reason)}.`,
+  'person-joined': ({ username, roomName }) => `The people in #${roomName} see that ${who(username)} came.`,
+  'person-left': ({ username, roomName }) => `The people in #${roomName} see that ${who(username)} left.`,
   'guest-closed': ({ username, code, willReconnect }) =>
     `${who(username)}’s connection ended with ${code}${willReconnect ? ': coming back' : ''}.`,
   'guest-recovered': ({ username, roomName, missed }) =>

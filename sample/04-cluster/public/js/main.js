@@ -59,6 +59,7 @@ function render() {
   notice.classList.toggle('is-failure', failure !== '');
   setText(find('#talk'), cluster.talk?.isOn ? 'Stop counting' : 'Keep counting');
   setText(find('#tally'), cluster.talk ? tally(cluster.talk) : '');
+  setText(find('#present'), present(cluster.guests));
   for (const view of views) view.render();
 }
 
@@ -70,6 +71,18 @@ function tally({ roomName, count, place }) {
   if (late.length > 0)
     return `${said} ${late.map((guest) => `${guest.name}: ${guest.missing(place)} to come`).join(', ')}.`;
   return guests.length > 0 ? `${said} Every guest has all of them.` : said;
+}
+
+/** How many people the guests of this page see in their rooms. A killed node changes nothing in it. */
+function present(guests) {
+  const rooms = Map.groupBy(guests, ({ roomName }) => roomName);
+  return [...rooms]
+    .map(([roomName, members]) => {
+      const counts = new Set(members.map(({ peopleCount }) => peopleCount));
+      return `${[...counts].toSorted((a, b) => a - b).join(' or ')} ${Math.max(...counts) === 1 ? 'person' : 'people'} in #${roomName}`;
+    })
+    .map((sentence) => `The guests see ${sentence}.`)
+    .join(' ');
 }
 
 /** Where the last message got to, as far as this page can tell: to its own guests. */

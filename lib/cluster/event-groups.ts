@@ -8,7 +8,7 @@ export const NEWS = '$news';
 export const ALIVE = '$alive';
 
 /** Events that say who is connected, and in which rooms. */
-export const PRESENCE: ReadonlySet<string> = new Set([
+export const CLIENT_EVENTS: ReadonlySet<string> = new Set([
   Event.ClientConnected,
   Event.ClientDisconnected,
   Event.ClientJoinedRoom,
@@ -17,7 +17,7 @@ export const PRESENCE: ReadonlySet<string> = new Set([
 ]);
 
 /** Events that say which users are in which rooms. Only nodes with a subscriber for them hear them. */
-export const PEOPLE: ReadonlySet<string> = new Set([Event.UserJoined, Event.UserLeft]);
+export const USER_EVENTS: ReadonlySet<string> = new Set([Event.UserJoined, Event.UserLeft]);
 
 /** Reads another node's sign of life: how many changes it has made, and how many fields it has. @throws {JunkError} */
 export function readAlive(message: unknown): { nodeId: string; digest: { version: number; count: number } } {

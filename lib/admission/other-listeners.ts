@@ -31,7 +31,7 @@ const HARMFUL: readonly Kind[] = [
 ];
 
 /** Warns of other upgrade listeners on the same HTTP server that break our connections. */
-export class Neighbours {
+export class OtherListeners {
   readonly #logger = new Logger('WebSocketServer');
   readonly #told = new Set<string>();
   #httpServer: HttpServer | undefined;

@@ -1,0 +1,80 @@
+import type { PresentUser } from '../protocol/message.js';
+import type { ClientRoomPresence, ClientRoomPresenceEvents } from './client-room.js';
+import { fieldsOf } from './greeting.js';
+import { call, Listeners } from './listeners.js';
+
+type Told = ['joined' | 'updated' | 'left', PresentUser];
+
+const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const isUser = (value: unknown): value is PresentUser => typeof fieldsOf(value)['userId'] === 'string';
+
+/** Who is in one room, as the server said last. */
+export class Presence extends Map<string, PresentUser> implements ClientRoomPresence {
+  total = 0;
+  isStale = true;
+  readonly #listeners = new Listeners<(params: never) => unknown>();
+  readonly #report: (error: unknown) => void;
+  #epoch: unknown;
+  #version: unknown;
+  /** Who is there is known, or was. */
+  #isListed = false;
+
+  constructor(report: (error: unknown) => void) {
+    super();
+    this.#report = report;
+  }
+
+  on<E extends keyof ClientRoomPresenceEvents>(event: E, listener: ClientRoomPresenceEvents[E]): () => void {
+    return this.#listeners.add(event, listener);
+  }
+
+  /** The room was left, or is joined without presence. */
+  forget(): void {
+    this.clear();
+    this.total = 0;
+    this.isStale = true;
+    this.#isListed = false;
+  }
+
+  /** Takes what the answer to a join says. Who was known before gives differences. */
+  begin(said: unknown): void {
+    if (!said) return this.forget();
+    this.isStale = false;
+    this.#epoch = undefined;
+    this.hear(said);
+  }
+
+  /** Takes what the server says: everybody, what has changed, or only how many there are. */
+  hear(said: unknown): void {
+    const { epoch, version, total, users, joined, updated, left } = fieldsOf(said);
+    // Before the answer to the join, or older than it.
+    if (this.isStale || (epoch === this.#epoch && (version as number) < (this.#version as number))) return;
+    [this.#epoch, this.#version] = [epoch, version];
+    const isDifference = Array.isArray(joined);
+    const wasListed = this.#isListed;
+    this.#isListed = isDifference || Array.isArray(users);
+    const here = [users, joined, updated].flatMap(listOf).filter(isUser);
+    const isHere = new Set(here.map(({ userId }) => userId));
+    const told: Told[] = [];
+    for (const userId of (isDifference
+      ? listOf(left)
+      : [...this.keys()].filter((known) => !isHere.has(known))) as string[]) {
+      const user = this.get(userId);
+      if (user) told.push(['left', user]);
+      this.delete(userId);
+    }
+    for (const user of here) {
+      const before = this.get(user.userId);
+      this.set(user.userId, user);
+      if (!before) told.push(['joined', user]);
+      else if (JSON.stringify(before.data) !== JSON.stringify(user.data)) told.push(['updated', user]);
+    }
+    this.total = this.#isListed ? this.size : Number(total);
+    if (wasListed && this.#isListed) for (const [event, user] of told) this.#tell(event, user);
+    if (!isDifference) this.#tell('synced', { total: this.total });
+  }
+
+  #tell(event: keyof ClientRoomPresenceEvents, params: object): void {
+    for (const listener of this.#listeners.of(event)) call(() => listener(params as never)).catch(this.#report);
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * Measures a time, the sleep of the machine included. `performance.now()` stands still during that sleep, except on Windows.
+ * If the clock is set forward, the stopwatch shows too much; it never shows too little.
+ */
+export class Stopwatch {
+  #since = 0;
+  #date = 0;
+
+  constructor() {
+    this.restart();
+  }
+
+  get ms(): number {
+    return Math.max(performance.now() - this.#since, Date.now() - this.#date);
+  }
+
+  restart(): void {
+    this.#since = performance.now();
+    this.#date = Date.now();
+  }
+}
