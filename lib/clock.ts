@@ -13,7 +13,7 @@ export interface Clock {
   now(): number;
   /** Calls `task` once, after this turn of the event loop. */
   soon(task: () => void): void;
-  /** Calls `task` once, after `ms`. The returned function cancels it. */
+  /** Calls `task` once, after `ms`, when what came by then has been read. The returned function cancels it. */
   after(ms: number, task: () => void): () => void;
   /** Calls `task` every `ms`. The returned function stops it. */
   every(ms: number, task: () => void): () => void;
@@ -24,8 +24,12 @@ export const systemClock: Clock = {
   now: monotonicMs,
   soon: (task) => void setImmediate(task),
   after(ms, task) {
-    const timer = setTimeout(task, ms).unref();
-    return () => clearTimeout(timer);
+    let isOff = false;
+    const timer = setTimeout(() => setImmediate(() => isOff || task()), ms).unref();
+    return () => {
+      isOff = true;
+      clearTimeout(timer);
+    };
   },
   every(ms, task) {
     const timer = setInterval(task, ms).unref();

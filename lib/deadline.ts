@@ -1,12 +1,17 @@
+import { overdue } from './overdue.js';
+
 export const TIMED_OUT = Symbol('timed out');
 
-/** A time limit for one or several waits. Cancel it when they are over, because its timer keeps the process alive. */
+/**
+ * A time limit for one or several waits. Cancel it when they are over, because its timer keeps the process alive. What came in
+ * time counts, also if this process stood still and reads it late.
+ */
 export class Deadline {
   /** Reaches the limit at once. */
   readonly end: () => void;
+  readonly cancel: () => void;
   #isOver = false;
   readonly #over: Promise<typeof TIMED_OUT>;
-  readonly #timer: NodeJS.Timeout;
 
   constructor(ms: number) {
     let resolve!: (outcome: typeof TIMED_OUT) => void;
@@ -15,7 +20,7 @@ export class Deadline {
       this.#isOver = true;
       resolve(TIMED_OUT);
     };
-    this.#timer = setTimeout(this.end, ms);
+    this.cancel = overdue(ms, this.end);
   }
 
   get isOver(): boolean {
@@ -25,10 +30,6 @@ export class Deadline {
   /** Settles like `work`, or at the limit. */
   race<T>(work: Promise<T>): Promise<T | typeof TIMED_OUT> {
     return Promise.race([work, this.#over]);
-  }
-
-  cancel(): void {
-    clearTimeout(this.#timer);
   }
 }
 

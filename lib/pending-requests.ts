@@ -1,4 +1,5 @@
 import { TimeoutError } from './errors.js';
+import { overdue } from './overdue.js';
 
 /** Receives the answers to one request. */
 export interface ReplySink<R> {
@@ -79,17 +80,17 @@ export function ask<R>(
 ): Promise<R> {
   return new Promise((resolve, reject) => {
     let asked = 0;
-    const timer = setTimeout(() => {
+    const cancelTimeout = overdue(timeoutMs, () => {
       pending.close(asked);
       reject(new TimeoutError(what, timeoutMs));
-    }, timeoutMs);
+    });
     const sink: ReplySink<R> = {
       onReply: (reply) => {
-        clearTimeout(timer);
+        cancelTimeout();
         resolve(reply);
       },
       onFail: (error) => {
-        clearTimeout(timer);
+        cancelTimeout();
         reject(error);
       },
     };

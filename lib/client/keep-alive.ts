@@ -70,7 +70,7 @@ export class KeepAlive {
       return false;
     } catch (error) {
       if (!(error instanceof TimeoutError) || link.silence.ms < asked.ms || !link.isOpen) return false;
-      // This process was suspended: frames that arrived meanwhile haven't been read yet.
+      // The machine slept: the answer may still be under way.
       return this.#isLate(asked, timeoutMs) ? this.#isSilent(this.#probeMs) : true;
     }
   }

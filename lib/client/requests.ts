@@ -1,4 +1,5 @@
 import { RemoteError, TimeoutError } from '../errors.js';
+import { overdue } from '../overdue.js';
 import { PendingRequests } from '../pending-requests.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import type { MessageFrame, RequestId } from '../protocol/message.js';
@@ -49,7 +50,7 @@ export class Requests extends PendingRequests<ReplyFrame> {
     answered: (response: unknown, text: string) => void,
   ): Asking {
     let id: number | undefined;
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let cancelTimeout: (() => void) | undefined;
     let settle!: (error?: Error) => void;
     const stop = (error?: Error): void => {
       if (this.close(id)) this.#cancel(id);
@@ -57,10 +58,10 @@ export class Requests extends PendingRequests<ReplyFrame> {
     };
     const onAbort = (): void => stop(abortReason(signal as AbortSignal));
     const wait = (): void => {
-      clearTimeout(timer);
+      cancelTimeout?.();
       if (timeoutMs === undefined) return;
       const what = `The reply to "${message.type}/${message.action}"`;
-      timer = setTimeout(() => stop(new TimeoutError(what, timeoutMs)), timeoutMs);
+      cancelTimeout = overdue(timeoutMs, () => stop(new TimeoutError(what, timeoutMs)));
     };
     const onReply = ({ response, more, done }: ReplyFrame, text: string): void => {
       if (!done) answered(response, text);
@@ -70,7 +71,7 @@ export class Requests extends PendingRequests<ReplyFrame> {
     };
     const ended = new Promise<void>((resolve, reject) => {
       settle = (error) => {
-        clearTimeout(timer);
+        cancelTimeout?.();
         signal?.removeEventListener('abort', onAbort);
         if (error) reject(error);
         else resolve();

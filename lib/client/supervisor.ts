@@ -8,6 +8,7 @@ import { toConnectionError } from './client-errors.js';
 import type { ReconnectOptions } from './client-options.js';
 import type { HandshakeRefusedError } from './handshake-refused-error.js';
 import type { Link, LinkEnd } from './link.js';
+import { overdue } from '../overdue.js';
 import type { SocketLike } from './socket-like.js';
 
 export interface SupervisorOptions {
@@ -159,7 +160,7 @@ export class Supervisor<S extends SocketLike> {
     const { connectTimeoutMs } = this.#options;
     let onTimeUp = (): void =>
       attempt.abandon(new ConnectionError(`The server did not greet within ${connectTimeoutMs} ms. Check the url.`));
-    const timer = setTimeout(() => onTimeUp(), connectTimeoutMs);
+    const cancelTimeout = overdue(connectTimeoutMs, () => onTimeUp());
     try {
       const link = await this.#hooks.dial(attempt);
       if (attempt.reason) {
@@ -175,7 +176,7 @@ export class Supervisor<S extends SocketLike> {
       });
       return link;
     } finally {
-      clearTimeout(timer);
+      cancelTimeout();
     }
   }
 

@@ -108,7 +108,6 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
       ...(this.#transport as ClientOptions),
       headers,
       maxPayload: this.#maxPayload,
-      handshakeTimeout: this.options.connectTimeoutMs,
       perMessageDeflate: false,
       closeTimeout: CLOSE_TIMEOUT_MS,
     };

@@ -48,21 +48,9 @@ export class Heartbeat {
       this.#sweptAt = monotonicMs();
       this.#wheel = new TimeWheel(this.#sweptAt, stepMs, heartbeat.pingIntervalMs);
       for (const pulse of this.#pulses.values()) this.#wheel.add(pulse, pulse.pingDueAt);
-      this.#timers.push(
-        setInterval(
-          this.#guarded(() => this.#sweep(heartbeat, stepMs)),
-          stepMs,
-        ).unref(),
-      );
+      this.#every(stepMs, (now) => this.#sweep(heartbeat, stepMs, now));
     }
-    if (idle.enabled) {
-      this.#timers.push(
-        setInterval(
-          this.#guarded(() => this.#closeIdle(idle.inactiveTimeMs)),
-          idle.intervalCheckTimeMs,
-        ).unref(),
-      );
-    }
+    if (idle.enabled) this.#every(idle.intervalCheckTimeMs, (now) => this.#closeIdle(idle.inactiveTimeMs, now));
   }
 
   stop(): void {
@@ -98,17 +86,25 @@ export class Heartbeat {
     this.#wheel?.add(pulse, pulse.pingDueAt);
   }
 
-  #guarded(work: () => void): () => void {
-    return guarded('the heartbeat', this.failed, work);
+  /**
+   * Judges who was silent up to now, once everything that came by then is read: after this process stood still, its timers run
+   * before its sockets are read.
+   */
+  #every(ms: number, judge: (now: number) => void): void {
+    const onceRead = guarded('the heartbeat', this.failed, (now: number) => this.#timers.length > 0 && judge(now));
+    this.#timers.push(setInterval(() => setImmediate(onceRead, monotonicMs()), ms).unref());
   }
 
   get #intervalMs(): number {
     return this.options.heartbeat ? this.options.heartbeat.pingIntervalMs : 0;
   }
 
-  #sweep({ pingIntervalMs, pongTimeoutMs }: { pingIntervalMs: number; pongTimeoutMs: number }, stepMs: number): void {
-    const now = monotonicMs();
-    // This process was suspended: pongs that came meanwhile haven't been read yet.
+  #sweep(
+    { pingIntervalMs, pongTimeoutMs }: { pingIntervalMs: number; pongTimeoutMs: number },
+    stepMs: number,
+    now: number,
+  ): void {
+    // The machine slept: pongs are still under way.
     const isLate = now - this.#sweptAt > stepMs + pongTimeoutMs / 4;
     this.#sweptAt = now;
     let pingsLeft = Math.max(10, Math.ceil((CROWD_FACTOR * this.#pulses.size * stepMs) / pingIntervalMs));
@@ -131,8 +127,7 @@ export class Heartbeat {
     }
   }
 
-  #closeIdle(inactiveTimeMs: number): void {
-    const now = monotonicMs();
+  #closeIdle(inactiveTimeMs: number, now: number): void {
     for (const connection of this.#pulses.keys()) {
       if (connection.isPaused || now - connection.activeAt < inactiveTimeMs) continue;
       if (this.options.disconnectInactiveClients.log) {

@@ -32,7 +32,7 @@ export class TimeoutQueue<T extends Timed<T>> {
     if (this.#last) this.#last.later = item;
     else this.#first = item;
     this.#last = item;
-    this.#timer ??= setTimeout(() => this.#sweep(), this.timeoutMs).unref();
+    if (!this.#timer) this.#sweepIn(this.timeoutMs);
   }
 
   /** True for an item whose time is over, even if `expired` wasn't called yet. */
@@ -57,17 +57,18 @@ export class TimeoutQueue<T extends Timed<T>> {
     while (this.#first) this.delete(this.#first);
   }
 
-  #sweep(): void {
+  /** After this process stood still, its timers run before its sockets are read. What is there by then comes first. */
+  #sweepIn(ms: number): void {
+    this.#timer = setTimeout(() => setImmediate(this.#sweep, monotonicMs()), ms).unref();
+  }
+
+  readonly #sweep = (now: number): void => {
     this.#timer = undefined;
-    const now = monotonicMs();
     while (this.#first) {
       const item = this.#first;
-      if (item.deadline > now) {
-        this.#timer = setTimeout(() => this.#sweep(), item.deadline - now).unref();
-        return;
-      }
+      if (item.deadline > now) return this.#sweepIn(item.deadline - monotonicMs());
       this.delete(item);
       this.expired(item);
     }
-  }
+  };
 }

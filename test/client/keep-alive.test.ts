@@ -1,19 +1,22 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import type { WebSocket } from 'ws';
+import { standStill } from '../support/stand-still.js';
 import { aMoment, answerSystem, cleanUp, connect, onCleanUp, sleepFor, startServer, TestClient } from './support.js';
 
 afterEach(cleanUp);
 
-/** A server on a thread of its own: it answers while this one stands still. */
+/** A server on a thread of its own: whatever it says comes 20 ms later, also while this thread stands still. */
 const SERVER = `
 const { parentPort } = require('node:worker_threads');
 const { WebSocketServer } = require('ws');
 const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' }, () => parentPort.postMessage(wss.address().port));
 wss.on('connection', (socket) => {
-  socket.send('{"type":"system","action":"connected","data":{"clientId":"c"}}');
+  const say = (text) => setTimeout(() => socket.send(text), 20);
+  say('{"type":"system","action":"connected","data":{"clientId":"c"}}');
   socket.on('message', (data) => {
     const { type, action, id } = JSON.parse(data.toString());
-    setTimeout(() => socket.send(JSON.stringify({ type, action, id, response: null })), 20);
+    say(type === 'nonsense' ? '?' : JSON.stringify({ type, action, id, response: null }));
   });
 });
 `;
@@ -25,27 +28,60 @@ async function startThread(): Promise<string> {
   return `ws://127.0.0.1:${port}/ws`;
 }
 
-function standStill(forMs: number): void {
-  const end = performance.now() + forMs;
-  while (performance.now() < end);
+/** Resolves when the socket's next frame is out. @param change what goes out instead */
+function sent(ws: WebSocket, change = (text: string): string => text): Promise<void> {
+  return new Promise((resolve) => {
+    jest.spyOn(ws, 'send').mockImplementationOnce((data) => {
+      ws.send(change(data as string));
+      resolve();
+    });
+  });
 }
 
 describe('a client that stood still', () => {
-  it('does not blame the server for answers that it has not read', async () => {
-    const client = new TestClient({ url: await startThread(), pingIntervalMs: 30, pongTimeoutMs: 300 });
+  // Up to a quarter more than the time limit isn't taken for the sleep of a machine.
+  it.each([
+    [550, 500],
+    [800, 300],
+  ])('for %i ms does not blame the server for answers that it has not read', async (stillMs, pongTimeoutMs) => {
+    const client = new TestClient({ url: await startThread(), pingIntervalMs: 30, pongTimeoutMs });
     await client.connectToServer();
     const { ws } = await client.connected.take();
-    const send = jest.spyOn(ws, 'send');
-    await new Promise<void>((resolve) => {
-      send.mockImplementationOnce((data) => {
-        ws.send(data as string);
-        resolve();
-      });
-    });
+    await sent(ws);
     // The ping is out, and its answer comes while nobody reads.
-    standStill(800);
+    standStill(stillMs);
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(client.disconnected.all).toEqual([]);
+    expect(client.state).toBe('open');
+  });
+
+  it('takes any frame that it has not read for a sign of life', async () => {
+    const client = new TestClient({ url: await startThread(), pingIntervalMs: 30, pongTimeoutMs: 500 });
+    await client.connectToServer();
+    const { ws } = await client.connected.take();
+    await sent(ws, (text) => text.replace('system', 'nonsense'));
+    standStill(550);
+    await client.request('chat', 'next');
+    expect(client.disconnected.all).toEqual([]);
+  });
+
+  it('takes a reply that came in time', async () => {
+    const client = new TestClient({ url: await startThread(), pingIntervalMs: false });
+    await client.connectToServer();
+    const reply = client.request('chat', 'send', 1, { timeoutMs: 100 });
+    standStill(200);
+    expect(await reply).toBeNull();
+    expect(await client.request('chat', 'send', 1, { timeoutMs: 1_000 })).toBeNull();
+  });
+
+  it('takes a greeting that came in time', async () => {
+    class StillClient extends TestClient {
+      protected override createSocket(...given: Parameters<TestClient['createSocket']>): WebSocket {
+        return super.createSocket(...given).once('open', () => standStill(700));
+      }
+    }
+    const client = new StillClient({ url: await startThread(), connectTimeoutMs: 500 });
+    await client.connectToServer();
     expect(client.state).toBe('open');
   });
 

@@ -1,8 +1,9 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import { CloseCode, WsGateway, WsRoute } from '../../lib/index.js';
 import { type Timed, TimeoutQueue } from '../../lib/connection/timeout-queue.js';
 import { type RunningApp, startApp } from '../support/app.js';
+import { standStill } from '../support/stand-still.js';
 
 let running: RunningApp;
 afterEach(() => running.close());
@@ -134,14 +135,15 @@ describe('debug.printRoutes', () => {
 });
 
 describe('TimeoutQueue', () => {
+  class Item implements Timed<Item> {
+    deadline = 0;
+    earlier: Item | undefined;
+    later: Item | undefined;
+    constructor(readonly name: string) {}
+  }
+
   it('expires what is still there, in order, with one timer', async () => {
     running = await startApp();
-    class Item implements Timed<Item> {
-      deadline = 0;
-      earlier: Item | undefined;
-      later: Item | undefined;
-      constructor(readonly name: string) {}
-    }
     const [a, b, c, d, e, f, g] = [...'abcdefg'].map((name) => new Item(name)) as [
       Item,
       Item,
@@ -175,5 +177,31 @@ describe('TimeoutQueue', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(expired).toEqual(['a', 'c', 'd', 'e']);
     expect([a, b, c, d, e, f, g].every((item) => item.deadline === 0 && !item.earlier && !item.later)).toBe(true);
+  });
+
+  it('expires nothing of which it may not have read what came in time', async () => {
+    running = await startApp();
+    const [a, b] = [new Item('a'), new Item('b')];
+    const expired: string[] = [];
+    const soon = setImmediate;
+    const spy = jest.spyOn(globalThis, 'setImmediate');
+    await new Promise<void>((resolve) => {
+      const queue = new TimeoutQueue<Item>(50, ({ name }) => expired.push(name));
+      queue.add(a);
+      setTimeout(() => {
+        queue.add(b);
+        // The sockets are read, and then, before it judges, this process stands still.
+        spy.mockImplementation(((judge: (now: number) => void, now: number) =>
+          soon(() => {
+            standStill(100);
+            judge(now);
+            resolve();
+          })) as typeof setImmediate);
+      }, 20);
+    });
+    spy.mockRestore();
+    expect(expired).toEqual(['a']);
+    while (expired.length < 2) await new Promise((resolve) => soon(resolve));
+    expect(expired).toEqual(['a', 'b']);
   });
 });

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { frameBytes, RawPeer } from '../support/raw-peer.js';
+import { standStill } from '../support/stand-still.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 
@@ -115,11 +116,23 @@ describe('pings', () => {
     await Promise.all(peers.map((peer) => peer.until(() => pingsOf(peer).length > 0)));
     // The answers lie before the process, which reads none of them for longer than it would wait.
     for (const peer of peers) peer.write(pong(pingsOf(peer)[0] as Buffer));
-    const end = performance.now() + 600;
-    while (performance.now() < end);
+    standStill(600);
     await Promise.all(peers.map((peer) => peer.until(() => pingsOf(peer).length > 1)));
     expect(peers.map(({ closeCode }) => closeCode)).toEqual(peers.map(() => undefined));
     for (const peer of peers) peer.reset();
+  });
+
+  it('that were answered late, but in time, while this process stood still for a moment close nobody', async () => {
+    await start(50, 2_000);
+    const peer = await RawPeer.open(running.port);
+    await peer.until(() => pingsOf(peer).length > 0);
+    const since = performance.now();
+    await pause(1_600);
+    peer.write(pong(pingsOf(peer)[0] as Buffer));
+    standStill(since + 2_080 - performance.now()); // less than what is taken for the sleep of a machine
+    await peer.until(() => pingsOf(peer).length > 1);
+    expect(peer.closeCode).toBeUndefined();
+    peer.reset();
   });
 });
 

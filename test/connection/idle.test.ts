@@ -6,6 +6,7 @@ import { WebSocketServer } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { Peer } from '../support/peer.js';
 import { frameBytes, RawPeer } from '../support/raw-peer.js';
+import { standStill } from '../support/stand-still.js';
 
 const IDLE_MS = 300;
 const CHECK_MS = 20;
@@ -44,6 +45,15 @@ describe('L1: idle clients', () => {
     }
     expect((await silent.closed).code).toBe(4208);
     expect(running.clients.size).toBe(2);
+  });
+
+  it('a message that came while this process stood still keeps a client', async () => {
+    await start();
+    const peer = await running.connect();
+    peer.send('system', 'ping');
+    standStill(IDLE_MS + CHECK_MS);
+    await peer.settle();
+    expect(running.clients.size).toBe(1);
   });
 
   it('pongs keep a client', async () => {

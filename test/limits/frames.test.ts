@@ -4,6 +4,7 @@ import { type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Peer } from '../support/peer.js';
 import { frameBytes, RawPeer } from '../support/raw-peer.js';
+import { standStill } from '../support/stand-still.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
 
 const MEBIBYTE = 1_048_576;
@@ -268,6 +269,14 @@ describe('the first message', () => {
     clearInterval(pongs);
     await new Promise((resolve) => setTimeout(resolve, 400));
     await talking.settle();
+  });
+
+  it('may have come while this process stood still', async () => {
+    await start({ limits: { messages: false, firstMessageTimeoutMs: 300 } });
+    const peer = await running.connect();
+    peer.send('no', 'route');
+    standStill(400);
+    await peer.settle();
   });
 
   it('may be the one that says who it is', async () => {
