@@ -62,11 +62,7 @@ export class NotSerializableError extends PxlWebSocketError {
   readonly path: string | undefined;
   constructor(cause: unknown) {
     const found = cause instanceof NoJsonFormError ? cause : undefined;
-    super(
-      found?.message ??
-        'The value has no JSON form. Give plain objects, arrays, strings, finite numbers, booleans and null.',
-      { cause },
-    );
+    super(found?.message ?? 'The value has no JSON form. Give plain objects and lists.', { cause });
     this.path = found?.path;
   }
 }

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../lib/clock.js';
 import { inTime } from '../lib/deadline.js';
-import { ask, PendingRequests } from '../lib/pending-requests.js';
+import { PendingRequests } from '../lib/pending-requests.js';
 import { standStill } from './support/stand-still.js';
 
 /** On a thread of its own. It answers "ask" after 20 ms, also while this thread stands still. */
@@ -38,7 +38,7 @@ const WAITS: [string, (ms: number, answer: Promise<unknown>) => Promise<unknown>
     'a request',
     (ms, answer) => {
       const pending = new PendingRequests();
-      return ask(pending, 'late:', ms, (id) => void answer.then((text) => pending.reply(id, text)));
+      return pending.ask('late:', ms, (id) => void answer.then((text) => pending.reply(id, text)));
     },
   ],
   [

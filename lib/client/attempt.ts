@@ -1,19 +1,15 @@
+import { deferred } from './deferred.js';
+
 /** One attempt to connect. Not an AbortController: React Native's keeps no reason. */
 export class Attempt {
   outcome: Promise<void> = Promise.resolve();
   /** Why the attempt was abandoned, if it was. */
   reason: Error | undefined;
-  #reject!: (reason: Error) => void;
-  readonly #abandoned = new Promise<never>((_resolve, reject) => (this.#reject = reject));
-
-  constructor() {
-    // It may be abandoned while nobody waits for it.
-    this.#abandoned.catch(() => undefined);
-  }
+  readonly #abandoned = deferred<never>();
 
   abandon(reason: Error): void {
     this.reason ??= reason;
-    this.#reject(reason);
+    this.#abandoned.reject(reason);
   }
 
   throwIfAbandoned(): void {
@@ -22,6 +18,6 @@ export class Attempt {
 
   /** Settles as `work` does, or rejects when the attempt is abandoned first. */
   race<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#abandoned]);
+    return Promise.race([work, this.#abandoned.promise]);
   }
 }

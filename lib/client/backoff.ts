@@ -19,7 +19,7 @@ const LONGEST_NEEDED_STABILITY_MS = 10_000;
  */
 export class Backoff {
   #attempts = 0;
-  #connectedAt: number | undefined;
+  #connectedAt = Infinity;
   readonly #options: Required<BackoffOptions>;
 
   constructor(options: BackoffOptions) {
@@ -51,14 +51,9 @@ export class Backoff {
    * a pause.
    */
   lost(): void {
-    const neededMs = Math.min(this.#options.maxDelayMs, LONGEST_NEEDED_STABILITY_MS);
-    if (this.#connectedAt !== undefined && this.#options.now() - this.#connectedAt >= neededMs) this.#attempts = 0;
-    this.#connectedAt = undefined;
-  }
-
-  reset(): void {
-    this.#attempts = 0;
-    this.#connectedAt = undefined;
+    const { now, maxDelayMs } = this.#options;
+    if (now() - this.#connectedAt >= Math.min(maxDelayMs, LONGEST_NEEDED_STABILITY_MS)) this.#attempts = 0;
+    this.#connectedAt = Infinity;
   }
 }
 
@@ -74,6 +69,6 @@ export function backoffDelay(options: {
 }): number {
   const { advice, attempt, minDelayMs, maxDelayMs, random } = options;
   if (advice === 'back-off') return (maxDelayMs + random() * maxDelayMs) / 2;
-  if (advice === 'reconnect-now' && attempt === 0) return random() * Math.min(PROMPT_JITTER_MS, maxDelayMs);
-  return random() * Math.min(maxDelayMs, minDelayMs * 2 ** attempt);
+  const isPrompt = advice === 'reconnect-now' && attempt === 0;
+  return random() * Math.min(maxDelayMs, isPrompt ? PROMPT_JITTER_MS : minDelayMs * 2 ** attempt);
 }

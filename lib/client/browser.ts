@@ -28,7 +28,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
   protected override createSocket({ url, protocols, token }: ConnectTarget): WebSocket {
     if (typeof WebSocket === 'undefined') {
       throw new ConnectionError(
-        'There is no global WebSocket here, as in Node 20. Import WebSocketClient of "@scpxl/nestjs-websocket" instead.',
+        'There is no global WebSocket here. In Node 20, import "@scpxl/nestjs-websocket" instead.',
       );
     }
     return new WebSocket(url, token === undefined ? protocols : withToken(protocols, token));
@@ -38,7 +38,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
 /** A page can't set headers, so the token goes as a second protocol. The server chooses one of the others. */
 function withToken(protocols: string[], token: string): string[] {
   if (!/^[\w.~!#$%&'*+^`|-]+$/.test(token)) {
-    throw new InvalidOptionsError(["token has characters that a subprotocol can't hold."]);
+    throw new InvalidOptionsError(["token has characters that a protocol can't have."]);
   }
   return [...(protocols.length > 0 ? protocols : ['pxl']), `bearer.${token}`];
 }

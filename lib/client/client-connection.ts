@@ -2,18 +2,13 @@ import { ConnectionError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { Attempt } from './attempt.js';
-import { Backoff } from './backoff.js';
-import { CLIENT_DEFAULTS } from './client-defaults.js';
-import { EventSink } from './client-events.js';
-import type { ClientState } from './client-events.js';
 import { valueOf } from './client-options.js';
-import type { ConnectTarget, WebSocketClientOptions } from './client-options.js';
+import type { ConnectTarget } from './client-options.js';
 import type { ServerMessage } from './greeting.js';
 import { KeepAlive } from './keep-alive.js';
 import { Link } from './link.js';
-import type { LinkEnd, LinkHandlers } from './link.js';
-import { pageUrl, resolveClientOptions } from './resolve-client-options.js';
-import type { ResolvedClientOptions } from './resolve-client-options.js';
+import type { LinkHandlers } from './link.js';
+import { pageUrl } from './resolve-client-options.js';
 import type { SocketLike } from './socket-like.js';
 import { toSocketUrl } from './socket-url.js';
 import { Supervisor } from './supervisor.js';
@@ -22,60 +17,21 @@ import { Supervisor } from './supervisor.js';
  * A connection that reconnects when it is lost. Subclasses create the socket (`browser.ts`, `websocket-client.ts`) and use the
  * connection (`client-core.ts`).
  */
-export abstract class ClientConnection<S extends SocketLike = SocketLike> {
-  protected readonly options: ResolvedClientOptions<S>;
-  protected readonly events: EventSink<S>;
-  readonly #supervisor: Supervisor<S>;
+export abstract class ClientConnection<S extends SocketLike = SocketLike> extends Supervisor<S> {
   #loading: Promise<void> | undefined;
   #keepAlive: KeepAlive | undefined;
   #unwatchPage: (() => void) | undefined;
-
-  /** @throws {InvalidOptionsError} naming every bad option and what to write instead. */
-  constructor(options: WebSocketClientOptions<S>) {
-    this.options = resolveClientOptions(options, this.findFlaws);
-    this.events = new EventSink(this.options.events, this.options.maxErrorReports);
-    this.#supervisor = new Supervisor(
-      this.options,
-      new Backoff(this.options.reconnect || CLIENT_DEFAULTS.reconnect),
-      {
-        dial: (attempt) => this.dial(attempt),
-        restore: (link) => this.restore(link),
-        opened: (link) => {
-          this.#keepAlive = new KeepAlive(link, this.options);
-          this.opened(link);
-          link.release();
-        },
-        lost: (link, end, willReconnect) => {
-          this.#keepAlive?.stop();
-          this.#keepAlive = undefined;
-          if (!willReconnect) this.#unwatch();
-          this.lost(link, end, willReconnect);
-        },
-        closed: () => this.closed(),
-      },
-      this.events,
-    );
-  }
-
-  get state(): ClientState {
-    return this.#supervisor.state;
-  }
-
-  /** Milliseconds until the next attempt to connect. Undefined while none waits. */
-  get reconnectingIn(): number | undefined {
-    return this.#supervisor.reconnectingIn;
-  }
 
   /**
    * The id of this connection, given by the server. Each reconnect has a new one. `undefined` unless the state is `open`.
    */
   get clientId(): string | undefined {
-    return this.#supervisor.openLink?.greeting?.clientId;
+    return this.currentLink?.greeting?.clientId;
   }
 
   /** The user of this connection, as the server says; `undefined` when anonymous or not open. */
   get user(): Pick<WebSocketUser, 'userId'> | undefined {
-    return this.#supervisor.openLink?.greeting?.user;
+    return this.currentLink?.greeting?.user;
   }
 
   /** Prepares the handlers once. `connectToServer()` calls it. After a failure the next call tries again. */
@@ -96,7 +52,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
    */
   connectToServer(): Promise<void> {
     this.#watch();
-    return this.#supervisor.connect();
+    return this.tryNow();
   }
 
   /**
@@ -105,39 +61,38 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
    * In a page the client calls it by itself when the page comes back.
    * @throws {ConnectionError} as `connectToServer()`
    */
-  reconnect(): Promise<void> {
+  override reconnect(): Promise<void> {
     this.#watch();
-    return this.#supervisor.reconnect();
+    return super.reconnect();
   }
 
   /** Ends the connection in every state. */
-  disconnect(code: number = CloseCode.Normal, reason = ''): void {
+  override disconnect(code: number = CloseCode.Normal, reason = ''): void {
     this.#unwatch();
-    this.#supervisor.disconnect(code, reason);
+    super.disconnect(code, reason);
   }
 
   /** True while messages can be sent. */
   isClientConnected(): boolean {
-    return this.#supervisor.openLink?.isOpen ?? false;
+    return this.currentLink?.isOpen ?? false;
   }
 
   /** The open connection. @throws {ConnectionError} while there is none */
   protected openLink(): Link<S> {
-    const link = this.#supervisor.openLink;
+    const link = this.currentLink;
     if (!link) throw new ConnectionError(`The client is ${this.state}, not open. Await connectToServer() first.`);
     return link;
   }
 
-  /** Runs between the greeting and `open`. Never rejects. */
-  protected abstract restore(link: Link<S>): Promise<void>;
+  protected override opened(link: Link<S>): void {
+    this.#keepAlive = new KeepAlive(link, this.options);
+  }
 
-  /** The connection is open. Messages wait until this returns. */
-  protected abstract opened(link: Link<S>): void;
-
-  protected abstract lost(link: Link<S>, end: LinkEnd, willReconnect: boolean): void;
-
-  /** The client doesn't try any more. */
-  protected abstract closed(): void;
+  protected override lost(_link: Link<S>, willReconnect: boolean): void {
+    this.#keepAlive?.stop();
+    this.#keepAlive = undefined;
+    if (!willReconnect) this.#unwatch();
+  }
 
   protected abstract receive(message: ServerMessage, link: Link<S>): void;
 
@@ -152,11 +107,6 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
     return () => undefined;
   }
 
-  /** A better check of the options, where its size doesn't matter. */
-  protected get findFlaws(): ((options: WebSocketClientOptions<S>) => string[]) | undefined {
-    return undefined;
-  }
-
   /** Gets url, protocols and token, before every attempt. */
   protected async findTarget(): Promise<ConnectTarget> {
     const { url, protocols, token } = this.options;
@@ -169,13 +119,13 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
   }
 
   /** Makes a connection and waits for its greeting. */
-  protected async dial(attempt: Attempt): Promise<Link<S>> {
+  protected override async dial(attempt: Attempt): Promise<Link<S>> {
     await attempt.race(this.load());
     const target = await attempt.race(this.findTarget());
     const handlers: LinkHandlers<S> = {
       onMessage: (message, from) => this.receive(message, from),
       onError: (error) => this.events.report(error),
-      onEnd: (end, ended) => this.#supervisor.linkEnded(ended, end),
+      onEnd: (ended) => this.linkEnded(ended),
     };
     const link = new Link(this.createSocket(target), handlers, this.options);
     try {
@@ -196,7 +146,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> {
   #watch(): void {
     this.#unwatchPage ??= this.watchPage(async () => {
       await this.#keepAlive?.probe();
-      this.#supervisor.wake();
+      this.retryNow();
     });
   }
 

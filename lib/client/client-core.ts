@@ -14,7 +14,7 @@ import { Inbox } from './inbox.js';
 import type { AnyHandler, RouteHandler } from './inbox.js';
 import type { Link, LinkEnd } from './link.js';
 import { Listeners } from './listeners.js';
-import { ReplyStream } from './reply-stream.js';
+import { replyStream } from './reply-stream.js';
 import { newKey } from './new-key.js';
 import { assertDuration } from './resolve-client-options.js';
 import { SendQueue } from './send-queue.js';
@@ -104,7 +104,7 @@ export abstract class WebSocketClientCore<
     { signal }: Pick<RequestOptions, 'signal'> = {},
   ): AsyncIterableIterator<T> {
     assertRoute(type, action);
-    return new ReplyStream<T>(
+    return replyStream<T>(
       (answered) => this.openLink().requests.ask({ type, action, data }, { signal }, answered),
       this.options,
       signal,
@@ -189,6 +189,7 @@ export abstract class WebSocketClientCore<
   }
 
   protected override opened(link: Link<S>): void {
+    super.opened(link);
     this.#rooms.opened();
     this.#queue.opened(link);
     this.events.emit('connected', {
@@ -202,7 +203,9 @@ export abstract class WebSocketClientCore<
     this.#inbox.handle({ type: 'system', action: 'connected', data: link.greeting, id: undefined }, link);
   }
 
-  protected override lost(link: Link<S>, { code, reason, error }: LinkEnd, willReconnect: boolean): void {
+  protected override lost(link: Link<S>, willReconnect: boolean): void {
+    super.lost(link, willReconnect);
+    const { code, reason, error } = link.end as LinkEnd;
     this.#rooms.lost(error);
     this.#queue.lost();
     if (!this.options.rejoinRooms) this.#rooms.clear();

@@ -16,7 +16,7 @@ export class BadFrameError extends PxlWebSocketError {
 export class StreamOverflowError extends PxlWebSocketError {
   readonly code = 'STREAM_OVERFLOW';
   constructor(limit: string, option: string) {
-    super(`More than ${limit} of the stream wait. Read faster, or raise ${option}.`);
+    super(`More than ${limit} wait. Read faster, or raise ${option}.`);
   }
 }
 
@@ -35,7 +35,7 @@ export class MessageTooLargeError extends PxlWebSocketError {
 export class QueueFullError extends PxlWebSocketError {
   readonly code = 'QUEUE_FULL';
   constructor({ maxMessages, maxBytes }: { maxMessages: number; maxBytes: number }) {
-    super(`${maxMessages} requests or ${maxBytes} bytes have no answer yet. Await some, or raise "queue".`);
+    super(`More than ${maxMessages} requests or ${maxBytes} bytes wait. Await some, or raise queue.`);
   }
 }
 

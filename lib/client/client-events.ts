@@ -97,7 +97,7 @@ export class EventSink<S extends SocketLike> {
   /** @returns a function that removes this listener. @throws {InvalidOptionsError} for an unknown event */
   add<N extends ClientEventName>(name: N, listener: ClientEventListener<S, N>): () => void {
     if (!EVENTS.includes(name))
-      throw new InvalidOptionsError([`"${name}" is not an event. The events are ${EVENTS.join(', ')}.`]);
+      throw new InvalidOptionsError([`"${name}" is not an event. There are ${EVENTS.join(', ')}.`]);
     return this.#listeners.add(name, listener as Callback);
   }
 

@@ -53,7 +53,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   async join(room: Room, { since, ...details }: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom> {
     const { name, options } = room;
     if ((this.#rooms.get(name) ?? room) !== room)
-      throw new InvalidStateError(`There is a newer handle of this room: client.room(name).`);
+      throw new InvalidStateError('This handle is old. Use client.room(name).');
     this.#rooms.delete(name);
     this.#rooms.set(name, room);
     const { since: start, ...history } = options.history ?? {};

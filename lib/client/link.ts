@@ -1,12 +1,12 @@
 import { ConnectionError, RemoteError } from '../errors.js';
 import { CloseCode, fitReason, utf8Length } from '../protocol/close-codes.js';
 import { decodeFrame, MAX_DEPTH } from '../protocol/codec.js';
-import type { DecodedFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { errorFrame } from '../protocol/error-frame.js';
+import type { RequestId } from '../protocol/message.js';
 import { BadFrameError, MessageTooLargeError, messageOf } from './client-errors.js';
+import { deferred } from './deferred.js';
 import { encode } from './encode.js';
-import { HeldMessages } from './held-messages.js';
 import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
 import { Requests } from './requests.js';
@@ -30,7 +30,7 @@ export interface LinkEnd {
 export interface LinkHandlers<S extends SocketLike> {
   onMessage(message: ServerMessage, link: Link<S>): void;
   onError(error: Error): void;
-  onEnd(end: LinkEnd, link: Link<S>): void;
+  onEnd(link: Link<S>): void;
 }
 
 /** How much one connection may keep, in bytes. */
@@ -44,19 +44,18 @@ const MAX_REPORTED_CHARACTERS = 2_000;
 
 /** One socket from its creation to its end, which comes once. After its end it calls no handler any more. */
 export class Link<S extends SocketLike> {
-  /** Resolves with the server's first frame; rejects when the link ends before it. */
-  readonly greeted: Promise<Greeting>;
-  readonly ended: Promise<LinkEnd>;
   readonly requests: Requests;
   greeting: Greeting | undefined;
   end: LinkEnd | undefined;
   /** Since the last frame came. */
   readonly silence = new Stopwatch();
-  readonly #held: HeldMessages;
+  readonly #greeted = deferred();
+  readonly #ended = deferred();
+  readonly #hurried = deferred();
+  /** Messages of a new connection wait until `onConnected` was called, so that no handler runs before it. */
+  #held: ServerMessage[] | undefined = [];
+  #heldBytes = 0;
   #socketError: string | undefined;
-  #resolveGreeted!: (greeting: Greeting) => void;
-  #rejectGreeted!: (error: Error) => void;
-  #resolveEnded!: (end: LinkEnd) => void;
   readonly #handlers: LinkHandlers<S>;
   readonly #budgets: LinkBudgets;
   readonly #listeners: readonly [SocketEventName, (event: object) => void][] = [
@@ -72,22 +71,27 @@ export class Link<S extends SocketLike> {
   ) {
     this.#handlers = handlers;
     this.#budgets = budgets;
-    this.#held = new HeldMessages(budgets.maxHeldBytes);
     this.requests = new Requests(this);
-    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
-    this.greeted = new Promise((resolve, reject) => {
-      this.#resolveGreeted = resolve;
-      this.#rejectGreeted = reject;
-    });
-    // Nobody may be waiting for the greeting.
-    this.greeted.catch(() => undefined);
     socket.binaryType = 'arraybuffer';
     for (const [type, listener] of this.#listeners) socket.addEventListener(type, listener);
   }
 
-  /** Resolves when too many messages wait for `release()`. */
-  get full(): Promise<void> {
-    return this.#held.full;
+  /** Resolves with the server's first frame; rejects when the link ends before it. */
+  get greeted(): Promise<void> {
+    return this.#greeted.promise;
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Resolves when the rooms may not be waited for any longer: too many messages wait, or the link has ended. */
+  get hurried(): Promise<void> {
+    return this.#hurried.promise;
+  }
+
+  hurry(): void {
+    this.#hurried.resolve();
   }
 
   get isOpen(): boolean {
@@ -130,9 +134,9 @@ export class Link<S extends SocketLike> {
 
   /** Delivers the messages that waited. Later ones don't wait. */
   release(): void {
-    for (const message of this.#held.release()) {
-      if (!this.end) this.#handlers.onMessage(message, this);
-    }
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const message of held) if (!this.end) this.#handlers.onMessage(message, this);
   }
 
   /** Ends the link at once. Nobody waits for the closing handshake. */
@@ -152,12 +156,12 @@ export class Link<S extends SocketLike> {
   #finish(code: number, reason: string, error = endError(code, reason, this.#socketError)): void {
     if (this.end) return;
     this.end = { code, reason, error };
-    this.#held.release();
     for (const [type, listener] of this.#listeners) this.socket.removeEventListener(type, listener);
-    this.#rejectGreeted(error);
+    this.#greeted.reject(error);
     this.requests.failAll(error);
-    this.#resolveEnded(this.end);
-    this.#handlers.onEnd(this.end, this);
+    this.#ended.resolve();
+    this.hurry();
+    this.#handlers.onEnd(this);
   }
 
   /** The close event that follows ends the link. This event explains why. */
@@ -171,23 +175,21 @@ export class Link<S extends SocketLike> {
   #receive(data: unknown): void {
     this.silence.restart();
     const text = textOf(data);
-    if (text === undefined) return this.#handlers.onError(skipped('It is neither text nor UTF-8.'));
+    if (text === undefined) return this.#skip('It is not UTF-8.');
     const frame = decodeFrame(text, Math.max(MAX_DEPTH, this.greeting?.maxDepth ?? 0));
-    if (frame.kind === 'bad') return this.#refuse(frame);
+    if (frame.kind === 'bad') return this.#skip(frame.reason, frame.id, frame.isAnswer);
     if (frame.kind === 'message') return this.greeting ? this.#hand(frame, text) : this.#greet(frame);
-    if (this.requests.settle(frame, text)) return;
-    this.#handUnasked(frame, text);
+    if (!this.requests.settle(frame, text)) this.#handUnasked(frame, text);
   }
 
   /**
    * A malformed frame. If it is a reply, its request fails at once; if it is a request, the server gets an error frame.
    */
-  #refuse({ reason, id, isAnswer }: Extract<DecodedFrame, { kind: 'bad' }>): void {
-    const error = skipped(reason);
+  #skip(reason: string, id?: RequestId, isAnswer = false): void {
+    const error = new BadFrameError(`A frame of the server was skipped: ${reason}`);
     if (isAnswer && this.requests.reject(id, error)) return;
     this.#handlers.onError(error);
-    if (isAnswer || id === undefined) return;
-    this.trySend(errorFrame({ error: reason, code: ErrorCode.BadFrame }, { id }));
+    if (!isAnswer && id !== undefined) this.trySend(errorFrame({ error: reason, code: ErrorCode.BadFrame }, { id }));
   }
 
   /** Closes the connection when the server doesn't read, so that this process doesn't buffer more and more. */
@@ -200,12 +202,9 @@ export class Link<S extends SocketLike> {
   }
 
   #greet(frame: ServerMessage): void {
-    const greeting = readGreeting(frame);
-    if (!greeting) {
-      return this.#handlers.onError(skipped('The first one must be "system/connected".'));
-    }
-    this.greeting = greeting;
-    this.#resolveGreeted(greeting);
+    this.greeting = readGreeting(frame);
+    if (this.greeting) this.#greeted.resolve();
+    else this.#skip('The first one must be "system/connected".');
   }
 
   /** An answer without a request: an error is reported, a response is handled like a message. */
@@ -220,11 +219,12 @@ export class Link<S extends SocketLike> {
   }
 
   #hand(message: ServerMessage, text: string): void {
-    if (!this.#held.hold(message, text)) this.#handlers.onMessage(message, this);
+    if (!this.#held) return this.#handlers.onMessage(message, this);
+    this.#held.push(message);
+    this.#heldBytes += utf8Length(text);
+    if (this.#heldBytes > this.#budgets.maxHeldBytes) this.hurry();
   }
 }
-
-const skipped = (reason: string): BadFrameError => new BadFrameError(`A frame of the server was skipped: ${reason}`);
 
 const short = (text: string): string => text.slice(0, MAX_REPORTED_CHARACTERS);
 

@@ -3,13 +3,13 @@ import { CLIENT_DEFAULTS } from './client-defaults.js';
 import { CLIENT_OPTIONS, type ClientFields } from './client-option-table.js';
 import type { WebSocketClientOptions } from './client-options.js';
 import { pageUrl } from './resolve-client-options.js';
-import { urlFlaw } from './socket-url.js';
+import { socketUrlOf, URL_FLAW } from './socket-url.js';
 
 /** What is wrong with the options of a client in Node, and what to write instead. @param more options besides every client's */
 export function optionFlaws(options: WebSocketClientOptions<never>, more: ClientFields): string[] {
   const { url, reconnect } = options;
-  const flaw = typeof url !== 'function' && urlFlaw(url, pageUrl());
-  const flaws = [...(flaw ? [flaw] : []), ...flawsOf('', { ...CLIENT_OPTIONS, ...more }, options)];
+  const isUrl = typeof url === 'function' || socketUrlOf(url, pageUrl());
+  const flaws = [...(isUrl ? [] : [URL_FLAW]), ...flawsOf('', { ...CLIENT_OPTIONS, ...more }, options)];
   const { minDelayMs, maxDelayMs } = { ...CLIENT_DEFAULTS.reconnect, ...reconnect };
   if (minDelayMs > maxDelayMs)
     flaws.push('reconnect.minDelayMs is longer than reconnect.maxDelayMs. Exchange the two.');

@@ -11,105 +11,98 @@ export interface ReplyStreamLimits {
   maxHeldBytes: number;
 }
 
-/** The values of one streaming request, in order. Leaving the loop early cancels it on the server. */
-export class ReplyStream<T> implements AsyncIterableIterator<T, undefined, undefined> {
-  readonly #start: (answered: (response: unknown, text: string) => void) => Asking;
-  readonly #limits: ReplyStreamLimits;
-  readonly #signal: AbortSignal | undefined;
-  readonly #values: { value: T; bytes: number }[] = [];
-  #bytes = 0;
-  readonly #readers: ((result: Result<T> | Promise<never>) => void)[] = [];
-  #request: Asking | undefined;
-  #ended = false;
+/**
+ * The values of one streaming request, in order. Leaving the loop early cancels it on the server.
+ * @param start sends the request. Called at the first `next()`: a stream that nobody reads costs nothing
+ */
+export function replyStream<T>(
+  start: (answered: (response: unknown, text: string) => void) => Asking,
+  { maxStreamBuffer, maxHeldBytes }: ReplyStreamLimits,
+  signal: AbortSignal | undefined,
+): AsyncIterableIterator<T, undefined, undefined> {
+  const values: { value: T; bytes: number }[] = [];
+  const readers: ((result: Result<T> | Promise<never>) => void)[] = [];
+  let heldBytes = 0;
+  let request: Asking | undefined;
+  let isEnded = false;
   /** Thrown once, after the values that came before it. */
-  #failure: Error | undefined;
+  let failure: unknown;
 
-  /** @param start sends the request. Called at the first `next()`: a stream that nobody reads costs nothing */
-  constructor(
-    start: (answered: (response: unknown, text: string) => void) => Asking,
-    limits: ReplyStreamLimits,
-    signal: AbortSignal | undefined,
-  ) {
-    this.#start = start;
-    this.#limits = limits;
-    this.#signal = signal;
-  }
+  const flush = (): void => {
+    while (readers.length > 0) {
+      const next = values.shift();
+      if (!next && !isEnded) return;
+      heldBytes -= next?.bytes ?? 0;
+      let result: Result<T> | Promise<never> = next
+        ? { done: false, value: next.value }
+        : { done: true, value: undefined };
+      if (!next && failure) {
+        result = Promise.reject(errorOf(failure));
+        failure = undefined;
+      }
+      readers.shift()?.(result);
+    }
+  };
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
+  const receive = (response: unknown, text: string): void => {
+    const bytes = readers.length > 0 ? 0 : utf8Length(text);
+    heldBytes += bytes;
+    // A single value may always wait: it was read from the socket already.
+    const flaw =
+      values.length >= maxStreamBuffer
+        ? new StreamOverflowError(`${maxStreamBuffer} values`, 'maxStreamBuffer')
+        : values.length > 0 && heldBytes > maxHeldBytes
+          ? new StreamOverflowError(`${maxHeldBytes} bytes`, 'maxHeldBytes')
+          : undefined;
+    if (flaw) return request?.stop(flaw);
+    values.push({ value: response as T, bytes });
+    flush();
+  };
 
-  next(): Promise<Result<T>> {
-    if (!this.#request && !this.#ended) this.#begin();
-    return new Promise((resolve) => {
-      this.#readers.push(resolve);
-      this.#flush();
-    });
-  }
+  const end = (error?: unknown): void => {
+    if (isEnded) return;
+    isEnded = true;
+    failure = error;
+    if (signal?.aborted) values.length = 0;
+    flush();
+  };
 
-  /** Leaving a `for await` loop comes here. */
-  async return(): Promise<Result<T>> {
-    this.#values.length = 0;
-    this.#end();
-    this.#failure = undefined;
-    this.#request?.stop();
-    return { done: true, value: undefined };
-  }
-
-  async throw(error?: unknown): Promise<Result<T>> {
-    await this.return();
-    throw errorOf(error);
-  }
-
-  #begin(): void {
-    const end = (error?: unknown): void => this.#end(error ? errorOf(error) : undefined);
+  const begin = async (): Promise<void> => {
     try {
-      this.#request = this.#start((response, text) => this.#receive(response as T, text));
-      this.#request.ended.then(end, end);
+      request = start(receive);
+      await request.ended;
+      end();
     } catch (error) {
       end(error);
     }
-  }
+  };
 
-  #receive(value: T, text: string): void {
-    const { maxStreamBuffer, maxHeldBytes } = this.#limits;
-    const waiting = this.#values.length;
-    const bytes = this.#readers.length > 0 ? 0 : utf8Length(text);
-    const isTooMany = waiting >= maxStreamBuffer;
-    // A single value may always wait: it was read from the socket already.
-    if (isTooMany || (waiting > 0 && this.#bytes + bytes > maxHeldBytes)) {
-      const [limit, option] = isTooMany
-        ? [`${maxStreamBuffer} values`, 'maxStreamBuffer']
-        : [`${maxHeldBytes} bytes`, 'maxHeldBytes'];
-      return this.#request?.stop(new StreamOverflowError(limit, option));
-    }
-    this.#values.push({ value, bytes });
-    this.#bytes += bytes;
-    this.#flush();
-  }
+  const stop = (): void => {
+    values.length = 0;
+    end();
+    failure = undefined;
+    request?.stop();
+  };
 
-  #end(failure?: Error): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#failure = failure;
-    if (this.#signal?.aborted) this.#values.length = 0;
-    this.#flush();
-  }
-
-  #flush(): void {
-    while (this.#readers.length > 0) {
-      const next = this.#values.shift();
-      if (!next && !this.#ended) return;
-      const failure = next ? undefined : this.#failure;
-      if (failure) this.#failure = undefined;
-      this.#bytes -= next?.bytes ?? 0;
-      this.#readers.shift()?.(
-        failure
-          ? Promise.reject(failure)
-          : next
-            ? { done: false, value: next.value }
-            : { done: true, value: undefined },
-      );
-    }
-  }
+  return {
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+    next: () => {
+      if (!request && !isEnded) void begin();
+      return new Promise((resolve) => {
+        readers.push(resolve);
+        flush();
+      });
+    },
+    /** Leaving a `for await` loop comes here. */
+    return: async () => {
+      stop();
+      return { done: true, value: undefined };
+    },
+    throw: async (error: unknown) => {
+      stop();
+      throw errorOf(error);
+    },
+  };
 }

@@ -1,6 +1,5 @@
 import { RemoteError, TimeoutError } from '../errors.js';
 import { overdue } from '../overdue.js';
-import { PendingRequests } from '../pending-requests.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import type { MessageFrame, RequestId } from '../protocol/message.js';
 import { abortReason } from './abort-reason.js';
@@ -31,12 +30,19 @@ export interface FrameSender {
   trySend(frame: MessageFrame): void;
 }
 
-/** The open requests of one connection. */
-export class Requests extends PendingRequests<ReplyFrame> {
+interface OpenRequest extends Pick<Asking, 'stop'> {
+  answer(reply: ReplyFrame, text: string): void;
+  /** Ends it, without a word to the server. */
+  settle(error?: Error): void;
+}
+
+/** The open requests of one connection. Their ids count up from 1 and are never used again. */
+export class Requests {
   readonly #sender: FrameSender;
+  readonly #open = new Map<unknown, OpenRequest>();
+  #lastId = 0;
 
   constructor(sender: FrameSender) {
-    super();
     this.#sender = sender;
   }
 
@@ -49,11 +55,11 @@ export class Requests extends PendingRequests<ReplyFrame> {
     { timeoutMs, signal, isOne }: AskOptions,
     answered: (response: unknown, text: string) => void,
   ): Asking {
-    let id: number | undefined;
+    const id = ++this.#lastId;
     let cancelTimeout: (() => void) | undefined;
     let settle!: (error?: Error) => void;
     const stop = (error?: Error): void => {
-      if (this.close(id)) this.#cancel(id);
+      if (this.#open.delete(id)) this.#sender.trySend({ type: 'system', action: 'cancel', id });
       settle(error);
     };
     const onAbort = (): void => stop(abortReason(signal as AbortSignal));
@@ -63,21 +69,25 @@ export class Requests extends PendingRequests<ReplyFrame> {
       const what = `The reply to "${message.type}/${message.action}"`;
       cancelTimeout = overdue(timeoutMs, () => stop(new TimeoutError(what, timeoutMs)));
     };
-    const onReply = ({ response, more, done }: ReplyFrame, text: string): void => {
+    const answer = ({ response, more, done }: ReplyFrame, text: string): void => {
+      const isLast = !more || done;
+      if (isLast) this.#open.delete(id);
       if (!done) answered(response, text);
-      if (!more) settle();
+      if (isLast) settle();
       else if (isOne) stop();
       else wait();
     };
     const ended = new Promise<void>((resolve, reject) => {
       settle = (error) => {
+        this.#open.delete(id);
         cancelTimeout?.();
         signal?.removeEventListener('abort', onAbort);
         if (error) reject(error);
         else resolve();
       };
       if (signal?.aborted) throw abortReason(signal);
-      id = this.open({ onReply, onFail: settle }, (id) => this.#sender.send({ ...message, id }));
+      this.#sender.send({ ...message, id });
+      this.#open.set(id, { answer, settle, stop });
       signal?.addEventListener('abort', onAbort);
       wait();
     });
@@ -93,22 +103,24 @@ export class Requests extends PendingRequests<ReplyFrame> {
 
   /** Passes an answer to its request. False when its id was never used. */
   settle(frame: AnswerFrame, text: string): boolean {
-    const { id } = frame;
-    const isTaken =
-      frame.kind === 'error'
-        ? this.fail(id, new RemoteError(frame.data.code, frame.data.error, frame.data.details))
-        : this.reply(id, frame, !frame.more || frame.done, text);
-    return isTaken || this.wasUsed(id);
+    const request = this.#open.get(frame.id);
+    if (frame.kind === 'reply') request?.answer(frame, text);
+    else request?.settle(new RemoteError(frame.data.code, frame.data.error, frame.data.details));
+    return this.#wasUsed(frame.id);
   }
 
   /** An answer is malformed. False when its id was never used. */
   reject(id: RequestId | undefined, error: Error): boolean {
-    if (!this.has(id)) return this.wasUsed(id);
-    this.#cancel(id); // a stream would go on
-    return this.fail(id, error);
+    this.#open.get(id)?.stop(error); // a stream would go on
+    return this.#wasUsed(id);
   }
 
-  #cancel(id: RequestId | undefined): void {
-    this.#sender.trySend({ type: 'system', action: 'cancel', id });
+  failAll(error: Error): void {
+    for (const { settle } of this.#open.values()) settle(error);
+  }
+
+  /** An answer to a request that was given up is late, but not wrong. */
+  #wasUsed(id: unknown): boolean {
+    return typeof id === 'number' && id >= 1 && id <= this.#lastId;
   }
 }

@@ -3,7 +3,7 @@ import { MAX_TIMER_MS } from '../protocol/check.js';
 import { CLIENT_DEFAULTS } from './client-defaults.js';
 import type { QueueOptions, ReconnectOptions, Source, WebSocketClientOptions } from './client-options.js';
 import type { SocketLike } from './socket-like.js';
-import { urlFlaw } from './socket-url.js';
+import { socketUrlOf, URL_FLAW } from './socket-url.js';
 
 export interface ResolvedClientOptions<S extends SocketLike> extends Required<
   Omit<WebSocketClientOptions<S>, 'queue' | 'reconnect' | 'token'>
@@ -49,8 +49,8 @@ const definedIn = (given: object): object =>
 
 function findFlaws({ url, ...options }: WebSocketClientOptions<never>): string[] {
   // A page may exist only later, and then any address will do.
-  const flaw = typeof url !== 'function' && urlFlaw(url, pageUrl() ?? 'http://page.invalid/');
-  return [...(flaw ? [flaw] : []), ...flawsOf('', CLIENT_DEFAULTS, options)];
+  const isUrl = typeof url === 'function' || socketUrlOf(url, pageUrl() ?? 'http://page.invalid/');
+  return [...(isUrl ? [] : [URL_FLAW]), ...flawsOf('', CLIENT_DEFAULTS, options)];
 }
 
 /** What a path in `url` is relative to. A worker has no document. Other runtimes have neither of the two. */

@@ -1,38 +1,27 @@
 import { ConnectionError, InvalidOptionsError } from '../errors.js';
+import { overdue } from '../overdue.js';
 import { adviceOf, CloseCode } from '../protocol/close-codes.js';
 import type { CloseAdvice } from '../protocol/close-codes.js';
 import { Attempt } from './attempt.js';
-import type { Backoff } from './backoff.js';
-import type { ClientState, EventSink } from './client-events.js';
+import { Backoff } from './backoff.js';
+import { CLIENT_DEFAULTS } from './client-defaults.js';
+import { EventSink } from './client-events.js';
+import type { ClientState } from './client-events.js';
 import { toConnectionError } from './client-errors.js';
-import type { ReconnectOptions } from './client-options.js';
+import type { WebSocketClientOptions } from './client-options.js';
 import type { HandshakeRefusedError } from './handshake-refused-error.js';
-import type { Link, LinkEnd } from './link.js';
-import { overdue } from '../overdue.js';
+import type { Link } from './link.js';
+import { resolveClientOptions } from './resolve-client-options.js';
+import type { ResolvedClientOptions } from './resolve-client-options.js';
 import type { SocketLike } from './socket-like.js';
-
-export interface SupervisorOptions {
-  connectTimeoutMs: number;
-  reconnect: false | Required<ReconnectOptions>;
-}
-
-/** What the client does when its connection changes. */
-export interface SupervisorHooks<S extends SocketLike> {
-  /** Makes a link and waits for its greeting. Closes it when the attempt is abandoned. */
-  dial(attempt: Attempt): Promise<Link<S>>;
-  /** Runs between the greeting and `open`; never rejects. */
-  restore(link: Link<S>): Promise<void>;
-  opened(link: Link<S>): void;
-  lost(link: Link<S>, end: LinkEnd, willReconnect: boolean): void;
-  /** The client doesn't try any more. */
-  closed(): void;
-}
 
 /**
  * Decides when to connect, when to reconnect and when to stop. There is at most one attempt, one link and one timer at a time.
- * The state changes before any callback, so that a callback may call `connect()` or `disconnect()`.
+ * The state changes before any callback, so that a callback may connect or disconnect. Subclasses make the links.
  */
-export class Supervisor<S extends SocketLike> {
+export abstract class Supervisor<S extends SocketLike> {
+  protected readonly options: ResolvedClientOptions<S>;
+  protected readonly events: EventSink<S>;
   #state: ClientState = 'idle';
   #link: Link<S> | undefined;
   /** The link that `opened` was called with. An earlier callback may already have disconnected it. */
@@ -42,38 +31,54 @@ export class Supervisor<S extends SocketLike> {
   #retryAt = 0;
   /** The server asked for the current wait. */
   #isToldToWait = false;
-  readonly #options: SupervisorOptions;
-  readonly #backoff: Backoff;
-  readonly #hooks: SupervisorHooks<S>;
-  readonly #events: EventSink<S>;
+  #backoff!: Backoff;
 
-  constructor(options: SupervisorOptions, backoff: Backoff, hooks: SupervisorHooks<S>, events: EventSink<S>) {
-    this.#options = options;
-    this.#backoff = backoff;
-    this.#hooks = hooks;
-    this.#events = events;
+  /** @throws {InvalidOptionsError} naming every bad option and what to write instead. */
+  constructor(options: WebSocketClientOptions<S>) {
+    this.options = resolveClientOptions(options, this.findFlaws);
+    this.events = new EventSink(this.options.events, this.options.maxErrorReports);
   }
 
   get state(): ClientState {
     return this.#state;
   }
 
+  /** Milliseconds until the next attempt to connect. Undefined while none waits. */
   get reconnectingIn(): number | undefined {
     return this.#retryTimer === undefined ? undefined : Math.max(0, this.#retryAt - performance.now());
   }
 
   /** The link while the state is `open`. */
-  get openLink(): Link<S> | undefined {
+  protected get currentLink(): Link<S> | undefined {
     return this.#state === 'open' ? this.#link : undefined;
   }
 
-  connect(): Promise<void> {
+  /** Makes a link and waits for its greeting. Closes it when the attempt is abandoned. */
+  protected abstract dial(attempt: Attempt): Promise<Link<S>>;
+
+  /** Runs between the greeting and `open`. Never rejects. */
+  protected abstract restore(link: Link<S>): Promise<void>;
+
+  /** The connection is open. Messages wait until this returns. */
+  protected abstract opened(link: Link<S>): void;
+
+  protected abstract lost(link: Link<S>, willReconnect: boolean): void;
+
+  /** The client doesn't try any more. */
+  protected abstract closed(): void;
+
+  /** A better check of the options, where its size doesn't matter. */
+  protected get findFlaws(): ((options: WebSocketClientOptions<S>) => string[]) | undefined {
+    return undefined;
+  }
+
+  protected tryNow(): Promise<void> {
     if (this.#attempt) return this.#attempt.outcome;
     if (this.#state === 'open') return Promise.resolve();
     // While reconnecting, this call ends the wait.
     this.#clearRetry();
     if (this.#state === 'reconnecting') return this.#try();
-    this.#backoff.reset();
+    this.#backoff = new Backoff(this.options.reconnect || CLIENT_DEFAULTS.reconnect);
     this.#state = 'connecting';
     const outcome = this.#try();
     this.#announceState('connecting');
@@ -81,25 +86,25 @@ export class Supervisor<S extends SocketLike> {
   }
 
   /**
-   * Ends the link, in whatever state its socket is, and connects again. Without a link it does what `connect()` does.
+   * Ends the link, in whatever state its socket is, and connects again. Without a link it does what `tryNow()` does.
    */
   reconnect(): Promise<void> {
-    const link = this.openLink;
-    if (!link) return this.connect();
+    const link = this.currentLink;
+    if (!link) return this.tryNow();
     this.#link = undefined;
     this.#state = 'reconnecting';
     link.close(1000, 'reconnecting', new ConnectionError('reconnect() was called.'));
     this.#backoff.lost();
     const outcome = this.#try();
     this.#announceState('reconnecting');
-    if (link.end && link === this.#announced) this.#hooks.lost(link, link.end, true);
+    if (link === this.#announced) this.lost(link, true);
     return outcome;
   }
 
   /** The network or the page is back: ends the wait, unless the server asked for it. */
-  wake(): void {
+  protected retryNow(): void {
     // Nobody waits for this promise. #failed() reports its error.
-    if (this.#retryTimer !== undefined && !this.#isToldToWait) this.connect().catch(() => undefined);
+    if (this.#retryTimer !== undefined && !this.#isToldToWait) this.tryNow().catch(() => undefined);
   }
 
   disconnect(code: number, reason: string): void {
@@ -113,20 +118,20 @@ export class Supervisor<S extends SocketLike> {
     attempt?.abandon(error);
     link?.close(code, reason, error);
     this.#announceState('closed');
-    if (link?.end && link === this.#announced) this.#hooks.lost(link, link.end, false);
+    if (link && link === this.#announced) this.lost(link, false);
   }
 
   /** To be called once for each link that ends. */
-  linkEnded(link: Link<S>, end: LinkEnd): void {
+  protected linkEnded(link: Link<S>): void {
     // Before `open` the attempt itself sees the end. After disconnect() it doesn't matter.
-    if (link !== this.#link || this.#state !== 'open') return;
+    if (!link.end || link !== this.#link || this.#state !== 'open') return;
     this.#link = undefined;
     this.#backoff.lost();
-    const advice = adviceOf(end.code);
+    const advice = adviceOf(link.end.code);
     const willReconnect = this.#mayRetry(advice);
     this.#state = willReconnect ? 'reconnecting' : 'closed';
     this.#announceState(this.#state);
-    this.#hooks.lost(link, end, willReconnect && this.#state !== 'closed');
+    this.lost(link, willReconnect && this.#state !== 'closed');
     this.#scheduleRetry(advice);
   }
 
@@ -147,7 +152,8 @@ export class Supervisor<S extends SocketLike> {
       this.#announceState('open');
       link.throwIfEnded();
       this.#announced = link;
-      this.#hooks.opened(link);
+      this.opened(link);
+      link.release();
     } catch (thrown) {
       const error = toConnectionError(thrown);
       if (this.#attempt === attempt) this.#failed(error);
@@ -157,23 +163,19 @@ export class Supervisor<S extends SocketLike> {
 
   /** One time limit for both steps: for dialling, then for joining the rooms. */
   async #establish(attempt: Attempt): Promise<Link<S>> {
-    const { connectTimeoutMs } = this.#options;
-    let onTimeUp = (): void =>
+    const { connectTimeoutMs } = this.options;
+    let link: Link<S> | undefined;
+    const cancelTimeout = overdue(connectTimeoutMs, () => {
+      if (link) return link.hurry();
       attempt.abandon(new ConnectionError(`The server did not greet within ${connectTimeoutMs} ms. Check the url.`));
-    const cancelTimeout = overdue(connectTimeoutMs, () => onTimeUp());
+    });
     try {
-      const link = await this.#hooks.dial(attempt);
-      if (attempt.reason) {
-        link.close(1000, '');
-        return link;
+      link = await this.dial(attempt);
+      if (attempt.reason) link.close(1000, '');
+      else {
+        this.#link = link;
+        await Promise.race([link.hurried, this.restore(link)]);
       }
-      this.#link = link;
-      await new Promise<void>((resolve) => {
-        onTimeUp = resolve;
-        void link.ended.then(() => resolve());
-        void link.full.then(resolve);
-        void this.#hooks.restore(link).then(resolve);
-      });
       return link;
     } finally {
       cancelTimeout();
@@ -181,7 +183,7 @@ export class Supervisor<S extends SocketLike> {
   }
 
   #failed(error: ConnectionError): void {
-    const { reconnect } = this.#options;
+    const { reconnect } = this.options;
     const advice = adviceAfter(error);
     const isFirst = this.#state === 'connecting';
     this.#attempt = undefined;
@@ -193,12 +195,12 @@ export class Supervisor<S extends SocketLike> {
     this.#state = willRetry ? 'reconnecting' : 'closed';
     if (this.#state !== before) this.#announceState(this.#state);
     // The caller of the first connectToServer() gets the rejection.
-    if (!isFirst) this.#events.report(error);
+    if (!isFirst) this.events.report(error);
     this.#scheduleRetry(advice, refusalIn(error).retryAfterMs);
   }
 
   #mayRetry(advice: CloseAdvice): boolean {
-    const { reconnect } = this.#options;
+    const { reconnect } = this.options;
     return reconnect !== false && advice !== 'stop' && this.#backoff.attempts < reconnect.maxAttempts;
   }
 
@@ -214,7 +216,7 @@ export class Supervisor<S extends SocketLike> {
       // Nobody waits for this promise. #failed() has reported its error.
       this.#try().catch(() => undefined);
     }, delayMs);
-    this.#events.emit('reconnecting', { attempt: this.#backoff.attempts, delayMs });
+    this.events.emit('reconnecting', { attempt: this.#backoff.attempts, delayMs });
   }
 
   #clearRetry(): void {
@@ -223,8 +225,8 @@ export class Supervisor<S extends SocketLike> {
   }
 
   #announceState(state: ClientState): void {
-    if (state === 'closed') this.#hooks.closed();
-    this.#events.emit('state', { state });
+    if (state === 'closed') this.closed();
+    this.events.emit('state', { state });
   }
 }
 

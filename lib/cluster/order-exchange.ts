@@ -1,6 +1,6 @@
 import { ConnectionError, NotSerializableError, RemoteError } from '../errors.js';
 import { guarded } from '../guarded.js';
-import { ask, PendingRequests } from '../pending-requests.js';
+import { PendingRequests } from '../pending-requests.js';
 import { isObject, JunkError } from './bus-input.js';
 import { type Order, readAnswer, readOrder } from './orders.js';
 
@@ -24,7 +24,7 @@ export class OrderExchange {
 
   /** @throws {NotPublishedError} @throws {NotSerializableError} @throws {TimeoutError} @throws {RemoteError} */
   send(nodeId: string, order: Order, timeoutMs: number): Promise<unknown> {
-    return ask(this.#pending, `The answer of node ${nodeId}`, timeoutMs, (id) => {
+    return this.#pending.ask(`The answer of node ${nodeId}`, timeoutMs, (id) => {
       this.bus.order(nodeId, { id, ...order }).catch((error: Error) => this.#pending.fail(id, error));
     });
   }

@@ -33,14 +33,21 @@ export const LEAVES = 'leave';
 /** What a client does after a close: give up, wait longer than usual, or come back at once. */
 export type CloseAdvice = 'stop' | 'back-off' | 'reconnect-now' | 'reconnect';
 
+/** By code, and by its first two digits. */
+const ADVICE: Readonly<Record<number, CloseAdvice>> = {
+  1003: 'back-off',
+  1007: 'back-off',
+  1008: 'back-off',
+  1012: 'reconnect-now', // this node is stopping, and another one may be there
+  1013: 'back-off',
+  40: 'stop',
+  41: 'back-off',
+  42: 'reconnect-now',
+};
+
 /** What our client does after a close with this code. */
 export function adviceOf(code: number): CloseAdvice {
-  if (code >= 4000 && code <= 4099) return 'stop';
-  if (code === 1003 || code === 1007 || code === 1008) return 'back-off';
-  if (code === 1013 || (code >= 4100 && code <= 4199)) return 'back-off';
-  // 1012: this node is stopping, and another one may be there.
-  if (code === CloseCode.Restarting || (code >= 4200 && code <= 4299)) return 'reconnect-now';
-  return 'reconnect';
+  return ADVICE[code] ?? ADVICE[Math.floor(code / 100)] ?? 'reconnect';
 }
 
 /** True for a code that `close()` may send: 1000, 1001, 1003, 1007–1014 or 3000–4999 (RFC 6455 section 7.4). */
@@ -81,8 +88,8 @@ export const usualReason = (code: number | undefined): string | undefined =>
 export function utf8Length(text: string): number {
   let bytes = 0;
   for (const character of text) {
-    const point = character.codePointAt(0) ?? 0;
-    bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    // Outside the basic plane, a character has a length of 2.
+    bytes += character < '\u0080' ? 1 : character < '\u0800' ? 2 : 2 + character.length;
   }
   return bytes;
 }

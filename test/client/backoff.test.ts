@@ -94,11 +94,4 @@ describe('L6: full-jitter backoff', () => {
     expect(backoff.attempts).toBe(3);
     expect(backoff.next('reconnect')).toBe(2_000);
   });
-
-  it('starts anew when told to', () => {
-    const backoff = makeBackoff();
-    backoff.next('reconnect');
-    backoff.reset();
-    expect(backoff.attempts).toBe(0);
-  });
 });

@@ -146,7 +146,7 @@ describe('connectToServer()', () => {
   });
 
   it('rejects when a source returns an invalid URL', async () => {
-    await expect(new TestClient({ url: () => 'nowhere' }).connectToServer()).rejects.toThrow(/url is not an address/);
+    await expect(new TestClient({ url: () => 'nowhere' }).connectToServer()).rejects.toThrow(/url must be a ws:/);
   });
 
   it.each([

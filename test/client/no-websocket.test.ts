@@ -15,7 +15,7 @@ describe('the client for browsers, in a runtime without a global WebSocket', () 
   it('can be made, and says what to use instead when it has to connect', async () => {
     const client = new WebSocketClient({ url: 'ws://127.0.0.1:1/ws' });
     await expect(client.connectToServer()).rejects.toThrow(
-      'There is no global WebSocket here, as in Node 20. Import WebSocketClient of "@scpxl/nestjs-websocket" instead.',
+      'There is no global WebSocket here. In Node 20, import "@scpxl/nestjs-websocket" instead.',
     );
   });
 });

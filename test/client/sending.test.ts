@@ -153,7 +153,7 @@ describe('the queue of a client', () => {
     await expect(client.request('chat', 'send', 'x'.repeat(1_000), RETRY)).rejects.toThrow(QueueFullError);
     const fits = client.request('chat', 'send', 'x'.repeat(300), RETRY);
     await expect(client.request('chat', 'send', 'ü'.repeat(300), RETRY)).rejects.toThrow(
-      /1000 bytes have no answer yet/,
+      /1000 bytes wait\. Await some, or raise queue/,
     );
     await client.connectToServer();
     const peer = await server.peers.take();
