@@ -105,20 +105,29 @@ export class Application {
     const { options, dependencies, router, membership, clients, history, presence, outgoing, replies, failed } =
       this.parts;
     const { rooms, messages } = options;
+    const isIn = ({ clientId }: ConnectedClient, roomName: string): boolean => clients.rooms.has(clientId, roomName);
     addSystemRoutes(router, {
-      ...rooms,
-      authorizeJoin: await authorizerOf('authorizeJoin', rooms.authorizeJoin, dependencies.instance),
-      authorizePublish: await authorizerOf('authorizePublish', rooms.authorizePublish, dependencies.instance),
-      authorizePresence: await authorizerOf('authorizePresence', rooms.authorizePresence, dependencies.instance),
-      join: (client, request, asked, allow) => membership.joinByItself(client, request, asked, allow),
-      history,
-      presence,
-      deliver: (delivery) => outgoing.deliver(delivery),
-      isIn: ({ clientId }, roomName) => clients.rooms.has(clientId, roomName),
-      leave: ({ clientId }, roomName) => clients.leave(clientId, roomName, 'asked'),
-      joinTimeoutMs: messages.handlerTimeoutMs,
-      failed,
-      once: (handler) => replies.wrap(handler, PUBLISH_RULE),
+      joining: {
+        protectedPrefixes: rooms.protectedPrefixes,
+        authorizeJoin: await authorizerOf('authorizeJoin', rooms.authorizeJoin, dependencies.instance),
+        join: (client, request, asked, allow) => membership.joinByItself(client, request, asked, allow),
+        leave: ({ clientId }, roomName) => clients.leave(clientId, roomName, 'asked'),
+        joinTimeoutMs: messages.handlerTimeoutMs,
+        failed,
+      },
+      presence: {
+        presence,
+        authorizePresence: await authorizerOf('authorizePresence', rooms.authorizePresence, dependencies.instance),
+        isIn,
+      },
+      publishing: {
+        authorizePublish: await authorizerOf('authorizePublish', rooms.authorizePublish, dependencies.instance),
+        history,
+        isIn,
+        deliver: (delivery) => outgoing.deliver(delivery),
+        once: (handler) => replies.wrap(handler, PUBLISH_RULE),
+      },
+      history: history && { history, isIn },
       ...(this.authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
     });
   }

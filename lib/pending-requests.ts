@@ -1,5 +1,5 @@
+import type { Clock } from './clock.js';
 import { TimeoutError } from './errors.js';
-import { overdue } from './overdue.js';
 
 interface Pending<R> {
   resolve(reply: R): void;
@@ -10,6 +10,8 @@ interface Pending<R> {
 export class PendingRequests<R> {
   readonly #pending = new Map<unknown, Pending<R>>();
   #lastId = 0;
+
+  constructor(private readonly after: Clock['after']) {}
 
   get size(): number {
     return this.#pending.size;
@@ -23,7 +25,7 @@ export class PendingRequests<R> {
   ask(what: string, timeoutMs: number, send: (id: number) => void): Promise<R> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      const cancelTimeout = overdue(timeoutMs, () => this.fail(id, new TimeoutError(what, timeoutMs)));
+      const cancelTimeout = this.after(timeoutMs, () => this.fail(id, new TimeoutError(what, timeoutMs)));
       const end = (settle: () => void): void => {
         cancelTimeout();
         settle();

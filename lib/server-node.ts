@@ -1,3 +1,5 @@
+import { Logger } from '@nestjs/common';
+import { systemClock } from './clock.js';
 import { obeyEvent } from './clients/bus-events.js';
 import type { WebSocketClientManager } from './clients/client-manager.js';
 import type { Clients } from './clients/clients.js';
@@ -42,6 +44,9 @@ export interface NodeParts {
   readonly replies: IdempotentCalls;
 }
 
+/** A start that waits for Redis longer than this says so, in ms. */
+const SAYS_SO_AFTER_MS = 2_000;
+
 /** This server as a node: takes part in the cluster, and passes on what comes from other nodes. */
 export class ServerNode implements ClusterReceiver {
   readonly describe = describeForNode;
@@ -50,9 +55,17 @@ export class ServerNode implements ClusterReceiver {
 
   /** Resolves when other nodes can be reached. */
   async start(): Promise<void> {
-    const { cluster, logs, history, people, replies } = this.parts;
-    await cluster.start(this, this.#wantedEvents());
-    await Promise.all([logs?.start(), people?.start(), replies.start()]);
+    const { options, cluster, logs, history, people, replies } = this.parts;
+    const startedInTime = systemClock.after(SAYS_SO_AFTER_MS, () => {
+      if (options.redis)
+        new Logger('WebSocketServer').warn('The start waits for Redis. Check that it runs, and the option "redis".');
+    });
+    try {
+      await cluster.start(this, this.#wantedEvents());
+      await Promise.all([logs?.start(), people?.start(), replies.start()]);
+    } finally {
+      startedInTime();
+    }
     history?.start();
   }
 

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '../lib/clock.js';
 import { inTime } from '../lib/deadline.js';
+import { overdue } from '../lib/overdue.js';
 import { PendingRequests } from '../lib/pending-requests.js';
 import { standStill } from './support/stand-still.js';
 
@@ -37,7 +38,7 @@ const WAITS: [string, (ms: number, answer: Promise<unknown>) => Promise<unknown>
   [
     'a request',
     (ms, answer) => {
-      const pending = new PendingRequests();
+      const pending = new PendingRequests(overdue);
       return pending.ask('late:', ms, (id) => void answer.then((text) => pending.reply(id, text)));
     },
   ],

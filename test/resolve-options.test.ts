@@ -88,6 +88,11 @@ describe('options', () => {
     ['a misspelt option of tokens', jwt({ issuers: 'x' }), 'did you mean "auth.jwt.issuer"?'],
     ['a misspelt option of the client', client({ token: 'x', header: {} }), 'did you mean "client.headers"?'],
     ['one of its reconnecting', client({ reconnect: { maxDelay: 5 } }), 'did you mean "client.reconnect.maxDelayMs"?'],
+    [
+      'a time without its unit',
+      { rooms: { history: [{ match: 'chat:*', ttl: 5 }] } } as never,
+      'did you mean "rooms.history[0].ttlMs"?',
+    ],
     ['a misspelt option of compression', { messages: { perMessageDeflate: { treshold: 1 } } } as never, 'threshold'],
     ['a misspelt callback', { events: { onConect: () => 1 } } as never, 'did you mean "events.onConnected"?'],
     ['what no option is like', { colour: 'red' } as never, '"colour" is not an option: remove it'],

@@ -4,12 +4,13 @@ import llms from 'vitepress-plugin-llms';
 
 const REPOSITORY = 'https://github.com/scpxl/nestjs-websocket';
 
-/** Tables without a heading show no empty row. On a phone, their cells are smaller and long names break. */
+/** Tables without a heading show no empty row. On a phone, their cells are smaller, and long names break, but not short ones. */
 const STYLE = `
 .vp-doc thead:not(:has(th:not(:empty))) { display: none; }
 @media (max-width: 640px) {
   .vp-doc th, .vp-doc td { padding: 6px 10px; font-size: 13px; }
   .vp-doc td code { overflow-wrap: anywhere; }
+  .vp-doc td:first-child:has(> code) { min-width: 128px; }
 }`;
 
 const page = (link: string, text: string): DefaultTheme.SidebarItem => ({ link: `/${link}`, text });
@@ -31,7 +32,10 @@ export default defineConfig({
   lang: 'en',
   cleanUrls: true,
   lastUpdated: false,
-  head: [['style', {}, STYLE]],
+  head: [
+    ['style', {}, STYLE],
+    ['link', { rel: 'icon', href: 'data:,' }], // otherwise, browsers ask for one that isn't there
+  ],
   srcExclude: ['node_modules/**'],
   ignoreDeadLinks: [/^\.\.\//],
   markdown: {

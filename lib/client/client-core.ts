@@ -149,7 +149,7 @@ export abstract class WebSocketClientCore<
    */
   async refresh(): Promise<{ expiresAt: number | null }> {
     const token = await valueOf(this.options.token);
-    if (!token) throw new InvalidStateError('There is no option "token".');
+    if (!token) throw new InvalidStateError('refresh() needs the option "token".');
     const { data } = await this.request<{ data: { expiresAt: number | null } }>('system', 'refresh', { token });
     return { expiresAt: data.expiresAt };
   }

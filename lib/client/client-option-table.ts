@@ -1,4 +1,4 @@
-import { type Check, FLAG, MAX_TIMER_MS } from '../protocol/check.js';
+import { type Check, FLAG, MAX_TIMER_MS, orFalse } from '../protocol/check.js';
 import { CLIENT_DEFAULTS } from './client-defaults.js';
 import { callbackOf, EVENTS } from './client-events.js';
 import type { QueueOptions, ReconnectOptions, WebSocketClientOptions } from './client-options.js';
@@ -33,11 +33,6 @@ const COUNT: Check = {
 
 const OBJECT: Check = { holds: (value) => isOf(value, 'object'), must: 'an object' };
 const CALLBACK: ClientOption = { check: { holds: (value) => isOf(value, 'function'), must: 'a function' } };
-
-const orFalse = ({ holds, must }: Check): Check => ({
-  holds: (value) => value === false || holds(value),
-  must: `false or ${must}`,
-});
 
 const option = <T>(check: Check, usual: T): { default: T; check: Check } => ({ default: usual, check });
 const usual = CLIENT_DEFAULTS;

@@ -16,7 +16,7 @@ export class Presence extends Map<string, PresentUser> implements ClientRoomPres
   readonly #report: (error: unknown) => void;
   #epoch: unknown;
   #version: unknown;
-  /** Who is there is known, or was. */
+  /** The list is known, or was before the connection was lost. */
   #isListed = false;
 
   constructor(report: (error: unknown) => void) {
@@ -36,7 +36,7 @@ export class Presence extends Map<string, PresentUser> implements ClientRoomPres
     this.#isListed = false;
   }
 
-  /** Takes what the answer to a join says. Who was known before gives differences. */
+  /** Takes the answer to a join. Listeners get the differences to the list that was known before. */
   begin(said: unknown): void {
     if (!said) return this.forget();
     this.isStale = false;

@@ -98,9 +98,9 @@ export class SendQueue {
     this.#link = undefined;
   }
 
-  /** Nobody connects again by itself. What is under way ends as its connection did. */
+  /** The client doesn't connect again by itself. Requests under way fail with their connection. */
   closed(): void {
-    this.#lastLink = undefined; // whoever connects next may be another user
+    this.#lastLink = undefined; // the next connection may be another user's
     for (const entry of this.#open) {
       entry.link = undefined;
       if (entry.isWaiting) entry.settle(new ConnectionError('The client was closed.'));

@@ -28,11 +28,11 @@ export function obeyEvent(
     outgoing.toThisNode({ kind: 'clients', clientIds: [clientId] }, plainError(error));
   } else if (channel === Event.DisconnectClient && typeof clientId === 'string') {
     if (!clients.getClient({ clientId, requireWs: true })) return; // the client's own node gets this event, too
-    clients.disconnectClient(clientId, farewellOf(order));
+    clients.disconnectClient(clientId, farewellIn(order));
   } else if (channel === Event.DisconnectUser) {
     const { userId } = order;
     if (typeof userId !== 'string' && typeof userId !== 'number') return;
-    disconnectUserHere(clients, userId, farewellOf(order));
+    disconnectUserHere(clients, userId, farewellIn(order));
     presence?.dismissUser(userId);
   }
 }
@@ -44,7 +44,7 @@ export function disconnectUserHere(clients: WebSocketClientManager, userId: stri
   }
 }
 
-const farewellOf = ({ code, reason }: Record<string, unknown>): Farewell => ({
+const farewellIn = ({ code, reason }: Record<string, unknown>): Farewell => ({
   ...(typeof code === 'number' ? { code } : {}),
   ...(typeof reason === 'string' ? { reason } : {}),
 });

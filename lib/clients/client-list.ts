@@ -12,12 +12,12 @@ const SMALL_BYTES = 4_096;
 const RETRY_MS = 1_000;
 const PLACE = 'the client list';
 
-export interface ClientListOptions extends SnapshotLimits {
+export interface ClientListLimits extends SnapshotLimits {
   readonly publicFields: readonly string[];
   readonly minIntervalMs: number;
 }
 
-export interface ClientListHost {
+export interface ClientListParts {
   readonly clients: { readonly size: number; getClients(): Iterable<object> };
   /** Clients of this node whose hooks have finished. */
   receivers(): Iterable<{ readonly clientId: string; offer(message: OutgoingMessage): boolean }>;
@@ -51,13 +51,13 @@ export class ClientList implements ClientListChanges {
   /** The clients that have it. */
   #holders: ReadonlySet<string> = new Set();
   readonly #onTimer: () => void;
-  readonly #failed = (error: unknown): void => this.host.failed(errorOf(error), PLACE);
+  readonly #failed = (error: unknown): void => this.parts.failed(errorOf(error), PLACE);
 
   constructor(
-    private readonly options: ClientListOptions,
-    private readonly host: ClientListHost,
+    private readonly options: ClientListLimits,
+    private readonly parts: ClientListParts,
   ) {
-    this.#onTimer = guarded(PLACE, host.failed, () => this.#send());
+    this.#onTimer = guarded(PLACE, parts.failed, () => this.#send());
   }
 
   changed(event = 'updated', isWanted = false): void {
@@ -87,7 +87,7 @@ export class ClientList implements ClientListChanges {
     const isWanted = this.#isWanted;
     this.#isWanted = false;
     const { publicFields } = this.options;
-    const now = ListSnapshot.of(this.host.clients, this.options, this.#event, this.#failed);
+    const now = ListSnapshot.of(this.parts.clients, this.options, this.#event, this.#failed);
     const changes = isWanted ? undefined : this.#changesTo(now);
     const isKnown = !isWanted && this.#pushed !== undefined && now.equals(this.#pushed);
     const usesChanges = changes !== undefined && now.bytes > SMALL_BYTES && publicFields.includes('clientId');
@@ -97,7 +97,7 @@ export class ClientList implements ClientListChanges {
     const holders = new Set<string>();
     let sentBytes = 0;
     let isMissed = false;
-    for (const receiver of this.host.receivers()) {
+    for (const receiver of this.parts.receivers()) {
       const hasLast = this.#holders.has(receiver.clientId);
       const message = hasLast ? part : whole;
       if (hasLast && isKnown) holders.add(receiver.clientId);

@@ -25,7 +25,7 @@ export class JoinUnderWay {
   }
 }
 
-/** The joins of this node that aren't done yet. Whoever leaves a room, or is removed from it, isn't let in by an earlier join. */
+/** The joins of this node that aren't done yet. A client that leaves a room, or is removed from it, isn't let in by an earlier join. */
 export class JoinsUnderWay {
   readonly #ofClient = new Map<string, Set<JoinUnderWay>>();
 

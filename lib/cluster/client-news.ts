@@ -34,7 +34,7 @@ export interface ClientNews {
 
 /**
  * News of many clients of one node, as one message of the bus. Without any, they say that the node's entry in Redis was
- * wrong for a while: whoever read it reads it again.
+ * wrong for a while: a node that read it reads it again.
  */
 export interface NewsPiece {
   readonly nodeId: string;

@@ -66,7 +66,7 @@ export class Cluster {
     this.#node = node;
     this.#clients = new OwnClients(this.#receiver, failed);
     this.#returns = new UntoldReturns(this.#clients);
-    this.#orders = new OrderExchange(bus, this.#receiver, failed);
+    this.#orders = new OrderExchange(bus, this.#receiver, clock, failed);
     this.#events = new NewsEvents(this.#receiver, clock, failed, store !== undefined);
     this.#registry = store && this.#makeRegistry(store);
     this.#feed = new ChangeFeed({

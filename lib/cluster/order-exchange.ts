@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.js';
 import { ConnectionError, NotSerializableError, RemoteError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import { PendingRequests } from '../pending-requests.js';
@@ -14,13 +15,16 @@ export interface OrderReceiver {
 
 /** Sends orders to other nodes and matches their answers. */
 export class OrderExchange {
-  readonly #pending = new PendingRequests<unknown>();
+  readonly #pending: PendingRequests<unknown>;
 
   constructor(
     private readonly bus: { order(nodeId: string, message: object): Promise<unknown> },
     private readonly receiver: OrderReceiver,
+    clock: Pick<Clock, 'after'>,
     private readonly failed: (error: Error, place?: string) => void,
-  ) {}
+  ) {
+    this.#pending = new PendingRequests((ms, task) => clock.after(ms, task));
+  }
 
   /** @throws {NotPublishedError} @throws {NotSerializableError} @throws {TimeoutError} @throws {RemoteError} */
   send(nodeId: string, order: Order, timeoutMs: number): Promise<unknown> {

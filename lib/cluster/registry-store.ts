@@ -160,7 +160,7 @@ export class RedisRegistryStore implements RegistryStore {
       digest = toDigest(text);
       if (!digest) this.junk();
     });
-    // In a map, so that the ids are hashed in steps, too: whoever looks them up all at once holds up the others.
+    // In a map, so that the ids are hashed in steps, too: to look them all up at once would take a long turn.
     await this.steps.each(reader.records(), READING, (record) => void records.set(record.clientId, record));
     return {
       digest: digest ?? { version: 0, count: 0 },

@@ -6,6 +6,7 @@ import { encode } from '../json-value.js';
 import type { MessageLimits } from '../limits/message-limits.js';
 import type { Meter } from '../limits/meter.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import { overdue } from '../overdue.js';
 import { PendingRequests } from '../pending-requests.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.js';
@@ -155,7 +156,7 @@ export class Connection {
   /** Sends a request to the client and resolves with its answer. */
   ask(type: string, action: string, data: unknown, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS): Promise<unknown> {
     if (this.#isGone) return Promise.reject(new ConnectionError('The client is no longer connected.'));
-    this.#questions ??= new PendingRequests();
+    this.#questions ??= new PendingRequests(overdue);
     const answer = this.#questions.ask(`The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
       this.send({ type, action, ...(data === undefined ? {} : { data }), id }),
     );

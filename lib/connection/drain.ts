@@ -10,7 +10,7 @@ const STEP_MS = 50;
 export async function closeSpread(sockets: readonly WebSocket[], spreadMs: number, limit: Deadline): Promise<void> {
   const began = monotonicMs();
   for (let next = 0; next < sockets.length && !limit.isOver;) {
-    // By the clock: in a busy process, steps take longer, and whoever is left at the limit is cut without a word.
+    // By the clock, because steps take longer in a busy process. A socket that is left at the limit gets no close frame.
     const share = Math.min(1, (monotonicMs() - began + STEP_MS) / spreadMs);
     const due = Math.ceil(sockets.length * share);
     for (const ws of sockets.slice(next, due)) {

@@ -135,9 +135,9 @@ local function append(facts, entries, keyed, fresh, frame, more, channel)
     local earlier = ask('GET', keyed)
     local keyEpoch, offset, said = string.match(earlier or '', '^(%S+) (%d+) (%S+)$')
     if keyEpoch == epoch then
-      stay(top) -- a write: whoever waits for a replica waits for all of before
+      stay(top) -- a write, so that waiting for a replica covers the earlier writes
       return (said == digest and 'known ' or 'reused ') .. epoch .. ' ' .. offset .. ' - '
-    elseif earlier ~= false and not keyEpoch then -- whether this epoch has it, nobody knows
+    elseif earlier ~= false and not keyEpoch then -- it isn't known whether this epoch has it
       foreign = foreign .. 'k'
       begin()
     end

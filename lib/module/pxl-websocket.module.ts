@@ -21,7 +21,7 @@ import {
   type WebSocketClientModuleOptions,
 } from '../client/nest/pxl-websocket-client.module.js';
 import { RouteExplorer } from '../routing/route.explorer.js';
-import { callerOf, checkServerNames, checkTogether, REGISTRATION, type Registration } from './servers-together.js';
+import { callSiteOf, checkServerNames, checkTogether, REGISTRATION, type Registration } from './servers-together.js';
 import { getWebSocketClientToken } from './tokens.js';
 
 /** Applications that have logged that no server is started. Each logs it once, for all of its servers. */
@@ -54,12 +54,12 @@ export class PxlWebSocketModule
    * @throws {InvalidOptionsError} at start
    */
   static override forRoot(options: typeof OPTIONS_TYPE = {}): DynamicModule {
-    return withProviders(super.forRoot(options), options.name, callerOf(PxlWebSocketModule.forRoot));
+    return withProviders(super.forRoot(options), options.name, callSiteOf(PxlWebSocketModule.forRoot));
   }
 
   /** Like `forRoot()`, with options from `useFactory`, `useClass` (a `WebSocketOptionsFactory`) or `useExisting`. */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
-    return withProviders(super.forRootAsync(options), options.name, callerOf(PxlWebSocketModule.forRootAsync));
+    return withProviders(super.forRootAsync(options), options.name, callSiteOf(PxlWebSocketModule.forRootAsync));
   }
 
   /** Adds a client. Inject it with `@InjectWebSocketClient(name)`. Works with or without `forRoot()`. */

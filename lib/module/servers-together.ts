@@ -16,7 +16,7 @@ export interface Registration {
 export const REGISTRATION = Symbol('pxl:registration');
 
 /** Where `method` was called from. */
-export function callerOf(method: (...args: never[]) => unknown): string {
+export function callSiteOf(method: (...args: never[]) => unknown): string {
   const holder: { stack?: string } = {};
   Error.captureStackTrace(holder, method);
   const [, frame = ''] = holder.stack?.split('\n') ?? [];

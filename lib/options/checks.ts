@@ -1,4 +1,4 @@
-import { type Check, MAX_TIMER_MS } from '../protocol/check.js';
+import { type Check, MAX_TIMER_MS, orFalse } from '../protocol/check.js';
 import type { Rate } from '../limits/rate.js';
 
 const isWhole = (value: unknown, least: number): value is number =>
@@ -42,10 +42,6 @@ export const classes = (what: string): Check => ({
   holds: (value) => Array.isArray(value) && value.every((one) => isFunction(one) || isObject(one)),
   must: `a list of ${what}: classes or instances`,
 });
-
-function orFalse(check: Check): Check {
-  return { ...check, holds: (value) => value === false || check.holds(value), must: `false or ${check.must}` };
-}
 
 /** A timer that is to wait longer than it can fires at once. */
 function timeFrom(least: number, range: string): Check {

@@ -89,7 +89,7 @@ export interface ServerOptions {
   /** Which rooms there are, who may join them, and which of them keep their messages. */
   rooms?: RoomOptions;
   /**
-   * Rooms whose members are told which users are there: a list of rules `{ match, … }`. The first rule that matches the room's name
+   * Rooms whose members see which users are there: a list of rules `{ match, … }`. The first rule that matches the room's name
    * applies. Give every node the same rules. See `presence.md`. @default []
    */
   presence?: PresenceRuleOptions[];

@@ -202,6 +202,6 @@ function remove(room: Room, clientId: string, before: Map<string, User>): void {
   room.connections.delete(clientId);
   const user = touch(room, userId, before);
   user.connections--;
-  // Who comes back in the same batch has said nothing of itself yet.
+  // A user that comes back in the same batch has no data yet.
   if (user.connections === 0) Object.assign(user, NOBODY);
 }

@@ -29,7 +29,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
 for n = 1, 3 do redis.call('PEXPIRE', KEYS[n], ARGV[4]) end
 local answer = { redis.call('SCARD', KEYS[2]), string.format('%.0f', now) }
--- Whoever couldn't give a sign itself can't know that others could. Answered: what waited comes all at once.
+-- A node that couldn't give its own sign can't know whether others could. Its signs count when they were answered,
+-- because those that waited arrive all at once.
 local isSteady = now - ARGV[6] <= tonumber(ARGV[5]) and now - ARGV[7] >= tonumber(ARGV[2])
 local last = isSteady and string.format('(%.0f', now - ARGV[2]) or ${SIGNED_OFF}
 local dead = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', last)

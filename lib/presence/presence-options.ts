@@ -3,7 +3,7 @@ import { fieldFlaws, fill, namesIn, type Table } from '../options/option-table.j
 import { MATCH, matcherOf } from '../options/room-match.js';
 
 /**
- * Rooms whose members are told who is in them. The first rule that matches a room's name applies. Give every node the same rules.
+ * Rooms whose members see which users are in them. The first rule that matches a room's name applies. Give every node the same rules.
  */
 export interface PresenceRuleOptions {
   /**
@@ -13,15 +13,15 @@ export interface PresenceRuleOptions {
   match: string | RegExp;
   /**
    * Milliseconds that a user whose last connection ended still counts as present: a user that comes back within them was
-   * never gone. An anonymous client can't come back as the same user: with 0, nobody sees it for longer than it is there.
+   * never gone. An anonymous client can't come back as the same user: with 0, it leaves as soon as its connection ends.
    * @default 10_000
    */
   graceMs?: number;
-  /** With more users in the room, its members are told only how many. @default 200 */
+  /** With more users in the room, its members get only their number. @default 200 */
   maxUsers?: number;
   /** The same limit in bytes, of the users' ids and presence data. @default 262_144 */
   maxBytes?: number;
-  /** Milliseconds in which changes are collected before members are told. @default 100 */
+  /** Milliseconds in which changes are collected before members get them. @default 100 */
   coalesceMs?: number;
   /** Bytes of JSON that the presence data of a member may have. More is refused with `PRESENCE_DATA_TOO_LARGE`. @default 1_024 */
   dataBytes?: number;

@@ -98,7 +98,7 @@ local function read(client)
   local value = redis.call('HGET', connections, client)
   if value then return string.match(value, '^(%S+) (%d+) (%S+)$') end
 end
--- Who comes back in the same batch has said nothing of itself yet.
+-- A user that comes back in the same batch has no data yet.
 local function uncount(name)
   local user = userOf(name)
   user.count = user.count - 1
@@ -167,7 +167,7 @@ local function announce()
   redis.call(ARGV[4], ARGV[3], text)
   parts, bytes = {}, 0
 end
--- Here, and not by the node: nobody may hear the answer.
+-- Here, and not by the node, because the answer may get lost.
 local function raise(beginning, name) redis.call('PUBLISH', ARGV[10], beginning .. name .. ARGV[13]) end
 for _, name in ipairs(order) do
   local user = touched[name]

@@ -41,7 +41,7 @@ export class RoomAudience {
   #total: number;
   /** The observers only know how many there are. */
   #isCrowded: boolean;
-  /** When they were told last who is there, all at once. */
+  /** When they got the whole list last. */
   #listedAt = -Infinity;
   #listNumber: number;
   #nobodyLeavesUntil = -Infinity;
@@ -70,7 +70,7 @@ export class RoomAudience {
   add(clientId: string, joiner: Joiner): RoomPresence {
     const { userId, hears } = joiner;
     const own = this.#told.get(userId);
-    // In a crowd nobody knows whether it was counted. The next push says it.
+    // Above the limit it isn't known whether it was counted. The next push has the number.
     const total = this.#isCrowded ? this.#total : this.#told.size + (own ? 0 : 1);
     const itself = itselfOf(joiner, own);
     this.#observers.set(clientId, { hears, userId, total, isMissing: false, data: itself.data });

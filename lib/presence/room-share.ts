@@ -123,7 +123,7 @@ export class RoomShare {
     await this.#flushing;
   }
 
-  /** This node stops. Whoever is in the grace stays there, for another node. */
+  /** This node stops. Connections in their grace stay in the store: another node removes them. */
   stop(): void {
     for (const { cancelGrace } of this.#entries.values()) cancelGrace?.();
   }

@@ -26,7 +26,7 @@ export interface RoomViewsParts {
   failed: Failed;
 }
 
-/** Readers keep nothing of the past: who comes back gets the whole. */
+/** Readers keep no earlier entries: a member that comes back gets the whole list. */
 const FOLLOWING: HistoryRule = {
   mode: 'log',
   size: 1,

@@ -8,5 +8,12 @@ export interface Check {
 
 export const FLAG: Check = { holds: (value) => typeof value === 'boolean', must: 'true or false' };
 
+/** The same, or false. */
+export const orFalse = (check: Check): Check => ({
+  ...check,
+  holds: (value) => value === false || check.holds(value),
+  must: `false or ${check.must}`,
+});
+
 /** The longest time of a timer: 2^31 - 1 ms. A longer one would fire at once. */
 export const MAX_TIMER_MS = 2_147_483_647;

@@ -8,7 +8,8 @@ export function nearestName(given: string, known: Iterable<string>): string | un
   let least = Infinity;
   for (const name of known) {
     const other = name.toLowerCase();
-    const isPart = wanted.length >= 4 && (other.startsWith(wanted) || wanted.startsWith(other));
+    const isPart =
+      other === `${wanted}ms` || (wanted.length >= 4 && (other.startsWith(wanted) || wanted.startsWith(other)));
     const steps = isPart ? 1 : editsBetween(wanted, other);
     if (steps <= Math.max(1, Math.floor(other.length / 3)) && steps < least) {
       least = steps;

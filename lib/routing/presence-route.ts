@@ -3,6 +3,7 @@ import { PeerError } from '../errors.js';
 import type { Presence } from '../presence/presence.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { AuthorizePresence } from './room-authorizer.js';
+import { notInRoom, type RoomRequest } from './room-request.js';
 import type { RouteCall } from './route-call.js';
 
 export interface PresenceServices {
@@ -29,7 +30,7 @@ export async function authorizePresenceOf(
 export async function updatePresence(
   services: PresenceServices,
   call: RouteCall,
-  { roomName, data = null }: { roomName: string; data?: unknown },
+  { roomName, data = null }: RoomRequest,
 ): Promise<{ success: true; data: { roomName: string } }> {
   const { presence, isIn } = services;
   const client = call.client as ConnectedClient;
@@ -41,5 +42,3 @@ export async function updatePresence(
   if (!presence.update(client.clientId, roomName, data)) throw notInRoom();
   return { success: true, data: { roomName } };
 }
-
-const notInRoom = (): PeerError => new PeerError(ErrorCode.NotInRoom, 'Join the room first.');

@@ -9,7 +9,9 @@ import type { RoomPosition } from '../protocol/message.js';
 import { isKey } from '../protocol/names.js';
 import type { AuthorizePublish } from './room-authorizer.js';
 import type { KeptReply } from './kept-reply.js';
+import { notInRoom, readRoom, type RoomRequest } from './room-request.js';
 import type { RouteCall } from './route-call.js';
+import type { RouteHandler } from './router.js';
 
 /** The message that members get for a `system/publish`. */
 const PUBLICATION = { type: 'system', action: 'publication' } as const;
@@ -22,6 +24,8 @@ export interface PublishServices {
   isIn(client: ConnectedClient, roomName: string): boolean;
   /** Sends to a room without history. */
   deliver(delivery: Delivery): Promise<unknown>;
+  /** Makes a handler that runs once for each key. The handler must call `call.try.claim()`. */
+  once(handler: RouteHandler): RouteHandler;
 }
 
 export interface PublishReply {
@@ -30,16 +34,17 @@ export interface PublishReply {
   data: { roomName: string; isDuplicate?: boolean } & Partial<RoomPosition>;
 }
 
-/**
- * Answers `system/publish` of a member.
- * @param call the client's request
- * @param given what the client sent
- * @throws {PeerError}
- */
-export async function publishAsMember(
+/** The handler of `system/publish`. */
+export function publishRoute(services: PublishServices): RouteHandler {
+  const publish: RouteHandler = (call) => publishAsMember(services, call, readRoom(call.data));
+  return services.authorizePublish ? services.once(publish) : publish;
+}
+
+/** @throws {PeerError} */
+async function publishAsMember(
   { authorizePublish, history, isIn, deliver }: PublishServices,
   call: RouteCall,
-  given: Record<string, unknown> & { roomName: string },
+  given: RoomRequest,
 ): Promise<PublishReply | KeptReply> {
   const client = call.client as ConnectedClient;
   const { roomName, data } = given;
@@ -65,8 +70,6 @@ export async function publishAsMember(
   await deliver({ audience: { kind: 'rooms', roomNames: [roomName] }, except, frame });
   return { success: true, data: { roomName } };
 }
-
-const notInRoom = (): PeerError => new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
 
 function readKey(key: unknown): string | undefined {
   if (key === undefined || isKey(key)) return key;

@@ -1,19 +1,19 @@
-import { PeerError, RoomForbiddenError, RoomNameInvalidError } from '../errors.js';
+import { PeerError, RoomForbiddenError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { isRoomName } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
 import type { HistoryPage, RoomPublisher } from '../history/room-publisher.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { type Asked, type Joined, joinRooms, type JoinReply, type JoinRequest, readRooms } from './join-rooms.js';
 import { authorizePresenceOf, type PresenceServices, updatePresence } from './presence-route.js';
-import { publishAsMember, type PublishServices } from './publish-route.js';
+import { publishRoute, type PublishServices } from './publish-route.js';
 import type { AuthorizeJoin } from './room-authorizer.js';
+import { notInRoom, readRoom } from './room-request.js';
 import type { RouteCall } from './route-call.js';
-import type { RouteHandler, Router } from './router.js';
+import type { Router } from './router.js';
 
-/** What the built-in routes need of the server. */
-export interface SystemServices extends PublishServices, PresenceServices {
+/** What joins and leaves need of the server. */
+export interface JoinServices {
   protectedPrefixes: readonly string[];
   authorizeJoin: AuthorizeJoin | undefined;
   /**
@@ -21,14 +21,25 @@ export interface SystemServices extends PublishServices, PresenceServices {
    * @param allow rejects if the application doesn't let it in
    */
   join(client: ConnectedClient, request: JoinRequest, asked: Asked, allow: () => Promise<void>): Promise<Joined>;
-  /** Undefined without rooms with history. */
-  history: Pick<RoomPublisher, 'ruleOf' | 'page' | 'publish'> | undefined;
   leave(client: ConnectedClient, roomName: string): void;
   /** Milliseconds that each room of a `joinRooms` may take. */
   joinTimeoutMs: number;
   failed(error: unknown, place: string): void;
-  /** Makes a handler that runs once for each key. The handler must call `call.try.claim()`. */
-  once(handler: RouteHandler): RouteHandler;
+}
+
+/** What `system/history` needs of the server. */
+export interface HistoryServices {
+  history: Pick<RoomPublisher, 'ruleOf' | 'page'>;
+  isIn(client: ConnectedClient, roomName: string): boolean;
+}
+
+/** What each kind of built-in route needs of the server. */
+export interface SystemServices {
+  joining: JoinServices;
+  presence: PresenceServices;
+  publishing: PublishServices;
+  /** Undefined without rooms with history. */
+  history: HistoryServices | undefined;
   /** Replaces the token of a client. Left out if tokens can't be renewed. */
   refresh?: (client: ConnectedClient, data: unknown) => Promise<object>;
 }
@@ -36,18 +47,21 @@ export interface SystemServices extends PublishServices, PresenceServices {
 /**
  * Adds the routes of type `system` that wait for their turn. `ping` and `cancel`, which don't wait, are in `connection.ts`.
  */
-export function addSystemRoutes(router: Router, services: SystemServices): void {
+export function addSystemRoutes(
+  router: Router,
+  { joining, presence, publishing, history, refresh }: SystemServices,
+): void {
   const add = (action: string, handler: (call: RouteCall) => unknown): void =>
     router.add({ type: 'system', action, handler, place: 'the protocol itself', isBuiltIn: true });
 
   const join = async (client: ConnectedClient, data: unknown, asked: Asked): Promise<JoinReply> => {
     const request = readJoin(data);
     const allow = async (): Promise<void> => {
-      await authorize(services, client, request.roomName, data);
-      await authorizePresenceOf(services, client, request.roomName, request.presenceData);
+      await authorize(joining, client, request.roomName, data);
+      await authorizePresenceOf(presence, client, request.roomName, request.presenceData);
       asked.throwIfSettled();
     };
-    return { success: true, data: await services.join(client, request, asked, allow) };
+    return { success: true, data: await joining.join(client, request, asked, allow) };
   };
 
   add('joinRoom', (call) => join(call.client as ConnectedClient, call.data, askedBy(call)));
@@ -56,27 +70,25 @@ export function addSystemRoutes(router: Router, services: SystemServices): void 
     const rooms = readRooms(call.data);
     return call.take(
       joinRooms(rooms, call, {
-        timeoutMs: services.joinTimeoutMs,
+        timeoutMs: joining.joinTimeoutMs,
         join: (data, asked) => join(call.client as ConnectedClient, data, asked),
-        failed: services.failed,
+        failed: joining.failed,
       }),
     );
   });
 
   add('leaveRoom', (call) => {
     const { roomName } = readRoom(call.data);
-    services.leave(call.client as ConnectedClient, roomName);
+    joining.leave(call.client as ConnectedClient, roomName);
     return { success: true, data: { roomName } };
   });
 
-  if (services.history) add('history', (call) => historyOf(services, call.client as ConnectedClient, call.data));
+  if (history) add('history', (call) => historyOf(history, call.client as ConnectedClient, call.data));
 
-  if (services.presence) add('updatePresence', (call) => updatePresence(services, call, readRoom(call.data)));
+  if (presence.presence) add('updatePresence', (call) => updatePresence(presence, call, readRoom(call.data)));
 
-  const publish = (call: RouteCall): unknown => publishAsMember(services, call, readRoom(call.data));
-  add('publish', services.authorizePublish ? services.once(publish) : publish);
+  add('publish', publishRoute(publishing));
 
-  const { refresh } = services;
   if (refresh)
     add('refresh', async (call) => ({ success: true, data: await refresh(call.client as ConnectedClient, call.data) }));
 }
@@ -88,13 +100,13 @@ const askedBy = (call: RouteCall): Asked => ({
 
 /** @throws {PeerError} */
 async function historyOf(
-  { history, isIn }: SystemServices,
+  { history, isIn }: HistoryServices,
   client: ConnectedClient,
   data: unknown,
 ): Promise<HistoryPage> {
   const { roomName, limit, since, before, reverse } = readRoom(data);
-  if (!isIn(client, roomName)) throw new PeerError(ErrorCode.NotInRoom, 'Join the room first.');
-  if (!history?.ruleOf(roomName)) throw new PeerError(ErrorCode.NotFound, 'This room keeps no history.');
+  if (!isIn(client, roomName)) throw notInRoom();
+  if (!history.ruleOf(roomName)) throw new PeerError(ErrorCode.NotFound, 'This room keeps no history.');
   const page = await history.page(roomName, {
     limit: readCount('limit', limit),
     since: readPosition('since', since),
@@ -124,7 +136,7 @@ function readPosition(name: string, value: unknown): RoomPosition | undefined {
 }
 
 async function authorize(
-  { protectedPrefixes, authorizeJoin }: SystemServices,
+  { protectedPrefixes, authorizeJoin }: JoinServices,
   client: ConnectedClient,
   roomName: string,
   data: unknown,
@@ -135,12 +147,6 @@ async function authorize(
   } else if (protectedPrefixes.some((prefix) => roomName.startsWith(prefix))) {
     throw new RoomForbiddenError();
   }
-}
-
-function readRoom(data: unknown): Record<string, unknown> & { roomName: string } {
-  const given = (typeof data === 'object' && data !== null ? data : {}) as Record<string, unknown>;
-  if (!isRoomName(given['roomName'])) throw new RoomNameInvalidError();
-  return given as Record<string, unknown> & { roomName: string };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { type RunningApp, startApp } from '../support/app.js';
 import { type ClusterNode, Fleet } from '../support/cluster-node.js';
+import { LogLines } from '../support/log-lines.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { type Role, TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
@@ -176,8 +177,8 @@ describeWithRedis('an application that starts', () => {
   afterEach(async () => {
     for (const end of ending.splice(0).toReversed()) await end();
   });
-  const start = async (url: string): Promise<RunningApp> => {
-    const app = await startApp({ options: { redis: url } });
+  const start = async (url: string, keepsLogger = false): Promise<RunningApp> => {
+    const app = await startApp({ options: { redis: url }, keepsLogger });
     ending.push(() => app.close());
     return app;
   };
@@ -199,14 +200,16 @@ describeWithRedis('an application that starts', () => {
     expect(await redis.run('SMEMBERS', 'pxl:nodes')).toContain(app.server.status.nodeId);
   });
 
-  it('waits for a Redis that refuses writes, and comes up when it takes them', async () => {
+  it('waits for a Redis that refuses writes, says so, and comes up when it takes them', async () => {
+    const log = new LogLines();
+    ending.push(async () => log.stop());
     await redis.run('CONFIG', 'SET', 'maxmemory', '1mb');
     let isUp = false;
-    const starting = start(redis.url).then((app) => {
+    const starting = start(redis.url, true).then((app) => {
       isUp = true;
       return app;
     });
-    await pause(3_000);
+    await until(() => log.of('The start waits for Redis').length === 1);
     expect(isUp).toBe(false);
     await redis.run('CONFIG', 'SET', 'maxmemory', '0');
     expect((await starting).errors.map(String).join()).toMatch(/OOM|EXECABORT/);

@@ -62,6 +62,8 @@ describe('the architecture page', () => {
     'A room with history',
     'A message with a key',
     'Who is in a room',
+    'The client',
+    'An option',
   ])('follows the imports where it says how: %s', (title) => {
     const way = filesIn(section(title));
     expect(way.length).toBeGreaterThan(5);

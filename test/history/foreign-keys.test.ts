@@ -6,6 +6,7 @@ import { RedisRoomLog } from '../../lib/history/redis-room-log.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Frame, Peer } from '../support/peer.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { RETENTION } from '../support/retention.js';
 import { until } from '../support/until.js';
 
 const ROOM = 'chat:1';
@@ -213,13 +214,3 @@ describeWithRedis('what another program writes over a room that keeps its messag
     });
   });
 });
-
-const RETENTION = {
-  mode: 'log',
-  size: 500,
-  ttlMs: 60_000,
-  maxBytes: 100_000,
-  keyTtlMs: 60_000,
-  metaTtlMs: 120_000,
-  emptyTtlMs: 120_000,
-} as const;

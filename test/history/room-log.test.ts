@@ -8,6 +8,7 @@ import { MemoryRoomLog } from '../../lib/history/memory-room-log.js';
 import { RedisRoomLog } from '../../lib/history/redis-room-log.js';
 import type { Retention, RoomLog } from '../../lib/history/room-log.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { RETENTION } from '../support/retention.js';
 import { until } from '../support/until.js';
 
 /** One store under test. */
@@ -22,16 +23,6 @@ interface Subject {
   remains(room: string): Promise<number>;
   stop(): Promise<void>;
 }
-
-const RETENTION: Retention = {
-  mode: 'log',
-  size: 500,
-  ttlMs: 60_000,
-  maxBytes: 100_000,
-  keyTtlMs: 60_000,
-  metaTtlMs: 120_000,
-  emptyTtlMs: 120_000,
-};
 
 async function memory(): Promise<Subject> {
   const retention = { ...RETENTION };
