@@ -152,38 +152,36 @@ describe('the public client list', () => {
   it.each([
     ['the operating system takes no more', false as const],
     ['it did not answer whether it reads', 262_144],
-  ])(
-    'closes nobody who does not read for a while, and is offered again: %s',
-    async (_, maxInFlightBytes) => {
-      const backpressure = {
-        maxInFlightBytes,
-        drainTimeoutMs: 1_000,
-        maxBufferedBytes: 20_000,
-        processMaxBufferedBytes: 20_000,
-      };
-      await start({ minIntervalMs: 1 }, { backpressure, heartbeat: false });
-      const slow = await RawPeer.open(running.port);
-      raw.push(slow);
-      slow.socket.pause();
-      add(100, 250);
-      const ws = running.clients.getClients()[0]?.ws as WebSocket;
-      // First the operating system takes it all, some megabytes; what it doesn't take waits here.
-      let looks = 0;
-      await until(() => {
-        running.clients.broadcastClientList();
-        looks = ws.bufferedAmount > 0 ? looks + 1 : 0;
-        return looks > 100;
-      }, 30_000);
-      const waiting = ws.bufferedAmount;
-      expect(waiting).toBeLessThan(35_000);
-      rename('elsewhere-1', 'the last');
-      await pause(3_500); // past drainTimeoutMs, and three sweeps
-      expect(ws.bufferedAmount).toBe(waiting);
-      expect(running.server.status.backpressure).toMatchObject({ closed: 0 });
-      slow.socket.resume();
-      slow.send({ type: 'system', action: 'ping' }); // it doesn't answer pings by itself
-      await until(() => slow.bytes.includes('"the last"'));
-    },
-    40_000,
-  );
+  ])('closes nobody who does not read for a while, and is offered again: %s', async (_, maxInFlightBytes) => {
+    const backpressure = {
+      maxInFlightBytes,
+      drainTimeoutMs: 1_000,
+      maxBufferedBytes: 20_000,
+      processMaxBufferedBytes: 20_000,
+    };
+    await start({ minIntervalMs: 1 }, { backpressure, heartbeat: false });
+    const slow = await RawPeer.open(running.port);
+    raw.push(slow);
+    slow.socket.pause();
+    add(100, 250);
+    const ws = running.clients.getClients()[0]?.ws as WebSocket;
+    // First the operating system takes it all, some megabytes; what it doesn't take waits here.
+    let looks = 0;
+    await until(() => {
+      running.clients.broadcastClientList();
+      looks = ws.bufferedAmount > 0 ? looks + 1 : 0;
+      return looks > 100;
+    });
+    const waiting = ws.bufferedAmount;
+    expect(waiting).toBeLessThan(35_000);
+    rename('elsewhere-1', 'the last');
+    await pause(3_500); // past drainTimeoutMs, and three sweeps
+    expect(ws.bufferedAmount).toBe(waiting);
+    expect(running.server.status.backpressure).toMatchObject({ closed: 0 });
+    slow.socket.resume();
+    // As long as the list waits, the answer to the ping below is too much for the budget. What waits for an answer goes on with it.
+    if (maxInFlightBytes === false) await until(() => ws.bufferedAmount === 0);
+    slow.send({ type: 'system', action: 'ping' }); // it doesn't answer pings by itself
+    await until(() => slow.bytes.includes('"the last"'));
+  });
 });
