@@ -53,11 +53,11 @@ import { until } from '../support/until.js';
     await until(async () => {
       named.push(...(await ada.beat()));
       return named.length > 0;
-    }, 10_000);
+    });
     expect(named).toEqual(['bob']);
     expect(performance.now() - startedAt).toBeGreaterThan(5_900);
     expect(await ada.beat()).toEqual([]); // it has time to clear up
-  }, 15_000);
+  });
 
   it('name a node that signed off to everybody, at once', async () => {
     const [ada, bob] = [node('ada'), node('bob')];

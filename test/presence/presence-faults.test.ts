@@ -4,6 +4,7 @@ import { startApp, type RunningApp } from '../support/app.js';
 import { ClusterNode } from '../support/cluster-node.js';
 import type { Frame, Peer } from '../support/peer.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import { until } from '../support/until.js';
 
 const ROOM = 'chat:1';
@@ -56,14 +57,14 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
     await ada.join(ROOM, { presence: true });
     const lost = await child.join(ROOM, 'chat:alone');
     await until(() => joined(ada).includes(lost.clientId));
-    const killedAt = Date.now();
+    const watch = new Stopwatch();
     child.process.kill('SIGKILL');
-    await until(() => left(ada).includes(lost.clientId), 12_000);
-    expect(Date.now() - killedAt).toBeLessThan(10_000);
+    await until(() => left(ada).includes(lost.clientId));
+    expect(watch.ms).toBeLessThan(10_000);
     expect(left(ada)).toEqual([lost.clientId]);
     expect(await total(app)).toBe(1);
-    await until(async () => (await app.service.presence('chat:alone')).total === 0, 5_000);
-  }, 30_000);
+    await until(async () => (await app.service.presence('chat:alone')).total === 0);
+  });
 
   it('P5: a process that stops raises nothing for users that are back before their grace ends', async () => {
     const redis = await redisOf();
@@ -93,7 +94,7 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
     );
     await ada.settle();
     expect([joined(ada), left(ada)]).toEqual([['bob'], []]);
-  }, 30_000);
+  });
 
   it('P7: after FLUSHALL the truth is back within two beats, and nobody is told of leaves that weren’t', async () => {
     const redis = await redisOf();
@@ -108,27 +109,23 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
     const byId = (users: { userId: string }[]): object[] => users.toSorted((a, b) => (a.userId < b.userId ? -1 : 1));
     expect(byId(after.users)).toEqual(byId(before.users));
     await cyn.request('system', 'leaveRoom', { roomName: ROOM });
-    await until(() => left(ada).includes(cyn.clientId), 8_000);
+    await until(() => left(ada).includes(cyn.clientId));
     expect([joined(ada).length, left(ada)]).toEqual([2, [cyn.clientId]]);
-    await until(async () => (await total(apps[1])) === 2, 8_000);
-  }, 30_000);
+    await until(async () => (await total(apps[1])) === 2);
+  });
 
-  it.each(['pm', 'pc', 'pu', 'pn'])(
-    'P7: so it is when Redis evicts %s',
-    async (key) => {
-      const redis = await redisOf();
-      const app = await node(redis);
-      const [ada, bob] = [await app.connect(), await app.connect()];
-      for (const peer of [ada, bob]) await peer.join(ROOM, { presence: true });
-      await until(() => joined(ada).length === 1);
-      await redis.run('DEL', `pxl:{${ROOM}}:${key}`);
-      await until(async () => (await total(app)) === 2 && (await redis.run('HLEN', `pxl:{${ROOM}}:pn`)) === 1, 4_500);
-      await bob.request('system', 'leaveRoom', { roomName: ROOM });
-      await until(() => left(ada).includes(bob.clientId), 8_000);
-      expect([joined(ada), left(ada)]).toEqual([[bob.clientId], [bob.clientId]]);
-    },
-    30_000,
-  );
+  it.each(['pm', 'pc', 'pu', 'pn'])('P7: so it is when Redis evicts %s', async (key) => {
+    const redis = await redisOf();
+    const app = await node(redis);
+    const [ada, bob] = [await app.connect(), await app.connect()];
+    for (const peer of [ada, bob]) await peer.join(ROOM, { presence: true });
+    await until(() => joined(ada).length === 1);
+    await redis.run('DEL', `pxl:{${ROOM}}:${key}`);
+    await until(async () => (await total(app)) === 2 && (await redis.run('HLEN', `pxl:{${ROOM}}:pn`)) === 1, 4_500);
+    await bob.request('system', 'leaveRoom', { roomName: ROOM });
+    await until(() => left(ada).includes(bob.clientId));
+    expect([joined(ada), left(ada)]).toEqual([[bob.clientId], [bob.clientId]]);
+  });
 
   it.each([`{${ROOM}}:pm`, `{${ROOM}}:pc`, `{${ROOM}}:pu`, `{${ROOM}}:pn`, '{$presence}:nodes'])(
     'P7: so it is when another program overwrites %s, and it is reported once',
@@ -145,13 +142,12 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
         4_500,
       );
       await bob.request('system', 'leaveRoom', { roomName: ROOM });
-      await until(() => left(ada).includes(bob.clientId), 8_000);
+      await until(() => left(ada).includes(bob.clientId));
       expect([joined(ada), left(ada)]).toEqual([[bob.clientId], [bob.clientId]]);
       const reports = apps.flatMap(({ errors }) => errors.map(String));
       expect(reports.length).toBeLessThanOrEqual(2);
       expect(reports.join()).toContain(`"pxl:${name}"`);
     },
-    30_000,
   );
 
   it('leaves nothing in Redis for ever, whenever its process is killed', async () => {
@@ -180,12 +176,14 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
     await until(() => lost.every(({ clientId }) => left(ada).includes(clientId)), 25_000);
     expect(await total(app)).toBe(1);
     expect(app.errors.map(String).filter((text) => text.includes('WRONGTYPE'))).toEqual([]);
-  }, 40_000);
+  });
 
   it('says at the start that losses go unnoticed where INFO is refused, and works', async () => {
     const redis = await redisOf();
     await redis.run('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info');
-    const app = await node(redis, { redis: redis.url.replace('//', '//app:secret@') });
+    // Without INFO ioredis has no ready check, and would say so on the console.
+    const user = { username: 'app', password: 'secret', enableReadyCheck: false };
+    const app = await node(redis, { redis: { host: '127.0.0.1', port: redis.port, ...user } });
     expect(app.errors.map(({ message }) => message)).toEqual([
       expect.stringMatching(/^Redis refuses INFO to this user, .* lost who is in a room/),
     ]);
@@ -210,7 +208,7 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
     await new Promise((resolve) => setTimeout(resolve, 6_000)); // three beats of each
     expect((await calls()) - before).toBeLessThan(60);
     expect((await app.service.presence('chat:0')).total).toBe(2);
-  }, 30_000);
+  });
 
   it('P9: a process without members that listen hears nothing of it', async () => {
     const redis = await redisOf();

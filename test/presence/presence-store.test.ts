@@ -328,7 +328,7 @@ describe.each([
       }),
       { numRuns: RUNS },
     );
-  }, 60_000);
+  });
 
   it('says how many users there are with each change, and leaves them out of what is read when they are too many', async () => {
     await say('n1', [change('in', 'ada1', { data: '"x"' }), change('in', 'bob1')]);

@@ -3,6 +3,7 @@ import { ClusterNode } from '../support/cluster-node.js';
 import { presenceOptions, PresenceScene } from '../support/presence-scene.js';
 import { hasRedis, moveSlot, ownerOf, startRedisCluster, TestRedis } from '../support/redis.js';
 import { SentinelPair } from '../support/sentinel.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import { until } from '../support/until.js';
 
 const ROOM = 'chat:1';
@@ -42,11 +43,11 @@ describeWithRedis('presence in three processes', () => {
     await scene.enter(two, 'stays-away');
     await until(async () => (await eventsOf(three, 'stays-away')).length === 1);
     two.kill();
-    const killedAt = performance.now();
+    const watch = new Stopwatch();
     scene.lost(two);
     await scene.enter(three, 'comes-back');
-    await until(async () => (await eventsOf(three, 'stays-away')).length === 2, 15_000);
-    expect(performance.now() - killedAt).toBeLessThan(10_000);
+    await until(async () => (await eventsOf(three, 'stays-away')).length === 2);
+    expect(watch.ms).toBeLessThan(10_000);
     expect(await scene.judge()).toEqual([]);
     for (const { left, joined } of scene.watchers) {
       expect(left.filter((userId) => userId === 'stays-away')).toHaveLength(1);
@@ -57,7 +58,7 @@ describeWithRedis('presence in three processes', () => {
       expect(await eventsOf(node, 'stays-away')).toEqual(['Joined', 'Left']);
       expect(await eventsOf(node, 'comes-back')).toEqual(['Joined']);
     }
-  }, 60_000);
+  });
 
   it('P3, P5: a rolling restart raises nothing for users that come back at once', async () => {
     const [one, two, three] = nodes as [ClusterNode, ClusterNode, ClusterNode];
@@ -83,7 +84,7 @@ describeWithRedis('presence in three processes', () => {
       expect(await eventsOf(one, userId)).toEqual(['Joined']);
       expect(scene.watchers[0]?.left).not.toContain(userId);
     }
-  }, 60_000);
+  });
 
   it('P6: two tabs on two processes in the same moment are one user that joined', async () => {
     const [one, two, three] = nodes as [ClusterNode, ClusterNode, ClusterNode];
@@ -104,7 +105,7 @@ describeWithRedis('presence in three processes', () => {
       for (const userId of users) expect(joined.filter((name) => name === userId)).toHaveLength(1);
       expect(left.filter((name) => name.startsWith('twice'))).toEqual([]);
     }
-  }, 60_000);
+  });
 
   it.each([
     ['is flushed', async () => void (await redis.run('FLUSHALL'))],
@@ -134,7 +135,6 @@ describeWithRedis('presence in three processes', () => {
       await pause(1_000);
       expect(await scene.judge()).toEqual([]);
     },
-    60_000,
   );
 });
 
@@ -156,7 +156,7 @@ describeWithRedis('presence in two processes', () => {
     await pause(300);
     await pair.master.kill();
     expect(await scene.judge(45_000)).toEqual([]);
-  }, 90_000);
+  });
 
   it('P2, P7: on a Redis Cluster, a slot that moves and a promoted replica change nothing for long', async () => {
     const servers = await startRedisCluster({ hasReplicas: true });
@@ -176,5 +176,5 @@ describeWithRedis('presence in two processes', () => {
     await pause(300);
     await (servers.nodes[2] as TestRedis).kill();
     expect(await scene.judge(45_000)).toEqual([]);
-  }, 120_000);
+  });
 });
