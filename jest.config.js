@@ -26,7 +26,8 @@ export default {
   globalSetup: '<rootDir>/test/support/compile.mjs',
   testSequencer: '<rootDir>/test/support/slow-first.sequencer.js',
   reporters: ['default', '<rootDir>/test/support/closing-line.reporter.js'],
-  testTimeout: 20_000,
+  // Only a test that hangs takes so long: what a test waits for has a limit of its own, see test/support/until.ts.
+  testTimeout: 120_000,
   // More than a CI machine has cores: many tests wait for times of the product's own, such as a lease.
   maxWorkers: 4,
 };

@@ -51,7 +51,7 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
       });
       Object.assign(globalThis, { page: { module, client, seen } });
     });
-  }, 60_000);
+  });
 
   afterEach(() => {
     server.answer = answerSystem;

@@ -4,6 +4,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { HandshakeRefusedError } from '../../lib/client/handshake-refused-error.js';
 import { ConnectionError } from '../../lib/errors.js';
+import { Stopwatch } from '../support/stopwatch.js';
+import { until } from '../support/until.js';
 import { aMoment, cleanUp, connect, deferred, onCleanUp, startServer, TestClient } from './support.js';
 
 afterEach(cleanUp);
@@ -28,32 +30,34 @@ async function startTcp(
   return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/ws`, sockets };
 }
 
-async function timed(work: Promise<unknown>): Promise<{ error: unknown; ms: number }> {
+/** @returns beside the time of day, the time that counts for what is promised */
+async function timed(work: Promise<unknown>): Promise<{ error: unknown; ms: number; countedMs: number }> {
   const start = performance.now();
+  const watch = new Stopwatch();
   const error: unknown = await work.then(() => undefined).catch((thrown: unknown) => thrown);
-  return { error, ms: performance.now() - start };
+  return { error, ms: performance.now() - start, countedMs: watch.ms };
 }
 
 describe('L6: connectToServer() settles within its timeout', () => {
   it('L6: when the server accepts TCP and says nothing', async () => {
     const { url, sockets } = await startTcp();
     const client = new TestClient({ url, connectTimeoutMs: 150 });
-    const { error, ms } = await timed(client.connectToServer());
+    const { error, ms, countedMs } = await timed(client.connectToServer());
     expect(error).toBeInstanceOf(ConnectionError);
     expect(ms).toBeGreaterThan(100);
-    expect(ms).toBeLessThan(3_000);
+    expect(countedMs).toBeLessThan(3_000);
     expect(client.state).toBe('closed');
-    await waitFor(() => sockets.size === 0);
+    await until(() => sockets.size === 0);
   });
 
   it('L6: when the server upgrades and never greets', async () => {
     const server = await startServer();
     server.greet = () => undefined;
     const client = new TestClient({ url: server.url, connectTimeoutMs: 150 });
-    const { error, ms } = await timed(client.connectToServer());
+    const { error, countedMs } = await timed(client.connectToServer());
     expect(error).toBeInstanceOf(ConnectionError);
     expect(String(error)).toMatch(/did not greet within 150 ms\. Check the url/);
-    expect(ms).toBeLessThan(3_000);
+    expect(countedMs).toBeLessThan(3_000);
     await (
       await server.peers.take()
     ).closed;
@@ -72,9 +76,9 @@ describe('L6: connectToServer() settles within its timeout', () => {
     server.answer = () => undefined;
     peer.socket.terminate();
     await client.until('reconnecting');
-    const { error, ms } = await timed(client.connectToServer());
+    const { error, countedMs } = await timed(client.connectToServer());
     expect(error).toBeUndefined();
-    expect(ms).toBeLessThan(3_000);
+    expect(countedMs).toBeLessThan(3_000);
     expect(client.state).toBe('open');
   });
 
@@ -251,10 +255,10 @@ describe('L6: disconnect() works in every state', () => {
     const { url, sockets } = await startTcp();
     const client = new TestClient({ url });
     const outcome = timed(client.connectToServer());
-    await waitFor(() => sockets.size === 1);
+    await until(() => sockets.size === 1);
     client.disconnect();
     expect((await outcome).error).toMatchObject({ message: 'disconnect() was called.' });
-    await waitFor(() => sockets.size === 0);
+    await until(() => sockets.size === 0);
     expect(client.disconnected.all).toEqual([]);
   });
 
@@ -328,7 +332,7 @@ describe('L6: disconnect() works in every state', () => {
       const client: TestClient = new TestClient({ url: server.url, events: { [name]: () => client.disconnect() } });
       await client.connectToServer().catch((error: unknown) => expect(error).toBeInstanceOf(ConnectionError));
       if (client.state === 'open') (await server.peers.take()).socket.terminate();
-      await waitFor(() => client.state === 'closed');
+      await until(() => client.state === 'closed');
       await aMoment();
       expect(client.state).toBe('closed');
     }
@@ -345,7 +349,7 @@ describe('L6: disconnect() works in every state', () => {
     await expect(client.connectToServer()).rejects.toThrow('disconnect() was called.');
     const peer = await server.peers.take();
     await peer.closed;
-    await waitFor(() => timers() <= before);
+    await until(() => timers() <= before);
     expect(client.connected.all).toEqual([]);
     expect(client.disconnected.all).toEqual([]);
     expect(peer.frames.all).toEqual([]);
@@ -372,9 +376,9 @@ describe('L6: disconnect() works in every state', () => {
     const { ws } = await client.connected.take();
     peer.socket.pause();
     const closed = once(ws, 'close');
-    const { ms } = await timed((client.disconnect(), closed));
+    const { ms, countedMs } = await timed((client.disconnect(), closed));
     expect(ms).toBeGreaterThan(900);
-    expect(ms).toBeLessThan(3_000);
+    expect(countedMs).toBeLessThan(3_000);
   });
 
   it('L6: ten cycles leave no socket and no timer', async () => {
@@ -391,19 +395,10 @@ describe('L6: disconnect() works in every state', () => {
         await server.peers.take()
       ).closed;
     }
-    await waitFor(() => server.openSockets === 0 && timers() <= before);
+    await until(() => server.openSockets === 0 && timers() <= before);
     expect(client.connected.all).toHaveLength(10);
     expect(client.disconnected.all).toHaveLength(10);
   });
 });
 
 const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
-
-/** For what has no event to await. */
-async function waitFor(isTrue: () => boolean, patienceMs = 5_000): Promise<void> {
-  const end = performance.now() + patienceMs;
-  while (!isTrue()) {
-    if (performance.now() > end) throw new Error(`Still not true after ${patienceMs} ms: ${isTrue.toString()}`);
-    await aMoment(5);
-  }
-}

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import type { WebSocket } from 'ws';
 import { standStill } from '../support/stand-still.js';
 import { aMoment, answerSystem, cleanUp, connect, onCleanUp, sleepFor, startServer, TestClient } from './support.js';
+import { Stopwatch } from '../support/stopwatch.js';
 
 afterEach(cleanUp);
 
@@ -90,9 +91,9 @@ describe('a client that stood still', () => {
     const { client } = await connect(server, { pingIntervalMs: 200, pongTimeoutMs: 8_000 });
     server.answer = () => undefined;
     standStill(3_000);
-    const since = performance.now();
+    const watch = new Stopwatch();
     expect(await client.disconnected.take()).toMatchObject({ code: 4201, willReconnect: true });
-    expect(performance.now() - since).toBeLessThan(4_000);
+    expect(watch.ms).toBeLessThan(4_000);
   });
 });
 
@@ -113,9 +114,9 @@ describe('a client whose machine slept', () => {
     server.answer = () => undefined;
     sleepFor(3_600_000);
     await peer.next('system', 'ping');
-    const since = performance.now();
+    const watch = new Stopwatch();
     expect(await client.disconnected.take()).toMatchObject({ code: 4201, willReconnect: true });
-    expect(performance.now() - since).toBeLessThan(4_000);
+    expect(watch.ms).toBeLessThan(4_000);
   });
 
   it('asks the server when its page wakes, and comes back if that says nothing', async () => {

@@ -40,7 +40,7 @@ suite.each(VERSIONS)('the hooks in React %s', (version, folder) => {
       return response.writeHead(200, { 'content-type': 'text/html' }).end(html);
     });
     browser = await launchChromium();
-  }, 60_000);
+  });
 
   beforeEach(async () => {
     tab = await browser.newPage();
@@ -74,7 +74,7 @@ suite.each(VERSIONS)('the hooks in React %s', (version, folder) => {
     expect(joins()).toEqual([{ roomName: 'lobby', username: 'Ada' }]); // of two components
     expect(server.peers.all).toEqual([peer]);
     expect(await tab.evaluate(() => page.client.state)).toBe('open');
-  }, 20_000);
+  });
 
   it('give each component the messages of its room, once', async () => {
     await shows('lobby live');

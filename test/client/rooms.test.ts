@@ -372,7 +372,7 @@ describe('loadState', () => {
     expect((at[1] as number) - (at[0] as number)).toBeGreaterThan(450);
     expect((at[2] as number) - (at[1] as number)).toBeGreaterThan(450);
     expect(client.errors.all).toMatchObject([{ error: { message: 'The database is away.' } }]);
-  }, 15_000);
+  });
 
   it('begins anew on the next connection when the one before is lost meanwhile', async () => {
     let loads = 0;

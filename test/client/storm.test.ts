@@ -42,7 +42,11 @@ class CountingClient extends WebSocketClient {
 
 async function members(running: RunningApp, loadState?: (roomName: string) => Promise<object>): Promise<Member[]> {
   const begin = async (): Promise<Member> => {
-    const client = new CountingClient({ url: running.url, reconnect: { minDelayMs: 50, maxDelayMs: 1_000 } });
+    const client = new CountingClient({
+      url: running.url,
+      reconnect: { minDelayMs: 50, maxDelayMs: 1_000 },
+      connectTimeoutMs: PATIENCE_MS,
+    });
     onCleanUp(() => client.disconnect());
     const member: Member = {
       client,

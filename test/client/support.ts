@@ -6,6 +6,7 @@ import type { RawData, WebSocket } from 'ws';
 import { WebSocketClient } from '../../lib/client/websocket-client.js';
 import type { NodeWebSocketClientOptions } from '../../lib/client/websocket-client.js';
 import type { WebSocketClientEvents } from '../../lib/client/client-events.js';
+import { PATIENCE_MS } from '../support/stopwatch.js';
 
 export interface Frame {
   type: string;
@@ -16,8 +17,6 @@ export interface Frame {
   more?: boolean;
   done?: boolean;
 }
-
-const PATIENCE_MS = 5_000;
 
 /** Things that arrive, and tests that await them: whichever comes first. */
 export class Mailbox<T> {

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
 import { RoomLimitError, RoomNameInvalidError, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
+import { until } from '../support/until.js';
 
 @WsGateway('late')
 class LateGateway {
@@ -40,9 +41,7 @@ describe('R12: rooms', () => {
   let running: RunningApp;
   afterEach(() => running.close());
 
-  async function untilGone(count = 0): Promise<void> {
-    while (running.clients.size > count) await pause(5);
-  }
+  const untilGone = (count = 0): Promise<void> => until(() => running.clients.size <= count);
 
   it('have names by the rules, for clients and for the application', async () => {
     running = await startApp();

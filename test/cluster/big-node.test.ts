@@ -71,12 +71,12 @@ describeWithRedis('a node with 8,000 clients in 40,000 rooms', () => {
       }),
       burying: await longestTurn(async () => {
         await plain.del(lease);
-        await until(() => app.clients.size === 0, 12_000);
+        await until(() => app.clients.size === 0);
       }),
     };
     expect(memberships(app)).toBe(0);
     console.info(turns);
     for (const [what, ms] of Object.entries(turns))
       expect({ what, isShort: ms < LONGEST_TURN_MS }).toEqual({ what, isShort: true });
-  }, 60_000);
+  });
 });

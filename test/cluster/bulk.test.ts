@@ -66,7 +66,7 @@ describeWithRedis('many changes of clients at once', () => {
     console.info(`A join: ${Math.round(bytes / CLIENTS)} bytes and ${(commands / CLIENTS).toFixed(2)} commands.`);
     expect(bytes / CLIENTS).toBeLessThan(895 / 3);
     expect(commands / CLIENTS).toBeLessThan(5 / 3);
-  }, 30_000);
+  });
 
   it('cost as little when they come one by one', async () => {
     const [one, two] = [await start(), await start()];
@@ -101,7 +101,7 @@ describeWithRedis('many changes of clients at once', () => {
     expect(toRedis).toBeLessThan(895 / 3);
     expect(toNode).toBeLessThan(420 / 3);
     expect(many).toBeLessThan(2.5);
-  }, 30_000);
+  });
 
   it('of one client in 100 rooms cost five times its frames at most', async () => {
     const [one, two] = [await start(), await start()];
@@ -122,7 +122,7 @@ describeWithRedis('many changes of clients at once', () => {
     });
     console.info(`${frames} bytes of frames: ${bytes} to Redis.`);
     expect(bytes).toBeLessThan(5 * frames);
-  }, 30_000);
+  });
 
   it('of one client with 20 kB of metadata cost five times its frames at most', async () => {
     const [one, two] = [await start(), await start()];
@@ -145,7 +145,7 @@ describeWithRedis('many changes of clients at once', () => {
     const late = await start();
     await until(() => late.clients.getClient({ clientId }) !== undefined);
     expect(late.clients.getClient({ clientId })?.['profile']).toHaveLength(20_000);
-  }, 30_000);
+  });
 
   it('that a client makes of itself wait for their turn, whatever it joins and leaves besides', async () => {
     const [one, two] = [await start(), await start()];
@@ -162,11 +162,11 @@ describeWithRedis('many changes of clients at once', () => {
       ada.send('system', 'leaveRoom', { roomName: 'blue' });
       await ada.request('system', 'joinRoom', { roomName: 'blue', username: `ada ${n}` });
     }
-    await until(() => two.rooms.isClientInRoom({ clientId, roomName: 'blue' }), 1_000);
+    await until(() => two.rooms.isClientInRoom({ clientId, roomName: 'blue' }));
     await until(() => two.clients.getClient({ clientId })?.['username'] === 'ada 199');
     expect(told).toBeLessThanOrEqual(2 + (performance.now() - began) / 100);
     listener.disconnect();
-  }, 30_000);
+  });
 
   it('that a client makes of itself are told ten times a second, and the last of them arrives', async () => {
     const [one, two] = [await start(), await start()];
@@ -182,32 +182,28 @@ describeWithRedis('many changes of clients at once', () => {
     await until(() => two.clients.getClient({ clientId: ada.clientId })?.['username'] === 'ada 199');
     expect(told).toBeLessThanOrEqual(2 + (performance.now() - began) / 100);
     listener.disconnect();
-  }, 30_000);
+  });
 
   it.each<[string, (app: RunningApp, peers: Peer[]) => unknown]>([
     ['when their node stops', (app) => app.close()],
     ['when their sockets break', (_, peers) => peers.forEach((peer) => peer.terminate())],
-  ])(
-    'raise each event on the other nodes %s',
-    async (_, leave) => {
-      const left = new Map<string, number>();
-      const gone = new Map<string, number>();
-      const count = (map: Map<string, number>, key: string): void => void map.set(key, (map.get(key) ?? 0) + 1);
-      const one = await start();
-      await start({
-        subscriberEventHandler: ({ channel, message }: { channel: string; message: Record<string, string> }) => {
-          if (channel === Event.ClientLeftRoom) count(left, `${message['clientId']} ${message['roomName']}`);
-          if (channel === Event.ClientDisconnected) count(gone, `${message['clientId']}`);
-        },
-      });
-      const peers = await crowd(one);
-      for (const roomName of ROOMS) await Promise.all(peers.map((peer) => peer.join(roomName)));
-      await leave(one, peers);
-      await until(() => gone.size === CLIENTS && left.size === CLIENTS * ROOMS.length);
-      expect([...gone.values(), ...left.values()].filter((times) => times !== 1)).toEqual([]);
-    },
-    60_000,
-  );
+  ])('raise each event on the other nodes %s', async (_, leave) => {
+    const left = new Map<string, number>();
+    const gone = new Map<string, number>();
+    const count = (map: Map<string, number>, key: string): void => void map.set(key, (map.get(key) ?? 0) + 1);
+    const one = await start();
+    await start({
+      subscriberEventHandler: ({ channel, message }: { channel: string; message: Record<string, string> }) => {
+        if (channel === Event.ClientLeftRoom) count(left, `${message['clientId']} ${message['roomName']}`);
+        if (channel === Event.ClientDisconnected) count(gone, `${message['clientId']}`);
+      },
+    });
+    const peers = await crowd(one);
+    for (const roomName of ROOMS) await Promise.all(peers.map((peer) => peer.join(roomName)));
+    await leave(one, peers);
+    await until(() => gone.size === CLIENTS && left.size === CLIENTS * ROOMS.length);
+    expect([...gone.values(), ...left.values()].filter((times) => times !== 1)).toEqual([]);
+  });
 });
 
 describe('a feed of changes', () => {

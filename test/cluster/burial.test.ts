@@ -3,6 +3,7 @@ import { type RunningApp, startApp } from '../support/app.js';
 import { type ClusterNode, Fleet } from '../support/cluster-node.js';
 import { LogLines } from '../support/log-lines.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import { type Role, TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 
@@ -43,40 +44,36 @@ describeWithRedis('a node that is taken for dead', () => {
     ['and comes back', () => Promise.resolve()],
     // In Redis, it is known for a minute that a node was taken for dead.
     ['and comes back after more than a minute', (nodeId: string) => redis.run('DEL', `pxl:{${nodeId}}:lease`)],
-  ])(
-    '%s: the others hear that its clients are back, and in which rooms; it hears neither',
-    async (_, passes) => {
-      const [one, two, three] = await Promise.all([fleet.start(), fleet.start(), fleet.start()]);
-      const [ada, bob] = [await one.join('red', 'blue'), await two.join('red')];
-      await Promise.all([one, two, three].map((node) => node.knows([ada, bob])));
-      const nodeId = await one.nodeId();
-      for (const node of [two, three]) await until(async () => (await storyOf(node, ada.clientId)).length === 3);
-      one.freeze();
-      await Promise.all([two, three].map((node) => node.knows([bob], 10_000)));
-      await passes(nodeId);
-      one.thaw();
-      await Promise.all([one, two, three].map((node) => node.knows([ada, bob])));
-      const isBack = 'ClientConnected node-returned';
-      for (const node of [two, three]) {
-        await until(async () => (await storyOf(node, ada.clientId)).length === 9);
-        const story = await storyOf(node, ada.clientId);
-        expect(story.slice(0, 3)).toEqual(['ClientConnected', 'ClientJoinedRoom red', 'ClientJoinedRoom blue']);
-        expect(story.slice(3, 6).toSorted()).toEqual([
-          'ClientDisconnected node-lost',
-          'ClientLeftRoom blue node-lost',
-          'ClientLeftRoom red node-lost',
-        ]);
-        expect(story.slice(6)).toEqual([
-          isBack,
-          'ClientJoinedRoom red node-returned',
-          'ClientJoinedRoom blue node-returned',
-        ]);
-        expect((await storyOf(node, bob.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
-      }
-      expect((await storyOf(one, ada.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
-    },
-    40_000,
-  );
+  ])('%s: the others hear that its clients are back, and in which rooms; it hears neither', async (_, passes) => {
+    const [one, two, three] = await Promise.all([fleet.start(), fleet.start(), fleet.start()]);
+    const [ada, bob] = [await one.join('red', 'blue'), await two.join('red')];
+    await Promise.all([one, two, three].map((node) => node.knows([ada, bob])));
+    const nodeId = await one.nodeId();
+    for (const node of [two, three]) await until(async () => (await storyOf(node, ada.clientId)).length === 3);
+    one.freeze();
+    await Promise.all([two, three].map((node) => node.knows([bob], 10_000)));
+    await passes(nodeId);
+    one.thaw();
+    await Promise.all([one, two, three].map((node) => node.knows([ada, bob])));
+    const isBack = 'ClientConnected node-returned';
+    for (const node of [two, three]) {
+      await until(async () => (await storyOf(node, ada.clientId)).length === 9);
+      const story = await storyOf(node, ada.clientId);
+      expect(story.slice(0, 3)).toEqual(['ClientConnected', 'ClientJoinedRoom red', 'ClientJoinedRoom blue']);
+      expect(story.slice(3, 6).toSorted()).toEqual([
+        'ClientDisconnected node-lost',
+        'ClientLeftRoom blue node-lost',
+        'ClientLeftRoom red node-lost',
+      ]);
+      expect(story.slice(6)).toEqual([
+        isBack,
+        'ClientJoinedRoom red node-returned',
+        'ClientJoinedRoom blue node-returned',
+      ]);
+      expect((await storyOf(node, bob.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
+    }
+    expect((await storyOf(one, ada.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
+  });
 
   it('tells nobody once more that a client is gone that went while it was frozen, and all of one that came', async () => {
     const [one, two, three] = await Promise.all([fleet.start(), fleet.start(), fleet.start()]);
@@ -107,7 +104,7 @@ describeWithRedis('a node that is taken for dead', () => {
     expect(await storyOf(one, ada.clientId)).toEqual(toldHere);
     expect(await storyOf(one, bob.clientId)).toEqual(['ClientConnected', 'ClientJoinedRoom red']);
     expect(await storyOf(one, eve.clientId)).toEqual(['ClientConnected', 'ClientJoinedRoom blue']);
-  }, 40_000);
+  });
 
   it('says once that its clients are back, with their rooms as they are, though a reset swallows that', async () => {
     const proxy = await proxied();
@@ -120,7 +117,7 @@ describeWithRedis('a node that is taken for dead', () => {
     await redis.run('SET', `pxl:{${nodeId}}:lease`, 'dead', 'PX', 60_000);
     await isSwallowed;
     bob.terminate();
-    await until(async () => (await storyOf(two, ada.clientId)).length === 4, 8_000);
+    await until(async () => (await storyOf(two, ada.clientId)).length === 4);
     expect((await storyOf(two, ada.clientId)).slice(2)).toEqual([
       'ClientConnected node-returned',
       'ClientJoinedRoom red node-returned',
@@ -129,7 +126,7 @@ describeWithRedis('a node that is taken for dead', () => {
     expect(await storyOf(two, ada.clientId)).toHaveLength(4);
     expect((await storyOf(two, bob.clientId)).filter((line) => line.includes('returned'))).toEqual([]);
     await two.knows([ada]);
-  }, 30_000);
+  });
 
   it('D12 is not, when a reset swallows what renews its lease', async () => {
     const proxy = await proxied();
@@ -140,10 +137,10 @@ describeWithRedis('a node that is taken for dead', () => {
     await Promise.all(others.map((node) => node.knows([ada])));
     for (let round = 0; round < 2; round++) {
       await proxy.resetOn((text, role) => role === 'publisher' && text.includes(`${before}}:lease`));
-      const resetAt = Date.now();
+      const watch = new Stopwatch();
       await until(async () => (await one.state()) !== 'ready');
       await until(async () => (await one.state()) === 'ready');
-      expect(Date.now() - resetAt).toBeLessThan(3_000);
+      expect(watch.ms).toBeLessThan(3_000);
       await pause(8_500); // whoever would be buried is by then
     }
     expect(await one.nodeId()).toBe(before);
@@ -151,7 +148,7 @@ describeWithRedis('a node that is taken for dead', () => {
       expect(await node.clientIds()).toEqual([ada.clientId]);
       expect((await storyOf(node, ada.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
     }
-  }, 60_000);
+  });
 
   it('D12 is not, while it is heard, though it can not renew its lease', async () => {
     const [one, two] = await Promise.all([fleet.start(), fleet.start()]);
@@ -164,7 +161,7 @@ describeWithRedis('a node that is taken for dead', () => {
     }
     expect([await one.nodeId(), await two.clientIds()]).toEqual([before, [ada.clientId]]);
     expect((await storyOf(two, ada.clientId)).filter((line) => line.includes('node-'))).toEqual([]);
-  }, 30_000);
+  });
 });
 
 describeWithRedis('an application that starts', () => {

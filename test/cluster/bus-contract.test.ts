@@ -565,7 +565,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       expect(await store.register('n8', { version: 0, count: 0 }, new Map())).toBe(true);
       expect(await write(record)).toBe(rooms.length);
       expect(await write({ ...record, rooms: ['red'] })).toBe(1);
-    }, 20_000);
+    });
 
     it('drops and counts junk from any other process', async () => {
       const one = await start();

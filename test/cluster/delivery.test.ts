@@ -38,7 +38,7 @@ const news = (peer: Peer): unknown[] => peer.received.filter(({ type }) => type 
   beforeAll(async () => {
     backend = await (backends[name] as () => Promise<Backend>)();
     [one, two, three] = await Promise.all([fleet.start(), fleet.start(), fleet.start()]);
-  }, 40_000);
+  });
   afterAll(async () => {
     await fleet.stop();
     await backend.stop();
@@ -74,7 +74,7 @@ const news = (peer: Peer): unknown[] => peer.received.filter(({ type }) => type 
     for (const node of all()) {
       expect((await node.call('status')).counters).toEqual({ unpublished: 0, missing: 0, stale: 0, junk: 0 });
     }
-  }, 30_000);
+  });
 
   it('D8 send to rooms, clients and users: exactly those, one copy each', async () => {
     const ada = [await one.connect('ada'), await two.connect('ada'), await three.connect('ada')];
@@ -151,7 +151,7 @@ const news = (peer: Peer): unknown[] => peer.received.filter(({ type }) => type 
     await joined.take(({ data }) => data === 'welcome');
     late.kill('SIGTERM');
     await late.exited;
-  }, 30_000);
+  });
 
   it('D10 metadata set on any node is read on every node; what belongs to the module is refused', async () => {
     const ada = await one.connect();
@@ -209,7 +209,7 @@ const news = (peer: Peer): unknown[] => peer.received.filter(({ type }) => type 
         const before = proxies.map(({ received }) => received);
         await publisher.call('publish', { publisher: 'p', rooms: ['red'], count: 10_000 });
         await publisher.call('send', 'rooms', ['red'], 'end');
-        await member.take(({ data }) => data === 'end', 10_000);
+        await member.take(({ data }) => data === 'end');
         expect(member.received.filter(({ type }) => type === 'ledger')).toHaveLength(10_000);
         const [atMember, atIdle] = proxies.map(({ received }, index) => received - (before[index] ?? 0));
         console.info(`10,000 messages: ${atMember} bytes to the node with a member, ${atIdle} to the one without`);

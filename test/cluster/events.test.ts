@@ -20,7 +20,7 @@ describeWithRedis('plain JSON of another process', () => {
     redis = await TestRedis.start();
     plain = new Redis(redis.port, '127.0.0.1');
     [one, two] = await Promise.all([fleet.start(), fleet.start()]);
-  }, 30_000);
+  });
   afterAll(async () => {
     await fleet.stop();
     await plain.quit();
@@ -177,7 +177,7 @@ describeWithRedis('plain JSON of another process', () => {
     expect(nodeIds).toHaveLength(1);
     expect(counters).toEqual({ unpublished: 0, missing: 0, stale: 0, junk: 0 });
     await other.stop();
-  }, 30_000);
+  });
 
   it('D7 ready means subscribed: what is sent the moment a node is ready arrives', async () => {
     const late = fleet.spawn();
@@ -191,11 +191,11 @@ describeWithRedis('plain JSON of another process', () => {
     await joined.take(({ data }) => data === 'you');
     late.kill('SIGTERM');
     await late.exited;
-  }, 30_000);
+  });
 
   it('an empty prefix is refused at the start', async () => {
     for (const prefix of ['', ' ']) {
       await expect(fleet.spawn({ prefix }).ready).rejects.toThrow(/prefix/);
     }
-  }, 30_000);
+  });
 });

@@ -177,4 +177,4 @@ it('agrees on every node about who is where, on the real bus in memory, whatever
     }),
     { numRuns: Number(process.env['MODEL_RUNS'] ?? 150) },
   );
-}, 120_000);
+});

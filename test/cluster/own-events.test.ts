@@ -76,7 +76,7 @@ describeWithRedis('events', () => {
     ending.push(() => app.close());
     return Object.assign(app, { heard });
   };
-  const isReady = (app: RunningApp) => until(() => app.server.status.state === 'ready', 10_000);
+  const isReady = (app: RunningApp) => until(() => app.server.status.state === 'ready');
 
   it('D13 of a node are heard by its own subscribers while Redis is away', async () => {
     const proxy = await proxied();

@@ -152,5 +152,5 @@ async function liveOn(start: () => Promise<RunningApp>, prefix: string, run: Tes
       for (const app of apps.splice(0)) await app.close();
       await cluster.stop();
     }
-  }, 40_000);
+  });
 });

@@ -4,6 +4,7 @@ import { complaints, Ledger } from '../support/ledger.js';
 import type { Peer } from '../support/peer.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { join, leave, listenTo, member, publishing } from '../support/scribe.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 
@@ -27,7 +28,7 @@ describeWithRedis('trouble with Redis', () => {
     proxies = [await TcpProxy.start(redis.port), await TcpProxy.start(redis.port)];
     [one, two] = proxies.map(({ url }) => fleet.spawn({ redis: url })) as [ClusterNode, ClusterNode];
     await Promise.all([one.created, two.created]);
-  }, 30_000);
+  });
   afterAll(async () => {
     await fleet.stop();
     await Promise.all(proxies.map((proxy) => proxy.stop()));
@@ -85,9 +86,9 @@ describeWithRedis('trouble with Redis', () => {
     goes.terminate();
     await leave(moves, ledger, room);
     await moves.join('elsewhere');
-    const sending = Date.now();
+    const watch = new Stopwatch();
     await expect(one.call('send', 'rooms', [room], 'in the outage')).rejects.toThrow(/not handed to Redis/);
-    expect(Date.now() - sending).toBeLessThan(500);
+    expect(watch.ms).toBeLessThan(500);
     await Promise.all([ada, comes].map((peer) => peer.take(({ data }) => data === 'in the outage')));
     await pause(lastsMs);
     await ends();
@@ -150,7 +151,7 @@ describeWithRedis('trouble with Redis', () => {
       lastsMs: 200,
       ends: () => proxies.forEach((proxy) => proxy.heal()),
     });
-  }, 30_000);
+  });
 
   it('CLIENT KILL alone heals by itself', async () => {
     const ledger = new Ledger();
@@ -173,7 +174,7 @@ describeWithRedis('trouble with Redis', () => {
 
   it('D6 D7 it is killed and comes back with its data', async () => {
     await survive({ begins: () => redis.kill({ forgets: false }), ends: () => redis.start() });
-  }, 30_000);
+  });
 
   it('D6 D7 it is killed and comes back without its data', async () => {
     await survive({
@@ -181,15 +182,15 @@ describeWithRedis('trouble with Redis', () => {
       ends: () => redis.start(),
       afterwards: async () => expect(await redis.run('KEYS', 'pxl:{*}:lease')).toHaveLength(2),
     });
-  }, 30_000);
+  });
 
   it('D6 D7 it is away for longer than the leases last', async () => {
     await survive({ begins: () => redis.kill({ forgets: false }), lastsMs: 8_000, ends: () => redis.start() });
-  }, 40_000);
+  });
 
   it('D6 D7 it is frozen for 15 s', async () => {
     await survive({ begins: () => redis.freeze(), lastsMs: 8_000, ends: () => redis.thaw() });
-  }, 60_000);
+  });
 
   it('D6 D7 one node is behind a black hole', async () => {
     await survive({
@@ -198,7 +199,7 @@ describeWithRedis('trouble with Redis', () => {
       ends: () => proxies[0].heal(),
       hit: () => [one],
     });
-  }, 60_000);
+  });
 
   it('keeps its memory bounded while a frozen Redis is published to', async () => {
     const before = (await one.call('status')).rss;
@@ -210,7 +211,7 @@ describeWithRedis('trouble with Redis', () => {
     expect(rss - before).toBeLessThan(200e6);
     expect(counters.unpublished).toBeGreaterThan(40_000);
     await haveState('ready');
-  }, 60_000);
+  });
 
   it('leaves nothing in Redis but the registry, and since when it has lost no key of a message', async () => {
     const keys = (await redis.run('KEYS', '*')) as string[];

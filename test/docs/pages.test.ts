@@ -36,7 +36,7 @@ describe('the documentation', () => {
     expect(flaws.pop()).toHaveLength(1);
     const found = snippets.map(({ page, text }, index) => ({ page, text, flaws: flaws[index] ?? [] }));
     expect(found.filter((snippet) => snippet.flaws.length > 0)).toEqual([]);
-  }, 120_000);
+  });
 
   it('links only to files and headings that exist', () => {
     const dead = pages.flatMap((page) =>

@@ -13,7 +13,7 @@ const drain = { spreadMs: 500, terminateAfterMs: 1_000 };
   beforeAll(async () => {
     redis = await TestRedis.start();
     nodes = await startNodes(3, start);
-  }, 60_000);
+  });
   afterEach(() => scene?.stop());
   afterAll(async () => {
     await Promise.all(nodes.map((node) => node.stop()));
@@ -34,7 +34,7 @@ const drain = { spreadMs: 500, terminateAfterMs: 1_000 };
     expect(wrong).toEqual({});
     expect(report.resets).toBe(0);
     expect(report.recovered).toBeGreaterThanOrEqual(scene.members.length * scene.rooms.length);
-  }, 60_000);
+  });
 
   it('lose nothing when one is killed: its clients resume on another (H1, H2, H3)', async () => {
     scene = await HistoryScene.on(nodes);
@@ -46,5 +46,5 @@ const drain = { spreadMs: 500, terminateAfterMs: 1_000 };
     expect(wrong).toEqual({});
     expect(report.resets).toBe(0);
     expect(report.recovered).toBeGreaterThan(0);
-  }, 60_000);
+  });
 });

@@ -4,6 +4,7 @@ import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 import { Cluster } from 'ioredis';
 import type { RunningApp } from '../support/app.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import type { WebSocketOptions } from '../../lib/index.js';
 
 const ROOM = 'chat:1';
@@ -34,7 +35,7 @@ async function startNode(redis: WebSocketOptions['redis']): Promise<RunningApp> 
 async function startReplica(master: TestRedis): Promise<TestRedis> {
   const replica = await startRedis();
   await replica.run('REPLICAOF', '127.0.0.1', master.port);
-  await until(async () => String(await replica.run('INFO', 'replication')).includes('master_link_status:up'), 10_000);
+  await until(async () => String(await replica.run('INFO', 'replication')).includes('master_link_status:up'));
   return replica;
 }
 
@@ -58,16 +59,16 @@ async function startReplica(master: TestRedis): Promise<TestRedis> {
     await peer.join(ROOM);
     await node.service.publishToRoom(ROOM, news(1));
     replica.freeze();
-    const began = performance.now();
+    const watch = new Stopwatch();
     const failed = node.service.publishToRoom(ROOM, news(2), { key: 'k' });
     expect(await node.service.publishToRoom('plain:1', news(1))).toMatchObject({ offset: 1 });
-    expect(performance.now() - began).toBeLessThan(900);
+    expect(watch.ms).toBeLessThan(900);
     await expect(failed).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
     // The retry waits, too: that it is known here doesn't mean that a replica has it.
     const again = node.service.publishToRoom(ROOM, news(2), { key: 'k' });
     await expect(again).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
     replica.thaw();
-    await until(async () => Number(await replica.run('XLEN', `pxl:{${ROOM}}:h`)) === 2, 10_000);
+    await until(async () => Number(await replica.run('XLEN', `pxl:{${ROOM}}:h`)) === 2);
     expect(await node.service.publishToRoom(ROOM, news(2), { key: 'k' })).toMatchObject({
       offset: 2,
       isDuplicate: true,
@@ -89,10 +90,10 @@ async function startReplica(master: TestRedis): Promise<TestRedis> {
     const cluster = new Cluster(nodes.map(({ port }) => ({ host: '127.0.0.1', port })));
     cluster.on('error', () => undefined);
     stops.push(() => cluster.disconnect());
-    await until(() => cluster.status === 'ready', 10_000);
+    await until(() => cluster.status === 'ready');
     const { service } = await startNode(cluster);
     for (let room = 1; room <= 6; room++)
       for (let n = 1; n <= 3; n++)
         expect(await service.publishToRoom(`chat:${room}`, news(n))).toMatchObject({ offset: n });
-  }, 60_000);
+  });
 });

@@ -12,7 +12,7 @@ const STALLS_MS = [300, 1_500, 50, 2_500];
   let nodes: ClusterNode[] = [];
   beforeAll(async () => {
     redis = await TestRedis.start();
-  }, 60_000);
+  });
   afterAll(async () => {
     await Promise.all(nodes.map((node) => node.stop()));
     await redis.stop();
@@ -39,5 +39,5 @@ const STALLS_MS = [300, 1_500, 50, 2_500];
     } finally {
       scene.stop();
     }
-  }, 60_000);
+  });
 });

@@ -22,7 +22,7 @@ describeWithRedis('members of rooms under three publishers, when Redis', () => {
   beforeAll(async () => {
     redis = await TestRedis.start();
     nodes = await startNodes(2, () => ({ options: { redis: redis.url } }));
-  }, 60_000);
+  });
   afterEach(() => scene?.stop());
   afterAll(async () => {
     await Promise.all(nodes.map((node) => node.stop()));
@@ -33,7 +33,7 @@ describeWithRedis('members of rooms under three publishers, when Redis', () => {
     scene = await HistoryScene.on(nodes);
     await redis.run('FLUSHALL');
     await judge('flushed', scene);
-  }, 60_000);
+  });
 
   it('restarts empty, begin anew once (H1, H3)', async () => {
     scene = await HistoryScene.on(nodes);
@@ -41,7 +41,7 @@ describeWithRedis('members of rooms under three publishers, when Redis', () => {
     await pause(500);
     await redis.start();
     await judge('restarted empty', scene);
-  }, 60_000);
+  });
 
   it('restarts from an older file, begin anew once, those that were away, too (H1, H3)', async () => {
     scene = await HistoryScene.on(nodes);
@@ -51,7 +51,7 @@ describeWithRedis('members of rooms under three publishers, when Redis', () => {
     await scene.members[0]?.cut();
     await redis.start();
     await judge('older file', scene);
-  }, 60_000);
+  });
 });
 
 describeWithRedis('members of rooms under three publishers, when Sentinel', () => {
@@ -73,5 +73,5 @@ describeWithRedis('members of rooms under three publishers, when Sentinel', () =
     await pair.master.kill();
     await scene.members[0]?.cut();
     await judge('failed over', scene);
-  }, 60_000);
+  });
 });

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { startApp } from '../support/app.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import { until } from '../support/until.js';
 
 const ROOM = 'chat:1';
@@ -27,30 +28,28 @@ afterEach(async () => {
     await peer.join(ROOM);
     await node.service.publishToRoom(ROOM, news(1));
     await redis.kill({ forgets: false });
-    const began = performance.now();
+    const watch = new Stopwatch();
     await expect(node.service.publishToRoom(ROOM, news(2))).rejects.toMatchObject({
       code: expect.stringMatching(/^(UNAVAILABLE|UNKNOWN_OUTCOME)$/),
     });
     await expect(node.service.sendToRooms([ROOM], news(3))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     node.server.broadcastToRoom({ roomName: ROOM, data: news(4) });
-    expect(performance.now() - began).toBeLessThan(1_500);
+    expect(watch.ms).toBeLessThan(1_500);
     await peer.settle();
     await redis.start();
-    await until(
-      () =>
-        node.service.publishToRoom(ROOM, news(5)).then(
-          () => true,
-          () => false,
-        ),
-      10_000,
+    await until(() =>
+      node.service.publishToRoom(ROOM, news(5)).then(
+        () => true,
+        () => false,
+      ),
     );
-    await until(() => peer.received.some(({ data }) => data?.n === 5), 10_000);
+    await until(() => peer.received.some(({ data }) => data?.n === 5));
     const got = peer.received.filter(({ at }) => at).map(({ data, at }) => [data.n, at.offset]);
     expect(got).toEqual([
       [1, 1],
       [5, 2],
     ]);
-  }, 30_000);
+  });
 
   it('is of unknown outcome within 10 s while Redis doesn’t answer; joins are refused, and it is stored once', async () => {
     const redis = await TestRedis.start();
@@ -60,26 +59,24 @@ afterEach(async () => {
     const peer = await node.connect();
     await peer.join(ROOM);
     redis.freeze();
-    const began = performance.now();
+    const watch = new Stopwatch();
     peer.send('system', 'joinRoom', { roomName: 'chat:2' }, 'join');
     const published = node.service.publishToRoom(ROOM, news(1), { key: 'k' });
     await expect(published).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
-    const { data } = await peer.take(({ id }) => id === 'join', 10_000);
+    const { data } = await peer.take(({ id }) => id === 'join');
     expect(data).toMatchObject({ code: 'UNAVAILABLE', type: 'system', action: 'joinRoom' });
-    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(watch.ms).toBeLessThan(10_000);
     expect(peer.received).toEqual([]);
     redis.thaw();
-    await until(
-      () =>
-        node.service.publishToRoom(ROOM, news(1), { key: 'k' }).then(
-          ({ offset }) => offset === 1,
-          () => false,
-        ),
-      10_000,
+    await until(() =>
+      node.service.publishToRoom(ROOM, news(1), { key: 'k' }).then(
+        ({ offset }) => offset === 1,
+        () => false,
+      ),
     );
     await peer.next('chat', 'news');
     await peer.settle();
     expect(peer.received).toEqual([]);
     expect((await peer.join('chat:2')).response.data.history).toMatchObject({ offset: 0 });
-  }, 40_000);
+  });
 });

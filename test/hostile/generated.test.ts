@@ -219,7 +219,7 @@ describe('R1: whatever bytes come', () => {
     expect(bytesPerFrame).toBeLessThan(BYTES_LEFT_PER_FRAME);
     expect((await app.stats()).rooms).toBe(1);
     expect(app.exit).toBeUndefined();
-  }, 120_000);
+  }, 600_000);
 
   it('the same holds for connections that are compressed', async () => {
     app = await ChildApp.start('generated-compressed');
@@ -230,11 +230,11 @@ describe('R1: whatever bytes come', () => {
     expect(echoes).toEqual(Array.from({ length: runs }, (_, index) => index));
     expect(heardOut).toBeGreaterThan(runs * CONNECTIONS_AT_ONCE * 0.99);
     expect(app.exit).toBeUndefined();
-  }, 60_000);
+  });
 
   it('an application that keeps what it is sent is found out by the same measure', async () => {
     app = await ChildApp.start('leaky');
     const { bytesPerFrame } = await attackWith(app, await app.connect(), FRAMES / 10);
     expect(bytesPerFrame).toBeGreaterThan(BYTES_LEFT_PER_FRAME * 2);
-  }, 60_000);
+  });
 });

@@ -43,9 +43,9 @@ if (!python && !isRequired) console.warn('python3-websockets is not installed: i
       beforeAll(async () => {
         if (!python) throw new Error('REQUIRE_PYTHON_WEBSOCKETS=1, but no python3 can import websockets. Install it.');
         app = await ChildApp.start(scenario);
-        const { stdout } = await promisify(execFile)(python, [SCRIPT, app.url, ...flags], { timeout: 60_000 });
+        const { stdout } = await promisify(execFile)(python, [SCRIPT, app.url, ...flags], { timeout: 110_000 });
         results = JSON.parse(stdout);
-      }, 60_000);
+      });
       afterAll(() => app?.stop());
 
       it.each(CHECKS)('%s', (check) => expect(results[check]).toBe('ok'));

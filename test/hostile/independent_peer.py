@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 URL = sys.argv[1]
 IS_COMPRESSED = "compressed" in sys.argv[2:]
-WAIT_S = 10
+WAIT_S = 30
 MAX_PAYLOAD = 65_536
 TEXT, CONTINUATION, CLOSE = 1, 0, 8
 

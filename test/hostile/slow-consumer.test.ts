@@ -5,6 +5,7 @@ import { ChildApp } from '../support/child.js';
 import type { Stats } from '../support/child-main.js';
 import type { Peer } from '../support/peer.js';
 import { RawPeer } from '../support/raw-peer.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import { until } from '../support/until.js';
 
 const SLOW = 20;
@@ -49,7 +50,7 @@ describe('L3: clients that stop reading', () => {
     const got = bystander.received.filter(({ type }) => type === 'news').map(({ data }) => data.n as number);
     expect(got.filter((n) => n >= 0)).toEqual(Array.from({ length: sent }, (_, n) => n));
     expect(now.errors).toEqual([]);
-  }, 30_000);
+  });
 
   it('one of them is cut about a second after its close', async () => {
     await sleepers(1);
@@ -57,13 +58,13 @@ describe('L3: clients that stop reading', () => {
     for (let from = 0; (await stats()).backpressure.closed === 0; from += 500) {
       await bystander.request('test', 'shout', { from, count: 500 });
     }
-    const closedAt = performance.now();
+    const watch = new Stopwatch();
     // A peer that reads again may still see its close frame; this one never does, and is cut all the same.
     await until(async () => {
       const { resources } = await stats();
       return (resources['TCPSocketWrap'] ?? 0) <= 1;
     });
-    expect(performance.now() - closedAt).toBeLessThan(2_500);
+    expect(watch.ms).toBeLessThan(2_500);
     peer.socket.resume();
     await peer.closed;
   });

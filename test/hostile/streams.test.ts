@@ -36,7 +36,7 @@ describe('L3: a stream that goes on and on', () => {
     await once(reader, 'open');
     reader.send(JSON.stringify({ type: 'test', action: 'endless', id: 's' }));
     const heapAfter = async (count: number): Promise<number> => {
-      await app.untilStats(({ produced }) => produced > count, 15_000);
+      await app.untilStats(({ produced }) => produced > count);
       return ((await app.ask('collect')).stats as Stats).heapUsed;
     };
     // 570 bytes a value were kept once, 25 MB. A few MB is what a process that runs on compiles and buffers.

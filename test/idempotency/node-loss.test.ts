@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { RemoteError, WebSocketClient } from '../../lib/index.js';
 import { type ClusterNode, Fleet } from '../support/cluster-node.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import { until } from '../support/until.js';
 
 (hasRedis() ? describe : describe.skip)('a request with a key whose node dies', () => {
@@ -40,14 +41,13 @@ import { until } from '../support/until.js';
       const answer = client.request('slow', 'work', { name: 'doubt', holdMs: 60_000 }, { retry: true });
       answer.catch(() => undefined);
       await until(async () => (await one.call('runs')).length === 1);
-      const killedAt = performance.now();
+      const watch = new Stopwatch();
       one.kill();
       if (how === 'has lost') await redis.run('FLUSHALL');
       await expect(answer).rejects.toMatchObject({ code: 'IN_DOUBT', details: { isHandled: false } });
-      expect(performance.now() - killedAt).toBeLessThan(9_000);
+      expect(watch.ms).toBeLessThan(9_000);
       expect(await two.call('runs')).toEqual([]);
     },
-    30_000,
   );
 
   it('C5: is run again on a route that allows it', async () => {
@@ -58,7 +58,7 @@ import { until } from '../support/until.js';
     one.kill();
     expect(await answer).toEqual({ name: 'again', pid: two.process.pid });
     expect(await two.call('runs')).toEqual(['again']);
-  }, 30_000);
+  });
 
   it('C5: gets the reply from Redis if the node died after it had finished', async () => {
     const [one, two] = await Promise.all([fleet.start(), fleet.start()]);
@@ -69,7 +69,7 @@ import { until } from '../support/until.js';
     const second = await connect(two);
     expect(await second.request('slow', 'work', { name: 'done' }, { key })).toEqual(reply);
     expect(await two.call('runs')).toEqual([]);
-  }, 30_000);
+  });
 
   it('C4: C5: every promise of many settles once, and no handler runs twice, while nodes are killed', async () => {
     const [one, two] = await Promise.all([fleet.start(), fleet.start()]);
@@ -95,5 +95,5 @@ import { until } from '../support/until.js';
     const ranOnTwo = await two.call('runs');
     expect(new Set(ranOnTwo).size).toBe(ranOnTwo.length);
     expect(ranOnTwo.filter((name) => ranOnOne.includes(name))).toEqual([]);
-  }, 40_000);
+  });
 });

@@ -353,6 +353,5 @@ describe('a store of replies in memory', () => {
         await own.stop();
       }
     },
-    20_000,
   );
 });

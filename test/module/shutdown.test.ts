@@ -2,6 +2,8 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { ChildApp } from '../support/child.js';
 import type { Scenario } from '../support/child-main.js';
 import { handshakeBytes, RawPeer } from '../support/raw-peer.js';
+import { Stopwatch } from '../support/stopwatch.js';
+import { until } from '../support/until.js';
 
 /** As `startApp()` sets it. */
 const DRAIN_MS = 1_000;
@@ -18,13 +20,10 @@ describe('L4: the end', () => {
   });
 
   async function exitWithin(ms: number): Promise<{ code: number | null; signal: string | null; took: number }> {
-    const begin = Date.now();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`Still running after ${ms} ms.`)), ms);
-    });
-    const { code, signal } = await Promise.race([app.exited, late]).finally(() => clearTimeout(timer));
-    return { code, signal, took: Date.now() - begin };
+    const watch = new Stopwatch();
+    await until(() => app.exit !== undefined, ms);
+    const { code, signal } = await app.exited;
+    return { code, signal, took: watch.ms };
   }
 
   /** One of every kind that could hold the process back. */

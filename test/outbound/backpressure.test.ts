@@ -384,7 +384,7 @@ describe('a compressed socket', () => {
     await until(() => {
       tell(0);
       return backpressure().closed === 1;
-    }, 15_000);
+    });
   });
 
   it('counts for the budget of the process with what is still to be compressed', async () => {

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, '../..');
-const EXIT_MS = 10_000;
+const EXIT_MS = 30_000;
 
 const INSTALL_OPTIONS =
   '--prefer-offline --no-audit --no-fund --no-package-lock --ignore-scripts --loglevel=error'.split(' ');

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Frame, Peer } from '../support/peer.js';
 import { freePort, hasRedis } from '../support/redis.js';
 import { type RunningSample, startSample } from './start-sample.js';
@@ -26,7 +26,6 @@ describe('the cluster sample without a Redis', () => {
 });
 
 suite(`the cluster sample${why}`, () => {
-  jest.setTimeout(40_000);
   let sample: RunningSample;
   let page: Peer;
   const peers: Peer[] = [];
@@ -66,15 +65,14 @@ suite(`the cluster sample${why}`, () => {
       .toSorted();
 
   /** Resolves once a list names exactly these people in a room. Lists before it are used up: they tell of the past. */
-  async function listed(peer: Peer, roomName: string, names: string[], waitMs?: number): Promise<void> {
+  async function listed(peer: Peer, roomName: string, names: string[], promisedMs?: number): Promise<void> {
     const isList = ({ action }: Frame): boolean => action === 'clientList';
-    while (namesIn(await peer.take(isList, waitMs), roomName).join() !== names.toSorted().join());
+    while (namesIn(await peer.take(isList, promisedMs), roomName).join() !== names.toSorted().join());
   }
 
-  const event = (fits: Record<string, unknown>, waitMs?: number): Promise<Frame> =>
+  const event = (fits: Record<string, unknown>): Promise<Frame> =>
     page.take(
       ({ action, data }) => action === 'event' && Object.entries(fits).every(([key, value]) => data[key] === value),
-      waitMs,
     );
 
   it('delivers a message once to the members of a room on each of the three nodes', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Frame, Peer } from '../support/peer.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { type RunningSample, startSample } from './start-sample.js';
@@ -8,7 +8,6 @@ const suite = isReady ? describe : describe.skip;
 const why = isReady ? '' : ' (skipped: there is no redis-server; apt-get install redis-server)';
 
 suite(`the queue sample${why}`, () => {
-  jest.setTimeout(40_000);
   let redis: TestRedis;
   let sample: RunningSample;
   const peers: Peer[] = [];
@@ -102,7 +101,7 @@ suite(`the queue sample${why}`, () => {
     const { jobId } = await start(ada, 200_000_000);
     await ada.take(({ action, data }) => action === 'progress' && data.percent >= 10);
     for (const type of ['normal', 'pubsub']) await redis.run('CLIENT', 'KILL', 'TYPE', type);
-    const { data } = await ada.take(({ action }) => action === 'completed', 20_000);
+    const { data } = await ada.take(({ action }) => action === 'completed');
     expect(data).toMatchObject({ jobId, found: 11_078_937 });
     expect(about(ada, 'failed')).toEqual([]);
   });
@@ -118,7 +117,7 @@ suite(`the queue sample${why}`, () => {
 
     sample = await startSample('05-queue', { REDIS_URL: redis.url });
     const again = await connect(cookie);
-    const { data } = await again.take(({ action }) => action === 'completed', 20_000);
+    const { data } = await again.take(({ action }) => action === 'completed');
     expect(data).toMatchObject({ jobId, found: 11_078_937 });
   });
 });

@@ -1,7 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect } from '@jest/globals';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { findChromium, launchChromium } from '../support/chromium.js';
 import { hasRedis } from '../support/redis.js';
+import { PATIENCE_MS } from '../support/stopwatch.js';
 
 /** What Chromium logs by itself when a server is away. A broken policy (CSP) is another message. */
 const NO_NETWORK = /^WebSocket connection to|net::ERR_(SOCKET_NOT_CONNECTED|CONNECTION_|EMPTY_RESPONSE)/;
@@ -23,7 +24,6 @@ export function describeInChromium(
   const missing = findChromium() === undefined ? 'Chromium' : needsRedis && !hasRedis() ? 'redis-server' : undefined;
   const suite = missing ? describe.skip : describe;
   suite(missing ? `${name} (skipped: there is no ${missing})` : name, () => {
-    jest.setTimeout(60_000);
     tests(useWindows());
   });
 }
@@ -45,7 +45,7 @@ function useWindows(): Windows {
   const newContext: Windows['newContext'] = async (options) => {
     if (!browser) throw new Error('Chromium runs from beforeAll() on.');
     const context = await browser.newContext({ reducedMotion: 'reduce', locale: 'en-GB', ...options });
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(PATIENCE_MS);
     contexts.push(context);
     return context;
   };

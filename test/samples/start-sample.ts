@@ -10,14 +10,14 @@ export interface RunningSample {
   child: ChildProcess;
   /** Everything it has written so far. */
   output(): string;
-  /** Resolves once the output has a match. Fails when the process ends, or after half a minute. */
+  /** Resolves once the output has a match. Fails when the process ends, or after a minute and a half. */
   printed(pattern: RegExp): Promise<RegExpMatchArray>;
-  /** SIGTERM, as a supervisor stops it; SIGKILL after five seconds. Says how it ended. */
+  /** SIGTERM, as a supervisor stops it; SIGKILL after 20 s. Says how it ended. */
   stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null; isForced: boolean }>;
 }
 
-const START_MS = 30_000;
-const STOP_MS = 5_000;
+const START_MS = 90_000;
+const STOP_MS = 20_000;
 
 /** Starts `dist-sample/<name>/main.js` on a free port of 127.0.0.1 and waits for the line that says it is ready. */
 export async function startSample(

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { ChildAnswer, ChildQuestion, Scenario, Stats } from './child-main.js';
 import { Peer, type PeerOptions } from './peer.js';
 import { argumentsFor } from './program.js';
+import { PATIENCE_MS, Stopwatch, watchProcess } from './stopwatch.js';
 
 export interface Exit {
   code: number | null;
@@ -24,6 +25,7 @@ export class ChildApp {
 
   private constructor(readonly process: ChildProcess) {
     let stderr = '';
+    watchProcess(process);
     process.on('message', (message) => this.#askers.shift()?.(message as ChildAnswer));
     process.stderr?.on('data', (data: Buffer) => (stderr += data.toString()));
     this.exited = new Promise((resolve) => {
@@ -63,13 +65,16 @@ export class ChildApp {
     return (await this.ask('stats')).stats as Stats;
   }
 
-  /** Asks again until it is so: what the peer did reaches the server in its own time. */
-  async untilStats(isTrue: (stats: Stats) => boolean, waitMs = 5_000): Promise<Stats> {
-    const deadline = Date.now() + waitMs;
+  /**
+   * Asks again until it is so: what the peer did reaches the server in its own time.
+   * @param promisedMs how soon it has to be, where the product promises that
+   */
+  async untilStats(isTrue: (stats: Stats) => boolean, promisedMs = PATIENCE_MS): Promise<Stats> {
+    const watch = new Stopwatch();
     for (;;) {
       const stats = await this.stats();
       if (isTrue(stats)) return stats;
-      if (Date.now() > deadline) throw new Error(`It never came to that: ${JSON.stringify(stats)}`);
+      if (watch.isOver(promisedMs)) throw new Error(`It never came to that: ${JSON.stringify(stats)}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

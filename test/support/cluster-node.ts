@@ -4,6 +4,7 @@ import type { Exit } from './child.js';
 import type { Commands, FromNode, HeardEvent, NodeSettings, NodeStatus } from './cluster-node-main.js';
 import { Peer } from './peer.js';
 import { argumentsFor } from './program.js';
+import { PATIENCE_MS, watchProcess } from './stopwatch.js';
 import { until } from './until.js';
 
 type Arguments<C extends keyof Commands> = Parameters<Commands[C]>;
@@ -29,6 +30,7 @@ export class ClusterNode {
 
   private constructor(readonly process: ChildProcess) {
     let stderr = '';
+    watchProcess(process);
     process.stderr?.on('data', (data: Buffer) => (stderr += data.toString()));
     this.exited = new Promise((resolve) => {
       process.once('close', (code, signal) => {
@@ -111,16 +113,20 @@ export class ClusterNode {
     return (await this.call('heard')).filter((event) => event.channel === channel && event.by === 'option');
   }
 
-  /** Resolves when this node knows exactly these clients. @returns the milliseconds it took */
-  async knows(peers: readonly Peer[], waitMs = 5_000): Promise<number> {
+  /**
+   * Resolves when this node knows exactly these clients.
+   * @param promisedMs how soon it has to, where the product promises that
+   * @returns the milliseconds it took
+   */
+  async knows(peers: readonly Peer[], promisedMs = PATIENCE_MS): Promise<number> {
     const start = Date.now();
     const wanted = peers
       .map(({ clientId }) => clientId)
       .toSorted()
       .join();
     let known = '';
-    await until(async () => (known = (await this.clientIds()).toSorted().join()) === wanted, waitMs).catch(() => {
-      throw new Error(`After ${waitMs} ms the node knows [${known}], not [${wanted}].`);
+    await until(async () => (known = (await this.clientIds()).toSorted().join()) === wanted, promisedMs).catch(() => {
+      throw new Error(`After ${promisedMs} ms the node knows [${known}], not [${wanted}].`);
     });
     return Date.now() - start;
   }

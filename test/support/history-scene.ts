@@ -71,10 +71,7 @@ export class HistoryScene {
     const scene = new HistoryScene(setup);
     scene.nodes.push(...nodes);
     try {
-      await until(
-        async () => (await Promise.all(nodes.map((node) => node.state()))).every((is) => is === 'ready'),
-        15_000,
-      );
+      await until(async () => (await Promise.all(nodes.map((node) => node.state()))).every((is) => is === 'ready'));
       await scene.#begin();
       return scene;
     } catch (error) {

@@ -1,4 +1,5 @@
 import { type ClientOptions, WebSocket } from 'ws';
+import { PATIENCE_MS, Stopwatch } from './stopwatch.js';
 
 /** Any frame, as a test looks at it. */
 // oxlint-disable-next-line typescript/no-explicit-any -- tests read fields of many shapes
@@ -14,7 +15,8 @@ export interface Close {
   reason: string;
 }
 
-const WAIT_MS = 5_000;
+/** How soon a wait that is over by the clock is looked at again, on a machine that did other things. */
+const LOOK_AGAIN_MS = 100;
 
 /** A bare WebSocket client that keeps what it receives until a test asks for it. */
 export class Peer {
@@ -60,21 +62,26 @@ export class Peer {
     this.ws.send(data);
   }
 
-  /** Takes the first frame that fits, now or within the wait. */
-  async take(fits: (frame: Frame) => boolean, waitMs = WAIT_MS): Promise<Frame> {
-    const deadline = Date.now() + waitMs;
+  /**
+   * Takes the first frame that fits, now or once it comes.
+   * @param promisedMs how soon it has to come, where the product promises that
+   */
+  async take(fits: (frame: Frame) => boolean, promisedMs = PATIENCE_MS): Promise<Frame> {
+    let watch: Stopwatch | undefined;
     for (;;) {
       const index = this.received.findIndex(fits);
       if (index >= 0) return this.received.splice(index, 1)[0];
-      const left = deadline - Date.now();
-      if (left <= 0) throw new Error(`No such frame came. Received: ${JSON.stringify(this.received).slice(-4_000)}`);
+      watch ??= new Stopwatch();
+      const leftMs = promisedMs - watch.ms;
+      if (watch.isOver(promisedMs))
+        throw new Error(`No such frame came. Received: ${JSON.stringify(this.received).slice(-4_000)}`);
       await new Promise<void>((resolve) => {
         const wake = (): void => {
           clearTimeout(timer);
           this.#waiting.delete(wake);
           resolve();
         };
-        const timer = setTimeout(wake, left);
+        const timer = setTimeout(wake, Math.max(LOOK_AGAIN_MS, leftMs));
         this.#waiting.add(wake);
       });
     }

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { constants, deflateRawSync, inflateRawSync } from 'node:zlib';
-
-const WAIT_MS = 5_000;
+import { PATIENCE_MS } from './stopwatch.js';
 
 export interface FrameParts {
   payload?: Buffer | string;
@@ -190,10 +189,10 @@ export class RawPeer {
       .toString();
   }
 
-  async until(isTrue: () => boolean, waitMs = WAIT_MS): Promise<void> {
-    const deadline = Date.now() + waitMs;
+  async until(isTrue: () => boolean): Promise<void> {
+    const deadline = performance.now() + PATIENCE_MS;
     while (!isTrue()) {
-      const left = deadline - Date.now();
+      const left = deadline - performance.now();
       if (left <= 0 || this.isClosed) {
         throw new Error(
           `${this.isClosed ? 'The socket closed' : 'Nothing came'} first. Close code ${this.closeCode}, ${this.frames.length} frames.`,

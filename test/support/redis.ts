@@ -5,7 +5,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { watchProcess } from './stopwatch.js';
 import { TcpProxy } from './tcp-proxy.js';
+import { until } from './until.js';
 
 /** True when there is a redis-server to test with; REQUIRE_REDIS makes its absence a failure. */
 export function hasRedis(): boolean {
@@ -75,6 +77,7 @@ export class TestRedis {
     const { port, settings } = this;
     const always = ['--port', String(port), '--bind', '127.0.0.1', '--dir', this.#folder, '--daemonize', 'no'];
     const child = spawn('redis-server', [...always, '--save', '', ...settings], { stdio: 'ignore' });
+    watchProcess(child);
     this.#process = child;
     await this.#ready();
   }
@@ -121,16 +124,12 @@ export class TestRedis {
   }
 
   async #ready(): Promise<void> {
-    const deadline = Date.now() + 10_000;
-    for (;;) {
-      try {
-        await this.run('PING');
-        return;
-      } catch (error) {
-        if (Date.now() > deadline) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    }
+    await until(() =>
+      this.run('PING').then(
+        () => true,
+        () => false,
+      ),
+    );
   }
 }
 
@@ -172,14 +171,11 @@ export async function startRedisCluster({ isProxied = false, hasReplicas = false
     await node.run('CLUSTER', 'ADDSLOTSRANGE', from, to);
     if (node !== first) await node.run('CLUSTER', 'MEET', '127.0.0.1', first.port, busPorts[0] as number);
   }
-  const deadline = Date.now() + 15_000;
   for (const node of nodes) {
-    for (;;) {
+    await until(async () => {
       const info = String(await node.run('CLUSTER', 'INFO'));
-      if (info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3')) break;
-      if (Date.now() > deadline) throw new Error(`The Redis Cluster did not form: ${info}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+      return info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3');
+    });
   }
   const replicas = hasReplicas ? await Promise.all(nodes.map((master) => startReplica(master, settings))) : [];
   const stop = async (): Promise<void> => {
@@ -202,17 +198,11 @@ async function startReplica(master: TestRedis, settings: readonly string[]): Pro
   const id = String(await master.run('CLUSTER', 'MYID'));
   const [, masterBusPort = ''] = /@(\d+)[^\n]*myself/.exec(String(await master.run('CLUSTER', 'NODES'))) ?? [];
   await replica.run('CLUSTER', 'MEET', '127.0.0.1', master.port, masterBusPort);
-  await eventually(async () => (await replica.run('CLUSTER', 'REPLICATE', id)) === 'OK');
-  await eventually(async () => String(await replica.run('INFO', 'replication')).includes('master_link_status:up'));
+  const isTrue = async (command: string, pattern: string, ...args: string[]): Promise<boolean> =>
+    String(await replica.run(command, ...args).catch(() => '')).includes(pattern);
+  await until(() => isTrue('CLUSTER', 'OK', 'REPLICATE', id));
+  await until(() => isTrue('INFO', 'master_link_status:up', 'replication'));
   return replica;
-}
-
-async function eventually(isTrue: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 15_000;
-  while (!(await isTrue().catch(() => false))) {
-    if (Date.now() > deadline) throw new Error('The replica did not follow its master.');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 /** The master that serves a key, as long as no slot has moved. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { freePort, TestRedis } from './redis.js';
+import { watchProcess } from './stopwatch.js';
 import { until } from './until.js';
 
 export const MASTER = 'pxl-test';
@@ -28,6 +29,7 @@ export class Sentinel {
     ];
     writeFileSync(file, `${lines.join('\n')}\n`);
     this.#process = spawn('redis-server', [file, '--sentinel'], { stdio: 'ignore' });
+    watchProcess(this.#process);
   }
 
   /** What the Sentinel itself answers, on a connection of its own. */
@@ -70,7 +72,7 @@ export class SentinelPair {
     pair.sentinel.start(master.port);
     const isKnown = async (): Promise<boolean> =>
       String(await pair.sentinel.ask('replicas', MASTER)).includes(String(replica.port));
-    await until(isKnown, 15_000).catch(async (error: unknown) => {
+    await until(isKnown).catch(async (error: unknown) => {
       await pair.stop();
       throw error;
     });

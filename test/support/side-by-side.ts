@@ -19,8 +19,8 @@ export function sideBySide(): (name: string, scenario: Scenario, timeoutMs?: num
       for (let run = waiting.shift(); run; run = waiting.shift()) await run();
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
-  }, 180_000);
-  return (name, scenario, timeoutMs = 20_000) => {
+  }, 600_000);
+  return (name, scenario, timeoutMs = 120_000) => {
     let outcome: PromiseSettledResult<unknown> | undefined;
     waiting.push(async () => {
       [outcome] = await Promise.allSettled([within(timeoutMs, scenario)]);
