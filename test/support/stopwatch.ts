@@ -33,10 +33,15 @@ export class Stopwatch {
   readonly #before = new Map([process.pid, ...children].map((pid) => [pid, keptWaitingMs(pid)]));
 
   get ms(): number {
+    return Math.max(0, this.#dayMs - this.lostMs);
+  }
+
+  /** What doesn't count, in ms. */
+  get lostMs(): number {
     let lostMs = 0;
     for (const pid of [process.pid, ...children])
       lostMs += Math.max(0, keptWaitingMs(pid) - (this.#before.get(pid) ?? 0));
-    return Math.max(0, this.#dayMs - lostMs);
+    return lostMs;
   }
 
   /** True once so much time is over. However busy the machine is, it comes true. */
