@@ -18,7 +18,8 @@ const LONGEST_NEEDED_STABILITY_MS = 10_000;
  * same lost server don't all come back together. Attempts are counted until a connection has lasted.
  */
 export class Backoff {
-  #attempts = 0;
+  /** Since the last stable connection. */
+  attempts = 0;
   #connectedAt = Infinity;
   readonly #options: Required<BackoffOptions>;
 
@@ -26,20 +27,17 @@ export class Backoff {
     this.#options = { random: Math.random, now: () => performance.now(), ...options };
   }
 
-  /** Attempts since the last stable connection. */
-  get attempts(): number {
-    return this.#attempts;
-  }
-
   /**
-   * Milliseconds to wait before the next attempt. Counts the attempt.
+   * Milliseconds to wait before the next attempt. Counts the attempt. 'back-off' waits at least half of `maxDelayMs`.
+   * 'reconnect-now' is fast only the first time.
    * @param retryAfterMs the server's `Retry-After`: wait at least that long
    */
   next(advice: CloseAdvice, retryAfterMs?: number): number {
-    const spread = retryAfterMs !== undefined && advice === 'back-off' ? 'reconnect' : advice;
-    const delayMs = backoffDelay({ ...this.#options, advice: spread, attempt: this.#attempts });
-    this.#attempts += 1;
-    return delayMs + (retryAfterMs ?? 0);
+    const { minDelayMs, maxDelayMs, random } = this.#options;
+    const attempt = this.attempts++;
+    if (advice === 'back-off' && retryAfterMs === undefined) return (maxDelayMs + random() * maxDelayMs) / 2;
+    const limitMs = advice === 'reconnect-now' && attempt === 0 ? PROMPT_JITTER_MS : minDelayMs * 2 ** attempt;
+    return random() * Math.min(maxDelayMs, limitMs) + (retryAfterMs ?? 0);
   }
 
   connected(): void {
@@ -52,23 +50,7 @@ export class Backoff {
    */
   lost(): void {
     const { now, maxDelayMs } = this.#options;
-    if (now() - this.#connectedAt >= Math.min(maxDelayMs, LONGEST_NEEDED_STABILITY_MS)) this.#attempts = 0;
+    if (now() - this.#connectedAt >= Math.min(maxDelayMs, LONGEST_NEEDED_STABILITY_MS)) this.attempts = 0;
     this.#connectedAt = Infinity;
   }
-}
-
-/**
- * `attempt` counts from 0. 'back-off' waits at least half of `maxDelayMs`. 'reconnect-now' is fast only the first time.
- */
-export function backoffDelay(options: {
-  advice: CloseAdvice;
-  attempt: number;
-  minDelayMs: number;
-  maxDelayMs: number;
-  random: () => number;
-}): number {
-  const { advice, attempt, minDelayMs, maxDelayMs, random } = options;
-  if (advice === 'back-off') return (maxDelayMs + random() * maxDelayMs) / 2;
-  const isPrompt = advice === 'reconnect-now' && attempt === 0;
-  return random() * Math.min(maxDelayMs, isPrompt ? PROMPT_JITTER_MS : minDelayMs * 2 ** attempt);
 }

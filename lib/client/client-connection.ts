@@ -124,12 +124,12 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> extend
     const target = await attempt.race(this.findTarget());
     const handlers: LinkHandlers<S> = {
       onMessage: (message, from) => this.receive(message, from),
-      onError: (error) => this.events.report(error),
+      onError: this.events.report,
       onEnd: (ended) => this.linkEnded(ended),
     };
     const link = new Link(this.createSocket(target), handlers, this.options);
     try {
-      await attempt.race(link.greeted);
+      await attempt.race(link.greeted.promise);
       return link;
     } catch (error) {
       link.close(CloseCode.Normal, '');

@@ -196,7 +196,7 @@ export abstract class WebSocketClientCore<
       ws: link.socket,
       clientId: link.greeting?.clientId ?? '',
       joinRoom: ({ roomName, ...details }) => {
-        this.joinRoom(roomName, details).catch((error: unknown) => this.events.report(error));
+        this.joinRoom(roomName, details).catch(this.events.report);
       },
     });
     if (!link.greeting || !link.isOpen) return;

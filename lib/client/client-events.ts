@@ -1,8 +1,8 @@
 import { InvalidOptionsError } from '../errors.js';
 import { errorOf } from '../protocol/thrown.js';
 import { ReportsLeftOutError } from './client-errors.js';
-import { call, Listeners } from './listeners.js';
-import { ReportBudget } from './report-budget.js';
+import { callAll, Listeners } from './listeners.js';
+import { Stopwatch } from './stopwatch.js';
 import type { JoinRoomDetails, RoomReset } from './client-room.js';
 import type { SocketLike } from './socket-like.js';
 
@@ -55,6 +55,9 @@ export interface WebSocketClientEvents<S extends SocketLike = SocketLike> {
   onError?(params: { error: Error }): unknown;
 }
 
+/** Milliseconds after which the counts of reports start again. */
+const WINDOW_MS = 10_000;
+
 /** The names that `client.on(event, listener)` takes. */
 export const EVENTS = [
   'connected',
@@ -85,13 +88,15 @@ export const callbackOf = (name: ClientEventName): keyof WebSocketClientEvents =
 export class EventSink<S extends SocketLike> {
   readonly #events: WebSocketClientEvents<S>;
   readonly #listeners = new Listeners<Callback>();
-  readonly #budget: ReportBudget;
+  readonly #maxReports: number;
+  /** Errors by name, since the window began. */
+  readonly #counts = new Map<string, number>();
+  readonly #window = new Stopwatch();
 
+  /** @param maxErrorReports of one kind in a window, so that a server can't fill the log of its clients */
   constructor(events: WebSocketClientEvents<S>, maxErrorReports: number) {
     this.#events = events;
-    this.#budget = new ReportBudget(maxErrorReports, (kind, count) =>
-      this.#report(new ReportsLeftOutError(kind, count)),
-    );
+    this.#maxReports = maxErrorReports;
   }
 
   /** @returns a function that removes this listener. @throws {InvalidOptionsError} for an unknown event */
@@ -103,25 +108,33 @@ export class EventSink<S extends SocketLike> {
 
   /** @returns false when nobody listens */
   emit<N extends ClientEventName>(name: N, params: Params<S, N>): boolean {
-    const callbacks = this.#callbacksOf(name);
-    for (const callback of callbacks) call(() => callback(params)).catch((error: unknown) => this.report(error));
-    return callbacks.length > 0;
+    return callAll(this.#callbacksOf(name), this.report, params);
   }
 
-  report(thrown: unknown): void {
+  /** May be passed on as a function. */
+  readonly report = (thrown: unknown): void => {
     const error = errorOf(thrown);
-    if (this.#budget.take(error.name)) this.#report(error);
-  }
+    if (this.#window.ms >= WINDOW_MS) {
+      this.flush();
+      this.#counts.clear();
+      this.#window.restart();
+    }
+    const count = (this.#counts.get(error.name) ?? 0) + 1;
+    this.#counts.set(error.name, count);
+    if (count <= this.#maxReports) this.#report(error);
+  };
 
   /** Reports how many errors were left out so far. */
   flush(): void {
-    this.#budget.flush();
+    for (const [kind, count] of this.#counts) {
+      if (count <= this.#maxReports) continue;
+      this.#counts.set(kind, this.#maxReports);
+      this.#report(new ReportsLeftOutError(kind, count - this.#maxReports));
+    }
   }
 
-  #report(reported: Error): void {
-    const callbacks = this.#callbacksOf('error');
-    if (callbacks.length === 0) lastResort(reported);
-    for (const callback of callbacks) call(() => callback({ error: reported })).catch(lastResort);
+  #report(error: Error): void {
+    if (!callAll(this.#callbacksOf('error'), lastResort, { error })) lastResort(error);
   }
 
   #callbacksOf(name: ClientEventName): Callback[] {

@@ -24,12 +24,15 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   /** The application may send. */
   #isOpen = false;
 
+  readonly report: (error: unknown) => void;
+
   constructor(
     events: EventSink<SocketLike>,
     readonly requestTimeoutMs: number,
     readonly ask: RoomOwner['ask'],
   ) {
     this.#events = events;
+    this.report = events.report;
   }
 
   get names(): ReadonlySet<string> {
@@ -78,10 +81,6 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
       if (this.#leaving.get(name) === token) this.#leaving.delete(name);
     };
     await this.#link.requests.ask(message, { timeoutMs: this.requestTimeoutMs }, answered).ended;
-  }
-
-  report(error: unknown): void {
-    this.#events.report(error);
   }
 
   /** Joins the rooms again on a new connection. Resolves when each was tried once; failed ones are retried. */
@@ -160,7 +159,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
 
   /** A room was joined that was left meanwhile. */
   unwanted(room: Room): void {
-    if (!this.#rooms.has(room.name)) this.leave(room).catch((error: unknown) => this.report(error));
+    if (!this.#rooms.has(room.name)) this.leave(room).catch(this.report);
   }
 
   failed(room: Room, error: Error, isFinal: boolean): boolean {

@@ -45,13 +45,15 @@ const MAX_REPORTED_CHARACTERS = 2_000;
 /** One socket from its creation to its end, which comes once. After its end it calls no handler any more. */
 export class Link<S extends SocketLike> {
   readonly requests: Requests;
+  /** Resolves with the server's first frame; rejects when the link ends before it. */
+  readonly greeted = deferred();
+  readonly ended = deferred();
+  /** Resolved when the rooms may not be waited for any longer. */
+  readonly hurried = deferred();
   greeting: Greeting | undefined;
   end: LinkEnd | undefined;
   /** Since the last frame came. */
   readonly silence = new Stopwatch();
-  readonly #greeted = deferred();
-  readonly #ended = deferred();
-  readonly #hurried = deferred();
   /** Messages of a new connection wait until `onConnected` was called, so that no handler runs before it. */
   #held: ServerMessage[] | undefined = [];
   #heldBytes = 0;
@@ -76,24 +78,6 @@ export class Link<S extends SocketLike> {
     for (const [type, listener] of this.#listeners) socket.addEventListener(type, listener);
   }
 
-  /** Resolves with the server's first frame; rejects when the link ends before it. */
-  get greeted(): Promise<void> {
-    return this.#greeted.promise;
-  }
-
-  get ended(): Promise<void> {
-    return this.#ended.promise;
-  }
-
-  /** Resolves when the rooms may not be waited for any longer: too many messages wait, or the link has ended. */
-  get hurried(): Promise<void> {
-    return this.#hurried.promise;
-  }
-
-  hurry(): void {
-    this.#hurried.resolve();
-  }
-
   get isOpen(): boolean {
     return !this.end && this.socket.readyState === SOCKET_OPEN;
   }
@@ -110,7 +94,13 @@ export class Link<S extends SocketLike> {
     const maxBytes = this.greeting?.maxPayload ?? Infinity;
     // No character has more than three bytes.
     if (text.length * 3 > maxBytes && utf8Length(text) > maxBytes) throw new MessageTooLargeError(maxBytes);
-    this.#closeIfUnread();
+    // A server that doesn't read must not make this process buffer more and more.
+    const { maxUnsentBytes } = this.#budgets;
+    if (this.socket.bufferedAmount > maxUnsentBytes) {
+      const error = new ConnectionError(`The server doesn't read: more than ${maxUnsentBytes} bytes wait.`);
+      this.close(CloseCode.SlowConsumer, 'the server does not read', error);
+      throw error;
+    }
     this.socket.send(binary ? new TextEncoder().encode(text) : text);
   }
 
@@ -157,10 +147,10 @@ export class Link<S extends SocketLike> {
     if (this.end) return;
     this.end = { code, reason, error };
     for (const [type, listener] of this.#listeners) this.socket.removeEventListener(type, listener);
-    this.#greeted.reject(error);
+    this.greeted.reject(error);
     this.requests.failAll(error);
-    this.#ended.resolve();
-    this.hurry();
+    this.ended.resolve();
+    this.hurried.resolve();
     this.#handlers.onEnd(this);
   }
 
@@ -178,8 +168,11 @@ export class Link<S extends SocketLike> {
     if (text === undefined) return this.#skip('It is not UTF-8.');
     const frame = decodeFrame(text, Math.max(MAX_DEPTH, this.greeting?.maxDepth ?? 0));
     if (frame.kind === 'bad') return this.#skip(frame.reason, frame.id, frame.isAnswer);
-    if (frame.kind === 'message') return this.greeting ? this.#hand(frame, text) : this.#greet(frame);
-    if (!this.requests.settle(frame, text)) this.#handUnasked(frame, text);
+    if (frame.kind !== 'message') return this.requests.settle(frame, text) ? undefined : this.#handUnasked(frame, text);
+    if (this.greeting) return this.#hand(frame, text);
+    this.greeting = readGreeting(frame);
+    if (this.greeting) this.greeted.resolve();
+    else this.#skip('The first one must be "system/connected".');
   }
 
   /**
@@ -190,21 +183,6 @@ export class Link<S extends SocketLike> {
     if (isAnswer && this.requests.reject(id, error)) return;
     this.#handlers.onError(error);
     if (!isAnswer && id !== undefined) this.trySend(errorFrame({ error: reason, code: ErrorCode.BadFrame }, { id }));
-  }
-
-  /** Closes the connection when the server doesn't read, so that this process doesn't buffer more and more. */
-  #closeIfUnread(): void {
-    const { maxUnsentBytes } = this.#budgets;
-    if (this.socket.bufferedAmount <= maxUnsentBytes) return;
-    const error = new ConnectionError(`The server doesn't read: more than ${maxUnsentBytes} bytes wait.`);
-    this.close(CloseCode.SlowConsumer, 'the server does not read', error);
-    throw error;
-  }
-
-  #greet(frame: ServerMessage): void {
-    this.greeting = readGreeting(frame);
-    if (this.greeting) this.#greeted.resolve();
-    else this.#skip('The first one must be "system/connected".');
   }
 
   /** An answer without a request: an error is reported, a response is handled like a message. */
@@ -222,7 +200,7 @@ export class Link<S extends SocketLike> {
     if (!this.#held) return this.#handlers.onMessage(message, this);
     this.#held.push(message);
     this.#heldBytes += utf8Length(text);
-    if (this.#heldBytes > this.#budgets.maxHeldBytes) this.hurry();
+    if (this.#heldBytes > this.#budgets.maxHeldBytes) this.hurried.resolve();
   }
 }
 

@@ -10,19 +10,16 @@ interface Target {
  */
 export function watchPage(onWake: () => void): () => void {
   const { document } = globalThis as { document?: Target & { visibilityState?: string } };
-  const onVisibility = (): void => {
-    if (document?.visibilityState === 'visible') onWake();
+  const listener = ({ type, persisted }: { type?: string; persisted?: boolean }): void => {
+    if (persisted ?? (type === 'online' || document?.visibilityState === 'visible')) onWake();
   };
-  const onPageShow = (event: object): void => {
-    if ((event as { persisted?: boolean }).persisted) onWake();
-  };
-  const listeners: [Target | undefined, string, (event: object) => void][] = [
-    [globalThis, 'online', onWake],
-    [globalThis, 'pageshow', onPageShow],
-    [document, 'visibilitychange', onVisibility],
+  const events: [Target | undefined, string][] = [
+    [globalThis, 'online'],
+    [globalThis, 'pageshow'],
+    [document, 'visibilitychange'],
   ];
-  for (const [target, type, listener] of listeners) target?.addEventListener?.(type, listener);
+  for (const [target, type] of events) target?.addEventListener?.(type, listener);
   return () => {
-    for (const [target, type, listener] of listeners) target?.removeEventListener?.(type, listener);
+    for (const [target, type] of events) target?.removeEventListener?.(type, listener);
   };
 }

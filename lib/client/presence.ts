@@ -1,7 +1,7 @@
 import type { PresentUser } from '../protocol/message.js';
 import type { ClientRoomPresence, ClientRoomPresenceEvents } from './client-room.js';
 import { fieldsOf } from './greeting.js';
-import { call, Listeners } from './listeners.js';
+import { callAll, Listeners } from './listeners.js';
 
 type Told = ['joined' | 'updated' | 'left', PresentUser];
 
@@ -75,6 +75,6 @@ export class Presence extends Map<string, PresentUser> implements ClientRoomPres
   }
 
   #tell(event: keyof ClientRoomPresenceEvents, params: object): void {
-    for (const listener of this.#listeners.of(event)) call(() => listener(params as never)).catch(this.#report);
+    callAll(this.#listeners.of(event), this.#report, params as never);
   }
 }

@@ -18,39 +18,32 @@ let hasWarned = false;
 
 /**
  * Fills in the defaults. Null counts as not given.
- * @param flawsIn what is wrong with the options; Node's says more
+ * @param findFlaws says more about what is wrong; for Node
  * @throws {InvalidOptionsError} naming every flaw at once
  */
 export function resolveClientOptions<S extends SocketLike>(
   given: WebSocketClientOptions<S>,
-  flawsIn: (options: WebSocketClientOptions<S>) => string[] = findFlaws,
+  findFlaws?: (options: WebSocketClientOptions<S>) => string[],
 ): ResolvedClientOptions<S> {
-  const options = { ...CLIENT_DEFAULTS, ...definedIn(given) } as unknown as ResolvedClientOptions<S>;
+  let options = given;
   // Pings were switched off by 0 once.
   if ((options.pingIntervalMs as number) === 0) {
     if (!hasWarned) console.warn('pingIntervalMs: 0 is deprecated. Write false.');
     hasWarned = true;
-    options.pingIntervalMs = false;
+    options = { ...options, pingIntervalMs: false };
   }
-  const flaws = flawsIn({ ...given, pingIntervalMs: options.pingIntervalMs });
+  // A page may exist only later, and then any address will do.
+  const isUrl = typeof options.url === 'function' || socketUrlOf(options.url, pageUrl() ?? 'http://page.invalid/');
+  const found = isUrl ? [] : [URL_FLAW];
+  const filled = fill('', CLIENT_DEFAULTS, options, found);
+  const flaws = findFlaws?.(options) ?? found;
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);
-  if (options.reconnect) options.reconnect = { ...CLIENT_DEFAULTS.reconnect, ...definedIn(options.reconnect) };
-  options.queue = { ...CLIENT_DEFAULTS.queue, ...definedIn(options.queue) };
-  return options;
+  return filled as unknown as ResolvedClientOptions<S>;
 }
 
 /** @throws {InvalidOptionsError} */
 export function assertDuration(name: string, value: unknown): void {
   if (!isLike(value, 1, name)) throw new InvalidOptionsError([`${name} can't be ${String(value)}.`]);
-}
-
-const definedIn = (given: object): object =>
-  Object.fromEntries(Object.entries(given).filter(([, value]) => (value ?? undefined) !== undefined));
-
-function findFlaws({ url, ...options }: WebSocketClientOptions<never>): string[] {
-  // A page may exist only later, and then any address will do.
-  const isUrl = typeof url === 'function' || socketUrlOf(url, pageUrl() ?? 'http://page.invalid/');
-  return [...(isUrl ? [] : [URL_FLAW]), ...flawsOf('', CLIENT_DEFAULTS, options)];
 }
 
 /** What a path in `url` is relative to. A worker has no document. Other runtimes have neither of the two. */
@@ -59,18 +52,25 @@ export function pageUrl(): string | undefined {
   return document?.baseURI ?? location?.href;
 }
 
-/** Each option must be like its default. Every byte counts in a page: Node's check says what to write instead. */
-function flawsOf(prefix: string, usual: object, given: object): string[] {
-  return Object.entries(definedIn(given)).flatMap(([field, value]: [string, unknown]) => {
+/**
+ * Fills in what isn't given, and looks whether each option is like its default. Every byte counts in a page: Node's check says
+ * what to write instead.
+ */
+function fill(prefix: string, usual: object, given: object, flaws: string[]): object {
+  const filled: Record<string, unknown> = { ...usual };
+  for (const [field, value] of Object.entries(given) as [string, unknown][]) {
+    if ((value ?? undefined) === undefined) continue;
     const name = prefix + field;
-    const like = (usual as Record<string, unknown>)[field];
+    const like = filled[field];
+    const isOff = value === false && (name === 'reconnect' || name === 'pingIntervalMs');
+    filled[field] = value;
     if (!Object.hasOwn(usual, field))
-      return `${name} is not an option.${field === 'headers' ? ' Browsers have no headers: give token.' : ''}`;
-    const isSection = field === 'reconnect' || field === 'queue';
-    if (value === false && (field === 'reconnect' || field === 'pingIntervalMs')) return [];
-    if (!isLike(value, like, name)) return `${name} can't be ${String(value)}.`;
-    return isSection ? flawsOf(`${field}.`, like as object, value as object) : [];
-  });
+      flaws.push(`${name} is not an option.${field === 'headers' ? ' Browsers have no headers: give token.' : ''}`);
+    else if (!isOff && !isLike(value, like, name)) flaws.push(`${name} can't be ${String(value)}.`);
+    else if (value && (name === 'reconnect' || name === 'queue'))
+      filled[field] = fill(`${name}.`, like as object, value, flaws);
+  }
+  return filled;
 }
 
 function isLike(value: unknown, usual: unknown, name: string): boolean {

@@ -26,7 +26,7 @@ const FINAL: readonly string[] = [
 export interface RoomJoinsHost {
   requestTimeoutMs: number;
   /** Called for the first failure of rooms on this connection. They will be tried again. */
-  report(error: unknown): void;
+  readonly report: (error: unknown) => void;
   /** A room was joined; `data` is the server's reply. */
   joined(room: Room, data: unknown): void;
   /** A room was joined that isn't wanted any more. */
@@ -118,7 +118,7 @@ export class RoomJoins {
 export async function pause(link: Link<SocketLike>, delayMs: number): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, delayMs)));
-  await Promise.race([over, link.ended]);
+  await Promise.race([over, link.ended.promise]);
   clearTimeout(timer);
 }
 

@@ -12,7 +12,7 @@ import type {
   RoomStart,
 } from './client-room.js';
 import { fieldsOf } from './greeting.js';
-import { call, Listeners } from './listeners.js';
+import { callAll, Listeners } from './listeners.js';
 import { newKey } from './new-key.js';
 import { Presence } from './presence.js';
 import type { RequestOptions } from './client-options.js';
@@ -24,7 +24,7 @@ export interface RoomOwner {
   leave(room: Room): Promise<void>;
   /** Sends one request of type `system`. */
   ask(action: string, data: object, options?: RequestOptions): Promise<unknown>;
-  report(error: unknown): void;
+  readonly report: (error: unknown) => void;
 }
 
 /** What a client knows of a room. Its owner moves it from state to state. */
@@ -46,7 +46,7 @@ export class Room implements ClientRoom {
   #request: RoomRequest = {};
   /** What the server was asked for last. */
   #asked: RoomRequest = {};
-  #joins: { resolve(joined: JoinedRoom): void; reject(error: unknown): void }[] = [];
+  #joins: ((outcome: JoinedRoom | Promise<never>) => void)[] = [];
   readonly #owner: RoomOwner;
   readonly #listeners = new Listeners<(...args: unknown[]) => unknown>();
 
@@ -55,7 +55,7 @@ export class Room implements ClientRoom {
     owner: RoomOwner,
   ) {
     this.#owner = owner;
-    this.presence = new Presence((error) => owner.report(error));
+    this.presence = new Presence(owner.report);
   }
 
   get state(): ClientRoomState {
@@ -109,8 +109,7 @@ export class Room implements ClientRoom {
   }
 
   emit(event: keyof ClientRoomEvents, ...args: unknown[]): void {
-    for (const listener of this.#listeners.of(event))
-      call(() => listener(...args)).catch((error: unknown) => this.#owner.report(error));
+    callAll(this.#listeners.of(event), this.#owner.report, ...args);
   }
 
   /** Asked to join by the application. */
@@ -119,7 +118,7 @@ export class Room implements ClientRoom {
     this.position = position;
     this.isPatient = isPatient;
     if (!this.isMember) this.state = 'joining';
-    return new Promise((resolve, reject) => this.#joins.push({ resolve, reject }));
+    return new Promise((resolve) => this.#joins.push(resolve));
   }
 
   /** From now on only the answer to this request counts. @returns what is asked for */
@@ -135,8 +134,7 @@ export class Room implements ClientRoom {
     this.isMember = true;
     this.presence.begin(said);
     const { presenceData } = this.#request;
-    if (presenceData !== this.#asked.presenceData)
-      this.#tellOthers(presenceData, true).catch((error: unknown) => this.#owner.report(error));
+    if (presenceData !== this.#asked.presenceData) this.#tellOthers(presenceData, true).catch(this.#owner.report);
   }
 
   /** @param retry waits until requests may be sent, which is after the rooms were joined again */
@@ -147,10 +145,7 @@ export class Room implements ClientRoom {
   /** @returns whether somebody waits for it */
   settle(outcome: JoinedRoom | Error): boolean {
     const joins = this.#joins.splice(0);
-    for (const { resolve, reject } of joins) {
-      if (outcome instanceof Error) reject(outcome);
-      else resolve(outcome);
-    }
+    for (const resolve of joins) resolve(outcome instanceof Error ? Promise.reject(outcome) : outcome);
     return joins.length > 0;
   }
 }

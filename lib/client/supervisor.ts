@@ -166,7 +166,7 @@ export abstract class Supervisor<S extends SocketLike> {
     const { connectTimeoutMs } = this.options;
     let link: Link<S> | undefined;
     const cancelTimeout = overdue(connectTimeoutMs, () => {
-      if (link) return link.hurry();
+      if (link) return link.hurried.resolve();
       attempt.abandon(new ConnectionError(`The server did not greet within ${connectTimeoutMs} ms. Check the url.`));
     });
     try {
@@ -174,7 +174,7 @@ export abstract class Supervisor<S extends SocketLike> {
       if (attempt.reason) link.close(1000, '');
       else {
         this.#link = link;
-        await Promise.race([link.hurried, this.restore(link)]);
+        await Promise.race([link.hurried.promise, this.restore(link)]);
       }
       return link;
     } finally {

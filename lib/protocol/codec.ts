@@ -41,19 +41,20 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   try {
     value = JSON.parse(text);
   } catch {
-    return bad('The frame is not JSON.');
+    return bad('The frame is not JSON.', {});
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return bad('The frame is not a JSON object.');
+    return bad('The frame is not a JSON object.', {});
   }
   const frame = value as Record<string, unknown>;
   const id = frame['id'] as RequestId | undefined;
-  if (id !== undefined && !isRequestId(id)) return bad('"id" must be a string of 1–64 characters or a safe integer.');
+  if (id !== undefined && !isRequestId(id))
+    return bad('"id" must be a string of 1–64 characters or a safe integer.', {});
   const { type, action } = frame;
-  if (!isRouteName(type)) return badAs(frame, `"type" ${NAME_RULE}`, id);
-  if (!isRouteName(action)) return badAs(frame, `"action" ${NAME_RULE}`, id);
+  if (!isRouteName(type)) return bad(`"type" ${NAME_RULE}`, frame, id);
+  if (!isRouteName(action)) return bad(`"action" ${NAME_RULE}`, frame, id);
   const flaw = findFlaw(frame, Math.min(maxDepth, DEEPEST));
-  if (flaw) return badAs(frame, flaw, id);
+  if (flaw) return bad(flaw, frame, id);
 
   if (type === 'error' && action === 'message') return { kind: 'error', id, data: readError(frame['data']) };
   const done = frame['done'] === true;
@@ -95,11 +96,7 @@ function replyHead({ type, action, id }: { type: string; action: string; id?: Re
   return `${head},"id":${typeof id === 'number' ? id : JSON.stringify(id)}`;
 }
 
-function bad(reason: string, id?: RequestId): DecodedFrame {
-  return { kind: 'bad', reason, id, isAnswer: false };
-}
-
-function badAs(frame: Record<string, unknown>, reason: string, id: RequestId | undefined): DecodedFrame {
+function bad(reason: string, frame: Record<string, unknown>, id?: RequestId): DecodedFrame {
   const isError = frame['type'] === 'error' && frame['action'] === 'message';
   const isAnswer = isError || frame['done'] === true || Object.hasOwn(frame, 'response');
   return { kind: 'bad', reason, id, isAnswer };

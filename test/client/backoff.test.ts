@@ -1,12 +1,20 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { Backoff, backoffDelay } from '../../lib/client/backoff.js';
+import { Backoff, type BackoffOptions } from '../../lib/client/backoff.js';
+import type { CloseAdvice } from '../../lib/protocol/close-codes.js';
 
 const fraction = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 const attempt = fc.nat(5_000);
 
 function makeBackoff(options: { random?: () => number; now?: () => number } = {}): Backoff {
   return new Backoff({ minDelayMs: 500, maxDelayMs: 30_000, random: () => 0.5, now: () => 0, ...options });
+}
+
+/** How long it waits before this attempt, counted from 0. */
+function backoffDelay(options: BackoffOptions & { advice: CloseAdvice; attempt: number }): number {
+  const backoff = new Backoff(options);
+  for (let count = 0; count < options.attempt; count += 1) backoff.next(options.advice);
+  return backoff.next(options.advice);
 }
 
 describe('L6: full-jitter backoff', () => {
