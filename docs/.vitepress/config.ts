@@ -9,8 +9,8 @@ const STYLE = `
 .vp-doc thead:not(:has(th:not(:empty))) { display: none; }
 @media (max-width: 640px) {
   .vp-doc th, .vp-doc td { padding: 6px 10px; font-size: 13px; }
-  .vp-doc td code { overflow-wrap: anywhere; }
-  .vp-doc td:first-child:has(> code) { min-width: 128px; }
+  .vp-doc th code, .vp-doc td code { overflow-wrap: anywhere; }
+  .vp-doc td:first-child:has(> code) { min-width: 92px; }
 }`;
 
 const page = (link: string, text: string): DefaultTheme.SidebarItem => ({ link: `/${link}`, text });

@@ -24,7 +24,7 @@ export interface Connection {
   readonly state: ClientState;
   /** The server's id of this connection. Undefined without one. */
   readonly clientId: string | undefined;
-  /** Who the server says this is. Undefined for anonymous connections. */
+  /** The user as the server authenticated it. Undefined for an anonymous connection. */
   readonly user: Pick<WebSocketUser, 'userId'> | undefined;
   /** While `reconnecting`: the number of the next attempt, from 1, and the wait before it. `client.reconnectingIn` counts down. */
   readonly attempt: number | undefined;
@@ -52,7 +52,7 @@ export interface PresenceState {
   readonly users: readonly PresentUser[];
   /** The number of users. */
   readonly total: number;
-  /** True without a connection: the users are those of before. */
+  /** True without a connection: the users are those that were known before. */
   readonly isStale: boolean;
 }
 
@@ -238,7 +238,7 @@ export function useRoom(client: HookClient, name: string, options: UseRoomOption
 
 /**
  * Who is in a room that was joined with the option `presence`. Renders again with each change.
- * @param room what `useRoom()` returns as `room`, or `client.room()`. Undefined: nobody
+ * @param room what `useRoom()` returns as `room`, or `client.room()`. Undefined: no users
  * @example
  * const { room } = useRoom(client, 'chat:lobby', { presence: true, presenceData: { name: 'Ada' } });
  * const { users, total } = usePresence(room);

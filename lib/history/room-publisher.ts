@@ -21,7 +21,7 @@ export interface PublishOptions {
   key?: string;
   /**
    * False: the client whose message is being handled doesn't get it back, neither now nor when it comes back on another
-   * connection. Only in a handler. A client that hasn't said its session gets it.
+   * connection. Only in a handler. A client without a session gets it.
    * @default true; false for a client that joined the room with `echo: false`
    */
   echo?: boolean;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { InvalidOptionsError, type WebSocketOptions } from '../lib/index.js';
-import { resolveOptions } from '../lib/options/resolve-options.js';
-import { OPTION_NAMES } from '../lib/options/options.js';
+import { InvalidOptionsError, type WebSocketOptions } from '../../lib/index.js';
+import { resolveOptions } from '../../lib/options/resolve-options.js';
+import { OPTION_NAMES } from '../../lib/options/options.js';
 
 /** `{ a: { b: value } }` for `a.b`. */
 const optionsOf = (name: string, value: unknown): WebSocketOptions =>
