@@ -58,6 +58,7 @@ describe('the architecture page', () => {
   it.each([
     'A message comes in',
     'A message goes out',
+    'The life of a connection',
     'A client changes',
     'A room with history',
     'A message with a key',
