@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Frame, Peer } from '../support/peer.js';
+import { missingClientFiles } from './client-files.js';
 import { type RunningSample, startSample } from './start-sample.js';
 
 const peers: Peer[] = [];
@@ -217,6 +218,7 @@ describe('the chat sample over bare sockets', () => {
     for (const path of ['/pxl/client/browser.js', '/pxl/errors.js', '/pxl/protocol/close-codes.js']) {
       expect([path, await statusOf(path)]).toEqual([path, 200]);
     }
+    expect(await missingClientFiles(sample.url)).toEqual([]);
     for (const path of ['/pxl/index.js', '/pxl/server.js', '/pxl/..%2fpackage.json', '/main.ts']) {
       expect([path, await statusOf(path)]).toEqual([path, 404]);
     }

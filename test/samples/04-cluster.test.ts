@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Frame, Peer } from '../support/peer.js';
 import { freePort, hasRedis } from '../support/redis.js';
+import { missingClientFiles } from './client-files.js';
 import { type RunningSample, startSample } from './start-sample.js';
 
 const isReady = hasRedis();
@@ -120,6 +121,10 @@ suite(`the cluster sample${why}`, () => {
     expect(seen.map(({ node, rooms }) => ({ node, rooms }))).toEqual(
       nodes.map((node) => ({ node, rooms: ['spread'] })),
     );
+  });
+
+  it('serves every file of the client that its page imports', async () => {
+    expect(await missingClientFiles(sample.url)).toEqual([]);
   });
 
   it('refuses what is no node', async () => {

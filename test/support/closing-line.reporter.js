@@ -4,7 +4,7 @@ import { stripVTControlCharacters } from 'node:util';
 /** CI keeps the end of an output: all that failed has to fit in there, however much that is. */
 const MAX_LINES = 50;
 const MAX_LENGTH = 200;
-const MAX_MESSAGE_LINES = 4;
+const MAX_MESSAGE_LINES = 7;
 
 /**
  * Ends a run with what failed, and with one plain line that any CI can read: `N passed, N failed`, and `, N skipped` if there
