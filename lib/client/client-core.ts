@@ -10,7 +10,7 @@ import { ClientRooms } from './client-rooms.js';
 import type { ClientRoom, ClientRoomOptions, JoinedRoom, JoinRoomOptions } from './client-room.js';
 import type { DataOf } from './event-map.js';
 import type { ServerMessage } from './greeting.js';
-import { Inbox } from './inbox.js';
+import { clientIdOf, handle } from './inbox.js';
 import type { AnyHandler, RouteHandler } from './inbox.js';
 import type { Link, LinkEnd } from './link.js';
 import { Listeners } from './listeners.js';
@@ -31,7 +31,6 @@ export abstract class WebSocketClientCore<
   /** By `type/action`. Names have no slash, so two routes never share a key. */
   readonly #handlers = new Listeners<AnyHandler<S>>();
   #session: string | undefined;
-  readonly #inbox = new Inbox<S>(this, this.#handlers, this.events);
   readonly #rooms = new ClientRooms(this.events, this.options.requestTimeoutMs, (action, data, options) =>
     this.request('system', action, data, options),
   );
@@ -194,23 +193,21 @@ export abstract class WebSocketClientCore<
     this.#queue.opened(link);
     this.events.emit('connected', {
       ws: link.socket,
-      clientId: link.greeting?.clientId ?? '',
+      clientId: clientIdOf(link),
       joinRoom: ({ roomName, ...details }) => {
         this.joinRoom(roomName, details).catch(this.events.report);
       },
     });
-    if (!link.greeting || !link.isOpen) return;
-    this.#inbox.handle({ type: 'system', action: 'connected', data: link.greeting, id: undefined }, link);
+    if (link.isOpen) this.#handle({ type: 'system', action: 'connected', data: link.greeting, id: undefined }, link);
   }
 
   protected override lost(link: Link<S>, willReconnect: boolean): void {
     super.lost(link, willReconnect);
     const { code, reason, error } = link.end as LinkEnd;
     this.#rooms.lost(error);
-    this.#queue.lost();
     if (!this.options.rejoinRooms) this.#rooms.clear();
     this.events.flush();
-    this.events.emit('disconnected', { clientId: link.greeting?.clientId, code, reason, willReconnect });
+    this.events.emit('disconnected', { clientId: clientIdOf(link), code, reason, willReconnect });
   }
 
   protected override closed(): void {
@@ -219,8 +216,14 @@ export abstract class WebSocketClientCore<
 
   protected override receive(message: ServerMessage, link: Link<S>): void {
     if (!this.#rooms.note(message)) return;
-    this.#inbox.receive(message, link);
+    const { type, action, data } = message;
+    this.events.emit('message', { ws: link.socket, clientId: clientIdOf(link), data: { type, action, data } });
+    this.#handle(message, link);
     this.#rooms.hear(message);
+  }
+
+  #handle(message: ServerMessage, link: Link<S>): void {
+    handle(message, link, this, this.#handlers.of(`${message.type}/${message.action}`), this.events.report);
   }
 }
 

@@ -3,10 +3,8 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import type { ErrorFrame } from '../protocol/message.js';
 import { isA } from '../protocol/thrown.js';
-import type { EventSink } from './client-events.js';
-import type { ServerMessage } from './greeting.js';
+import type { Greeting, ServerMessage } from './greeting.js';
 import type { Link } from './link.js';
-import type { Listeners } from './listeners.js';
 import type { SocketLike } from './socket-like.js';
 
 /** The second argument of a handler. */
@@ -33,59 +31,47 @@ export type AnyHandler<S extends SocketLike> = RouteHandler<S, never, never>;
 
 type Request = Pick<ServerMessage, 'type' | 'action' | 'id'>;
 
-/** Handles the server's messages: calls `onMessage`, then each handler, and answers requests. */
-export class Inbox<S extends SocketLike> {
-  readonly #client: unknown;
-  readonly #handlers: Listeners<AnyHandler<S>>;
-  readonly #events: EventSink<S>;
-
-  constructor(client: unknown, handlers: Listeners<AnyHandler<S>>, events: EventSink<S>) {
-    this.#client = client;
-    this.#handlers = handlers;
-    this.#events = events;
-  }
-
-  receive(message: ServerMessage, link: Link<S>): void {
-    const { type, action, data } = message;
-    this.#events.emit('message', {
-      ws: link.socket,
-      clientId: clientIdOf(link),
-      data: { type, action, data },
+/**
+ * Calls the handlers of a message, and answers it if it is a request. A handler refuses a request by throwing a PeerError. Any
+ * other error is a bug, and goes to `report`.
+ */
+export function handle<S extends SocketLike>(
+  { type, action, data, id, at }: ServerMessage,
+  link: Link<S>,
+  client: unknown,
+  handlers: AnyHandler<S>[],
+  report: (error: unknown) => void,
+): void {
+  const context = { client: client as never, ws: link.socket, clientId: clientIdOf(link), id, at: at as never };
+  // Async for its catch. The handler itself is called at once, so handlers run in the order of the frames.
+  const outcomes = handlers.map(async (handler) => handler(data as never, context));
+  for (const outcome of outcomes)
+    outcome.catch((error: unknown) => {
+      if (id === undefined || !isA(error, PeerError)) report(error);
     });
-    this.handle(message, link);
-  }
+  if (id !== undefined) void answer({ type, action, id }, link, outcomes, report);
+}
 
-  /** Calls the handlers only. For the greeting, which `onConnected` announces. */
-  handle(message: ServerMessage, link: Link<S>): void {
-    const { type, action, data, id, at } = message;
-    const context = { client: this.#client as never, ws: link.socket, clientId: clientIdOf(link), id, at: at as never };
-    const outcomes = this.#handlers
-      .of(`${type}/${action}`)
-      // Async for its catch. The handler itself is called at once, so handlers run in the order of the frames.
-      .map(async (handler) => handler(data as never, context));
-    // A handler refuses a request by throwing a PeerError. Any other error is a bug.
-    for (const outcome of outcomes)
-      outcome.catch((error: unknown) => {
-        if (id === undefined || !isA(error, PeerError)) this.#events.report(error);
-      });
-    if (id !== undefined) void this.#answer({ type, action, id }, link, outcomes);
-  }
-
-  async #answer(request: Request, link: Link<S>, outcomes: Promise<unknown>[]): Promise<void> {
-    const frame = await firstOf(outcomes, request).then(
-      (response) => ({ ...request, response }),
-      (error: unknown) => refusal(request, error),
-    );
-    try {
-      if (link.isOpen) link.answer(frame);
-    } catch (error) {
-      this.#events.report(error);
-      link.trySend(refusal(request, isA(error, PxlWebSocketError) ? new PeerError(error.code, error.message) : error));
-    }
+async function answer(
+  request: Request,
+  link: Link<SocketLike>,
+  outcomes: Promise<unknown>[],
+  report: (error: unknown) => void,
+): Promise<void> {
+  const frame = await firstOf(outcomes, request).then(
+    (response) => ({ ...request, response }),
+    (error: unknown) => refusal(request, error),
+  );
+  try {
+    if (link.isOpen) link.answer(frame);
+  } catch (error) {
+    report(error);
+    link.trySend(refusal(request, isA(error, PxlWebSocketError) ? new PeerError(error.code, error.message) : error));
   }
 }
 
-const clientIdOf = ({ greeting }: Link<SocketLike>): string => greeting?.clientId ?? '';
+/** Of a link that is open: the server has said it. */
+export const clientIdOf = ({ greeting }: Link<SocketLike>): string => (greeting as Greeting).clientId;
 
 async function firstOf(outcomes: Promise<unknown>[], { type, action }: Request): Promise<unknown> {
   if (outcomes.length === 0) throw new UnknownRouteError(type, action);

@@ -45,9 +45,8 @@ export class SendQueue {
   readonly #open = new Set<Entry>();
   readonly #limits: Required<QueueOptions>;
   #bytes = 0;
-  #link: AnyLink | undefined;
   /** The last one that was open: says which user the next requests are for. */
-  #lastLink: AnyLink | undefined;
+  #link: AnyLink | undefined;
   #isDraining = false;
   /** Milliseconds between two messages, where the server has asked for a pause. */
   #gapMs = 0;
@@ -71,7 +70,7 @@ export class SendQueue {
         age: new Stopwatch(),
         timeoutMs,
         signal,
-        link: this.#lastLink,
+        link: this.#link,
         settle: (error, value) => {
           if (!this.#open.delete(entry)) return;
           this.#bytes -= bytes;
@@ -90,17 +89,13 @@ export class SendQueue {
   }
 
   opened(link: AnyLink): void {
-    this.#link = this.#lastLink = link;
+    this.#link = link;
     void this.#drain(link);
-  }
-
-  lost(): void {
-    this.#link = undefined;
   }
 
   /** The client doesn't connect again by itself. Requests under way fail with their connection. */
   closed(): void {
-    this.#lastLink = undefined; // the next connection may be another user's
+    this.#link = undefined; // the next connection may be another user's
     for (const entry of this.#open) {
       entry.link = undefined;
       if (entry.isWaiting) entry.settle(new ConnectionError('The client was closed.'));
@@ -138,7 +133,7 @@ export class SendQueue {
     entry.isWaiting = true;
     const leftMs = this.#limits.maxAgeMs - entry.age.ms;
     entry.timer = setTimeout(expire, leftMs, entry);
-    if (this.#link && !this.#isDraining) void this.#drain(this.#link);
+    if (this.#link?.isOpen && !this.#isDraining) void this.#drain(this.#link);
   }
 
   get #next(): Entry | undefined {

@@ -184,7 +184,9 @@ export abstract class Supervisor<S extends SocketLike> {
 
   #failed(error: ConnectionError): void {
     const { reconnect } = this.options;
-    const advice = adviceAfter(error);
+    // Only the Node client has the class of a refusal, so browsers don't load it.
+    const refusal: Partial<HandshakeRefusedError> = error;
+    const advice = refusal.advice ?? adviceOf(error.closeCode ?? CloseCode.Normal);
     const isFirst = this.#state === 'connecting';
     this.#attempt = undefined;
     this.#link = undefined;
@@ -196,7 +198,7 @@ export abstract class Supervisor<S extends SocketLike> {
     if (this.#state !== before) this.#announceState(this.#state);
     // The caller of the first connectToServer() gets the rejection.
     if (!isFirst) this.events.report(error);
-    this.#scheduleRetry(advice, refusalIn(error).retryAfterMs);
+    this.#scheduleRetry(advice, refusal.retryAfterMs);
   }
 
   #mayRetry(advice: CloseAdvice): boolean {
@@ -229,9 +231,3 @@ export abstract class Supervisor<S extends SocketLike> {
     this.events.emit('state', { state });
   }
 }
-
-/** The fields of a refusal, if the error is one. Only the Node client has the class, so browsers don't load it. */
-const refusalIn = (error: ConnectionError): Partial<HandshakeRefusedError> => error;
-
-const adviceAfter = (error: ConnectionError): CloseAdvice =>
-  refusalIn(error).advice ?? adviceOf(error.closeCode ?? CloseCode.Normal);

@@ -4,8 +4,13 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { WebSocket } from 'ws';
+import { browserSizeOf, MAX_BYTES } from '../client/browser-size.js';
 import { Peer } from '../support/peer.js';
 import { type Format, InstalledApp, newFolder, packInto, type RunningProcess, unpack } from './installed-app.js';
+
+interface Manifest {
+  exports: { './client': { default: { default: string } } };
+}
 
 /** npm fetches a whole Nest. */
 const INSTALL_MS = 180_000;
@@ -40,6 +45,11 @@ describe('the package', () => {
       expect(await bareImports(join(unpacked, file))).toEqual([]);
     },
   );
+
+  it('has a browser entry of at most 12.9 KiB, minified and gzipped', async () => {
+    const { exports } = JSON.parse(await readFile(join(unpacked, 'package.json'), 'utf8')) as Manifest;
+    expect(browserSizeOf(join(unpacked, exports['./client'].default.default))).toBeLessThanOrEqual(MAX_BYTES);
+  });
 
   it('requires nothing in its CommonJS build that is an ES module only', async () => {
     const imports = await bareImports(join(unpacked, 'dist/cjs/index.js'));
