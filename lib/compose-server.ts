@@ -89,6 +89,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     calls: { router, timeouts, messages: options.messages, received: listeners.received, failed },
     limits: messageLimits(options),
     clients: clients.owner,
+    changes: clients.changes,
     cluster,
     local: outbound.local,
     list: clients.list ?? NO_LIST,
@@ -206,6 +207,7 @@ function composeClients(
   const membership = new Membership(owner, followed, history, people?.presence, options);
   return {
     owner,
+    changes,
     list,
     membership,
     manager: new WebSocketClientManager({}, owner),

@@ -97,13 +97,15 @@ export interface ClientRoomPresenceEvents {
 
 /**
  * Who is in a room: users by id, this client's own included. Only the server changes it. Empty if the server sends only the number.
- * An anonymous connection is a user of its own, with its client id: after a reload or a reconnect it is another one.
+ * An anonymous page is the same user after a reload or a reconnect. Each tab is a user of its own.
  */
 export interface ClientRoomPresence extends ReadonlyMap<string, PresentUser> {
   /** How many users there are: more than `size` if the server sends only the number. */
   readonly total: number;
   /** True without a connection, and until the server has said who is there. The map then shows how it was before. */
   readonly isStale: boolean;
+  /** The id of this client's own user in the map, as the server said with the last join. */
+  readonly ownId: string | undefined;
   /** @returns a function that removes the listener. Its errors go to the client's `error` event. */
   on<E extends keyof ClientRoomPresenceEvents>(event: E, listener: ClientRoomPresenceEvents[E]): () => void;
 }

@@ -12,6 +12,7 @@ const isUser = (value: unknown): value is PresentUser => typeof fieldsOf(value)[
 export class Presence extends Map<string, PresentUser> implements ClientRoomPresence {
   total = 0;
   isStale = true;
+  ownId: string | undefined;
   readonly #listeners = new Listeners<(params: never) => unknown>();
   readonly #report: (error: unknown) => void;
   #epoch: unknown;
@@ -38,6 +39,7 @@ export class Presence extends Map<string, PresentUser> implements ClientRoomPres
 
   /** Takes the answer to a join. Listeners get the differences to the list that was known before. */
   begin(said: unknown): void {
+    this.ownId = fieldsOf(said)['ownId'] as string | undefined;
     if (!said) return this.forget();
     this.isStale = false;
     this.#epoch = undefined;

@@ -1,6 +1,6 @@
 /** `@scpxl/nestjs-websocket/react`: the client as React hooks. @module react */
 import { type RefObject, useEffect, useRef, useSyncExternalStore } from 'react';
-import type { PresentUser, WebSocketUser } from '../protocol/message.js';
+import type { WebSocketUser } from '../protocol/message.js';
 import type { WebSocketClientCore } from './client-core.js';
 import type { ClientState } from './client-events.js';
 import type {
@@ -10,6 +10,9 @@ import type {
   ClientRoomState,
   JoinRoomOptions,
 } from './client-room.js';
+import { nobody, type PresenceState, presenceStoreOf } from './presence-state.js';
+
+export type { PresenceState };
 
 /** The client of a browser, or of Node. */
 export type HookClient = Pick<
@@ -44,16 +47,6 @@ export interface JoinedRoomState {
   readonly error: Error | undefined;
   /** The handle, for `publish()` and further events. Undefined before the first effect. */
   readonly room: ClientRoom | undefined;
-}
-
-/** Who is in a room. */
-export interface PresenceState {
-  /** In the order in which they came. Empty if the server sends only the number. */
-  readonly users: readonly PresentUser[];
-  /** The number of users. */
-  readonly total: number;
-  /** True without a connection: the users are those that were known before. */
-  readonly isStale: boolean;
 }
 
 /** A value that components follow. */
@@ -103,7 +96,6 @@ const NO_CONNECTION: Connection = {
   attempt: undefined,
   delayMs: undefined,
 };
-const NOBODY: PresenceState = { users: [], total: 0, isStale: true };
 const NO_ROOM: JoinedRoomState = { state: 'idle', error: undefined, room: undefined };
 
 /** The stores of one client. */
@@ -172,34 +164,7 @@ class RoomStore extends Followed<JoinedRoomState> {
   }
 }
 
-/** Who is in one room, as a value that stays the same until something changes. */
-class PresenceStore {
-  #state = NOBODY;
-
-  constructor(private readonly room: ClientRoom) {}
-
-  readonly get = (): PresenceState => {
-    const { total, isStale } = this.room.presence;
-    const users = [...this.room.presence.values()];
-    const { users: before, ...rest } = this.#state;
-    const isSame = total === rest.total && isStale === rest.isStale && users.length === before.length;
-    if (!isSame || users.some((user, at) => user !== before[at])) this.#state = { users, total, isStale };
-    return this.#state;
-  };
-
-  readonly subscribe = (changed: () => void): (() => void) => {
-    const { room } = this;
-    const events = ['joined', 'updated', 'left', 'synced'] as const;
-    const offs = [...events.map((event) => room.presence.on(event, changed)), room.on('state', changed)];
-    return () => {
-      for (const off of offs) off();
-    };
-  };
-}
-
-const presences = new WeakMap<ClientRoom, PresenceStore>();
 const nothing = (): void => undefined;
-const nobody = (): PresenceState => NOBODY;
 const never = (): (() => void) => nothing;
 
 const stores = new WeakMap<HookClient, Stores>();
@@ -244,7 +209,6 @@ export function useRoom(client: HookClient, name: string, options: UseRoomOption
  * const { users, total } = usePresence(room);
  */
 export function usePresence(room: ClientRoom | undefined): PresenceState {
-  const store = room && (presences.get(room) ?? new PresenceStore(room));
-  if (room && store) presences.set(room, store);
+  const store = room && presenceStoreOf(room);
   return useSyncExternalStore(store?.subscribe ?? never, store?.get ?? nobody, nobody);
 }

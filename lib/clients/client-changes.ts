@@ -84,6 +84,11 @@ export class ClientChanges {
     this.list.changed('disconnected');
   }
 
+  /** A client of this node sent its session: for others it may be another user now. */
+  named(client: RegisteredClient): void {
+    this.presence?.identified(client);
+  }
+
   /** The connection of the client will end, and nobody waits for the client to come back. */
   dismissed({ clientId, rooms }: RegisteredClient): void {
     for (const roomName of this.presence ? rooms : []) this.presence?.left(clientId, roomName);

@@ -99,11 +99,6 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     this.parts.changes.disconnect(clientId, code, reason);
   }
 
-  /** The client says that it won't come back. */
-  dismiss(client: RegisteredClient): void {
-    this.parts.changes.dismissed(client);
-  }
-
   /** @throws {ReservedKeyError} @throws {NotSerializableError} */
   update(clientId: string, key: string, data: unknown, origin: Origin): void {
     const client = this.table.get(clientId);

@@ -12,6 +12,8 @@ import { isWellFormed } from '../protocol/text.js';
 
 /** Sends requests to a client, over its socket or through its node. */
 export interface Asker {
+  /** Known for a client of this node. */
+  readonly presenceId?: string;
   ask(type: string, action: string, data: unknown, timeoutMs: number | undefined): Promise<unknown>;
 }
 
@@ -90,6 +92,10 @@ export class RegisteredClient implements ConnectedClient {
   /** @param asker the connection with the socket, or a way to its node */
   serveBy(asker: Asker): void {
     this.#asker = asker;
+  }
+
+  get presenceId(): string | undefined {
+    return this.#asker?.presenceId;
   }
 
   request<T>(type: string, action: string, data?: unknown, { timeoutMs }: { timeoutMs?: number } = {}): Promise<T> {

@@ -17,16 +17,13 @@ import { isKey } from '../protocol/names.js';
 import type { RouteCall } from '../routing/route-call.js';
 import type { Caller } from '../routing/caller.js';
 import { Calls, type CallsParts } from './calls.js';
+import { Leftovers } from './leftovers.js';
 import { takeAnswer } from './questions.js';
-import { callerOf, sessionFrom } from './session.js';
+import { callerOf, presenceIdOf, sessionFrom } from './session.js';
 import type { Outbox } from '../outbound/outbox.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
-/** Bytes that are still read from a peer after its close. Above that, nothing more is read. */
-const MAX_LEFTOVER_BYTES = 65_536;
-/** Bytes that each frame counts in addition to its payload. */
-const FRAME_HEAD_BYTES = 6;
 
 /** What all connections share. */
 export interface ConnectionParts {
@@ -34,6 +31,8 @@ export interface ConnectionParts {
   readonly limits: MessageLimits<Connection>;
   readonly calls: CallsParts;
   close(connection: Connection, code: number, reason: string): void;
+  /** The client sent its session. */
+  named(client: RegisteredClient): void;
 }
 
 /** One socket: receives its frames. Passes messages to `Calls`, and answers to the requests that wait for them. */
@@ -59,9 +58,8 @@ export class Connection {
   // Created when they are first needed: an idle connection has none of them.
   #calls: Calls | undefined;
   #questions: PendingRequests<unknown> | undefined;
-  #isGone = false;
+  #leftovers: Leftovers | undefined;
   #badFrames = 0;
-  #leftoverBytes = 0;
 
   constructor(
     readonly ws: WebSocket,
@@ -74,12 +72,20 @@ export class Connection {
     client.serveBy(this);
   }
 
+  get #isGone(): boolean {
+    return this.#leftovers !== undefined;
+  }
+
   get caller(): Caller {
     return callerOf(this, this.outbox.session);
   }
 
   get clientId(): string {
     return this.client.clientId;
+  }
+
+  get presenceId(): string {
+    return presenceIdOf(this, this.outbox.session);
   }
 
   /** Bytes of its waiting messages. */
@@ -106,13 +112,13 @@ export class Connection {
 
   /** @returns true for a ping or pong that came after the end and must be ignored */
   dropLeftover(payload: Buffer): boolean {
-    if (this.#isGone) this.#ignore(payload);
+    this.#leftovers?.ignore(payload);
     return this.#isGone;
   }
 
   /** Handles one frame. Answers to our own requests, pings and cancels don't wait for earlier messages. */
   receive(data: Buffer, isBinary: boolean): void {
-    if (this.#isGone) return this.#ignore(data);
+    if (this.#leftovers) return this.#leftovers.ignore(data);
     this.noteActivity();
     if (this.#questions?.size) return this.#receiveWhileAsking(data, isBinary, this.#questions);
     if (this.parts.limits.countMessage(this, data)) return;
@@ -138,7 +144,7 @@ export class Connection {
 
   /** The socket is closed or ignored: waiting messages are dropped, streams end, requests fail. */
   end(): void {
-    this.#isGone = true;
+    this.#leftovers ??= new Leftovers(this.ws);
     this.#calls?.end();
     this.failQuestions();
     this.outbox.end();
@@ -233,17 +239,12 @@ export class Connection {
       return this.send(errorFrame({ error, code: ErrorCode.BadRequest }, { type, action, id }));
     }
     this.outbox.session ??= session;
+    this.parts.named(this.client);
     if (id !== undefined) this.outbox.pushText(encodeReply({ type, action, id }, null));
   }
 
   #pong(id: RequestId | undefined): void {
     if (id === undefined) this.send({ type: 'system', action: 'pong' });
     else this.outbox.pushText(encodeReply({ type: 'system', action: 'ping', id }, null));
-  }
-
-  /** Ignores a frame that came after the close. After a few bytes, nothing more is read. */
-  #ignore(data: Buffer): void {
-    this.#leftoverBytes += data.length + FRAME_HEAD_BYTES;
-    if (this.#leftoverBytes > MAX_LEFTOVER_BYTES && !this.ws.isPaused) this.ws.pause();
   }
 }

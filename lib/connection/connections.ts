@@ -4,6 +4,7 @@ import { wallMs } from '../clock.js';
 import { Expiry } from '../auth/expiry.js';
 import type { Identity } from '../auth/identity.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
+import type { ClientChanges } from '../clients/client-changes.js';
 import type { ClientListChanges } from '../clients/client-list.js';
 import type { Clients } from '../clients/clients.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
@@ -35,6 +36,7 @@ export interface ConnectionsParts {
   readonly calls: Omit<CallsParts, 'queued'>;
   readonly limits: MessageLimits<Connection>;
   readonly clients: Clients;
+  readonly changes: Pick<ClientChanges, 'named' | 'dismissed'>;
   readonly cluster: Cluster;
   readonly local: LocalDelivery;
   readonly list: ClientListChanges;
@@ -75,6 +77,7 @@ export class Connections {
       limits,
       calls: { ...parts.calls, queued: this.#queued },
       close: (connection, code, reason) => this.#close(connection, code, reason),
+      named: (client) => parts.changes.named(client),
     };
     const broke = (connection: Connection, error: unknown): void => {
       failed(error, 'a socket');
@@ -206,7 +209,7 @@ export class Connections {
     const rooms = client.rooms;
     this.#expiry.delete(client);
     connection.end();
-    if (code === CloseCode.Normal && reason === LEAVES) this.parts.clients.dismiss(client);
+    if (code === CloseCode.Normal && reason === LEAVES) this.parts.changes.dismissed(client);
     if (this.parts.clients.table.get(clientId) === client) this.parts.clients.remove(clientId, 'here');
     const leaving = this.parts.hooks.closed(connection, { clientId, client, rooms, code, reason });
     this.#leaving.add(leaving);

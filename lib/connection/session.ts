@@ -23,6 +23,22 @@ export function callerOf(connected: Connected, session: string | undefined): Cal
   return { session, owner: userKeyOf(connected) ?? whose, connectedAt: connected.openedAt };
 }
 
+/**
+ * Who a connection is for others, in rooms with presence. Without authentication it could claim any id: it counts for its session, of
+ * which others see a digest, and without a session for itself.
+ * @param session our name for it
+ */
+export function presenceIdOf({ client: { clientId, user }, isAuthenticated }: Connected, session?: string): string {
+  if (isAuthenticated && user) return presenceIdOfUser(user.userId);
+  return session === undefined ? clientId : `~${digestOf(`presence\n${session}`)}`;
+}
+
+/** The user's id. One that looks like that of a session gets another `~`: no user can have the id of a session. */
+export function presenceIdOfUser(userId: string | number): string {
+  const id = String(userId);
+  return /^~+[\w-]{22}$/.test(id) ? `~${id}` : id;
+}
+
 /** With its length: what follows it can't be taken for a part of it. */
 function userKeyOf({ client: { user }, isAuthenticated }: Connected): string | undefined {
   if (!isAuthenticated || !user) return undefined;

@@ -20,6 +20,11 @@ export interface ConnectedClient {
   readonly roundTripMs?: number | undefined;
   /** The user: from the handshake, or from `joinRoom()` on a server without authentication. */
   readonly user?: WebSocketUser | null;
+  /**
+   * The id under which others see it in rooms with presence: its user's id where it authenticated, else one made of its session, else its
+   * client id. Undefined for a client of another node.
+   */
+  readonly presenceId?: string | undefined;
   /** The room that it joined last and is still in. Null if it is in no room. */
   readonly roomName?: string | null;
   /** Every room that it is in. */

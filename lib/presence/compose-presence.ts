@@ -34,7 +34,7 @@ export interface People {
 export interface PeopleParts {
   options: Pick<ResolvedOptions, 'presence' | 'redis' | 'prefix'>;
   followed: Followed;
-  local: Pick<LocalDelivery, 'toClient'>;
+  local: Pick<LocalDelivery, 'toClient' | 'sessionOf'>;
   /** Raises an event on every node. */
   emit(event: string, message: object): Promise<unknown>;
   failed(error: unknown, place: string): void;
@@ -75,7 +75,7 @@ export function composePresence({ options, followed, local, emit, failed }: Peop
     failed,
   });
   return {
-    presence: new Presence({ rules, store, shares, views }),
+    presence: new Presence({ rules, store, shares, views, local }),
     heard(room, text) {
       const said = readAnnouncement(text, USERS);
       if (said) announcements.say(room, said);

@@ -13,6 +13,8 @@ export interface RoomPresence {
   total: number;
   /** Left out with more than `maxUsers`, and for a member that only wants the count. */
   users?: PresentUser[];
+  /** The member's own id. Only a client that sent its session gets it: others know theirs from the greeting. */
+  ownId?: string;
 }
 
 /** What changed in a room since the last push to its members. */
@@ -23,7 +25,7 @@ export interface PresenceDifference {
 }
 
 /** `data` of a push `system/presence`. */
-export type PresencePush = Omit<RoomPresence, 'users'> & { roomName: string } & (
+export type PresencePush = Omit<RoomPresence, 'users' | 'ownId'> & { roomName: string } & (
     | PresenceDifference
     /** Everybody: the room has no more than `maxUsers` again. */
     | { users: PresentUser[] }

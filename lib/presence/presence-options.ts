@@ -13,7 +13,7 @@ export interface PresenceRuleOptions {
   match: string | RegExp;
   /**
    * Milliseconds that a user whose last connection ended still counts as present: a user that comes back within them was
-   * never gone. An anonymous client can't come back as the same user: with 0, it leaves as soon as its connection ends.
+   * never gone. An anonymous client that sends no session can't come back as the same user.
    * @default 10_000
    */
   graceMs?: number;

@@ -1,6 +1,7 @@
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { isAuthenticated } from '../connection/server-socket.js';
+import { presenceIdOfUser } from '../connection/session.js';
 import { encode, keepable } from '../json-value.js';
+import type { LocalDelivery } from '../outbound/local-delivery.js';
 import type { RoomViews } from './room-views.js';
 import type { NodeShares } from './node-shares.js';
 import { PresenceDataTooLargeError } from './presence-errors.js';
@@ -22,6 +23,7 @@ export interface PresenceParts {
   store: Pick<PresenceStore, 'read'>;
   shares: NodeShares;
   views: RoomViews;
+  local: Pick<LocalDelivery, 'sessionOf'>;
 }
 
 /**
@@ -37,7 +39,7 @@ export class Presence {
 
   /** A client of this node joined a room. */
   joined(client: ConnectedClient, room: string): void {
-    if (this.ruleOf(room)) this.parts.shares.open(room).enter(client.clientId, userIdOf(client));
+    if (this.ruleOf(room)) this.parts.shares.open(room).enter(client.clientId, idOf(client));
   }
 
   /** It left a room for good: by itself, or because server code took it out. */
@@ -54,15 +56,16 @@ export class Presence {
 
   /** A user was kicked. Its connections are closed by others; those in their grace end here. */
   dismissUser(userId: string | number): void {
-    this.parts.shares.endGraces(String(userId));
+    this.parts.shares.endGraces(presenceIdOfUser(userId));
   }
 
-  /** It has another user now. */
+  /** It is somebody else now: it has another user, or sent its session. */
   identified(client: ConnectedClient): void {
+    const id = idOf(client);
     for (const room of client.rooms) {
       if (!this.ruleOf(room)) continue;
-      this.parts.shares.find(room)?.enter(client.clientId, userIdOf(client));
-      this.parts.views.identified(client.clientId, room, userIdOf(client));
+      this.parts.shares.find(room)?.enter(client.clientId, id);
+      this.parts.views.identified(client.clientId, room, id);
     }
   }
 
@@ -90,14 +93,16 @@ export class Presence {
    * @returns what its reply says about the others
    */
   admit(client: ConnectedClient, room: string, { presence, presenceData }: PresenceRequest): RoomPresence | undefined {
-    const { shares, views } = this.parts;
+    const { shares, views, local } = this.parts;
     const { clientId } = client;
+    const userId = idOf(client);
     const share = shares.find(room);
     if (presenceData !== undefined) share?.update(clientId, encode(presenceData));
     if (presence === false) views.remove(clientId, room);
     if (presence !== true && presence !== 'count') return undefined;
     const isNew = share?.isUnsaid(clientId) ?? true;
-    return views.add(clientId, room, { userId: userIdOf(client), hears: presence, data: presenceData, isNew });
+    const seen = views.add(clientId, room, { userId, hears: presence, data: presenceData, isNew });
+    return local.sessionOf(clientId) === undefined ? seen : { ...seen, ownId: userId };
   }
 
   /** @returns false if the client isn't in the room @throws {PresenceDataTooLargeError} @throws {NotSerializableError} */
@@ -120,6 +125,5 @@ export class Presence {
   }
 }
 
-/** Who a client is for others. Without authentication it could claim any id, so its client id counts. */
-const userIdOf = (client: ConnectedClient): string =>
-  client.user && isAuthenticated(client) ? String(client.user.userId) : client.clientId;
+/** Who a client of this node is for others. */
+const idOf = ({ presenceId }: ConnectedClient): string => presenceId as string;

@@ -70,7 +70,7 @@ export interface WebSocketUser {
 
 /** A user as others see it. */
 export interface PresentUser {
-  /** The id under which it authenticated. Of an anonymous connection, its client id. */
+  /** The id under which it authenticated. Of an anonymous connection, one made of its session; without a session, its client id. */
   userId: string;
   /** What it gave last as its presence data. Null without any. */
   data: unknown;

@@ -1,9 +1,8 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
 import type * as ClientModule from '../../lib/client/browser.js';
 import { findChromium, launchChromium } from '../support/chromium.js';
-import { compile, findBrowserModules } from './browser-modules.js';
+import { servesClient } from './browser-modules.js';
 import { startApp } from '../support/app.js';
 import { SECRET, tokenFor } from '../support/tokens.js';
 import { aMoment, answerSystem, ScriptedServer } from './support.js';
@@ -28,8 +27,7 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
   const complaints: string[] = [];
 
   beforeAll(async () => {
-    const modules = new Set(findBrowserModules().keys());
-    server = await ScriptedServer.start((request, response) => serve(modules, request, response));
+    server = await ScriptedServer.start(servesClient());
     browser = await launchChromium();
     tab = await browser.newPage();
     tab.on('pageerror', (error) => complaints.push(error.message));
@@ -389,15 +387,3 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
     expect(complaints.filter((text) => !/WebSocket connection to .* failed/.test(text))).toEqual([]);
   });
 });
-
-function serve(modules: ReadonlySet<string>, request: IncomingMessage, response: ServerResponse): void {
-  const path = (request.url ?? '/').slice(1).replace(/\.js$/, '.ts');
-  if (modules.has(path)) {
-    response.writeHead(200, { 'content-type': 'text/javascript' }).end(compile(path));
-  } else if (path === '') {
-    const icon = '<link rel="icon" href="data:,">';
-    response.writeHead(200, { 'content-type': 'text/html' }).end(`<!doctype html><title>client</title>${icon}`);
-  } else {
-    response.writeHead(404).end();
-  }
-}

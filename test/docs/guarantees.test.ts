@@ -6,7 +6,7 @@ import { describe, expect, it } from '@jest/globals';
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1);
 
 /** The numbers of each kind of promise, in the order of the page. */
-const PROMISES = { R: upTo(13), D: upTo(13), L: upTo(6), C: upTo(9), H: upTo(15), P: upTo(10) };
+const PROMISES = { R: upTo(13), D: upTo(13), L: upTo(6), C: upTo(9), H: upTo(15), P: upTo(11) };
 const NUMBER = String.raw`[${Object.keys(PROMISES).join('')}]\d+`;
 const root = fileURLToPath(new URL('..', import.meta.url));
 
