@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { findBrowserModules } from './browser-modules.js';
 
@@ -18,13 +17,6 @@ describe('the browser client', () => {
       [],
     );
     expect([...modules.keys()]).not.toContain('client/websocket-client.ts');
-  });
-
-  it.each(['01-chat', '04-cluster'])('gets all of its files from the page of the sample %s', (sample) => {
-    const page = readFileSync(new URL(`../../sample/${sample}/page.ts`, import.meta.url), 'utf8');
-    const [, served = ''] = /CLIENT_FILES = \/(.*)\/;/.exec(page) ?? [];
-    const paths = [...modules.keys()].map((path) => `/${path.replace(/\.ts$/, '.js')}`);
-    expect(paths.filter((path) => !new RegExp(served).test(path))).toEqual([]);
   });
 
   it('writes every import with its ending, as a browser needs it', () => {
