@@ -45,7 +45,7 @@ async function members(running: RunningApp, loadState?: (roomName: string) => Pr
     const client = new CountingClient({
       url: running.url,
       reconnect: { minDelayMs: 50, maxDelayMs: 1_000 },
-      connectTimeoutMs: PATIENCE_MS,
+      connectTimeoutMs: 60_000,
     });
     onCleanUp(() => client.disconnect());
     const member: Member = {

@@ -27,7 +27,7 @@ const open = async (options: WebSocketOptions = {}): Promise<Flooded> => {
 
 /** Sends as fast as it can until the socket is gone; nothing but small frames. @returns bytes sent */
 const flood = async (peer: RawPeer, frame: Buffer): Promise<number> => {
-  const chunk = Buffer.concat(Array.from({ length: 2_000 }, () => frame));
+  const chunk = Buffer.concat(Array.from({ length: 100_000 }, () => frame));
   let sent = 0;
   while (!peer.isClosed) {
     if (peer.socket.writableLength < 1_000_000) {

@@ -90,9 +90,10 @@ suite(`the queue sample${why}`, () => {
       const refusal = await ada.request('primes', 'start', { limit, mustFail: false });
       expect(refusal).toMatchObject({ type: 'error', data: { code: 'VALIDATION_FAILED' } });
     }
-    for (let count = 0; count < 5; count++) await start(ada, 20_000_000);
-    const sixth = await ada.request('primes', 'start', { limit: 100, mustFail: false });
-    expect(sixth).toMatchObject({ type: 'error', data: { code: 'TOO_MANY_JOBS' } });
+    const started = Array.from({ length: 5 }, () => start(ada, 20_000_000));
+    const sixth = ada.request('primes', 'start', { limit: 100, mustFail: false }); // before one of them has ended
+    await Promise.all(started);
+    expect(await sixth).toMatchObject({ type: 'error', data: { code: 'TOO_MANY_JOBS' } });
     for (let count = 0; count < 5; count++) await ada.next('primes', 'completed');
   });
 
