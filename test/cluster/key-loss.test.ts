@@ -70,16 +70,18 @@ describeWithRedis('what Redis loses of the registry', () => {
     await scene.allKnow();
     await pause(2_100); // whatever the joins were to cost has been paid
     await plain.config('RESETSTAT');
+    const began = performance.now();
     await pause(4_000);
     const stats = await plain.info('commandstats');
+    const mostBeats = 1 + Math.ceil((performance.now() - began) / 2_100);
     const calls = Object.fromEntries(
       [...stats.matchAll(/cmdstat_(\w+):calls=(\d+)/g)].map(([, name = '', count]) => [name, Number(count)]),
     );
     expect(Object.keys(calls)).not.toEqual(expect.arrayContaining(['hgetall']));
     expect(Object.keys(calls)).not.toEqual(expect.arrayContaining(['hset']));
     expect(calls['hlen']).toBeGreaterThanOrEqual(4); // two nodes, two beats
-    expect(calls['hlen']).toBeLessThanOrEqual(6);
-    expect(calls['get']).toBeLessThanOrEqual(12); // each its own lease and the other's
+    expect(calls['hlen']).toBeLessThanOrEqual(2 * mostBeats);
+    expect(calls['get']).toBeLessThanOrEqual(4 * mostBeats); // each its own lease and the other's
   });
 
   for (const [what, names] of [
