@@ -66,12 +66,6 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> extend
     return super.reconnect();
   }
 
-  /** Ends the connection in every state. */
-  override disconnect(code: number = CloseCode.Normal, reason = ''): void {
-    this.#unwatch();
-    super.disconnect(code, reason);
-  }
-
   /** True while messages can be sent. */
   isClientConnected(): boolean {
     return this.currentLink?.isOpen ?? false;
@@ -88,10 +82,15 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> extend
     this.#keepAlive = new KeepAlive(link, this.options);
   }
 
-  protected override lost(_link: Link<S>, willReconnect: boolean): void {
+  protected override lost(_link: Link<S>, _willReconnect: boolean): void {
     this.#keepAlive?.stop();
     this.#keepAlive = undefined;
-    if (!willReconnect) this.#unwatch();
+  }
+
+  /** Before the listeners: one may connect again. */
+  protected override closed(): void {
+    this.#unwatchPage?.();
+    this.#unwatchPage = undefined;
   }
 
   protected abstract receive(message: ServerMessage, link: Link<S>): void;
@@ -148,10 +147,5 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> extend
       await this.#keepAlive?.probe();
       this.retryNow();
     });
-  }
-
-  #unwatch(): void {
-    this.#unwatchPage?.();
-    this.#unwatchPage = undefined;
   }
 }

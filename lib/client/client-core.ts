@@ -211,6 +211,7 @@ export abstract class WebSocketClientCore<
   }
 
   protected override closed(): void {
+    super.closed();
     this.#queue.closed();
   }
 

@@ -55,8 +55,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   /** @param isPatient not to give up at the first failure */
   async join(room: Room, { since, ...details }: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom> {
     const { name, options } = room;
-    if ((this.#rooms.get(name) ?? room) !== room)
-      throw new InvalidStateError('This handle is old. Use client.room(name).');
+    if (this.#isOld(room)) throw new InvalidStateError('This handle is old. Use client.room(name).');
     this.#rooms.delete(name);
     this.#rooms.set(name, room);
     const { since: start, ...history } = options.history ?? {};
@@ -66,12 +65,13 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
       since ?? room.position ?? start,
       isPatient,
     );
-    if (this.#isOpen) this.#bring(room);
+    this.#bring(room);
     return joined;
   }
 
   async leave(room: Room): Promise<void> {
     const { name } = room;
+    if (this.#isOld(room)) return; // it was left before
     this.#drop(room, 'left');
     if (!this.#link?.isOpen) return;
     const token = {};
@@ -88,12 +88,12 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     this.lost();
     this.#link = link;
     this.#joins = new RoomJoins(link, this);
-    return this.#joins.bring([...this.#rooms.values()].filter((room) => room.isWanted && !room.mustLoad));
+    return this.#joins.bring([...this.#rooms.values()].filter((room) => !room.mustLoad));
   }
 
   opened(): void {
     this.#isOpen = true;
-    for (const room of this.#rooms.values()) if (room.isWanted && room.mustLoad) this.#bring(room);
+    for (const room of this.#rooms.values()) if (room.mustLoad) this.#bring(room);
   }
 
   lost(error?: Error): void {
@@ -170,8 +170,14 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     return false;
   }
 
+  #isOld(room: Room): boolean {
+    return (this.#rooms.get(room.name) ?? room) !== room;
+  }
+
+  /** Rooms may be joined as soon as there is a connection; `loadState` may use it only when it is open. */
   #bring(room: Room): void {
-    void (room.mustLoad ? this.#load(room) : this.#joins?.bring([room]));
+    if (!room.mustLoad) void this.#joins?.bring([room]);
+    else if (this.#isOpen && room.isWanted) void this.#load(room);
   }
 
   async #load(room: Room, delayMs = 0): Promise<void> {
@@ -221,6 +227,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   }
 
   #tell(room: Room, event: 'recovered' | 'reset', params: object): void {
+    if (!room.isWanted) return; // a listener of its state has left it
     room.emit(event, params);
     this.#events.emit(event, params as never);
   }

@@ -35,14 +35,14 @@ export interface RoomJoinsHost {
   failed(room: Room, error: Error, isFinal: boolean): boolean;
 }
 
-/** A request for a room. It counts as long as the room's turn is the same. */
+/** A request for a room. It counts as long as the room's turn is the same, and nobody has left it. */
 interface Asked {
   room: Room;
   turn: number;
 }
 
 const ofNow = (room: Room): Asked => ({ room, turn: room.turn });
-const isCurrent = ({ room, turn }: Asked): boolean => room.turn === turn;
+const isCurrent = ({ room, turn }: Asked): boolean => room.turn === turn && room.isWanted;
 
 /** Joins rooms on one connection, many in one frame, until all are joined or the connection ends. */
 export class RoomJoins {
@@ -57,14 +57,18 @@ export class RoomJoins {
 
   /**
    * Resolves when each room was tried once, or the link has ended. Never rejects.
+   * @param rooms those that nobody wants are skipped
    * @param delayMs before that. Only rooms that are still in the same state are tried
    */
   async bring(rooms: readonly Room[], tries = 0, delayMs = 0): Promise<void> {
     const due = rooms.map(ofNow);
     if (delayMs > 0) await pause(this.#link, delayMs);
     while (due.length > 0 && this.#link.isOpen) {
-      const batch = due.splice(0, this.#batchSize).filter(isCurrent);
-      if (batch.length > 0) due.unshift(...(await this.#join(batch, tries)));
+      const batch = due.splice(0, this.#batchSize);
+      // A listener of the state may leave any of them.
+      for (const asked of batch) if (isCurrent(asked)) asked.room.begin();
+      const wanted = batch.filter(isCurrent);
+      if (wanted.length > 0) due.unshift(...(await this.#join(wanted, tries)));
     }
   }
 

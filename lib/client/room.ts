@@ -117,14 +117,19 @@ export class Room implements ClientRoom {
     this.#request = details;
     this.position = position;
     this.isPatient = isPatient;
+    const joined = new Promise<JoinedRoom>((resolve) => this.#joins.push(resolve));
     if (!this.isMember) this.state = 'joining';
-    return new Promise((resolve) => this.#joins.push(resolve));
+    return joined;
+  }
+
+  /** It is about to be asked for. */
+  begin(): void {
+    if (this.#state !== 'resetting') this.state = this.isMember ? 'resuming' : 'joining';
   }
 
   /** From now on only the answer to this request counts. @returns what is asked for */
   ask(): object {
     this.turn += 1;
-    if (this.#state !== 'resetting') this.state = this.isMember ? 'resuming' : 'joining';
     this.#asked = this.#request;
     return { ...this.#request, since: this.position, roomName: this.name };
   }

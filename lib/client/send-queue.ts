@@ -114,9 +114,10 @@ export class SendQueue {
       const asked = link.requests.request(message, entry);
       entry.settle(undefined, await asked);
     } catch (error) {
+      if (!entry.link) return entry.settle(error); // the client was closed meanwhile
       if (this.#mustWait(error as Error))
         entry.sent = sent; // nothing was done
-      else if (!(error instanceof ConnectionError && entry.link)) return entry.settle(error);
+      else if (!(error instanceof ConnectionError)) return entry.settle(error);
       this.#wait(entry);
     }
   }

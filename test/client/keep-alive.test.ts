@@ -100,11 +100,13 @@ describe('a client that stood still', () => {
 describe('a client whose machine slept', () => {
   /** A client in a page, which the test wakes. */
   class PageClient extends TestClient {
+    watches = 0;
     wake = (): void => undefined;
 
     protected override watchPage(onWake: () => void): () => void {
       this.wake = onWake;
-      return () => undefined;
+      this.watches += 1;
+      return () => void (this.watches -= 1);
     }
   }
 
@@ -133,6 +135,29 @@ describe('a client whose machine slept', () => {
     await peer.next('system', 'ping');
     expect(await client.disconnected.take()).toMatchObject({ code: 4201, willReconnect: true });
     await client.until('open');
+  });
+
+  it('watches its page until it is closed, however that comes', async () => {
+    const server = await startServer();
+    const client = new PageClient({ url: server.url });
+    await client.connectToServer();
+    expect(client.watches).toBe(1);
+    client.disconnect();
+    expect(client.watches).toBe(0);
+    server.refusal = { status: 500 };
+    await expect(client.connectToServer()).rejects.toThrow('HTTP 500');
+    expect(client.watches).toBe(0);
+  });
+
+  it('watches its page again when a listener of its end connects again', async () => {
+    const server = await startServer();
+    const client = new PageClient({ url: server.url });
+    await client.connectToServer();
+    client.on('state', ({ state }) => (state === 'closed' ? client.connectToServer() : undefined));
+    (await server.peers.take()).socket.close(4001, 'away');
+    await server.peers.take();
+    await client.until('open');
+    expect(client.watches).toBe(1);
   });
 });
 

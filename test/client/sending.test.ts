@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { ConnectionError, RemoteError, TimeoutError } from '../../lib/errors.js';
 import { ExpiredError, QueueFullError } from '../../lib/client/client-errors.js';
@@ -367,6 +368,29 @@ describe('the queue of a client', () => {
       peer.send({ type: 'system', action: 'connected', data: { clientId, user: { userId: 'bob' } } });
     second.socket.terminate();
     await expect(bobs).rejects.toThrow(/the server knows no keys/);
+  });
+
+  it('C4: sends nothing for another user that the server refused because of the rate as the client was closed', async () => {
+    let user = 'ada';
+    const server = await keyedServer(() => user);
+    const { client, peer } = await connect(server);
+    client.on('chat', 'over', () => client.disconnect());
+    const adas = client.request('chat', 'send', 'hers', RETRY);
+    const asked = await nextOf(peer);
+    const { _socket: socket } = peer.socket as unknown as { _socket: Socket };
+    socket.cork(); // the client reads both in one turn
+    refuseForRate(peer, asked, 10);
+    peer.send({ type: 'chat', action: 'over' });
+    socket.uncork();
+    await expect(adas).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    user = 'bob';
+    await client.connectToServer();
+    const second = await server.peers.take();
+    const bobs = client.request('chat', 'send', 'his', RETRY);
+    const frame = await nextOf(second);
+    second.reply(frame, null);
+    await bobs;
+    expect(dataOf(second)).toEqual(['his']);
   });
 
   it('is for whoever connects next, once the client was closed', async () => {
