@@ -59,6 +59,7 @@ async function inRedis(): Promise<Subject> {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       retryStrategy: () => 20,
+      disconnectTimeout: 10,
     });
     redis.on('error', () => undefined);
     const store = storeOn(redis, failures);
@@ -276,7 +277,7 @@ describe('a store of replies in memory', () => {
 
   it('C5: leaves a key in doubt when its process is heard no more for a lease', async () => {
     const { store, other } = (subject = await inRedis());
-    const redis = new Redis(server.port, '127.0.0.1');
+    const redis = new Redis(server.port, '127.0.0.1', { disconnectTimeout: 10 });
     const dead = storeOn(redis); // never started: it renews nothing
     await redis.ping();
     await dead.claim('dead', 'one', RULE, 'ada');
@@ -289,7 +290,7 @@ describe('a store of replies in memory', () => {
   it('writes what Redis could not take as soon as Redis is back', async () => {
     const { store, other, failures } = (subject = await inRedis());
     await store.claim('cut', 'one', RULE, 'ada');
-    const admin = new Redis(server.port, '127.0.0.1');
+    const admin = new Redis(server.port, '127.0.0.1', { disconnectTimeout: 10 });
     await admin.client('PAUSE', 300, 'ALL');
     const ended = store.end('cut', 'one', { state: 'kept', reply: 'r' }, RULE);
     admin.disconnect();
@@ -301,7 +302,7 @@ describe('a store of replies in memory', () => {
   it('C5: counts how long its question is on its way to Redis', async () => {
     const { other } = (subject = await inRedis());
     const proxy = await TcpProxy.start(server.port);
-    const redis = new Redis(proxy.port, '127.0.0.1');
+    const redis = new Redis(proxy.port, '127.0.0.1', { disconnectTimeout: 10 });
     const store = storeOn(redis);
     try {
       await redis.ping();
@@ -325,7 +326,7 @@ describe('a store of replies in memory', () => {
     'C5: when Redis %s, what may have been lost is in doubt, and what runs is known again',
     async (how) => {
       const own = await TestRedis.start();
-      const redis = new Redis(own.port, '127.0.0.1', { retryStrategy: () => 20 });
+      const redis = new Redis(own.port, '127.0.0.1', { retryStrategy: () => 20, disconnectTimeout: 10 });
       redis.on('error', () => undefined);
       const [store, other] = [storeOn(redis), storeOn(redis)];
       try {
