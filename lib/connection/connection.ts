@@ -58,6 +58,7 @@ export class Connection {
   // Created when they are first needed: an idle connection has none of them.
   #calls: Calls | undefined;
   #questions: PendingRequests<unknown> | undefined;
+  #caller: Caller | undefined;
   #leftovers: Leftovers | undefined;
   #badFrames = 0;
 
@@ -77,7 +78,7 @@ export class Connection {
   }
 
   get caller(): Caller {
-    return callerOf(this, this.outbox.session);
+    return (this.#caller = callerOf(this, this.outbox.session, this.#caller));
   }
 
   get clientId(): string {
@@ -222,9 +223,7 @@ export class Connection {
     this.ws.pause();
   }
 
-  /**
-   * Sends an error frame. It leaves out the id of an answer: that id is one of ours, and the peer may use the same one for a request.
-   */
+  /** Sends an error frame, without the id of an answer: that is one of ours, and a request of the peer may have it, too. */
   #refuse({ reason, id, isAnswer }: Omit<Extract<DecodedFrame, { kind: 'bad' }>, 'kind'>): void {
     const to = isAnswer ? {} : { id };
     this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame }, to));

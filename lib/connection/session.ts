@@ -18,9 +18,12 @@ export function sessionFrom(data: unknown, connected: Connected): string | undef
   return isValid ? digestOf(`${userKeyOf(connected) ?? ''}\n${session}`) : undefined;
 }
 
-export function callerOf(connected: Connected, session: string | undefined): Caller {
+/** @param known what it returned before: that again, unless the session or the user has changed */
+export function callerOf(connected: Connected, session: string | undefined, known?: Caller): Caller {
+  const userId = userIdOf(connected);
+  if (known && known.session === session && known.userId === userId) return known;
   const whose = session === undefined ? `connection ${connected.client.clientId}` : `session ${session}`;
-  return { session, owner: userKeyOf(connected) ?? whose, connectedAt: connected.openedAt };
+  return { session, userId, owner: userKeyOf(connected) ?? whose, connectedAt: connected.openedAt };
 }
 
 /**
@@ -39,9 +42,11 @@ export function presenceIdOfUser(userId: string | number): string {
   return /^~+[\w-]{22}$/.test(id) ? `~${id}` : id;
 }
 
+const userIdOf = ({ client: { user }, isAuthenticated }: Connected): string | number | undefined =>
+  isAuthenticated ? user?.userId : undefined;
+
 /** With its length: what follows it can't be taken for a part of it. */
-function userKeyOf({ client: { user }, isAuthenticated }: Connected): string | undefined {
-  if (!isAuthenticated || !user) return undefined;
-  const userId = String(user.userId);
-  return `user ${userId.length} ${userId}`;
+function userKeyOf(connected: Connected): string | undefined {
+  const userId = userIdOf(connected);
+  return userId === undefined ? undefined : `user ${String(userId).length} ${userId}`;
 }
