@@ -125,7 +125,7 @@ export class Application {
         history,
         isIn,
         deliver: (delivery) => outgoing.deliver(delivery),
-        once: (handler) => replies.wrap(handler, PUBLISH_RULE),
+        once: (handler) => replies.wrap({ type: 'system', action: 'publish', handler }, PUBLISH_RULE),
       },
       history: history && { history, isIn },
       ...(this.authentication?.canRefresh && { refresh: (client, data) => this.#refresh(client, data) }),
@@ -136,7 +136,7 @@ export class Application {
     const { options, dependencies, router, subscribers, hooks, replies } = this.parts;
     const found = dependencies.explore?.(this.usesStockGateways ? options.path : undefined);
     for (const route of found?.routes ?? [])
-      router.add(route.once ? { ...route, handler: replies.wrap(route.handler, route.once) } : route);
+      router.add(route.once ? { ...route, handler: replies.wrap(route, route.once) } : route);
     for (const subscriber of found?.subscribers ?? []) subscribers.add(subscriber);
     if (options.subscriberEventHandler) {
       const handler = options.subscriberEventHandler as (event: unknown) => unknown;

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js';
 import { withinMs } from '../deadline.js';
 import type { RouteCall } from '../routing/route-call.js';
 import { KeptReply } from '../routing/kept-reply.js';
-import type { RouteHandler } from '../routing/router.js';
+import type { Route, RouteHandler } from '../routing/router.js';
 import { isPromise } from '../routing/stream-source.js';
 import type { KeyRule, ReplyStore } from './reply-store.js';
 import { type Running, Try, type TryParts } from './try.js';
@@ -27,18 +27,18 @@ export class IdempotentCalls {
   readonly #parts: TryParts;
 
   constructor(private readonly parts: IdempotentCallsParts) {
-    const { store, clock } = parts;
-    this.#parts = { store, clock, running: this.#running };
+    this.#parts = { ...parts, running: this.#running };
   }
 
-  /** Wraps a handler. The handler, or what calls it, must call `call.try.claim()`. */
-  wrap(handler: RouteHandler, rule: KeyRule): RouteHandler {
+  /** Wraps the handler of a route. The handler, or what calls it, must call `call.try.claim()`. */
+  wrap({ type, action, handler }: Pick<Route, 'type' | 'action' | 'handler'>, rule: KeyRule): RouteHandler {
+    const route = `${type}/${action}`;
     this.#isUsed = true;
     return (call) => {
       const { key } = call;
       const owner = key === undefined ? undefined : call.peer.caller?.owner;
       if (owner === undefined) return handler(call);
-      return this.#handle(handler, call, `${owner}\n${call.type}/${call.action}\n${key}`, owner, rule);
+      return this.#handle(handler, call, new Try(this.#parts, call, owner, route, rule, ++this.#tries));
     };
   }
 
@@ -61,8 +61,7 @@ export class IdempotentCalls {
     this.#running.clear();
   }
 
-  #handle(handler: RouteHandler, call: RouteCall, name: string, owner: string, rule: KeyRule): unknown {
-    const attempt = new Try(this.#parts, call, name, owner, `${this.parts.process}:${++this.#tries}`, rule);
+  #handle(handler: RouteHandler, call: RouteCall, attempt: Try): unknown {
     call.try = attempt;
     let result: unknown;
     try {

@@ -1,6 +1,17 @@
+import { randomInt } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
-import { type Claim, type Ending, type KeyRule, type ReplyStore, tooManyKeys } from './reply-store.js';
+import { PlaceTable } from './place-table.js';
+import { type Owner, ReplyLog, type Window } from './reply-log.js';
+import {
+  type Asker,
+  type Claim,
+  type Ending,
+  type KeyRule,
+  type Mine,
+  type ReplyStore,
+  tooManyKeys,
+} from './reply-store.js';
 
 export interface MemoryReplyStoreParts {
   clock: Pick<Clock, 'now' | 'every'>;
@@ -12,51 +23,40 @@ export interface MemoryReplyStoreParts {
   failed(error: unknown, place: string): void;
 }
 
-interface Entry {
-  readonly key: string;
-  readonly token: string;
-  readonly owner: string;
-  state: 'running' | 'kept' | 'doubt';
-  reply: string;
-  until: number;
-  list: List;
-  earlier: Entry | undefined;
-  later: Entry | undefined;
+/** A key whose handler runs. */
+interface Running extends Mine {
+  readonly asker: Asker;
+  readonly owner: Owner;
+  readonly hash: number;
+  readonly until: number;
+  readonly windowMs: number;
+  /** Its index among those that run. Its place in the table is the negative of the next number. */
+  readonly slot: number;
 }
 
-/** Entries, the oldest first. */
-interface List {
-  first: Entry | undefined;
-  last: Entry | undefined;
-}
-
-/**
- * The keys of one window. Linked lists: to find the oldest entry of a `Map`, the engine steps over all entries that were
- * deleted before it.
- */
-interface Window {
-  readonly ms: number;
-  readonly running: List;
-  readonly ended: List;
-}
-
-/** What a key takes beside its text and its reply. */
+/** What a key takes beside its text and its reply, with what its owner takes. */
 const ENTRY_BYTES = 200;
 const SWEEP_MS = 30_000;
 const TELL_MS = 1_000;
-const MINE: Claim = { state: 'mine' };
 const DOUBT: Claim = { state: 'doubt' };
 
 /** The keys of one process. It answers at once. */
 export class MemoryReplyStore implements ReplyStore {
-  readonly #entries = new Map<string, Entry>();
-  /** By `windowMs`. There are few: each route has one. */
-  readonly #windows = new Map<number, Window>();
-  /** How many keys each owner has. */
-  readonly #ofOwner = new Map<string, number>();
+  /** Where each key is: in the log if the place is positive, among those that run if it is negative. */
+  readonly #places = new PlaceTable();
+  readonly #log = new ReplyLog();
+  readonly #running: (Running | undefined)[] = [];
+  readonly #freeSlots: number[] = [];
+  /** Those that have keys. */
+  readonly #owners = new Map<string, Owner>();
+  /** Odd, and secret, so that nobody can choose keys with equal hashes. */
+  readonly #factor = randomInt(2 ** 31) | 1;
+  #ownersSeen = 0;
   /** All keys that were claimed since then, and whose window isn't over, are here. */
   #completeSince: number;
-  #bytes = 0;
+  #ownerChars = 0;
+  /** Of the keys that run. */
+  #runningChars = 0;
   #forgotten = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
   #stopSweeping: (() => void) | undefined;
@@ -66,53 +66,43 @@ export class MemoryReplyStore implements ReplyStore {
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#places.size;
   }
 
-  claim(key: string, token: string, { windowMs, rerun }: KeyRule, owner: string, sentMsAgo?: number): Claim {
+  claim(asker: Asker, { windowMs, rerun }: KeyRule, sentMsAgo?: number): Claim {
     const now = this.parts.clock.now();
-    const known = this.#entries.get(key);
-    const isOver = !known || known.until <= now;
-    if (!isOver) {
-      if (known.state === 'kept') return { state: 'kept', reply: known.reply };
-      if (known.state === 'doubt' && !rerun) return DOUBT;
-      if (known.state === 'running')
-        return known.token === token ? MINE : { state: 'running', forMs: known.until - now };
-    }
-    // It may have been handled by the process before this one, or be forgotten.
-    if (isOver && sentMsAgo !== undefined && !rerun)
+    const owner = this.#owners.get(asker.owner) ?? this.#newOwner(asker.owner);
+    const hash = this.#hashOf(owner, asker.key);
+    const place = this.#find(hash, owner, asker);
+    const isKnown = place !== 0 && this.#untilAt(place) > now;
+    if (isKnown) {
+      const known = this.#known(place, asker, now);
+      if (known.state !== 'doubt' || !rerun) return known;
+    } else if (sentMsAgo !== undefined && !rerun) {
+      // It may have been handled by the process before this one, or be forgotten.
       if (sentMsAgo >= windowMs || now - sentMsAgo < this.#completeSince) return DOUBT;
-    if (known) this.#delete(known);
+    }
+    if (place !== 0) this.#giveUp(place);
     this.#count(owner, windowMs);
-    const list = this.#window(windowMs).running;
-    const until = now + windowMs;
-    const entry: Entry = {
-      key,
-      token,
-      owner,
-      state: 'running',
-      reply: '',
-      until,
-      list,
-      earlier: undefined,
-      later: undefined,
-    };
-    this.#entries.set(key, entry);
-    append(entry);
-    this.#bytes += bytesOf(entry);
+    const slot = this.#freeSlots.pop() ?? this.#running.length;
+    const mine: Running = { state: 'mine', asker, owner, hash, until: now + windowMs, windowMs, slot };
+    this.#running[slot] = mine;
+    this.#runningChars += asker.key.length;
+    this.#places.add(hash, placeOf(mine));
     this.#makeRoom(now);
-    return MINE;
+    return mine;
   }
 
-  end(key: string, token: string, ending: Ending, { windowMs }: KeyRule): void {
-    const entry = this.#entries.get(key);
-    if (entry?.token !== token || entry.state !== 'running') return;
-    if (ending.state === 'free') return this.#delete(entry);
+  end(mine: Running, ending: Ending): void {
+    const { owner, asker, hash, windowMs } = mine;
+    if (this.#running[mine.slot] !== mine) return;
+    if (ending.state === 'free') return this.#giveUp(placeOf(mine));
     const now = this.parts.clock.now();
-    this.#bytes -= bytesOf(entry);
-    if (ending.state === 'kept') entry.reply = ending.reply;
-    this.#bytes += bytesOf(entry);
-    this.#moveToEnded(entry, ending.state, now + windowMs, windowMs);
+    const { route, key } = asker;
+    const reply = ending.state === 'kept' ? ending.reply : undefined;
+    const place = this.#log.append(windowMs, { owner, hash, until: now + windowMs, route, key, reply });
+    this.#places.replace(hash, placeOf(mine), place);
+    this.#stopRunning(mine);
     this.#makeRoom(now);
   }
 
@@ -126,44 +116,102 @@ export class MemoryReplyStore implements ReplyStore {
   async stop(): Promise<void> {
     this.#stopSweeping?.();
     this.#stopSweeping = undefined;
-    for (const { ms, running } of this.#windows.values())
-      while (running.first) this.#moveToEnded(running.first, 'doubt', running.first.until, ms);
+    for (const mine of this.#running) if (mine) this.end(mine, { state: 'doubt' });
   }
 
   /** Forgets what is too old, to free memory. */
   sweep(): void {
     const now = this.parts.clock.now();
-    for (const { running, ended } of this.#windows.values())
-      for (const list of [running, ended]) while (list.first && list.first.until <= now) this.#delete(list.first);
+    for (const mine of this.#running) if (mine && mine.until <= now) this.#giveUp(placeOf(mine));
+    for (const window of this.#log.windows) while (this.#log.endOf(window) <= now) this.#forgetOldest(window);
     this.#tell(now);
+  }
+
+  #newOwner(name: string): Owner {
+    return { name, seed: Math.imul(++this.#ownersSeen, this.#factor), keys: 0 };
+  }
+
+  #hashOf({ seed }: Owner, key: string): number {
+    let hash = seed;
+    for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), this.#factor);
+    return hash;
+  }
+
+  /** @returns 0 for a key that isn't here */
+  #find(hash: number, owner: Owner, { route, key }: Asker): number {
+    if (owner.keys === 0) return 0;
+    for (let cell = this.#places.find(hash); cell >= 0; cell = this.#places.find(hash, cell)) {
+      const place = this.#places.placeAt(cell);
+      const running = this.#runningAt(place);
+      const isIt = running
+        ? running.owner === owner && running.asker.key === key && running.asker.route === route
+        : this.#log.isFor(place, owner, route, key);
+      if (isIt) return place;
+    }
+    return 0;
+  }
+
+  /** What is known of a key that is here. */
+  #known(place: number, { token }: Asker, now: number): Claim {
+    const running = this.#runningAt(place);
+    if (running) return running.asker.token === token ? running : { state: 'running', forMs: running.until - now };
+    const reply = this.#log.replyAt(place);
+    return reply === undefined ? DOUBT : { state: 'kept', reply };
+  }
+
+  #runningAt(place: number): Running | undefined {
+    return place < 0 ? this.#running[-1 - place] : undefined;
+  }
+
+  #untilAt(place: number): number {
+    return this.#runningAt(place)?.until ?? this.#log.untilAt(place);
+  }
+
+  #stopRunning({ slot, asker }: Running): void {
+    this.#running[slot] = undefined;
+    this.#freeSlots.push(slot);
+    this.#runningChars -= asker.key.length;
+  }
+
+  /** The key isn't known any more. */
+  #giveUp(place: number): void {
+    const running = this.#runningAt(place);
+    const { owner, hash } = running ?? { owner: this.#log.ownerAt(place) as Owner, hash: this.#log.hashAt(place) };
+    this.#places.delete(hash, place);
+    if (running) this.#stopRunning(running);
+    else this.#log.giveUp(place);
+    if (--owner.keys > 0) return;
+    this.#owners.delete(owner.name);
+    this.#ownerChars -= owner.name.length;
+  }
+
+  #forgetOldest(window: Window): void {
+    const place = this.#log.oldestOf(window);
+    if (this.#log.ownerAt(place)) this.#giveUp(place);
+    this.#log.forgetOldest(window);
   }
 
   /** The oldest that has ended goes. What runs stays: the number of running handlers has its own bound. */
   #makeRoom(now: number): void {
-    const { maxKeys, maxBytes } = this.parts;
-    if (this.#entries.size <= maxKeys && this.#bytes <= maxBytes) return;
-    for (;;) {
-      const oldest = this.#oldestEnded();
-      if (!oldest) break;
-      this.#delete(oldest);
-      if (oldest.until > now) {
+    if (!this.#isFull) return;
+    do {
+      const window = this.#log.oldestWindow;
+      if (!window) break;
+      const place = this.#log.oldestOf(window);
+      if (this.#log.ownerAt(place) && this.#log.untilAt(place) > now) {
         this.#forgotten++;
         this.#completeSince = now;
       }
-      if (this.#entries.size <= maxKeys && this.#bytes <= maxBytes) break;
-    }
+      this.#forgetOldest(window);
+    } while (this.#isFull);
     this.#tell(now);
   }
 
-  #oldestEnded(): Entry | undefined {
-    let oldest: Entry | undefined;
-    let endedAt = Number.POSITIVE_INFINITY;
-    for (const { ms, ended } of this.#windows.values()) {
-      if (!ended.first || ended.first.until - ms >= endedAt) continue;
-      oldest = ended.first;
-      endedAt = oldest.until - ms;
-    }
-    return oldest;
+  get #isFull(): boolean {
+    const { maxKeys, maxBytes } = this.parts;
+    const entries = this.#log.size + this.#running.length - this.#freeSlots.length;
+    const bytes = this.#log.bytes + this.#runningChars + this.#ownerChars + entries * ENTRY_BYTES;
+    return this.size > maxKeys || bytes > maxBytes;
   }
 
   #tell(now: number): void {
@@ -173,59 +221,17 @@ export class MemoryReplyStore implements ReplyStore {
     this.#forgotten = 0;
   }
 
-  #window(ms: number): Window {
-    let window = this.#windows.get(ms);
-    if (!window) {
-      window = { ms, running: emptyList(), ended: emptyList() };
-      this.#windows.set(ms, window);
-    }
-    return window;
-  }
-
-  #moveToEnded(entry: Entry, state: 'kept' | 'doubt', until: number, windowMs: number): void {
-    remove(entry);
-    entry.state = state;
-    entry.until = until;
-    entry.list = this.#window(windowMs).ended;
-    append(entry);
-  }
-
   /** @throws {PeerError} RATE_LIMITED */
-  #count(owner: string, windowMs: number): void {
+  #count(owner: Owner, windowMs: number): void {
     const { maxPerUser } = this.parts;
-    if ((this.#ofOwner.get(owner) ?? 0) >= maxPerUser) {
+    if (owner.keys >= maxPerUser) {
       this.sweep();
-      if ((this.#ofOwner.get(owner) ?? 0) >= maxPerUser) throw tooManyKeys(maxPerUser, windowMs);
+      if (owner.keys >= maxPerUser) throw tooManyKeys(maxPerUser, windowMs);
     }
-    this.#ofOwner.set(owner, (this.#ofOwner.get(owner) ?? 0) + 1);
-  }
-
-  #delete(entry: Entry): void {
-    const left = (this.#ofOwner.get(entry.owner) ?? 0) - 1;
-    if (left > 0) this.#ofOwner.set(entry.owner, left);
-    else this.#ofOwner.delete(entry.owner);
-    this.#entries.delete(entry.key);
-    this.#bytes -= bytesOf(entry);
-    remove(entry);
+    if (owner.keys++ > 0) return;
+    this.#owners.set(owner.name, owner);
+    this.#ownerChars += owner.name.length;
   }
 }
 
-const emptyList = (): List => ({ first: undefined, last: undefined });
-
-const bytesOf = ({ key, reply }: Entry): number => key.length + reply.length + ENTRY_BYTES;
-
-function append(entry: Entry): void {
-  const { list } = entry;
-  entry.earlier = list.last;
-  entry.later = undefined;
-  if (list.last) list.last.later = entry;
-  else list.first = entry;
-  list.last = entry;
-}
-
-function remove({ list, earlier, later }: Entry): void {
-  if (earlier) earlier.later = later;
-  else list.first = later;
-  if (later) later.earlier = earlier;
-  else list.last = earlier;
-}
+const placeOf = ({ slot }: Running): number => -1 - slot;

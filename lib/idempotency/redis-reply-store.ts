@@ -10,7 +10,17 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import { errorOf, isA } from '../protocol/thrown.js';
 import type { KeyBudget, Taken } from './key-budget.js';
 import { CLAIM, END, WATCH } from './reply-scripts.js';
-import { type Claim, type Ending, type KeyRule, type ReplyStore, tooManyKeys, WITHOUT_REPLY } from './reply-store.js';
+import {
+  type Asker,
+  type Claim,
+  type Ending,
+  type KeyRule,
+  type Mine,
+  nameOf,
+  type ReplyStore,
+  tooManyKeys,
+  WITHOUT_REPLY,
+} from './reply-store.js';
 
 export interface RedisReplyStoreParts {
   connection: () => RedisConnection;
@@ -26,7 +36,8 @@ export interface RedisReplyStoreParts {
 }
 
 /** What this process has claimed, until Redis knows how it ended. */
-interface Held {
+interface Held extends Mine {
+  readonly token: string;
   keys: readonly string[];
   rule: KeyRule;
   until: number;
@@ -66,12 +77,14 @@ export class RedisReplyStore implements ReplyStore {
     return this.#held.size;
   }
 
-  async claim(key: string, token: string, rule: KeyRule, owner: string, sentMsAgo?: number): Promise<Claim> {
-    const keys = this.#keysOf(key, owner, rule);
+  async claim(asker: Asker, rule: KeyRule, sentMsAgo?: number): Promise<Claim> {
+    const { token } = asker;
+    const keys = this.#keysOf(asker, rule);
     const askedAt = this.parts.clock.now();
     const { leaseMs = LEASE_MS, maxPerUser, budget } = this.parts;
     const taken = budget.takeKey(rule.windowMs);
-    const held: Held = { keys, rule, until: askedAt + rule.windowMs, taken, ending: undefined };
+    const until = askedAt + rule.windowMs;
+    const held: Held = { state: 'mine', token, keys, rule, until, taken, ending: undefined };
     let wasSent = false;
     try {
       const redis = this.parts.connection();
@@ -89,10 +102,10 @@ export class RedisReplyStore implements ReplyStore {
       if (state === 'running') return { state, forMs: Number(rest) };
       if (state === 'doubt') return { state };
       this.#held.set(token, held);
-      if (sentMsAgo === undefined || rule.rerun) return { state };
+      if (sentMsAgo === undefined || rule.rerun) return held;
       const atMostMs = sentMsAgo + this.parts.clock.now() - askedAt; // the question may have been on its way all the time
-      if (atMostMs <= Number(rest)) return { state };
-      void this.end(key, token, { state: 'free' });
+      if (atMostMs <= Number(rest)) return held;
+      void this.end(held, { state: 'free' });
       return { state: 'doubt' };
     } catch (error) {
       if (isA(error, PeerError)) throw error;
@@ -111,7 +124,7 @@ export class RedisReplyStore implements ReplyStore {
     await Promise.all(SHARDS.map((name) => this.#run(WATCH, [`${this.#shard(name)}facts`], [FACTS_MS])));
   }
 
-  async end(_key: string, token: string, ending: Ending): Promise<void> {
+  async end({ token }: Held, ending: Ending): Promise<void> {
     const held = this.#held.get(token);
     if (!held) return;
     const { budget } = this.parts;
@@ -176,10 +189,10 @@ export class RedisReplyStore implements ReplyStore {
     if (ending?.state === 'free') this.parts.budget.giveBack(taken);
   }
 
-  #keysOf(key: string, owner: string, { windowMs }: KeyRule): string[] {
-    const ownerDigest = digestOf(owner);
+  #keysOf(asker: Asker, { windowMs }: KeyRule): string[] {
+    const ownerDigest = digestOf(asker.owner);
     const head = this.#shard(SHARDS[ownerDigest.charCodeAt(0) % SHARDS.length] as string);
-    return [`${head}${digestOf(key)}`, `${head}facts`, `${head}count:${windowMs}:${ownerDigest}`];
+    return [`${head}${digestOf(nameOf(asker))}`, `${head}facts`, `${head}count:${windowMs}:${ownerDigest}`];
   }
 
   #shard(name: string): string {

@@ -1,10 +1,29 @@
 import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 
+/** Who asks for a key. */
+export interface Asker {
+  /** Whose key it is: one owner has a limited number. */
+  readonly owner: string;
+  /** An equal key of another route is another key. */
+  readonly route: string;
+  readonly key: string;
+  /** Names the asker: it may ask again with the same one. */
+  readonly token: string;
+}
+
+/** The key, as one text. Neither an owner nor a route has a line break. */
+export const nameOf = ({ owner, route, key }: Asker): string => `${owner}\n${route}\n${key}`;
+
+/** The asker has the key, until the store hears how it ended. */
+export interface Mine {
+  readonly state: 'mine';
+}
+
 /** What is known of a key. */
 export type Claim =
   /** Nobody has handled it: the asker does. */
-  | { state: 'mine' }
+  | Mine
   /** Somebody is handling it, and has been heard within the lease, which ends in `forMs`. */
   | { state: 'running'; forMs: number }
   /** It was handled; this is what was kept. */
@@ -28,16 +47,14 @@ export interface KeyRule {
  */
 export interface ReplyStore {
   /**
-   * @param token names the asker: it may ask again with the same one
-   * @param owner whose key it is: one owner has a limited number
    * @param sentMsAgo how long ago the message was sent for the first time, at most. A key that may have been lost or forgotten
    * since then is in doubt. Undefined: this is the first time
    * @throws {PeerError} RATE_LIMITED: its owner has too many
    * @throws {PeerError} UNAVAILABLE: it isn't the asker's
    */
-  claim(key: string, token: string, rule: KeyRule, owner: string, sentMsAgo?: number): Claim | Promise<Claim>;
-  /** Ends what `token` has claimed. Does nothing if another has it by now. Never fails: it is tried again, and reported. */
-  end(key: string, token: string, ending: Ending, rule: KeyRule): void | Promise<void>;
+  claim(asker: Asker, rule: KeyRule, sentMsAgo?: number): Claim | Promise<Claim>;
+  /** Ends what was claimed. Does nothing if another has it by now. Never fails: it is tried again, and reported. */
+  end(mine: Mine, ending: Ending): void | Promise<void>;
   start(): Promise<void>;
   /** What still runs is in doubt. */
   stop(): Promise<void>;

@@ -7,10 +7,13 @@ import { KeptReply, type RouteTry } from '../routing/kept-reply.js';
 import type { RouteCall } from '../routing/route-call.js';
 import { isPromise } from '../routing/stream-source.js';
 import {
+  type Asker,
   type Claim,
   type Ending,
   type KeyRule,
   MAX_REPLY_BYTES,
+  type Mine,
+  nameOf,
   type ReplyStore,
   WITHOUT_REPLY,
 } from './reply-store.js';
@@ -26,6 +29,8 @@ export interface TryParts {
   store: ReplyStore;
   clock: Pick<Clock, 'now' | 'after'>;
   running: Map<string, Running>;
+  /** A unique id of this process. With a number, it makes the token of each try. */
+  process: string;
 }
 
 /** How many handlers with a key may run at once. Some may never end. */
@@ -42,21 +47,32 @@ const RESPONSE = 'r';
 const REFUSAL = 'e';
 
 /** One try of a message with a key. */
-export class Try implements RouteTry {
-  isMine = false;
+export class Try implements RouteTry, Asker {
   /** The handler, or a guard before it, is asynchronous. */
   #isAsync = false;
+  #mine: Mine | undefined;
   #running: Running | undefined;
 
   constructor(
     private readonly parts: TryParts,
     private readonly call: RouteCall,
-    /** The key, with its owner and its route. */
-    private readonly name: string,
-    private readonly owner: string,
-    private readonly token: string,
+    readonly owner: string,
+    readonly route: string,
     private readonly rule: KeyRule,
+    private readonly number: number,
   ) {}
+
+  get isMine(): boolean {
+    return this.#mine !== undefined;
+  }
+
+  get key(): string {
+    return this.call.key as string;
+  }
+
+  get token(): string {
+    return `${this.parts.process}:${this.number}`;
+  }
 
   claim(): KeptReply | undefined | Promise<KeptReply | undefined> {
     if (this.#runningHere() || this.#isFull()) return this.#wait();
@@ -72,12 +88,12 @@ export class Try implements RouteTry {
   /** The handler hasn't ended in the turn in which it was called: from now on later tries with this key wait for it. */
   goesOn(): void {
     this.#isAsync = true;
-    if (this.isMine) this.#register();
+    if (this.#mine) this.#register();
   }
 
   /** @returns the result; undefined if it was answered already */
   succeeded(result: unknown): unknown {
-    if (!this.isMine) return result;
+    if (!this.#mine) return result;
     let json: string;
     try {
       json = writeJson(result ?? null, 'response');
@@ -92,7 +108,7 @@ export class Try implements RouteTry {
   }
 
   failed(thrown: unknown): void {
-    if (!this.isMine) return;
+    if (!this.#mine) return;
     const { isMeantForPeer, code, error, details } = describeError(this.call.reasonOf(thrown));
     if (!isMeantForPeer) return this.#finish({ state: 'doubt' });
     if (NEVER_KEPT.includes(code)) return this.#finish({ state: 'free' });
@@ -144,38 +160,39 @@ export class Try implements RouteTry {
   }
 
   #ask(sentMsAgo: number | undefined): Claim | Promise<Claim> {
-    return this.parts.store.claim(this.name, this.token, this.rule, this.owner, sentMsAgo);
+    return this.parts.store.claim(this, this.rule, sentMsAgo);
   }
 
   #taken(claim: Exclude<Claim, { state: 'running' }>): KeptReply | undefined {
     if (claim.state === 'kept') return read(claim.reply);
     if (claim.state === 'doubt') return KeptReply.refusal(inDoubt());
     if (this.call.settled) {
-      void this.parts.store.end(this.name, this.token, { state: 'free' }, this.rule);
+      void this.parts.store.end(claim, { state: 'free' });
       return KeptReply.refusal(new ConnectionError('The request ended before it was handled.'));
     }
-    this.isMine = true;
+    this.#mine = claim;
     if (this.#isAsync) this.#register();
     return undefined;
   }
 
   #register(): void {
     this.#running = { until: this.parts.clock.now() + this.rule.windowMs, waiting: new Set() };
-    this.parts.running.set(this.name, this.#running);
+    this.parts.running.set(nameOf(this), this.#running);
   }
 
   #finish(ending: Ending): void {
     const { store, running } = this.parts;
     // Nobody has to wait for it: until it is written, later tries wait.
-    void store.end(this.name, this.token, isTooLong(ending) ? WITHOUT_REPLY : ending, this.rule);
+    void store.end(this.#mine as Mine, isTooLong(ending) ? WITHOUT_REPLY : ending);
     if (!this.#running) return;
-    if (running.get(this.name) === this.#running) running.delete(this.name); // after its window another may have begun
+    const name = nameOf(this);
+    if (running.get(name) === this.#running) running.delete(name); // after its window another may have begun
     for (const wake of this.#running.waiting) wake();
   }
 
   #runningHere(): Running | undefined {
     const { running } = this.parts;
-    const here = running.size > 0 ? running.get(this.name) : undefined;
+    const here = running.size > 0 ? running.get(nameOf(this)) : undefined;
     return here && here.until > this.parts.clock.now() ? here : undefined;
   }
 

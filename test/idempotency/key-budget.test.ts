@@ -4,6 +4,7 @@ import { KeyBudget } from '../../lib/idempotency/key-budget.js';
 import { RedisReplyStore } from '../../lib/idempotency/redis-reply-store.js';
 import type { KeyRule } from '../../lib/idempotency/reply-store.js';
 import { ManualClock } from '../support/manual-clock.js';
+import { NamedKeys } from '../support/named-keys.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 
 describe('the bytes that keys may take in Redis', () => {
@@ -64,7 +65,7 @@ describe('the bytes that keys may take in Redis', () => {
     const clock = new ManualClock();
     const budget = new KeyBudget(maxBytes, clock);
     const failures: string[] = [];
-    const store = new RedisReplyStore({
+    const inRedis = new RedisReplyStore({
       connection: () => redis,
       connect: async () => undefined,
       close: async () => undefined,
@@ -75,13 +76,13 @@ describe('the bytes that keys may take in Redis', () => {
       failed: (error) => void failures.push(String(error)),
     });
     await redis.ping();
-    await store.start();
+    await inRedis.start();
     stops.push(
       () => server.stop(),
       () => redis.disconnect(),
-      () => store.stop(),
+      () => inRedis.stop(),
     );
-    return { redis, clock, budget, failures, store };
+    return { redis, clock, budget, failures, store: new NamedKeys(inRedis) };
   }
 
   it('refuses new keys, answers those that it knows, and says so', async () => {

@@ -7,6 +7,7 @@ import { MemoryReplyStore } from '../../lib/idempotency/memory-reply-store.js';
 import { RedisReplyStore } from '../../lib/idempotency/redis-reply-store.js';
 import type { KeyRule, ReplyStore } from '../../lib/idempotency/reply-store.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { NamedKeys } from '../support/named-keys.js';
 import { ManualClock } from '../support/manual-clock.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
@@ -17,8 +18,8 @@ const LIMITS = { maxKeys: KEYS.maxKeys.default, maxBytes: KEYS.maxBytes.default,
 
 /** The same keys, as two processes have them. In memory there is only one. */
 interface Subject {
-  store: ReplyStore;
-  other: ReplyStore;
+  store: NamedKeys<ReplyStore>;
+  other: NamedKeys<ReplyStore>;
   failures: unknown[];
   stop(): Promise<void>;
 }
@@ -32,7 +33,8 @@ async function memory(): Promise<Subject> {
     failed: (error) => void failures.push(error),
   });
   await store.start();
-  return { store, other: store, failures, stop: () => store.stop() };
+  const keys = new NamedKeys<ReplyStore>(store);
+  return { store: keys, other: keys, failures, stop: () => store.stop() };
 }
 
 let server: TestRedis;
@@ -69,8 +71,8 @@ async function inRedis(): Promise<Subject> {
   };
   const [one, two] = await Promise.all([open(), open()]);
   return {
-    store: one.store,
-    other: two.store,
+    store: new NamedKeys<ReplyStore>(one.store),
+    other: new NamedKeys<ReplyStore>(two.store),
     failures,
     async stop() {
       await Promise.all([one.store.stop(), two.store.stop()]);
@@ -104,7 +106,7 @@ describe.each(subjects)('a store of replies %s', (_where, create) => {
     const { store, other } = await begin();
     expect(await store.claim(key, 'one', RULE, 'ada')).toEqual({ state: 'mine' });
     expect(await other.claim(key, 'two', RULE, 'ada')).toMatchObject({ state: 'running' });
-    await store.end(key, 'one', { state: 'kept', reply: 'r{"n":1}\n\u0000é' }, RULE);
+    await store.end(key, 'one', { state: 'kept', reply: 'r{"n":1}\n\u0000é' });
     for (const one of [store, other])
       expect(await one.claim(key, 'three', RULE, 'ada')).toEqual({ state: 'kept', reply: 'r{"n":1}\n\u0000é' });
     expect(await other.claim(`${key}!`, 'four', RULE, 'ada')).toEqual({ state: 'mine' });
@@ -123,14 +125,14 @@ describe.each(subjects)('a store of replies %s', (_where, create) => {
     const { store, other } = await begin();
     expect(await store.claim(key, 'one', RULE, 'ada')).toEqual({ state: 'mine' });
     expect(await store.claim(key, 'one', RULE, 'ada')).toEqual({ state: 'mine' });
-    await store.end(key, 'one', { state: 'free' }, RULE);
+    await store.end(key, 'one', { state: 'free' });
     expect(await other.claim(key, 'two', RULE, 'ada')).toEqual({ state: 'mine' });
   });
 
   it('gives a key in doubt to nobody, unless it may be handled again', async () => {
     const { store, other } = await begin();
     await store.claim(key, 'one', RULE, 'ada');
-    await store.end(key, 'one', { state: 'doubt' }, RULE);
+    await store.end(key, 'one', { state: 'doubt' });
     expect(await other.claim(key, 'two', RULE, 'ada')).toEqual({ state: 'doubt' });
     expect(await other.claim(key, 'three', { ...RULE, rerun: true }, 'ada')).toEqual({ state: 'mine' });
     expect(await store.claim(key, 'four', RULE, 'ada')).toMatchObject({ state: 'running' });
@@ -139,11 +141,11 @@ describe.each(subjects)('a store of replies %s', (_where, create) => {
   it('keeps what the asker of today said, not that of yesterday', async () => {
     const { store, other } = await begin();
     await store.claim(key, 'one', RULE, 'ada');
-    await store.end(key, 'one', { state: 'doubt' }, RULE);
+    await store.end(key, 'one', { state: 'doubt' });
     await other.claim(key, 'two', { ...RULE, rerun: true }, 'ada');
-    await store.end(key, 'one', { state: 'kept', reply: 'late' }, RULE);
+    await store.end(key, 'one', { state: 'kept', reply: 'late' });
     expect(await store.claim(key, 'three', RULE, 'ada')).toMatchObject({ state: 'running' });
-    await other.end(key, 'two', { state: 'kept', reply: 'in time' }, RULE);
+    await other.end(key, 'two', { state: 'kept', reply: 'in time' });
     expect(await store.claim(key, 'four', RULE, 'ada')).toEqual({ state: 'kept', reply: 'in time' });
   });
 
@@ -152,7 +154,7 @@ describe.each(subjects)('a store of replies %s', (_where, create) => {
     const rule = { ...RULE, windowMs: 2_000 };
     await store.claim(key, 'one', rule, 'ada');
     await new Promise((resolve) => setTimeout(resolve, 1_200));
-    await store.end(key, 'one', { state: 'kept', reply: 'r1' }, rule);
+    await store.end(key, 'one', { state: 'kept', reply: 'r1' });
     await new Promise((resolve) => setTimeout(resolve, 1_200));
     expect(await other.claim(key, 'two', rule, 'ada')).toEqual({ state: 'kept', reply: 'r1' });
     await until(async () => (await other.claim(key, 'three', rule, 'ada')).state === 'mine');
@@ -166,14 +168,14 @@ describe.each(subjects)('a store of replies %s', (_where, create) => {
     expect(await store.claim(`${key} old`, 'two', RULE, 'eve', agoMs)).toEqual({ state: 'doubt' });
     expect(await store.claim(`${key} old`, 'two', { ...RULE, rerun: true }, 'eve', agoMs)).toEqual({ state: 'mine' });
     await until(async () => (await store.claim(`${key} new`, 'three', RULE, 'eve', 0)).state === 'mine');
-    await store.end(key, 'one', { state: 'kept', reply: 'r' }, RULE);
+    await other.end(key, 'one', { state: 'kept', reply: 'r' });
   });
 
   it('C5: leaves in doubt what is sent again after the window of its key, whether it would still know of it or not', async () => {
     const { store, other } = await begin();
     const rule = { windowMs: 50, rerun: false };
     await store.claim(key, 'one', rule, 'eve');
-    await store.end(key, 'one', { state: 'kept', reply: 'r' }, rule);
+    await store.end(key, 'one', { state: 'kept', reply: 'r' });
     await until(async () => (await other.claim(key, 'two', rule, 'eve', 60)).state !== 'kept');
     expect(await other.claim(key, 'two', rule, 'eve', 60)).toEqual({ state: 'doubt' });
     expect(await other.claim(key, 'three', rule, 'eve')).toEqual({ state: 'mine' }); // who doesn't say so begins anew
@@ -187,14 +189,14 @@ describe.each(subjects)('a store of replies %s', (_where, create) => {
     await expect(claim()).rejects.toMatchObject({ code: 'RATE_LIMITED', details: { retryAfterMs: 5_000 } });
     expect(await other.claim(`${key} 0`, 'again', RULE, owner)).toMatchObject({ state: 'running' });
     expect(await other.claim(`${key} more`, 'token', RULE, `${owner} else`)).toEqual({ state: 'mine' });
-    await store.end(`${key} 0`, 'token-0', { state: 'free' }, RULE);
+    await store.end(`${key} 0`, 'token-0', { state: 'free' });
     expect(await other.claim(`${key} other`, 'token', RULE, owner)).toEqual({ state: 'mine' });
   });
 
   it('leaves in doubt what still runs when it stops', async () => {
     const { store, other } = await begin();
     await store.claim(key, 'one', RULE, 'ada');
-    await store.stop();
+    await store.store.stop();
     expect(await other.claim(key, 'two', RULE, 'ada')).toEqual({ state: 'doubt' });
   });
 });
@@ -203,7 +205,7 @@ describe('a store of replies in memory', () => {
   it('forgets the oldest that has ended when there are too many, and says how many at most once a second', async () => {
     const forgotten: number[] = [];
     const clock = new ManualClock();
-    const store = new MemoryReplyStore({
+    const inMemory = new MemoryReplyStore({
       ...LIMITS,
       clock,
       maxKeys: 3,
@@ -211,29 +213,30 @@ describe('a store of replies in memory', () => {
       forgot: (keys) => void forgotten.push(keys),
       failed: () => undefined,
     });
-    subject = { store, other: store, failures: [], stop: () => store.stop() };
+    const store = new NamedKeys(inMemory);
+    subject = { store, other: store, failures: [], stop: () => inMemory.stop() };
     store.claim('runs', 'token', RULE, 'ada');
     for (const [n, key] of ['a', 'b', 'c'].entries()) {
       const rule = { ...RULE, windowMs: RULE.windowMs * (3 - n) }; // the oldest goes, not the one with the shortest window
       store.claim(key, key, rule, 'ada');
-      store.end(key, key, { state: 'kept', reply: key }, rule);
+      store.end(key, key, { state: 'kept', reply: key });
       await clock.pass(1);
     }
     expect(forgotten).toEqual([1]);
     expect(store.claim('runs', 'other', RULE, 'ada')).toMatchObject({ state: 'running' });
     expect(store.claim('b', 'other', RULE, 'ada')).toEqual({ state: 'kept', reply: 'b' });
-    store.end('runs', 'token', { state: 'kept', reply: 'x'.repeat(9_700) }, RULE); // leaves no room for others
-    expect(store.size).toBe(1);
+    store.end('runs', 'token', { state: 'kept', reply: 'x'.repeat(9_700) }); // leaves no room for others
+    expect(inMemory.size).toBe(1);
     expect(forgotten).toEqual([1]);
     await clock.pass(1_000);
-    store.sweep();
+    inMemory.sweep();
     expect(forgotten).toEqual([1, 2]);
   });
 
   it('keeps to its bytes, and empties itself by time, whatever comes in whatever order', async () => {
     const clock = new ManualClock();
     const failures: unknown[] = [];
-    const store = new MemoryReplyStore({
+    const inMemory = new MemoryReplyStore({
       ...LIMITS,
       clock,
       maxKeys: 50,
@@ -241,24 +244,25 @@ describe('a store of replies in memory', () => {
       forgot: () => undefined,
       failed: (error) => void failures.push(error),
     });
-    const running: [string, KeyRule][] = [];
+    const store = new NamedKeys(inMemory);
+    const running: string[] = [];
     for (let n = 0; n < 5_000; n++) {
       const key = `key ${(n * 7_919) % 211}`;
       const rule = { windowMs: [20, 50, 1_000][n % 3] as number, rerun: n % 5 === 0 };
-      if (store.claim(key, key, rule, 'ada').state === 'mine') running.push([key, rule]);
+      if (store.claim(key, key, rule, 'ada').state === 'mine') running.push(key);
       if (running.length > 10) {
-        const [ended, its] = running.splice((n * 31) % running.length, 1)[0] as [string, KeyRule];
+        const ended = running.splice((n * 31) % running.length, 1)[0] as string;
         const state = (['kept', 'free', 'doubt'] as const)[n % 3] as 'kept';
-        store.end(ended, ended, { state, reply: 'r'.repeat((n * 13) % 3_000) }, its);
+        store.end(ended, ended, { state, reply: 'r'.repeat((n * 13) % 3_000) });
       }
       if (n % 4 === 0) await clock.pass(1);
-      expect(store.size).toBeLessThanOrEqual(50);
+      expect(inMemory.size).toBeLessThanOrEqual(50);
     }
     await clock.pass(2_000);
-    store.sweep();
-    expect(store.size).toBe(0);
+    inMemory.sweep();
+    expect(inMemory.size).toBe(0);
     store.claim('last', 'one', RULE, 'ada');
-    store.end('last', 'one', { state: 'kept', reply: 'x'.repeat(19_000) }, RULE); // all bytes are free again
+    store.end('last', 'one', { state: 'kept', reply: 'x'.repeat(19_000) }); // all bytes are free again
     expect(store.claim('last', 'two', RULE, 'ada')).toMatchObject({ state: 'kept' });
     expect(failures).toEqual([]);
   });
@@ -278,7 +282,7 @@ describe('a store of replies in memory', () => {
   it('C5: leaves a key in doubt when its process is heard no more for a lease', async () => {
     const { store, other } = (subject = await inRedis());
     const redis = new Redis(server.port, '127.0.0.1', { disconnectTimeout: 10 });
-    const dead = storeOn(redis); // never started: it renews nothing
+    const dead = new NamedKeys(storeOn(redis)); // never started: it renews nothing
     await redis.ping();
     await dead.claim('dead', 'one', RULE, 'ada');
     expect(await other.claim('dead', 'two', RULE, 'ada')).toMatchObject({ state: 'running' });
@@ -292,7 +296,7 @@ describe('a store of replies in memory', () => {
     await store.claim('cut', 'one', RULE, 'ada');
     const admin = new Redis(server.port, '127.0.0.1', { disconnectTimeout: 10 });
     await admin.client('PAUSE', 300, 'ALL');
-    const ended = store.end('cut', 'one', { state: 'kept', reply: 'r' }, RULE);
+    const ended = store.end('cut', 'one', { state: 'kept', reply: 'r' });
     admin.disconnect();
     await ended;
     await until(async () => (await other.claim('cut', 'two', RULE, 'ada')).state === 'kept');
@@ -303,7 +307,7 @@ describe('a store of replies in memory', () => {
     const { other } = (subject = await inRedis());
     const proxy = await TcpProxy.start(server.port);
     const redis = new Redis(proxy.port, '127.0.0.1', { disconnectTimeout: 10 });
-    const store = storeOn(redis);
+    const store = new NamedKeys(storeOn(redis));
     try {
       await redis.ping();
       await store.claim('first', 'one', RULE, 'ada');
@@ -316,7 +320,7 @@ describe('a store of replies in memory', () => {
       expect(await claim).toEqual({ state: 'doubt' });
       await until(async () => (await other.claim('late', 'two', RULE, 'ada')).state === 'mine');
     } finally {
-      await store.stop();
+      await store.store.stop();
       redis.disconnect();
       await proxy.stop();
     }
@@ -328,11 +332,11 @@ describe('a store of replies in memory', () => {
       const own = await TestRedis.start();
       const redis = new Redis(own.port, '127.0.0.1', { retryStrategy: () => 20, disconnectTimeout: 10 });
       redis.on('error', () => undefined);
-      const [store, other] = [storeOn(redis), storeOn(redis)];
+      const [store, other] = [new NamedKeys(storeOn(redis)), new NamedKeys(storeOn(redis))];
       try {
         await until(() => redis.status === 'ready');
-        await store.watch();
-        await store.start();
+        await store.store.watch();
+        await store.store.start();
         const began = performance.now();
         const agoMs = (): number => performance.now() - began + 1_000; // Redis reads its clock later
         await own.run('SAVE');
@@ -349,7 +353,7 @@ describe('a store of replies in memory', () => {
         expect(await other.claim('done', 'four', RULE, 'ada', agoMs())).toEqual({ state: 'doubt' });
         await until(async () => (await other.claim('new', 'five', RULE, 'ada', 0)).state === 'mine');
       } finally {
-        await store.stop();
+        await store.store.stop();
         redis.disconnect();
         await own.stop();
       }
