@@ -69,7 +69,8 @@ export class KeepAlive {
       await link.requests.request({ type: 'system', action: 'ping' }, { timeoutMs });
       return false;
     } catch (error) {
-      if (!(error instanceof TimeoutError) || link.silence.ms < asked.ms || !link.isOpen) return false;
+      // Equal: a frame came within the millisecond of the ping. If it came before it, the next ping tells.
+      if (!(error instanceof TimeoutError) || link.silence.ms <= asked.ms || !link.isOpen) return false;
       // The machine slept: the answer may still be under way.
       return this.#isLate(asked, timeoutMs) ? this.#isSilent(this.#probeMs) : true;
     }

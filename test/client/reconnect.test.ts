@@ -367,6 +367,14 @@ describe('signs of life', () => {
     expect(client.state).toBe('open');
   });
 
+  it('may be a frame that comes within the millisecond of the ping', async () => {
+    const server = await startServer();
+    server.answer = (_frame, to) => to.socket.send('?');
+    const { client, peer } = await connect(server, { pingIntervalMs: 10, pongTimeoutMs: 20 });
+    for (let count = 0; count < 60; count += 1) await peer.next('system', 'ping');
+    expect(client.state).toBe('open');
+  });
+
   it('are not requested with pingIntervalMs: false, nor after disconnect()', async () => {
     const server = await startServer();
     const quiet = await connect(server, { pingIntervalMs: false });
