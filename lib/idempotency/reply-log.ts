@@ -35,6 +35,8 @@ const CHARS = 2;
 const HEAD_CHARS = 3;
 const HASH = 4;
 const NUMBERS = 5;
+/** What the numbers of an entry take. */
+const NUMBERS_BYTES = 4 * NUMBERS + 8;
 
 /** Between a route and a key. No route has it. */
 const SEPARATOR = '\n';
@@ -67,7 +69,7 @@ export interface Window {
 export class ReplyLog {
   /** Entries, those without an owner included. */
   size = 0;
-  /** Of their routes, keys and replies. */
+  /** Of their routes, keys and replies, with what full pages have left. */
   bytes = 0;
   readonly #pages: (Page | undefined)[] = [];
   readonly #freeNumbers: number[] = [];
@@ -165,8 +167,10 @@ export class ReplyLog {
     this.bytes -= numberOf(page, place, END) - numberOf(page, place, START);
     page.owners[page.forgotten++] = undefined;
     if (page.forgotten < page.owners.length) return;
+    if (page.later) this.bytes -= leftOf(page);
+    else window.last = undefined;
     window.first = page.later;
-    if (!page.later) window.last = undefined;
+    page.later = undefined; // a spare page must not keep those that come after it
     this.#pages[page.number] = undefined;
     this.#freeNumbers.push(page.number);
     if (page.bytes.length === PAGE_BYTES && this.#spare.length < MAX_SPARE) this.#spare.push(page);
@@ -186,8 +190,10 @@ export class ReplyLog {
     const page = this.#emptyPage(Math.max(maxBytes, PAGE_BYTES));
     page.number = this.#freeNumbers.pop() ?? this.#pages.length;
     this.#pages[page.number] = page;
-    if (last) last.later = page;
-    else window.first = page;
+    if (last) {
+      last.later = page;
+      this.bytes += leftOf(last);
+    } else window.first = page;
     return (window.last = page);
   }
 
@@ -206,10 +212,13 @@ export class ReplyLog {
       };
     }
     spare.usedBytes = spare.forgotten = spare.owners.length = 0;
-    spare.later = undefined;
     return spare;
   }
 }
+
+/** What no further entry can use. */
+const leftOf = ({ bytes, usedBytes, owners }: Page): number =>
+  bytes.length - usedBytes + (PAGE_SIZE - owners.length) * NUMBERS_BYTES;
 
 const indexOf = (place: number): number => (place - 1) & (PAGE_SIZE - 1);
 

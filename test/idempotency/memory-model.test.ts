@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { MemoryReplyStore } from '../../lib/idempotency/memory-reply-store.js';
@@ -218,5 +221,31 @@ describe('a log of replies', () => {
       log.giveUp(place);
       expect(log.isFor(place, ada, 'a/b', 'c\nd')).toBe(false);
     }
+  });
+
+  it('counts the memory of its pages, also where few entries fit, and frees it', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const ada = { name: 'ada', seed: 1, keys: 1 };
+    const log = new ReplyLog();
+    const texts = [22_000, 10, 33_000, 60_000, 1_000].map((length) => 'r'.repeat(length));
+    const { arrayBuffers: before } = process.memoryUsage();
+    for (let n = 0; n < 2_000; n++)
+      log.append(n % 2 === 0 ? 1_000 : 2_000, {
+        owner: ada,
+        hash: n,
+        until: 1,
+        route: 'a/b',
+        key: `${n}`,
+        reply: texts[n % 5],
+      });
+    const taken = process.memoryUsage().arrayBuffers - before;
+    expect(taken).toBeGreaterThan(40_000_000);
+    expect(log.bytes).toBeGreaterThan(0.98 * taken); // without the two open pages
+    for (const window of log.windows) while (log.oldestOf(window) !== 0) log.forgetOldest(window);
+    expect([log.size, log.bytes]).toEqual([0, 0]);
+    await setImmediate();
+    collectGarbage();
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(5_000_000);
   });
 });
