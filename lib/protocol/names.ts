@@ -27,9 +27,9 @@ export const isRoomName = (value: unknown): value is string =>
 export const isUserId = (value: unknown): value is string | number =>
   typeof value === 'string' ? value !== '' && isWellFormed(value) : Number.isFinite(value);
 
-/** True for a legal key of a message that may be sent again: a string of 1–128 characters. */
+/** True for a legal key of a message that may be sent again: a string of 1–128 characters, without a lone surrogate. */
 export const isKey = (value: unknown): value is string =>
-  typeof value === 'string' && value.length >= 1 && value.length <= 128;
+  typeof value === 'string' && value.length >= 1 && value.length <= 128 && isWellFormed(value);
 
 /** True for a legal request id: a string of 1–64 characters or a safe integer. */
 export const isRequestId = (value: unknown): value is string | number =>

@@ -161,6 +161,14 @@ if (hasRedis())
   ]);
 
 describe.each(kinds)('an idempotent route with its keys %s', (_where, redisUrl) => {
+  it('C5: takes no key with half a character: UTF-8 makes all of them the same', async () => {
+    const app = await start(await redisUrl());
+    const peer = await app.connect();
+    for (const key of ['\ud800', 'a\udc00'])
+      expect(await ask(peer, 'buy', key, { item: key })).toMatchObject({ code: 'BAD_FRAME' });
+    expect(await ask(peer, 'buy', '\ud83d\udca5')).not.toHaveProperty('code');
+  });
+
   it('C5: runs its handler once for a key, and gives every try the first reply', async () => {
     const app = await start(await redisUrl());
     const peer = await connect(app);
