@@ -166,7 +166,7 @@ describe('the queue of a client', () => {
     const server = await keyedServer();
     const { client, peer } = await connect(server, {
       queue: { maxAgeMs: 100 },
-      reconnect: { minDelayMs: 400, maxDelayMs: 400 },
+      reconnect: { minDelayMs: 30_000, maxDelayMs: 30_000 },
     });
     const sent = client.request('chat', 'send', 'sent', RETRY);
     await nextOf(peer);
