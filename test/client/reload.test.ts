@@ -5,7 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import type * as ClientModule from '../../lib/client/browser.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { findChromium, launchChromium } from '../support/chromium.js';
-import type { Frame, Peer } from '../support/peer.js';
+import { told } from '../support/presence-observer.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 import { servesClient } from './browser-modules.js';
@@ -31,15 +31,6 @@ const joinIn = (tab: Page, url: string): Promise<{ ownId: string; ids: string[] 
     },
     [url, ROOM],
   );
-
-/** What a peer was told of users, in order, as `+id` and `-id`. */
-const told = (peer: Peer): string[] =>
-  peer.received
-    .filter(({ type, action }) => type === 'system' && action === 'presence')
-    .flatMap(({ data: { joined = [], left = [] } }) => [
-      ...joined.map(({ userId }: Frame) => `+${userId}`),
-      ...left.map((userId: string) => `-${userId}`),
-    ]);
 
 async function startNodes(kind: string, origin: string): Promise<RunningApp[]> {
   const redis = kind === 'one process' ? undefined : await TestRedis.start();

@@ -185,12 +185,7 @@ describeWithRedis('the log of a room, when Redis', () => {
   it('forbids INFO: the log works, and is trusted', async () => {
     const redis = await startRedis();
     await redis.run('ACL', 'SETUSER', 'app', 'on', '>secret', '~pxl:*', '&pxl:*', '+@all', '-info');
-    const connection = await connect({
-      port: redis.port,
-      username: 'app',
-      password: 'secret',
-      enableReadyCheck: false,
-    });
+    const connection = await connect(redis.asApp);
     const log = logOn(() => connection);
     await appendAll(log, 1, 3);
     expect(await offsetsOf(log)).toEqual([1, 2, 3]);

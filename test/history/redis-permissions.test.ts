@@ -13,15 +13,6 @@ const [, forHistory = ''] = /^ACL SETUSER \w+ (\+eval.*)$/m.exec(page('history-o
 const rules = [{ match: 'chat:*' }];
 const message = { type: 'chat', action: 'news' };
 
-/** Without a ready check, as ioredis writes to the console when it may not ask for INFO. */
-const userOf = ({ port }: TestRedis) => ({
-  host: '127.0.0.1',
-  port,
-  username: 'app',
-  password: 'secret',
-  enableReadyCheck: false,
-});
-
 (hasRedis() ? describe : describe.skip)('a user of Redis with the permissions that the pages give', () => {
   let redis: TestRedis;
   const stops: (() => Promise<unknown>)[] = [];
@@ -35,7 +26,7 @@ const userOf = ({ port }: TestRedis) => ({
 
   async function startWith(without: string[], history: object[] = rules): Promise<RunningApp> {
     await redis.run('ACL', 'SETUSER', ...forNodes.split(' '), ...forHistory.split(' '), ...without);
-    const app = await startApp({ options: { redis: userOf(redis), rooms: { history } as WebSocketOptions['rooms'] } });
+    const app = await startApp({ options: { redis: redis.asApp, rooms: { history } as WebSocketOptions['rooms'] } });
     stops.push(() => app.close());
     return app;
   }
@@ -99,7 +90,7 @@ const userOf = ({ port }: TestRedis) => ({
       imports: [
         PxlWebSocketModule.forRoot({
           type: 'emitter',
-          redis: userOf(redis),
+          redis: redis.asApp,
           rooms: { history: rules },
           events: { onError: ({ error }) => errors.push(error.message) },
         }),

@@ -181,9 +181,7 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
   it('says at the start that losses go unnoticed where INFO is refused, and works', async () => {
     const redis = await redisOf();
     await redis.run('ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-info');
-    // Without INFO ioredis has no ready check, and would say so on the console.
-    const user = { username: 'app', password: 'secret', enableReadyCheck: false };
-    const app = await node(redis, { redis: { host: '127.0.0.1', port: redis.port, ...user } });
+    const app = await node(redis, { redis: redis.asApp });
     expect(app.errors.map(({ message }) => message)).toEqual([
       expect.stringMatching(/^Redis refuses INFO to this user, .* lost who is in a room/),
     ]);

@@ -22,15 +22,6 @@ class Orders {
   }
 }
 
-/** Without a ready check, as ioredis writes to the console when it may not ask for INFO. */
-const userOf = ({ port }: TestRedis) => ({
-  host: '127.0.0.1',
-  port,
-  username: 'app',
-  password: 'secret',
-  enableReadyCheck: false,
-});
-
 (hasRedis() ? describe : describe.skip)('a user of Redis with the permissions that the pages give', () => {
   let redis: TestRedis;
   const stops: (() => Promise<unknown>)[] = [];
@@ -42,7 +33,7 @@ const userOf = ({ port }: TestRedis) => ({
 
   async function startWith(rules: string[], options: WebSocketOptions = {}): Promise<RunningApp> {
     await redis.run('ACL', 'SETUSER', ...forNodes, ...rules);
-    const app = await startApp({ options: { redis: userOf(redis), ...options }, providers: [Orders] });
+    const app = await startApp({ options: { redis: redis.asApp, ...options }, providers: [Orders] });
     stops.push(() => app.close());
     return app;
   }

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { ConnectedClient, type WebSocketOptions, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Frame, Peer } from '../support/peer.js';
+import { told } from '../support/presence-observer.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -75,15 +76,6 @@ async function join(node: RunningApp, session?: string, userId?: string): Promis
   const peer = await connect(node, session, userId);
   return { peer, seen: (await peer.join(ROOM, { presence: true })).response.data.presence };
 }
-
-/** What a peer was told of users, in order, as `+ada`, `-ada`. */
-const told = (peer: Peer): string[] =>
-  peer.received
-    .filter(({ type, action }) => type === 'system' && action === 'presence')
-    .flatMap(({ data: { joined = [], left = [] } }) => [
-      ...joined.map(({ userId }: Frame) => `+${userId}`),
-      ...left.map((userId: string) => `-${userId}`),
-    ]);
 
 const present = async (node: RunningApp): Promise<Record<string, number>> =>
   Object.fromEntries((await node.service.presence(ROOM)).users.map(({ userId, connections }) => [userId, connections]));

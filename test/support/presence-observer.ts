@@ -1,4 +1,4 @@
-import type { Frame } from './peer.js';
+import type { Frame, Peer } from './peer.js';
 
 /** What a member knows, from frames alone. */
 export class Observer {
@@ -45,3 +45,12 @@ export class Observer {
 }
 
 const dataOf = (users: Frame[]): Map<string, unknown> => new Map(users.map(({ userId, data }) => [userId, data]));
+
+/** Who came and left, as a peer was told, in order: `+ada`, `-ada`. */
+export const told = (peer: Peer): string[] =>
+  peer.received
+    .filter(({ type, action }) => type === 'system' && action === 'presence')
+    .flatMap(({ data: { joined = [], left = [] } }) => [
+      ...joined.map(({ userId }: Frame) => `+${userId}`),
+      ...left.map((userId: string) => `-${userId}`),
+    ]);

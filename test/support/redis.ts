@@ -73,6 +73,11 @@ export class TestRedis {
     return `redis://127.0.0.1:${this.port}`;
   }
 
+  /** How the user `app` connects: without a ready check, as ioredis writes to the console when it may not ask for INFO. */
+  get asApp() {
+    return { host: '127.0.0.1', port: this.port, username: 'app', password: 'secret', enableReadyCheck: false };
+  }
+
   async start(): Promise<void> {
     const { port, settings } = this;
     const always = ['--port', String(port), '--bind', '127.0.0.1', '--dir', this.#folder, '--daemonize', 'no'];
