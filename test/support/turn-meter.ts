@@ -1,19 +1,19 @@
 /**
- * Does something and measures the turns of the event loop meanwhile, by the processor time that each took: on a busy machine the
- * time of day says what others did.
- * @returns the longest turn, in ms
+ * Does something that goes on through several turns of the event loop, and looks at a count after each of them.
+ * @returns by how much the count grew or shrank in one turn, at most
  */
-export async function longestTurn(work: () => Promise<unknown>): Promise<number> {
-  let longestMs = 0;
+export async function mostInATurn(count: () => number, work: () => Promise<unknown>): Promise<number> {
+  let most = 0;
   let isDone = false;
-  let before = process.cpuUsage();
-  const turn = (): void => {
-    const { user, system } = process.cpuUsage(before);
-    before = process.cpuUsage();
-    longestMs = Math.max(longestMs, (user + system) / 1_000);
-    if (!isDone) setImmediate(turn);
+  let before = count();
+  const look = (): void => {
+    const now = count();
+    most = Math.max(most, Math.abs(now - before));
+    before = now;
+    if (!isDone) setImmediate(look);
   };
-  setImmediate(turn);
+  setImmediate(look);
   await work().finally(() => (isDone = true));
-  return longestMs;
+  look();
+  return most;
 }
