@@ -26,6 +26,8 @@ interface Entry {
   /** Since it was sent for the first time. */
   sent?: Stopwatch | undefined;
   isWaiting?: boolean;
+  /** Settles when it is answered, or waits. */
+  trying?: Promise<void>;
   /** Runs while it waits. */
   timer?: ReturnType<typeof setTimeout> | undefined;
   settle(error: unknown, value?: unknown): void;
@@ -34,11 +36,11 @@ interface Entry {
 /** What a server may ask for, in ms. Requests that wait meanwhile may expire. */
 const LONGEST_PAUSE_MS = 30_000;
 
-export type KeyedMessage = WebSocketMessage & { key?: string | undefined; sentMsAgo?: number };
+export type KeyedMessage = WebSocketMessage & { key?: string | undefined; sentMsAgo?: number; round?: number };
 
 /**
  * Requests that survive a lost connection. Those without an answer count, whether they wait or are under way. What was lost
- * with a connection waits in its old order, and goes out one by one, so that a refusal can't mix up the order.
+ * with a connection, or refused because of the rate, waits in its old order, and goes out one by one.
  */
 export class SendQueue {
   /** In the order of the calls. */
@@ -50,6 +52,8 @@ export class SendQueue {
   #isDraining = false;
   /** Milliseconds between two messages, where the server has asked for a pause. */
   #gapMs = 0;
+  /** After one refusal, the server refuses whatever was sent in the same round. So the order holds. */
+  #round = 0;
 
   constructor(limits: Required<QueueOptions>) {
     this.#limits = limits;
@@ -83,7 +87,7 @@ export class SendQueue {
       this.#open.add(entry);
       this.#bytes += bytes;
       signal?.addEventListener('abort', onAbort);
-      if (this.#link?.isOpen && !this.#next && !this.#isDraining) void this.#send(entry, this.#link);
+      if (this.#link?.isOpen && !this.#isDraining) entry.trying = this.#send(entry, this.#link);
       else this.#wait(entry);
     });
   }
@@ -110,12 +114,13 @@ export class SendQueue {
     try {
       // A server that has lost the key since then doesn't handle it twice.
       if (sent) message.sentMsAgo = sent.ms;
+      message.round = this.#round;
       entry.sent ??= new Stopwatch();
       const asked = link.requests.request(message, entry);
       entry.settle(undefined, await asked);
     } catch (error) {
       if (!entry.link) return entry.settle(error); // the client was closed meanwhile
-      if (this.#mustWait(error as Error))
+      if (this.#mustWait(message, error as Error))
         entry.sent = sent; // nothing was done
       else if (!(error instanceof ConnectionError)) return entry.settle(error);
       this.#wait(entry);
@@ -123,10 +128,14 @@ export class SendQueue {
   }
 
   /** The server refused it because of its rate, and says when it will take the next one. */
-  #mustWait({ code, details }: Partial<RemoteError>): boolean {
+  #mustWait({ round }: KeyedMessage, { code, details }: Partial<RemoteError>): boolean {
     const waitMs = code === ErrorCode.RateLimited ? readWait(details) : undefined;
-    this.#gapMs = Math.min(this.#gapMs + (waitMs ?? 0), LONGEST_PAUSE_MS);
-    return waitMs !== undefined;
+    if (waitMs === undefined) return false;
+    if (round === this.#round) {
+      this.#round += 1;
+      this.#gapMs = Math.min(this.#gapMs + waitMs, LONGEST_PAUSE_MS);
+    }
+    return true;
   }
 
   #wait(entry: Entry): void {
@@ -137,17 +146,18 @@ export class SendQueue {
     if (this.#link?.isOpen && !this.#isDraining) void this.#drain(this.#link);
   }
 
-  get #next(): Entry | undefined {
-    for (const entry of this.#open) if (entry.isWaiting) return entry;
-    return undefined;
+  get #first(): Entry | undefined {
+    const [first] = this.#open;
+    return first;
   }
 
-  /** The next one goes when the one before is answered. */
+  /** The next one goes when the one before is answered, those under way included. */
   async #drain(link: AnyLink): Promise<void> {
     this.#isDraining = true;
-    for (let entry = this.#next; entry && link.isOpen; entry = this.#next) {
+    for (let entry = this.#first; entry && link.isOpen; entry = this.#first) {
+      if (!entry.isWaiting) await entry.trying;
       if (this.#gapMs) await pause(link, this.#gapMs);
-      if (!link.isOpen || this.#next !== entry) continue;
+      if (!link.isOpen || this.#first !== entry) continue;
       const isOther = entry.link && entry.link.greeting?.user?.userId !== link.greeting?.user?.userId;
       // Its timer stood still while the machine slept.
       if (entry.age.ms > this.#limits.maxAgeMs) expire(entry);

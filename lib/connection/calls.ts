@@ -11,6 +11,7 @@ import { describeError } from '../routing/describe-error.js';
 import { encodeErrorFrame } from '../protocol/error-frame.js';
 import { RouteCall, type RoutePeer } from '../routing/route-call.js';
 import { isPromise, STREAMED } from '../routing/stream-source.js';
+import { goesBehind, isBehind, isForNow, latestRound } from '../limits/round.js';
 import type { CallsOwner } from './calls-owner.js';
 import { OpenStreams } from './open-streams.js';
 import { Questions } from './questions.js';
@@ -46,6 +47,8 @@ export class Calls implements RoutePeer {
   /** Requests to the client, made while a handler of its messages ran. */
   #questions: Questions | undefined;
   #isOver = false;
+  /** The last round of which a handler refused a request for now. */
+  #refusedRound: number | undefined;
 
   constructor(
     private readonly connection: CallsOwner,
@@ -69,7 +72,6 @@ export class Calls implements RoutePeer {
     return this.connection.caller;
   }
 
-  /** Bytes of the waiting frames. */
   get waitingBytes(): number {
     return this.#waiting?.bytes ?? 0;
   }
@@ -82,11 +84,11 @@ export class Calls implements RoutePeer {
 
   /** Starts the message, or lets it wait. */
   accept(
-    { type, action, data, id, key, sentMsAgo }: Extract<DecodedFrame, { kind: 'message' }>,
+    { type, action, data, id, key, sentMsAgo, round }: Extract<DecodedFrame, { kind: 'message' }>,
     text: string,
     bytes: number,
   ): void {
-    const call = new RouteCall(this, type, action, data, id, key as string | undefined, sentMsAgo);
+    const call = new RouteCall(this, type, action, data, id, key as string | undefined, sentMsAgo, round);
     if (this.#mayStart() && !this.#waiting?.size) return this.#start(call);
     (this.#waiting ??= new WaitingCalls(this.parts.queued)).add(call, text, bytes);
     if (id !== undefined) this.parts.timeouts.add(call); // its time runs from now, not from its turn
@@ -162,7 +164,10 @@ export class Calls implements RoutePeer {
   }
 
   answer(call: RouteCall, value: unknown): void {
-    this.#reply(call, value);
+    if (call.settled) return;
+    if (value === STREAMED) this.outbox.pushText(encodeStreamEnd(call));
+    else if (value !== undefined || call.id !== undefined) this.outbox.pushText(encodeReply(call, value));
+    call.settled = true;
   }
 
   answerJson(call: RouteCall, json: string): void {
@@ -187,10 +192,11 @@ export class Calls implements RoutePeer {
     this.#isCalling = true;
     call.turn = ++this.#turns;
     try {
+      if (isBehind(call.round, this.#refusedRound)) throw goesBehind();
       this.parts.received?.(call);
       const result = this.parts.router.dispatch(call);
       if (isPromise(result)) return this.#wait(call, result);
-      this.#reply(call, result);
+      this.answer(call, result);
     } catch (error) {
       this.#fail(call, error);
     } finally {
@@ -210,7 +216,7 @@ export class Calls implements RoutePeer {
 
   async #finish(call: RouteCall, result: PromiseLike<unknown>): Promise<void> {
     try {
-      this.#reply(call, await result);
+      this.answer(call, await result);
     } catch (error) {
       this.#fail(call, error);
     } finally {
@@ -229,13 +235,6 @@ export class Calls implements RoutePeer {
     this.next();
   }
 
-  #reply(call: RouteCall, result: unknown): void {
-    if (call.settled) return;
-    if (result === STREAMED) this.outbox.pushText(encodeStreamEnd(call));
-    else if (result !== undefined || call.id !== undefined) this.outbox.pushText(encodeReply(call, result));
-    call.settled = true;
-  }
-
   #fail(call: RouteCall, thrown: unknown): void {
     const error = call.reasonOf(thrown);
     const described = describeError(error);
@@ -244,7 +243,8 @@ export class Calls implements RoutePeer {
     if (!described.isMeantForPeer && !isOver) this.parts.failed(error, `${call.type}/${call.action}`);
     if (call.settled) return;
     call.settled = true;
-    const { type, action, id } = call;
+    const { type, action, id, round } = call;
+    if (isForNow(described)) this.#refusedRound = latestRound(round, this.#refusedRound);
     this.outbox.pushText(encodeErrorFrame(described, { type, action, id }));
   }
 }

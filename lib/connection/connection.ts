@@ -45,6 +45,7 @@ export class Connection {
   isReady = false;
   hasSpoken = false;
   meter: Meter | undefined;
+  refusedRound: number | undefined;
   /** By the monotonic clock. */
   readonly openedAt = monotonicMs();
   /** The last activity, by the monotonic clock. `client.lastActivity` is the time of day. */
@@ -225,8 +226,7 @@ export class Connection {
 
   /** Sends an error frame, without the id of an answer: that is one of ours, and a request of the peer may have it, too. */
   #refuse({ reason, id, isAnswer }: Omit<Extract<DecodedFrame, { kind: 'bad' }>, 'kind'>): void {
-    const to = isAnswer ? {} : { id };
-    this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame }, to));
+    this.send(errorFrame({ error: reason, code: ErrorCode.BadFrame }, isAnswer ? {} : { id }));
     if (++this.#badFrames >= this.parts.messages.maxBadFrames) this.close(CloseCode.BadFrames, 'too many bad frames');
   }
 

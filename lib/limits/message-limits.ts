@@ -1,12 +1,13 @@
 import { monotonicMs } from '../clock.js';
 import { CloseCode } from '../protocol/close-codes.js';
-import { decodeFrame, type DecodedFrame } from '../protocol/codec.js';
+import { decodeFrame, type DecodedFrame, DEEPEST } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import { addressGroup } from './client-address.js';
 import { KeyedRate } from './keyed-rate.js';
 import { type MessageRate, Meter } from './meter.js';
 import type { Rate } from './rate.js';
+import { goesBehind, isBehind, latestRound } from './round.js';
 
 /** What the limits need of a connection. */
 export interface LimitedPeer {
@@ -15,6 +16,8 @@ export interface LimitedPeer {
   meter: Meter | undefined;
   /** Owned by the limits: a message of any kind came. */
   hasSpoken: boolean;
+  /** Owned by the limits: the last round of which a request was refused, until the next round. */
+  refusedRound?: number | undefined;
   send(frame: unknown): void;
 }
 
@@ -58,7 +61,11 @@ export class MessageLimits<S extends LimitedPeer> {
    */
   countMessage(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     sender.hasSpoken = true;
-    return this.#countOwn(sender, data, true, frame) || this.#countShared(sender, data, frame);
+    return (
+      this.#countOwn(sender, data, true, frame) ||
+      this.#countShared(sender, data, frame) ||
+      (sender.refusedRound !== undefined && keepsOrder(sender, frame ?? read(data)))
+    );
   }
 
   /** Counts a ping or a pong. Neither is answered with an error frame. */
@@ -74,7 +81,7 @@ export class MessageLimits<S extends LimitedPeer> {
       this.host.close(sender, CloseCode.RateLimited, 'too many messages');
       return true;
     }
-    return isAnswered && refuse(sender, frame ?? decodeFrame(data.toString()), meter.waitMs(data.length));
+    return isAnswered && refuse(sender, frame ?? read(data), meter.waitMs(data.length));
   }
 
   /** No strikes here: a connection must not be closed for the messages of others with the same user or address. */
@@ -83,8 +90,24 @@ export class MessageLimits<S extends LimitedPeer> {
     const waitMs =
       (user === undefined ? 0 : this.#ofUsers?.take(user)) ||
       (sender.client.ip === undefined ? 0 : this.#ofAddresses?.take(addressGroup(sender.client.ip)));
-    return Boolean(waitMs) && refuse(sender, frame ?? decodeFrame(data.toString()), waitMs as number);
+    return Boolean(waitMs) && refuse(sender, frame ?? read(data), waitMs as number);
   }
+}
+
+/** As deep as any server reads, so that no id and no round is missed. */
+const read = (data: Buffer): DecodedFrame => decodeFrame(data.toString(), DEEPEST);
+
+/** @returns true for a request that was refused, because an earlier one of its round was */
+function keepsOrder(sender: LimitedPeer, frame: DecodedFrame): boolean {
+  if (frame.kind !== 'message' || frame.round === undefined) return false;
+  const { type, action, id, round } = frame;
+  if (isBehind(round, sender.refusedRound)) {
+    const { code, message: error, details } = goesBehind();
+    sender.send(errorFrame({ error, code, details }, { type, action, id }));
+    return true;
+  }
+  sender.refusedRound = undefined;
+  return false;
 }
 
 /**
@@ -97,6 +120,7 @@ function refuse(sender: LimitedPeer, frame: DecodedFrame, retryAfterMs: number):
   const isTaken = isMessage ? frame.type === 'system' && frame.action === 'cancel' : frame.kind !== 'bad';
   // The id of an answer is ours, and the id of a cancel belongs to another request. This error must end neither.
   const id = isTaken || (frame.kind === 'bad' && frame.isAnswer) ? undefined : frame.id;
+  if (isMessage && !isTaken) sender.refusedRound = latestRound(frame.round, sender.refusedRound);
   const told = {
     error: 'Too many messages. Send fewer, or later.',
     code: ErrorCode.RateLimited,

@@ -16,6 +16,8 @@ export type DecodedFrame =
       key: unknown;
       /** Of a message that is sent again: milliseconds since the first time. Not checked. */
       sentMsAgo: unknown;
+      /** Counts up after each refusal for the rate. Not checked. */
+      round: unknown;
     }
   | {
       kind: 'reply';
@@ -61,8 +63,8 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   if (done || Object.hasOwn(frame, 'response')) {
     return { kind: 'reply', type, action, id, response: frame['response'], more: frame['more'] === true, done };
   }
-  const { data, at, key, sentMsAgo } = frame;
-  return { kind: 'message', type, action, data, id, at, key, sentMsAgo };
+  const { data, at, key, sentMsAgo, round } = frame;
+  return { kind: 'message', type, action, data, id, at, key, sentMsAgo, round };
 }
 
 /**

@@ -63,6 +63,8 @@ export class RouteCall implements RoutedCall {
     /** The sender gives the same one when it sends the message again, and says how long ago it did so first. */
     readonly key?: string,
     readonly sentMsAgo?: unknown,
+    /** See `RefusedRounds`. */
+    readonly round?: unknown,
   ) {
     this.data = data;
   }
