@@ -2,7 +2,8 @@ import { ClientNotFoundError } from '../errors.js';
 import { keepable } from '../json-value.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import { ClientTable } from './client-table.js';
-import { type ClientSurroundings, keepableUser, type NewClient, RegisteredClient } from './registered-client.js';
+import { type ClientSurroundings, type NewClient, RegisteredClient } from './registered-client.js';
+import { keepableUser } from './users.js';
 import type { ClientOwner, RoomOwner } from './owners.js';
 import { type RoomRules, RoomTable } from './room-table.js';
 

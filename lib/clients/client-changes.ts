@@ -94,11 +94,6 @@ export class ClientChanges {
     for (const roomName of this.presence ? rooms : []) this.presence?.left(clientId, roomName);
   }
 
-  /** Asks the node of a client to close its socket. */
-  disconnect(clientId: string, code: number, reason: string): void {
-    this.others.tell({ op: 'disconnect', clientId, code, reason }, 'disconnectClient');
-  }
-
   #tellDelivery({ client: { clientId, user }, userBefore, rooms }: ClientChange): void {
     // With the same id, its channel would be left and joined again.
     if (userBefore !== undefined && String(userBefore?.userId) !== String(user?.userId)) {

@@ -29,10 +29,8 @@ export class ClientsAnywhere {
   }
 
   leaveRoom({ ws, clientId, roomName }: ClientReference & { roomName: string }): void {
-    const client = this.#find({ ws, clientId });
-    if (client) this.clients.leave(client.clientId, roomName, 'here');
-    else if (clientId !== undefined && this.others.mayHave(clientId))
-      this.others.tell({ op: 'leave', clientId, roomName }, 'leaveRoom');
+    const id = this.#find({ ws, clientId })?.clientId ?? clientId;
+    if (id !== undefined) this.clients.leave(id, roomName, 'here');
   }
 
   async fetchClients(): Promise<{ clients: RemoteClient[]; missing: string[] }> {

@@ -6,7 +6,6 @@ import { closeSocket } from '../connection/closing.js';
 import { ClientNotFoundError } from '../errors.js';
 import { keepable } from '../json-value.js';
 import type { WebSocketUser } from '../protocol/message.js';
-import { isUserId } from '../protocol/names.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
 import { type ClientChange, type ClientChanges, type Origin, recordOf } from './client-changes.js';
 import type { ClientListChanges } from './client-list.js';
@@ -14,8 +13,9 @@ import type { ClientTable } from './client-table.js';
 import { JoinsUnderWay } from './joins-under-way.js';
 import type { OtherNodes } from './other-nodes.js';
 import type { ClientOwner, RoomOwner } from './owners.js';
-import { type ClientSurroundings, keepableUser, type NewClient, RegisteredClient } from './registered-client.js';
+import { type ClientSurroundings, type NewClient, RegisteredClient } from './registered-client.js';
 import { NO_CHANGE, type RoomChange, type RoomTable } from './room-table.js';
+import { isSameUser, isUser, keepableUser } from './users.js';
 
 /** A join, with the data about the client that comes with it. */
 export interface Joining {
@@ -94,15 +94,17 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
       closeSocket(client.ws, code, reason);
       return this.remove(clientId, 'here');
     }
-    if (!client && !this.parts.others.mayHave(clientId)) return;
     this.remove(clientId);
-    this.parts.changes.disconnect(clientId, code, reason);
+    this.parts.others.tellNodeOf(client, { op: 'disconnect', clientId, code, reason }, 'disconnectClient');
   }
 
   /** @throws {ReservedKeyError} @throws {NotSerializableError} */
   update(clientId: string, key: string, data: unknown, origin: Origin): void {
     const client = this.table.get(clientId);
-    if (!client) return;
+    if (!client) {
+      const kept = RegisteredClient.keepable(key, data);
+      return void this.parts.others.tellNodeOf(client, { op: 'update', clientId, key, data: kept }, 'updateClient');
+    }
     const metadata = new Map([[key, client.setMetadata(key, data)]]);
     this.parts.changes.changed({ ...NOTHING, client, metadata }, origin);
   }
@@ -144,23 +146,35 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     this.checkJoin(clientId, roomName);
     const kept: unknown = keepable(given, 'user');
     const client = this.table.get(clientId);
-    if (!client || this.rooms.has(clientId, roomName)) return;
+    if (!client)
+      return void this.parts.others.tellNodeOf(
+        client,
+        { op: 'join', clientId, request: { roomName } },
+        'addClientToRoom',
+      );
+    if (this.rooms.has(clientId, roomName)) return;
     const user = client.ws && !client.user && isUser(kept) ? kept : undefined;
     this.join(clientId, { roomName, isListed, user }, 'here');
   }
 
   leave(clientId: string, roomName: string, origin: Origin, isListed = true): void {
     this.joins.left(clientId, origin, roomName);
-    const client = this.table.get(clientId);
-    // Its own node may know of a join that isn't known here yet.
-    if (client?.ws === null && origin === 'here' && !this.rooms.has(clientId, roomName))
-      return this.parts.others.tell({ op: 'leave', clientId, roomName }, 'removeClientFromRoom');
-    this.#left(clientId, isListed, origin, () => this.rooms.leave(clientId, roomName));
+    if (this.rooms.has(clientId, roomName))
+      this.#left(clientId, isListed, origin, () => this.rooms.leave(clientId, roomName));
+    else if (origin === 'here')
+      this.parts.others.tellNodeOf(
+        this.table.get(clientId),
+        { op: 'leave', clientId, roomName },
+        'removeClientFromRoom',
+      );
   }
 
   leaveAll(clientId: string, origin: Origin): void {
     this.joins.left(clientId, origin);
-    this.#left(clientId, true, origin, () => this.rooms.leaveAll(clientId));
+    const isTold =
+      origin === 'here' &&
+      this.parts.others.tellNodeOf(this.table.get(clientId), { op: 'leaveAll', clientId }, 'removeClientFromAllRooms');
+    this.#left(clientId, true, isTold ? 'elsewhere' : origin, () => this.rooms.leaveAll(clientId));
   }
 
   /** Another node's data must not break this node. */
@@ -233,12 +247,3 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     this.parts.changes.changed({ client, userBefore, metadata: updated, rooms: moved, whyLeft, isListed }, 'elsewhere');
   }
 }
-
-const isUser = (value: unknown): value is WebSocketUser =>
-  typeof value === 'object' && value !== null && isUserId((value as Partial<WebSocketUser>).userId);
-
-/** True if the user is the same as before. Users with a payload never count as the same: the application may have changed it. */
-const isSameUser = (before: WebSocketUser | null, { userId, payload }: WebSocketUser): boolean =>
-  before?.userId === userId && hasNothing(before.payload) && hasNothing(payload);
-
-const hasNothing = (payload: object | undefined): boolean => Object.keys(payload ?? {}).length === 0;

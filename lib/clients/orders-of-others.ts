@@ -28,6 +28,8 @@ export class OrdersOfOthers {
         return true;
       case 'leave':
         return this.clients.leave(clientId, order.roomName, 'here');
+      case 'leaveAll':
+        return this.clients.leaveAll(clientId, 'here');
       case 'update':
         return this.clients.update(clientId, order.key, order.data, 'here');
       case 'request':

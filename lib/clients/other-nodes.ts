@@ -1,7 +1,10 @@
 import { nodeIdOf } from '../cluster/channels.js';
 import type { Cluster } from '../cluster/cluster.js';
 import type { Order } from '../cluster/orders.js';
+import { RemoteError } from '../errors.js';
 import { encode } from '../json-value.js';
+import { ErrorCode } from '../protocol/error-codes.js';
+import { isA } from '../protocol/thrown.js';
 import type { Asker } from './registered-client.js';
 
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -34,9 +37,20 @@ export class OtherNodes {
    */
   tell(order: Order, place: string): void {
     this.cluster.order(order, TELL_MS).catch((error: unknown) => {
-      this.failed(error, `${place} on another node`);
+      if (!isGone(error)) this.failed(error, `${place} on another node`);
       this.cluster.showAgain(order.clientId);
     });
+  }
+
+  /**
+   * Tells the node of a client. It may know of a join that isn't known here yet, or of a client that isn't.
+   * @param client undefined for a client that isn't known here
+   * @returns false if no other node has it
+   */
+  tellNodeOf(client: { readonly ws: unknown } | undefined, order: Order, place: string): boolean {
+    const isElsewhere = client ? client.ws === null : this.mayHave(order.clientId);
+    if (isElsewhere) this.tell(order, place);
+    return isElsewhere;
   }
 
   askerOf(clientId: string): Asker {
@@ -48,3 +62,6 @@ export class OtherNodes {
     };
   }
 }
+
+/** The client has left meanwhile, so there is nothing to do. */
+const isGone = (error: unknown): boolean => isA(error, RemoteError) && error.code === ErrorCode.NotFound;

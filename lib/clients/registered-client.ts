@@ -1,14 +1,12 @@
 import type { WebSocket } from 'ws';
 import type { ConnectedClient } from '../decorators/connected-client.js';
-import { ClientNotFoundError, NotSerializableError, PeerError, ReservedKeyError } from '../errors.js';
+import { ClientNotFoundError, ReservedKeyError } from '../errors.js';
 import { keepable } from '../json-value.js';
 import type { BackpressureOptions } from '../protocol/delivery.js';
-import { ErrorCode } from '../protocol/error-codes.js';
-import { NoJsonFormError } from '../protocol/json-form.js';
 import type { WebSocketMessage, WebSocketUser } from '../protocol/message.js';
-import { isUserId } from '../protocol/names.js';
 import { NO_PARAMS, type PathParams } from '../protocol/path-pattern.js';
 import { isWellFormed } from '../protocol/text.js';
+import { keepableUser } from './users.js';
 
 /** Sends requests to a client, over its socket or through its node. */
 export interface Asker {
@@ -135,13 +133,18 @@ export class RegisteredClient implements ConnectedClient {
    * @throws {ReservedKeyError} @throws {NotSerializableError}
    */
   setMetadata(key: string, data: unknown): unknown {
-    checkKey(key);
-    const kept = keepable(data, key);
+    const kept = RegisteredClient.keepable(key, data);
     this.#keep(key, kept);
     return kept;
   }
 
   // Static, because metadata can't have the name of a method.
+
+  /** The JSON form of a value. @throws {ReservedKeyError} @throws {NotSerializableError} */
+  static keepable(key: string, data: unknown): unknown {
+    checkKey(key);
+    return keepable(data, key);
+  }
 
   /**
    * True if this primitive value is kept under this key. Objects never count: the application may have changed them.
@@ -193,19 +196,4 @@ export class RegisteredClient implements ConnectedClient {
 /** @throws {ReservedKeyError} */
 function checkKey(key: string): void {
   if (RESERVED.has(key) || key in RegisteredClient.prototype || !isWellFormed(key)) throw new ReservedKeyError(key);
-}
-
-/**
- * The user as every node keeps it, with the JSON form of the payload.
- * @throws {NotSerializableError}
- * @throws {PeerError} BAD_REQUEST for an id that others would read as another one
- */
-export function keepableUser(user: WebSocketUser | null | undefined): WebSocketUser | null {
-  if (!user) return null;
-  const { userId, payload } = user;
-  if (!isUserId(userId)) throw new PeerError(ErrorCode.BadRequest, 'A "userId" is a text or a finite number.');
-  const kept: unknown = keepable(payload ?? {}, 'payload');
-  if (typeof kept === 'object' && kept !== null && !Array.isArray(kept))
-    return { userId, payload: kept as WebSocketUser['payload'] };
-  throw new NotSerializableError(new NoJsonFormError('payload', 'is not an object. Give { payload: { … } }.'));
 }

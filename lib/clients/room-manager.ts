@@ -19,7 +19,7 @@ export class WebSocketRoomManager {
 
   /**
    * Scope: cluster. Puts a client into a room. Does nothing if it is a member already, or no longer connected.
-   * @param params.user data of the user, kept with the client unless it authenticated
+   * @param params.user data of the user, kept with a client of this node unless it authenticated
    * @param params.broadcast whether to push the client list. @default true
    * @throws {RoomNameInvalidError} @throws {RoomLimitError}
    * @throws {NotSerializableError} for a user without a JSON form
@@ -59,7 +59,7 @@ export class WebSocketRoomManager {
     this.#owner.leave(clientId, roomName, 'here', broadcast);
   }
 
-  /** Scope: cluster. Takes a client out of every room it is in. */
+  /** Scope: cluster. Takes a client out of every room it is in, those included that this node doesn't know of yet. */
   removeClientFromAllRooms({ clientId }: { clientId: string }): void {
     this.#owner.leaveAll(clientId, 'here');
   }

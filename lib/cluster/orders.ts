@@ -12,6 +12,7 @@ export type Order =
       request: { roomName: string; username?: string; userType?: string; userId?: string | number };
     }
   | { op: 'leave'; clientId: string; roomName: string }
+  | { op: 'leaveAll'; clientId: string }
   | { op: 'update'; clientId: string; key: string; data: unknown }
   | { op: 'request'; clientId: string; type: string; action: string; data: unknown; timeoutMs: number | undefined };
 
@@ -23,6 +24,7 @@ const CHECKS: { [O in Order['op']]: (order: Fields) => boolean } = {
     (code === undefined || typeof code === 'number') && (reason === undefined || isText(reason)),
   join: ({ request }) => isObject(request) && isRoomName(request['roomName']),
   leave: ({ roomName }) => isRoomName(roomName),
+  leaveAll: () => true,
   update: ({ key }) => isText(key),
   request: ({ type, action, timeoutMs }) =>
     isRouteName(type) && isRouteName(action) && (timeoutMs === undefined || Number.isFinite(timeoutMs)),

@@ -3,6 +3,7 @@ import { type RunningApp, startApp } from '../support/app.js';
 import { memoryRedis } from '../support/buses.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { Stopwatch } from '../support/stopwatch.js';
+import { until } from '../support/until.js';
 
 describe("registry: 'local'", () => {
   let network = memoryRedis();
@@ -43,6 +44,43 @@ describe("registry: 'local'", () => {
     await ada.next('system', 'leftRoom');
     two.clients.disconnectClient({ clientId: ada.clientId, code: 4321, reason: 'out' });
     expect(await ada.closed).toEqual({ code: 4321, reason: 'out' });
+  });
+
+  it('acts through the managers on a client of another node', async () => {
+    const [one, two] = [await start(), await start()];
+    const ada = await one.connect();
+    const { clientId } = ada;
+    two.clients.updateClient({ clientId, key: 'mood', data: 'good' });
+    two.rooms.addClientToRoom({ clientId, roomName: 'red' });
+    two.rooms.addClientToRoom({ clientId, roomName: 'blue' });
+    await until(() => one.rooms.getClientRooms({ clientId }).length === 2);
+    expect(one.clients.getClient({ clientId })?.['mood']).toBe('good');
+    two.rooms.removeClientFromRoom({ clientId, roomName: 'red' });
+    expect(await ada.next('system', 'leftRoom')).toMatchObject({ data: { roomName: 'red' } });
+    expect(one.rooms.getClientRooms({ clientId })).toEqual(['blue']);
+    two.rooms.removeClientFromAllRooms({ clientId });
+    expect(await ada.next('system', 'leftRoom')).toMatchObject({ data: { roomName: 'blue' } });
+    two.clients.updateClient({ clientId, key: 'mood', data: undefined });
+    await until(() => one.clients.getClient({ clientId })?.['mood'] === undefined);
+    expect([one.errors, two.errors]).toEqual([[], []]);
+  });
+
+  it('does nothing for a client that has left', async () => {
+    const [one, two] = [await start(), await start()];
+    const [ada, bob] = [await one.connect(), await one.connect()];
+    const { clientId } = ada;
+    ada.ws.close();
+    await until(() => one.clients.size === 1);
+    two.clients.updateClient({ clientId, key: 'mood', data: 'good' });
+    two.rooms.addClientToRoom({ clientId, roomName: 'red' });
+    two.rooms.removeClientFromRoom({ clientId, roomName: 'red' });
+    two.rooms.removeClientFromAllRooms({ clientId });
+    two.clients.disconnectClient(clientId);
+    two.clients.disconnectClient(bob.clientId); // behind the others
+    await bob.closed;
+    await two.server.joinRoom({ clientId, roomName: 'red' }).catch(() => undefined); // its answer is behind theirs
+    expect([one.errors, two.errors]).toEqual([[], []]);
+    expect(one.rooms.rooms.size).toBe(0);
   });
 
   (hasRedis() ? it : it.skip)('names what it could not ask, and never hangs', async () => {

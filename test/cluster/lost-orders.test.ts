@@ -60,6 +60,31 @@ describeWithRedis('a change that server code makes to a client of another node',
     expect(shown(two, peer.clientId)).toEqual([undefined, ['red']]);
   });
 
+  it('reaches rooms that the client has joined without the knowledge of the node where it was made', async () => {
+    const proxy = await proxied();
+    const [one, two] = [await start(proxy.url), await start(redis.url)];
+    const peer = await two.connect();
+    const { clientId } = peer;
+    await peer.join('red');
+    await until(() => String(shown(one, clientId)) === ',red');
+    proxy.hold('down', 'subscriber');
+    await peer.join('blue');
+    await peer.join('green');
+    expect(shown(one, clientId)).toEqual([undefined, ['red']]);
+    one.rooms.removeClientFromAllRooms({ clientId });
+    expect(shown(one, clientId)).toEqual([undefined, []]);
+    await until(() => two.rooms.getClientRooms({ clientId }).length === 0);
+    const left = [await peer.next('system', 'leftRoom'), await peer.next('system', 'leftRoom')];
+    left.push(await peer.next('system', 'leftRoom'));
+    expect(left.map(({ data }) => (data as { roomName: string }).roomName).toSorted()).toEqual([
+      'blue',
+      'green',
+      'red',
+    ]);
+    proxy.heal();
+    await until(() => String(shown(one, clientId)) === ',');
+  });
+
   it('is taken back where it was made, when Redis can not be reached', async () => {
     const proxy = await proxied();
     const [one, two] = [await start(proxy.url), await start(redis.url)];
