@@ -24,12 +24,25 @@ function keptWaitingMs(pid: number): number {
   }
 }
 
+const TICK_MS = 10;
+
+/** How long the host of this machine ran other machines, though a processor of this one had work to do. */
+function stolenMs(): number {
+  try {
+    return Number(readFileSync('/proc/stat', 'utf8').split(/\s+/, 9)[8]) * TICK_MS;
+  } catch {
+    return 0;
+  }
+}
+
 /**
  * Measures what the product promises in time. While the machine ran others, though this process or one it started was ready
- * to run, the product could do nothing: that time doesn't count. On an idle machine it is the time of day.
+ * to run, or its host ran other machines, the product could do nothing: that time doesn't count. On an idle machine it is the
+ * time of day.
  */
 export class Stopwatch {
   readonly #began = performance.now();
+  readonly #stolenMs = stolenMs();
   readonly #before = new Map([process.pid, ...children].map((pid) => [pid, keptWaitingMs(pid)]));
 
   get ms(): number {
@@ -38,7 +51,7 @@ export class Stopwatch {
 
   /** What doesn't count, in ms. */
   get lostMs(): number {
-    let lostMs = 0;
+    let lostMs = stolenMs() - this.#stolenMs;
     for (const pid of [process.pid, ...children])
       lostMs += Math.max(0, keptWaitingMs(pid) - (this.#before.get(pid) ?? 0));
     return lostMs;
