@@ -175,6 +175,6 @@ it('agrees on every node about who is where, on the real bus in memory, whatever
       }
       await Promise.all(running.map(({ cluster }) => cluster.stop()));
     }),
-    { numRuns: Number(process.env['MODEL_RUNS'] ?? 150) },
+    { numRuns: Number(process.env['MODEL_RUNS'] ?? 60) },
   );
 });

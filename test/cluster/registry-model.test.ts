@@ -114,7 +114,7 @@ it('agrees on every node about who is where, once quiet, whatever happened befor
       await comeToRest(world);
       check(world);
     }),
-    { numRuns: Number(process.env['MODEL_RUNS'] ?? 1_500), examples: FOUND },
+    { numRuns: Number(process.env['MODEL_RUNS'] ?? 600), examples: FOUND },
   );
 }, 600_000);
 

@@ -226,7 +226,7 @@ describe('a big node', () => {
         expect(replica.isIncomplete('n')).toBe(false);
         expect(sorted(view.values())).toEqual(sorted(node.clients.values()));
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 });

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import {
   type CallHandler,
   type CanActivate,
@@ -111,12 +111,14 @@ class Scoped {
 
 let running: RunningApp;
 let peer: Peer;
+beforeAll(async () => {
+  running = await startApp({ providers: [Bare, Piped, Scoped] });
+});
 beforeEach(async () => {
   given = [];
-  running = await startApp({ providers: [Bare, Piped, Scoped] });
   peer = await running.connect();
 });
-afterEach(() => running.close());
+afterAll(() => running.close());
 
 describe('the data of a message', () => {
   it.each([
