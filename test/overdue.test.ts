@@ -59,9 +59,9 @@ describe.each(WAITS)('what came in time while this process stood still, for %s',
   const answer = async (): Promise<string> => ((await once(socket, 'data')) as [Buffer])[0].toString();
 
   it('is not late', async () => {
-    const outcome = wait(100, answer());
+    const outcome = wait(300, answer());
     socket.write('ask');
-    setImmediate(standStill, 200); // from there, timers come before the socket
+    setImmediate(standStill, 600); // from there, timers come before the socket
     expect(await outcome).toBe('answer');
   });
 

@@ -540,7 +540,7 @@ describe('R6: the user that a guard sets', () => {
       ],
     });
     expect((await ask({ headers: { 'X-Life': '-1' } })).status).toBe(401);
-    const peer = await running.connect({ headers: { 'x-life': '0.3' } });
+    const peer = await running.connect({ headers: { 'x-life': '1' } });
     expect((await peer.closed).code).toBe(4200);
   });
 
@@ -555,7 +555,7 @@ describe('R6: the user that a guard sets', () => {
         }),
       ],
     });
-    const [endless, ending] = await Promise.all([running.connect(), running.connect({ headers: { 'x-life': '0.3' } })]);
+    const [endless, ending] = await Promise.all([running.connect(), running.connect({ headers: { 'x-life': '1' } })]);
     expect((await ending.closed).code).toBe(4200);
     await endless.settle();
   });

@@ -136,7 +136,7 @@ describe('a first message that authenticates', () => {
     const watch = new Stopwatch();
     await running.server.stop();
     expect((await peer.closed).code).toBe(1012);
-    expect(watch.ms).toBeLessThan(1_000);
+    expect(watch.ms).toBeLessThan(5_000); // the message has 10 s
   });
 
   it('broken off by a reset while the token is checked leaves nothing behind', async () => {

@@ -288,16 +288,19 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
       server.answer = (frame, to) => {
         if (isAlive || to !== first) answerSystem(frame, to);
       };
-      await tab.evaluate(async () => {
-        const reconnect = { minDelayMs: 60_000, maxDelayMs: 60_000 };
-        page.client = new page.module.WebSocketClient({
-          url: '/ws',
-          pingIntervalMs: false,
-          pongTimeoutMs: 300,
-          reconnect,
-        });
-        await page.client.connectToServer();
-      });
+      await tab.evaluate(
+        async (patienceMs) => {
+          const reconnect = { minDelayMs: 60_000, maxDelayMs: 60_000 };
+          page.client = new page.module.WebSocketClient({
+            url: '/ws',
+            pingIntervalMs: false,
+            pongTimeoutMs: patienceMs,
+            reconnect,
+          });
+          await page.client.connectToServer();
+        },
+        isAlive ? 1_500 : 300,
+      );
       const first = await server.peers.take();
       await aMoment(150);
       return first;
@@ -323,7 +326,7 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
       const before = server.peers.all.length;
       await tab.evaluate(wake);
       await peer.next('system', 'ping');
-      await aMoment(400);
+      await aMoment(1_700);
       expect(server.peers.all).toHaveLength(before);
       expect(await tab.evaluate(() => page.client.state)).toBe('open');
     });

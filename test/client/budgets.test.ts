@@ -21,7 +21,7 @@ describe('messages that come while the rooms are joined again', () => {
 
   it('wait for the rooms as long as there are few', async () => {
     const server = await startServer();
-    const { client } = await connect(server, { maxHeldBytes: 256 * KIB, connectTimeoutMs: 500 });
+    const { client } = await connect(server, { maxHeldBytes: 256 * KIB, connectTimeoutMs: 2_000 });
     await client.joinRoom('lobby');
     await flood(server, client, 128);
     expect(client.messages.all).toEqual([]);

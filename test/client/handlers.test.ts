@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { BadFrameError } from '../../lib/client/client-errors.js';
 import { InvalidRouteError, NotSerializableError, PeerError } from '../../lib/errors.js';
+import { until } from '../support/until.js';
 import { aMoment, cleanUp, connect, deferred, startServer } from './support.js';
 import type { Frame } from './support.js';
 
@@ -52,7 +53,7 @@ describe('on()', () => {
     client.on('chat', 'fast', () => calls.push('fast'));
     peer.send({ type: 'chat', action: 'slow' });
     peer.send({ type: 'chat', action: 'fast' });
-    await aMoment(100);
+    await until(() => calls.length === 3);
     expect(calls).toEqual(['slow begins', 'fast', 'slow ends']);
   });
 

@@ -203,7 +203,7 @@ describe('system/joinRooms', () => {
         if (asked.push(rooms) === 1) to.reply(frame, { roomName: 'a', success: true }, { more: true });
         else answerParts(frame, to, () => ({ success: true }));
       },
-      { inParts: true, requestTimeoutMs: 200 },
+      { inParts: true, requestTimeoutMs: 1_000 },
     );
     await until(() => asked.length === 2);
     expect(asked).toEqual([['a', 'b'], ['b']]);

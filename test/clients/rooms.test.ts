@@ -122,28 +122,28 @@ describe('R12: rooms', () => {
   });
 
   it('a join that is decided after the client left changes nothing, and is no error of the application', async () => {
-    let decide = (_: boolean): void => undefined;
-    let load = (_: object): void => undefined;
+    const decisions: ((isAllowed: boolean) => void)[] = [];
+    const loads: ((user: object) => void)[] = [];
     running = await startApp({
       options: {
-        rooms: { authorizeJoin: () => new Promise<boolean>((resolve) => (decide = resolve)) },
-        users: { load: () => new Promise((resolve) => (load = resolve as never)) },
+        rooms: { authorizeJoin: () => new Promise<boolean>((resolve) => decisions.push(resolve)) },
+        users: { load: () => new Promise((resolve) => loads.push(resolve as never)) },
       },
     });
     const first = await running.connect();
     first.send('system', 'joinRoom', { roomName: 'a' }, 1);
     const second = await running.connect();
-    while (decide.length === 0) await pause(5);
+    await until(() => decisions.length === 1);
     first.terminate();
     await untilGone(1);
-    decide(true);
+    decisions[0]?.(true);
     second.send('system', 'joinRoom', { roomName: 'a', userId: 'u' }, 1);
-    await pause(20);
-    decide(true);
-    await pause(20);
+    await until(() => decisions.length === 2);
+    decisions[1]?.(true);
+    await until(() => loads.length === 1);
     second.terminate();
     await untilGone();
-    load({});
+    loads[0]?.({});
     await pause(20);
     expect(running.server.rooms.size).toBe(0);
     expect(running.clients.getUserClients({ userId: 'u' })).toEqual([]);

@@ -493,7 +493,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       expect(two.bus.silentMs('n1')).toBe(Infinity);
       void one.bus.publish({ audience: { kind: 'all' }, frame: frameOf('alive') });
       await until(() => two.deliveries.length === 1);
-      expect(two.bus.silentMs('n1')).toBeLessThan(1_000);
+      expect(two.bus.silentMs('n1')).toBeLessThan(60_000);
       two.bus.forgetNode('n1');
       expect(two.bus.silentMs('n1')).toBe(Infinity);
     });

@@ -160,8 +160,7 @@ const news = (peer: Peer): unknown[] => peer.received.filter(({ type }) => type 
     for (const [index, node] of all().entries()) {
       const value = { index, deep: ['ä', null, 1.5] };
       await node.call('update', ada.clientId, 'mood', value);
-      for (const each of all())
-        await until(async () => JSON.stringify(await mood(each)) === JSON.stringify(value), 2_000);
+      for (const each of all()) await until(async () => JSON.stringify(await mood(each)) === JSON.stringify(value));
     }
     for (const key of ['ws', 'clientId', 'user', '__proto__', 'constructor', 'prototype', 'then']) {
       for (const node of [one, two]) {
@@ -214,7 +213,7 @@ const news = (peer: Peer): unknown[] => peer.received.filter(({ type }) => type 
         const [atMember, atIdle] = proxies.map(({ received }, index) => received - (before[index] ?? 0));
         console.info(`10,000 messages: ${atMember} bytes to the node with a member, ${atIdle} to the one without`);
         expect(atMember).toBeGreaterThan(1_000_000);
-        expect(atIdle).toBeLessThan(5_000); // beats and pings
+        expect(atIdle).toBeLessThan(50_000); // beats and pings, however long it takes
         expect(await redis.run('PUBSUB', 'NUMSUB', 'cost:$room:red')).toEqual(['cost:$room:red', 1]);
         member.terminate();
         const isUnfollowed = async (): Promise<boolean> =>

@@ -57,7 +57,7 @@ import { until } from '../support/until.js';
 
     const everybody = [ada.clientId, bob.clientId].toSorted();
     const members = (app: RunningApp): string[] => app.rooms.getRoomClients({ roomName: 'red' }).toSorted();
-    await until(() => [one, two].every((app) => JSON.stringify(members(app)) === JSON.stringify(everybody)), 6_000);
+    await until(() => [one, two].every((app) => JSON.stringify(members(app)) === JSON.stringify(everybody)));
     await two.service.sendToRooms(['red'], { type: 'news', action: 'after' });
     await Promise.all([ada.next('news', 'after'), bob.next('news', 'after')]);
     await Promise.all([ada.settle(), bob.settle()]);
@@ -74,7 +74,7 @@ import { until } from '../support/until.js';
       app.service.sendToRooms(['red'], { type: 'news', action: 'n', data: ++count }).catch(() => undefined);
     const began = Date.now();
     master.freeze();
-    await until(() => one.server.status.state === 'down' || two.server.status.state === 'down', 7_000);
+    await until(() => one.server.status.state === 'down' || two.server.status.state === 'down', 10_000);
     const noticed = Date.now();
     await until(async () =>
       String(await sentinel.ask('get-master-addr-by-name', MASTER)).includes(String(replica.port)),
@@ -83,7 +83,7 @@ import { until } from '../support/until.js';
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, began + 9_000 - Date.now())));
     master.thaw();
     const woken = Date.now();
-    await until(() => [one, two].every(({ server }) => server.status.state === 'ready'), 7_000);
+    await until(() => [one, two].every(({ server }) => server.status.state === 'ready'));
     const restored = Date.now();
     // From now on nothing is lost, though the old master is awake, whatever it takes itself for.
     const [adaHad, bobHad] = [heard(ada), heard(bob)];

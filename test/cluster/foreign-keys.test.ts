@@ -58,7 +58,7 @@ describeWithRedis('a key of the registry that another program overwrites', () =>
     for (const key of scene.keysOf('clients')) await scene.plain.set(key, 'x');
     for (const app of [scene.one, scene.two, scene.one]) scene.members.push(await app.connect());
     await scene.members.at(-1)?.join('blue');
-    await scene.allKnow(1_000);
+    await scene.allKnow();
     await areOurs(scene);
     await scene.isTrueAgain();
     for (const { errors } of scene.apps) expect(errors.map(String).join()).not.toContain('WRONGTYPE');

@@ -157,10 +157,10 @@ describeWithRedis('what Redis loses of the registry', () => {
       for (let round = 0; round < 3; round++) {
         await scene.plain.config('SET', 'maxmemory', '1mb');
         scene.members.push(await scene.one.connect());
-        await scene.allKnow(1_000);
+        await scene.allKnow();
         expect(await scene.fetchesAll(scene.two)).toBe(false);
         await scene.plain.config('SET', 'maxmemory', '0');
-        await until(() => scene.fetchesAll(scene.two), 1_000);
+        await until(() => scene.fetchesAll(scene.two), 1_900); // the next beat is later
       }
       await scene.isTrueAgain();
     },
@@ -179,7 +179,7 @@ describeWithRedis('what Redis loses of the registry', () => {
       members.push(await one.connect());
       await knows(two, members, TWO_BEATS_MS);
       const eve = await one.connect();
-      await knows(two, [...members, eve], 500);
+      await knows(two, [...members, eve]);
     },
   );
 });

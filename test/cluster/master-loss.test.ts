@@ -41,7 +41,7 @@ const ROOMS = ['r0', 'r1', 'r2', 'r3', 'r4', 'r5'];
     const [master] = (servers?.nodes ?? []) as [TestRedis];
     const began = Date.now();
     await master.kill();
-    await until(() => two.server.status.state === 'down', 7_000);
+    await until(() => two.server.status.state === 'down', 10_000);
     const noticed = Date.now();
     await until(() => [one, two].every(({ server }) => server.status.state === 'ready'), 20_000);
     const restored = Date.now();

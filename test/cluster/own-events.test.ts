@@ -143,7 +143,7 @@ describeWithRedis('events', () => {
     proxy.reset('subscriber');
     await until(() => two.server.status.state === 'down');
     proxy.heal();
-    await until(() => two.server.status.counters.missing === 1, 6_000);
+    await until(() => two.server.status.counters.missing === 1, 8_000);
     expect(two.rooms.getRoomClients({ roomName: 'red' })).toEqual([ada.clientId]);
     expect(two.heard).toEqual(['ClientConnected']); // a subscriber that has to know asks again
     one.server.leaveRoom({ clientId: ada.clientId, roomName: 'red' });

@@ -105,11 +105,11 @@ async function liveOn(start: () => Promise<RunningApp>, prefix: string, run: Tes
     const before = await connections();
     try {
       await redis.run('ACL', 'SETUSER', 'limited', '-publish');
-      await until(() => app.server.status.state === 'down', 7_000);
+      await until(() => app.server.status.state === 'down', 10_000);
       expect(app.server.status.away).toEqual(['redis']);
       await expect(app.service.publish('x', 1)).rejects.toThrow('NOPERM');
       await redis.run('ACL', 'SETUSER', 'limited', '+publish');
-      await until(() => app.server.status.state === 'ready', 3_000);
+      await until(() => app.server.status.state === 'ready');
       await app.service.publish('x', 2);
       expect(await connections()).toEqual(before);
       expect(app.errors.map(String).join()).toContain('Add the rule "+publish"');

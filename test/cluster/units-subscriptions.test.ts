@@ -221,7 +221,7 @@ describe('subscriptions', () => {
     await timeOf('warm-up');
     const few = await fastest('few');
     await Promise.all(Array.from({ length: 100_000 }, (_, index) => subscriptions.add(`room ${index}`)));
-    expect(await fastest('many')).toBeLessThan(10 * few + 50); // a look at all would take seconds
+    expect(await fastest('many')).toBeLessThan(10 * few + 200); // a look at all would take seconds
   });
 
   it('are restored in commands of a thousand', async () => {

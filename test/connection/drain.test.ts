@@ -35,7 +35,8 @@ describe('the closes of a server that stops', () => {
     limit.cancel();
     const closes = sockets.map(({ closed }) => closed ?? [0, 0]);
     expect(closes.map(([code]) => code)).toEqual(sockets.map(() => 1012)); // nobody is left to be cut
-    expect((closes[0]?.[1] ?? 0) - began).toBeLessThan(900);
-    expect((closes.at(-1)?.[1] ?? 0) - began).toBeGreaterThan(900);
+    const [first = 0, last = 0] = [closes[0]?.[1], closes.at(-1)?.[1]];
+    expect(first).toBeLessThan(last - 100); // not all in one turn
+    expect(last - began).toBeGreaterThan(900);
   });
 });

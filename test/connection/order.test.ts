@@ -5,6 +5,7 @@ import { WebSocketRoomManager, WebSocketServer, WsGateway, WsRoute } from '../..
 import { Controller } from '@nestjs/common';
 import { type RunningApp, startApp } from '../support/app.js';
 import { RawPeer, textBytes } from '../support/raw-peer.js';
+import { until } from '../support/until.js';
 
 @Controller()
 @WsGateway('order')
@@ -12,6 +13,7 @@ class OrderGateway {
   readonly log: string[] = [];
   atOnce = 0;
   most = 0;
+  letGo: (() => void) | undefined;
 
   constructor(
     private readonly server: WebSocketServer,
@@ -25,6 +27,12 @@ class OrderGateway {
     this.atOnce--;
     this.log.push(`work ${index}`);
     return index;
+  }
+
+  @WsRoute('held')
+  async held() {
+    await new Promise<void>((resolve) => (this.letGo = resolve));
+    this.log.push('held');
   }
 
   @WsRoute('members')
@@ -71,10 +79,14 @@ describe('D9: messages of one socket are handled in order', () => {
   it('one socket never waits for another', async () => {
     running = await startApp({ controllers: [OrderGateway] });
     const [slow, fast] = [await running.connect(), await running.connect()];
-    const answer = slow.request('order', 'work', { index: 1, ms: 200 });
+    const gateway = running.app.get(OrderGateway);
+    const answer = slow.request('order', 'held');
+    await until(() => gateway.letGo !== undefined);
     await fast.request('order', 'work', { index: 2, ms: 0 });
-    expect(running.app.get(OrderGateway).log).toEqual(['work 2']);
+    expect(gateway.log).toEqual(['work 2']);
+    gateway.letGo?.();
     await answer;
+    expect(gateway.log).toEqual(['work 2', 'held']);
   });
 
   it('a join is seen by the message after it, even while users are looked up', async () => {

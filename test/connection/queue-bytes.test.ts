@@ -69,7 +69,7 @@ describe('messages that wait', () => {
   });
 
   it('that are long are kept as text, not as parsed data, and are dropped when their time is over', async () => {
-    await start({ handlerTimeoutMs: 300 });
+    await start({ handlerTimeoutMs: 1_500 });
     const peer = await running.connect();
     peer.send('work', 'do', { n: 0, blocks: true }, 'first');
     for (let n = 1; n <= 5; n++) peer.send('work', 'do', { n, padding }, n);

@@ -117,7 +117,7 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
     const peer = await (nodes[0] as RunningApp).connect();
     await peer.join(ROOM);
     await log.append(ROOM, JSON.stringify(news(1)));
-    await until(() => seen(peer).length === 1, 3_000);
+    await until(() => seen(peer).length === 1);
   });
 });
 

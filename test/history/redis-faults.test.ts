@@ -202,7 +202,7 @@ describeWithRedis('the log of a room, when Redis', () => {
     const watch = new Stopwatch();
     await expect(log.append(ROOM, '"x"')).rejects.toThrow(LogUnavailableError);
     await expect(log.read(ROOM, whole)).rejects.toThrow(LogUnavailableError);
-    expect(watch.ms).toBeLessThan(1_500);
+    expect(watch.ms).toBeLessThan(5_000); // where it waits for Redis, 10 s
   });
 
   it('takes no writes: told that nothing was stored', async () => {

@@ -4,7 +4,6 @@ import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 import { Cluster } from 'ioredis';
 import type { RunningApp } from '../support/app.js';
-import { Stopwatch } from '../support/stopwatch.js';
 import type { WebSocketOptions } from '../../lib/index.js';
 
 const ROOM = 'chat:1';
@@ -59,10 +58,11 @@ async function startReplica(master: TestRedis): Promise<TestRedis> {
     await peer.join(ROOM);
     await node.service.publishToRoom(ROOM, news(1));
     replica.freeze();
-    const watch = new Stopwatch();
+    let hasFailed = false;
     const failed = node.service.publishToRoom(ROOM, news(2), { key: 'k' });
+    failed.catch(() => (hasFailed = true));
     expect(await node.service.publishToRoom('plain:1', news(1))).toMatchObject({ offset: 1 });
-    expect(watch.ms).toBeLessThan(900);
+    expect(hasFailed).toBe(false);
     await expect(failed).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' });
     // The retry waits, too: that it is known here doesn't mean that a replica has it.
     const again = node.service.publishToRoom(ROOM, news(2), { key: 'k' });

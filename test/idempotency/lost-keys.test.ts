@@ -80,7 +80,7 @@ describe.each(kinds)('a request that is sent again when keys %s were lost', (_wh
     await lose();
     proxy.reset();
     proxy.heal();
-    proxy.delay(1_000); // longer than it was from the first try to the loss
+    proxy.delay(3_000); // longer than it was from the first try to the loss
     await expect(answer).rejects.toMatchObject({ code: 'IN_DOUBT', details: { isHandled: false } });
     expect(till.runs).toEqual(['tea', 'another']);
   });
@@ -88,7 +88,7 @@ describe.each(kinds)('a request that is sent again when keys %s were lost', (_wh
   it('C5: is handled if it was sent for the first time after that', async () => {
     const { till, proxy, client, lose } = await begin();
     await lose();
-    await new Promise((resolve) => setTimeout(resolve, 1_000)); // longer than the new connection takes
+    await new Promise((resolve) => setTimeout(resolve, 3_000)); // longer than the new connection takes
     const cut = proxy.cutAfter(0, 'up');
     const answer = client.request('till', 'pay', 'tea', { retry: true });
     await cut;

@@ -13,7 +13,7 @@ import { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
 
 const RULE: KeyRule = { windowMs: 60_000, rerun: false };
-const LEASE_MS = 600;
+const LEASE_MS = 1_500;
 const LIMITS = { maxKeys: KEYS.maxKeys.default, maxBytes: KEYS.maxBytes.default, maxPerUser: 60 };
 
 /** The same keys, as two processes have them. In memory there is only one. */
@@ -151,11 +151,11 @@ describe.each(subjects)('a store of replies %s', (_where, create) => {
 
   it('forgets a key after its window, which begins again at the end of its handler', async () => {
     const { store, other } = await begin();
-    const rule = { ...RULE, windowMs: 2_000 };
+    const rule = { ...RULE, windowMs: 3_000 };
     await store.claim(key, 'one', rule, 'ada');
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await new Promise((resolve) => setTimeout(resolve, 1_700));
     await store.end(key, 'one', { state: 'kept', reply: 'r1' });
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await new Promise((resolve) => setTimeout(resolve, 1_700));
     expect(await other.claim(key, 'two', rule, 'ada')).toEqual({ state: 'kept', reply: 'r1' });
     await until(async () => (await other.claim(key, 'three', rule, 'ada')).state === 'mine');
   });
@@ -272,7 +272,7 @@ describe('a store of replies in memory', () => {
   it('C5: hears from who handles a key, however long that takes', async () => {
     const { store, other } = (subject = await inRedis());
     await store.claim('long', 'one', RULE, 'ada');
-    const end = performance.now() + 3 * LEASE_MS;
+    const end = performance.now() + 2 * LEASE_MS;
     while (performance.now() < end) {
       expect(await other.claim('long', 'two', RULE, 'ada')).toMatchObject({ state: 'running' });
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -286,7 +286,7 @@ describe('a store of replies in memory', () => {
     await redis.ping();
     await dead.claim('dead', 'one', RULE, 'ada');
     expect(await other.claim('dead', 'two', RULE, 'ada')).toMatchObject({ state: 'running' });
-    await until(async () => (await other.claim('dead', 'two', RULE, 'ada')).state === 'doubt', 2 * LEASE_MS);
+    await until(async () => (await other.claim('dead', 'two', RULE, 'ada')).state === 'doubt', 4 * LEASE_MS);
     expect(await store.claim('dead', 'three', { ...RULE, rerun: true }, 'ada')).toEqual({ state: 'mine' });
     redis.disconnect();
   });

@@ -115,12 +115,12 @@ afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
 });
 
-async function start(redis?: string, drain?: object): Promise<RunningApp & { shop: Shop }> {
+async function start(redis?: string, drain?: object, handlerTimeoutMs = 10_000): Promise<RunningApp & { shop: Shop }> {
   const one = await startApp({
     options: {
       redis,
       ...(drain && { drain }),
-      messages: { handlerTimeoutMs: 2_000 },
+      messages: { handlerTimeoutMs },
       rooms: { history: [{ match: 'chat:*' }], authorizePublish: () => true },
       auth: {
         required: false,
@@ -281,7 +281,7 @@ describe.each(kinds)('an idempotent route with its keys %s', (_where, redisUrl) 
   });
 
   it('answers TIMEOUT for a handler that takes too long, and later what came of it', async () => {
-    const app = await start(await redisUrl());
+    const app = await start(await redisUrl(), undefined, 500);
     const peer = await connect(app);
     expect(await ask(peer, 'wait', 'slow')).toMatchObject({ code: 'TIMEOUT' });
     const again = ask(peer, 'wait', 'slow');

@@ -258,38 +258,38 @@ describe('the nesting of a message', () => {
 
 describe('the first message', () => {
   it('must come within firstMessageTimeoutMs, else 1008', async () => {
-    await start({ limits: { messages: false, firstMessageTimeoutMs: 300 } });
+    await start({ limits: { messages: false, firstMessageTimeoutMs: 1_000 } });
     const talking = await running.connect();
+    talking.send('no', 'route');
     const silent = await running.connect();
     const mute = await running.connect();
     const pongs = setInterval(() => mute.ws.pong(), 50);
-    talking.send('no', 'route');
     expect(await silent.closed).toEqual({ code: 1008, reason: 'no message in time' });
     expect((await mute.closed).code).toBe(1008);
     clearInterval(pongs);
-    await new Promise((resolve) => setTimeout(resolve, 400));
     await talking.settle();
   });
 
   it('may have come while this process stood still', async () => {
-    await start({ limits: { messages: false, firstMessageTimeoutMs: 300 } });
+    await start({ limits: { messages: false, firstMessageTimeoutMs: 600 } });
     const peer = await running.connect();
     peer.send('no', 'route');
-    standStill(400);
+    standStill(800);
     await peer.settle();
   });
 
   it('may be the one that says who it is', async () => {
     const auth = { jwt: { secret: SECRET }, tokenFrom: ['header' as const, 'message' as const] };
     const headers = { authorization: `Bearer ${await tokenFor('ada')}` };
-    running = await startApp({ providers: [Echo], options: { auth, limits: { firstMessageTimeoutMs: 200 } } });
+    running = await startApp({ providers: [Echo], options: { auth, limits: { firstMessageTimeoutMs: 1_000 } } });
     bystander = await running.connect({ headers });
     bystander.send('echo', 'back');
-    const silent = await running.connect({ headers });
+    const token = await tokenFor('bob');
     const peer = await running.connect({ isRaw: true });
-    peer.send('system', 'authenticate', { token: await tokenFor('bob') });
+    peer.send('system', 'authenticate', { token });
+    await peer.next('system', 'connected');
+    const silent = await running.connect({ headers }); // its time is over later
     expect((await silent.closed).code).toBe(1008);
-    await new Promise((resolve) => setTimeout(resolve, 300));
     expect(running.clients.getUserClients({ userId: 'bob' })).toHaveLength(1);
   });
 

@@ -160,7 +160,7 @@ describe('L3: a client that stops reading', () => {
       const http = running.app.getHttpServer() as HttpServer;
       const sockets = (): Promise<number> =>
         new Promise((resolve) => http.getConnections((_error, count) => resolve(count)));
-      await until(async () => (await sockets()) === 1, 3_000);
+      await until(async () => (await sockets()) === 1);
       await reader.settle();
     },
   );

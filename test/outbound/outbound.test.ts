@@ -268,19 +268,20 @@ describe('what leaves for a socket', () => {
     await start({ delivery: { flush: { gapMs: 40 } } });
     const [peer] = (await inRoom(1)) as [Peer];
     const write = jest.spyOn(socketOf(peer), 'write');
+    const began = performance.now();
     for (let n = 0; n < 50; n++) {
       tellRoom(n);
       await new Promise((resolve) => setTimeout(resolve, 2)); // the pace is what this is about
     }
     await peer.settle();
     expect(numbers(peer)).toEqual(Array.from({ length: 50 }, (_, index) => index));
-    expect(write.mock.calls.length).toBeLessThan(20);
+    expect(write.mock.calls.length).toBeLessThanOrEqual(2 + (performance.now() - began) / 40);
   });
 
   describe('within a gap', () => {
     /** The rest of a gap begins: what is told from now on waits for its end. */
     const begin = async (peers: number): Promise<Peer[]> => {
-      await start({ delivery: { flush: { gapMs: 300 } }, drain: { spreadMs: 0, terminateAfterMs: 2_000 } });
+      await start({ delivery: { flush: { gapMs: 1_000 } }, drain: { spreadMs: 0, terminateAfterMs: 2_000 } });
       const members = await inRoom(peers);
       tellRoom(0);
       for (const member of members) await member.take(({ data }) => data?.n === 0);

@@ -40,6 +40,9 @@ async function node(
   return app;
 }
 
+/** Two beats are 4 s. Whatever isn't back by then comes back only when somebody joins or leaves. */
+const BACK_MS = 8_000;
+
 const pushes = (peer: Peer): Frame[] =>
   peer.received.filter(({ type, action }) => type === 'system' && action === 'presence').map(({ data }) => data);
 const left = (peer: Peer): string[] => pushes(peer).flatMap((push) => push.left ?? []);
@@ -104,7 +107,7 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
     await until(() => joined(ada).length === 2);
     const before = await apps[0].service.presence(ROOM);
     await redis.run('FLUSHALL');
-    await until(async () => (await total(apps[0])) === 3, 4_500);
+    await until(async () => (await total(apps[0])) === 3, BACK_MS);
     const after = await apps[0].service.presence(ROOM);
     const byId = (users: { userId: string }[]): object[] => users.toSorted((a, b) => (a.userId < b.userId ? -1 : 1));
     expect(byId(after.users)).toEqual(byId(before.users));
@@ -121,7 +124,7 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
     for (const peer of [ada, bob]) await peer.join(ROOM, { presence: true });
     await until(() => joined(ada).length === 1);
     await redis.run('DEL', `pxl:{${ROOM}}:${key}`);
-    await until(async () => (await total(app)) === 2 && (await redis.run('HLEN', `pxl:{${ROOM}}:pn`)) === 1, 4_500);
+    await until(async () => (await total(app)) === 2 && (await redis.run('HLEN', `pxl:{${ROOM}}:pn`)) === 1, BACK_MS);
     await bob.request('system', 'leaveRoom', { roomName: ROOM });
     await until(() => left(ada).includes(bob.clientId));
     expect([joined(ada), left(ada)]).toEqual([[bob.clientId], [bob.clientId]]);
@@ -136,10 +139,10 @@ const total = async (app: RunningApp): Promise<number> => (await app.service.pre
       for (const peer of [ada, bob]) await peer.join(ROOM, { presence: true });
       await until(() => joined(ada).length === 1);
       await redis.run('SET', `pxl:${name}`, 'x');
-      await until(async () => (await redis.run('TYPE', `pxl:${name}`)) !== 'string', 4_500);
+      await until(async () => (await redis.run('TYPE', `pxl:${name}`)) !== 'string', BACK_MS);
       await until(
         async () => (await total(apps[0])) === 2 && (await redis.run('HLEN', `pxl:{${ROOM}}:pn`)) === 2,
-        4_500,
+        BACK_MS,
       );
       await bob.request('system', 'leaveRoom', { roomName: ROOM });
       await until(() => left(ada).includes(bob.clientId));

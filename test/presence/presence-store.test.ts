@@ -238,11 +238,11 @@ describe.each([
   });
 
   it('P5: takes out the connections of a dead node, but those whose grace isn’t over', async () => {
-    await say('n1', [change('in', 'ada1'), change('in', 'bob1', { awayMs: 200 }), change('in', 'cyn1')]);
+    await say('n1', [change('in', 'ada1'), change('in', 'bob1', { awayMs: 1_500 }), change('in', 'cyn1')]);
     await say('n2', [change('in', 'cyn2')]);
     expect(await bury('n1')).toMatchObject({ own: 1, left: ['ada'] });
     expect(await users()).toEqual({ bob: [1, 'null'], cyn: [1, 'null'] });
-    await subject.pass(200);
+    await subject.pass(1_500);
     expect(await bury('n1')).toMatchObject({ own: 0, left: ['bob'] });
     expect(await subject.store.nodesIn(ROOM)).toEqual(['n2']);
     expect(await bury('n1')).toMatchObject({ own: 0, left: [] });

@@ -155,7 +155,7 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
   });
 
   it('P3: a reconnect within the grace is invisible, also to another node', async () => {
-    const ground = await startGround(kind);
+    const ground = await startGround(kind, { graceMs: 2_000 });
     const { peer: ada } = await join(first(ground), 'ada');
     const { peer: bob } = await join(first(ground), 'bob', { presenceData: { mood: 'fine' } });
     await until(() => told(ada).includes('+bob'));

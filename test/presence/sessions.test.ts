@@ -84,7 +84,7 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
   'an anonymous person in %s',
   (kind) => {
     it('P3: is the same after a reconnect within the grace, also to another node', async () => {
-      const { first, last, events } = await startGround(kind);
+      const { first, last, events } = await startGround(kind, {}, 2_000);
       const { peer: ada } = await join(first, undefined, 'ada');
       const { peer: page, seen } = await join(first, SESSION);
       expect(seen.ownId).toMatch(PUBLIC_ID);

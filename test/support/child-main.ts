@@ -30,7 +30,6 @@ export interface Stats {
   heapUsed: number;
   /** Bytes of buffers, which are not part of the heap. */
   buffers: number;
-  rss: number;
   produced: number;
   backpressure: ServerStatus['backpressure'];
   resources: Record<string, number>;
@@ -294,6 +293,7 @@ const answers: Record<ChildQuestion, () => Promise<void> | void> = {
     await pause(10);
     globalThis.gc?.();
     await pause(10);
+    globalThis.gc?.();
   },
   close: () => running.app.close(),
   leave: () => running.app.close(),
@@ -307,7 +307,6 @@ function stats(): Stats {
     authenticating,
     heapUsed: process.memoryUsage().heapUsed,
     buffers: process.memoryUsage().arrayBuffers,
-    rss: process.memoryUsage.rss(),
     produced,
     backpressure: running.server.status.backpressure,
     held: requests.filter((request) => request.deref()).length,
