@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import { ConnectionError, PeerError } from '../errors.js';
+import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { writeJson } from '../protocol/json-form.js';
 import { describeError } from '../routing/describe-error.js';
@@ -147,7 +147,7 @@ export class Try implements RouteTry, Asker {
           return KeptReply.refusal(error as Error);
         }
       }
-      if (this.call.settled) return KeptReply.refusal(new ConnectionError('Nobody waits for the answer any more.'));
+      if (this.call.endedBy) return KeptReply.refusal(this.call.endedBy);
     }
   }
 
@@ -166,9 +166,10 @@ export class Try implements RouteTry, Asker {
   #taken(claim: Exclude<Claim, { state: 'running' }>): KeptReply | undefined {
     if (claim.state === 'kept') return read(claim.reply);
     if (claim.state === 'doubt') return KeptReply.refusal(inDoubt());
-    if (this.call.settled) {
+    const { endedBy } = this.call;
+    if (endedBy) {
       void this.parts.store.end(claim, { state: 'free' });
-      return KeptReply.refusal(new ConnectionError('The request ended before it was handled.'));
+      return KeptReply.refusal(endedBy);
     }
     this.#mine = claim;
     if (this.#isAsync) this.#register();

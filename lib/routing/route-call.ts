@@ -49,9 +49,9 @@ export class RouteCall implements RoutedCall {
   published = 0;
   /** Set for a message with a key, on a route that handles each key once. */
   try: RouteTry | undefined;
+  /** Why nobody waits for the answer any more: it was cancelled, took too long, or its client has left. */
+  endedBy: Error | undefined;
   #stop: (() => void) | undefined;
-  /** Why it was ended early. */
-  #endedBy: Error | undefined;
   #abortion: AbortController | undefined;
 
   constructor(
@@ -84,7 +84,7 @@ export class RouteCall implements RoutedCall {
   /** Aborted when the request is cancelled, times out, or its client leaves. Created only when it is read. */
   get signal(): AbortSignal {
     this.#abortion ??= new AbortController();
-    if (this.#endedBy) this.#abortion.abort(this.#endedBy);
+    if (this.endedBy) this.#abortion.abort(this.endedBy);
     return this.#abortion.signal;
   }
 
@@ -98,8 +98,8 @@ export class RouteCall implements RoutedCall {
 
   /** Nobody waits for the answer any more: aborts the signal and ends the stream. A running handler goes on. */
   end(reason: Error): void {
-    if (this.#endedBy) return;
-    this.#endedBy = reason;
+    if (this.endedBy) return;
+    this.endedBy = reason;
     this.#abortion?.abort(reason);
     if (this.isStream) this.#stop?.();
   }
@@ -113,7 +113,7 @@ export class RouteCall implements RoutedCall {
 
   /** The error to answer with. If the call was aborted, this is the reason of the abort, not the handler's error. */
   reasonOf(thrown: unknown): unknown {
-    return this.#endedBy && errorOf(thrown).name === 'AbortError' ? this.#endedBy : thrown;
+    return this.endedBy && errorOf(thrown).name === 'AbortError' ? this.endedBy : thrown;
   }
 
   /**
@@ -124,10 +124,10 @@ export class RouteCall implements RoutedCall {
     if (this.try)
       throw new InvalidStateError(`"${this.type}/${this.action}" is idempotent, but its handler returned a stream.`);
     if (!this.isStream) {
-      if (!this.#endedBy) this.peer.streamStarted(this);
+      if (!this.endedBy) this.peer.streamStarted(this);
       this.isStream = true;
     }
-    return !this.#endedBy;
+    return !this.endedBy;
   }
 
   /** Awaits the result of a handler. An Observable or an async iterable is streamed. */
@@ -149,9 +149,9 @@ export class RouteCall implements RoutedCall {
   }
 
   #consumeObservable(source: Observable<unknown>): unknown {
-    if (this.#endedBy) {
+    if (this.endedBy) {
       if (this.isStream) return STREAMED;
-      throw this.#endedBy; // with interceptors, subscribing would call the handler
+      throw this.endedBy; // with interceptors, subscribing would call the handler
     }
     return new Promise((resolve, reject) => {
       const subscription = new Subscription();

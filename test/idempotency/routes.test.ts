@@ -245,6 +245,32 @@ describe.each(kinds)('an idempotent route with its keys %s', (_where, redisUrl) 
     expect(app.errors).toEqual([]);
   });
 
+  const ends: [string, number, (peer: Peer) => Promise<unknown>][] = [
+    ['is cancelled', 60_000, (peer) => Promise.resolve(peer.send('system', 'cancel', undefined, 'again'))],
+    ['takes too long', 300, () => Promise.resolve()],
+  ];
+  it.each(ends)('C5: lets go of a second try that %s while the first one runs', async (how, timeoutMs, end) => {
+    const app = await start(await redisUrl(), undefined, timeoutMs);
+    const [first, second, leaving] = [await connect(app), await connect(app), await connect(app)];
+    const wait = { type: 'shop', action: 'wait', key: 'long', id: 'again', data: {} };
+    first.sendRaw(JSON.stringify(wait));
+    await until(() => app.shop.ends.length === 1);
+    for (const peer of [second, leaving]) {
+      peer.sendRaw(JSON.stringify(wait));
+      await peer.settle();
+    }
+    await end(second);
+    const code = how === 'is cancelled' ? 'CANCELLED' : 'TIMEOUT';
+    expect(await second.take(({ id }) => id === 'again')).toMatchObject({ data: { code } });
+    leaving.terminate();
+    await until(() => app.clients.size === 2);
+    expect(await ask(second, 'buy', 'another')).toEqual({ n: 2 }); // the process goes on
+    app.shop.ends[0]?.();
+    expect(await ask(second, 'wait', 'long')).toEqual({ n: 42 });
+    expect(app.shop.runs).toHaveLength(2);
+    expect(app.errors).toEqual([]);
+  });
+
   it('keeps refusals that are meant, as filters made them', async () => {
     const app = await start(await redisUrl());
     const peer = await connect(app);
