@@ -4,6 +4,7 @@ import { ConnectPipeline } from './admission/connect-pipeline.js';
 import type { AuthOptions } from './auth/auth-options.js';
 import { Authentication, readToken } from './auth/authentication.js';
 import type { WebSocketAuthenticator } from './auth/identity.js';
+import type { Clock } from './clock.js';
 import type { Clients } from './clients/clients.js';
 import type { Membership } from './clients/membership.js';
 import type { RegisteredClient } from './clients/registered-client.js';
@@ -25,6 +26,7 @@ import type { FindInstance } from './routing/find-instance.js';
 import { authorizerOf } from './routing/room-authorizer.js';
 import type { Explored } from './routing/route.explorer.js';
 import type { Router } from './routing/router.js';
+import type { System } from './system.js';
 import { addSystemRoutes } from './routing/system.routes.js';
 
 /** What the module gives a server inside a Nest application. All optional without Nest. */
@@ -36,6 +38,8 @@ export interface ServerDependencies {
   authenticator?: (options: Pick<AuthOptions, 'useClass' | 'useExisting'>) => Promise<WebSocketAuthenticator>;
   /** Finds or creates the classes in `connect` and `rooms.authorizeJoin`. */
   instance?: FindInstance;
+  /** Another clock and other random numbers than those of the process. */
+  system?: System;
 }
 
 export interface ApplicationParts {
@@ -52,6 +56,7 @@ export interface ApplicationParts {
   readonly connections: Connections;
   readonly outgoing: Outgoing;
   readonly replies: IdempotentCalls;
+  readonly clock: Clock;
   failed(error: unknown, place: string): void;
 }
 
@@ -102,7 +107,7 @@ export class Application {
   }
 
   async #addSystemRoutes(): Promise<void> {
-    const { options, dependencies, router, membership, clients, history, presence, outgoing, replies, failed } =
+    const { options, dependencies, router, membership, clients, history, presence, outgoing, replies, clock, failed } =
       this.parts;
     const { rooms, messages } = options;
     const isIn = ({ clientId }: ConnectedClient, roomName: string): boolean => clients.rooms.has(clientId, roomName);
@@ -113,6 +118,7 @@ export class Application {
         join: (client, request, asked, allow) => membership.joinByItself(client, request, asked, allow),
         leave: ({ clientId }, roomName) => clients.leave(clientId, roomName, 'asked'),
         joinTimeoutMs: messages.handlerTimeoutMs,
+        clock,
         failed,
       },
       presence: {
@@ -147,8 +153,9 @@ export class Application {
   }
 
   #authenticationOf(auth: NonNullable<ResolvedOptions['auth']>): Promise<Authentication> {
-    const { dependencies, failed } = this.parts;
+    const { dependencies, clock, failed } = this.parts;
     return Authentication.of(auth, {
+      clock,
       find: (options) => {
         if (dependencies.authenticator) return dependencies.authenticator(options);
         throw new InvalidOptionsError([

@@ -1,31 +1,37 @@
-/**
- * Milliseconds of a monotonic clock, for deadlines and durations. It isn't the time of day, and other processes count
- * differently.
- */
-export const monotonicMs = (): number => performance.now();
-
-/** Milliseconds since the epoch, for people, tokens and other hosts. It can be set, so it doesn't measure durations. */
-export const wallMs = (): number => Date.now();
-
-/** The clock and the timers of a part. Tests pass their own. */
+/** Time and timers, as a part gets them by its constructor. Tests pass their own. */
 export interface Clock {
-  /** As `monotonicMs()`. */
+  /**
+   * Milliseconds of a monotonic clock, for deadlines and durations. It isn't the time of day, and other processes count
+   * differently.
+   */
   now(): number;
+  /** Milliseconds since the epoch, for people, tokens and other hosts. It can be set, so it doesn't measure durations. */
+  wall(): number;
   /** Calls `task` once, after this turn of the event loop. */
   soon(task: () => void): void;
-  /** Calls `task` once, after `ms`, when what came by then has been read. The returned function cancels it. */
-  after(ms: number, task: () => void): () => void;
-  /** Calls `task` every `ms`. The returned function stops it. */
+  /**
+   * Calls `task` once, after `ms`, when what came by then has been read: after a process stood still, its timers run before
+   * its sockets are read, and an answer that is here would count as missing. The returned function cancels it.
+   * @param task gets the time before that was read
+   * @param keepsAlive the process doesn't end before. @default false
+   */
+  after(ms: number, task: (now: number) => void, keepsAlive?: boolean): () => void;
+  /** Calls `task` every `ms`. The returned function stops it. The process may end before. */
   every(ms: number, task: () => void): () => void;
 }
 
-/** The system's clock. Its timers don't keep the process alive. */
+/** The clock of the process. Only `lib/system.ts` passes it on. */
 export const systemClock: Clock = {
-  now: monotonicMs,
+  now: () => performance.now(),
+  wall: () => Date.now(),
   soon: (task) => void setImmediate(task),
-  after(ms, task) {
+  after(ms, task, keepsAlive = false) {
     let isOff = false;
-    const timer = setTimeout(() => setImmediate(() => isOff || task()), ms).unref();
+    const timer = setTimeout(() => {
+      const now = performance.now();
+      setImmediate(() => isOff || task(now));
+    }, ms);
+    if (!keepsAlive) timer.unref();
     return () => {
       isOff = true;
       clearTimeout(timer);

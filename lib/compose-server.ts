@@ -1,23 +1,15 @@
 import type { WebSocket } from 'ws';
-import { ConnectionLimits } from './admission/connection-limits.js';
-import { Entrance } from './admission/entrance.js';
-import { Refusals } from './admission/refusals.js';
+import { composeAdmission } from './admission/compose-admission.js';
+import type { Entrance } from './admission/entrance.js';
+import type { Clock } from './clock.js';
 import { Application, type ServerDependencies } from './application.js';
-import { systemClock } from './clock.js';
-import { ClientChanges } from './clients/client-changes.js';
-import { ClientList, NO_LIST } from './clients/client-list.js';
-import { WebSocketClientManager } from './clients/client-manager.js';
-import { ClientTable } from './clients/client-table.js';
-import { Clients } from './clients/clients.js';
-import { ClientsAnywhere } from './clients/clients-anywhere.js';
+import { composeClients } from './clients/compose-clients.js';
+import { NO_LIST } from './clients/client-list.js';
+import type { WebSocketClientManager } from './clients/client-manager.js';
+import type { ClientsAnywhere } from './clients/clients-anywhere.js';
 import { Followed } from './clients/followed.js';
-import { ListedClients } from './clients/listed-clients.js';
-import { Membership } from './clients/membership.js';
 import { OrdersOfOthers } from './clients/orders-of-others.js';
-import { OtherNodes } from './clients/other-nodes.js';
-import type { ClientSurroundings } from './clients/registered-client.js';
-import { WebSocketRoomManager } from './clients/room-manager.js';
-import { RoomTable } from './clients/room-table.js';
+import type { WebSocketRoomManager } from './clients/room-manager.js';
 import { Cluster } from './cluster/cluster.js';
 import { clusterParts } from './cluster/cluster-parts.js';
 import { Subscribers } from './cluster/subscribers.js';
@@ -32,7 +24,6 @@ import { Heartbeat } from './connection/heartbeat.js';
 import { isAuthenticated, type ServerSocket } from './connection/server-socket.js';
 import { TimeoutQueue } from './connection/timeout-queue.js';
 import { guarded } from './guarded.js';
-import { addressReader } from './limits/client-address.js';
 import { MessageLimits } from './limits/message-limits.js';
 import { ErrorReport } from './observe/error-report.js';
 import { Listeners } from './observe/listeners.js';
@@ -44,13 +35,13 @@ import { Outgoing } from './outbound/outgoing.js';
 import { ServerSender } from './outbound/server-sender.js';
 import { composePresence } from './presence/compose-presence.js';
 import { CloseCode } from './protocol/close-codes.js';
-import { PathPattern } from './protocol/path-pattern.js';
 import { CallScope } from './routing/call-scope.js';
 import type { RouteCall } from './routing/route-call.js';
 import { Router } from './routing/router.js';
 import { ServerLifecycle } from './server-lifecycle.js';
 import { ServerNode } from './server-node.js';
 import type { StatusParts } from './server-status.js';
+import { SYSTEM, type System } from './system.js';
 
 type Failed = (error: unknown, place: string) => void;
 
@@ -71,23 +62,25 @@ export interface ServerParts {
 
 /** Builds the parts of a server, each complete, in the order in which they need each other. */
 export function composeServer(options: ResolvedOptions, dependencies: ServerDependencies): ServerParts {
-  const report = new ErrorReport(options.events);
+  const { system = SYSTEM } = dependencies;
+  const { clock } = system;
+  const report = new ErrorReport(options.events, clock);
   const failed: Failed = (error, place) => report.failed(error, place);
   const scope = options.rooms.history.length > 0 ? new CallScope() : undefined;
   const router = new Router({ scope });
   const subscribers = new Subscribers(failed);
   const listeners = new Listeners(options.events.onMessage, subscribers, report);
-  const cluster = composeCluster(options, report);
-  const outbound = composeOutbound(options, cluster, failed, scope);
-  const clients = composeClients(options, cluster, outbound, failed);
+  const cluster = composeCluster(options, report, system);
+  const outbound = composeOutbound(options, cluster, failed, scope, system);
+  const clients = composeClients({ options, cluster, ...outbound, clock, failed });
   const hooks = new ConnectionHooks(options.events, clients.membership, failed);
-  const replies = composeReplies(options, failed);
-  const timeouts = new TimeoutQueue(options.messages.handlerTimeoutMs, guarded('a timeout', failed, expire));
-  const heartbeat = new Heartbeat(options, failed);
+  const replies = composeReplies(options, failed, system);
+  const timeouts = new TimeoutQueue(clock, options.messages.handlerTimeoutMs, guarded('a timeout', failed, expire));
+  const heartbeat = new Heartbeat(options, system, failed);
   const connections = new Connections({
     options,
     calls: { router, timeouts, messages: options.messages, received: listeners.received, failed },
-    limits: messageLimits(options),
+    limits: messageLimits(options, clock),
     clients: clients.owner,
     changes: clients.changes,
     cluster,
@@ -96,9 +89,14 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     flusher: outbound.flusher,
     heartbeat,
     hooks,
+    clock,
     failed,
   });
-  const { refusals, entrance } = composeAdmission(options, clients.owner.table, connections, report);
+  // Limits by user count what is known of other nodes' clients. Of this node, they count clients whose handshake named
+  // a user.
+  const connectionsOf = (userId: string | number): number =>
+    [...clients.owner.table.ofUser(userId)].filter((client) => client.ws === null || isAuthenticated(client)).length;
+  const { refusals, entrance } = composeAdmission({ options, connectionsOf, connections, clock, report });
   const application = new Application({
     options,
     dependencies,
@@ -113,6 +111,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     connections,
     outgoing: outbound.outgoing,
     replies,
+    clock,
     failed,
   });
   const node = new ServerNode({
@@ -125,6 +124,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     subscribers,
     listeners,
     replies,
+    clock,
   });
   const lifecycle = new ServerLifecycle({
     options,
@@ -135,6 +135,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
     heartbeat,
     services: [...(clients.list ? [clients.list] : []), timeouts, outbound.flusher],
     report,
+    clock,
   });
   return {
     application,
@@ -157,87 +158,38 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   };
 }
 
-function composeCluster(options: ResolvedOptions, report: ErrorReport): Cluster {
+function composeCluster(options: ResolvedOptions, report: ErrorReport, system: System): Cluster {
   const failed = (error: Error, place = 'the cluster', kind?: string): void => report.failed(error, place, kind);
-  return new Cluster(clusterParts(options, failed), options.registry === 'replicated', failed);
+  return new Cluster(clusterParts(options, failed, system), options.registry === 'replicated', failed);
 }
 
 /** Messages to sockets: of this node, and on the way to other nodes. */
-function composeOutbound(options: ResolvedOptions, cluster: Cluster, failed: Failed, scope: CallScope | undefined) {
+function composeOutbound(
+  options: ResolvedOptions,
+  cluster: Cluster,
+  failed: Failed,
+  scope: CallScope | undefined,
+  system: System,
+) {
   const { backpressure, delivery } = options;
-  const flusher = new Flusher(backpressure, delivery.flush, closeSlow, (error) => failed(error, 'writing to a socket'));
+  const notWritten = (error: unknown): void => failed(error, 'writing to a socket');
+  const flusher = new Flusher(backpressure, delivery.flush, closeSlow, notWritten, system);
   const followed = new Followed(cluster, failed);
-  const logs = composeLogs(options, followed, failed);
-  const local = new LocalDelivery(backpressure, flusher.counters, logs ? new FollowedLogs(followed, logs) : followed);
-  const history = logs && new History(logs, local, backpressure.maxBufferedBytes, systemClock, failed);
+  const logs = composeLogs(options, followed, failed, system);
+  const follows = logs ? new FollowedLogs(followed, logs) : followed;
+  const local = new LocalDelivery(backpressure, flusher.counters, follows, system.clock);
+  const history = logs && new History(logs, local, backpressure.maxBufferedBytes, system.clock, failed);
   const publisher = logs && new RoomPublisher(logs.log, logs.rules, scope && { scope, members: local });
   const emit = (event: string, message: object): Promise<unknown> => cluster.emit(event, message);
-  const people = composePresence({ options, followed, local, emit, failed });
+  const people = composePresence({ options, followed, local, emit, system, failed });
   const outgoing = new Outgoing(local, cluster, backpressure.policy, publisher, failed);
   const broadcasts = new Broadcasts(outgoing);
   return { flusher, followed, logs, history, publisher, people, local, outgoing, broadcasts };
 }
 
-/** The clients and their rooms. */
-function composeClients(
-  options: ResolvedOptions,
-  cluster: Cluster,
-  { local, outgoing, followed, history, people }: ReturnType<typeof composeOutbound>,
-  failed: Failed,
-) {
-  const { clientList, rooms: rules, registry, redis } = options;
-  const table = new ClientTable();
-  const rooms = new RoomTable(rules);
-  const list = clientList.enabled
-    ? new ClientList(clientList, {
-        clients: new ListedClients(table, local),
-        receivers: () => local.admitted(),
-        failed,
-      })
-    : undefined;
-  const others = new OtherNodes(cluster, registry === 'local' && redis !== undefined, failed);
-  const changes = new ClientChanges(local, cluster, outgoing, list ?? NO_LIST, others, people?.presence);
-  const surroundings: ClientSurroundings = {
-    roomsOf: (clientId) => rooms.roomsOf(clientId),
-    publicFields: clientList.publicFields,
-    isPublicRoom: (roomName) => !rules.protectedPrefixes.some((prefix) => roomName.startsWith(prefix)),
-    send: (clientId, message, how) => void outgoing.send({ kind: 'clients', clientIds: [clientId] }, message, how),
-  };
-  const owner = new Clients({ table, rooms, surroundings, changes, list: list ?? NO_LIST, local, others, failed });
-  const membership = new Membership(owner, followed, history, people?.presence, options);
-  return {
-    owner,
-    changes,
-    list,
-    membership,
-    manager: new WebSocketClientManager({}, owner),
-    roomManager: new WebSocketRoomManager({}, owner),
-    anywhere: new ClientsAnywhere(owner, membership, others, cluster),
-  };
-}
-
-/** Decides who gets a socket. */
-function composeAdmission(options: ResolvedOptions, table: ClientTable, connections: Connections, report: ErrorReport) {
-  const { events, auth, trustProxy } = options;
-  const path = new PathPattern(options.path);
-  const addressOf = addressReader(trustProxy);
-  const refusals = new Refusals({
-    addressOf,
-    cookieName: auth?.cookieName,
-    refused: (handshake) => report.contain('events.onRefused', () => events.onRefused?.(handshake)),
-  });
-  // Limits by user count what is known of other nodes' clients. Of this node, they count clients whose handshake named
-  // a user.
-  const limits = new ConnectionLimits(
-    options.limits,
-    (userId) => [...table.ofUser(userId)].filter((client) => client.ws === null || isAuthenticated(client)).length,
-  );
-  const failed: Failed = (error, place) => report.failed(error, place);
-  return { refusals, entrance: new Entrance({ options, path, limits, refusals, connections, addressOf, failed }) };
-}
-
-const messageLimits = ({ limits, messages }: ResolvedOptions): MessageLimits<Connection> =>
+const messageLimits = ({ limits, messages }: ResolvedOptions, clock: Clock): MessageLimits<Connection> =>
   new MessageLimits<Connection>(limits, {
+    clock,
     maxPayload: messages.maxPayload,
     userKeyOf: ({ client, isAuthenticated: isKnown }) =>
       client.user && isKnown ? String(client.user.userId) : undefined,

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.js';
+import type { Timer } from './deadline.js';
 import { TimeoutError } from './errors.js';
 
 interface Pending<R> {
@@ -11,7 +11,7 @@ export class PendingRequests<R> {
   readonly #pending = new Map<unknown, Pending<R>>();
   #lastId = 0;
 
-  constructor(private readonly after: Clock['after']) {}
+  constructor(private readonly clock: Timer) {}
 
   get size(): number {
     return this.#pending.size;
@@ -25,7 +25,7 @@ export class PendingRequests<R> {
   ask(what: string, timeoutMs: number, send: (id: number) => void): Promise<R> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      const cancelTimeout = this.after(timeoutMs, () => this.fail(id, new TimeoutError(what, timeoutMs)));
+      const cancelTimeout = this.clock.after(timeoutMs, () => this.fail(id, new TimeoutError(what, timeoutMs)));
       const end = (settle: () => void): void => {
         cancelTimeout();
         settle();

@@ -4,7 +4,7 @@ import { WebSocketServer as WS } from 'ws';
 import type { Entrance } from './admission/entrance.js';
 import type { IdleSockets } from './admission/idle-sockets.js';
 import type { Application } from './application.js';
-import { monotonicMs } from './clock.js';
+import type { Clock } from './clock.js';
 import { chooseProtocol } from './auth/tokens.js';
 import type { Connections } from './connection/connections.js';
 import type { Heartbeat } from './connection/heartbeat.js';
@@ -31,6 +31,7 @@ export interface LifecycleParts {
   /** What serves connections, and ends with the last of them. */
   readonly services: readonly { stop(): void }[];
   readonly report: ErrorReport;
+  readonly clock: Pick<Clock, 'now'>;
 }
 
 /** The parts that run between `start()` and `stop()`. */
@@ -133,15 +134,15 @@ export class ServerLifecycle {
   }
 
   async #shutDown({ wss, listening }: Running): Promise<void> {
-    const { options, entrance, node, connections, heartbeat, services, report } = this.parts;
+    const { options, entrance, node, connections, heartbeat, services, report, clock } = this.parts;
     await node.abandonStart();
     await Promise.allSettled([listening]); // otherwise, what it creates later would never be closed
     entrance.close();
     heartbeat.stop();
     await node.leave();
-    const drainBy = monotonicMs() + options.drain.terminateAfterMs;
+    const drainBy = clock.now() + options.drain.terminateAfterMs;
     await connections.drain();
-    await node.finish(drainBy - monotonicMs());
+    await node.finish(drainBy - clock.now());
     entrance.listener.detach();
     for (const service of services) service.stop();
     report.flush();

@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { systemClock } from './clock.js';
+import type { Clock } from './clock.js';
 import { obeyEvent } from './clients/bus-events.js';
 import type { WebSocketClientManager } from './clients/client-manager.js';
 import type { Clients } from './clients/clients.js';
@@ -42,6 +42,7 @@ export interface NodeParts {
   readonly listeners: Listeners;
   /** The replies to messages with a key. */
   readonly replies: IdempotentCalls;
+  readonly clock: Pick<Clock, 'after'>;
 }
 
 /** A start that waits for Redis longer than this says so, in ms. */
@@ -55,8 +56,8 @@ export class ServerNode implements ClusterReceiver {
 
   /** Resolves when other nodes can be reached. */
   async start(): Promise<void> {
-    const { options, cluster, logs, history, people, replies } = this.parts;
-    const startedInTime = systemClock.after(SAYS_SO_AFTER_MS, () => {
+    const { options, cluster, logs, history, people, replies, clock } = this.parts;
+    const startedInTime = clock.after(SAYS_SO_AFTER_MS, () => {
       if (options.redis)
         new Logger('WebSocketServer').warn('The start waits for Redis. Check that it runs, and the option "redis".');
     });

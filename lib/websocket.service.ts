@@ -22,6 +22,7 @@ import { emitterSender } from './outbound/emitter-sender.js';
 import type { PresentUser } from './presence/room-view.js';
 import type { Sender } from './outbound/sender.js';
 import { isRoomName } from './protocol/names.js';
+import { SYSTEM } from './system.js';
 import type { WebSocketServer } from './server.js';
 
 /** How a `WebSocketService` that is created by hand sends: through a server, or through Redis alone. */
@@ -217,7 +218,8 @@ function handedOver(send: () => Promise<unknown>): Promise<void> {
   const handed = answer.then(
     () => undefined,
     (error: unknown) => {
-      throw isOwn(error) ? error : new NotPublishedError(errorOf(error).message, { cause: error });
+      if (error instanceof PxlWebSocketError) throw error;
+      throw new NotPublishedError(errorOf(error).message, { cause: error });
     },
   );
   handed.catch(() => undefined); // counted; callers that await it get the rejection
@@ -226,8 +228,6 @@ function handedOver(send: () => Promise<unknown>): Promise<void> {
 
 /** A process without a server reports errors to the log. */
 const logged = (error: unknown): void => new Logger('WebSocketService').error(errorOf(error).message);
-
-const isOwn = (error: unknown): boolean => error instanceof PxlWebSocketError;
 
 function senderOf({
   webSocketServer,
@@ -244,6 +244,7 @@ function senderOf({
   const flaws = [...historyFlaws(history, false)];
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);
   const connection = ('publisherClient' in redisInstance ? redisInstance.publisherClient : redisInstance) as never;
-  const publisher = composePublisher({ connection, prefix, isForeign: true, log }, new HistoryRules(history), logged);
-  return emitterSender(new Emitter(connection, prefix), publisher);
+  const own = { connection, prefix, isForeign: true, log };
+  const publisher = composePublisher(own, new HistoryRules(history), logged, SYSTEM);
+  return emitterSender(new Emitter(connection, prefix, SYSTEM), publisher);
 }

@@ -32,27 +32,31 @@ afterAll(async () => {
 
 const late = (): Error => new Error('late');
 
+const unlessLate = (
+  after: (ms: number, task: () => void) => () => void,
+  ms: number,
+  answer: Promise<unknown>,
+): Promise<unknown> =>
+  new Promise((resolve, reject) => {
+    const cancel = after(ms, () => reject(late()));
+    void answer.then((text) => {
+      cancel();
+      resolve(text);
+    });
+  });
+
 /** The waits of this module, each for an answer that the socket brings. */
 const WAITS: [string, (ms: number, answer: Promise<unknown>) => Promise<unknown>][] = [
-  ['a deadline', (ms, answer) => inTime(ms, answer, late)],
+  ['a deadline', (ms, answer) => inTime(systemClock, ms, answer, late)],
   [
     'a request',
     (ms, answer) => {
-      const pending = new PendingRequests(overdue);
+      const pending = new PendingRequests(systemClock);
       return pending.ask('late:', ms, (id) => void answer.then((text) => pending.reply(id, text)));
     },
   ],
-  [
-    'the clock',
-    (ms, answer) =>
-      new Promise((resolve, reject) => {
-        const cancel = systemClock.after(ms, () => reject(late()));
-        void answer.then((text) => {
-          cancel();
-          resolve(text);
-        });
-      }),
-  ],
+  ['the clock', (ms, answer) => unlessLate(systemClock.after, ms, answer)],
+  ['the client', (ms, answer) => unlessLate(overdue, ms, answer)],
 ];
 
 describe.each(WAITS)('what came in time while this process stood still, for %s', (_name, wait) => {

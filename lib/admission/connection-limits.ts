@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.js';
 import { addressGroup } from '../limits/client-address.js';
 import { KeyedRate } from '../limits/keyed-rate.js';
 import type { Rate } from '../limits/rate.js';
@@ -21,8 +22,9 @@ export class ConnectionLimits {
     private readonly options: ConnectionLimitsOptions,
     /** Counts the connections of an authenticated user, on other nodes too. */
     private readonly connectionsOfUser: (userId: string | number) => number,
+    clock: Pick<Clock, 'now'>,
   ) {
-    this.#handshakes = options.handshakesPerIp ? new KeyedRate(options.handshakesPerIp) : undefined;
+    this.#handshakes = options.handshakesPerIp ? new KeyedRate(options.handshakesPerIp, clock) : undefined;
   }
 
   /**

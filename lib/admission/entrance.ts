@@ -2,6 +2,7 @@ import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import type { WebSocketServer as WS } from 'ws';
 import { AUTH } from '../auth/auth-options.js';
 import type { Authentication } from '../auth/authentication.js';
+import type { Clock } from '../clock.js';
 import { cutAfterGrace } from '../connection/closing.js';
 import type { Connections } from '../connection/connections.js';
 import { hostReader } from '../limits/client-address.js';
@@ -23,6 +24,7 @@ export interface EntranceParts {
   readonly limits: ConnectionLimits;
   readonly refusals: Refusals;
   readonly connections: Connections;
+  readonly clock: Clock;
   addressOf(request: IncomingMessage): string | undefined;
   failed(error: unknown, place: string): void;
 }
@@ -47,7 +49,7 @@ export class Entrance {
     authentication: Authentication | undefined,
     guards: ConnectPipeline | undefined,
   ): IdleSockets {
-    const { connections, options, path, limits, addressOf, refusals, failed } = this.parts;
+    const { connections, options, path, limits, addressOf, refusals, clock, failed } = this.parts;
     const firstMessages = (this.#firstMessages = this.#awaitFirstMessages(authentication));
     const checks = new HandshakeChecks({
       options,
@@ -64,6 +66,7 @@ export class Entrance {
       refusals,
       authentication,
       guards,
+      clock,
       accepted: (ws, socket, request, admitted) => {
         if (admitted === AWAITED) firstMessages.add(ws, socket, request);
         else connections.accept(ws, socket, request, admitted);
@@ -82,17 +85,18 @@ export class Entrance {
   }
 
   #awaitFirstMessages(authentication: Authentication | undefined): FirstMessages {
-    const { options, limits, connections, failed } = this.parts;
+    const { options, limits, connections, clock, failed } = this.parts;
     return new FirstMessages({
       timeoutMs: options.auth?.timeoutMs ?? AUTH.timeoutMs.default,
       maxDepth: options.messages.maxDepth,
       maxPayload: options.messages.maxPayload,
       limits: options.limits,
       authentication,
+      clock,
       admit: (ws, socket, request, identity) => {
         const isFull = limits.isUserFull(identity.user.userId);
         if (isFull) ws.close(CloseCode.OverCapacity, 'too many connections of this user');
-        if (isFull) cutAfterGrace(ws);
+        if (isFull) cutAfterGrace(ws, clock);
         else connections.accept(ws, socket, request, identity).hasSpoken = true;
         return !isFull;
       },

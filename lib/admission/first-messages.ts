@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import { type Authentication, readToken } from '../auth/authentication.js';
 import { AuthenticationError, type Identity } from '../auth/identity.js';
 import { redactError } from '../auth/tokens.js';
+import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { MessageLimits, type MessageLimitsOptions, type LimitedPeer } from '../limits/message-limits.js';
 import { CloseCode, fitReason } from '../protocol/close-codes.js';
@@ -21,6 +22,7 @@ export interface FirstMessagesHost {
   readonly maxPayload: number;
   readonly limits: Pick<MessageLimitsOptions, 'messages'>;
   readonly authentication: Authentication | undefined;
+  readonly clock: Clock;
   /** Makes the socket a client. @returns false when it was refused and is being closed */
   admit(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity): boolean;
   failed(error: unknown, place: string): void;
@@ -59,15 +61,16 @@ export class FirstMessages {
   readonly #limits: MessageLimits<Newcomer>;
 
   constructor(private readonly host: FirstMessagesHost) {
-    const { limits, maxPayload } = host;
+    const { limits, maxPayload, clock } = host;
     const close = ({ ws }: Newcomer, code: number, reason: string): void => {
       if (this.#waiting.has(ws)) this.#close(ws, code, reason);
     };
     this.#limits = new MessageLimits<Newcomer>(
       { messages: limits.messages, perUser: false, perIp: false },
-      { maxPayload, userKeyOf: () => undefined, close },
+      { clock, maxPayload, userKeyOf: () => undefined, close },
     );
     this.#deadlines = new TimeoutQueue(
+      clock,
       host.timeoutMs,
       guarded('system/authenticate', host.failed, (ws) => this.#refuse(ws, LATE)),
     );
@@ -100,7 +103,7 @@ export class FirstMessages {
           this.#close(ws, CloseCode.Internal, 'Something went wrong on the server.');
         });
     };
-    const cut = (): void => cutAfterGrace(ws);
+    const cut = (): void => cutAfterGrace(ws, this.host.clock);
     const newcomer: Newcomer = { ws, client: request, meter: undefined, hasSpoken: false, send: () => undefined };
     const count = (payload: Buffer): void => this.#limits.countControl(newcomer, payload);
     ws.on('message', listen).on('error', cut).on('ping', count).on('pong', count);
@@ -155,7 +158,7 @@ export class FirstMessages {
     ws.close(code, fitReason(reason));
     if (isHeardAfter(code)) ws.resume();
     else ws.pause();
-    cutAfterGrace(ws);
+    cutAfterGrace(ws, this.host.clock);
   }
 
   /** The check of the token may still be running. The messages after it are dropped. */

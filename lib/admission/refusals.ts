@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Logger } from '@nestjs/common';
 import { redactError, redactUrl, tokensIn } from '../auth/tokens.js';
+import type { Clock } from '../clock.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RefusedHandshake } from '../auth/upgrade-request.js';
 import { answer, type Refusal } from './refusal.js';
@@ -38,7 +39,7 @@ export class Refusals {
 
   constructor(
     private readonly host: RefusalsHost,
-    private readonly nowMs = (): number => performance.now(),
+    private readonly clock: Pick<Clock, 'now'>,
   ) {}
 
   /** Refused handshakes since the start, by code. */
@@ -72,7 +73,7 @@ export class Refusals {
     const count = this.#counts.get(code) ?? { total: 0, loggedAtMs: -Infinity, unlogged: 0 };
     this.#counts.set(code, count);
     count.total++;
-    const nowMs = this.nowMs();
+    const nowMs = this.clock.now();
     if (nowMs - count.loggedAtMs < LOG_EVERY_MS) {
       count.unlogged++;
       return;

@@ -5,6 +5,7 @@ import type { Authentication } from '../auth/authentication.js';
 import type { Identity } from '../auth/identity.js';
 import { identityOfGuards, userForGuards } from '../auth/guarded-identity.js';
 import { redactError, redactUrl, tokensIn } from '../auth/tokens.js';
+import type { Clock } from '../clock.js';
 import { InvalidStateError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
@@ -34,6 +35,7 @@ export interface UpgradeParts {
   accepted(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, admitted: Admitted): void;
   /** Undefined where there are none. */
   readonly guards: ConnectPipeline | undefined;
+  readonly clock: Clock;
   failed(error: unknown, place: string): void;
 }
 
@@ -145,7 +147,7 @@ export class UpgradeGate {
     const decided = await this.#inTime(request, socket, step, async (signal): Promise<Admitted | Refusal> => {
       const denial = await guards.refuses(request, signal);
       if (denial) return this.#denied(request, denial);
-      return auth ? admitted : identityOfGuards(request.user);
+      return auth ? admitted : identityOfGuards(request.user, this.parts.clock.wall());
     });
     if (!(decided instanceof Refusal)) request.user = userForGuards(decided === AWAITED ? null : decided);
     return decided;
@@ -168,7 +170,7 @@ export class UpgradeGate {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T | Refusal> {
     try {
-      const found = await whileWaiting(socket, timeoutMs, work);
+      const found = await whileWaiting(socket, this.parts.clock, timeoutMs, work);
       return found === TIMED_OUT ? TOO_SLOW : found;
     } catch (error) {
       if (!describeError(error).isMeantForPeer) this.#report(request, error, name);

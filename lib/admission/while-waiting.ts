@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { Deadline, type TIMED_OUT } from '../deadline.js';
+import { Deadline, type TIMED_OUT, type Timer } from '../deadline.js';
 
 /**
  * Does work for a peer that has no WebSocket yet, within a time limit and only while the peer waits. A closed socket leaves no
@@ -8,11 +8,12 @@ import { Deadline, type TIMED_OUT } from '../deadline.js';
  */
 export async function whileWaiting<T>(
   socket: Duplex,
+  clock: Timer,
   timeoutMs: number,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T | typeof TIMED_OUT> {
   const over = new AbortController();
-  const deadline = new Deadline(timeoutMs);
+  const deadline = new Deadline(clock, timeoutMs);
   socket.once('close', deadline.end);
   const stopWatching = destroyAtEnd(socket);
   try {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Clock } from '../clock.js';
 import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketUser } from '../protocol/message.js';
@@ -11,6 +12,7 @@ import { DEFAULT_COOKIE, DEFAULT_SOURCES, redactError, tokensIn } from './tokens
 
 /** What authentication needs of its server. */
 export interface AuthenticationHost {
+  readonly clock: Clock;
   /** Finds or creates the authenticator of `useClass` or `useExisting`. @throws when it can't */
   find(options: Pick<AuthOptions, 'useClass' | 'useExisting'>): Promise<WebSocketAuthenticator>;
   failed(error: unknown, place: string): void;
@@ -22,20 +24,22 @@ export class Authentication {
     private readonly authenticator: WebSocketAuthenticator,
     private readonly place: string,
     private readonly options: AuthOptions,
+    private readonly clock: Clock,
   ) {}
 
   /** @throws {InvalidOptionsError} for keys or a class that it can't use */
   static async of(options: AuthOptions & { timeoutMs: number }, host: AuthenticationHost): Promise<Authentication> {
     const { jwt, authenticate, refresh, timeoutMs } = options;
+    const { clock } = host;
     if (jwt) {
-      const keys = loadKeys(jwt, timeoutMs, (error) => host.failed(error, 'auth.jwt'));
+      const keys = loadKeys(jwt, timeoutMs, { clock, report: (error) => host.failed(error, 'auth.jwt') });
       const places = { from: options.tokenFrom ?? DEFAULT_SOURCES, cookieName: options.cookieName ?? DEFAULT_COOKIE };
-      return new Authentication(new JwtAuthenticator(jwt, keys, places), 'auth.jwt', options);
+      return new Authentication(new JwtAuthenticator(jwt, keys, places, clock), 'auth.jwt', options, clock);
     }
     if (authenticate)
-      return new Authentication({ authenticate, ...(refresh && { refresh }) }, 'auth.authenticate', options);
+      return new Authentication({ authenticate, ...(refresh && { refresh }) }, 'auth.authenticate', options, clock);
     const found = await host.find(options);
-    return new Authentication(found, `${found.constructor.name}.authenticate`, options);
+    return new Authentication(found, `${found.constructor.name}.authenticate`, options, clock);
   }
 
   /** True when a connection may send its token in its first message. */
@@ -60,7 +64,7 @@ export class Authentication {
   async authenticate(request: UpgradeRequest): Promise<Identity | null> {
     try {
       const user = await this.authenticator.authenticate(request);
-      return user ? identityOf(user, this.place) : null;
+      return user ? identityOf(user, this.place, this.clock.wall()) : null;
     } catch (error) {
       throw redactError(error, tokensIn(request, this.options.cookieName));
     }
@@ -84,7 +88,7 @@ export class Authentication {
   async #refresh(token: string, user: WebSocketUser): Promise<Identity> {
     try {
       const found = await this.authenticator.refresh?.(token, user);
-      if (found) return identityOf(found, this.place);
+      if (found) return identityOf(found, this.place, this.clock.wall());
     } catch (error) {
       throw redactError(error, [token]);
     }

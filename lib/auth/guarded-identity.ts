@@ -9,10 +9,11 @@ export const userForGuards = (identity: Identity | null): object | undefined =>
 /**
  * The identity that guards set, where no authentication is configured: `request.user`, as `{ userId }` or as the claims of a
  * token (`{ sub, exp }`).
+ * @param now milliseconds since the epoch
  * @throws {TypeError} for a user without an id: it must not count as anonymous
  * @throws {AuthenticationError} when it has expired already
  */
-export function identityOfGuards(user: unknown): Identity | null {
+export function identityOfGuards(user: unknown, now: number): Identity | null {
   if (user === undefined || user === null || user === false) return null;
   const fields = user as Fields;
   const { userId = fields['sub'], payload, expiresAt } = fields;
@@ -27,6 +28,7 @@ export function identityOfGuards(user: unknown): Identity | null {
       expiresAt: (expiresAt ?? inMs(fields['exp'])) as AuthenticatedUser['expiresAt'],
     },
     'connect.guards',
+    now,
   );
 }
 

@@ -1,4 +1,3 @@
-import { wallMs } from '../clock.js';
 import { PeerError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { keepable } from '../json-value.js';
@@ -55,10 +54,11 @@ const CODE_OF = {
 /**
  * Checks the result of an authenticator. A user without an id would be authenticated and have no identity. The payload is
  * stored in its JSON form, on every node.
+ * @param now milliseconds since the epoch
  * @throws {TypeError} for a mistake of the authenticator @throws {NotSerializableError} for a payload without a JSON form
  * @throws {AuthenticationError} when it has expired already, or for an id with a lone surrogate
  */
-export function identityOf({ userId, payload, expiresAt }: AuthenticatedUser, place: string): Identity {
+export function identityOf({ userId, payload, expiresAt }: AuthenticatedUser, place: string, now: number): Identity {
   if (typeof userId === 'string' && !isWellFormed(userId))
     throw new AuthenticationError(401, 'The user id contains a lone surrogate (half a character).');
   if (!isUserId(userId)) {
@@ -71,6 +71,6 @@ export function identityOf({ userId, payload, expiresAt }: AuthenticatedUser, pl
   if (Number.isNaN(end)) {
     throw new TypeError(`${place} returned an expiresAt that is neither a Date nor milliseconds since the epoch.`);
   }
-  if (end <= wallMs()) throw new AuthenticationError(401, 'Your credentials have expired.');
+  if (end <= now) throw new AuthenticationError(401, 'Your credentials have expired.');
   return { user: { userId, payload: kept as WebSocketUser['payload'] }, expiresAt: end === Infinity ? undefined : end };
 }

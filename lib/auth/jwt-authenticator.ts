@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey, type JWTVerifyOptions } from 'jose';
+import type { Clock } from '../clock.js';
 import type { JwtOptions } from './auth-options.js';
 import { type AuthenticatedUser, AuthenticationError, type WebSocketAuthenticator } from './identity.js';
 import type { JwtKeys } from './jwt-keys.js';
@@ -14,6 +15,7 @@ export class JwtAuthenticator implements WebSocketAuthenticator {
     { issuer, audience, clockToleranceSeconds = 0, requireExpiry = false }: JwtOptions,
     private readonly keys: JwtKeys,
     private readonly places: TokenPlaces,
+    private readonly clock: Pick<Clock, 'wall'>,
   ) {
     this.#toleranceMs = clockToleranceSeconds * 1_000;
     this.#verifyOptions = {
@@ -50,7 +52,8 @@ export class JwtAuthenticator implements WebSocketAuthenticator {
 
   async #claims(token: string, find: JWTVerifyGetKey): Promise<JWTPayload> {
     try {
-      return (await jwtVerify(token, find, this.#verifyOptions)).payload;
+      return (await jwtVerify(token, find, { ...this.#verifyOptions, currentDate: new Date(this.clock.wall()) }))
+        .payload;
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
       for await (const key of error) {

@@ -1,7 +1,7 @@
 import type { JsonWebKey, KeyObject } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
-import { monotonicMs } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { InvalidOptionsError } from '../errors.js';
 import { algorithmsOfKey, algorithmsOfSecret, algorithmsOfSet, HMAC_BYTES } from './algorithms.js';
 import type { JwtOptions } from './auth-options.js';
@@ -15,6 +15,12 @@ export interface JwtKeys {
   readonly find: JWTVerifyGetKey;
 }
 
+export interface KeysHost {
+  readonly clock: Pick<Clock, 'now'>;
+  /** Called once when a key server can't be reached, and again after it could. */
+  report(error: Error): void;
+}
+
 /** The time limit of a fetch. */
 const MAX_FETCH_MS = 3_000;
 /** Milliseconds between two checks of the key file. */
@@ -22,16 +28,15 @@ const FILE_LOOK_MS = 1_000;
 
 /**
  * Reads the configured key source.
- * @param report called once when a key server can't be reached, and again after it could
  * @throws {InvalidOptionsError} for an unusable key, without quoting it
  */
-export function loadKeys(jwt: JwtOptions, timeoutMs: number, report: (error: Error) => void): JwtKeys {
+export function loadKeys(jwt: JwtOptions, timeoutMs: number, host: KeysHost): JwtKeys {
   if (jwt.secret !== undefined) return ofSecret(jwt.secret, jwt.algorithms);
   if (jwt.jwksUri !== undefined) {
     const algorithms = algorithmsOfSet(jwt.algorithms);
-    return { algorithms, find: remoteKeys(new URL(jwt.jwksUri), fetchMsOf(timeoutMs), report) };
+    return { algorithms, find: remoteKeys(new URL(jwt.jwksUri), fetchMsOf(timeoutMs), host) };
   }
-  if (jwt.keyFile !== undefined) return ofFile(jwt.keyFile, jwt.algorithms, report);
+  if (jwt.keyFile !== undefined) return ofFile(jwt.keyFile, jwt.algorithms, host);
   return typeof jwt.publicKey === 'string'
     ? ofText(jwt.publicKey, jwt.algorithms, 'auth.jwt.publicKey')
     : ofJwk(jwt.publicKey ?? {}, jwt.algorithms, 'auth.jwt.publicKey');
@@ -60,13 +65,13 @@ function bytesOf(secret: NonNullable<JwtOptions['secret']>): Uint8Array {
 }
 
 /** The keys of a file. It is read at start, and again after a change, so keys can be replaced without a restart. */
-function ofFile(path: string, given: string[] | undefined, report: (error: Error) => void): JwtKeys {
+function ofFile(path: string, given: string[] | undefined, { clock, report }: KeysHost): JwtKeys {
   let version = versionOf(path);
-  let lookedAt = monotonicMs();
+  let lookedAt = clock.now();
   const first = ofText(readText(path), given, 'auth.jwt.keyFile');
   let current = first;
   const look = (): void => {
-    lookedAt = monotonicMs();
+    lookedAt = clock.now();
     const found = versionOf(path);
     if (found === version || found === undefined) return;
     version = found;
@@ -82,7 +87,7 @@ function ofFile(path: string, given: string[] | undefined, report: (error: Error
   return {
     algorithms: first.algorithms,
     find: (header, token) => {
-      if (monotonicMs() - lookedAt >= FILE_LOOK_MS) look();
+      if (clock.now() - lookedAt >= FILE_LOOK_MS) look();
       return current.find(header, token);
     },
   };

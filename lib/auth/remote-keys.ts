@@ -1,5 +1,5 @@
 import { createRemoteJWKSet, customFetch, type FetchImplementation, type JWK, type JWTVerifyGetKey } from 'jose';
-import { monotonicMs } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { AuthenticationError } from './identity.js';
 import { signingKeys } from './public-keys.js';
 
@@ -13,8 +13,12 @@ const MAX_BYTES = 262_144;
  * @param report called once when the provider can't be reached, and again after it could; and for unusable keys
  * @returns throws an `AuthenticationError` of 503 while the keys are unavailable
  */
-export function remoteKeys(url: URL, timeoutDuration: number, report: (error: Error) => void): JWTVerifyGetKey {
-  const provider = new Provider(url.host, report);
+export function remoteKeys(
+  url: URL,
+  timeoutDuration: number,
+  { clock, report }: { clock: Pick<Clock, 'now'>; report(error: Error): void },
+): JWTVerifyGetKey {
+  const provider = new Provider(url.host, clock, report);
   return createRemoteJWKSet(url, { timeoutDuration, [customFetch]: (...request) => provider.fetch(...request) });
 }
 
@@ -25,6 +29,7 @@ class Provider {
 
   constructor(
     private readonly host: string,
+    private readonly clock: Pick<Clock, 'now'>,
     private readonly report: (error: Error) => void,
   ) {}
 
@@ -32,13 +37,13 @@ class Provider {
    * The published set without unusable keys. A token that names an unusable key is refused like one with an unknown key.
    */
   async fetch(...request: Parameters<FetchImplementation>): Promise<Response> {
-    if (monotonicMs() - this.#failedAt < RETRY_MS) throw outOfReach();
+    if (this.clock.now() - this.#failedAt < RETRY_MS) throw outOfReach();
     try {
       const keys = this.#usable(await publishedKeys(await fetch(...request)));
       this.#isKnownToFail = false;
       return Response.json({ keys });
     } catch (error) {
-      this.#failedAt = monotonicMs();
+      this.#failedAt = this.clock.now();
       if (!this.#isKnownToFail) this.report(new Error(`The keys of ${this.host} can't be fetched: ${reasonOf(error)}`));
       this.#isKnownToFail = true;
       throw outOfReach();

@@ -1,4 +1,4 @@
-import { monotonicMs } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { type Failed, guarded } from '../guarded.js';
 import { errorOf } from '../protocol/thrown.js';
 import { ListSnapshot, type SnapshotLimits } from './list-snapshot.js';
@@ -21,6 +21,7 @@ export interface ClientListParts {
   readonly clients: { readonly size: number; getClients(): Iterable<object> };
   /** Clients of this node whose hooks have finished. */
   receivers(): Iterable<{ readonly clientId: string; offer(message: OutgoingMessage): boolean }>;
+  readonly clock: Pick<Clock, 'now' | 'after'>;
   readonly failed: Failed;
 }
 
@@ -42,7 +43,7 @@ export const NO_LIST: ClientListChanges = { changed: () => undefined, shows: () 
  * sockets with nothing waiting, so it never closes a slow client. Such a client gets the whole list later.
  */
 export class ClientList implements ClientListChanges {
-  #timer: NodeJS.Timeout | undefined;
+  #cancelSend: (() => void) | undefined;
   #event = 'updated';
   #isWanted = false;
   #quietUntil = 0;
@@ -72,18 +73,19 @@ export class ClientList implements ClientListChanges {
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#cancelSend?.();
+    this.#cancelSend = undefined;
     this.#pushed = undefined;
     this.#holders = new Set();
   }
 
   #schedule(waitMs: number): void {
-    this.#timer ??= setTimeout(this.#onTimer, Math.max(waitMs, this.#quietUntil - monotonicMs())).unref();
+    const { clock } = this.parts;
+    this.#cancelSend ??= clock.after(Math.max(waitMs, this.#quietUntil - clock.now()), this.#onTimer);
   }
 
   #send(): void {
-    this.#timer = undefined;
+    this.#cancelSend = undefined;
     const isWanted = this.#isWanted;
     this.#isWanted = false;
     const { publicFields } = this.options;
@@ -108,7 +110,7 @@ export class ClientList implements ClientListChanges {
     }
     this.#pushed = now;
     this.#holders = holders;
-    this.#quietUntil = monotonicMs() + (sentBytes / BYTES_PER_SECOND) * 1_000;
+    this.#quietUntil = this.parts.clock.now() + (sentBytes / BYTES_PER_SECOND) * 1_000;
     if (isMissed) this.#schedule(Math.max(RETRY_MS, this.options.minIntervalMs));
   }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.js';
 import type { ClientNews } from '../cluster/client-news.js';
 import type { ClientRecord } from '../cluster/client-record.js';
 import type { ReplicaView } from '../cluster/replica.js';
@@ -35,6 +36,7 @@ export interface ClientsParts {
   readonly list: ClientListChanges;
   readonly local: Pick<LocalDelivery, 'clientIds'>;
   readonly others: OtherNodes;
+  readonly clock: Pick<Clock, 'after'>;
   failed(error: unknown, place: string): void;
 }
 
@@ -91,7 +93,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
       this.parts.changes.dismissed(client);
       const { connection } = client.ws as ServerSocket;
       if (connection) return connection.close(code, reason);
-      closeSocket(client.ws, code, reason);
+      closeSocket(client.ws, this.parts.clock, code, reason);
       return this.remove(clientId, 'here');
     }
     this.remove(clientId);
@@ -235,8 +237,7 @@ export class Clients implements ClientOwner, RoomOwner, ReplicaView {
     if (!known) client.serveBy(this.parts.others.askerOf(clientId));
     let userBefore: WebSocketUser | null | undefined;
     if (client.user !== user) {
-      const isOther = known && String(known.user?.userId) !== String(user?.userId);
-      if (isOther) userBefore = this.table.identify(client, user);
+      if (known && String(known.user?.userId) !== String(user?.userId)) userBefore = this.table.identify(client, user);
       client.user = user; // its claims may be newer
     }
     const isWhole = !known || !news || news.record !== undefined;

@@ -202,7 +202,7 @@ export class Bus {
     this.#health?.stop();
     this.#lanes?.stop();
     this.#lanes = undefined;
-    if (this.transport.isOpen && this.#publisher) await withinMs(DRAIN_MS, this.#publisher.finish());
+    if (this.transport.isOpen) await withinMs(this.options.clock, DRAIN_MS, this.#publisher?.finish() ?? DONE);
     this.transport.flush();
     this.#publisher?.abandon('the bus was stopped');
     await this.transport.close();

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
-import { systemClock } from '../clock.js';
 import { Bus } from './bus.js';
-import { type Ids, systemIds } from './ids.js';
+import type { System } from '../system.js';
+import type { Ids } from './ids.js';
 import { MemoryNetwork, MemoryTransport } from './memory-network.js';
 import { NodeIdentity } from './node-identity.js';
 import type { RedisSource } from './redis-source.js';
@@ -33,21 +33,22 @@ export function clusterParts(
   { redis, prefix, delivery }: ClusterPartsOptions,
   /** Reports errors that no caller can catch. */
   failed: (error: Error) => void,
-  ids: Ids = systemIds,
+  system: System,
 ): ClusterParts {
+  const { clock, ids } = system;
   const node = new NodeIdentity(ids);
-  const common = { clock: systemClock, ids, node };
-  const options = { prefix, nodeId: node.id, maxBytes: delivery?.maxBusBytes, clock: systemClock, ids };
+  const common = { clock, ids, node };
+  const options = { prefix, nodeId: node.id, maxBytes: delivery?.maxBusBytes, clock, ids };
   if (redis === undefined) {
-    return { bus: new Bus(new MemoryTransport(systemClock), options), store: undefined, ...common };
+    return { bus: new Bus(new MemoryTransport(clock), options), store: undefined, ...common };
   }
   if (redis instanceof MemoryNetwork) return { bus: new Bus(redis.join(), options), store: redis.store, ...common };
   const transport = isClusterSource(redis)
-    ? new RedisClusterTransport(redis, systemClock)
-    : new RedisTransport(redis, systemClock);
+    ? new RedisClusterTransport(redis, system)
+    : new RedisTransport(redis, system);
   const bus = new Bus(transport, options);
   const junk = (): void => void bus.counters.junk++;
-  const steps = new Steps(systemClock, junk);
+  const steps = new Steps(clock, junk);
   const store = new RedisRegistryStore(() => transport.connection, prefix, steps, failed, junk);
   return { bus, store, ...common };
 }

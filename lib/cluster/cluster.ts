@@ -161,13 +161,17 @@ export class Cluster {
     const registry = this.#registry;
     const goodbye = this.#feed.announceEnd(this.nodeId, [...this.#clients.all()], 'node-stopping');
     // Without Redis, the lease runs out by itself.
-    await withinMs(LEAVE_MS, this.#state === 'ready' ? goodbye.then(() => registry.leave()) : goodbye);
+    await withinMs(
+      this.parts.clock,
+      LEAVE_MS,
+      this.#state === 'ready' ? goodbye.then(() => registry.leave()) : goodbye,
+    );
   }
 
   async stop(): Promise<void> {
     this.#stopBeating();
     this.#registry?.stop();
-    if (this.#state === 'ready' && !this.#isLeaving) await withinMs(LEAVE_MS, this.#feed.drained());
+    if (this.#state === 'ready' && !this.#isLeaving) await withinMs(this.parts.clock, LEAVE_MS, this.#feed.drained());
     this.#feed.stop();
     await this.#bus.stop();
     this.#orders.stop();

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { guarded } from '../guarded.js';
-import { type Clock, systemClock } from '../clock.js';
+import type { Clock } from '../clock.js';
+import type { System } from '../system.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
 import { checkEvent } from './bus-input.js';
 import { Channels, nodeIdOf } from './channels.js';
-import { type Ids, systemIds } from './ids.js';
 import { databaseOf, isCluster, keepTalking, openConnection, type RedisConnection } from './redis-connections.js';
 import { SharedClock } from './shared-clock.js';
 import { Publisher } from './publisher.js';
@@ -32,15 +32,16 @@ export class Emitter {
   readonly #publisher: Publisher;
   #measuredAt = -Infinity;
   readonly #id: string;
+  readonly #clock: Clock;
   #stop: (() => Promise<void>) | undefined;
 
   /** @param connection belongs to the caller, and is never closed here */
   constructor(
     readonly connection: RedisConnection,
     prefix: string,
-    private readonly clock: Clock = systemClock,
-    ids: Ids = systemIds,
+    { clock, ids }: System,
   ) {
+    this.#clock = clock;
     const channels = new Channels(prefix, databaseOf(connection));
     this.#id = ids.nodeId();
     this.#outlet = isCluster(connection) ? new ClusterOutlet(connection) : new RedisOutlet(connection);
@@ -49,8 +50,14 @@ export class Emitter {
   }
 
   /** Opens a connection of its own, and tries again until it is up. `report` gets its errors. */
-  static async connect(source: RedisSource, prefix: string, report: (error: Error) => void): Promise<Emitter> {
-    const connection = await openConnection(source, 'emitter');
+  static async connect(
+    source: RedisSource,
+    prefix: string,
+    system: System,
+    report: (error: Error) => void,
+  ): Promise<Emitter> {
+    const { clock, ids } = system;
+    const connection = await openConnection(source, 'emitter', ids);
     connection.on(
       'error',
       guarded('an error of Redis', () => undefined, report),
@@ -58,14 +65,14 @@ export class Emitter {
     const isReady = once(connection as never, 'ready');
     connection.connect().catch(() => undefined); // reported above; ioredis tries again
     await isReady;
-    const stopPings = keepTalking(connection, systemClock);
-    const emitter = new Emitter(connection, prefix);
+    const stopPings = keepTalking(connection, clock);
+    const emitter = new Emitter(connection, prefix, system);
     const tell = guarded('publishing', report, () => connection.status === 'ready' && emitter.#publisher.tellTails());
-    const stopTelling = systemClock.every(TELL_EVERY_MS, tell);
+    const stopTelling = clock.every(TELL_EVERY_MS, tell);
     emitter.#stop = async () => {
       stopPings();
       stopTelling();
-      await withinMs(DRAIN_MS, emitter.#publisher.finish());
+      await withinMs(clock, DRAIN_MS, emitter.#publisher.finish());
       await connection.quit().catch(() => connection.disconnect());
     };
     return emitter;
@@ -98,8 +105,8 @@ export class Emitter {
 
   /** Read when something is sent: a connection that isn't ours gets no commands by a timer. */
   async #readClock(): Promise<void> {
-    if (this.clock.now() - this.#measuredAt < CLOCK_MS) return;
-    this.#measuredAt = this.clock.now();
+    if (this.#clock.now() - this.#measuredAt < CLOCK_MS) return;
+    this.#measuredAt = this.#clock.now();
     await this.#time.measure(this.#outlet).catch(() => undefined); // the publication itself fails if Redis is away
   }
 

@@ -23,7 +23,7 @@ export class OrderExchange {
     clock: Pick<Clock, 'after'>,
     private readonly failed: (error: Error, place?: string) => void,
   ) {
-    this.#pending = new PendingRequests((ms, task) => clock.after(ms, task));
+    this.#pending = new PendingRequests(clock);
   }
 
   /** @throws {NotPublishedError} @throws {NotSerializableError} @throws {TimeoutError} @throws {RemoteError} */

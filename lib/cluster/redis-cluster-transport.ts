@@ -1,11 +1,11 @@
 import type { Cluster, Redis } from 'ioredis';
-import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { isInterest } from './channels.js';
 import { ClusterOutlet, nodeKey } from './cluster-outlet.js';
 import { keySlot } from './key-slot.js';
 import { refused } from './publish-queue.js';
 import { readInSteps } from './reading-steps.js';
+import type { System } from '../system.js';
 import { closeQuietly, keepConnected, openCluster, openShard } from './redis-connections.js';
 import type { RedisInstanceLike } from './redis-source.js';
 import { RedisWay } from './redis-way.js';
@@ -35,7 +35,7 @@ export class RedisClusterTransport implements Transport {
 
   constructor(
     private readonly source: RedisInstanceLike,
-    private readonly clock: Clock,
+    private readonly system: System,
   ) {}
 
   /** For the registry. */
@@ -57,7 +57,7 @@ export class RedisClusterTransport implements Transport {
   }
 
   open(): Promise<number> {
-    this.#publisher = openCluster(this.source, 'publisher');
+    this.#publisher = openCluster(this.source, 'publisher', this.system.ids);
     this.#outlet = new ClusterOutlet(this.#publisher);
     return Promise.resolve(0); // a Redis Cluster has only one database
   }
@@ -69,15 +69,15 @@ export class RedisClusterTransport implements Transport {
       'refresh',
       guarded('the slots of the Redis Cluster', listener.failed, () => this.#readRoutes()),
     );
-    connection.on('+node', (master: Redis) => readInSteps(master, this.clock));
+    connection.on('+node', (master: Redis) => readInSteps(master, this.system.clock));
     const opened = (): void => {
       this.#readRoutes();
       listener.outletChanged();
     };
     const closed = (): void => listener.outletChanged();
-    keepConnected(connection, this.clock, { opened, closed, failed: listener.failed });
+    keepConnected(connection, this.system.clock, { opened, closed, failed: listener.failed });
     const search = guarded('the slots of the Redis Cluster', listener.failed, () => this.#search());
-    this.#searchNoMore = this.clock.every(SEARCH_EVERY_MS, search);
+    this.#searchNoMore = this.system.clock.every(SEARCH_EVERY_MS, search);
   }
 
   publish(channel: string, payload: string | Buffer): Promise<unknown> {
@@ -104,7 +104,7 @@ export class RedisClusterTransport implements Transport {
     this.#publisher = this.#outlet = this.#listener = this.#common = undefined;
     this.#ways.clear();
     this.#routes = [];
-    await Promise.all([...ways.map((way) => way.end()), publisher && closeQuietly(publisher)]);
+    await Promise.all([...ways.map((way) => way.end()), publisher && closeQuietly(publisher, this.system.clock)]);
   }
 
   #search(): void {
@@ -137,8 +137,8 @@ export class RedisClusterTransport implements Transport {
   }
 
   #open(name: string, master: Redis, role: string): RedisWay {
-    const way = new RedisWay(name, openShard(master, role), {
-      clock: this.clock,
+    const way = new RedisWay(name, openShard(master, role, this.system.ids), {
+      clock: this.system.clock,
       isOfCluster: true,
       changed: (...change) => this.#wayChanged(...change),
       // Also a slot that stays where it is: Redis ends its subscriptions at every `CLUSTER SETSLOT … NODE`.

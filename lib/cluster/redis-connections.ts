@@ -3,9 +3,13 @@ import type { Clock } from '../clock.js';
 import { ConnectionError, InvalidOptionsError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import type { RedisInstanceLike, RedisSource } from './redis-source.js';
-import { withinMs } from '../deadline.js';
+import { type Timer, withinMs } from '../deadline.js';
+import type { Ids } from './ids.js';
 
 export type RedisConnection = Redis | Cluster;
+
+/** For the pauses between attempts to connect. */
+type Chance = Pick<Ids, 'random'>;
 
 /** A connection that answers no ping for this long is closed, in ms. */
 const DEAD_AFTER_MS = 7_000;
@@ -32,12 +36,15 @@ const FAIL_FAST = {
   socketTimeout: DEAD_AFTER_MS,
   connectTimeout: 3_000,
   disconnectTimeout: 500,
-  retryStrategy: (attempt: number) => Math.random() * Math.min(1_000, 50 * 2 ** Math.min(attempt, 6)),
 } satisfies RedisOptions;
 
+/** After how many ms ioredis tries again. */
+const retryAfterMs = (attempt: number, ids: Chance): number =>
+  ids.random() * Math.min(1_000, 50 * 2 ** Math.min(attempt, 6));
+
 /** Opens a connection of our own to a single Redis. `role` shows in `CLIENT LIST`. */
-export async function openRedis(source: RedisSource, role: string): Promise<Redis> {
-  const options = { ...FAIL_FAST, connectionName: nameOf(role) };
+export async function openRedis(source: RedisSource, role: string, ids: Chance): Promise<Redis> {
+  const options = optionsOf(role, ids);
   if (isConnection(source)) {
     const connection = source as Redis;
     return connection.duplicate({ ...options, failoverDetector: hasSentinels(connection.options.sentinels) });
@@ -48,21 +55,26 @@ export async function openRedis(source: RedisSource, role: string): Promise<Redi
 }
 
 /** Opens a connection of our own to a Redis Cluster. */
-export function openCluster(source: RedisInstanceLike, role: string): Cluster {
+export function openCluster(source: RedisInstanceLike, role: string, ids: Chance): Cluster {
   const cluster = source as Cluster;
-  const redisOptions = { ...cluster.options.redisOptions, ...FAIL_FAST, connectionName: nameOf(role) };
-  return cluster.duplicate([], { redisOptions, ...CLUSTER });
+  const redisOptions = { ...cluster.options.redisOptions, ...optionsOf(role, ids) };
+  return cluster.duplicate([], { redisOptions, ...CLUSTER, clusterRetryStrategy: redisOptions.retryStrategy });
 }
 
 /** Opens a subscriber connection to a master of a Redis Cluster. */
-export const openShard = (master: Redis, role: string): Redis =>
-  master.duplicate({ ...FAIL_FAST, readOnly: false, connectionName: nameOf(role) });
+export const openShard = (master: Redis, role: string, ids: Chance): Redis =>
+  master.duplicate({ ...optionsOf(role, ids), readOnly: false });
 
 /** Opens a connection to a single Redis or to a Redis Cluster. */
-export const openConnection = async (source: RedisSource, role: string): Promise<RedisConnection> =>
-  isClusterSource(source) ? openCluster(source, role) : openRedis(source, role);
+export const openConnection = async (source: RedisSource, role: string, ids: Chance): Promise<RedisConnection> =>
+  isClusterSource(source) ? openCluster(source, role, ids) : openRedis(source, role, ids);
 
-const nameOf = (role: string): string => `pxl-${role}`;
+const optionsOf = (role: string, ids: Chance) =>
+  ({
+    ...FAIL_FAST,
+    connectionName: `pxl-${role}`,
+    retryStrategy: (attempt: number) => retryAfterMs(attempt, ids),
+  }) satisfies RedisOptions;
 
 const hasSentinels = (sentinels: unknown): boolean => Array.isArray(sentinels) && sentinels.length > 0;
 
@@ -71,7 +83,6 @@ const CLUSTER = {
   lazyConnect: true,
   shardedSubscribers: false, // each master has a connection of ours
   slotsRefreshInterval: 5_000,
-  clusterRetryStrategy: FAIL_FAST.retryStrategy,
 };
 
 /** The number of the database. A Redis Cluster has only one. */
@@ -120,9 +131,9 @@ export function keepConnected(
 }
 
 /** A frozen Redis never answers `QUIT`, and a connection that was refused can't send it. It is closed anyway. */
-export async function closeQuietly(connection: RedisConnection): Promise<void> {
+export async function closeQuietly(connection: RedisConnection, clock: Timer): Promise<void> {
   givenUp.add(connection);
-  if (connection.status === 'ready') await withinMs(QUIT_MS, connection.quit());
+  if (connection.status === 'ready') await withinMs(clock, QUIT_MS, connection.quit());
   connection.disconnect();
 }
 

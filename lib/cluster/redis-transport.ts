@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
-import type { Clock } from '../clock.js';
 import { refused } from './publish-queue.js';
 import { readInSteps } from './reading-steps.js';
+import type { System } from '../system.js';
 import { closeQuietly, keepConnected, openRedis } from './redis-connections.js';
 import { RedisOutlet } from './redis-outlet.js';
 import type { RedisSource } from './redis-source.js';
@@ -17,7 +17,7 @@ export class RedisTransport implements Transport {
 
   constructor(
     private readonly source: RedisSource,
-    private readonly clock: Clock,
+    private readonly system: System,
   ) {}
 
   /** The connection that publishes. The registry uses it, too, so that its writes and publications keep one order. */
@@ -35,13 +35,13 @@ export class RedisTransport implements Transport {
   }
 
   async open(): Promise<number> {
-    this.#publisher = await openRedis(this.source, 'publisher');
+    this.#publisher = await openRedis(this.source, 'publisher', this.system.ids);
     this.#outlet = new RedisOutlet(this.#publisher);
     const changed = (...change: Parameters<TransportListener['wayChanged']>): void =>
       this.#listener?.wayChanged(...change);
     this.ways = [
-      new RedisWay('redis', await openRedis(this.source, 'subscriber'), {
-        clock: this.clock,
+      new RedisWay('redis', await openRedis(this.source, 'subscriber', this.system.ids), {
+        clock: this.system.clock,
         isOfCluster: false,
         changed,
       }),
@@ -53,8 +53,8 @@ export class RedisTransport implements Transport {
     this.#listener = listener;
     const { connection } = this;
     const changed = (): void => listener.outletChanged();
-    readInSteps(connection, this.clock);
-    keepConnected(connection, this.clock, { opened: changed, closed: changed, failed: listener.failed });
+    readInSteps(connection, this.system.clock);
+    keepConnected(connection, this.system.clock, { opened: changed, closed: changed, failed: listener.failed });
     for (const way of this.ways) way.connect(listener);
   }
 
@@ -79,7 +79,7 @@ export class RedisTransport implements Transport {
     const ways = this.ways;
     this.#publisher = this.#outlet = this.#listener = undefined;
     this.ways = [];
-    await Promise.all([...ways.map((way) => way.end()), publisher && closeQuietly(publisher)]);
+    await Promise.all([...ways.map((way) => way.end()), publisher && closeQuietly(publisher, this.system.clock)]);
   }
 
   #listener: TransportListener | undefined;

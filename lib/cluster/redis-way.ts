@@ -65,7 +65,7 @@ export class RedisWay implements Way {
   }
 
   end(): Promise<void> {
-    return closeQuietly(this.connection);
+    return closeQuietly(this.connection, this.options.clock);
   }
 
   #isSharded(channel: string): boolean {

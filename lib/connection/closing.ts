@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws';
+import type { Timer } from '../deadline.js';
 import { CloseCode } from '../protocol/close-codes.js';
 
 /** Milliseconds that a socket has to answer our close frame. Then it is cut. */
@@ -25,11 +26,11 @@ export const isHeardAfter = (code: number): boolean => !OF_BAD_PEERS.has(code);
  * Closes a socket, and cuts it when the peer takes too long to answer.
  * @param isPaused nothing is read from it, so its answer to our close frame would never be seen
  */
-export function closeSocket(ws: WebSocket, code: number, reason: string, isPaused = false): void {
+export function closeSocket(ws: WebSocket, clock: Timer, code: number, reason: string, isPaused = false): void {
   // Even if the socket is closing already: the buffers of a peer that closes and never reads would stay here.
   if (ws.readyState === ws.CLOSED) return;
   ws.close(code, reason);
-  cutAfterGrace(ws);
+  cutAfterGrace(ws, clock);
   if (!isHeardAfter(code)) ws.pause();
   else if (isPaused) ws.resume();
 }
@@ -37,9 +38,11 @@ export function closeSocket(ws: WebSocket, code: number, reason: string, isPause
 const beingCut = new WeakSet<WebSocket>();
 
 /** Cuts a socket whose peer doesn't answer the close frame in time. */
-export function cutAfterGrace(ws: WebSocket): void {
+export function cutAfterGrace(ws: WebSocket, clock: Timer): void {
   if (beingCut.has(ws)) return; // a timer runs already
   beingCut.add(ws);
-  const timer = setTimeout(() => ws.terminate(), CLOSE_GRACE_MS).unref();
-  ws.once('close', () => clearTimeout(timer));
+  ws.once(
+    'close',
+    clock.after(CLOSE_GRACE_MS, () => ws.terminate()),
+  );
 }

@@ -1,12 +1,11 @@
 import { isUtf8 } from 'node:buffer';
 import type { WebSocket } from 'ws';
-import { monotonicMs, wallMs } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { ConnectionError } from '../errors.js';
 import { encode } from '../json-value.js';
 import type { MessageLimits } from '../limits/message-limits.js';
 import type { Meter } from '../limits/meter.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import { overdue } from '../overdue.js';
 import { PendingRequests } from '../pending-requests.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.js';
@@ -27,6 +26,7 @@ const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
 
 /** What all connections share. */
 export interface ConnectionParts {
+  readonly clock: Clock;
   readonly messages: Pick<ResolvedOptions['messages'], 'maxDepth' | 'maxBadFrames'>;
   readonly limits: MessageLimits<Connection>;
   readonly calls: CallsParts;
@@ -47,9 +47,9 @@ export class Connection {
   meter: Meter | undefined;
   refusedRound: number | undefined;
   /** By the monotonic clock. */
-  readonly openedAt = monotonicMs();
+  readonly openedAt: number;
   /** The last activity, by the monotonic clock. `client.lastActivity` is the time of day. */
-  activeAt = this.openedAt;
+  activeAt: number;
   /** Owned by the queue that closes silent connections. */
   deadline = 0;
   earlier: Connection | undefined;
@@ -71,6 +71,7 @@ export class Connection {
     private readonly outbox: Outbox,
     private readonly parts: ConnectionParts,
   ) {
+    this.openedAt = this.activeAt = parts.clock.now();
     client.serveBy(this);
   }
 
@@ -103,8 +104,8 @@ export class Connection {
 
   /** Notes a sign of life. */
   noteActivity(): void {
-    this.activeAt = monotonicMs();
-    this.client.lastActivity = wallMs();
+    this.activeAt = this.parts.clock.now();
+    this.client.lastActivity = this.parts.clock.wall();
   }
 
   /** @returns true for a pong that answers a ping of the outbox */
@@ -164,7 +165,7 @@ export class Connection {
   /** Sends a request to the client and resolves with its answer. */
   ask(type: string, action: string, data: unknown, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS): Promise<unknown> {
     if (this.#isGone) return Promise.reject(new ConnectionError('The client is no longer connected.'));
-    this.#questions ??= new PendingRequests(overdue);
+    this.#questions ??= new PendingRequests(this.parts.clock);
     const answer = this.#questions.ask(`The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
       this.send({ type, action, ...(data === undefined ? {} : { data }), id }),
     );

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import { wallMs } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { Expiry } from '../auth/expiry.js';
 import type { Identity } from '../auth/identity.js';
 import type { UpgradeRequest } from '../auth/upgrade-request.js';
@@ -9,7 +9,7 @@ import type { ClientListChanges } from '../clients/client-list.js';
 import type { Clients } from '../clients/clients.js';
 import type { RegisteredClient } from '../clients/registered-client.js';
 import type { Cluster } from '../cluster/cluster.js';
-import { Deadline } from '../deadline.js';
+import { Deadline, type Timer } from '../deadline.js';
 import { guarded } from '../guarded.js';
 import type { MessageLimits } from '../limits/message-limits.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
@@ -43,6 +43,7 @@ export interface ConnectionsParts {
   readonly flusher: Flusher;
   readonly heartbeat: Heartbeat;
   readonly hooks: ConnectionHooks;
+  readonly clock: Clock;
   failed(error: unknown, place: string): void;
 }
 
@@ -55,6 +56,7 @@ export class Connections {
   readonly #leaving = new Set<Promise<void>>();
   readonly #expiry: Expiry<RegisteredClient>;
   readonly #connectionParts: ConnectionParts;
+  readonly #onError: (this: WebSocket) => void;
   readonly #onMessage;
   readonly #onPing;
   readonly #onPong;
@@ -65,7 +67,7 @@ export class Connections {
   readonly #silent: TimeoutQueue<Connection> | undefined;
 
   constructor(private readonly parts: ConnectionsParts) {
-    const { limits, heartbeat, options, failed } = parts;
+    const { limits, heartbeat, options, clock, failed } = parts;
     const { messages } = options;
     this.#greeting = new Greeting(options);
     this.#queued = new QueueBudget(
@@ -73,12 +75,14 @@ export class Connections {
       guarded('messages that wait', failed, () => this.#closeFullest()),
     );
     this.#connectionParts = {
+      clock,
       messages,
       limits,
       calls: { ...parts.calls, queued: this.#queued },
       close: (connection, code, reason) => this.#close(connection, code, reason),
       named: (client) => parts.changes.named(client),
     };
+    this.#onError = cuttingAt(clock);
     const broke = (connection: Connection, error: unknown): void => {
       failed(error, 'a socket');
       connection.ws.terminate();
@@ -100,12 +104,14 @@ export class Connections {
       this.#end(connection, code, reason.toString());
     }, broke);
     this.#expiry = new Expiry(
+      clock,
       guarded('the expiry of a token', failed, (client: RegisteredClient) =>
         connectionOf(client)?.close(CloseCode.TokenExpired, 'token expired'),
       ),
     );
     if (options.limits.firstMessageTimeoutMs)
       this.#silent = new TimeoutQueue(
+        clock,
         options.limits.firstMessageTimeoutMs,
         guarded('the first message', failed, (connection: Connection) => {
           if (!connection.hasSpoken) connection.close(CloseCode.Policy, 'no message in time');
@@ -114,12 +120,13 @@ export class Connections {
   }
 
   accept(ws: ServerSocket, socket: Duplex, request: UpgradeRequest, identity: Identity | null): Connection {
-    ws.on('error', onError); // first: without a listener, a broken frame would end the process
+    ws.on('error', this.#onError); // first: without a listener, a broken frame would end the process
+    const { cluster, clock, flusher } = this.parts;
     const user = identity?.user ?? null;
-    const clientId = this.parts.cluster.newClientId();
-    const outbox = (ws.outbox = new Outbox(clientId, ws, socket, this.parts.flusher));
+    const clientId = cluster.newClientId();
+    const outbox = (ws.outbox = new Outbox(clientId, ws, socket, flusher));
     const client = this.parts.clients.add(
-      { clientId, ws, lastActivity: wallMs(), user, ip: request.ip, params: request.params },
+      { clientId, ws, lastActivity: clock.wall(), user, ip: request.ip, params: request.params },
       'here',
     );
     this.#expiry.set(client, identity?.expiresAt);
@@ -149,9 +156,9 @@ export class Connections {
   async drain(): Promise<void> {
     const { spreadMs, terminateAfterMs } = this.parts.options.drain;
     const sockets = [...this.#sockets];
-    const limit = new Deadline(terminateAfterMs);
+    const limit = new Deadline(this.parts.clock, terminateAfterMs);
     try {
-      await closeSpread(sockets, spreadMs, limit);
+      await closeSpread(sockets, spreadMs, limit, this.parts.clock);
       for (const ws of sockets) ws.terminate();
       for (const connection of this.open) this.#end(connection, CloseCode.Restarting, 'server restarting');
       await limit.race(Promise.all(this.#leaving));
@@ -163,7 +170,7 @@ export class Connections {
 
   #close(connection: Connection, code: number, given: string): void {
     const reason = fitReason(given || (usualReason(code) ?? ''));
-    closeSocket(connection.ws, code, reason, connection.isPaused);
+    closeSocket(connection.ws, this.parts.clock, code, reason, connection.isPaused);
     this.#end(connection, code, reason);
   }
 
@@ -218,11 +225,12 @@ export class Connections {
 }
 
 /** After a broken frame, `ws` has sent the close code, but would go on reading. */
-function onError(this: WebSocket): void {
-  (this as ServerSocket).connection?.failQuestions(); // no answer can come any more
-  cutAfterGrace(this);
-  process.nextTick(() => this.pause()); // later, because ws resumes it in this turn
-}
+const cuttingAt = (clock: Timer) =>
+  function onError(this: WebSocket): void {
+    (this as ServerSocket).connection?.failQuestions(); // no answer can come any more
+    cutAfterGrace(this, clock);
+    process.nextTick(() => this.pause()); // later, because ws resumes it in this turn
+  };
 
 /** The close code for the exception of a hook that refuses a connection. */
 const CLOSE_CODE_OF: ReadonlyMap<string, number> = new Map([

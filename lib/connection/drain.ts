@@ -1,5 +1,5 @@
 import type { WebSocket } from 'ws';
-import { monotonicMs } from '../clock.js';
+import type { Clock } from '../clock.js';
 import type { Deadline } from '../deadline.js';
 import { CloseCode } from '../protocol/close-codes.js';
 
@@ -7,23 +7,27 @@ import { CloseCode } from '../protocol/close-codes.js';
 const STEP_MS = 50;
 
 /** Closes sockets with 1012, spread over time. Resolves when all are closed, or at the limit. */
-export async function closeSpread(sockets: readonly WebSocket[], spreadMs: number, limit: Deadline): Promise<void> {
-  const began = monotonicMs();
+export async function closeSpread(
+  sockets: readonly WebSocket[],
+  spreadMs: number,
+  limit: Deadline,
+  clock: Pick<Clock, 'now' | 'after'>,
+): Promise<void> {
+  const began = clock.now();
   for (let next = 0; next < sockets.length && !limit.isOver;) {
     // By the clock, because steps take longer in a busy process. A socket that is left at the limit gets no close frame.
-    const share = Math.min(1, (monotonicMs() - began + STEP_MS) / spreadMs);
+    const share = Math.min(1, (clock.now() - began + STEP_MS) / spreadMs);
     const due = Math.ceil(sockets.length * share);
     for (const ws of sockets.slice(next, due)) {
       ws.close(CloseCode.Restarting, 'server restarting');
       ws.resume();
     }
     next = due;
-    if (next < sockets.length) await limit.race(pause(STEP_MS));
+    if (next < sockets.length)
+      await limit.race(new Promise<void>((resolve) => void clock.after(STEP_MS, () => resolve())));
   }
   await limit.race(Promise.all(sockets.map(closed)));
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
 
 const closed = (ws: WebSocket): Promise<void> =>
   ws.readyState === ws.CLOSED ? Promise.resolve() : new Promise((resolve) => ws.once('close', () => resolve()));

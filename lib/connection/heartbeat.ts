@@ -1,8 +1,8 @@
 import { Logger } from '@nestjs/common';
-import { monotonicMs } from '../clock.js';
 import { type Failed, guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import { CloseCode } from '../protocol/close-codes.js';
+import type { System } from '../system.js';
 import type { Connection } from './connection.js';
 import { TimeWheel, type Waiting } from './time-wheel.js';
 
@@ -31,13 +31,14 @@ interface Pulse extends Waiting {
  */
 export class Heartbeat {
   readonly #logger = new Logger('WebSocketServer');
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #stops: (() => void)[] = [];
   readonly #pulses = new Map<Connection, Pulse>();
   #wheel: TimeWheel<Pulse> | undefined;
   #sweptAt = 0;
 
   constructor(
     private readonly options: Pick<ResolvedOptions, 'heartbeat' | 'disconnectInactiveClients'>,
+    private readonly system: System,
     private readonly failed: Failed,
   ) {}
 
@@ -45,7 +46,7 @@ export class Heartbeat {
     const { heartbeat, disconnectInactiveClients: idle } = this.options;
     if (heartbeat) {
       const stepMs = Math.min(100, Math.max(10, Math.min(heartbeat.pingIntervalMs, heartbeat.pongTimeoutMs) / 20));
-      this.#sweptAt = monotonicMs();
+      this.#sweptAt = this.system.clock.now();
       this.#wheel = new TimeWheel(this.#sweptAt, stepMs, heartbeat.pingIntervalMs);
       for (const pulse of this.#pulses.values()) this.#wheel.add(pulse, pulse.pingDueAt);
       this.#every(stepMs, (now) => this.#sweep(heartbeat, stepMs, now));
@@ -54,12 +55,13 @@ export class Heartbeat {
   }
 
   stop(): void {
-    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    for (const stop of this.#stops.splice(0)) stop();
     this.#wheel = undefined;
   }
 
   watch(connection: Connection): void {
-    const pingDueAt = monotonicMs() + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE) * Math.random();
+    const { clock, ids } = this.system;
+    const pingDueAt = clock.now() + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE) * ids.random();
     const pulse: Pulse = { connection, pingDueAt, pingSentAt: 0, pongSeenAt: 0, tick: 0 };
     this.#pulses.set(connection, pulse);
     this.#wheel?.add(pulse, pingDueAt);
@@ -76,12 +78,12 @@ export class Heartbeat {
     connection.noteActivity();
     const pulse = this.#pulses.get(connection);
     if (!pulse) return;
-    const now = monotonicMs();
+    const now = this.system.clock.now();
     pulse.pongSeenAt = now;
     if (!isAnswer(payload, pulse.pingSentAt)) return;
     if (!wasPausedSince(pulse.pingSentAt, connection)) connection.client.roundTripMs = now - pulse.pingSentAt;
     // Random: connections that began together drift apart.
-    pulse.pingDueAt = pulse.pingSentAt + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE * Math.random());
+    pulse.pingDueAt = pulse.pingSentAt + this.#intervalMs * (EARLIEST_SHARE + SPREAD_SHARE * this.system.ids.random());
     pulse.pingSentAt = 0;
     this.#wheel?.add(pulse, pulse.pingDueAt);
   }
@@ -91,8 +93,13 @@ export class Heartbeat {
    * before its sockets are read.
    */
   #every(ms: number, judge: (now: number) => void): void {
-    const onceRead = guarded('the heartbeat', this.failed, (now: number) => this.#timers.length > 0 && judge(now));
-    this.#timers.push(setInterval(() => setImmediate(onceRead, monotonicMs()), ms).unref());
+    const onceRead = guarded('the heartbeat', this.failed, (now: number) => this.#stops.length > 0 && judge(now));
+    const { clock } = this.system;
+    const tick = (): void => {
+      const now = clock.now();
+      clock.soon(() => onceRead(now));
+    };
+    this.#stops.push(clock.every(ms, tick));
   }
 
   get #intervalMs(): number {
@@ -115,7 +122,8 @@ export class Heartbeat {
       if (pulse.pingSentAt === 0) {
         if (pingsLeft > 0 && now >= pulse.pingDueAt) {
           pingsLeft--;
-          ping(connection, pulse);
+          pulse.pingSentAt = this.system.clock.now();
+          ping(connection, pulse.pingSentAt);
           wheel.add(pulse, pulse.pingSentAt + pongTimeoutMs);
         } else wheel.add(pulse, pulse.pingDueAt);
         continue;
@@ -141,10 +149,9 @@ export class Heartbeat {
 }
 
 /** The payload of a ping is its time. So its pong is recognised, and a peer can't answer a ping that it hasn't seen. */
-function ping({ ws }: Connection, pulse: Pulse): void {
-  pulse.pingSentAt = monotonicMs();
+function ping({ ws }: Connection, sentAt: number): void {
   const payload = Buffer.allocUnsafe(8);
-  payload.writeDoubleBE(pulse.pingSentAt);
+  payload.writeDoubleBE(sentAt);
   ws.ping(payload);
 }
 

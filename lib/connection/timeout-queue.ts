@@ -1,4 +1,4 @@
-import { monotonicMs } from '../clock.js';
+import type { Clock } from '../clock.js';
 
 /** Fields that the queue keeps on its items. An item is in one queue at most. */
 export interface Timed<T> {
@@ -17,9 +17,10 @@ export interface Timed<T> {
 export class TimeoutQueue<T extends Timed<T>> {
   #first: T | undefined;
   #last: T | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #cancelSweep: (() => void) | undefined;
 
   constructor(
+    private readonly clock: Pick<Clock, 'now' | 'after'>,
     private readonly timeoutMs: number,
     private readonly expired: (item: T) => void,
   ) {}
@@ -27,17 +28,17 @@ export class TimeoutQueue<T extends Timed<T>> {
   /** Starts the time of an item; does nothing if it runs already. */
   add(item: T): void {
     if (item.deadline > 0) return;
-    item.deadline = monotonicMs() + this.timeoutMs;
+    item.deadline = this.clock.now() + this.timeoutMs;
     item.earlier = this.#last;
     if (this.#last) this.#last.later = item;
     else this.#first = item;
     this.#last = item;
-    if (!this.#timer) this.#sweepIn(this.timeoutMs);
+    if (!this.#cancelSweep) this.#sweepIn(this.timeoutMs);
   }
 
   /** True for an item whose time is over, even if `expired` wasn't called yet. */
   isOver({ deadline }: T): boolean {
-    return deadline > 0 && deadline <= monotonicMs();
+    return deadline > 0 && deadline <= this.clock.now();
   }
 
   delete(item: T): void {
@@ -52,21 +53,20 @@ export class TimeoutQueue<T extends Timed<T>> {
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
     while (this.#first) this.delete(this.#first);
   }
 
-  /** After this process stood still, its timers run before its sockets are read. What is there by then comes first. */
   #sweepIn(ms: number): void {
-    this.#timer = setTimeout(() => setImmediate(this.#sweep, monotonicMs()), ms).unref();
+    this.#cancelSweep = this.clock.after(ms, this.#sweep);
   }
 
   readonly #sweep = (now: number): void => {
-    this.#timer = undefined;
+    this.#cancelSweep = undefined;
     while (this.#first) {
       const item = this.#first;
-      if (item.deadline > now) return this.#sweepIn(item.deadline - monotonicMs());
+      if (item.deadline > now) return this.#sweepIn(item.deadline - this.clock.now());
       this.delete(item);
       this.expired(item);
     }

@@ -1,4 +1,4 @@
-import { wallMs } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { Channels } from '../cluster/channels.js';
 import { databaseOf, isCluster, type RedisConnection } from '../cluster/redis-connections.js';
 import { inTime } from '../deadline.js';
@@ -21,6 +21,7 @@ export class AnnouncedRoomLog implements RoomLog {
     private readonly log: RoomLog,
     /** Tells the nodes that follow the room. If that gets lost, they find it out by their check. */
     private readonly announce: (room: string, said: Announcement) => void,
+    private readonly clock: Pick<Clock, 'wall' | 'after'>,
     private readonly answerMs = ANSWER_MS,
   ) {}
 
@@ -29,6 +30,7 @@ export class AnnouncedRoomLog implements RoomLog {
     this.#bytesUnderWay += frame.length;
     try {
       return await inTime(
+        this.clock,
         this.answerMs,
         this.#append(room, frame, options),
         () => new UnknownOutcomeError(this.#silence),
@@ -51,7 +53,7 @@ export class AnnouncedRoomLog implements RoomLog {
 
   clear(room: string): Promise<RoomPosition> {
     const late = (): Error => new UnknownOutcomeError(this.#silence, 'Clear the history again.');
-    return inTime(this.answerMs, this.#clear(room), late);
+    return inTime(this.clock, this.answerMs, this.#clear(room), late);
   }
 
   get #silence(): string {
@@ -59,7 +61,7 @@ export class AnnouncedRoomLog implements RoomLog {
   }
 
   #ask<T>(work: () => Promise<T>): Promise<T> {
-    return inTime(this.answerMs, work(), () => new LogUnavailableError(this.#silence));
+    return inTime(this.clock, this.answerMs, work(), () => new LogUnavailableError(this.#silence));
   }
 
   /** Announces it also when the answer comes late. */
@@ -67,7 +69,8 @@ export class AnnouncedRoomLog implements RoomLog {
     const appended = checkPlace(await this.log.append(room, frame, options), 'append');
     const { epoch, offset, isDuplicate } = appended;
     const { session } = options;
-    if (!isDuplicate) this.announce(room, { kind: 'stored', epoch, offset, storedAt: wallMs(), session, frame });
+    if (!isDuplicate)
+      this.announce(room, { kind: 'stored', epoch, offset, storedAt: this.clock.wall(), session, frame });
     return appended;
   }
 

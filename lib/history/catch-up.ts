@@ -78,7 +78,7 @@ export class CatchUps {
       } catch (error) {
         if (!(error instanceof LogUnavailableError)) return this.#fail(behind, error);
         // The room's reader says so, and goes on trying, too.
-        await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve));
+        await new Promise<void>((resolve) => clock.after(RETRY_MS, () => resolve()));
       }
     }
   }

@@ -1,10 +1,9 @@
-import { randomUUID } from 'node:crypto';
 import type { Followed } from '../clients/followed.js';
 import { Channels, type Interest } from '../cluster/channels.js';
 import type { RedisSource } from '../cluster/redis-source.js';
-import { systemClock, wallMs } from '../clock.js';
 import { guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import type { System } from '../system.js';
 import { AnnouncedRoomLog, Announcer } from './announced-room-log.js';
 import { type Announcement, readAnnouncement } from './announcement.js';
 import { Announcements } from './announcements.js';
@@ -38,19 +37,20 @@ export function composeLogs(
   { rooms, redis, prefix }: Pick<ResolvedOptions, 'rooms' | 'redis' | 'prefix'>,
   followed: Followed,
   failed: Failed,
+  system: System,
 ): Logs | undefined {
   const rules = new HistoryRules(rooms.history);
   if (rules.isEmpty) return undefined;
   const announcements = new Announcements();
   const say = (roomName: string, said: Announcement): void => announcements.say(roomName, said);
   const { log, start, stop } = rooms.log
-    ? ownLog(rooms.log, say, redis, prefix, failed)
+    ? ownLog(rooms.log, say, redis, prefix, failed, system)
     : redis === undefined
-      ? memoryLog(rules, say, failed)
-      : redisLog(rules, redis, prefix, failed);
+      ? memoryLog(rules, say, failed, system)
+      : redisLog(rules, redis, prefix, failed, system);
   const readers = new RoomReaders({
     log,
-    clock: systemClock,
+    clock: system.clock,
     failed,
     follow: (room, heard) => announcements.follow(followed, room, heard),
   });
@@ -80,31 +80,36 @@ function ownLog(
   redis: RedisSource | undefined,
   prefix: string,
   failed: Failed,
+  system: System,
 ): Kept {
   if (redis === undefined)
-    return { log: new AnnouncedRoomLog(log, say), start: async () => undefined, stop: async () => undefined };
-  const connection = new LogConnection(redis, 'history', failed);
+    return {
+      log: new AnnouncedRoomLog(log, say, system.clock),
+      start: async () => undefined,
+      stop: async () => undefined,
+    };
+  const connection = new LogConnection(redis, 'history', system, failed);
   const announcer = new Announcer(() => connection.open, prefix, failed);
   return {
-    log: new AnnouncedRoomLog(log, (roomName, said) => announcer.announce(roomName, said)),
+    log: new AnnouncedRoomLog(log, (roomName, said) => announcer.announce(roomName, said), system.clock),
     start: () => connection.connect(),
     stop: () => connection.close(),
   };
 }
 
-function memoryLog(rules: HistoryRules, announce: Announcements['say'], failed: Failed): Kept {
+function memoryLog(rules: HistoryRules, announce: Announcements['say'], failed: Failed, { clock, ids }: System): Kept {
   const log = new MemoryRoomLog({
     retentionOf: (roomName) => rules.of(roomName) as HistoryRule,
-    newEpoch: randomUUID,
+    newEpoch: () => ids.uuid(),
     announce,
-    now: systemClock.now,
-    wallMs,
+    now: () => clock.now(),
+    wallMs: () => clock.wall(),
   });
   let stopSweeping: (() => void) | undefined;
   return {
     log,
     async start() {
-      stopSweeping = systemClock.every(
+      stopSweeping = clock.every(
         SWEEP_MS,
         guarded('old histories', failed, () => log.sweep()),
       );
@@ -115,10 +120,12 @@ function memoryLog(rules: HistoryRules, announce: Announcements['say'], failed: 
   };
 }
 
-function redisLog(rules: HistoryRules, redis: RedisSource, prefix: string, failed: Failed): Kept {
+function redisLog(rules: HistoryRules, redis: RedisSource, prefix: string, failed: Failed, system: System): Kept {
   const fence = rules.isFenced ? new FenceCheck(prefix, FENCED_HISTORY, failed) : undefined;
-  const connection = new LogConnection(redis, 'history', failed, undefined, (opened) => fence?.run(opened));
-  const replicating = rules.waitsForReplica ? new LogConnection(redis, 'history-replicated', failed) : undefined;
+  const connection = new LogConnection(redis, 'history', system, failed, undefined, (opened) => fence?.run(opened));
+  const replicating = rules.waitsForReplica
+    ? new LogConnection(redis, 'history-replicated', system, failed)
+    : undefined;
   let channels: Channels | undefined;
   const log = new RedisRoomLog({
     connection: () => connection.open,
@@ -126,7 +133,7 @@ function redisLog(rules: HistoryRules, redis: RedisSource, prefix: string, faile
     prefix,
     // The number of the database is known once there is a connection.
     channelOf: (name) => (channels ??= new Channels(prefix, connection.database)).interest({ kind: 'log', name }),
-    ...partsOf(rules, failed),
+    ...partsOf(rules, failed, system),
   });
   return {
     log,

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { Channels } from '../cluster/channels.js';
 import { overwritten } from '../cluster/foreign-keys.js';
 import { databaseOf, type RedisConnection } from '../cluster/redis-connections.js';
+import type { System } from '../system.js';
 import { AnnouncedRoomLog, Announcer } from './announced-room-log.js';
 import type { HistoryRules } from './history-options.js';
 import type { HistoryRule } from './history-rule.js';
@@ -34,11 +34,15 @@ export function composePublisher(
   { connection, prefix, isForeign, replicating, log: own }: PublisherSource,
   rules: HistoryRules,
   failed: Failed,
+  system: System,
 ): RoomPublisher | undefined {
   if (rules.isEmpty) return undefined;
   if (own) {
     const announcer = new Announcer(() => connection, prefix, failed);
-    return new RoomPublisher(new AnnouncedRoomLog(own, (name, said) => announcer.announce(name, said)), rules);
+    return new RoomPublisher(
+      new AnnouncedRoomLog(own, (name, said) => announcer.announce(name, said), system.clock),
+      rules,
+    );
   }
   const channels = new Channels(prefix, databaseOf(connection));
   const log = new RedisRoomLog({
@@ -47,7 +51,7 @@ export function composePublisher(
     prefix,
     channelOf: (name) => channels.interest({ kind: 'log', name }),
     isForeign,
-    ...partsOf(rules, failed),
+    ...partsOf(rules, failed, system),
   });
   return new RoomPublisher(log, rules);
 }
@@ -56,7 +60,8 @@ export function composePublisher(
 export function partsOf(
   rules: HistoryRules,
   failed: Failed,
-): Pick<RedisRoomLogParts, 'retentionOf' | 'ruleTextOf' | 'watch' | 'overwritten' | 'isFenced' | 'newId'> {
+  { clock, ids }: System,
+): Pick<RedisRoomLogParts, 'retentionOf' | 'ruleTextOf' | 'watch' | 'overwritten' | 'isFenced' | 'newId' | 'clock'> {
   const retentionOf = (room: string): HistoryRule => rules.of(room) as HistoryRule;
   return {
     retentionOf,
@@ -64,6 +69,7 @@ export function partsOf(
     watch: new RuleWatch(failed),
     overwritten: (keys) => failed(new Error(`${overwritten(keys)} The history of the room begins anew.`), PLACE),
     isFenced: (room) => retentionOf(room).onRestart === 'reset',
-    newId: randomUUID,
+    newId: () => ids.uuid(),
+    clock,
   };
 }

@@ -1,7 +1,7 @@
 import type { ChainableCommander } from 'ioredis';
 import type { RedisConnection } from '../cluster/redis-connections.js';
 import { type Arg, isUnknownScript, type Script } from '../cluster/redis-script.js';
-import { inTime, withinMs } from '../deadline.js';
+import { inTime, type Timer, withinMs } from '../deadline.js';
 import { readAnswers } from './append-batches.js';
 import { UnknownOutcomeError } from './log-errors.js';
 
@@ -13,17 +13,17 @@ const REPLICATED_MS = 1_000;
 const NO_REPLICA = `no replica had it within ${REPLICATED_MS} ms`;
 
 /** An application may publish before its new connection is ready. */
-export async function becomeReady(redis: RedisConnection): Promise<void> {
+export async function becomeReady(redis: RedisConnection, clock: Timer): Promise<void> {
   if (redis.status === 'ready') return;
   if (redis.status === 'wait') redis.connect().catch(() => undefined);
   let ready: (() => void) | undefined;
-  await withinMs(READY_MS, new Promise<void>((resolve) => redis.once('ready', (ready = resolve))));
+  await withinMs(clock, READY_MS, new Promise<void>((resolve) => redis.once('ready', (ready = resolve))));
   if (ready) redis.off('ready', ready);
 }
 
 /** The connection may have no time limit. */
-export const answered = <T>(answer: Promise<T>): Promise<T> =>
-  inTime(ANSWER_MS, answer, () => new Error(`Redis didn't answer within ${ANSWER_MS} ms`));
+export const answered = <T>(answer: Promise<T>, clock: Timer): Promise<T> =>
+  inTime(clock, ANSWER_MS, answer, () => new Error(`Redis didn't answer within ${ANSWER_MS} ms`));
 
 /**
  * As `evaluate()` of appending, and then waits for a replica on the same connection: WAIT speaks of what this connection has

@@ -7,8 +7,8 @@ import {
   type RedisConnection,
 } from '../cluster/redis-connections.js';
 import type { RedisSource } from '../cluster/redis-source.js';
-import { systemClock } from '../clock.js';
 import { withinMs } from '../deadline.js';
+import type { System } from '../system.js';
 import { LogUnavailableError } from './log-errors.js';
 
 /** How long the start of a server waits for the connection, in ms. */
@@ -23,6 +23,7 @@ export class LogConnection {
     private readonly source: RedisSource,
     /** Shows in Redis's CLIENT LIST. */
     private readonly role: string,
+    private readonly system: System,
     private readonly failed: (error: unknown, place: string) => void,
     /** Names it in errors. */
     private readonly place = 'the connection of the rooms’ histories',
@@ -45,10 +46,11 @@ export class LogConnection {
    * unavailable then.
    */
   async connect(): Promise<void> {
-    const connection = await openConnection(this.source, this.role);
+    const { clock, ids } = this.system;
+    const connection = await openConnection(this.source, this.role, ids);
     this.#connection = connection;
     const isReady = new Promise<void>((resolve) =>
-      keepConnected(connection, systemClock, {
+      keepConnected(connection, clock, {
         opened: async () => {
           await this.opened(connection);
           resolve();
@@ -59,14 +61,14 @@ export class LogConnection {
         },
       }),
     );
-    this.#stopTalking = keepTalking(connection, systemClock);
-    await withinMs(START_MS, isReady);
+    this.#stopTalking = keepTalking(connection, clock);
+    await withinMs(clock, START_MS, isReady);
   }
 
   async close(): Promise<void> {
     const connection = this.#connection;
     this.#stopTalking();
     this.#connection = undefined;
-    if (connection) await closeQuietly(connection);
+    if (connection) await closeQuietly(connection, this.system.clock);
   }
 }

@@ -1,6 +1,7 @@
 import { digestOf } from '../digest.js';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
 import { Corks } from '../cluster/redis-outlet.js';
+import type { Timer } from '../deadline.js';
 import { errorOf } from '../protocol/thrown.js';
 import { type Append, type AppendAnswer, AppendBatches, readAnswers } from './append-batches.js';
 import { type Arg, evaluate, type Script } from '../cluster/redis-script.js';
@@ -45,6 +46,7 @@ export interface RedisRoomLogParts {
   isFenced(room: string): boolean;
   /** Makes a unique id: for an epoch, and for an append without a key. */
   newId(): string;
+  clock: Timer;
   /** The connection is the application's own, and may wait for ever: calls have a time limit. @default false */
   isForeign?: boolean;
 }
@@ -214,13 +216,13 @@ export class RedisRoomLog implements RoomLog {
     args: readonly Arg[],
     { isSafe, replicating, advice }: Manner,
   ): Promise<unknown> {
-    const { connection, isForeign } = this.parts;
+    const { connection, isForeign, clock } = this.parts;
     const redis = replicating ?? connection();
-    if (isForeign) await becomeReady(redis);
+    if (isForeign) await becomeReady(redis, clock);
     if (redis.status !== 'ready') throw new LogUnavailableError('there is no connection to Redis');
     try {
       const evaluated = (replicating ? evaluateReplicated : evaluate)(redis, script, keys, args);
-      return await (isForeign ? answered(evaluated) : evaluated);
+      return await (isForeign ? answered(evaluated, clock) : evaluated);
     } catch (error) {
       if (error instanceof UnknownOutcomeError) throw error;
       const { message } = errorOf(error);

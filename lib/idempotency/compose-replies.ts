@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { systemClock } from '../clock.js';
 import { FenceCheck, type Fenced } from '../history/fence-check.js';
 import { LogConnection } from '../history/log-connection.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import type { System } from '../system.js';
 import { IdempotentCalls } from './idempotent-calls.js';
 import { KeyBudget } from './key-budget.js';
 import { MemoryReplyStore } from './memory-reply-store.js';
@@ -24,15 +23,17 @@ type Failed = (error: unknown, place: string) => void;
 export function composeReplies(
   { redis, prefix, keys }: Pick<ResolvedOptions, 'redis' | 'prefix' | 'keys'>,
   failed: Failed,
+  system: System,
 ): IdempotentCalls {
+  const { clock, ids } = system;
   let store: ReplyStore;
   if (redis === undefined) {
     const forgot = (keys: number): void =>
       failed(new Error(`${keys} keys were forgotten before their time: there are too many.`), 'the keys of messages');
-    store = new MemoryReplyStore({ ...keys, clock: systemClock, forgot, failed });
+    store = new MemoryReplyStore({ ...keys, clock, forgot, failed });
   } else {
     const fence = new FenceCheck(prefix, FENCED, failed);
-    const connection = new LogConnection(redis, 'replies', failed, PLACE, async (opened) => {
+    const connection = new LogConnection(redis, 'replies', system, failed, PLACE, async (opened) => {
       await fence.run(opened);
       await inRedis.watch().catch(() => undefined); // the first key tries again
     });
@@ -42,11 +43,11 @@ export function composeReplies(
       close: () => connection.close(),
       prefix,
       maxPerUser: keys.maxPerUser,
-      budget: new KeyBudget(keys.maxRedisBytes, systemClock),
-      clock: systemClock,
+      budget: new KeyBudget(keys.maxRedisBytes, clock),
+      clock,
       failed,
     });
     store = inRedis;
   }
-  return new IdempotentCalls({ store, clock: systemClock, process: randomUUID() });
+  return new IdempotentCalls({ store, clock, process: ids.uuid() });
 }

@@ -51,7 +51,7 @@ export class IdempotentCalls {
   /** Waits for the handlers that still run: their clients ask for the replies elsewhere. @param ms at most */
   async finish(ms: number): Promise<void> {
     const ends = [...this.#running.values()].map(({ waiting }) => new Promise<void>((ended) => waiting.add(ended)));
-    await withinMs(Math.max(ms, LEAST_WAIT_MS), Promise.all(ends));
+    await withinMs(this.parts.clock, Math.max(ms, LEAST_WAIT_MS), Promise.all(ends));
   }
 
   async stop(): Promise<void> {

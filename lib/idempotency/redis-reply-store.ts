@@ -28,7 +28,7 @@ export interface RedisReplyStoreParts {
   close(): Promise<void>;
   /** The beginning of all keys. */
   prefix: string;
-  clock: Pick<Clock, 'now' | 'every'>;
+  clock: Pick<Clock, 'now' | 'after' | 'every'>;
   failed(error: unknown, place: string): void;
   maxPerUser: number;
   budget: KeyBudget;
@@ -149,7 +149,11 @@ export class RedisReplyStore implements ReplyStore {
     this.#stopBeating?.();
     this.#stopBeating = undefined;
     for (const held of this.#held.values()) held.ending ??= { state: 'doubt' };
-    await withinMs(STOP_MS, Promise.all([...this.#held].map(([token, held]) => this.#write(token, held))));
+    await withinMs(
+      this.parts.clock,
+      STOP_MS,
+      Promise.all([...this.#held].map(([token, held]) => this.#write(token, held))),
+    );
     this.#held.clear();
     this.#waitingBytes = 0;
     await this.parts.close();

@@ -1,5 +1,5 @@
-import type { TokenBucket } from 'limiter';
-import { burstOf, fullBucket, type Rate } from './rate.js';
+import type { Clock } from '../clock.js';
+import { Bucket, burstOf, type Rate } from './rate.js';
 
 /** The number of keys that are remembered. */
 const MAX_KEYS = 100_000;
@@ -9,12 +9,13 @@ const MAX_KEYS = 100_000;
  * turn, and removes those whose bucket is full again. When there are `maxKeys` keys and none is full, one is removed anyway.
  */
 export class KeyedRate {
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #buckets = new Map<string, Bucket>();
   readonly #burst: number;
-  #hand: MapIterator<[string, TokenBucket]>;
+  #hand: MapIterator<[string, Bucket]>;
 
   constructor(
     private readonly rate: Rate,
+    private readonly clock: Pick<Clock, 'now'>,
     private readonly maxKeys = MAX_KEYS,
   ) {
     this.#burst = burstOf(rate);
@@ -32,10 +33,10 @@ export class KeyedRate {
     return bucket.tryRemoveTokens(1) ? 0 : bucket.getWaitTime(1);
   }
 
-  #add(key: string): TokenBucket {
+  #add(key: string): Bucket {
     this.#age();
     this.#age();
-    const bucket = fullBucket(this.rate.perSecond, this.#burst);
+    const bucket = new Bucket(this.clock, this.rate.perSecond, this.#burst);
     this.#buckets.set(key, bucket);
     return bucket;
   }

@@ -1,4 +1,4 @@
-import { monotonicMs } from '../clock.js';
+import type { Clock } from '../clock.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, DEEPEST } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
@@ -28,6 +28,7 @@ export interface MessageLimitsOptions {
 }
 
 export interface MessageLimitsHost<S extends LimitedPeer> {
+  readonly clock: Pick<Clock, 'now'>;
   readonly maxPayload: number;
   /**
    * The authenticated user of the sender. A claimed id doesn't count: otherwise a client could use up the rate of another user.
@@ -50,8 +51,8 @@ export class MessageLimits<S extends LimitedPeer> {
     private readonly host: MessageLimitsHost<S>,
   ) {
     this.#own = messages;
-    this.#ofUsers = perUser ? new KeyedRate(perUser) : undefined;
-    this.#ofAddresses = perIp ? new KeyedRate(perIp) : undefined;
+    this.#ofUsers = perUser ? new KeyedRate(perUser, host.clock) : undefined;
+    this.#ofAddresses = perIp ? new KeyedRate(perIp, host.clock) : undefined;
   }
 
   /**
@@ -75,9 +76,9 @@ export class MessageLimits<S extends LimitedPeer> {
 
   #countOwn(sender: S, data: Buffer, isAnswered: boolean, frame?: DecodedFrame): boolean {
     if (this.#own === false) return false;
-    const meter = (sender.meter ??= new Meter(this.#own, this.host.maxPayload));
+    const meter = (sender.meter ??= new Meter(this.#own, this.host.maxPayload, this.host.clock));
     if (meter.take(data.length)) return false;
-    if (meter.strike(monotonicMs())) {
+    if (meter.strike(this.host.clock.now())) {
       this.host.close(sender, CloseCode.RateLimited, 'too many messages');
       return true;
     }

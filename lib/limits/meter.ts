@@ -1,5 +1,5 @@
-import type { TokenBucket } from 'limiter';
-import { fullBucket } from './rate.js';
+import type { Clock } from '../clock.js';
+import { Bucket } from './rate.js';
 
 /** How long one strike lasts, in ms. Each further `burst` of messages over the rate within it is another strike. */
 const STRIKE_MS = 1_000;
@@ -15,8 +15,8 @@ export interface MessageRate {
 
 /** What one connection has used of its rate. */
 export class Meter {
-  readonly #messages: TokenBucket;
-  readonly #bytes: TokenBucket;
+  readonly #messages: Bucket;
+  readonly #bytes: Bucket;
   /** When each strike of the window began. Most connections never have one. */
   #strikes: number[] | undefined;
   #refusedInStrike = 0;
@@ -24,10 +24,11 @@ export class Meter {
   constructor(
     private readonly rate: MessageRate,
     maxPayload: number,
+    clock: Pick<Clock, 'now'>,
   ) {
-    this.#messages = fullBucket(rate.perSecond, rate.burst);
+    this.#messages = new Bucket(clock, rate.perSecond, rate.burst);
     // A message of the allowed size must always be possible.
-    this.#bytes = fullBucket(rate.bytesPerSecond, Math.max(rate.bytesPerSecond, maxPayload));
+    this.#bytes = new Bucket(clock, rate.bytesPerSecond, Math.max(rate.bytesPerSecond, maxPayload));
   }
 
   /** @returns false for a message over the rate */

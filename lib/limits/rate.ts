@@ -1,4 +1,5 @@
 import { TokenBucket } from 'limiter';
+import type { Clock } from '../clock.js';
 
 /** A rate: so many a second in the long run. */
 export interface Rate {
@@ -7,11 +8,26 @@ export interface Rate {
   burst?: number;
 }
 
-/** A full bucket: the first burst may come at once. */
-export function fullBucket(perSecond: number, size: number): TokenBucket {
-  const bucket = new TokenBucket({ bucketSize: size, tokensPerInterval: perSecond, interval: 1_000 });
-  bucket.content = size;
-  return bucket;
+/** A bucket that fills by our clock. It begins full: the first burst may come at once. */
+export class Bucket extends TokenBucket {
+  constructor(
+    private readonly clock: Pick<Clock, 'now'>,
+    perSecond: number,
+    size: number,
+  ) {
+    super({ bucketSize: size, tokensPerInterval: perSecond, interval: 1_000 });
+    this.content = size;
+    this.lastDrip = clock.now();
+  }
+
+  override drip(): boolean {
+    const before = this.content;
+    const now = this.clock.now();
+    const dripped = ((now - this.lastDrip) * this.tokensPerInterval) / this.interval;
+    this.lastDrip = now;
+    this.content = Math.min(before + dripped, this.bucketSize);
+    return this.content > before;
+  }
 }
 
 export const burstOf = ({ perSecond, burst }: Rate): number => burst ?? Math.max(1, Math.ceil(2 * perSecond));

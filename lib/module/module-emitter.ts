@@ -8,6 +8,7 @@ import { resolveOptions } from '../options/resolve-options.js';
 import { emitterSender } from '../outbound/emitter-sender.js';
 import type { Sender } from '../outbound/sender.js';
 import type { WebSocketOptions } from '../server.js';
+import { SYSTEM } from '../system.js';
 
 /** The sender of a process without sockets. */
 export interface ModuleEmitter {
@@ -19,11 +20,11 @@ export interface ModuleEmitter {
 export async function startEmitter(given: WebSocketOptions): Promise<ModuleEmitter | undefined> {
   const { type, enabled, redis, prefix, events, rooms } = resolveOptions(given);
   if (type !== 'emitter' || !enabled || !redis) return undefined;
-  const report = new ErrorReport(events);
+  const report = new ErrorReport(events, SYSTEM.clock);
   const failed = (error: unknown, place: string): void => report.failed(error, place);
   const rules = new HistoryRules(rooms.history);
-  const emitter = await Emitter.connect(redis, prefix, (error) => failed(error, 'the emitter'));
-  const waiting = rules.waitsForReplica ? new LogConnection(redis, 'history-replicated', failed) : undefined;
+  const emitter = await Emitter.connect(redis, prefix, SYSTEM, (error) => failed(error, 'the emitter'));
+  const waiting = rules.waitsForReplica ? new LogConnection(redis, 'history-replicated', SYSTEM, failed) : undefined;
   await waiting?.connect();
   if (rules.isFenced && !rooms.log) await new FenceCheck(prefix, FENCED_HISTORY, failed).run(emitter.connection);
   const source = {
@@ -34,7 +35,7 @@ export async function startEmitter(given: WebSocketOptions): Promise<ModuleEmitt
     log: rooms.log,
   };
   return {
-    sender: emitterSender(emitter, composePublisher(source, rules, failed)),
+    sender: emitterSender(emitter, composePublisher(source, rules, failed, SYSTEM)),
     close: async () => void (await Promise.all([emitter.close(), waiting?.close()])),
   };
 }

@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { errorOf } from '../protocol/thrown.js';
 import type { WebSocketEvents } from '../options/websocket-events.js';
@@ -17,7 +18,7 @@ interface Window {
   leftOut: number;
   /** The latest error that was left out. */
   last: Error | undefined;
-  timer: NodeJS.Timeout;
+  cancelEnd(): void;
 }
 
 /**
@@ -28,7 +29,10 @@ export class ErrorReport {
   readonly #logger = new Logger('WebSocketServer');
   readonly #windows = new Map<string, Window>();
 
-  constructor(private readonly events: WebSocketEvents) {}
+  constructor(
+    private readonly events: WebSocketEvents,
+    private readonly clock: Pick<Clock, 'after'>,
+  ) {}
 
   /**
    * Never throws, whatever the error is and whatever `onError` does.
@@ -60,9 +64,9 @@ export class ErrorReport {
     const key = this.#windows.size < MAX_PLACES || this.#windows.has(name) ? name : ELSEWHERE;
     const known = this.#windows.get(key);
     if (known) return known;
-    const timer = setTimeout(() => this.#end(key), WINDOW_MS).unref();
+    const cancelEnd = this.clock.after(WINDOW_MS, () => this.#end(key));
     const shown = key === ELSEWHERE ? ELSEWHERE : place;
-    const window: Window = { place: shown, reported: 0, leftOut: 0, last: undefined, timer };
+    const window: Window = { place: shown, reported: 0, leftOut: 0, last: undefined, cancelEnd };
     this.#windows.set(key, window);
     return window;
   }
@@ -70,7 +74,7 @@ export class ErrorReport {
   #end(key: string): void {
     const window = this.#windows.get(key);
     if (!window) return;
-    clearTimeout(window.timer);
+    window.cancelEnd();
     this.#windows.delete(key);
     if (window.last) this.#report(window.last, window.place, window.leftOut - 1); // without this one
   }

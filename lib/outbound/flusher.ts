@@ -1,7 +1,7 @@
 import type { WebSocket } from 'ws';
-import { monotonicMs } from '../clock.js';
 import { guarded } from '../guarded.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
+import type { System } from '../system.js';
 import { AutoPace, type FlushPace } from './flush-pace.js';
 import { FrameRun } from './frame-run.js';
 
@@ -62,14 +62,14 @@ export class Flusher {
   #hurried: FlushedOutbox[] = [];
   /** Outboxes whose gap isn't over. */
   #later = new Set<FlushedOutbox>();
-  #gap: NodeJS.Timeout | undefined;
+  #cancelGap: (() => void) | undefined;
   /** When the first of these gaps is over. */
   #gapEndsAt = Infinity;
-  /** The timer of the next flush, if it waits. */
-  #delay: NodeJS.Timeout | undefined;
+  /** Set while the next flush waits. */
+  #cancelDelay: (() => void) | undefined;
   readonly #gapMs: number;
   readonly #auto: AutoPace | undefined;
-  #sweep: NodeJS.Timeout | undefined;
+  #stopSweeping: (() => void) | undefined;
   #sweptAt = 0;
   #eviction: NodeJS.Immediate | undefined;
 
@@ -79,6 +79,7 @@ export class Flusher {
     /** Closes the client's socket with 4113. */
     private readonly closeSlow: (outbox: FlushedOutbox) => void,
     private readonly failed: (error: unknown) => void,
+    readonly system: System,
   ) {
     // Half of the limit is written before the ping, the other half while its pong is under way.
     this.askEveryBytes = (limits.maxInFlightBytes || Infinity) / 2;
@@ -90,14 +91,14 @@ export class Flusher {
   touch(outbox: FlushedOutbox): void {
     outbox.isTouched = true;
     if (this.#touched.push(outbox) > 1) return;
-    const waitMs = this.#auto?.waitMs(monotonicMs()) ?? 0;
-    if (waitMs > 0) this.#delay = setTimeout(this.#flush, waitMs);
+    const waitMs = this.#auto?.waitMs(this.system.clock.now()) ?? 0;
+    if (waitMs > 0) this.#cancelDelay = this.system.clock.after(waitMs, this.#flush);
     else setImmediate(this.#flush);
   }
 
   /** Bytes that a new socket counts as written: otherwise all members of a room would be asked in the same turn. */
   headStart(): number {
-    return this.askEveryBytes === Infinity ? 0 : Math.floor((Math.random() * this.askEveryBytes) / 2);
+    return this.askEveryBytes === Infinity ? 0 : Math.floor((this.system.ids.random() * this.askEveryBytes) / 2);
   }
 
   /**
@@ -105,7 +106,7 @@ export class Flusher {
    * messages go out with it.
    */
   hurry(outbox: FlushedOutbox): void {
-    if (this.#delay === undefined && this.#gapMs === 0) return;
+    if (this.#cancelDelay === undefined && this.#gapMs === 0) return;
     if (this.#hurried.push(outbox) === 1) setImmediate(this.#flushHurried);
   }
 
@@ -123,18 +124,16 @@ export class Flusher {
     outbox.waitingBytes = bytes;
     if (bytes === 0) this.#behind.delete(outbox);
     else this.#behind.add(outbox);
-    if (this.#behind.size > 0) this.#sweep ??= this.#startSweep();
+    if (this.#behind.size > 0) this.#stopSweeping ??= this.#startSweeping();
     // Once for all sockets that fall behind in this turn: searching for the largest after each would take quadratic time.
     if (this.waitingBytes > this.limits.processMaxBufferedBytes)
       this.#eviction ??= setImmediate(guarded('slow clients', this.failed, this.#evictLargest));
   }
 
   stop(): void {
-    clearInterval(this.#sweep);
-    clearTimeout(this.#gap);
-    clearTimeout(this.#delay);
+    for (const stop of [this.#stopSweeping, this.#cancelGap, this.#cancelDelay]) stop?.();
     clearImmediate(this.#eviction);
-    this.#sweep = this.#gap = this.#delay = this.#eviction = undefined;
+    this.#stopSweeping = this.#cancelGap = this.#cancelDelay = this.#eviction = undefined;
     this.#gapEndsAt = Infinity;
     this.#later.clear();
     this.#touched = [];
@@ -143,9 +142,9 @@ export class Flusher {
   readonly #flush = (): void => {
     const touched = this.#touched;
     this.#touched = [];
-    this.#delay = undefined;
+    this.#cancelDelay = undefined;
     this.run = FrameRun.start();
-    if (this.#gapMs > 0) return this.#flushSpaced(touched, monotonicMs());
+    if (this.#gapMs > 0) return this.#flushSpaced(touched, this.system.clock.now());
     if (this.#auto) return this.#flushMeasured(touched, this.#auto);
     for (const outbox of touched) this.#endTurnOf(outbox);
   };
@@ -153,14 +152,14 @@ export class Flusher {
   #flushMeasured(touched: FlushedOutbox[], auto: AutoPace): void {
     // One outbox stands for all: members of a room get the same messages.
     const messages = touched[touched.length >> 1]?.queuedMessages ?? 0;
-    const began = monotonicMs();
+    const began = this.system.clock.now();
     for (const outbox of touched) this.#endTurnOf(outbox);
-    const ended = monotonicMs();
+    const ended = this.system.clock.now();
     auto.flushed(ended, ended - began, messages);
   }
 
   readonly #flushHurried = (): void => {
-    const now = this.#gapMs > 0 ? monotonicMs() : 0;
+    const now = this.#gapMs > 0 ? this.system.clock.now() : 0;
     for (const outbox of this.#hurried.splice(0)) {
       outbox.flushedAt = now;
       this.#endTurnOf(outbox);
@@ -185,16 +184,16 @@ export class Flusher {
   }
 
   #wakeAt(endsAt: number, now: number): void {
-    clearTimeout(this.#gap);
+    this.#cancelGap?.();
     this.#gapEndsAt = endsAt;
-    this.#gap = setTimeout(this.#flushLater, Math.ceil(endsAt - now));
+    this.#cancelGap = this.system.clock.after(Math.ceil(endsAt - now), this.#flushLater);
   }
 
   readonly #flushLater = (): void => {
     const later = this.#later;
     this.#later = new Set();
     this.#gapEndsAt = Infinity;
-    this.#flushSpaced(later, monotonicMs());
+    this.#flushSpaced(later, this.system.clock.now());
   };
 
   /** An error of one socket must not stop the others. A socket that lost frames is closed. */
@@ -207,14 +206,14 @@ export class Flusher {
     }
   }
 
-  #startSweep(): NodeJS.Timeout {
-    this.#sweptAt = monotonicMs();
-    return setInterval(guarded('slow clients', this.failed, this.#closeStalled), SWEEP_MS).unref();
+  #startSweeping(): () => void {
+    this.#sweptAt = this.system.clock.now();
+    return this.system.clock.every(SWEEP_MS, guarded('slow clients', this.failed, this.#closeStalled));
   }
 
   readonly #closeStalled = (): void => {
     const { drainTimeoutMs } = this.limits;
-    const now = monotonicMs();
+    const now = this.system.clock.now();
     // This process was suspended. What the peers took meanwhile isn't known yet.
     const isLate = now - this.#sweptAt > 2 * SWEEP_MS;
     this.#sweptAt = now;
@@ -225,8 +224,8 @@ export class Flusher {
       if (outbox.waitingBytes > 0 && now - outbox.behindSince > drainTimeoutMs) this.tooSlow(outbox);
     }
     if (this.#behind.size > 0) return;
-    clearInterval(this.#sweep);
-    this.#sweep = undefined;
+    this.#stopSweeping?.();
+    this.#stopSweeping = undefined;
   };
 
   readonly #evictLargest = (): void => {

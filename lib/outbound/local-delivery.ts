@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws';
+import type { Clock } from '../clock.js';
 import type { Followed } from '../clients/followed.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
 import { HeldMessages, type HoldLimits } from './held-messages.js';
@@ -36,6 +37,7 @@ export class LocalDelivery {
     private readonly counters: { dropped: number },
     /** Notified of the first and the last member of a room, or connection of a user, on this node. */
     private readonly followed: Pick<Followed, 'keep' | 'release'>,
+    private readonly clock: Pick<Clock, 'after'>,
   ) {}
 
   /** True for a client with a socket on this node. */
@@ -50,7 +52,7 @@ export class LocalDelivery {
   /** Adds a client. Until `admit()` it gets only messages to itself; broadcasts wait. */
   add(clientId: string, ws: WebSocket): void {
     const { outbox } = ws as ServerSocket;
-    this.#recipients.set(clientId, outbox ?? new ForeignSocket(clientId, ws));
+    this.#recipients.set(clientId, outbox ?? new ForeignSocket(clientId, ws, this.clock));
     if (outbox) this.#newcomers.set(outbox, new HeldMessages());
   }
 

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import { monotonicMs } from '../clock.js';
 import type { FlushedOutbox, Flusher } from './flusher.js';
 import { FrameRun } from './frame-run.js';
 import { LatestMessages } from './latest-messages.js';
@@ -215,7 +214,7 @@ export class Outbox implements FlushedOutbox {
 
   /** Sends a ping after what was just written. */
   #ask(): void {
-    this.#question = 1 + Math.floor(Math.random() * 0xffffffff);
+    this.#question = 1 + Math.floor(this.flusher.system.ids.random() * 0xffffffff);
     this.#unaskedBytes = 0;
     this.#heardBytes = (this.socket as Socket).bytesRead;
     const payload = Buffer.allocUnsafe(4);
@@ -238,7 +237,7 @@ export class Outbox implements FlushedOutbox {
 
   #hold(): void {
     this.#isHeld = true;
-    if (this.waitingBytes === 0) this.behindSince = monotonicMs();
+    if (this.waitingBytes === 0) this.behindSince = this.flusher.system.clock.now();
     this.flusher.waits(this, this.behindBytes);
   }
 
@@ -322,7 +321,7 @@ export class Outbox implements FlushedOutbox {
   #lookBehind(): void {
     if (this.#isOver || !this.#isBehind) return;
     if (this.bufferedBytes === 0) return; // it was much, but the operating system took it at once
-    if (this.waitingBytes === 0) this.behindSince = monotonicMs();
+    if (this.waitingBytes === 0) this.behindSince = this.flusher.system.clock.now();
     if (!this.#isByWs && !this.#awaitsDrain) {
       this.#awaitsDrain = true;
       this.socket.once('drain', () => {

@@ -1,4 +1,5 @@
 import type { WebSocket } from 'ws';
+import type { Clock } from '../clock.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { OutgoingMessage } from './outgoing-message.js';
 
@@ -26,6 +27,7 @@ export class ForeignSocket implements Recipient {
   constructor(
     readonly clientId: string,
     private readonly ws: WebSocket,
+    private readonly clock: Pick<Clock, 'after'>,
   ) {}
 
   get bufferedBytes(): number {
@@ -33,7 +35,7 @@ export class ForeignSocket implements Recipient {
   }
 
   whenDrained(): Promise<void> {
-    return new Promise((resolve) => setTimeout(resolve, POLL_MS).unref());
+    return new Promise((resolve) => void this.clock.after(POLL_MS, () => resolve()));
   }
 
   giveUp(): void {

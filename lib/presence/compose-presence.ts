@@ -1,9 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import type { Followed } from '../clients/followed.js';
 import { Channels } from '../cluster/channels.js';
 import { ForeignKeys } from '../cluster/foreign-keys.js';
 import type { RedisSource } from '../cluster/redis-source.js';
-import { systemClock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { readAnnouncement } from '../history/announcement.js';
 import { Announcements } from '../history/announcements.js';
@@ -11,6 +9,7 @@ import { FenceCheck, type Fenced } from '../history/fence-check.js';
 import { LogConnection } from '../history/log-connection.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
+import type { System } from '../system.js';
 import { MemoryPresenceStore } from './memory-presence-store.js';
 import { NodeShares } from './node-shares.js';
 import { NodeSigns } from './node-signs.js';
@@ -37,6 +36,7 @@ export interface PeopleParts {
   local: Pick<LocalDelivery, 'toClient' | 'sessionOf'>;
   /** Raises an event on every node. */
   emit(event: string, message: object): Promise<unknown>;
+  readonly system: System;
   failed(error: unknown, place: string): void;
 }
 
@@ -55,20 +55,23 @@ type Failed = PeopleParts['failed'];
 type Kept = { store: PresenceStore; signs: NodeSigns | undefined } & Pick<People, 'start' | 'stop'>;
 
 /** @returns undefined without rooms with presence */
-export function composePresence({ options, followed, local, emit, failed }: PeopleParts): People | undefined {
+export function composePresence({ options, followed, local, emit, system, failed }: PeopleParts): People | undefined {
   const rules = new PresenceRules(options.presence);
   if (rules.isEmpty) return undefined;
   const { redis, prefix } = options;
-  const nodeId = randomUUID();
+  const { clock, ids } = system;
+  const nodeId = ids.uuid();
   const announcements = new Announcements();
   const { store, signs, ...kept } =
-    redis === undefined ? memoryStore(announcements, emit, failed) : redisStore(redis, prefix, nodeId, failed);
+    redis === undefined
+      ? memoryStore(announcements, emit, failed, system)
+      : redisStore(redis, prefix, nodeId, failed, system);
   const graceMsOf = (room: string): number => (rules.of(room) as PresenceRule).graceMs;
-  const shares = new NodeShares({ nodeId, store, signs, clock: systemClock, graceMsOf, failed });
+  const shares = new NodeShares({ nodeId, store, signs, clock, graceMsOf, failed });
   const views = new RoomViews({
     rules,
     store,
-    clock: systemClock,
+    clock,
     local,
     follow: (room, heard) => announcements.follow(followed, room, heard),
     lost: (room) => shares.find(room)?.sayAll(),
@@ -95,10 +98,15 @@ export function composePresence({ options, followed, local, emit, failed }: Peop
   };
 }
 
-function memoryStore(announcements: Announcements, emit: PeopleParts['emit'], failed: Failed): Kept {
+function memoryStore(
+  announcements: Announcements,
+  emit: PeopleParts['emit'],
+  failed: Failed,
+  { clock, ids }: System,
+): Kept {
   const store = new MemoryPresenceStore({
-    newEpoch: randomUUID,
-    now: systemClock.now,
+    newEpoch: () => ids.uuid(),
+    now: () => clock.now(),
     raise: (event, message) => void emit(event, message),
     announce: (room, said) => announcements.say(room, said),
   });
@@ -107,7 +115,7 @@ function memoryStore(announcements: Announcements, emit: PeopleParts['emit'], fa
     store,
     signs: undefined,
     async start() {
-      stopSweeping = systemClock.every(
+      stopSweeping = clock.every(
         SWEEP_MS,
         guarded('old presences', failed, () => store.sweep()),
       );
@@ -119,9 +127,9 @@ function memoryStore(announcements: Announcements, emit: PeopleParts['emit'], fa
   };
 }
 
-function redisStore(redis: RedisSource, prefix: string, nodeId: string, failed: Failed): Kept {
+function redisStore(redis: RedisSource, prefix: string, nodeId: string, failed: Failed, system: System): Kept {
   const fence = new FenceCheck(prefix, FENCED, failed);
-  const connection = new LogConnection(redis, 'presence', failed, 'the connection of presence', (opened) =>
+  const connection = new LogConnection(redis, 'presence', system, failed, 'the connection of presence', (opened) =>
     fence.run(opened),
   );
   let known: Channels | undefined;
@@ -137,7 +145,7 @@ function redisStore(redis: RedisSource, prefix: string, nodeId: string, failed: 
     prefix,
     channelOf: (name) => channels().interest({ kind: 'log', name }),
     eventsChannel: () => channels().people,
-    newEpoch: randomUUID,
+    newEpoch: () => system.ids.uuid(),
   });
   return {
     store,

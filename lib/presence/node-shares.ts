@@ -102,6 +102,7 @@ export class NodeShares {
     for (const share of this.#shares.values()) share.stop();
     const lastWords = Promise.allSettled(Array.from(this.#shares.values(), (share) => share.flush()));
     await withinMs(
+      this.parts.clock,
       LAST_WORDS_MS,
       lastWords.then(() => signs?.signOff()).catch(() => undefined),
     ); // its lease ends anyway

@@ -1,4 +1,4 @@
-import { Deadline, TIMED_OUT } from '../deadline.js';
+import { Deadline, TIMED_OUT, type Timer } from '../deadline.js';
 import { ConnectionError, PeerError, TimeoutError } from '../errors.js';
 import type { RefusalReason, Resumption } from '../history/attach.js';
 import { ErrorCode } from '../protocol/error-codes.js';
@@ -54,6 +54,7 @@ export interface Asked extends Pick<RouteCall, 'throwIfSettled'> {
 export interface JoinRoomsHost {
   /** Milliseconds that one room may take. */
   timeoutMs: number;
+  clock: Timer;
   /** @param room as the client sent it */
   join(room: unknown, asked: Asked): Promise<JoinReply>;
   failed(error: unknown, place: string): void;
@@ -94,11 +95,11 @@ export async function* joinRooms(rooms: unknown[], call: RouteCall, host: JoinRo
 async function joinOne(
   room: unknown,
   call: RouteCall,
-  { join, timeoutMs, failed }: JoinRoomsHost,
+  { join, timeoutMs, clock, failed }: JoinRoomsHost,
 ): Promise<RoomPart | undefined> {
   const given = (room as { roomName?: unknown } | null | undefined)?.roomName;
   const roomName = typeof given === 'string' ? given : null;
-  const deadline = new Deadline(timeoutMs);
+  const deadline = new Deadline(clock, timeoutMs);
   let isAnswered = false;
   const asked: Asked = {
     answer(reply) {

@@ -1,3 +1,4 @@
+import type { Timer } from '../deadline.js';
 import { PeerError, RoomForbiddenError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ConnectedClient } from '../decorators/connected-client.js';
@@ -24,6 +25,7 @@ export interface JoinServices {
   leave(client: ConnectedClient, roomName: string): void;
   /** Milliseconds that each room of a `joinRooms` may take. */
   joinTimeoutMs: number;
+  clock: Timer;
   failed(error: unknown, place: string): void;
 }
 
@@ -71,6 +73,7 @@ export function addSystemRoutes(
     return call.take(
       joinRooms(rooms, call, {
         timeoutMs: joining.joinTimeoutMs,
+        clock: joining.clock,
         join: (data, asked) => join(call.client as ConnectedClient, data, asked),
         failed: joining.failed,
       }),

@@ -253,7 +253,10 @@ describe('the log of refused handshakes', () => {
     const note = (line: unknown): number => lines.push(String(line));
     Logger.overrideLogger({ log: none, error: none, warn: note, debug: none, verbose: none, fatal: none });
     try {
-      const refusals = new Refusals({ cookieName: undefined, addressOf: () => undefined, refused: none }, () => now);
+      const refusals = new Refusals(
+        { cookieName: undefined, addressOf: () => undefined, refused: none },
+        { now: () => now },
+      );
       const request = { url: `/${'x'.repeat(1_000)}`, headers: { origin: 'https://a.example\u001b[31m' } } as never;
       const refuse = (code = 'A'): void =>
         refusals.refuse(request, { once: none, end: none } as never, new Refusal(400, code, 'No.'));

@@ -25,11 +25,15 @@ class ProcessClock implements Clock {
     return this.clock.now();
   }
 
+  wall(): number {
+    return this.clock.wall();
+  }
+
   soon(task: () => void): void {
     this.clock.soon(this.#whileAlive(task));
   }
 
-  after(ms: number, task: () => void): () => void {
+  after(ms: number, task: (now: number) => void): () => void {
     return this.clock.after(ms, this.#whileAlive(task));
   }
 
@@ -37,9 +41,9 @@ class ProcessClock implements Clock {
     return this.clock.every(ms, this.#whileAlive(task));
   }
 
-  #whileAlive(task: () => void): () => void {
-    return () => {
-      if (!this.isStopped) task();
+  #whileAlive<A extends unknown[]>(task: (...args: A) => void): (...args: A) => void {
+    return (...args) => {
+      if (!this.isStopped) task(...args);
     };
   }
 }

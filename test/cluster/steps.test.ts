@@ -20,6 +20,10 @@ class SlowClock implements Clock {
     return ++this.#now;
   }
 
+  wall(): number {
+    return this.now();
+  }
+
   soon(task: () => void): void {
     this.#soon.push(task);
   }

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { WebSocket } from 'ws';
+import { systemClock } from '../../lib/clock.js';
 import { closeSpread } from '../../lib/connection/drain.js';
 import { Deadline } from '../../lib/deadline.js';
 
@@ -30,8 +31,8 @@ describe('the closes of a server that stops', () => {
       while (performance.now() < end);
     }, 1);
     const began = performance.now();
-    const limit = new Deadline(3_000);
-    await closeSpread(sockets as unknown as WebSocket[], 1_000, limit);
+    const limit = new Deadline(systemClock, 3_000);
+    await closeSpread(sockets as unknown as WebSocket[], 1_000, limit, systemClock);
     limit.cancel();
     const closes = sockets.map(({ closed }) => closed ?? [0, 0]);
     expect(closes.map(([code]) => code)).toEqual(sockets.map(() => 1012)); // nobody is left to be cut

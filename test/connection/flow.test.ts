@@ -1,12 +1,16 @@
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { systemClock } from '../../lib/clock.js';
 import { CloseCode, WsGateway, WsRoute } from '../../lib/index.js';
 import { type Timed, TimeoutQueue } from '../../lib/connection/timeout-queue.js';
 import { type RunningApp, startApp } from '../support/app.js';
-import { standStill } from '../support/stand-still.js';
+import { ManualClock } from '../support/manual-clock.js';
 
-let running: RunningApp;
-afterEach(() => running.close());
+let running: RunningApp | undefined;
+afterEach(async () => {
+  await running?.close();
+  running = undefined;
+});
 
 describe('messages that wait', () => {
   it('pause the reading of their socket and are all handled in order once it goes on', async () => {
@@ -83,7 +87,7 @@ describe('messages that wait', () => {
     class Ask {
       @WsRoute('back')
       async back(_ws: unknown, clientId: string): Promise<unknown> {
-        return running.clients.getClient({ clientId })?.request('quiz', 'question');
+        return running?.clients.getClient({ clientId })?.request('quiz', 'question');
       }
     }
     running = await startApp({ providers: [Ask] });
@@ -143,7 +147,6 @@ describe('TimeoutQueue', () => {
   }
 
   it('expires what is still there, in order, with one timer', async () => {
-    running = await startApp();
     const [a, b, c, d, e, f, g] = [...'abcdefg'].map((name) => new Item(name)) as [
       Item,
       Item,
@@ -155,7 +158,7 @@ describe('TimeoutQueue', () => {
     ];
     const expired: string[] = [];
     await new Promise<void>((resolve) => {
-      const queue = new TimeoutQueue<Item>(30, (item) => {
+      const queue = new TimeoutQueue<Item>(systemClock, 30, (item) => {
         expired.push(item.name);
         if (item === e) resolve();
       });
@@ -170,7 +173,7 @@ describe('TimeoutQueue', () => {
       }, 10);
     });
     expect(expired).toEqual(['a', 'c', 'd', 'e']);
-    const stopped = new TimeoutQueue<Item>(1, ({ name }) => expired.push(name));
+    const stopped = new TimeoutQueue<Item>(systemClock, 1, ({ name }) => expired.push(name));
     stopped.add(f);
     stopped.add(g);
     stopped.stop();
@@ -180,28 +183,21 @@ describe('TimeoutQueue', () => {
   });
 
   it('expires nothing of which it may not have read what came in time', async () => {
-    running = await startApp();
+    const clock = new ManualClock();
+    // The sockets are read, and then, before it judges, the process stands still for 100 ms.
+    const standing = {
+      now: () => clock.now(),
+      after: (ms: number, judge: (now: number) => void) => clock.after(ms + 100, () => judge(clock.now() - 100)),
+    };
     const [a, b] = [new Item('a'), new Item('b')];
     const expired: string[] = [];
-    const soon = setImmediate;
-    const spy = jest.spyOn(globalThis, 'setImmediate');
-    await new Promise<void>((resolve) => {
-      const queue = new TimeoutQueue<Item>(50, ({ name }) => expired.push(name));
-      queue.add(a);
-      setTimeout(() => {
-        queue.add(b);
-        // The sockets are read, and then, before it judges, this process stands still.
-        spy.mockImplementation(((judge: (now: number) => void, now: number) =>
-          soon(() => {
-            standStill(100);
-            judge(now);
-            resolve();
-          })) as typeof setImmediate);
-      }, 20);
-    });
-    spy.mockRestore();
+    const queue = new TimeoutQueue<Item>(standing, 50, ({ name }) => expired.push(name));
+    queue.add(a);
+    await clock.pass(20);
+    queue.add(b);
+    await clock.pass(130);
     expect(expired).toEqual(['a']);
-    while (expired.length < 2) await new Promise((resolve) => soon(resolve));
+    await clock.pass(100);
     expect(expired).toEqual(['a', 'b']);
   });
 });

@@ -4,7 +4,27 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from '@jest/globals';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
-const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
+const page = textOf('docs/architecture.md');
+
+const filesOfLib = (): string[] =>
+  readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })
+    .map((path) => `lib/${path}`)
+    .filter((path) => path.endsWith('.ts'));
+
+/** A file without its comments. */
+const codeOf = (file: string): string => textOf(file).replaceAll(/\/\*[^]*?\*\/|(?<=^|\s)\/\/.*$/gm, '');
+
+/** Time and chance that nobody passed in: of Node, and our own `System` of the process. */
+const OF_THE_SYSTEM = new RegExp(
+  [
+    String.raw`\b(set|clear)(Timeout|Interval)\b`,
+    String.raw`\bDate\.now\b|\bnew Date\(\)|\bDate\(\)`,
+    String.raw`\bperformance\.now\b|\bhrtime\b|\bAbortSignal\.timeout\b|['"](node:)?timers\b`,
+    String.raw`\bMath\.random\b|\brandom(Bytes|Fill|FillSync|Int|UUID)\b|\bgetRandomValues\b`,
+    String.raw`\b(systemClock|systemIds|SYSTEM)\b`,
+  ].join('|'),
+);
 
 const filesIn = (text: string): string[] => [...text.matchAll(/`(lib\/[\w./-]+\.ts)`/g)].map(([, file = '']) => file);
 
@@ -21,8 +41,7 @@ interface Override {
 
 /** What a file of lib imports, types included. */
 function importsOf(file: string): string[] {
-  const text = readFileSync(join(root, file), 'utf8');
-  return [...text.matchAll(/from '(\.[^']+)\.js'/g)].map(([, path = '']) =>
+  return [...textOf(file).matchAll(/from '(\.[^']+)\.js'/g)].map(([, path = '']) =>
     relative(root, join(root, dirname(file), `${path}.ts`)),
   );
 }
@@ -74,10 +93,14 @@ describe('the architecture page', () => {
     expect(loose).toEqual([]);
   });
 
+  it('names each file of the server that asks the system for time or chance, and no other', () => {
+    const asking = filesOfLib().filter((path) => !path.startsWith('lib/client/') && OF_THE_SYSTEM.test(codeOf(path)));
+    const named = new Set(filesIn(section('Clocks and chance')));
+    expect(new Set(asking)).toEqual(named);
+  });
+
   it('gives a reason for each file above 250 lines, and for no other', () => {
-    const long = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })
-      .map((path) => `lib/${path}`)
-      .filter((path) => path.endsWith('.ts') && readFileSync(join(root, path), 'utf8').split('\n').length - 1 > 250);
+    const long = filesOfLib().filter((path) => textOf(path).split('\n').length - 1 > 250);
     expect(new Set(filesIn(section('Files above 250 lines')))).toEqual(new Set(long));
   });
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { systemClock } from '../../lib/clock.js';
 import { LogUnavailableError } from '../../lib/history/log-errors.js';
 import { RedisRoomLog } from '../../lib/history/redis-room-log.js';
 import { type RunningApp, startApp } from '../support/app.js';
@@ -67,6 +68,7 @@ describeWithRedis('what another program writes over a room that keeps its messag
       retentionOf: () => RETENTION,
       isFenced: () => true,
       newId: randomUUID,
+      clock: systemClock,
       overwritten: (keys) => void reports.push(...keys),
     });
   }

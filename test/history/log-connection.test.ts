@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { SYSTEM } from '../../lib/system.js';
 import { LogConnection } from '../../lib/history/log-connection.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
@@ -10,7 +11,7 @@ import { until } from '../support/until.js';
   beforeEach(async () => {
     redis = await TestRedis.start();
     failures = [];
-    connection = new LogConnection(redis.url, 'history', (error) => failures.push(error));
+    connection = new LogConnection(redis.url, 'history', SYSTEM, (error) => failures.push(error));
     await connection.connect();
   });
   afterEach(async () => {

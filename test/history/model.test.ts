@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { Redis } from 'ioredis';
+import { systemClock } from '../../lib/clock.js';
 import { type Announcement, readAnnouncement } from '../../lib/history/announcement.js';
 import type { HistoryRule } from '../../lib/history/history-rule.js';
 import { MemoryRoomLog } from '../../lib/history/memory-room-log.js';
@@ -201,6 +202,7 @@ class InRedis implements ModelStore {
       retentionOf: () => given,
       isFenced: () => true,
       newId: randomUUID,
+      clock: systemClock,
     });
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import { systemClock } from '../../lib/clock.js';
 import type { RoomLog } from '../../lib/index.js';
 import { LogUnavailableError, WebSocketService } from '../../lib/index.js';
 import { AnnouncedRoomLog } from '../../lib/history/announced-room-log.js';
@@ -147,7 +148,7 @@ describe('a log of the application’s own that doesn’t answer', () => {
   it('keeps nobody waiting; what it stores late is announced all the same', async () => {
     const announced: Announcement[] = [];
     const silent = new SilentLog();
-    const log = new AnnouncedRoomLog(silent, (_room, said) => void announced.push(said), 50);
+    const log = new AnnouncedRoomLog(silent, (_room, said) => void announced.push(said), systemClock, 50);
     await Promise.all([
       expect(log.top([ROOM])).rejects.toThrow(LogUnavailableError),
       expect(log.read(ROOM, { limit: 1, maxBytes: 1 })).rejects.toThrow(LogUnavailableError),
@@ -168,7 +169,7 @@ describe('a log of the application’s own that doesn’t answer', () => {
   });
 
   it('is asked for no more than so much at a time', async () => {
-    const log = new AnnouncedRoomLog(new SilentLog(), () => undefined, 200);
+    const log = new AnnouncedRoomLog(new SilentLog(), () => undefined, systemClock, 200);
     const frame = 'x'.repeat(1_048_576);
     const errors = await Promise.all(
       Array.from({ length: 70 }, () => log.append(ROOM, frame).catch(({ code }: { code: string }) => code)),
@@ -267,6 +268,7 @@ describe('a log of the application’s own that answers wrongly', () => {
           read: async () => ({ ...read, epoch: undefined, ...wrong, top: Object(wrong).offset }) as never,
         },
         (_room, said) => void announced.push(said),
+        systemClock,
       );
       const calls = [
         log.append(ROOM, '1'),
@@ -290,6 +292,7 @@ describe('a log of the application’s own that answers wrongly', () => {
     const log = new AnnouncedRoomLog(
       Object.assign(ownLog(), { read: async () => ({ ...read, ...wrong }) as never }),
       () => undefined,
+      systemClock,
     );
     await expect(log.read(ROOM, { limit: 1, maxBytes: 1 })).rejects.toThrow('read() of "rooms.log" returned something');
   });

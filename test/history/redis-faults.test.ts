@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { systemIds } from '../../lib/cluster/ids.js';
+import { systemClock } from '../../lib/clock.js';
 import { openConnection, type RedisConnection } from '../../lib/cluster/redis-connections.js';
 import { LogUnavailableError, UnknownOutcomeError } from '../../lib/history/log-errors.js';
 import { RedisRoomLog } from '../../lib/history/redis-room-log.js';
@@ -26,7 +28,7 @@ async function startRedis(...settings: string[]): Promise<TestRedis> {
 }
 
 async function connect(source: Parameters<typeof openConnection>[0], options = {}): Promise<RedisConnection> {
-  const connection = await openConnection(source, 'log');
+  const connection = await openConnection(source, 'log', systemIds);
   Object.assign(connection.options, options);
   connection.on('error', () => undefined);
   stops.push(() => connection.disconnect());
@@ -51,6 +53,7 @@ const logOn = (connection: () => RedisConnection, isFenced = true): RedisRoomLog
     }),
     isFenced: () => isFenced,
     newId: randomUUID,
+    clock: systemClock,
   });
 
 async function appendAll(log: RedisRoomLog, from: number, to: number): Promise<string> {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { Redis } from 'ioredis';
+import { systemClock } from '../../lib/clock.js';
 import { type Announcement, readAnnouncement } from '../../lib/history/announcement.js';
 import { EntryTooLargeError, KeyReusedError } from '../../lib/history/log-errors.js';
 import { MemoryRoomLog } from '../../lib/history/memory-room-log.js';
@@ -62,6 +63,7 @@ async function redis(): Promise<Subject> {
     retentionOf: () => ({ ...retention }), // each test changes it
     isFenced: () => true,
     newId: randomUUID,
+    clock: systemClock,
   });
   await until(() => connection.status === 'ready');
   await listener.psubscribe(`${prefix}:*`);

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
+import { systemClock } from '../../lib/clock.js';
 import { WsRoute } from '../../lib/index.js';
 import { ErrorReport } from '../../lib/observe/error-report.js';
 import { type RunningApp, startApp } from '../support/app.js';
@@ -13,7 +14,7 @@ describe('errors of one place', () => {
   beforeEach(() => {
     jest.useFakeTimers({ doNotFake: ['setImmediate'] });
     told = [];
-    report = new ErrorReport({ onError: (one) => told.push(one) });
+    report = new ErrorReport({ onError: (one) => told.push(one) }, systemClock);
   });
   afterEach(() => {
     jest.useRealTimers();

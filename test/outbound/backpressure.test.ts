@@ -3,6 +3,7 @@ import type { Server as HttpServer } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { WebSocket } from 'ws';
+import { SYSTEM } from '../../lib/system.js';
 import { type ConnectedClient, InvalidOptionsError, type WebSocketOptions, WebSocketServer } from '../../lib/index.js';
 import { type FlushedOutbox, Flusher } from '../../lib/outbound/flusher.js';
 import { Outbox } from '../../lib/outbound/outbox.js';
@@ -426,6 +427,7 @@ describe('many slow clients', () => {
       'turn',
       (outbox) => ended.push(outbox),
       () => undefined,
+      SYSTEM,
     );
     const socketOf = (bytes: number): Duplex => {
       const socket = { writableNeedDrain: true, write: () => false, once: () => socket };

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { WebSocket } from 'ws';
+import { SYSTEM } from '../../lib/system.js';
 import { WebSocketService, type WebSocketOptions, WsRoute } from '../../lib/index.js';
 import { AutoPace } from '../../lib/outbound/flush-pace.js';
 import { type FlushedOutbox, Flusher } from '../../lib/outbound/flusher.js';
@@ -94,6 +95,11 @@ describe('a gap of 100 ms', () => {
     maxInFlightBytes: false as const,
     processMaxBufferedBytes: 1_000_000,
   };
+  /** Exact: an immediate takes a millisecond of Jest's time. */
+  const after = (ms: number, task: (now: number) => void): (() => void) => {
+    const timer = setTimeout(() => task(performance.now()), ms);
+    return () => clearTimeout(timer);
+  };
   let flusher: Flusher;
   let outboxes: NotedOutbox[];
 
@@ -101,7 +107,7 @@ describe('a gap of 100 ms', () => {
     jest.useFakeTimers({ now: 0 });
     jest.advanceTimersByTime(START_MS);
     const fail = (error: unknown): void => expect(error).toBe('none');
-    flusher = new Flusher(limits, { gapMs: 100 }, fail, fail);
+    flusher = new Flusher(limits, { gapMs: 100 }, fail, fail, { ...SYSTEM, clock: { ...SYSTEM.clock, after } });
     outboxes = Array.from({ length: 3 }, () => new NotedOutbox(flusher));
   });
   afterEach(() => {

@@ -1,17 +1,18 @@
 import { systemClock } from '../../lib/clock.js';
 import type { Bus } from '../../lib/cluster/bus.js';
 import { clusterParts } from '../../lib/cluster/cluster-parts.js';
-import { type Ids, systemIds } from '../../lib/cluster/ids.js';
+import { systemIds } from '../../lib/cluster/ids.js';
 import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
 import type { RedisSource } from '../../lib/cluster/redis-source.js';
 import type { RegistryStore } from '../../lib/cluster/store-contract.js';
+import type { System } from '../../lib/system.js';
 
 export interface TestBus {
   bus: Bus;
   store: RegistryStore | undefined;
 }
 
-const named = (nodeId: string): Ids => ({ ...systemIds, nodeId: () => nodeId });
+const named = (nodeId: string): System => ({ clock: systemClock, ids: { ...systemIds, nodeId: () => nodeId } });
 
 /** A bus as a node has it, without the node. */
 export function redisBus(redis: RedisSource, prefix: string, nodeId: string, maxBytes?: number): TestBus {

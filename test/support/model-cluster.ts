@@ -348,8 +348,9 @@ export class ModelNode {
       node: new NodeIdentity(systemIds),
       clock: {
         now: () => this.world.now + this.#ageOfWork(),
+        wall: () => this.world.now,
         soon: (task) => void this.#sockets.push(task),
-        after: (ms, task) => this.#addTimer(ms, undefined, task),
+        after: (ms, task) => this.#addTimer(ms, undefined, () => task(this.world.now)),
         every: (ms, task) => this.#addTimer(ms, ms, task),
       },
       bus: {

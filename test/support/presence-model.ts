@@ -244,13 +244,16 @@ class ModelNode {
     clock: ManualClock,
     signs: Map<string, { at: number; rooms: Set<string> }>,
   ) {
-    const alive = (task: () => void) => (): void => {
-      if (!this.#isDead) task();
-    };
+    const alive =
+      <A extends unknown[]>(task: (...args: A) => void) =>
+      (...args: A): void => {
+        if (!this.#isDead) task(...args);
+      };
     const own = {
       now: () => clock.now(),
+      wall: () => clock.wall(),
       soon: (task: () => void) => clock.soon(alive(task)),
-      after: (ms: number, task: () => void) => clock.after(ms, alive(task)),
+      after: (ms: number, task: (now: number) => void) => clock.after(ms, alive(task)),
       every: (ms: number, task: () => void) => clock.every(ms, alive(task)),
     };
     const behind: PresenceStore = {
