@@ -78,7 +78,7 @@ export class NotPublishedError extends PxlWebSocketError {
   }
 }
 
-/** A message whose `type` or `action` breaks the rules for names. */
+/** A message whose `type` or `action` breaks the rules for names, or that can't be sent with its options. */
 export class InvalidMessageError extends PxlWebSocketError {
   readonly code = 'INVALID_MESSAGE';
   constructor(message = 'A message needs a "type" and an "action" of 1–64 characters of A–Z a–z 0–9 _ . - each.') {

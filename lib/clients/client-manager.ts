@@ -88,7 +88,10 @@ export class WebSocketClientManager {
     this.#owner.identify(clientId, user, 'here');
   }
 
-  /** Scope: cluster. Closes a client's socket and removes the client at once. Does nothing for an unknown id. */
+  /**
+   * Scope: cluster. Closes a client's socket and removes the client at once. Does nothing for an unknown id. In rooms with presence,
+   * its user may be there for `graceMs` longer because of another connection. `disconnectUser()` ends that, too.
+   */
   disconnectClient(clientId: string, farewell?: Farewell): void;
   /** @deprecated Write `disconnectClient(clientId, { code, reason })`. */
   disconnectClient(params: { clientId: string } & Farewell): void;

@@ -34,6 +34,6 @@ export interface BackpressureOptions {
 
 /** The options of sending to several clients. */
 export interface SendOptions extends BackpressureOptions {
-  /** Client ids that get no copy, e.g. the sender's. */
+  /** Client ids that get no copy, e.g. the sender's. Always an array. */
   except?: readonly string[];
 }

@@ -84,6 +84,20 @@ describe('sending', () => {
     expect(await received()).toEqual([[], [], []]);
   });
 
+  it('refuses an id where a list of ids belongs, before anything is sent', async () => {
+    const { server, service } = running;
+    const refused = (name: string) => ({ code: 'INVALID_MESSAGE', message: expect.stringContaining(`"${name}"`) });
+    const id = ada.clientId as never;
+    await expect(service.broadcast(message, { except: id })).rejects.toMatchObject(refused('except'));
+    await expect(service.sendToClients(id, message)).rejects.toMatchObject(refused('clientIds'));
+    await expect(service.sendToRooms('blue' as never, message)).rejects.toMatchObject(refused('roomNames'));
+    await expect(service.sendToUsers('7' as never, message)).rejects.toMatchObject(refused('userIds'));
+    for (const more of [{}, { scope: 'cluster' as const }, { excludeClientId: 'other' }])
+      expect(() => server.broadcastToAllClients({ data: message, except: id, ...more })).toThrow('"except"');
+    expect(() => server.broadcastToUsers({ userIds: '7' as never, data: message })).toThrow('"userIds"');
+    expect(await received()).toEqual([[], [], []]);
+  });
+
   it('sends one client anything with a JSON form, as text or binary', async () => {
     const ws = running.clients.getClient({ clientId: ada.clientId })?.ws;
     if (!ws) throw new Error('no socket');
