@@ -26,7 +26,10 @@ export interface WsRouteOptions {
 
 /** How a route with `idempotent` handles keys. */
 export interface IdempotentOptions {
-  /** Milliseconds that a key is known, from when its handler began, and again from when it ended. @default 300_000 */
+  /**
+   * Milliseconds that a key is known, from when its handler began, and again from when it ended: 1,000 to 86,400,000. While the
+   * handler runs, it is known for `messages.handlerTimeoutMs` at least. @default 300_000
+   */
   windowMs?: number;
   /**
    * True: the handler runs again if it isn't known whether it finished, because its process died or it failed unexpectedly.

@@ -21,7 +21,7 @@ type Failed = (error: unknown, place: string) => void;
 
 /** Keeps the replies to messages with a key: in Redis where there is one. */
 export function composeReplies(
-  { redis, prefix, keys }: Pick<ResolvedOptions, 'redis' | 'prefix' | 'keys'>,
+  { redis, prefix, keys, messages }: Pick<ResolvedOptions, 'redis' | 'prefix' | 'keys' | 'messages'>,
   failed: Failed,
   system: System,
 ): IdempotentCalls {
@@ -49,5 +49,6 @@ export function composeReplies(
     });
     store = inRedis;
   }
-  return new IdempotentCalls({ store, clock, process: ids.uuid() });
+  const { handlerTimeoutMs } = messages;
+  return new IdempotentCalls({ store, clock, handlerTimeoutMs, process: ids.uuid() });
 }

@@ -10,6 +10,8 @@ import { type Running, Try, type TryParts } from './try.js';
 export interface IdempotentCallsParts {
   store: ReplyStore;
   clock: Pick<Clock, 'now' | 'after'>;
+  /** How long a sender waits for a handler, in ms. */
+  handlerTimeoutMs: number;
   /** A unique id of this process. With a number, it makes the token of each try. */
   process: string;
 }
@@ -31,8 +33,9 @@ export class IdempotentCalls {
   }
 
   /** Wraps the handler of a route. The handler, or what calls it, must call `call.try.claim()`. */
-  wrap({ type, action, handler }: Pick<Route, 'type' | 'action' | 'handler'>, rule: KeyRule): RouteHandler {
+  wrap({ type, action, handler }: Pick<Route, 'type' | 'action' | 'handler'>, once: KeyRule): RouteHandler {
     const route = `${type}/${action}`;
+    const rule = { ...once, runMs: Math.max(once.windowMs, this.parts.handlerTimeoutMs) };
     this.#isUsed = true;
     return (call) => {
       const { key } = call;

@@ -1,10 +1,13 @@
 import type { IdempotentOptions } from '../decorators/ws-route.js';
 import { InvalidRouteError } from '../errors.js';
+import { isObject } from '../options/checks.js';
+import { unknownOption } from '../options/unknown-options.js';
 import type { KeyRule } from './reply-store.js';
 
 const DEFAULT_WINDOW_MS = 300_000;
 const LEAST_WINDOW_MS = 1_000;
 const LONGEST_WINDOW_MS = 86_400_000;
+const KNOWN = ['idempotent.windowMs', 'idempotent.rerun'];
 
 /**
  * Reads `idempotent` of a route.
@@ -17,8 +20,12 @@ export function keyRuleOf(
   place: string,
   handler: { method: object; returns: unknown },
 ): KeyRule | undefined {
-  if (!given) return undefined;
-  const { windowMs = DEFAULT_WINDOW_MS, rerun = false } = given === true ? {} : given;
+  if (given === undefined || given === false) return undefined;
+  if (given !== true && !isObject(given))
+    throw new InvalidRouteError(`${place} has an "idempotent" that is neither true, false nor an object.`);
+  const { windowMs = DEFAULT_WINDOW_MS, rerun = false, ...others } = given === true ? {} : given;
+  for (const name of Object.keys(others))
+    throw new InvalidRouteError(`${place}: ${unknownOption(`idempotent.${name}`, KNOWN)}.`);
   if (!Number.isInteger(windowMs) || windowMs < LEAST_WINDOW_MS || windowMs > LONGEST_WINDOW_MS)
     throw new InvalidRouteError(
       `${place} has "idempotent.windowMs: ${String(windowMs)}". Give whole milliseconds from ${LEAST_WINDOW_MS} to ${LONGEST_WINDOW_MS}.`,

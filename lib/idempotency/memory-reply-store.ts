@@ -69,7 +69,7 @@ export class MemoryReplyStore implements ReplyStore {
     return this.#places.size;
   }
 
-  claim(asker: Asker, { windowMs, rerun }: KeyRule, sentMsAgo?: number): Claim {
+  claim(asker: Asker, { windowMs, runMs = windowMs, rerun }: KeyRule, sentMsAgo?: number): Claim {
     const now = this.parts.clock.now();
     const owner = this.#owners.get(asker.owner) ?? this.#newOwner(asker.owner);
     const hash = this.#hashOf(owner, asker.key);
@@ -85,7 +85,7 @@ export class MemoryReplyStore implements ReplyStore {
     if (place !== 0) this.#giveUp(place);
     this.#count(owner, windowMs);
     const slot = this.#freeSlots.pop() ?? this.#running.length;
-    const mine: Running = { state: 'mine', asker, owner, hash, until: now + windowMs, windowMs, slot };
+    const mine: Running = { state: 'mine', asker, owner, hash, until: now + runMs, windowMs, slot };
     this.#running[slot] = mine;
     this.#runningChars += asker.key.length;
     this.#places.add(hash, placeOf(mine));

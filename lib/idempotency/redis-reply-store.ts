@@ -82,8 +82,9 @@ export class RedisReplyStore implements ReplyStore {
     const keys = this.#keysOf(asker, rule);
     const askedAt = this.parts.clock.now();
     const { leaseMs = LEASE_MS, maxPerUser, budget } = this.parts;
-    const taken = budget.takeKey(rule.windowMs);
-    const until = askedAt + rule.windowMs;
+    const { windowMs, runMs = windowMs } = rule;
+    const taken = budget.takeKey(runMs);
+    const until = askedAt + runMs;
     const held: Held = { state: 'mine', token, keys, rule, until, taken, ending: undefined };
     let wasSent = false;
     try {
@@ -91,13 +92,13 @@ export class RedisReplyStore implements ReplyStore {
       if (redis.status !== 'ready') throw new Error(`Redis is ${redis.status}`);
       wasSent = true;
       const mayBeNew = taken.bytes > 0 ? maxPerUser : 0; // what is known already is answered all the same
-      const args = [token, rule.windowMs, leaseMs, rule.rerun ? 1 : 0, sentMsAgo ?? '', mayBeNew, FACTS_MS];
+      const args = [token, windowMs, leaseMs, rule.rerun ? 1 : 0, sentMsAgo ?? '', mayBeNew, FACTS_MS, runMs];
       const [state, rest] = (await this.#run(CLAIM, keys, args)) as [
         Claim['state'] | 'full',
         string | number | undefined,
       ];
       if (state !== 'mine') budget.giveBack(taken);
-      if (state === 'full') throw mayBeNew ? tooManyKeys(maxPerUser, rule.windowMs) : budget.refuse(rule.windowMs);
+      if (state === 'full') throw mayBeNew ? tooManyKeys(maxPerUser, windowMs) : budget.refuse(windowMs);
       if (state === 'kept') return { state, reply: rest as string };
       if (state === 'running') return { state, forMs: Number(rest) };
       if (state === 'doubt') return { state };
@@ -180,7 +181,9 @@ export class RedisReplyStore implements ReplyStore {
     try {
       const { leaseMs = LEASE_MS } = this.parts;
       const reply = ending?.state === 'kept' ? ending.reply : '';
-      await this.#run(END, held.keys, [ending?.state ?? 'running', token, held.rule.windowMs, leaseMs, reply]);
+      const { windowMs, runMs = windowMs } = held.rule;
+      const knownMs = ending ? windowMs : runMs;
+      await this.#run(END, held.keys, [ending?.state ?? 'running', token, knownMs, leaseMs, reply]);
       if (ending) this.#forget(token, held);
     } catch (error) {
       this.parts.failed(error, 'keeping the reply to a message with a key');

@@ -5,8 +5,9 @@ import { fenceOf } from '../history/fence.js';
  * KEYS[1] what is known of the key: its state (R runs, K kept, D doubt), the token of who has it, and the end of its lease
  * or the reply · KEYS[2] facts of the shard: the replication id of its Redis, and since when it has lost nothing · KEYS[3] how
  * many keys its owner has
- * ARGV[1] token · [2] ms that the key is known · [3] ms of the lease · [4] 1: handle again what is in doubt · [5] ms since the
- * message was sent for the first time, or '' · [6] keys of an owner, at most · [7] ms that the facts are kept
+ * ARGV[1] token · [2] ms that the key is known once it ended · [3] ms of the lease · [4] 1: handle again what is in doubt · [5] ms since the
+ * message was sent for the first time, or '' · [6] keys of an owner, at most · [7] ms that the facts are kept · [8] ms that the
+ * key is known while it runs
  * @returns its state, and the reply, the ms that are left, or for how many ms nothing was lost
  */
 export const CLAIM = scriptOf(`${fenceOf(true)}
@@ -23,7 +24,7 @@ if not state then
   if tonumber(redis.call('GET', KEYS[3]) or 0) >= tonumber(ARGV[6]) then return { 'full' } end
   if redis.call('INCR', KEYS[3]) == 1 then redis.call('PEXPIRE', KEYS[3], ARGV[2]) end
 end
-redis.call('SET', KEYS[1], 'R ' .. ARGV[1] .. ' ' .. string.format('%.0f', now + ARGV[3]), 'PX', ARGV[2])
+redis.call('SET', KEYS[1], 'R ' .. ARGV[1] .. ' ' .. string.format('%.0f', now + ARGV[3]), 'PX', ARGV[8])
 return { 'mine', now - since }
 `);
 

@@ -35,8 +35,10 @@ export type Claim =
 export type Ending = { state: 'kept'; reply: string } | { state: 'free' } | { state: 'doubt' };
 
 export interface KeyRule {
-  /** How long a key is known after it was claimed, and again after it was handled, in ms. */
+  /** How long a key is known after it was handled, in ms. */
   windowMs: number;
+  /** How long it is known while its handler runs, in ms. @default windowMs */
+  runMs?: number;
   /** Whether a key in doubt is handled again. */
   rerun: boolean;
 }

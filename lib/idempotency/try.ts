@@ -177,7 +177,7 @@ export class Try implements RouteTry, Asker {
   }
 
   #register(): void {
-    this.#running = { until: this.parts.clock.now() + this.rule.windowMs, waiting: new Set() };
+    this.#running = { until: this.parts.clock.now() + (this.rule.runMs ?? this.rule.windowMs), waiting: new Set() };
     this.parts.running.set(nameOf(this), this.#running);
   }
 

@@ -160,6 +160,15 @@ describe.each(subjects)('a store of replies %s', (_where, create) => {
     await until(async () => (await other.claim(key, 'three', rule, 'ada')).state === 'mine');
   });
 
+  it('C5: knows a key while its handler runs, for longer than the window if need be', async () => {
+    const { store, other } = await begin();
+    const rule = { windowMs: 50, runMs: 60_000, rerun: false };
+    await store.claim(key, 'one', rule, 'ada');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(await other.claim(key, 'two', rule, 'ada')).toMatchObject({ state: 'running' });
+    expect(await other.claim(key, 'two', rule, 'ada', 90)).toMatchObject({ state: 'running' });
+  });
+
   it('C5: leaves in doubt what is sent again, unless it would know of the first time', async () => {
     const before = performance.now();
     const { store, other } = await begin();

@@ -68,6 +68,7 @@ class Shop {
   }
 
   @WsRoute('shop', 'wait', { idempotent: true })
+  @WsRoute('shop', 'waitBriefly', { idempotent: { windowMs: 1_000 } })
   @UseInterceptors(Doubling)
   async wait(@MessageBody() data: unknown, @StreamSignal() signal: AbortSignal): Promise<unknown> {
     this.signal = signal;
@@ -245,6 +246,19 @@ describe.each(kinds)('an idempotent route with its keys %s', (_where, redisUrl) 
     expect(app.errors).toEqual([]);
   });
 
+  it('C5: knows a key while its handler runs, also for longer than its window', async () => {
+    const app = await start(await redisUrl());
+    const first = ask(await connect(app), 'waitBriefly', 'k');
+    await until(() => app.shop.ends.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    const peer = await connect(app);
+    const again = ask(peer, 'waitBriefly', 'k');
+    await peer.settle();
+    app.shop.ends[0]?.();
+    expect(await Promise.all([first, again])).toEqual([{ n: 42 }, { n: 42 }]);
+    expect(app.shop.runs).toHaveLength(1);
+  });
+
   const ends: [string, number, (peer: Peer) => Promise<unknown>][] = [
     ['is cancelled', 60_000, (peer) => Promise.resolve(peer.send('system', 'cancel', undefined, 'again'))],
     ['takes too long', 300, () => Promise.resolve()],
@@ -375,6 +389,11 @@ describe('an idempotent route', () => {
     expect(await refusal({ idempotent: { windowMs: 10 } })).toMatch(
       /idempotent\.windowMs: 10".* from 1000 to 86400000/,
     );
+    expect(await refusal({ idempotent: { windowMS: 2_000 } })).toMatch(
+      /Odd\.odd .*"idempotent.windowMS" is not an option: did you mean "idempotent.windowMs"\?/,
+    );
+    for (const odd of [null, 'yes', 1, 0])
+      expect(await refusal({ idempotent: odd })).toMatch(/neither true, false nor/);
     expect(await refusal({ idempotent, client: 'other' })).toMatch(/only routes of a server can be idempotent/);
     expect(await refusal({ idempotent: false }, async function* () {})).toBe('it started');
   });
