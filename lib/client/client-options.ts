@@ -70,7 +70,7 @@ export interface ReconnectOptions {
 export interface QueueOptions {
   /** A further request is refused with `QUEUE_FULL`. @default 100 */
   maxMessages?: number;
-  /** Bytes of their JSON. A request that doesn't fit is refused with `QUEUE_FULL`. @default 262_144 */
+  /** Bytes of their frames. A request that doesn't fit is refused with `QUEUE_FULL`. @default 262_144 */
   maxBytes?: number;
   /** Milliseconds after which a request that waits for a connection fails with `EXPIRED`. @default 60_000 */
   maxAgeMs?: number;

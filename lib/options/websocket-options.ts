@@ -76,7 +76,7 @@ export interface ServerOptions {
   limits?: LimitOptions;
   /**
    * Origins that may connect besides the server's own host: exact texts (`https://app.example.com`), patterns, or a function. A pattern
-   * begins with ^, ends with $ and has alternatives only in groups. `'*'` allows all origins, and is refused if cookies authenticate.
+   * begins with ^, ends with $ and has alternatives only in groups. `['*']` allows all origins, and is refused if cookies authenticate.
    * A request without `Origin` doesn't come from a browser. It may connect unless cookies authenticate it. @default []
    */
   origins?: Origins;
