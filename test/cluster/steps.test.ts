@@ -1,8 +1,10 @@
+import { EventEmitter } from 'node:events';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Clock } from '../../lib/clock.js';
 import type { ClientNews } from '../../lib/cluster/client-news.js';
 import type { ClientRecord } from '../../lib/cluster/client-record.js';
+import { readInSteps } from '../../lib/cluster/reading-steps.js';
 import { Replica, type Snapshot } from '../../lib/cluster/replica.js';
 import { Steps } from '../../lib/cluster/steps.js';
 import { settle } from '../support/manual-clock.js';
@@ -84,6 +86,35 @@ describe('long work', () => {
       done.push(n);
     });
     expect([done, errors]).toEqual([[1, 3], ['counting: two']]);
+  });
+});
+
+describe('a long answer of Redis', () => {
+  /** A socket that has so much to read as it is asked for. */
+  class FullSocket extends EventEmitter {
+    isPaused = false;
+    pause = (): void => void (this.isPaused = true);
+    resume = (): void => void (this.isPaused = false);
+
+    /** @returns how many chunks it takes until it is paused, 100 at most */
+    read(bytes: number): number {
+      let count = 0;
+      for (; count < 100 && !this.isPaused; count++) this.emit('data', Buffer.alloc(bytes));
+      return count;
+    }
+  }
+
+  it('is read in several turns, and a short one at once', async () => {
+    const [clock, stream] = [new SlowClock(), new FullSocket()];
+    const connection = Object.assign(new EventEmitter(), { stream });
+    readInSteps(connection as never, clock);
+    connection.emit('connect');
+    for (let turn = 0; turn < 3; turn++) {
+      expect(stream.read(65_536)).toBeLessThanOrEqual(6);
+      await clock.turn();
+      expect(stream.isPaused).toBe(false);
+    }
+    expect(stream.read(1_000)).toBe(100);
   });
 });
 

@@ -106,10 +106,8 @@ describe('pings', () => {
     const watch = new Stopwatch();
     for (const peer of peers) peer.ws.once('ping', () => times.push(performance.now() - since));
     await until(() => times.length === 50);
-    const inTenth = (tenth: number): number =>
-      times.filter((time) => time >= tenth * 100 && time < (tenth + 1) * 100).length;
-    // Of 50 in ten tenths at random, 20 in one of them would be a wonder; on a machine that does other things, too, 40.
-    expect(Math.max(...Array.from({ length: 12 }, (_, tenth) => inTenth(tenth)))).toBeLessThan(40);
+    // At once they would go out within 250 ms, ten in each look.
+    expect(Math.max(...times) - Math.min(...times)).toBeGreaterThan(500);
     expect(watch.ms).toBeLessThan(3_000);
   });
 

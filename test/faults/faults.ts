@@ -1,5 +1,6 @@
 import type { ClusterNode } from '../support/cluster-node.js';
 import type { TestRedis } from '../support/redis.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import type { TcpProxy } from '../support/tcp-proxy.js';
 import { bySentinel, type Ground, redisCluster } from './grounds.js';
 import { pause, type Scene } from './scene.js';
@@ -240,6 +241,7 @@ export async function happen(fault: Fault, scene: Scene) {
   const hit = fault.hits === 'one' ? [first(scene)] : scene.nodes;
   let isOver = false;
   const began = Date.now();
+  const watch = new Stopwatch();
   const noticing = fault.isNodesEnd
     ? scene.missed(first(scene), () => isOver)
     : scene.noticed(hit, () => isOver, fault.endsWhenNoticed ? 'every' : 'some');
@@ -254,5 +256,6 @@ export async function happen(fault: Fault, scene: Scene) {
   const restoredMs = await scene.restored();
   isOver = true;
   const noticedMs = noticed ?? (await noticing);
-  return { noticedMs, restoredMs, ...(await scene.judge(began, Date.now())) };
+  const { lostMs } = watch;
+  return { noticedMs, restoredMs, lostMs, ...(await scene.judge(began, Date.now())) };
 }

@@ -14,9 +14,9 @@ import { rollingRestart, type RollingRestart } from './rolling-restart.js';
 import { type Measured, Scene } from './scene.js';
 
 const PAGE = fileURLToPath(new URL('../../docs/faults.md', import.meta.url));
-/** What is promised, and what a loaded machine and the looking take. */
-const NOTICED_MS = 7_000 + 500;
-const RESTORED_MS = 5_000 + 500;
+/** What is promised, and what the looking takes. Time in which the machine ran others comes on top. */
+const NOTICED_MS = 7_000 + 1_000;
+const RESTORED_MS = 5_000 + 1_000;
 
 const { values } = parseArgs({
   options: {
@@ -41,13 +41,15 @@ async function measure(fault: Fault): Promise<Measured> {
 }
 
 /** What was promised and isn't so. */
-function broken(fault: Fault, { noticedMs, restoredMs, report, counted, falseLosses }: Measured): string[] {
+function broken(fault: Fault, { noticedMs, restoredMs, lostMs, report, counted, falseLosses }: Measured): string[] {
   const lost = report.lost.length + report.excused;
   return [
     ...Object.entries(complaints(report)).map(([what, which]) => `${which.length} ${what}, such as ${which[0]}`),
-    ...(restoredMs > (fault.restoredWithinMs ?? RESTORED_MS) ? [`truth was restored after ${restoredMs} ms`] : []),
+    ...(restoredMs > (fault.restoredWithinMs ?? RESTORED_MS) + lostMs
+      ? [`truth was restored after ${restoredMs} ms`]
+      : []),
     ...(!fault.isSilent && noticedMs === undefined ? ['nobody noticed'] : []),
-    ...(noticedMs !== undefined && noticedMs > NOTICED_MS ? [`it was noticed after ${noticedMs} ms`] : []),
+    ...(noticedMs !== undefined && noticedMs > NOTICED_MS + lostMs ? [`it was noticed after ${noticedMs} ms`] : []),
     ...(counted < lost ? [`of ${lost} lost copies ${counted} were counted`] : []),
     ...(fault.losesNothing && lost > 0 ? [`${lost} copies were lost`] : []),
     ...(falseLosses > 0 && !fault.mayBury ? [`${falseLosses} clients that were there were called lost`] : []),

@@ -30,6 +30,8 @@ export interface Measured {
   noticedMs: number | undefined;
   /** From its end until every node is ready and knows who is where. */
   restoredMs: number;
+  /** For how long the machine ran others all the while, though our processes had work to do. */
+  lostMs: number;
   report: Report;
   /** Copies that nodes counted as lost, not published or too late. */
   counted: number;
