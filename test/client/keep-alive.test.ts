@@ -153,7 +153,8 @@ describe('a client whose machine slept', () => {
     const server = await startServer();
     const client = new PageClient({ url: server.url });
     await client.connectToServer();
-    client.on('state', ({ state }) => (state === 'closed' ? client.connectToServer() : undefined));
+    const off = client.on('state', ({ state }) => (state === 'closed' ? client.connectToServer() : undefined));
+    onCleanUp(off);
     (await server.peers.take()).socket.close(4001, 'away');
     await server.peers.take();
     await client.until('open');

@@ -138,7 +138,7 @@ describe('pings', () => {
 });
 
 describe('a socket that is paused because its handlers are behind', () => {
-  const PONG_MS = 200;
+  const PONG_MS = 500;
   const flood = (send: (text: string) => void): void => {
     for (let n = 0; n < 20; n++) send(JSON.stringify({ type: 'work', action: 'wait' }));
   };
