@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import * as fc from 'fast-check';
 import { Cluster } from 'ioredis';
 import { systemClock } from '../../lib/clock.js';
@@ -11,6 +11,7 @@ import { MemoryNetwork } from '../../lib/cluster/memory-network.js';
 import type { RegistryStore } from '../../lib/cluster/store-contract.js';
 import { memoryBus, redisBus, type TestBus } from '../support/buses.js';
 import { BusRecorder, type RecordedBus, settle } from '../support/bus-recorder.js';
+import { giveRedisAllTheTime } from '../support/command-timeout.js';
 import { hasRedis, startRedisCluster, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -142,6 +143,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
     afterAll(() => underground.close(), 30_000);
     beforeEach(() => void (prefix = `app${++count}`));
     afterEach(async () => {
+      jest.restoreAllMocks();
       await Promise.all(started.splice(0).map(({ bus }) => bus.stop()));
     });
 
@@ -550,6 +552,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
     });
 
     it('writes and removes any number of fields', async () => {
+      giveRedisAllTheTime();
       const { store } = await start();
       if (!store) throw new Error('There is no store.');
       const rooms = Array.from({ length: 150_000 }, (_, n) => `room ${n}`);

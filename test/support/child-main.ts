@@ -72,9 +72,9 @@ const scenarios = {
   'generated-compressed': { messages: { maxBadFrames: 1_000_000, handlerTimeoutMs: 500, perMessageDeflate: true } },
   leaky: { messages: { maxBadFrames: 1_000_000 }, events: { onMessage: (message) => void leaked.push(message) } },
   'short-headers-timeout': {},
-  'fast-pings': { heartbeat: { pingIntervalMs: 300, pongTimeoutMs: 5_000 } },
+  'fast-pings': { heartbeat: { pingIntervalMs: 300, pongTimeoutMs: 10_000 } },
   'fast-pings-compressed': {
-    heartbeat: { pingIntervalMs: 300, pongTimeoutMs: 5_000 },
+    heartbeat: { pingIntervalMs: 300, pongTimeoutMs: 10_000 },
     messages: { perMessageDeflate: { threshold: 0 } },
   },
   'slow-auth': {
