@@ -64,7 +64,7 @@ describe('sockets that ws itself writes to, because they are compressed', () => 
     await Promise.all(peers.map((peer) => peer.join('room')));
     const [{ clientId }] = peers;
     for (let n = 0; n < 100; n += 2) {
-      running.server.broadcastToRoom({ roomName: 'room', data: message(n, '東京'.repeat(n * 10)) });
+      running.server.broadcastToRoom({ roomName: 'room', data: message(n, '東京'.repeat(n)) });
       running.server.broadcastToAllClients({ data: message(n + 1) });
     }
     const { ws } = running.clients.getClient({ clientId }) as { ws: WebSocket };
