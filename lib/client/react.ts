@@ -152,12 +152,30 @@ class RoomStore extends Followed<JoinedRoomState> {
   }
 
   #begin({ join, onMessage: _, ...options }: UseRoomOptions): () => void {
-    const room = this.client.room(this.name, options);
-    const off = room.on('state', ({ state }) => this.set({ state, error: undefined, room }));
+    const { client } = this;
+    let room: ClientRoom;
+    try {
+      room = client.room(this.name, options);
+    } catch (error) {
+      // Thrown in an effect, it would unmount the page. The name may be one that somebody typed.
+      this.set({ ...NO_ROOM, error: error as Error });
+      return () => this.set(NO_ROOM);
+    }
+    const enter = (): void =>
+      void room.join(join).catch((error: Error) => this.set({ state: room.state, error, room }));
+    const offRoom = room.on('state', ({ state }) => this.set({ state, error: undefined, room }));
+    let wasClosed = false;
+    const offClient = client.on('state', () => {
+      if (client.state === 'closed') wasClosed = true;
+      if (client.state !== 'open' || !wasClosed) return;
+      wasClosed = false;
+      if (room.state === 'left') enter(); // by `disconnect()`, and the application has connected again
+    });
     this.set({ state: room.state, error: undefined, room });
-    room.join(join).catch((error: Error) => this.set({ state: room.state, error, room }));
+    enter();
     return () => {
-      off();
+      offRoom();
+      offClient();
       this.set(NO_ROOM);
       room.leave().catch(() => undefined); // it is left, whatever the server answers
     };

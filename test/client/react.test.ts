@@ -109,6 +109,28 @@ suite.each(VERSIONS)('the hooks in React %s', (version, folder) => {
     await shows('kitchen live');
   });
 
+  it('join again when the application has disconnected and connects again', async () => {
+    await shows('lobby live');
+    await tab.evaluate(() => {
+      page.client.disconnect();
+      void page.client.connectToServer();
+    });
+    await peer.closed;
+    peer = await server.peers.take();
+    expect((await peer.next('system', 'joinRoom')).data).toEqual({ roomName: 'lobby', username: 'Ada' });
+    await shows('lobby live');
+    expect(await tab.evaluate(() => [...page.client.rooms])).toEqual(['lobby']);
+  });
+
+  it('say that a name is none of a room, and leave the page as it is', async () => {
+    await shows('lobby live');
+    await tab.evaluate(() => page.setRooms(['lobby', 'bad{name']));
+    await shows('bad{name idle A room name');
+    await shows('lobby live');
+    await tab.evaluate(() => page.setRooms(['kitchen']));
+    await shows('kitchen live');
+  });
+
   it('show why a room was refused', async () => {
     const { answer } = server;
     server.answer = (frame, to) =>
