@@ -13,8 +13,7 @@ export abstract class PxlWebSocketError extends Error {
 export class InvalidOptionsError extends PxlWebSocketError {
   readonly code = 'INVALID_OPTIONS';
   constructor(flaws: readonly string[]) {
-    super(`These options can't work:
-${flaws.map((flaw) => `  - ${flaw}`).join('\n')}`);
+    super(["These options can't work:", ...flaws].join('\n  - '));
   }
 }
 
@@ -59,10 +58,10 @@ export class ReservedKeyError extends PxlWebSocketError {
 export class NotSerializableError extends PxlWebSocketError {
   readonly code = 'NOT_SERIALIZABLE';
   /** The place in the value, e.g. `data.picture`. Undefined if it isn't known. */
-  readonly path: string | undefined;
+  declare readonly path: string | undefined;
   constructor(cause: unknown) {
     const found = cause instanceof NoJsonFormError ? cause : undefined;
-    super(found?.message ?? 'The value has no JSON form. Give plain objects and lists.', { cause });
+    super(found?.message ?? 'The value has no JSON form.', { cause });
     this.path = found?.path;
   }
 }
@@ -88,12 +87,12 @@ export class InvalidMessageError extends PxlWebSocketError {
 
 /** Base class of errors that the peer may see: code, message and `details` go into the error frame. */
 export class PeerError extends PxlWebSocketError {
-  constructor(
-    readonly code: string,
-    message: string,
-    readonly details?: unknown,
-  ) {
+  declare readonly code: string;
+  declare readonly details: unknown;
+  constructor(code: string, message: string, details?: unknown) {
     super(message);
+    this.code = code;
+    this.details = details;
   }
 }
 
@@ -109,7 +108,7 @@ export class RoomNameInvalidError extends PeerError {
   constructor() {
     super(
       ErrorCode.RoomNameInvalid,
-      'A room name has 1–128 printable characters, without { and }, and no space at its ends.',
+      'A room name has 1–128 printable characters, no { or }, and no space at its ends.',
     );
   }
 }
@@ -145,12 +144,11 @@ export class CancelledError extends PeerError {
 /** `connectToServer()` could not connect, or the connection ended while a call waited for it. */
 export class ConnectionError extends PxlWebSocketError {
   readonly code = 'CONNECTION';
-  constructor(
-    message: string,
-    /** The close code, if the other side sent one. */
-    readonly closeCode?: number,
-  ) {
+  /** The close code, if the other side sent one. */
+  declare readonly closeCode: number | undefined;
+  constructor(message: string, closeCode?: number) {
     super(message);
+    this.closeCode = closeCode;
   }
 }
 
@@ -159,12 +157,12 @@ export class ConnectionError extends PxlWebSocketError {
  * `PeerError`: if a handler throws it, it isn't passed on to another peer.
  */
 export class RemoteError extends PxlWebSocketError {
-  constructor(
-    readonly code: string,
-    message: string,
-    readonly details?: unknown,
-  ) {
+  declare readonly code: string;
+  declare readonly details: unknown;
+  constructor(code: string, message: string, details?: unknown) {
     super(message);
+    this.code = code;
+    this.details = details;
   }
 }
 

@@ -80,6 +80,7 @@ export default defineConfig({
           items: [
             page('client', 'The client'),
             page('client-rooms', 'Its rooms'),
+            page('client-errors', 'Its errors'),
             page('client-options', 'Its options'),
             page('client-runtimes', 'React, Node and elsewhere'),
           ],

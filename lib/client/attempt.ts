@@ -4,16 +4,12 @@ import { deferred } from './deferred.js';
 export class Attempt {
   outcome: Promise<void> = Promise.resolve();
   /** Why the attempt was abandoned, if it was. */
-  reason: Error | undefined;
+  declare reason: Error | undefined;
   readonly #abandoned = deferred<never>();
 
   abandon(reason: Error): void {
     this.reason ??= reason;
     this.#abandoned.reject(reason);
-  }
-
-  throwIfAbandoned(): void {
-    if (this.reason) throw this.reason;
   }
 
   /** Settles as `work` does, or rejects when the attempt is abandoned first. */

@@ -2,10 +2,9 @@
  * `@scpxl/nestjs-websocket/client`: the client for browsers, Bun, Deno and React Native.
  * @module client
  */
-import { ConnectionError, InvalidOptionsError } from '../errors.js';
+import { InvalidOptionsError } from '../errors.js';
 import { WebSocketClientCore } from './client-core.js';
 import type { ConnectTarget } from './client-options.js';
-import { watchPage } from './page-life.js';
 import { keepSession } from './page-session.js';
 
 /**
@@ -17,28 +16,19 @@ import { keepSession } from './page-session.js';
  * await client.joinRoom('lobby', { username: 'Ada' });
  */
 export class WebSocketClient<Events extends object = object> extends WebSocketClientCore<WebSocket, Events> {
-  protected override watchPage(onWake: () => void): () => void {
-    return watchPage(onWake);
-  }
-
   protected override newSession(): string {
     return keepSession(super.newSession());
   }
 
   protected override createSocket({ url, protocols, token }: ConnectTarget): WebSocket {
-    if (typeof WebSocket === 'undefined') {
-      throw new ConnectionError(
-        'There is no global WebSocket here. In Node 20, import "@scpxl/nestjs-websocket" instead.',
-      );
-    }
-    return new WebSocket(url, token === undefined ? protocols : withToken(protocols, token));
+    return new WebSocket(url, token ? withToken(protocols, token) : protocols);
   }
 }
 
 /** A page can't set headers, so the token goes as a second protocol. The server chooses one of the others. */
 function withToken(protocols: string[], token: string): string[] {
   if (!/^[\w.~!#$%&'*+^`|-]+$/.test(token)) {
-    throw new InvalidOptionsError(["token has characters that a protocol can't have."]);
+    throw new InvalidOptionsError(["token can't be a protocol."]);
   }
   return [...(protocols.length > 0 ? protocols : ['pxl']), `bearer.${token}`];
 }

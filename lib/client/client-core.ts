@@ -88,7 +88,7 @@ export abstract class WebSocketClientCore<
     assertDuration('timeoutMs', timeoutMs);
     const message = { type, action, data, key };
     if (retry && this.state !== 'closed') return this.#queue.ask<T>(message, timeoutMs, signal);
-    return this.openLink().requests.request<T>(message, { timeoutMs, signal });
+    return this.openLink().request<T>(message, { timeoutMs, signal });
   }
 
   /**
@@ -104,7 +104,7 @@ export abstract class WebSocketClientCore<
   ): AsyncIterableIterator<T> {
     assertRoute(type, action);
     return replyStream<T>(
-      (answered) => this.openLink().requests.ask({ type, action, data }, { signal }, answered),
+      (answered) => this.openLink().ask({ type, action, data }, { signal }, answered),
       this.options,
       signal,
     );
@@ -148,7 +148,7 @@ export abstract class WebSocketClientCore<
    */
   async refresh(): Promise<{ expiresAt: number | null }> {
     const token = await valueOf(this.options.token);
-    if (!token) throw new InvalidStateError('refresh() needs the option "token".');
+    if (!token) throw new InvalidStateError('refresh() needs token.');
     const { data } = await this.request<{ data: { expiresAt: number | null } }>('system', 'refresh', { token });
     return { expiresAt: data.expiresAt };
   }
@@ -202,7 +202,6 @@ export abstract class WebSocketClientCore<
   }
 
   protected override lost(link: Link<S>, willReconnect: boolean): void {
-    super.lost(link, willReconnect);
     const { code, reason, error } = link.end as LinkEnd;
     this.#rooms.lost(error);
     if (!this.options.rejoinRooms) this.#rooms.clear();

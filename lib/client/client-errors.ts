@@ -16,18 +16,18 @@ export class BadFrameError extends PxlWebSocketError {
 export class StreamOverflowError extends PxlWebSocketError {
   readonly code = 'STREAM_OVERFLOW';
   constructor(limit: string, option: string) {
-    super(`More than ${limit} wait. Read faster, or raise ${option}.`);
+    super(`More than ${limit} wait (${option}).`);
   }
 }
 
 /** The message is longer than the server accepts. Nothing was sent, and the connection stays. */
 export class MessageTooLargeError extends PxlWebSocketError {
   readonly code = 'MESSAGE_TOO_LARGE';
-  constructor(
-    /** The limit of the server in bytes: its `messages.maxPayload`. */
-    readonly maxBytes: number,
-  ) {
-    super(`The message is longer than ${maxBytes} bytes, the server's limit.`);
+  /** The limit of the server in bytes: its `messages.maxPayload`. */
+  declare readonly maxBytes: number;
+  constructor(maxBytes: number) {
+    super(`The message has more than ${maxBytes} bytes.`);
+    this.maxBytes = maxBytes;
   }
 }
 
@@ -35,30 +35,31 @@ export class MessageTooLargeError extends PxlWebSocketError {
 export class QueueFullError extends PxlWebSocketError {
   readonly code = 'QUEUE_FULL';
   constructor({ maxMessages, maxBytes }: { maxMessages: number; maxBytes: number }) {
-    super(`More than ${maxMessages} requests or ${maxBytes} bytes wait. Await some, or raise queue.`);
+    super(`More than ${maxMessages} requests or ${maxBytes} bytes wait (queue).`);
   }
 }
 
 /** A request with `retry` waited longer than `queue.maxAgeMs`. It is never sent again. */
 export class ExpiredError extends PxlWebSocketError {
   readonly code = 'EXPIRED';
-  constructor(
-    /** It was sent before the connection broke, so the server may have handled it. */
-    readonly wasSent: boolean,
-  ) {
-    super(`This waited too long. It was ${wasSent ? 'sent before' : 'not sent'}.`);
+  /** It was sent before the connection broke, so the server may have handled it. */
+  declare readonly wasSent: boolean;
+  constructor(wasSent: boolean) {
+    super(`The request waited too long, and was ${wasSent ? '' : 'not '}sent.`);
+    this.wasSent = wasSent;
   }
 }
 
 /** Stands for error reports that were left out, because there were too many of one kind. */
 export class ReportsLeftOutError extends PxlWebSocketError {
   readonly code = 'REPORTS_LEFT_OUT';
-  constructor(
-    /** The `name` of the errors that were left out. */
-    readonly kind: string,
-    readonly count: number,
-  ) {
-    super(`${count} more errors of the kind ${kind} weren't reported.`);
+  /** The `name` of the errors that were left out. */
+  declare readonly kind: string;
+  declare readonly count: number;
+  constructor(kind: string, count: number) {
+    super(`${count} more errors of the kind ${kind}.`);
+    this.kind = kind;
+    this.count = count;
   }
 }
 

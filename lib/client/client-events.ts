@@ -91,7 +91,7 @@ export class EventSink<S extends SocketLike> {
   readonly #maxReports: number;
   /** Errors by name, since the window began. */
   readonly #counts = new Map<string, number>();
-  readonly #window = new Stopwatch();
+  #window = new Stopwatch();
 
   /** @param maxErrorReports of one kind in a window, so that a server can't fill the log of its clients */
   constructor(events: WebSocketClientEvents<S>, maxErrorReports: number) {
@@ -101,8 +101,7 @@ export class EventSink<S extends SocketLike> {
 
   /** @returns a function that removes this listener. @throws {InvalidOptionsError} for an unknown event */
   add<N extends ClientEventName>(name: N, listener: ClientEventListener<S, N>): () => void {
-    if (!EVENTS.includes(name))
-      throw new InvalidOptionsError([`"${name}" is not an event. There are ${EVENTS.join(', ')}.`]);
+    if (!EVENTS.includes(name)) throw new InvalidOptionsError([`"${name}" is not an event.`]);
     return this.#listeners.add(name, listener as Callback);
   }
 
@@ -117,7 +116,7 @@ export class EventSink<S extends SocketLike> {
     if (this.#window.ms >= WINDOW_MS) {
       this.flush();
       this.#counts.clear();
-      this.#window.restart();
+      this.#window = new Stopwatch();
     }
     const count = (this.#counts.get(error.name) ?? 0) + 1;
     this.#counts.set(error.name, count);

@@ -31,6 +31,9 @@ const COUNT: Check = {
   must: 'a whole number of at least 1',
 };
 
+/** 0 is the deprecated way to write false. */
+const PING: Check = { ...orFalse(DURATION), holds: (value) => value === 0 || orFalse(DURATION).holds(value) };
+
 const OBJECT: Check = { holds: (value) => isOf(value, 'object'), must: 'an object' };
 const CALLBACK: ClientOption = { check: { holds: (value) => isOf(value, 'function'), must: 'a function' } };
 
@@ -68,7 +71,7 @@ export const CLIENT_OPTIONS = {
   reconnect: { check: orFalse(OBJECT), fields: RECONNECT },
   queue: { check: OBJECT, fields: QUEUE },
   rejoinRooms: option(FLAG, usual.rejoinRooms),
-  pingIntervalMs: option(orFalse(DURATION), usual.pingIntervalMs),
+  pingIntervalMs: option(PING, usual.pingIntervalMs),
   pongTimeoutMs: option(DURATION, usual.pongTimeoutMs),
   maxStreamBuffer: option(COUNT, usual.maxStreamBuffer),
   maxHeldBytes: option(COUNT, usual.maxHeldBytes),

@@ -98,7 +98,7 @@ export interface ConnectTarget {
   /** Absolute `ws:` or `wss:` address. */
   url: string;
   protocols: string[];
-  token?: string;
+  token: string | undefined;
   /** Node only: HTTP headers of the handshake. */
   headers?: Record<string, string>;
 }

@@ -1,10 +1,11 @@
 import { ConnectionError, InvalidStateError, RoomNameInvalidError } from '../errors.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { isRoomName } from '../protocol/names.js';
+import { fieldsOf } from '../protocol/fields.js';
 import { BadFrameError } from './client-errors.js';
 import type { EventSink } from './client-events.js';
 import type { ClientRoomOptions, JoinedRoom, JoinRoomOptions } from './client-room.js';
-import { fieldsOf, readPosition, type ServerMessage } from './greeting.js';
+import { readPosition, type ServerMessage } from './greeting.js';
 import type { Link } from './link.js';
 import { Room, type RoomOwner } from './room.js';
 import { delayAfter, pause, readMs, RoomJoins, type RoomJoinsHost } from './room-joins.js';
@@ -24,7 +25,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   /** The application may send. */
   #isOpen = false;
 
-  readonly report: (error: unknown) => void;
+  declare readonly report: (error: unknown) => void;
 
   constructor(
     events: EventSink<SocketLike>,
@@ -55,7 +56,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   /** @param isPatient not to give up at the first failure */
   async join(room: Room, { since, ...details }: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom> {
     const { name, options } = room;
-    if (this.#isOld(room)) throw new InvalidStateError('This handle is old. Use client.room(name).');
+    if (this.#isOld(room)) throw new InvalidStateError('This handle is old.');
     this.#rooms.delete(name);
     this.#rooms.set(name, room);
     const { since: start, ...history } = options.history ?? {};
@@ -80,7 +81,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     const answered = (): void => {
       if (this.#leaving.get(name) === token) this.#leaving.delete(name);
     };
-    await this.#link.requests.ask(message, { timeoutMs: this.requestTimeoutMs }, answered).ended;
+    await this.#link.ask(message, { timeoutMs: this.requestTimeoutMs }, answered).ended;
   }
 
   /** Joins the rooms again on a new connection. Resolves when each was tried once; failed ones are retried. */

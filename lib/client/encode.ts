@@ -8,11 +8,11 @@ import { NoJsonFormError } from '../protocol/json-form.js';
 export function encode(frame: unknown): string {
   try {
     const text = JSON.stringify(frame, refuseLoss) as string | undefined;
-    if (text === undefined) throw new NoJsonFormError('', 'has no JSON form.');
-    return text;
+    if (text !== undefined) return text;
   } catch (error) {
     throw new NotSerializableError(error);
   }
+  throw new NotSerializableError(undefined);
 }
 
 function refuseLoss(this: Record<string, unknown>, key: string, value: unknown): unknown {

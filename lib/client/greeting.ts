@@ -1,3 +1,4 @@
+import { fieldsOf } from '../protocol/fields.js';
 import type { RequestId, RoomPosition, WebSocketUser } from '../protocol/message.js';
 
 /** A message or a request of the server. */
@@ -27,22 +28,18 @@ export interface Greeting {
 export function readGreeting({ type, action, data }: ServerMessage): Greeting | undefined {
   if (type !== 'system' || action !== 'connected') return undefined;
   const { clientId, user, heartbeat, limits, features } = fieldsOf(data);
-  if (typeof clientId !== 'string' || clientId === '') return undefined;
+  if (typeof clientId !== 'string' || !clientId) return undefined;
   const { userId } = fieldsOf(user);
   const { maxPayload, maxDepth } = fieldsOf(limits);
   return {
     clientId,
-    user: typeof userId === 'string' || typeof userId === 'number' ? { userId } : undefined,
+    user: userId === undefined ? userId : { userId: userId as string },
     heartbeatMs: positive(fieldsOf(heartbeat)['pingIntervalMs']),
     maxPayload: positive(maxPayload),
     maxDepth: positive(maxDepth),
-    features: Array.isArray(features) ? features : [],
+    features: [features].flat(),
   };
 }
-
-/** The fields of a value that the server sent; none where it isn't an object. */
-export const fieldsOf = (value: unknown): Record<string, unknown> =>
-  typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 
 /** Reads a place in a room with history. Undefined for anything else. */
 export function readPosition(value: unknown): RoomPosition | undefined {

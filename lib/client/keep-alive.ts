@@ -18,21 +18,17 @@ export interface KeepAliveOptions {
 export class KeepAlive {
   readonly #link: Link<SocketLike>;
   readonly #pongTimeoutMs: number;
-  readonly #timer: ReturnType<typeof setInterval> | undefined;
   #isWaiting = false;
-  readonly #sinceTick = new Stopwatch();
+  #sinceTick = new Stopwatch();
 
   constructor(link: Link<SocketLike>, { pingIntervalMs, pongTimeoutMs }: KeepAliveOptions) {
     this.#link = link;
     this.#pongTimeoutMs = pongTimeoutMs;
     if (pingIntervalMs === false) return;
-    this.#timer = setInterval(() => this.#tick(pingIntervalMs), pingIntervalMs);
+    const timer = setInterval(() => this.#tick(pingIntervalMs), pingIntervalMs);
     // In Node this timer must not keep the process alive. In browsers a timer is a number.
-    (this.#timer as { unref?: () => void }).unref?.();
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
+    (timer as { unref?: () => void }).unref?.();
+    void link.ended.promise.then(() => clearInterval(timer));
   }
 
   /** Closes the connection if the server was silent for longer than its heartbeat and doesn't answer a ping now. */
@@ -48,32 +44,26 @@ export class KeepAlive {
 
   #tick(pingIntervalMs: number): void {
     const hasSlept = this.#isLate(this.#sinceTick, pingIntervalMs);
-    this.#sinceTick.restart();
+    this.#sinceTick = new Stopwatch();
     if (!this.#isWaiting) void this.#ping(hasSlept ? this.#probeMs : this.#pongTimeoutMs);
   }
 
-  async #ping(timeoutMs: number): Promise<void> {
-    this.#isWaiting = true;
-    const isSilent = await this.#isSilent(timeoutMs);
-    this.#isWaiting = false;
-    if (!isSilent) return;
-    const error = new ConnectionError('The server was silent after a ping.');
-    this.#link.close(CloseCode.NoPong, 'no pong', error);
-  }
-
   /** Any frame is a sign of life. A pong may wait behind a slow handler, and a refusal is an answer, too. */
-  async #isSilent(timeoutMs: number): Promise<boolean> {
+  async #ping(timeoutMs: number): Promise<void> {
     const link = this.#link;
     const asked = new Stopwatch();
+    this.#isWaiting = true;
     try {
-      await link.requests.request({ type: 'system', action: 'ping' }, { timeoutMs });
-      return false;
+      await link.request({ type: 'system', action: 'ping' }, { timeoutMs });
     } catch (error) {
       // Equal: a frame came within the millisecond of the ping. If it came before it, the next ping tells.
-      if (!(error instanceof TimeoutError) || link.silence.ms <= asked.ms || !link.isOpen) return false;
-      // The machine slept: the answer may still be under way.
-      return this.#isLate(asked, timeoutMs) ? this.#isSilent(this.#probeMs) : true;
+      if (error instanceof TimeoutError && link.silence.ms > asked.ms && link.isOpen) {
+        // The machine slept: the answer may still be under way.
+        if (this.#isLate(asked, timeoutMs)) await this.#ping(this.#probeMs);
+        else link.close(CloseCode.NoPong, 'no pong', new ConnectionError('The server was silent after a ping.'));
+      }
     }
+    this.#isWaiting = false;
   }
 
   #isLate({ ms }: Stopwatch, expectedMs: number): boolean {

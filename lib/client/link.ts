@@ -43,17 +43,16 @@ export interface LinkBudgets {
 const MAX_REPORTED_CHARACTERS = 2_000;
 
 /** One socket from its creation to its end, which comes once. After its end it calls no handler any more. */
-export class Link<S extends SocketLike> {
-  readonly requests: Requests;
+export class Link<S extends SocketLike> extends Requests {
   /** Resolves with the server's first frame; rejects when the link ends before it. */
   readonly greeted = deferred();
   readonly ended = deferred();
   /** Resolved when the rooms may not be waited for any longer. */
   readonly hurried = deferred();
-  greeting: Greeting | undefined;
-  end: LinkEnd | undefined;
+  declare greeting: Greeting | undefined;
+  declare end: LinkEnd | undefined;
   /** Since the last frame came. */
-  readonly silence = new Stopwatch();
+  silence = new Stopwatch();
   /** Messages of a new connection wait until `onConnected` was called, so that no handler runs before it. */
   #held: ServerMessage[] | undefined = [];
   #heldBytes = 0;
@@ -71,9 +70,9 @@ export class Link<S extends SocketLike> {
     handlers: LinkHandlers<S>,
     budgets: LinkBudgets,
   ) {
+    super();
     this.#handlers = handlers;
     this.#budgets = budgets;
-    this.requests = new Requests(this);
     socket.binaryType = 'arraybuffer';
     for (const [type, listener] of this.#listeners) socket.addEventListener(type, listener);
   }
@@ -97,8 +96,8 @@ export class Link<S extends SocketLike> {
     // A server that doesn't read must not make this process buffer more and more.
     const { maxUnsentBytes } = this.#budgets;
     if (this.socket.bufferedAmount > maxUnsentBytes) {
-      const error = new ConnectionError(`The server doesn't read: more than ${maxUnsentBytes} bytes wait.`);
-      this.close(CloseCode.SlowConsumer, 'the server does not read', error);
+      const error = new ConnectionError(`More than ${maxUnsentBytes} bytes wait (maxUnsentBytes).`);
+      this.close(CloseCode.SlowConsumer, 'too slow', error);
       throw error;
     }
     this.socket.send(binary ? new TextEncoder().encode(text) : text);
@@ -109,7 +108,7 @@ export class Link<S extends SocketLike> {
    */
   answer(frame: unknown): void {
     const read = decodeFrame(encode(frame), this.greeting?.maxDepth);
-    if (read.kind === 'bad') throw new BadFrameError(`The server would refuse the answer: ${read.reason}`);
+    if (read.kind === 'bad') throw new BadFrameError(`Bad answer: ${read.reason}`);
     this.send(frame);
   }
 
@@ -148,7 +147,7 @@ export class Link<S extends SocketLike> {
     this.end = { code, reason, error };
     for (const [type, listener] of this.#listeners) this.socket.removeEventListener(type, listener);
     this.greeted.reject(error);
-    this.requests.failAll(error);
+    this.failAll(error);
     this.ended.resolve();
     this.hurried.resolve();
     this.#handlers.onEnd(this);
@@ -158,29 +157,29 @@ export class Link<S extends SocketLike> {
   #failed({ error, message }: SocketErrorEvent): void {
     this.#socketError = error ? messageOf(error) : message;
     if (this.greeting && this.#socketError) {
-      this.#handlers.onError(new ConnectionError(`The connection failed: ${this.#socketError}`));
+      this.#handlers.onError(new ConnectionError(`The connection broke: ${this.#socketError}`));
     }
   }
 
   #receive(data: unknown): void {
-    this.silence.restart();
+    this.silence = new Stopwatch();
     const text = textOf(data);
     if (text === undefined) return this.#skip('It is not UTF-8.');
     const frame = decodeFrame(text, Math.max(MAX_DEPTH, this.greeting?.maxDepth ?? 0));
     if (frame.kind === 'bad') return this.#skip(frame.reason, frame.id, frame.isAnswer);
-    if (frame.kind !== 'message') return this.requests.settle(frame, text) ? undefined : this.#handUnasked(frame, text);
+    if (frame.kind !== 'message') return this.settle(frame, text) ? undefined : this.#handUnasked(frame, text);
     if (this.greeting) return this.#hand(frame, text);
     this.greeting = readGreeting(frame);
     if (this.greeting) this.greeted.resolve();
-    else this.#skip('The first one must be "system/connected".');
+    else this.#skip('It is not "system/connected".');
   }
 
   /**
    * A malformed frame. If it is a reply, its request fails at once; if it is a request, the server gets an error frame.
    */
   #skip(reason: string, id?: RequestId, isAnswer = false): void {
-    const error = new BadFrameError(`A frame of the server was skipped: ${reason}`);
-    if (isAnswer && this.requests.reject(id, error)) return;
+    const error = new BadFrameError(`Bad frame: ${reason}`);
+    if (isAnswer && this.reject(id, error)) return;
     this.#handlers.onError(error);
     if (!isAnswer && id !== undefined) this.trySend(errorFrame({ error: reason, code: ErrorCode.BadFrame }, { id }));
   }

@@ -1,18 +1,15 @@
 import type { PresentUser } from '../protocol/message.js';
+import { fieldsOf } from '../protocol/fields.js';
 import type { ClientRoomPresence, ClientRoomPresenceEvents } from './client-room.js';
-import { fieldsOf } from './greeting.js';
 import { callAll, Listeners } from './listeners.js';
 
-type Told = ['joined' | 'updated' | 'left', PresentUser];
-
-const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 const isUser = (value: unknown): value is PresentUser => typeof fieldsOf(value)['userId'] === 'string';
 
 /** Who is in one room, as the server said last. */
 export class Presence extends Map<string, PresentUser> implements ClientRoomPresence {
   total = 0;
   isStale = true;
-  ownId: string | undefined;
+  declare ownId: string | undefined;
   readonly #listeners = new Listeners<(params: never) => unknown>();
   readonly #report: (error: unknown) => void;
   #epoch: unknown;
@@ -55,24 +52,21 @@ export class Presence extends Map<string, PresentUser> implements ClientRoomPres
     const isDifference = Array.isArray(joined);
     const wasListed = this.#isListed;
     this.#isListed = isDifference || Array.isArray(users);
-    const here = [users, joined, updated].flatMap(listOf).filter(isUser);
-    const isHere = new Set(here.map(({ userId }) => userId));
-    const told: Told[] = [];
-    for (const userId of (isDifference
-      ? listOf(left)
-      : [...this.keys()].filter((known) => !isHere.has(known))) as string[]) {
-      const user = this.get(userId);
-      if (user) told.push(['left', user]);
-      this.delete(userId);
-    }
-    for (const user of here) {
-      const before = this.get(user.userId);
-      this.set(user.userId, user);
-      if (!before) told.push(['joined', user]);
-      else if (JSON.stringify(before.data) !== JSON.stringify(user.data)) told.push(['updated', user]);
-    }
+    const before = new Map(this);
+    if (!isDifference) this.clear();
+    for (const userId of [left].flat()) this.delete(userId as string);
+    for (const user of [users, joined, updated].flat().filter(isUser)) this.set(user.userId, user);
     this.total = this.#isListed ? this.size : Number(total);
-    if (wasListed && this.#isListed) for (const [event, user] of told) this.#tell(event, user);
+    const now = [...this];
+    if (wasListed && this.#isListed) {
+      for (const [userId, user] of before) if (!this.has(userId)) this.#tell('left', user);
+      for (const [userId, user] of now) {
+        const known = before.get(userId);
+        if (!known) this.#tell('joined', user);
+        else if (user !== known && JSON.stringify(known.data) !== JSON.stringify(user.data))
+          this.#tell('updated', user);
+      }
+    }
     if (!isDifference) this.#tell('synced', { total: this.total });
   }
 

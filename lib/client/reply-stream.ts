@@ -5,6 +5,13 @@ import type { Asking } from './requests.js';
 
 type Result<T> = IteratorResult<T, undefined>;
 
+interface Waiting<T> {
+  take(): Result<T> | Promise<never>;
+  readonly bytes: number;
+}
+
+const OVER: Waiting<never> = { take: () => ({ done: true, value: undefined }), bytes: 0 };
+
 /** How many values, and bytes of JSON, may wait to be read. */
 export interface ReplyStreamLimits {
   maxStreamBuffer: number;
@@ -20,27 +27,19 @@ export function replyStream<T>(
   { maxStreamBuffer, maxHeldBytes }: ReplyStreamLimits,
   signal: AbortSignal | undefined,
 ): AsyncIterableIterator<T, undefined, undefined> {
-  const values: { value: T; bytes: number }[] = [];
+  /** What the next readers get, in order. */
+  const waiting: Waiting<T>[] = [];
   const readers: ((result: Result<T> | Promise<never>) => void)[] = [];
   let heldBytes = 0;
   let request: Asking | undefined;
   let isEnded = false;
-  /** Thrown once, after the values that came before it. */
-  let failure: unknown;
 
   const flush = (): void => {
     while (readers.length > 0) {
-      const next = values.shift();
-      if (!next && !isEnded) return;
-      heldBytes -= next?.bytes ?? 0;
-      let result: Result<T> | Promise<never> = next
-        ? { done: false, value: next.value }
-        : { done: true, value: undefined };
-      if (!next && failure) {
-        result = Promise.reject(errorOf(failure));
-        failure = undefined;
-      }
-      readers.shift()?.(result);
+      const next = waiting.shift() ?? (isEnded ? OVER : undefined);
+      if (!next) return;
+      heldBytes -= next.bytes;
+      readers.shift()?.(next.take());
     }
   };
 
@@ -49,21 +48,22 @@ export function replyStream<T>(
     heldBytes += bytes;
     // A single value may always wait: it was read from the socket already.
     const flaw =
-      values.length >= maxStreamBuffer
+      waiting.length >= maxStreamBuffer
         ? new StreamOverflowError(`${maxStreamBuffer} values`, 'maxStreamBuffer')
-        : values.length > 0 && heldBytes > maxHeldBytes
+        : waiting.length > 0 && heldBytes > maxHeldBytes
           ? new StreamOverflowError(`${maxHeldBytes} bytes`, 'maxHeldBytes')
           : undefined;
     if (flaw) return request?.stop(flaw);
-    values.push({ value: response as T, bytes });
+    waiting.push({ take: () => ({ done: false, value: response as T }), bytes });
     flush();
   };
 
   const end = (error?: unknown): void => {
     if (isEnded) return;
     isEnded = true;
-    failure = error;
-    if (signal?.aborted) values.length = 0;
+    if (signal?.aborted) waiting.length = 0;
+    // Thrown once, after the values that came before it.
+    if (error) waiting.push({ take: () => fail(error), bytes: 0 });
     flush();
   };
 
@@ -78,9 +78,8 @@ export function replyStream<T>(
   };
 
   const stop = (): void => {
-    values.length = 0;
+    waiting.length = 0;
     end();
-    failure = undefined;
     request?.stop();
   };
 
@@ -100,9 +99,13 @@ export function replyStream<T>(
       stop();
       return { done: true, value: undefined };
     },
-    throw: async (error: unknown) => {
+    throw: (error: unknown) => {
       stop();
-      throw errorOf(error);
+      return fail(error);
     },
   };
+}
+
+async function fail(error: unknown): Promise<never> {
+  throw errorOf(error);
 }

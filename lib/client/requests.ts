@@ -24,12 +24,6 @@ interface AskOptions {
   isOne?: boolean;
 }
 
-/** Sends frames. `send` throws when the connection can't send one; `trySend` doesn't. */
-export interface FrameSender {
-  send(frame: MessageFrame): void;
-  trySend(frame: MessageFrame): void;
-}
-
 interface OpenRequest extends Pick<Asking, 'stop'> {
   answer(reply: ReplyFrame, text: string): void;
   /** Ends it, without a word to the server. */
@@ -37,14 +31,14 @@ interface OpenRequest extends Pick<Asking, 'stop'> {
 }
 
 /** The open requests of one connection. Their ids count up from 1 and are never used again. */
-export class Requests {
-  readonly #sender: FrameSender;
+export abstract class Requests {
   readonly #open = new Map<unknown, OpenRequest>();
   #lastId = 0;
 
-  constructor(sender: FrameSender) {
-    this.#sender = sender;
-  }
+  /** @throws when the connection can't send a frame */
+  abstract send(frame: MessageFrame): void;
+
+  abstract trySend(frame: MessageFrame): void;
 
   /**
    * Sends a request, and calls `answered` with each response in the turn in which it is read: what the server sent after it is
@@ -59,7 +53,7 @@ export class Requests {
     let cancelTimeout: (() => void) | undefined;
     let settle!: (error?: Error) => void;
     const stop = (error?: Error): void => {
-      if (this.#open.delete(id)) this.#sender.trySend({ type: 'system', action: 'cancel', id });
+      if (this.#open.delete(id)) this.trySend({ type: 'system', action: 'cancel', id });
       settle(error);
     };
     const onAbort = (): void => stop(abortReason(signal as AbortSignal));
@@ -86,7 +80,7 @@ export class Requests {
         else resolve();
       };
       if (signal?.aborted) throw abortReason(signal);
-      this.#sender.send({ ...message, id });
+      this.send({ ...message, id });
       this.#open.set(id, { answer, settle, stop });
       signal?.addEventListener('abort', onAbort);
       wait();
@@ -102,7 +96,7 @@ export class Requests {
   }
 
   /** Passes an answer to its request. False when its id was never used. */
-  settle(frame: AnswerFrame, text: string): boolean {
+  protected settle(frame: AnswerFrame, text: string): boolean {
     const request = this.#open.get(frame.id);
     if (frame.kind === 'reply') request?.answer(frame, text);
     else request?.settle(new RemoteError(frame.data.code, frame.data.error, frame.data.details));
@@ -110,12 +104,12 @@ export class Requests {
   }
 
   /** An answer is malformed. False when its id was never used. */
-  reject(id: RequestId | undefined, error: Error): boolean {
+  protected reject(id: RequestId | undefined, error: Error): boolean {
     this.#open.get(id)?.stop(error); // a stream would go on
     return this.#wasUsed(id);
   }
 
-  failAll(error: Error): void {
+  protected failAll(error: Error): void {
     for (const { settle } of this.#open.values()) settle(error);
   }
 

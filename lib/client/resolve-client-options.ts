@@ -13,30 +13,17 @@ export interface ResolvedClientOptions<S extends SocketLike> extends Required<
   reconnect: false | Required<ReconnectOptions>;
 }
 
-/** The warning about the old way to switch pings off is written once per process. */
-let hasWarned = false;
-
 /**
  * Fills in the defaults. Null counts as not given.
- * @param findFlaws says more about what is wrong; for Node
  * @throws {InvalidOptionsError} naming every flaw at once
  */
 export function resolveClientOptions<S extends SocketLike>(
-  given: WebSocketClientOptions<S>,
-  findFlaws?: (options: WebSocketClientOptions<S>) => string[],
+  options: WebSocketClientOptions<S>,
 ): ResolvedClientOptions<S> {
-  let options = given;
-  // Pings were switched off by 0 once.
-  if ((options.pingIntervalMs as number) === 0) {
-    if (!hasWarned) console.warn('pingIntervalMs: 0 is deprecated. Write false.');
-    hasWarned = true;
-    options = { ...options, pingIntervalMs: false };
-  }
   // A page may exist only later, and then any address will do.
   const isUrl = typeof options.url === 'function' || socketUrlOf(options.url, pageUrl() ?? 'http://page.invalid/');
-  const found = isUrl ? [] : [URL_FLAW];
-  const filled = fill('', CLIENT_DEFAULTS, options, found);
-  const flaws = findFlaws?.(options) ?? found;
+  const flaws = isUrl ? [] : [URL_FLAW];
+  const filled = fill('', CLIENT_DEFAULTS, options, flaws);
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);
   return filled as unknown as ResolvedClientOptions<S>;
 }
@@ -62,10 +49,9 @@ function fill(prefix: string, usual: object, given: object, flaws: string[]): ob
     if ((value ?? undefined) === undefined) continue;
     const name = prefix + field;
     const like = filled[field];
-    const isOff = value === false && (name === 'reconnect' || name === 'pingIntervalMs');
-    filled[field] = value;
-    if (!Object.hasOwn(usual, field))
-      flaws.push(`${name} is not an option.${field === 'headers' ? ' Browsers have no headers: give token.' : ''}`);
+    const isOff = name === 'pingIntervalMs' ? !value : name === 'reconnect' && value === false; // 0 was false once
+    filled[field] = !isOff && value;
+    if (!Object.hasOwn(usual, field)) flaws.push(`${name} is not an option.`);
     else if (!isOff && !isLike(value, like, name)) flaws.push(`${name} can't be ${String(value)}.`);
     else if (value && (name === 'reconnect' || name === 'queue'))
       filled[field] = fill(`${name}.`, like as object, value, flaws);

@@ -1,7 +1,7 @@
 import { RemoteError } from '../errors.js';
 import { ErrorCode } from '../protocol/error-codes.js';
+import { fieldsOf } from '../protocol/fields.js';
 import { MessageTooLargeError } from './client-errors.js';
-import { fieldsOf } from './greeting.js';
 import type { Link } from './link.js';
 import type { Room } from './room.js';
 import type { SocketLike } from './socket-like.js';
@@ -89,7 +89,7 @@ export class RoomJoins {
         else if (isCurrent(asked)) this.#host.joined(asked.room, data);
         else if (!isOne) this.#host.unwanted(asked.room);
       };
-      await this.#link.requests.ask({ type: 'system', ...message }, { timeoutMs }, answered).ended;
+      await this.#link.ask({ type: 'system', ...message }, { timeoutMs }, answered).ended;
       const error = new RemoteError(ErrorCode.Unavailable, 'The server did not answer.');
       await this.#failed(left.values(), error, tries);
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { RoomPosition } from '../protocol/message.js';
+import { fieldsOf } from '../protocol/fields.js';
 import type {
   ClientRoom,
   ClientRoomEvents,
@@ -11,7 +12,6 @@ import type {
   RoomPublishOptions,
   RoomStart,
 } from './client-room.js';
-import { fieldsOf } from './greeting.js';
 import { callAll, Listeners } from './listeners.js';
 import { newKey } from './new-key.js';
 import { Presence } from './presence.js';
@@ -30,8 +30,8 @@ export interface RoomOwner {
 /** What a client knows of a room. Its owner moves it from state to state. */
 export class Room implements ClientRoom {
   readonly options: ClientRoomOptions = {};
-  readonly presence: Presence;
-  position: RoomPosition | undefined;
+  declare readonly presence: Presence;
+  declare position: RoomPosition | undefined;
   /** It is joined again after a reconnect. */
   isMember = false;
   /** `join()` waits until the server accepts, or refuses for good. */

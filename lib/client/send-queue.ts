@@ -17,7 +17,6 @@ type AnyLink = Link<SocketLike>;
 interface Entry {
   /** As it was when the request was made. */
   readonly message: KeyedMessage;
-  readonly bytes: number;
   readonly age: Stopwatch;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
@@ -25,9 +24,8 @@ interface Entry {
   link: AnyLink | undefined;
   /** Since it was sent for the first time. */
   sent?: Stopwatch | undefined;
-  isWaiting?: boolean;
-  /** Settles when it is answered, or waits. */
-  trying?: Promise<void>;
+  /** While it is under way. Settles when it is answered, or waits. */
+  trying?: Promise<void> | undefined;
   /** Runs while it waits. */
   timer?: ReturnType<typeof setTimeout> | undefined;
   settle(error: unknown, value?: unknown): void;
@@ -70,7 +68,6 @@ export class SendQueue {
       const onAbort = (): void => entry.settle(abortReason(signal as AbortSignal));
       const entry: Entry = {
         message: JSON.parse(text) as KeyedMessage,
-        bytes,
         age: new Stopwatch(),
         timeoutMs,
         signal,
@@ -87,7 +84,7 @@ export class SendQueue {
       this.#open.add(entry);
       this.#bytes += bytes;
       signal?.addEventListener('abort', onAbort);
-      if (this.#link?.isOpen && !this.#isDraining) entry.trying = this.#send(entry, this.#link);
+      if (this.#link?.isOpen && !this.#isDraining) this.#send(entry, this.#link);
       else this.#wait(entry);
     });
   }
@@ -102,21 +99,24 @@ export class SendQueue {
     this.#link = undefined; // the next connection may be another user's
     for (const entry of this.#open) {
       entry.link = undefined;
-      if (entry.isWaiting) entry.settle(new ConnectionError('The client was closed.'));
+      if (!entry.trying) entry.settle(new ConnectionError('The client closed the connection.'));
     }
   }
 
-  async #send(entry: Entry, link: AnyLink): Promise<void> {
+  #send(entry: Entry, link: AnyLink): void {
+    entry.trying = this.#try(entry, link);
+  }
+
+  async #try(entry: Entry, link: AnyLink): Promise<void> {
     const { message, sent } = entry;
     clearTimeout(entry.timer);
-    entry.isWaiting = false;
     entry.link = link;
     try {
       // A server that has lost the key since then doesn't handle it twice.
       if (sent) message.sentMsAgo = sent.ms;
       message.round = this.#round;
       entry.sent ??= new Stopwatch();
-      const asked = link.requests.request(message, entry);
+      const asked = link.request(message, entry);
       entry.settle(undefined, await asked);
     } catch (error) {
       if (!entry.link) return entry.settle(error); // the client was closed meanwhile
@@ -140,7 +140,7 @@ export class SendQueue {
 
   #wait(entry: Entry): void {
     if (!this.#open.has(entry)) return;
-    entry.isWaiting = true;
+    entry.trying = undefined;
     const leftMs = this.#limits.maxAgeMs - entry.age.ms;
     entry.timer = setTimeout(expire, leftMs, entry);
     if (this.#link?.isOpen && !this.#isDraining) void this.#drain(this.#link);
@@ -155,7 +155,10 @@ export class SendQueue {
   async #drain(link: AnyLink): Promise<void> {
     this.#isDraining = true;
     for (let entry = this.#first; entry && link.isOpen; entry = this.#first) {
-      if (!entry.isWaiting) await entry.trying;
+      if (entry.trying) {
+        await entry.trying;
+        continue;
+      }
       if (this.#gapMs) await pause(link, this.#gapMs);
       if (!link.isOpen || this.#first !== entry) continue;
       const isOther = entry.link && entry.link.greeting?.user?.userId !== link.greeting?.user?.userId;
@@ -163,7 +166,7 @@ export class SendQueue {
       if (entry.age.ms > this.#limits.maxAgeMs) expire(entry);
       else if (isOther || (entry.sent && !link.greeting?.features.includes('keys')))
         entry.settle(new ConnectionError('Another user is connected, or the server knows no keys.'));
-      else await this.#send(entry, link);
+      else this.#send(entry, link);
     }
     this.#isDraining = false;
     this.#gapMs = 0;

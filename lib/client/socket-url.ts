@@ -11,7 +11,7 @@ export function socketUrlOf(url: unknown, baseUrl: string | undefined): string |
   if (typeof url !== 'string' || url.includes('#')) return undefined;
   const isAbsolute = /^[a-z][a-z0-9+.-]*:/i.test(url);
   try {
-    const { href } = new URL(url, isAbsolute ? undefined : baseUrl);
+    const { href } = new URL(url, baseUrl);
     const [absolute] = /^(ws|http)s?:.+/i.exec(isAbsolute ? url : href) ?? [];
     return url && absolute?.replace(/^http/i, 'ws');
   } catch {

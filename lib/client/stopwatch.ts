@@ -3,19 +3,10 @@
  * If the clock is set forward, the stopwatch shows too much; it never shows too little.
  */
 export class Stopwatch {
-  #since = 0;
-  #date = 0;
-
-  constructor() {
-    this.restart();
-  }
+  readonly #since = performance.now();
+  readonly #date = Date.now();
 
   get ms(): number {
     return Math.max(performance.now() - this.#since, Date.now() - this.#date);
-  }
-
-  restart(): void {
-    this.#since = performance.now();
-    this.#date = Date.now();
   }
 }

@@ -20,8 +20,8 @@ import type { SocketLike } from './socket-like.js';
  * The state changes before any callback, so that a callback may connect or disconnect. Subclasses make the links.
  */
 export abstract class Supervisor<S extends SocketLike> {
-  protected readonly options: ResolvedClientOptions<S>;
-  protected readonly events: EventSink<S>;
+  declare protected readonly options: ResolvedClientOptions<S>;
+  declare protected readonly events: EventSink<S>;
   #state: ClientState = 'idle';
   #link: Link<S> | undefined;
   /** The link that `opened` was called with. An earlier callback may already have disconnected it. */
@@ -35,7 +35,7 @@ export abstract class Supervisor<S extends SocketLike> {
 
   /** @throws {InvalidOptionsError} naming every bad option and what to write instead. */
   constructor(options: WebSocketClientOptions<S>) {
-    this.options = resolveClientOptions(options, this.findFlaws);
+    this.options = resolveClientOptions(options);
     this.events = new EventSink(this.options.events, this.options.maxErrorReports);
   }
 
@@ -67,12 +67,14 @@ export abstract class Supervisor<S extends SocketLike> {
   /** The client doesn't try any more. */
   protected abstract closed(): void;
 
-  /** A better check of the options, where its size doesn't matter. */
-  protected get findFlaws(): ((options: WebSocketClientOptions<S>) => string[]) | undefined {
-    return undefined;
-  }
-
-  protected tryNow(): Promise<void> {
+  /**
+   * Resolves when the server has greeted this client and, on a reconnect, the rooms were joined again. Settles within
+   * `connectTimeoutMs`. Calls during an attempt share its outcome. Calls while open resolve at once. A call while the client
+   * waits to reconnect tries at once.
+   * @throws {ConnectionError} when there is no connection. The client is then `closed`, unless it was reconnecting or
+   * `reconnect.initial` is set.
+   */
+  connectToServer(): Promise<void> {
     if (this.#attempt) return this.#attempt.outcome;
     if (this.#state === 'open') return Promise.resolve();
     // While reconnecting, this call ends the wait.
@@ -86,11 +88,14 @@ export abstract class Supervisor<S extends SocketLike> {
   }
 
   /**
-   * Ends the link, in whatever state its socket is, and connects again. Without a link it does what `tryNow()` does.
+   * Replaces the connection at once, for a socket that may be dead without being closed. Rooms are joined again and listeners
+   * stay. Pending requests and streams fail with ConnectionError. Without a connection it does what `connectToServer()` does.
+   * In a page the client calls it by itself when the page comes back.
+   * @throws {ConnectionError} as `connectToServer()`
    */
   reconnect(): Promise<void> {
     const link = this.currentLink;
-    if (!link) return this.tryNow();
+    if (!link) return this.connectToServer();
     this.#link = undefined;
     this.#state = 'reconnecting';
     link.close(1000, 'reconnecting', new ConnectionError('reconnect() was called.'));
@@ -104,7 +109,7 @@ export abstract class Supervisor<S extends SocketLike> {
   /** The network or the page is back: ends the wait, unless the server asked for it. */
   protected retryNow(): void {
     // Nobody waits for this promise. #failed() reports its error.
-    if (this.#retryTimer !== undefined && !this.#isToldToWait) this.tryNow().catch(() => undefined);
+    if (this.#retryTimer !== undefined && !this.#isToldToWait) this.connectToServer().catch(() => undefined);
   }
 
   disconnect(code: number, reason: string): void {
@@ -144,7 +149,7 @@ export abstract class Supervisor<S extends SocketLike> {
     try {
       const link = await this.#establish(attempt);
       // No await from here to `opened`: disconnect() or the link's end could come between.
-      attempt.throwIfAbandoned();
+      if (attempt.reason) throw attempt.reason;
       link.throwIfEnded();
       this.#attempt = undefined;
       this.#state = 'open';
@@ -167,7 +172,7 @@ export abstract class Supervisor<S extends SocketLike> {
     let link: Link<S> | undefined;
     const cancelTimeout = overdue(connectTimeoutMs, () => {
       if (link) return link.hurried.resolve();
-      attempt.abandon(new ConnectionError(`The server did not greet within ${connectTimeoutMs} ms. Check the url.`));
+      attempt.abandon(new ConnectionError(`The server did not greet within ${connectTimeoutMs} ms.`));
     });
     try {
       link = await this.dial(attempt);

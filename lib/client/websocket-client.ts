@@ -3,6 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { ClientOptions } from 'ws';
 import type { Attempt } from './attempt.js';
+import { InvalidOptionsError } from '../errors.js';
 import { WebSocketClientCore } from './client-core.js';
 import { HandshakeRefusedError } from './handshake-refused-error.js';
 import { valueOf } from './client-options.js';
@@ -65,35 +66,54 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
   readonly #maxPayload: number;
   readonly #transport: Pick<ClientOptions, 'agent'> & ConnectionOptions;
   readonly #refusals = new WeakMap<WebSocket, HandshakeRefusedError>();
+  /** Of the attempt under way. */
+  #socket: WebSocket | undefined;
+  #loading: Promise<void> | undefined;
 
   constructor(options: NodeWebSocketClientOptions) {
-    const headers = options.headers ?? NODE_OPTIONS.headers.default;
-    const maxPayload = options.maxPayload ?? NODE_OPTIONS.maxPayload.default;
-    super({ ...options, headers, maxPayload } as NodeWebSocketClientOptions);
-    const { tls, agent } = options;
-    this.#headers = headers;
-    this.#maxPayload = maxPayload;
+    const { headers, maxPayload, tls, agent, ...others } = checked(options);
+    super(others);
+    this.#headers = headers ?? NODE_OPTIONS.headers.default;
+    this.#maxPayload = maxPayload ?? NODE_OPTIONS.maxPayload.default;
     this.#transport = { ...tls, ...(agent && { agent }) };
   }
 
+  override load(): Promise<void> {
+    this.#loading ??= this.loadHandlers().catch((error: unknown) => {
+      this.#loading = undefined;
+      throw error;
+    });
+    return this.#loading;
+  }
+
+  /** Overridden where handlers have to be found before the first connect. */
+  protected async loadHandlers(): Promise<void> {}
+
   /** A token may have expired since it was fetched. Where a function returns it, 401 is tried a second time. */
   protected override async dial(attempt: Attempt): Promise<Link<WebSocket>> {
+    await attempt.race(this.load());
     try {
-      return await super.dial(attempt);
+      return await this.#dial(attempt);
     } catch (error) {
       const isOld = error instanceof HandshakeRefusedError && error.status === 401 && error.advice === 'stop';
       if (!isOld || !this.#hasFreshTokens || attempt.reason) throw error;
-      return super.dial(attempt);
+      return this.#dial(attempt);
+    }
+  }
+
+  /** @throws {HandshakeRefusedError} where the server gave an answer */
+  async #dial(attempt: Attempt): Promise<Link<WebSocket>> {
+    this.#socket = undefined;
+    try {
+      return await super.dial(attempt);
+    } catch (error) {
+      throw (this.#socket && this.#refusals.get(this.#socket)) ?? error;
     }
   }
 
   get #hasFreshTokens(): boolean {
     const { url, protocols, token } = this.options;
     return [url, protocols, token, this.#headers].some((source) => typeof source === 'function');
-  }
-
-  protected override get findFlaws(): (options: NodeWebSocketClientOptions) => string[] {
-    return (options) => optionFlaws(options, NODE_OPTIONS);
   }
 
   protected override async findTarget(): Promise<ConnectTarget> {
@@ -111,15 +131,11 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
       perMessageDeflate: false,
       closeTimeout: CLOSE_TIMEOUT_MS,
     };
-    const socket = new WebSocket(url, protocols, options);
+    const socket = (this.#socket = new WebSocket(url, protocols, options));
     // The link stops listening when it ends. A late error without a listener would end the process.
     socket.on('error', () => undefined);
     socket.on('unexpected-response', (request, response) => this.#noteRefusal(socket, request, response));
     return socket;
-  }
-
-  protected override refusalOf(socket: WebSocket): HandshakeRefusedError | undefined {
-    return this.#refusals.get(socket);
   }
 
   /** With a listener for this event, `ws` leaves it to us to end the socket. */
@@ -141,6 +157,20 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
     response.once('close', finish);
     response.once('error', finish);
   }
+}
+
+/** The warning about the old way to switch pings off is written once per process. */
+let hasWarned = false;
+
+/** @throws {InvalidOptionsError} naming every flaw, and what to write instead */
+function checked(options: NodeWebSocketClientOptions): NodeWebSocketClientOptions {
+  const flaws = optionFlaws(options, NODE_OPTIONS);
+  if (flaws.length > 0) throw new InvalidOptionsError(flaws);
+  if ((options.pingIntervalMs as number) === 0) {
+    if (!hasWarned) console.warn('pingIntervalMs: 0 is deprecated. Write false.');
+    hasWarned = true;
+  }
+  return options;
 }
 
 /** The code of `{ code, error }`, which only our own server sends. */

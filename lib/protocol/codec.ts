@@ -1,3 +1,4 @@
+import { fieldsOf } from './fields.js';
 import { writeJson } from './json-form.js';
 import type { ErrorFrameData, RequestId } from './message.js';
 import { isRequestId, isRouteName, NAME_RULE } from './names.js';
@@ -43,15 +44,14 @@ export function decodeFrame(text: string, maxDepth: number = MAX_DEPTH): Decoded
   try {
     value = JSON.parse(text);
   } catch {
-    return bad('The frame is not JSON.', {});
+    value = undefined;
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return bad('The frame is not a JSON object.', {});
   }
   const frame = value as Record<string, unknown>;
   const id = frame['id'] as RequestId | undefined;
-  if (id !== undefined && !isRequestId(id))
-    return bad('"id" must be a string of 1–64 characters or a safe integer.', {});
+  if (id !== undefined && !isRequestId(id)) return bad('"id" must be 1–64 characters or a safe integer.', {});
   const { type, action } = frame;
   if (!isRouteName(type)) return bad(`"type" ${NAME_RULE}`, frame, id);
   if (!isRouteName(action)) return bad(`"action" ${NAME_RULE}`, frame, id);
@@ -105,7 +105,7 @@ function bad(reason: string, frame: Record<string, unknown>, id?: RequestId): De
 }
 
 function readError(data: unknown): ErrorFrameData {
-  const given = (typeof data === 'object' && data !== null ? data : {}) as Partial<ErrorFrameData>;
+  const given: Partial<ErrorFrameData> = fieldsOf(data);
   return {
     ...given,
     error: typeof given.error === 'string' ? given.error : 'The peer reported an error.',

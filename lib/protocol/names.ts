@@ -11,7 +11,7 @@ const LONGEST_ROOM_NAME = 256;
 /** Types that belong to the protocol itself and can't be used in `@WsRoute()`. */
 export const RESERVED_TYPES: ReadonlySet<string> = new Set(['system', 'error']);
 
-export const NAME_RULE = 'must be a string of 1–64 characters of A–Z a–z 0–9 _ . -';
+export const NAME_RULE = 'must be 1–64 characters of A–Z a–z 0–9 _ . -';
 
 /** True for a legal `type` or `action`. Only strings match. */
 export const isRouteName = (value: unknown): value is string => typeof value === 'string' && ROUTE_NAME.test(value);

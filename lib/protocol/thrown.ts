@@ -1,3 +1,5 @@
+import { fieldsOf } from './fields.js';
+
 /**
  * Makes an error of anything that was thrown. Never throws itself, even for a revoked proxy, a getter that throws or a message
  * that is a symbol.
@@ -21,7 +23,6 @@ export function isA<T>(thrown: unknown, type: abstract new (...args: never[]) =>
 
 /** Checks the shape: an error of another realm (a frame, a vm context) is no `instanceof Error`. */
 function isError(thrown: unknown): thrown is Error {
-  if (typeof thrown !== 'object' || thrown === null) return false;
-  const { name, message, stack } = thrown as Partial<Record<keyof Error, unknown>>;
+  const { name, message, stack } = fieldsOf(thrown);
   return typeof name === 'string' && typeof message === 'string' && (stack === undefined || typeof stack === 'string');
 }

@@ -50,7 +50,7 @@ describe("on() with an event's name", () => {
     const { client } = await connect(await startServer());
     const on = client.on.bind(client) as (event: string, listener: () => void) => void;
     expect(() => on('stat', () => undefined)).toThrow(InvalidOptionsError);
-    expect(() => on('stat', () => undefined)).toThrow(/"stat" is not an event. There are connected, .*state/);
+    expect(() => on('stat', () => undefined)).toThrow(/"stat" is not an event/);
   });
 });
 

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { WebSocket } from 'ws';
 import { standStill } from '../support/stand-still.js';
 import { aMoment, answerSystem, cleanUp, connect, onCleanUp, sleepFor, startServer, TestClient } from './support.js';
@@ -98,17 +98,28 @@ describe('a client that stood still', () => {
 });
 
 describe('a client whose machine slept', () => {
-  /** A client in a page, which the test wakes. */
-  class PageClient extends TestClient {
-    watches = 0;
-    wake = (): void => undefined;
+  /** A page, which the test wakes. */
+  const page = new EventTarget();
+  let watches = 0;
+  const wake = (): boolean => page.dispatchEvent(new Event('online'));
 
-    protected override watchPage(onWake: () => void): () => void {
-      this.wake = onWake;
-      this.watches += 1;
-      return () => void (this.watches -= 1);
-    }
-  }
+  beforeEach(() => {
+    watches = 0;
+    Object.assign(globalThis, {
+      addEventListener: (type: string, listener: () => void) => {
+        if (type === 'online') watches += 1;
+        page.addEventListener(type, listener);
+      },
+      removeEventListener: (type: string, listener: () => void) => {
+        if (type === 'online') watches -= 1;
+        page.removeEventListener(type, listener);
+      },
+    });
+  });
+
+  afterEach(() => {
+    Object.assign(globalThis, { addEventListener: undefined, removeEventListener: undefined });
+  });
 
   it('notices at the next ping that its connection is dead', async () => {
     const server = await startServer();
@@ -123,15 +134,15 @@ describe('a client whose machine slept', () => {
 
   it('asks the server when its page wakes, and comes back if that says nothing', async () => {
     const server = await startServer();
-    const client = new PageClient({ url: server.url, pingIntervalMs: false });
+    const client = new TestClient({ url: server.url, pingIntervalMs: false });
     await client.connectToServer();
     const peer = await server.peers.take();
-    client.wake();
+    wake();
     await aMoment();
     expect(peer.frames.all).toEqual([]); // it was heard just now
     server.answer = () => undefined;
     sleepFor(3_600_000);
-    client.wake();
+    wake();
     await peer.next('system', 'ping');
     expect(await client.disconnected.take()).toMatchObject({ code: 4201, willReconnect: true });
     await client.until('open');
@@ -139,26 +150,26 @@ describe('a client whose machine slept', () => {
 
   it('watches its page until it is closed, however that comes', async () => {
     const server = await startServer();
-    const client = new PageClient({ url: server.url });
+    const client = new TestClient({ url: server.url });
     await client.connectToServer();
-    expect(client.watches).toBe(1);
+    expect(watches).toBe(1);
     client.disconnect();
-    expect(client.watches).toBe(0);
+    expect(watches).toBe(0);
     server.refusal = { status: 500 };
     await expect(client.connectToServer()).rejects.toThrow('HTTP 500');
-    expect(client.watches).toBe(0);
+    expect(watches).toBe(0);
   });
 
   it('watches its page again when a listener of its end connects again', async () => {
     const server = await startServer();
-    const client = new PageClient({ url: server.url });
+    const client = new TestClient({ url: server.url });
     await client.connectToServer();
     const off = client.on('state', ({ state }) => (state === 'closed' ? client.connectToServer() : undefined));
     onCleanUp(off);
     (await server.peers.take()).socket.close(4001, 'away');
     await server.peers.take();
     await client.until('open');
-    expect(client.watches).toBe(1);
+    expect(watches).toBe(1);
   });
 });
 

@@ -96,7 +96,7 @@ describe('room.presence, of what a server says', () => {
     expect(room.presence.isStale).toBe(false);
     await pushed(push(9, { joined: [user('bob')], updated: [user('ada', { name: 'A.' })] }));
     await pushed(push(10, { left: ['bob', 'nobody'] }));
-    expect(told).toEqual(['=2', '+bob', '~ada {"name":"A."}', '-bob']);
+    expect(told).toEqual(['=2', '~ada {"name":"A."}', '+bob', '-bob']);
     expect([...room.presence.values()]).toEqual([user('me'), user('ada', { name: 'A.' })]);
     expect(room.presence.total).toBe(2);
   });

@@ -111,6 +111,19 @@ describe('L6: reconnect', () => {
     expect(client.errors.all).toHaveLength(3);
   });
 
+  it('counts its attempts from 1 again when connectToServer() was called by hand', async () => {
+    const server = await startServer();
+    const { client } = await connect(server, { reconnect: { minDelayMs: 1, maxDelayMs: 2, maxAttempts: 3 } });
+    await server.stop();
+    await client.until('closed');
+    await expect(client.connectToServer()).rejects.toThrow(ConnectionError);
+    await server.listen(server.port);
+    await client.connectToServer();
+    await server.stop();
+    await client.until('closed');
+    expect(client.reconnecting.all.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 1, 2, 3]);
+  });
+
   it('does not happen with reconnect: false', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server, { reconnect: false });
@@ -395,6 +408,7 @@ describe('signs of life', () => {
       await client.until('reconnecting');
       await client.until('open');
       client.disconnect();
+      await Promise.resolve(); // they end with the turn
       expect(set).toHaveBeenCalledTimes(2);
       const cleared = clear.mock.calls.map(([timer]) => timer);
       for (const { value } of set.mock.results) expect(cleared).toContain(value);

@@ -35,7 +35,7 @@ describe('sendClientMessage()', () => {
     const client = new TestClient({ url: server.url });
     const send = (): void => client.sendMessage({ type: 'chat', action: 'send' });
     expect(send).toThrow(ConnectionError);
-    expect(send).toThrow(/client is idle.*Await connectToServer/);
+    expect(send).toThrow(/client is idle, not open/);
     await client.connectToServer();
     send();
     client.disconnect();

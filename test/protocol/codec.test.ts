@@ -55,7 +55,7 @@ describe('frames', () => {
   });
 
   it.each([
-    ['', 'not JSON'],
+    ['', 'not a JSON object'],
     ['[]', 'not a JSON object'],
     ['null', 'not a JSON object'],
     ['{"type":["a"],"action":"b"}', '"type" must be'],
