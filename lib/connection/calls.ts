@@ -47,8 +47,7 @@ export class Calls implements RoutePeer {
   /** Requests to the client, made while a handler of its messages ran. */
   #questions: Questions | undefined;
   #isOver = false;
-  /** The last round of which a handler refused a request for now. */
-  #refusedRound: number | undefined;
+  #refusedRound: number | undefined; // the last one of which a handler refused a request for now
 
   constructor(
     private readonly connection: CallsOwner,
@@ -159,8 +158,9 @@ export class Calls implements RoutePeer {
 
   emit(call: RouteCall, value: unknown): Promise<void> | undefined {
     if (call.settled) return undefined;
-    this.outbox.pushText(encodeReply(call, value, true));
-    return this.outbox.bufferedBytes >= STREAM_HIGH_WATER_MARK ? this.outbox.whenDrained() : undefined;
+    const isOpen = this.ws.readyState === this.ws.OPEN; // or it is closing: nothing more can be sent
+    if (isOpen) this.outbox.pushText(encodeReply(call, value, true));
+    return isOpen && this.outbox.bufferedBytes < STREAM_HIGH_WATER_MARK ? undefined : this.outbox.whenDrained();
   }
 
   answer(call: RouteCall, value: unknown): void {

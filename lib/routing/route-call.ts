@@ -6,7 +6,7 @@ import type { RequestId } from '../protocol/message.js';
 import { errorOf } from '../protocol/thrown.js';
 import type { Caller } from './caller.js';
 import type { RouteTry } from './kept-reply.js';
-import { closeIterator, isAsyncIterable, isPromise, STREAMED } from './stream-source.js';
+import { Breath, closeIterator, isAsyncIterable, isPromise, STREAMED } from './stream-source.js';
 
 /** What a call needs of its socket. */
 export interface RoutePeer {
@@ -222,22 +222,21 @@ export class RouteCall implements RoutedCall {
         if (!isOver) end(() => resolve(STREAMED), closeIterator(iterator));
       };
       // One value after the other, when there is room. No reference to a value may stay: a stream may last for months.
+      const breath = new Breath();
       const sendAll = async (): Promise<void> => {
         for (;;) {
           const { done, value } = await iterator.next();
           if (isOver) return;
           if (done) return end(() => resolve(STREAMED));
           try {
-            await this.peer.emit(this, value);
+            await (this.peer.emit(this, value) ?? breath.after());
           } catch (error) {
             if (!isOver) end(() => reject(error), closeIterator(iterator));
           }
           if (isOver) return;
         }
       };
-      sendAll().catch((error: unknown) => {
-        if (!isOver) end(() => reject(error));
-      });
+      sendAll().catch((error: unknown) => isOver || end(() => reject(error)));
     });
   }
 

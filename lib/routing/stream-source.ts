@@ -23,3 +23,16 @@ export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown>
 
 export const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
+
+/** Values of one stream that are sent in one turn of the event loop, at most. */
+const VALUES_A_TURN = 1_000;
+
+/** A source that always has a next value would keep the event loop for itself, wherever its values go. */
+export class Breath {
+  #values = 0;
+
+  /** Call it after each value. @returns a promise when others must get their turn */
+  after(): Promise<void> | undefined {
+    return ++this.#values % VALUES_A_TURN === 0 ? new Promise((resolve) => setImmediate(resolve)) : undefined;
+  }
+}

@@ -26,6 +26,23 @@ describe.each(['plain', 'compressed'] as const)('R1: a stream whose teardown thr
   });
 });
 
+describe.each(['plain', 'compressed'] as const)('R1: a stream that always has a next value (%s)', (scenario) => {
+  let app: ChildApp;
+  afterEach(() => app.stop());
+
+  it.each(['close', 'terminate'] as const)('leaves others their turn, also after %s() of its peer', async (end) => {
+    app = await ChildApp.start(scenario);
+    const [peer, bystander] = [await app.connect(), await app.connect()];
+    peer.send('test', 'endless', undefined, 's');
+    await peer.take(({ id, more }) => id === 's' && more === true);
+    expect((await bystander.request('test', 'echo', 1)).response).toBe(1);
+    peer.ws[end]();
+    expect((await bystander.request('test', 'echo', 2)).response).toBe(2);
+    await peer.closed;
+    expect((await bystander.request('test', 'echo', 3)).response).toBe(3);
+  });
+});
+
 describe('L3: a stream that goes on and on', () => {
   let app: ChildApp;
   afterEach(() => app.stop());
