@@ -29,5 +29,5 @@ export default {
   // Only a test that hangs takes so long: what a test waits for has a limit of its own, see test/support/until.ts.
   testTimeout: 120_000,
   // More than a CI machine has cores: many tests wait for times of the product's own, such as a lease.
-  maxWorkers: 4,
+  maxWorkers: 5,
 };
