@@ -220,7 +220,6 @@ export class Calls implements RoutePeer {
     } catch (error) {
       this.#fail(call, error);
     } finally {
-      if (!call.runs) this.#streams?.delete(call); // it never started
       this.#release(call);
     }
   }
@@ -241,6 +240,7 @@ export class Calls implements RoutePeer {
     // These errors only say that the client has left.
     const isOver = call.settled && (isA(error, ConnectionError) || isA(error, ClientNotFoundError));
     if (!described.isMeantForPeer && !isOver) this.parts.failed(error, `${call.type}/${call.action}`);
+    if (!call.runs) this.#streams?.delete(call); // its stream never started
     if (call.settled) return;
     call.settled = true;
     const { type, action, id, round } = call;

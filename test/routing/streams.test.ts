@@ -44,6 +44,19 @@ class StreamGateway {
     return from([1, 2, 3]);
   }
 
+  /** Somebody else reads it. */
+  @WsRoute('locked')
+  locked(): ReadableStream {
+    const stream = new ReadableStream();
+    stream.getReader();
+    return stream;
+  }
+
+  @WsRoute('lockedLater')
+  async lockedLater(): Promise<ReadableStream> {
+    return this.locked();
+  }
+
   @UseInterceptors(Double)
   @WsRoute('intercepted')
   intercepted(): Observable<number> {
@@ -229,6 +242,12 @@ describe('streams', () => {
     peer.terminate();
     expect(await ended).toBe('generator');
     expect(source.observed).toBe(false);
+  });
+
+  it.each(['locked', 'lockedLater'])('keeps no place for a stream whose source can not be read: %s', async (action) => {
+    for (let n = 0; n < 5; n++) expect(await collect(action, `locked ${n}`)).toEqual(['INTERNAL']);
+    expect(await collect('observable')).toEqual([1, 2, 3, 'done']);
+    expect(running.errors.splice(0)).toHaveLength(5);
   });
 
   it('refuses a second stream of the same id, and more streams than allowed', async () => {
