@@ -190,8 +190,9 @@ export class RouteCall implements RoutedCall {
         }),
         error: fail,
         complete: safely(() => {
+          if (isAsyncIterable(last)) return resolve(this.consume(last)); // its values are the stream, which goes on
           this.#sourceEnded();
-          resolve(this.isStream && !isAsyncIterable(last) ? STREAMED : this.consume(last));
+          resolve(this.isStream ? STREAMED : this.consume(last));
         }),
       };
       // Without a closure: one that holds the source makes young collections keep every call (measured: 1.2 → 7 µs
@@ -206,7 +207,7 @@ export class RouteCall implements RoutedCall {
   }
 
   #consumeIterable(source: AsyncIterable<unknown>): unknown {
-    if (!this.startStream()) return STREAMED;
+    if (!this.startStream()) return (this.#sourceEnded(), STREAMED);
     const iterator = source[Symbol.asyncIterator]();
     this.runs = true;
     return new Promise((resolve, reject) => {

@@ -28,7 +28,7 @@ export function runFilters(
       const result = await target(ws, data, call, pattern);
       if (!(result instanceof Source)) return result;
       data = undefined; // a stream may last for months
-      return await (call as RouteCall).consume(result.of);
+      return await result.runBy(call as RouteCall);
     } catch (error) {
       const host = new RouteArgumentsHost([ws, data, call, pattern], type);
       const answer = await answerOf(filters, error, host, passedOver);

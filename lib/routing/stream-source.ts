@@ -3,7 +3,14 @@ export const STREAMED: unique symbol = Symbol('streamed');
 
 /** The result of the interceptors that still has to run: an Observable or an async iterable. */
 export class Source {
-  constructor(readonly of: unknown) {}
+  constructor(private of: unknown) {}
+
+  /** Runs it. It may run for months: nobody but the stream keeps what it holds, such as the data of the message. */
+  runBy(call: { consume(of: unknown): unknown }): unknown {
+    const { of } = this;
+    this.of = undefined;
+    return call.consume(of);
+  }
 }
 
 /**

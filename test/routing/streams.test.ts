@@ -21,6 +21,12 @@ class Double implements NestInterceptor {
   }
 }
 
+class Passing implements NestInterceptor {
+  intercept(_context: ExecutionContext, next: CallHandler<unknown>): Observable<unknown> {
+    return next.handle().pipe(map((value) => value));
+  }
+}
+
 class Cached implements NestInterceptor {
   intercept(): Observable<string> {
     return of('from the cache');
@@ -112,6 +118,12 @@ class StreamGateway {
     } finally {
       isUnsubscribed.next('generator');
     }
+  }
+
+  @UseInterceptors(Passing)
+  @WsRoute('interceptedGenerator')
+  interceptedGenerator(): AsyncIterable<number> {
+    return this.generator();
   }
 
   @WsRoute('fails')
@@ -226,18 +238,20 @@ describe('streams', () => {
     expect(source.observed).toBe(false);
   });
 
-  it('runs the finally block of a generator when the asker cancels', async () => {
+  const generators = ['generator', 'interceptedGenerator'];
+  it.each(generators)('runs the finally block of a generator when the asker cancels: %s', async (action) => {
     const ended = new Promise((resolve) => isUnsubscribed.subscribe(resolve));
-    peer.send('stream', 'generator', undefined, 'g');
+    peer.send('stream', action, undefined, 'g');
     await peer.take((frame) => frame.id === 'g' && frame.response === 3);
     peer.send('system', 'cancel', undefined, 'g');
     expect(await ended).toBe('generator');
+    expect(await peer.take((frame) => frame.id === 'g' && frame.done === true)).toBeDefined();
   });
 
-  it('unsubscribes when the socket closes', async () => {
+  it.each(generators)('unsubscribes when the socket closes, and ends a generator: %s', async (action) => {
     const ended = new Promise((resolve) => isUnsubscribed.subscribe(resolve));
     peer.send('stream', 'source', undefined, 's1');
-    peer.send('stream', 'generator', undefined, 'g');
+    peer.send('stream', action, undefined, 'g');
     await peer.take((frame) => frame.id === 'g');
     peer.terminate();
     expect(await ended).toBe('generator');
@@ -250,12 +264,15 @@ describe('streams', () => {
     expect(running.errors.splice(0)).toHaveLength(5);
   });
 
-  it('refuses a second stream of the same id, and more streams than allowed', async () => {
-    peer.send('stream', 'source', undefined, 'a');
-    peer.send('stream', 'source', undefined, 'a');
-    expect((await peer.error()).data.code).toBe('DUPLICATE_ID');
-    peer.send('stream', 'source', undefined, 'b');
-    peer.send('stream', 'source', undefined, 'c');
-    expect((await peer.error()).data.code).toBe('STREAM_LIMIT');
-  });
+  it.each(['source', 'interceptedGenerator'])(
+    'refuses a second stream of the same id, and more than allowed: %s',
+    async (action) => {
+      peer.send('stream', action, undefined, 'a');
+      peer.send('stream', action, undefined, 'a');
+      expect((await peer.error()).data.code).toBe('DUPLICATE_ID');
+      peer.send('stream', action, undefined, 'b');
+      peer.send('stream', action, undefined, 'c');
+      expect((await peer.error()).data.code).toBe('STREAM_LIMIT');
+    },
+  );
 });
