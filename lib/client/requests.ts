@@ -1,5 +1,5 @@
 import { RemoteError, TimeoutError } from '../errors.js';
-import { overdue } from '../overdue.js';
+import { overdue } from './overdue.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import type { MessageFrame, RequestId } from '../protocol/message.js';
 import { abortReason } from './abort-reason.js';

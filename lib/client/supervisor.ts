@@ -1,5 +1,5 @@
 import { ConnectionError, InvalidOptionsError } from '../errors.js';
-import { overdue } from '../overdue.js';
+import { overdue } from './overdue.js';
 import { adviceOf, CloseCode } from '../protocol/close-codes.js';
 import type { CloseAdvice } from '../protocol/close-codes.js';
 import { Attempt } from './attempt.js';

@@ -38,7 +38,9 @@ export function readJson(payload: Buffer | string): unknown {
 /** Reads JSON of another program. An integer that JavaScript would round becomes a text, so that it keeps its value. */
 export function readPlainJson(payload: Buffer): unknown {
   const text = payload.toString();
-  return readJson(/\d{16}/.test(text) ? text.replace(TEXT_OR_NUMBER, exactly) : text);
+  const value = readJson(text);
+  // Only of JSON: in a text without an end, the search would begin again at each quote.
+  return value !== undefined && /\d{16}/.test(text) ? readJson(text.replace(TEXT_OR_NUMBER, exactly)) : value;
 }
 
 const TEXT_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;

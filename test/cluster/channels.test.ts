@@ -147,6 +147,16 @@ describeWithRedis('the channels of an application', () => {
     await until(() => app.server.status.counters.junk === junk.length);
   });
 
+  it('are read in a time that grows with the message alone, also where it has no end', async () => {
+    const app = await start({ options: { prefix: 'endless', redis: redis.url } });
+    const ada = await app.connect();
+    // To begin anew at each of its quotes would take minutes.
+    await plain.publish('endless:WebSocket:SendMessageToAll', `${'"a\\'.repeat(300_000)}1234567890123456`);
+    await plain.publish('endless:WebSocket:SendMessageToAll', JSON.stringify(message('behind')));
+    expect(await ada.next('news', 'flash')).toEqual(message('behind'));
+    expect(app.server.status.counters.junk).toBe(1);
+  });
+
   it('bring an integer that JavaScript would round as a text', async () => {
     const heard: unknown[] = [];
     const app = await start({

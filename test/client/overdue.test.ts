@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { systemClock } from '../lib/clock.js';
-import { inTime } from '../lib/deadline.js';
-import { overdue } from '../lib/overdue.js';
-import { PendingRequests } from '../lib/pending-requests.js';
-import { standStill } from './support/stand-still.js';
+import { systemClock } from '../../lib/clock.js';
+import { inTime } from '../../lib/deadline.js';
+import { overdue } from '../../lib/client/overdue.js';
+import { PendingRequests } from '../../lib/pending-requests.js';
+import { standStill } from '../support/stand-still.js';
 
 /** On a thread of its own. It answers "ask" after 20 ms, also while this thread stands still. */
 const SERVER = `
