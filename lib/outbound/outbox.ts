@@ -187,8 +187,11 @@ export class Outbox implements FlushedOutbox {
   whenDrained(): Promise<void> {
     this.#settle();
     return new Promise((resolve) => {
-      if (this.waitingBytes === 0) setImmediate(resolve);
-      else (this.#waiters ??= []).push(resolve);
+      const isClosing = this.ws.readyState !== this.ws.OPEN;
+      if (this.#isOver) setImmediate(resolve);
+      else if (isClosing || this.waitingBytes > 0) (this.#waiters ??= []).push(resolve);
+      else if (this.bufferedBytes === 0) setImmediate(resolve);
+      else this.socket.write('', () => resolve()); // below the mark of the socket, which won't tell when it has drained
     });
   }
 

@@ -38,7 +38,8 @@ export const itselfOf = ({ userId, data, isNew }: Joiner, told: PresentUser | un
 });
 
 export const hearsWho = ({ hears }: Observer): boolean => hears === true;
-export const hearsCount = ({ hears }: Observer): boolean => hears === 'count';
+/** It only hears how many there are, and was sent another number. */
+export const countsOtherwise = (one: Observer, total: number): boolean => one.hears === 'count' && one.total !== total;
 
 /** The members of a room on this node that hear who is in it. */
 export class Observers {
@@ -47,6 +48,10 @@ export class Observers {
   readonly #ofUser = new Map<string, Set<string>>();
 
   constructor(private readonly send: (clientId: string, message: OutgoingMessage) => void) {}
+
+  get size(): number {
+    return this.#all.size;
+  }
 
   has(clientId: string): boolean {
     return this.#all.has(clientId);

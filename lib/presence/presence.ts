@@ -113,6 +113,7 @@ export class Presence {
 
   /** Everybody in the room, in the whole cluster. @throws {PresenceUnavailableError} */
   async read(room: string): Promise<{ total: number; users: PresentUser[] }> {
+    await this.parts.shares.find(room)?.flush(); // a join of this node may have been answered already
     const { users = new Map<string, StoredUser>() } = await this.parts.store.read(room);
     return {
       total: users.size,

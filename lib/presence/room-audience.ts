@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import type { OutgoingMessage } from '../outbound/outgoing-message.js';
-import { hearsCount, hearsWho, itselfOf, type Joiner, type Observer, Observers } from './observers.js';
+import { countsOtherwise, hearsWho, itselfOf, type Joiner, type Observer, Observers } from './observers.js';
 import {
   isEmpty,
   isSame,
@@ -24,6 +24,8 @@ export interface RoomAudienceParts {
   guard(work: () => void): () => void;
 }
 
+/** So many members are told of changes at once when another one joins. With more, that would be too many messages. */
+const FEW = 32;
 /** How often members may get the whole list again when the number of users falls below the limit, in ms: it is a long message. */
 const LIST_EVERY_MS = 5_000;
 
@@ -68,6 +70,7 @@ export class RoomAudience {
 
   /** @returns what the others know, and the user itself */
   add(clientId: string, joiner: Joiner): RoomPresence {
+    if (this.#observers.size <= FEW && this.#cancelPush) this.#push(); // so that its list has those who joined just before
     const { userId, hears } = joiner;
     const own = this.#told.get(userId);
     // Above the limit it isn't known whether it was counted. The next push has the number.
@@ -106,20 +109,20 @@ export class RoomAudience {
 
   stop(): void {
     this.#cancelPush?.();
+    this.#cancelPush = undefined;
   }
 
   /** Or sooner, if that is due. */
   #pushIn(ms: number): void {
-    const { clock } = this.parts;
-    const at = clock.now() + ms;
+    const at = this.parts.clock.now() + ms;
     if (this.#cancelPush && this.#pushAt <= at) return;
-    this.#cancelPush?.();
+    this.stop();
     this.#pushAt = at;
-    this.#cancelPush = clock.after(ms, this.#push);
+    this.#cancelPush = this.parts.clock.after(ms, this.#push);
   }
 
   #tell(): void {
-    this.#cancelPush = undefined;
+    this.stop();
     const { view, clock } = this.parts;
     if (view.isListDue) return; // told once it has been read
     const now = clock.now();
@@ -245,5 +248,3 @@ export class RoomAudience {
     }
   }
 }
-
-const countsOtherwise = (one: Observer, total: number): boolean => hearsCount(one) && one.total !== total;

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { WebSocket } from 'ws';
 import { ChildApp } from '../support/child.js';
+import { frameBytes, RawPeer } from '../support/raw-peer.js';
 import type { Stats } from '../support/child-main.js';
 
 describe.each(['plain', 'compressed'] as const)('R1: a stream whose teardown throws (%s)', (scenario) => {
@@ -40,6 +41,26 @@ describe.each(['plain', 'compressed'] as const)('R1: a stream that always has a 
     expect((await bystander.request('test', 'echo', 2)).response).toBe(2);
     await peer.closed;
     expect((await bystander.request('test', 'echo', 3)).response).toBe(3);
+  });
+});
+
+describe.each([false, true])('R1: a stream to a connection that closes (compressed: %s)', (isCompressed) => {
+  let app: ChildApp;
+  afterEach(() => app.stop());
+
+  it('asks its source for nothing more, however long the peer takes to end it', async () => {
+    app = await ChildApp.start(isCompressed ? 'compressed' : 'plain');
+    const peer = await RawPeer.open(app.port, { isCompressed, allowHalfOpen: true });
+    peer.send({ type: 'test', action: 'endless', id: 's' });
+    await peer.until(() => peer.frames.length > 2);
+    peer.write(frameBytes({ opcode: 8 }));
+    await peer.until(() => peer.frames.some(({ opcode }) => opcode === 8));
+    const bystander = await app.connect();
+    expect((await bystander.request('test', 'echo', 1)).response).toBe(1);
+    const { produced } = await app.stats();
+    expect((await bystander.request('test', 'echo', 2)).response).toBe(2);
+    expect((await app.stats()).produced).toBe(produced);
+    peer.reset();
   });
 });
 

@@ -95,6 +95,17 @@ const events = (ground: Ground): string[][] =>
   );
 
 describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process'])('presence in %s', (kind) => {
+  it('P2: names in the reply to a join whoever has the reply to its own, and reads them', async () => {
+    const ground = await startGround(kind, { coalesceMs: 10_000 });
+    const users = ['ada', 'bob', 'cy', 'dee'];
+    for (const [n, userId] of users.entries()) {
+      const { seen } = await join(first(ground), userId);
+      expect(namesIn(seen)).toEqual(users.slice(0, n + 1));
+    }
+    await join(first(ground), 'eve', {}); // hears nothing, but is there
+    expect(await present(first(ground))).toEqual([...users, 'eve']);
+  });
+
   it('P1: tells members of a user once, with its first connection and without its last', async () => {
     const ground = await startGround(kind);
     const { peer: ada, seen } = await join(first(ground), 'ada');
