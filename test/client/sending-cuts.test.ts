@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { MessageBody } from '@nestjs/websockets';
-import { WebSocketClient, type WebSocketOptions, WsRoute } from '../../lib/index.js';
+import { type WebSocketClient, type WebSocketOptions, WsRoute } from '../../lib/index.js';
 import { startApp } from '../support/app.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import type { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
-import { cleanUp, onCleanUp } from './support.js';
+import { cleanUp, connectThroughProxy, onCleanUp } from './support.js';
 
 afterEach(cleanUp);
 
@@ -32,16 +32,7 @@ async function start(
 ): Promise<{ client: WebSocketClient; counter: Counter; proxy: TcpProxy; errors: Error[] }> {
   const running = await startApp({ providers: [Counter], options });
   onCleanUp(() => running.close());
-  const proxy = await TcpProxy.start(running.port);
-  onCleanUp(() => proxy.stop());
-  const client = new WebSocketClient({
-    url: `${proxy.httpUrl}/ws`,
-    pingIntervalMs: false,
-    reconnect: { minDelayMs: 1, maxDelayMs: 4 },
-    events: { onError: () => undefined },
-  });
-  onCleanUp(() => client.disconnect());
-  await client.connectToServer();
+  const { client, proxy } = await connectThroughProxy(running.port);
   // What was sent for the first time just after the start may be in doubt.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   return { client, counter: running.app.get(Counter), proxy, errors: running.errors };

@@ -2,12 +2,12 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { MessageBody } from '@nestjs/websockets';
 import fc from 'fast-check';
-import { PeerError, WebSocketClient, type WebSocketOptions, WsRoute } from '../../lib/index.js';
+import { PeerError, type WebSocketClient, type WebSocketOptions, WsRoute } from '../../lib/index.js';
 import { startApp } from '../support/app.js';
 import { Peer } from '../support/peer.js';
-import { TcpProxy } from '../support/tcp-proxy.js';
+import type { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
-import { cleanUp, onCleanUp } from './support.js';
+import { cleanUp, connectThroughProxy, onCleanUp } from './support.js';
 
 afterEach(cleanUp);
 
@@ -50,16 +50,7 @@ async function start(
 ): Promise<Running> {
   const running = await startApp({ providers: [Ledger], options: { limits, messages } });
   onCleanUp(() => running.close());
-  const proxy = await TcpProxy.start(running.port);
-  onCleanUp(() => proxy.stop());
-  const client = new WebSocketClient({
-    url: `${proxy.httpUrl}/ws`,
-    pingIntervalMs: false,
-    reconnect: { minDelayMs: 1, maxDelayMs: 4 },
-    events: { onError: () => undefined },
-  });
-  onCleanUp(() => client.disconnect());
-  await client.connectToServer();
+  const { client, proxy } = await connectThroughProxy(running.port);
   return { url: running.url, client, ledger: running.app.get(Ledger), proxy };
 }
 

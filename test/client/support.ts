@@ -7,6 +7,7 @@ import { WebSocketClient } from '../../lib/client/websocket-client.js';
 import type { NodeWebSocketClientOptions } from '../../lib/client/websocket-client.js';
 import type { WebSocketClientEvents } from '../../lib/client/client-events.js';
 import { PATIENCE_MS } from '../support/stopwatch.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
 
 export interface Frame {
   type: string;
@@ -293,6 +294,21 @@ export async function connect(
   const client = new TestClient({ url: server.url, ...options });
   await client.connectToServer();
   return { client, peer: await server.peers.take() };
+}
+
+/** A client of a real server, behind a proxy that can delay and cut, and back at once. */
+export async function connectThroughProxy(port: number): Promise<{ client: WebSocketClient; proxy: TcpProxy }> {
+  const proxy = await TcpProxy.start(port);
+  onCleanUp(() => proxy.stop());
+  const client = new WebSocketClient({
+    url: `${proxy.httpUrl}/ws`,
+    pingIntervalMs: false,
+    reconnect: { minDelayMs: 1, maxDelayMs: 4 },
+    events: { onError: () => undefined },
+  });
+  onCleanUp(() => client.disconnect());
+  await client.connectToServer();
+  return { client, proxy };
 }
 
 /** The machine sleeps: the wall clock goes on, and nothing else does. @returns wakes it for good */
