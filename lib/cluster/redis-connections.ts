@@ -20,6 +20,8 @@ const CONNECT_AGAIN_MS = 200;
 const QUIT_MS = 500;
 /** A command without an answer fails after this time, in ms. */
 const COMMAND_TIMEOUT_MS = 5_000;
+/** A Sentinel that doesn't answer within this time is passed over, in ms. ioredis would wait for ever. */
+const SENTINEL_TIMEOUT_MS = 2_000;
 
 /**
  * No command is queued or repeated. While the connection is down, it fails at once: after a reconnect, what it says may
@@ -33,6 +35,7 @@ const FAIL_FAST = {
   maxRetriesPerRequest: 0, // a command that was under way when the connection closed fails at once
   lazyConnect: true,
   commandTimeout: COMMAND_TIMEOUT_MS,
+  sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
   socketTimeout: DEAD_AFTER_MS,
   connectTimeout: 3_000,
   disconnectTimeout: 500,

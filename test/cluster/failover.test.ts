@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
 import { type RunningApp, startApp } from '../support/app.js';
 import { freePort, hasRedis, TestRedis } from '../support/redis.js';
 import { MASTER, Sentinel } from '../support/sentinel.js';
@@ -96,5 +97,30 @@ import { until } from '../support/until.js';
       `A frozen master: noticed after ${noticed - began} ms, promoted after ${promoted - began} ms; ready ` +
         `${restored - woken} ms after the old one woke up`,
     );
+  });
+
+  it('needs no Sentinel that is frozen: the next one in the list answers', async () => {
+    const master = await TestRedis.start();
+    ending.push(() => master.stop());
+    const sentinels = [new Sentinel(await freePort()), new Sentinel(await freePort())] as const;
+    for (const sentinel of sentinels) {
+      sentinel.start(master.port);
+      ending.push(() => sentinel.stop());
+      await until(async () => (await sentinel.ask('get-master-addr-by-name', MASTER)) != null);
+    }
+    const settings = { sentinels: sentinels.map(({ port }) => ({ host: '127.0.0.1', port })), name: MASTER };
+    const start = async (redis: object): Promise<RunningApp> => {
+      const app = await startApp({ options: { redis } });
+      ending.push(() => app.close());
+      return app;
+    };
+    const instance = new Redis({ ...settings, lazyConnect: true });
+    const apps = [await start(settings), await start(instance)];
+    sentinels[0].freeze();
+    await master.run('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await master.run('CLIENT', 'KILL', 'TYPE', 'normal');
+    await until(() => apps.every(({ server }) => server.status.state === 'down'));
+    await until(() => apps.every(({ server }) => server.status.state === 'ready'), 5_000);
+    await start(settings); // a new node starts, too
   });
 });

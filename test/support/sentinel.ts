@@ -32,6 +32,10 @@ export class Sentinel {
     watchProcess(this.#process);
   }
 
+  freeze(): void {
+    this.#process?.kill('SIGSTOP');
+  }
+
   /** What the Sentinel itself answers, on a connection of its own. */
   async ask(...words: string[]): Promise<unknown> {
     const client = new Redis(this.port, '127.0.0.1', {
