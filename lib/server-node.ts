@@ -6,6 +6,7 @@ import type { Clients } from './clients/clients.js';
 import { describeForNode, type OrdersOfOthers } from './clients/orders-of-others.js';
 import { JunkError } from './cluster/bus-input.js';
 import type { ClientNews } from './cluster/client-news.js';
+import type { IsFirst } from './cluster/copies.js';
 import type { ClientRecord } from './cluster/client-record.js';
 import type { Cluster } from './cluster/cluster.js';
 import type { ClusterReceiver } from './cluster/cluster-receiver.js';
@@ -109,9 +110,9 @@ export class ServerNode implements ClusterReceiver {
     return this.parts.clients.ownRecord(clientId);
   }
 
-  deliver(delivery: Delivery): void {
+  deliver(delivery: Delivery, isFirst?: IsFirst): void {
     this.parts.publisher?.refuseUnnumbered(delivery);
-    this.parts.local.deliver(delivery);
+    this.parts.local.deliver(delivery, isFirst);
   }
 
   event(channel: string, message: unknown, bytes?: Uint8Array): void {

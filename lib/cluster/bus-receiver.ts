@@ -1,4 +1,5 @@
 import type { Delivery } from '../protocol/delivery.js';
+import type { IsFirst } from './copies.js';
 
 /**
  * `ready`: everything is subscribed, and a message that this node published after that has come back. `down`: some or
@@ -8,8 +9,8 @@ export type BusState = 'starting' | 'ready' | 'down' | 'stopped';
 
 /** What a bus calls on this node. An error thrown here counts as junk and is reported; it never reaches the bus. */
 export interface BusReceiver {
-  /** A delivery of another node, for this node's sockets. */
-  deliver(delivery: Delivery): void;
+  /** A delivery of another node, for this node's sockets. @param isFirst says who hasn't had it with an earlier part */
+  deliver(delivery: Delivery, isFirst?: IsFirst): void;
   /** An event that a node or an emitter raised. */
   event(channel: string, message: unknown): void;
   /** An event of another program: plain JSON on a channel with the event's name. `bytes` is that JSON. */

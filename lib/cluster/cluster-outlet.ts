@@ -10,6 +10,7 @@ import type { Outlet } from './transport.js';
  * refused publication isn't sent to another master, as ioredis would: it would arrive after later ones.
  */
 export class ClusterOutlet implements Outlet {
+  readonly hasOneOrder = false;
   readonly #corks = new Corks();
   #masters = new Map<string, Redis>();
 

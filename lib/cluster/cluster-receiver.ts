@@ -2,6 +2,7 @@ import { ConnectionError } from '../errors.js';
 import type { Delivery } from '../protocol/delivery.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { ClientNews } from './client-news.js';
+import type { IsFirst } from './copies.js';
 import type { OrderReceiver } from './order-exchange.js';
 import type { Order } from './orders.js';
 import type { ClientRecord } from './client-record.js';
@@ -11,7 +12,7 @@ import type { ReplicaView } from './replica.js';
 export interface ClusterReceiver extends ReplicaView, OrderReceiver {
   ownRecords(): Iterable<ClientRecord>;
   ownRecord(clientId: string): ClientRecord | undefined;
-  deliver(delivery: Delivery): void;
+  deliver(delivery: Delivery, isFirst?: IsFirst): void;
   /** @param bytes the JSON that another program wrote */
   event(channel: string, message: unknown, bytes?: Uint8Array): void;
   /** Whether anybody subscribes to this event. */

@@ -115,7 +115,7 @@ export class Cluster {
     this.#isLeaving = false;
     this.#receiver.receiver = receiver;
     const busReceiver: BusReceiver = {
-      deliver: (delivery) => receiver.deliver(delivery),
+      deliver: (delivery, isFirst) => receiver.deliver(delivery, isFirst),
       event: (channel, message) => this.#heard(channel, message),
       plainEvent: (channel, message, bytes) => receiver.event(channel, message, bytes),
       logged: (roomName, text) => receiver.logged(roomName, text),

@@ -16,8 +16,10 @@ export interface Header {
   conflateKey?: string | undefined;
   /** The node's first id, if it has another one now: its numbers go on under that. */
   origin?: string | undefined;
-  /** The same in every envelope of a delivery that goes out on several channels. */
+  /** The same in every envelope of a delivery for several rooms. Each of these envelopes names them all. */
   copyId?: number | undefined;
+  /** The same in every part of a delivery for more rooms than an envelope names. */
+  partsId?: number | undefined;
 }
 
 /** The version of the header's layout. A node drops other versions, and counts them. */
@@ -30,10 +32,11 @@ const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 export function seal(header: Header, frame: Uint8Array): Buffer;
 export function seal(header: Header, frame: string | Uint8Array): string | Buffer;
 export function seal(header: Header, frame: string | Uint8Array): string | Buffer {
-  const { nodeId, sequence, sentAt, audience, except, copyId, isVolatile, conflateKey, origin } = header;
+  const { nodeId, sequence, sentAt, audience, except, copyId, partsId, isVolatile, conflateKey, origin } = header;
   const flags = conflateKey ?? (isVolatile ? 1 : 0);
   const fields = [VERSION, nodeId, sequence, sentAt, audience ?? 0, except ?? 0, copyId ?? 0, flags];
-  if (origin !== undefined) fields.push(origin);
+  if (origin !== undefined || partsId !== undefined) fields.push(origin ?? 0);
+  if (partsId !== undefined) fields.push(partsId);
   const line = JSON.stringify(fields);
   return typeof frame === 'string' ? `${line}\n${frame}` : Buffer.concat([Buffer.from(`${line}\n`), frame]);
 }
@@ -54,7 +57,7 @@ function readHeader(line: string): Header | undefined {
     return undefined;
   }
   if (!Array.isArray(fields)) return undefined;
-  const [version, nodeId, sequence, sentAt, audience, except, copyId, flags, origin] = fields as unknown[];
+  const [version, nodeId, sequence, sentAt, audience, except, copyId, flags, origin, partsId] = fields as unknown[];
   if (version !== VERSION || !isText(nodeId) || !Number.isSafeInteger(sequence)) return undefined;
   if (!Number.isFinite(sentAt) || !isAudience(audience) || !isExcept(except) || typeof copyId !== 'number')
     return undefined;
@@ -68,6 +71,7 @@ function readHeader(line: string): Header | undefined {
     isVolatile: flags === 1 ? true : undefined,
     conflateKey: isText(flags) ? flags : undefined,
     origin: isText(origin) ? origin : undefined,
+    partsId: Number.isSafeInteger(partsId) ? (partsId as number) : undefined,
   };
 }
 

@@ -54,7 +54,7 @@ export class Inbox {
       return;
     }
     const audience = envelope.header.audience ?? meaning.audience;
-    const { nodeId, sequence, sentAt, except, copyId, isVolatile, conflateKey, origin } = envelope.header;
+    const { nodeId, sequence, sentAt, except, copyId, partsId, isVolatile, conflateKey, origin } = envelope.header;
     if (this.options.isOwn(nodeId)) return; // our own message: our sockets already had it
     const now = this.options.now();
     const publisher = this.sequences.of(origin ?? nodeId, now);
@@ -67,9 +67,11 @@ export class Inbox {
       if (!isLate) this.options.doubt();
       return;
     }
-    if (copyId !== undefined && audience?.kind === 'rooms' && publisher.noteCopy(copyId, now)) return;
-    if (audience) receiver.deliver({ audience, except, frame: envelope.frame, isVolatile, conflateKey });
-    else this.#receiveOrder(nodeId, envelope.frame);
+    const { copies } = publisher;
+    if (copyId !== undefined && audience?.kind === 'rooms' && copies.note(copyId, now)) return;
+    if (!audience) return this.#receiveOrder(nodeId, envelope.frame);
+    const isFirst = partsId === undefined ? undefined : copies.partOf(partsId, now);
+    receiver.deliver({ audience, except, frame: envelope.frame, isVolatile, conflateKey }, isFirst);
   };
 
   /** @throws {JunkError} */

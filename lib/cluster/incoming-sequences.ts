@@ -1,28 +1,22 @@
+import { Copies } from './copies.js';
 import { RUN, type Tail } from './outgoing-sequences.js';
 
 /** How many publishers are remembered. Emitters never announce their end. */
 const MAX_PUBLISHERS = 10_000;
 /** A publisher that is silent for this long is forgotten, in ms. */
 const FORGET_AFTER_MS = 600_000;
-/** A copy that arrives later is dropped as stale, in ms. */
-const REMEMBER_COPIES_MS = 6_000;
 /** A subscription takes effect, and a message arrives, within this time, in ms. */
 const ON_THE_WAY_MS = 1_000;
-/** Half of the copies that are remembered for a publisher. */
-const MAX_COPIES = 100_000;
 
-/** Follows the numbers of one publisher: finds gaps, late messages and second copies. */
+/** Follows the numbers of one publisher: finds gaps and late messages. */
 class Publisher {
   usedAt = 0;
   /** Undefined if it was never heard, or its node is gone. */
   heardAt: number | undefined;
+  readonly copies = new Copies();
   readonly #lastOn = new Map<string, number>();
   /** By channel, the number up to which missing messages were counted at the last announcement. Mostly empty. */
   readonly #countedOn = new Map<string, number>();
-  /** The newer half of the copies; the older half is forgotten next. */
-  #seen = new Set<number>();
-  #seenBefore = new Set<number>();
-  #seenSince = -Infinity;
 
   /** @returns how many are missing before this one; -1 if a later one has arrived */
   gapBefore(channel: string, sequence: number): number {
@@ -62,18 +56,6 @@ class Publisher {
     const counted = this.#countedOn.get(channel) ?? last;
     if (sequence >= counted) this.#countedOn.delete(channel);
     return sequence - 1 - Math.max(last, Math.min(counted, sequence - 1));
-  }
-
-  /** @returns true for the second copy of a message */
-  noteCopy(copyId: number, now: number): boolean {
-    if (this.#seen.has(copyId) || this.#seenBefore.has(copyId)) return true;
-    if (now - this.#seenSince > REMEMBER_COPIES_MS || this.#seen.size >= MAX_COPIES) {
-      this.#seenBefore = this.#seen;
-      this.#seen = new Set();
-      this.#seenSince = now;
-    }
-    this.#seen.add(copyId);
-    return false;
   }
 
   forget(channel: string): void {

@@ -24,6 +24,7 @@ export class MemoryNetwork {
 /** Carries messages between servers of one process. Without a network, only its own events come back. */
 export class MemoryTransport implements Transport, Way {
   readonly name = 'memory';
+  readonly hasOneOrder = true;
   readonly ways = [this];
   readonly isAlone: boolean;
   readonly #members: Set<MemoryTransport>;

@@ -4,16 +4,19 @@ import type { Audience, Delivery } from '../protocol/delivery.js';
 import { isWellFormed } from '../protocol/text.js';
 import { writeEvent } from './bus-input.js';
 import { type Channels, nodeIdOf } from './channels.js';
-import { seal } from './envelope.js';
+import { type Header, seal } from './envelope.js';
 import { PublishQueue } from './publish-queue.js';
 import type { SharedClock } from './shared-clock.js';
 import { TAILS, writeTails } from './tails.js';
 import { MAX_TAILS, OutgoingSequences } from './outgoing-sequences.js';
 import type { Outlet } from './transport.js';
 
-interface Route {
+/** How many rooms an envelope names at most. If each named all, many rooms would cost the square of their number. */
+const MAX_ROOMS = 32;
+
+/** Where an envelope goes, and what its header says if the channel alone doesn't. */
+interface Route extends Pick<Header, 'audience' | 'copyId' | 'partsId'> {
   channel: string;
-  forWhom?: Audience;
 }
 
 export interface PublisherOptions {
@@ -56,12 +59,11 @@ export class Publisher {
 
   publish({ audience, except, frame, isVolatile, conflateKey }: Delivery, nodeId: string): Promise<unknown> {
     const routes = this.#routes(audience);
-    const copyId = routes.length > 1 ? ++this.#lastCopyId : undefined;
     const sentAt = this.time.now();
     const origin = this.#originOf(nodeId);
-    const answers = routes.map(({ channel, forWhom }) => {
+    const answers = routes.map(({ channel, ...more }) => {
       const sequence = this.#sequences.next(channel);
-      const header = { nodeId, sequence, sentAt, audience: forWhom, except, copyId, isVolatile, conflateKey, origin };
+      const header = { nodeId, sequence, sentAt, except, isVolatile, conflateKey, origin, ...more };
       return this.#queue.push(channel, seal(header, frame));
     });
     return answers.length === 1 ? (answers[0] as Promise<unknown>) : quietly(Promise.all(answers));
@@ -127,13 +129,8 @@ export class Publisher {
     switch (audience.kind) {
       case 'all':
         return [{ channel: this.channels.all }];
-      case 'rooms': {
-        const roomNames = [...new Set(audience.roomNames)].filter(isWellFormed);
-        // A member of two rooms must get one copy. Each envelope names all rooms; the first that arrives serves them
-        // all.
-        const forWhom: Audience | undefined = roomNames.length > 1 ? { kind: 'rooms', roomNames } : undefined;
-        return roomNames.map((name) => ({ channel: this.channels.interest({ kind: 'room', name }), forWhom }));
-      }
+      case 'rooms':
+        return this.#roomRoutes([...new Set(audience.roomNames)].filter(isWellFormed));
       case 'users': {
         const names = [...new Set(audience.userIds.map(String))].filter(isWellFormed);
         return names.map((name) => ({ channel: this.channels.interest({ kind: 'user', name }) }));
@@ -142,12 +139,32 @@ export class Publisher {
         const groups = [...groupByNode(audience.clientIds)].filter(([nodeId]) => !this.#isOwn(nodeId));
         return groups.map(([nodeId, clientIds]) => ({
           channel: this.channels.node(nodeId),
-          forWhom: { kind: 'clients', clientIds },
+          audience: { kind: 'clients', clientIds },
         }));
       }
       default:
         return audience satisfies never;
     }
+  }
+
+  /**
+   * A member of two rooms must get one copy. The first envelope of a part serves all rooms of the part. Where one room's
+   * channel may be ahead of another's, each room is a part: an envelope would overtake what was published before it.
+   */
+  #roomRoutes(roomNames: string[]): Route[] {
+    const size = this.outlet.hasOneOrder ? MAX_ROOMS : 1;
+    const partsId = roomNames.length > size ? ++this.#lastCopyId : undefined;
+    const routes: Route[] = [];
+    for (let start = 0; start < roomNames.length; start += size) {
+      const part = roomNames.slice(start, start + size);
+      const several = part.length > 1 && {
+        audience: { kind: 'rooms' as const, roomNames: part },
+        copyId: ++this.#lastCopyId,
+      };
+      for (const name of part)
+        routes.push({ channel: this.channels.interest({ kind: 'room', name }), partsId, ...several });
+    }
+    return routes;
   }
 }
 

@@ -23,6 +23,7 @@ const BROADCASTS = 'broadcasts';
  */
 export class RedisClusterTransport implements Transport {
   readonly isAlone = false;
+  readonly hasOneOrder = false;
   readonly #ways = new Map<string, RedisWay>();
   /** The key of the master of each slot. */
   #routes: (string | undefined)[] = [];

@@ -6,6 +6,7 @@ type Stream = Pick<Redis['stream'], 'cork' | 'uncork'>;
 
 /** Publishes to a single Redis. */
 export class RedisOutlet implements Outlet {
+  readonly hasOneOrder = true;
   readonly #corks = new Corks();
 
   constructor(private readonly connection: Redis) {}

@@ -11,6 +11,7 @@ import type { Transport, TransportListener } from './transport.js';
 /** A single Redis, with or without Sentinel: one connection publishes, one receives. */
 export class RedisTransport implements Transport {
   readonly isAlone = false;
+  readonly hasOneOrder = true;
   ways: readonly RedisWay[] = [];
   #publisher: Redis | undefined;
   #outlet: RedisOutlet | undefined;

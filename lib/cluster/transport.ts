@@ -20,6 +20,8 @@ export interface TransportListener {
 export interface Outlet {
   /** True while publications go out. Nothing waits for a connection. */
   readonly isOpen: boolean;
+  /** True if messages arrive in the order in which they were published, whatever their channels. */
+  readonly hasOneOrder: boolean;
   /** Resolves when the message is handed over. @returns the number of receivers, if it is known */
   publish(channel: string, payload: string | Buffer): Promise<unknown>;
   /** Sends what was published in this turn now. */

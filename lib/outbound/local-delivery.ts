@@ -183,10 +183,17 @@ export class LocalDelivery {
     this.#recipients.get(clientId)?.push(message);
   }
 
-  /** Sends the same bytes to every receiver on this node, once each. */
-  deliver({ audience, except, frame, isVolatile, conflateKey }: Delivery): void {
+  /**
+   * Sends the same bytes to every receiver on this node, once each.
+   * @param isFirst false for a client that had them already. @default nobody had
+   */
+  deliver(
+    { audience, except, frame, isVolatile, conflateKey }: Delivery,
+    isFirst?: (clientId: string) => boolean,
+  ): void {
     const message = new OutgoingMessage(frame, isVolatile, conflateKey);
-    const recipients = this.#recipientsOf(audience);
+    const found = this.#recipientsOf(audience);
+    const recipients = isFirst ? [...found].filter(({ clientId }) => isFirst(clientId)) : found;
     const waiting = audience.kind === 'clients' ? NONE_WAITING : this.#newcomers;
     if (waiting.size > 0 || (except && except.length > 0))
       this.#deliverAround(message, recipients, waiting, new Set(except));

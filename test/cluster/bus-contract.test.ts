@@ -297,7 +297,7 @@ function contract(name: string, underground: Underground, describeIt: typeof des
       expect(two.deliveries[0]?.audience.kind).toBe('rooms');
     });
 
-    it('brings one copy for two rooms, with both, and to whoever follows just one', async () => {
+    it('brings a member of two rooms one copy, and to whoever follows just one', async () => {
       const [one, two, three] = [await start(), await start(), await start()];
       await Promise.all([two.bus.follow(room('red')), two.bus.follow(room('blue')), three.bus.follow(room('blue'))]);
       const roomNames = ['red', 'blue', 'red'];
@@ -305,13 +305,12 @@ function contract(name: string, underground: Underground, describeIt: typeof des
         void one.bus.publish({ audience: { kind: 'rooms', roomNames }, except: ['x'], frame: frameOf(`${index}`) });
       }
       await quiet();
-      for (const { deliveries, frames } of [two, three]) {
-        expect(frames.toSorted()).toEqual(Array.from({ length: 20 }, (_, index) => `${index}`).toSorted());
-        const audience = { kind: 'rooms', roomNames: ['red', 'blue'] };
-        expect(deliveries.every((delivery) => JSON.stringify(delivery.audience) === JSON.stringify(audience))).toBe(
-          true,
-        );
-        expect(deliveries[0]?.except).toEqual(['x']);
+      for (const { deliveries, once } of [two, three]) {
+        expect(once.toSorted()).toEqual(Array.from({ length: 20 }, (_, index) => `${index}`).toSorted());
+        for (const { audience, except } of deliveries) {
+          expect(audience.kind === 'rooms' && roomNames.includes(audience.roomNames.at(-1) ?? '')).toBe(true);
+          expect(except).toEqual(['x']);
+        }
       }
     });
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
+import type { RedisSource } from '../../lib/cluster/redis-source.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { freePort, hasRedis, TestRedis } from '../support/redis.js';
 import { MASTER, Sentinel } from '../support/sentinel.js';
@@ -109,7 +110,7 @@ import { until } from '../support/until.js';
       await until(async () => (await sentinel.ask('get-master-addr-by-name', MASTER)) != null);
     }
     const settings = { sentinels: sentinels.map(({ port }) => ({ host: '127.0.0.1', port })), name: MASTER };
-    const start = async (redis: object): Promise<RunningApp> => {
+    const start = async (redis: RedisSource): Promise<RunningApp> => {
       const app = await startApp({ options: { redis } });
       ending.push(() => app.close());
       return app;

@@ -25,6 +25,8 @@ const headers: fc.Arbitrary<Header> = fc.record({
   ),
   except: fc.option(fc.array(text), { nil: undefined }),
   copyId: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
+  partsId: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
+  origin: fc.option(text, { nil: undefined }),
 });
 
 describe('an envelope', () => {
@@ -236,8 +238,18 @@ describe('sequences', () => {
         const publisher = new IncomingSequences().of('n', 0);
         const seen = new Set<number>();
         for (const copyId of copies) {
-          expect(publisher.noteCopy(copyId, 0)).toBe(seen.has(copyId));
+          expect(publisher.copies.note(copyId, 0)).toBe(seen.has(copyId));
           seen.add(copyId);
+        }
+      }),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(9), fc.nat(9)), { maxLength: 100 }), (parts) => {
+        const { copies } = new IncomingSequences().of('n', 0);
+        const seen = new Set<string>();
+        for (const [partsId, client] of parts) {
+          expect(copies.partOf(partsId, 0)(`${client}`)).toBe(!seen.has(`${partsId} ${client}`));
+          seen.add(`${partsId} ${client}`);
         }
       }),
     );
@@ -245,8 +257,8 @@ describe('sequences', () => {
     const publisher = new IncomingSequences().of('n', 0);
     const copyIdAt = (ms: number): number => 1 + ms / 2;
     for (let now = 0; now < 30_000; now += 2) {
-      expect(publisher.noteCopy(copyIdAt(now), now)).toBe(false);
-      if (now >= 4_400) expect(publisher.noteCopy(copyIdAt(now - 4_400), now)).toBe(true);
+      expect(publisher.copies.note(copyIdAt(now), now)).toBe(false);
+      if (now >= 4_400) expect(publisher.copies.note(copyIdAt(now - 4_400), now)).toBe(true);
     }
   });
 });

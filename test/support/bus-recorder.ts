@@ -1,18 +1,22 @@
 import type { Bus } from '../../lib/cluster/bus.js';
 import type { BusReceiver, BusState } from '../../lib/cluster/bus-receiver.js';
+import type { IsFirst } from '../../lib/cluster/copies.js';
 import type { Delivery } from '../../lib/protocol/delivery.js';
 import { until } from './until.js';
 
 /** What a bus told this node, in order. */
 export class BusRecorder implements BusReceiver {
   readonly deliveries: Delivery[] = [];
+  /** The frames that a client which is in every room got. */
+  readonly once: string[] = [];
   readonly events: [channel: string, message: unknown][] = [];
   readonly orders: [fromNodeId: string, order: unknown][] = [];
   readonly states: BusState[] = [];
   readonly failures: Error[] = [];
 
-  deliver(delivery: Delivery): void {
+  deliver(delivery: Delivery, isFirst?: IsFirst): void {
     this.deliveries.push(delivery);
+    if (!isFirst || isFirst('everywhere')) this.once.push(Buffer.from(delivery.frame).toString());
   }
 
   event(channel: string, message: unknown): void {
