@@ -107,7 +107,7 @@ import { until } from '../support/until.js';
     for (const sentinel of sentinels) {
       sentinel.start(master.port);
       ending.push(() => sentinel.stop());
-      await until(async () => (await sentinel.ask('get-master-addr-by-name', MASTER)) != null);
+      await until(async () => Array.isArray(await sentinel.ask('get-master-addr-by-name', MASTER)));
     }
     const settings = { sentinels: sentinels.map(({ port }) => ({ host: '127.0.0.1', port })), name: MASTER };
     const start = async (redis: RedisSource): Promise<RunningApp> => {
