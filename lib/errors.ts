@@ -1,5 +1,4 @@
 import { ErrorCode } from './protocol/error-codes.js';
-import { NoJsonFormError } from './protocol/json-form.js';
 
 /** Base class of all errors of this module. The message states the fact and the remedy; `code` is stable. */
 export abstract class PxlWebSocketError extends Error {
@@ -57,12 +56,12 @@ export class ReservedKeyError extends PxlWebSocketError {
  */
 export class NotSerializableError extends PxlWebSocketError {
   readonly code = 'NOT_SERIALIZABLE';
-  /** The place in the value, e.g. `data.picture`. Undefined if it isn't known. */
+  /** The place in the value, e.g. `data.picture`; empty for the whole. Undefined if it isn't known. */
   declare readonly path: string | undefined;
-  constructor(cause: unknown) {
-    const found = cause instanceof NoJsonFormError ? cause : undefined;
-    super(found?.message ?? 'The value has no JSON form.', { cause });
-    this.path = found?.path;
+  /** @param what what is wrong, and what to do instead */
+  constructor(path?: string, what = 'has no JSON form.', options?: ErrorOptions) {
+    super(`${path || 'The message'} ${what}`, options);
+    this.path = path;
   }
 }
 

@@ -1,5 +1,11 @@
 import { NotSerializableError } from './errors.js';
-import { jsonForm, writeJson } from './protocol/json-form.js';
+import { jsonForm, NoJsonFormError, writeJson } from './protocol/json-form.js';
+
+/** What was thrown when JSON was written. */
+export const notSerializable = (cause: unknown): NotSerializableError =>
+  cause instanceof NoJsonFormError
+    ? new NotSerializableError(cause.path, cause.what, { cause })
+    : new NotSerializableError(undefined, undefined, { cause });
 
 /**
  * The JSON form of a value, as every node stores it (see `jsonForm()`).
@@ -10,7 +16,7 @@ export function keepable<T>(value: T, path: string): T {
   try {
     return jsonForm(value, path) as T;
   } catch (error) {
-    throw new NotSerializableError(error);
+    throw notSerializable(error);
   }
 }
 
@@ -22,6 +28,6 @@ export function encode(value: unknown, path?: string): string {
   try {
     return writeJson(value, path);
   } catch (error) {
-    throw new NotSerializableError(error);
+    throw notSerializable(error);
   }
 }

@@ -1,61 +1,122 @@
-import type { Timer } from './deadline.js';
 import { TimeoutError } from './errors.js';
+import { errorOf } from './protocol/thrown.js';
 
-interface Pending<R> {
-  resolve(reply: R): void;
-  reject(error: Error): void;
+/** A request under way. */
+export interface Asking {
+  /** Resolves after the last answer. Rejects when the request fails, takes too long, or is stopped with an error. */
+  readonly ended: Promise<void>;
+  /** Waits no longer. */
+  stop(error?: Error): void;
 }
 
-/** Requests that wait for one answer each. Their ids count up from 1 and are never used again. */
-export class PendingRequests<R> {
-  readonly #pending = new Map<unknown, Pending<R>>();
-  #lastId = 0;
+export interface AskOptions {
+  /** For each answer. @default for ever */
+  timeoutMs?: number | undefined;
+  /** Aborting rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
 
-  constructor(private readonly clock: Timer) {}
+export interface Pending<A> extends Pick<Asking, 'stop'> {
+  answer(answer: A, isLast: boolean): void;
+  /** Ends it, without a word to the other side. */
+  settle(error?: Error): void;
+}
+
+/** Requests that wait for their answers. Their ids count up from 1 and are never used again. */
+export class PendingRequests<A> {
+  readonly #pending = new Map<unknown, Pending<A>>();
+  #lastId = 0;
+  readonly #after: (ms: number, task: () => void) => () => void;
+  readonly #stopped: ((id: number) => void) | undefined;
+
+  /**
+   * @param after calls a task later, and gives a function that cancels it
+   * @param stopped tells the other side that nobody waits for more answers to this request
+   */
+  constructor(after: (ms: number, task: () => void) => () => void, stopped?: (id: number) => void) {
+    this.#after = after;
+    this.#stopped = stopped;
+  }
 
   get size(): number {
     return this.#pending.size;
   }
 
   /**
-   * Sends a request.
+   * Sends a request, and calls `answered` with each answer in the turn in which it is read: what came after it is handled after
+   * it.
+   * @param what for the error, if it takes too long
    * @param send gets the id of the request; may throw
-   * @throws {TimeoutError}
    */
-  ask(what: string, timeoutMs: number, send: (id: number) => void): Promise<R> {
+  begin(
+    what: string,
+    { timeoutMs, signal }: AskOptions,
+    send: (id: number) => void,
+    answered: (answer: A) => void,
+  ): Asking {
     const id = ++this.#lastId;
-    return new Promise((resolve, reject) => {
-      const cancelTimeout = this.clock.after(timeoutMs, () => this.fail(id, new TimeoutError(what, timeoutMs)));
-      const end = (settle: () => void): void => {
-        cancelTimeout();
-        settle();
+    let cancelTimeout: (() => void) | undefined;
+    let settle!: (error?: Error) => void;
+    const stop = (error?: Error): void => {
+      if (this.#pending.delete(id)) this.#stopped?.(id);
+      settle(error);
+    };
+    const onAbort = (): void => stop(abortReason(signal as AbortSignal));
+    const wait = (): void => {
+      cancelTimeout?.();
+      if (timeoutMs !== undefined)
+        cancelTimeout = this.#after(timeoutMs, () => stop(new TimeoutError(what, timeoutMs)));
+    };
+    const answer = (given: A, isLast: boolean): void => {
+      if (isLast) this.#pending.delete(id);
+      answered(given);
+      if (isLast) settle();
+      else wait();
+    };
+    const ended = new Promise<void>((resolve, reject) => {
+      settle = (error) => {
+        this.#pending.delete(id);
+        cancelTimeout?.();
+        signal?.removeEventListener('abort', onAbort);
+        if (error) reject(error);
+        else resolve();
       };
-      this.#pending.set(id, {
-        resolve: (reply) => end(() => resolve(reply)),
-        reject: (error) => end(() => reject(error)),
-      });
-      try {
-        send(id);
-      } catch (error) {
-        this.fail(id, error as Error);
-      }
+      if (signal?.aborted) throw abortReason(signal);
+      send(id);
+      this.#pending.set(id, { answer, settle, stop });
+      signal?.addEventListener('abort', onAbort);
+      wait();
     });
+    return { ended, stop };
   }
 
-  /** Passes an answer to its request. @returns false if no request waits for it */
-  reply(id: unknown, reply: R): boolean {
-    this.#pending.get(id)?.resolve(reply);
-    return this.#pending.delete(id);
-  }
-
-  /** @returns false when no request waits under this id */
-  fail(id: unknown, error: Error): boolean {
-    this.#pending.get(id)?.reject(error);
-    return this.#pending.delete(id);
+  /** The request that waits under this id. */
+  find(id: unknown): Pending<A> | undefined {
+    return this.#pending.get(id);
   }
 
   failAll(error: Error): void {
-    for (const { reject } of this.#pending.values()) reject(error);
-    this.#pending.clear();
+    for (const { settle } of this.#pending.values()) settle(error);
   }
+
+  /** An answer to a request that was given up is late, but not wrong. */
+  wasUsed(id: unknown): boolean {
+    return typeof id === 'number' && id >= 1 && id <= this.#lastId;
+  }
+}
+
+/** The reason of an aborted signal. React Native's signals have neither `reason` nor `throwIfAborted()`. */
+export const abortReason = (signal: AbortSignal): Error =>
+  errorOf(signal.reason ?? new Error('The operation was aborted.'));
+
+/** Sends a request that has one answer. @throws {TimeoutError} */
+export function askOnce<A>(
+  requests: PendingRequests<A>,
+  what: string,
+  timeoutMs: number,
+  send: (id: number) => void,
+): Promise<A> {
+  return new Promise((resolve, reject) => {
+    requests.begin(what, { timeoutMs }, send, resolve).ended.catch(reject);
+  });
 }

@@ -1,19 +1,13 @@
-import { deferred } from './deferred.js';
+import type { Deferred } from './deferred.js';
 
 /** One attempt to connect. Not an AbortController: React Native's keeps no reason. */
-export class Attempt {
-  outcome: Promise<void> = Promise.resolve();
-  /** Why the attempt was abandoned, if it was. */
-  declare reason: Error | undefined;
-  readonly #abandoned = deferred<never>();
+export interface Attempt extends Deferred<never> {
+  outcome: Promise<void>;
+  /** Why it was abandoned, if it was. */
+  reason?: Error;
+}
 
-  abandon(reason: Error): void {
-    this.reason ??= reason;
-    this.#abandoned.reject(reason);
-  }
-
-  /** Settles as `work` does, or rejects when the attempt is abandoned first. */
-  race<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#abandoned.promise]);
-  }
+export function abandon(attempt: Attempt, reason: Error): void {
+  attempt.reason ??= reason;
+  attempt.reject(reason);
 }

@@ -3,10 +3,6 @@ import type { CloseAdvice } from '../protocol/close-codes.js';
 export interface BackoffOptions {
   minDelayMs: number;
   maxDelayMs: number;
-  /** 0 (included) to 1 (excluded). @default `Math.random` */
-  random?: () => number;
-  /** A clock that never goes back, in ms. @default `performance.now()` */
-  now?: () => number;
 }
 
 /** The longest first wait after "reconnect now": enough to spread many clients over an instant. */
@@ -21,10 +17,10 @@ export class Backoff {
   /** Since the last stable connection. */
   attempts = 0;
   #connectedAt = Infinity;
-  readonly #options: Required<BackoffOptions>;
+  readonly #options: BackoffOptions;
 
   constructor(options: BackoffOptions) {
-    this.#options = { random: Math.random, now: () => performance.now(), ...options };
+    this.#options = options;
   }
 
   /**
@@ -33,15 +29,15 @@ export class Backoff {
    * @param retryAfterMs the server's `Retry-After`: wait at least that long
    */
   next(advice: CloseAdvice, retryAfterMs?: number): number {
-    const { minDelayMs, maxDelayMs, random } = this.#options;
+    const { minDelayMs, maxDelayMs } = this.#options;
     const attempt = this.attempts++;
-    if (advice === 'back-off' && retryAfterMs === undefined) return (maxDelayMs + random() * maxDelayMs) / 2;
+    if (advice === 'back-off' && retryAfterMs === undefined) return (maxDelayMs + Math.random() * maxDelayMs) / 2;
     const limitMs = advice === 'reconnect-now' && attempt === 0 ? PROMPT_JITTER_MS : minDelayMs * 2 ** attempt;
-    return random() * Math.min(maxDelayMs, limitMs) + (retryAfterMs ?? 0);
+    return Math.random() * Math.min(maxDelayMs, limitMs) + (retryAfterMs ?? 0);
   }
 
   connected(): void {
-    this.#connectedAt = this.#options.now();
+    this.#connectedAt = performance.now();
   }
 
   /**
@@ -49,8 +45,8 @@ export class Backoff {
    * a pause.
    */
   lost(): void {
-    const { now, maxDelayMs } = this.#options;
-    if (now() - this.#connectedAt >= Math.min(maxDelayMs, LONGEST_NEEDED_STABILITY_MS)) this.attempts = 0;
+    const { maxDelayMs } = this.#options;
+    if (performance.now() - this.#connectedAt >= Math.min(maxDelayMs, LONGEST_NEEDED_STABILITY_MS)) this.attempts = 0;
     this.#connectedAt = Infinity;
   }
 }

@@ -78,15 +78,16 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> extend
       await this.#keepAlive?.probe();
       this.retryNow();
     });
-    const target = await attempt.race(this.findTarget());
+    const target = await Promise.race([attempt.promise, this.findTarget()]);
     const handlers: LinkHandlers<S> = {
       onMessage: (message, from) => this.receive(message, from),
       onError: this.events.report,
+      after: this.after,
       onEnd: (ended) => this.linkEnded(ended),
     };
     const link = new Link(this.createSocket(target), handlers, this.options);
     try {
-      await attempt.race(link.greeted.promise);
+      await Promise.race([attempt.promise, link.greeted.promise]);
       return link;
     } catch (error) {
       link.close(CloseCode.Normal, '');

@@ -22,7 +22,7 @@ export class StreamOverflowError extends PxlWebSocketError {
 
 /** The message is longer than the server accepts. Nothing was sent, and the connection stays. */
 export class MessageTooLargeError extends PxlWebSocketError {
-  readonly code = 'MESSAGE_TOO_LARGE';
+  readonly code = ErrorCode.MessageTooLarge;
   /** The limit of the server in bytes: its `messages.maxPayload`. */
   declare readonly maxBytes: number;
   constructor(maxBytes: number) {
@@ -45,7 +45,7 @@ export class ExpiredError extends PxlWebSocketError {
   /** It was sent before the connection broke, so the server may have handled it. */
   declare readonly wasSent: boolean;
   constructor(wasSent: boolean) {
-    super(`The request waited too long, and was ${wasSent ? '' : 'not '}sent.`);
+    super(`The request waited too long (sent: ${wasSent}).`);
     this.wasSent = wasSent;
   }
 }
@@ -57,7 +57,7 @@ export class ReportsLeftOutError extends PxlWebSocketError {
   declare readonly kind: string;
   declare readonly count: number;
   constructor(kind: string, count: number) {
-    super(`${count} more errors of the kind ${kind}.`);
+    super(`${count} more of ${kind}.`);
     this.kind = kind;
     this.count = count;
   }

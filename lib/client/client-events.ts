@@ -82,7 +82,7 @@ export type ClientEventName = (typeof EVENTS)[number];
 export type ClientEventListener<S extends SocketLike, N extends ClientEventName> = Callbacks<S>[CallbackOf<N>];
 
 export const callbackOf = (name: ClientEventName): keyof WebSocketClientEvents =>
-  `on${name === 'state' ? 'StateChanged' : (name.replace(/^./, (letter) => letter.toUpperCase()) as 'Connected')}`;
+  `on${name === 'state' ? 'StateChanged' : ((name.charAt(0).toUpperCase() + name.slice(1)) as 'Connected')}`;
 
 /** Calls the application's callbacks and catches their errors. */
 export class EventSink<S extends SocketLike> {

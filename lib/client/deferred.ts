@@ -6,8 +6,8 @@ export interface Deferred<T> {
 }
 
 export function deferred<T = void>(): Deferred<T> {
-  const made = {} as Deferred<T>;
-  const promise = new Promise<T>((resolve, reject) => Object.assign(made, { resolve, reject }));
+  let settlers!: Omit<Deferred<T>, 'promise'>;
+  const promise = new Promise<T>((resolve, reject) => (settlers = { resolve, reject }));
   promise.catch(() => undefined);
-  return Object.assign(made, { promise });
+  return { promise, ...settlers };
 }

@@ -1,5 +1,5 @@
 import { NotSerializableError } from '../errors.js';
-import { NoJsonFormError } from '../protocol/json-form.js';
+import { isA } from '../protocol/thrown.js';
 
 /**
  * Writes one frame. Smaller than the server's `encode()`, for browsers: an error names the key, not the whole path.
@@ -10,15 +10,15 @@ export function encode(frame: unknown): string {
     const text = JSON.stringify(frame, refuseLoss) as string | undefined;
     if (text !== undefined) return text;
   } catch (error) {
-    throw new NotSerializableError(error);
+    throw isA(error, NotSerializableError) ? error : new NotSerializableError(undefined, undefined, { cause: error });
   }
-  throw new NotSerializableError(undefined);
+  throw new NotSerializableError();
 }
 
 function refuseLoss(this: Record<string, unknown>, key: string, value: unknown): unknown {
   const given = this[key]; // before its toJSON(), which a Buffer has
   if (given instanceof Map || given instanceof Set || given instanceof ArrayBuffer || ArrayBuffer.isView(given)) {
-    throw new NoJsonFormError(key, 'is a Map, a Set or bytes.');
+    throw new NotSerializableError(key, 'is a Map, a Set or bytes.');
   }
   return value;
 }

@@ -60,7 +60,7 @@ export class KeepAlive {
       if (error instanceof TimeoutError && link.silence.ms > asked.ms && link.isOpen) {
         // The machine slept: the answer may still be under way.
         if (this.#isLate(asked, timeoutMs)) await this.#ping(this.#probeMs);
-        else link.close(CloseCode.NoPong, 'no pong', new ConnectionError('The server was silent after a ping.'));
+        else link.close(CloseCode.NoPong, 'no pong', new ConnectionError('The server is silent.'));
       }
     }
     this.#isWaiting = false;

@@ -1,17 +1,16 @@
 import { ConnectionError, RemoteError } from '../errors.js';
 import { CloseCode, fitReason, utf8Length } from '../protocol/close-codes.js';
-import { decodeFrame, MAX_DEPTH } from '../protocol/codec.js';
+import { type DecodedFrame, decodeFrame, MAX_DEPTH } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { errorFrame } from '../protocol/error-frame.js';
-import type { RequestId } from '../protocol/message.js';
+import type { MessageFrame, RequestId } from '../protocol/message.js';
+import { type Asking, type AskOptions, PendingRequests } from '../pending-requests.js';
 import { BadFrameError, MessageTooLargeError, messageOf } from './client-errors.js';
 import { deferred } from './deferred.js';
 import { encode } from './encode.js';
 import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
-import { Requests } from './requests.js';
-import type { AnswerFrame } from './requests.js';
-import { Stopwatch } from './stopwatch.js';
+import type { After } from './overdue.js';
 import { SOCKET_OPEN, textOf } from './socket-like.js';
 import type {
   SocketCloseEvent,
@@ -20,6 +19,10 @@ import type {
   SocketLike,
   SocketMessageEvent,
 } from './socket-like.js';
+import { Stopwatch } from './stopwatch.js';
+
+type ReplyFrame = Extract<DecodedFrame, { kind: 'reply' }>;
+type ErrorFrame = Extract<DecodedFrame, { kind: 'error' }>;
 
 export interface LinkEnd {
   code: number;
@@ -31,6 +34,7 @@ export interface LinkHandlers<S extends SocketLike> {
   onMessage(message: ServerMessage, link: Link<S>): void;
   onError(error: Error): void;
   onEnd(link: Link<S>): void;
+  after: After;
 }
 
 /** How much one connection may keep, in bytes. */
@@ -43,7 +47,7 @@ export interface LinkBudgets {
 const MAX_REPORTED_CHARACTERS = 2_000;
 
 /** One socket from its creation to its end, which comes once. After its end it calls no handler any more. */
-export class Link<S extends SocketLike> extends Requests {
+export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFrame, text: string]> {
   /** Resolves with the server's first frame; rejects when the link ends before it. */
   readonly greeted = deferred();
   readonly ended = deferred();
@@ -70,7 +74,7 @@ export class Link<S extends SocketLike> extends Requests {
     handlers: LinkHandlers<S>,
     budgets: LinkBudgets,
   ) {
-    super();
+    super(handlers.after, (id) => this.trySend({ type: 'system', action: 'cancel', id }));
     this.#handlers = handlers;
     this.#budgets = budgets;
     socket.binaryType = 'arraybuffer';
@@ -121,6 +125,35 @@ export class Link<S extends SocketLike> extends Requests {
     }
   }
 
+  /** Sends a request. It ends with {RemoteError}, {ConnectionError} or {TimeoutError}, if it fails. */
+  ask(message: MessageFrame, options: AskOptions, answered: (response: unknown, text: string) => void): Asking {
+    return this.begin(
+      `The reply to "${message.type}/${message.action}"`,
+      options,
+      (id) => this.send({ ...message, id }),
+      ([{ response, done }, text]) => done || answered(response, text),
+    );
+  }
+
+  /** Sends a request that has one reply. A handler that streams is cancelled after its first value. */
+  async request<T>(message: MessageFrame, options: AskOptions): Promise<T> {
+    let first: unknown;
+    const asking = this.ask(message, options, (response) => {
+      first = response;
+      asking.stop();
+    });
+    await asking.ended;
+    return first as T;
+  }
+
+  /** Passes an answer to its request. False when its id was never used. */
+  protected settle(frame: ReplyFrame | ErrorFrame, text: string): boolean {
+    const request = this.find(frame.id);
+    if (frame.kind === 'reply') request?.answer([frame, text], !frame.more || frame.done);
+    else request?.settle(new RemoteError(frame.data.code, frame.data.error, frame.data.details));
+    return this.wasUsed(frame.id);
+  }
+
   /** Delivers the messages that waited. Later ones don't wait. */
   release(): void {
     const held = this.#held ?? [];
@@ -129,7 +162,7 @@ export class Link<S extends SocketLike> extends Requests {
   }
 
   /** Ends the link at once. Nobody waits for the closing handshake. */
-  close(code: number, reason: string, error = new ConnectionError('The client closed the connection.')): void {
+  close(code: number, reason: string, error = new ConnectionError('The client is closed.')): void {
     if (this.end) return;
     const sent = fitReason(reason);
     try {
@@ -179,13 +212,14 @@ export class Link<S extends SocketLike> extends Requests {
    */
   #skip(reason: string, id?: RequestId, isAnswer = false): void {
     const error = new BadFrameError(`Bad frame: ${reason}`);
-    if (isAnswer && this.reject(id, error)) return;
+    if (isAnswer) this.find(id)?.stop(error); // a stream would go on
+    if (isAnswer && this.wasUsed(id)) return;
     this.#handlers.onError(error);
     if (!isAnswer && id !== undefined) this.trySend(errorFrame({ error: reason, code: ErrorCode.BadFrame }, { id }));
   }
 
   /** An answer without a request: an error is reported, a response is handled like a message. */
-  #handUnasked(frame: AnswerFrame, text: string): void {
+  #handUnasked(frame: ReplyFrame | ErrorFrame, text: string): void {
     if (frame.kind === 'error') {
       const { code, error, details } = frame.data;
       const isShort = text.length <= MAX_REPORTED_CHARACTERS;

@@ -1,7 +1,7 @@
 import { utf8Length } from '../protocol/close-codes.js';
+import type { Asking } from '../pending-requests.js';
 import { errorOf } from '../protocol/thrown.js';
 import { StreamOverflowError } from './client-errors.js';
-import type { Asking } from './requests.js';
 
 type Result<T> = IteratorResult<T, undefined>;
 

@@ -1,8 +1,8 @@
 import { ConnectionError, type RemoteError } from '../errors.js';
+import { abortReason } from '../pending-requests.js';
 import { utf8Length } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { WebSocketMessage } from '../protocol/message.js';
-import { abortReason } from './abort-reason.js';
 import { ExpiredError, QueueFullError } from './client-errors.js';
 import type { QueueOptions } from './client-options.js';
 import { encode } from './encode.js';
@@ -99,7 +99,7 @@ export class SendQueue {
     this.#link = undefined; // the next connection may be another user's
     for (const entry of this.#open) {
       entry.link = undefined;
-      if (!entry.trying) entry.settle(new ConnectionError('The client closed the connection.'));
+      if (!entry.trying) entry.settle(new ConnectionError('The client is closed.'));
     }
   }
 
@@ -165,7 +165,7 @@ export class SendQueue {
       // Its timer stood still while the machine slept.
       if (entry.age.ms > this.#limits.maxAgeMs) expire(entry);
       else if (isOther || (entry.sent && !link.greeting?.features.includes('keys')))
-        entry.settle(new ConnectionError('Another user is connected, or the server knows no keys.'));
+        entry.settle(new ConnectionError('Another user or server is connected.'));
       else this.#send(entry, link);
     }
     this.#isDraining = false;

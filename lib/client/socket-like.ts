@@ -38,9 +38,8 @@ export const SOCKET_OPEN = 1;
 /** The data of a message event as text; undefined when it is neither text nor UTF-8. */
 export function textOf(data: unknown): string | undefined {
   if (typeof data === 'string') return data;
-  if (!(data instanceof ArrayBuffer) && !ArrayBuffer.isView(data)) return undefined;
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(data);
+    return new TextDecoder('utf-8', { fatal: true }).decode(data as ArrayBuffer);
   } catch {
     return undefined;
   }

@@ -1,5 +1,6 @@
 import { InvalidOptionsError } from '../errors.js';
 
+const ADDRESS = /^(ws|http)s?:.+/i;
 /** The url itself is not quoted: it may hold a token. */
 export const URL_FLAW = 'url must be a ws:// or wss:// address without a "#", or in a page a path.';
 
@@ -9,10 +10,9 @@ export const URL_FLAW = 'url must be a ws:// or wss:// address without a "#", or
  */
 export function socketUrlOf(url: unknown, baseUrl: string | undefined): string | undefined {
   if (typeof url !== 'string' || url.includes('#')) return undefined;
-  const isAbsolute = /^[a-z][a-z0-9+.-]*:/i.test(url);
   try {
     const { href } = new URL(url, baseUrl);
-    const [absolute] = /^(ws|http)s?:.+/i.exec(isAbsolute ? url : href) ?? [];
+    const [absolute] = ADDRESS.exec(url) ?? ADDRESS.exec(href) ?? [];
     return url && absolute?.replace(/^http/i, 'ws');
   } catch {
     return undefined; // not an address

@@ -1,8 +1,9 @@
 import { ConnectionError, InvalidOptionsError } from '../errors.js';
-import { overdue } from './overdue.js';
+import { overdue, type After } from './overdue.js';
 import { adviceOf, CloseCode } from '../protocol/close-codes.js';
 import type { CloseAdvice } from '../protocol/close-codes.js';
-import { Attempt } from './attempt.js';
+import { abandon, type Attempt } from './attempt.js';
+import { deferred } from './deferred.js';
 import { Backoff } from './backoff.js';
 import { CLIENT_DEFAULTS } from './client-defaults.js';
 import { EventSink } from './client-events.js';
@@ -22,6 +23,8 @@ import type { SocketLike } from './socket-like.js';
 export abstract class Supervisor<S extends SocketLike> {
   declare protected readonly options: ResolvedClientOptions<S>;
   declare protected readonly events: EventSink<S>;
+  /** Calls a task later, unless it is cancelled. */
+  protected readonly after: After = overdue;
   #state: ClientState = 'idle';
   #link: Link<S> | undefined;
   /** The link that `opened` was called with. An earlier callback may already have disconnected it. */
@@ -120,7 +123,7 @@ export abstract class Supervisor<S extends SocketLike> {
     if (before === 'idle' || before === 'closed') return;
     this.#state = 'closed';
     const error = new ConnectionError('disconnect() was called.');
-    attempt?.abandon(error);
+    if (attempt) abandon(attempt, error);
     link?.close(code, reason, error);
     this.#announceState('closed');
     if (link && link === this.#announced) this.lost(link, false);
@@ -141,7 +144,7 @@ export abstract class Supervisor<S extends SocketLike> {
   }
 
   #try(): Promise<void> {
-    const attempt = (this.#attempt = new Attempt());
+    const attempt = (this.#attempt = deferred<never>() as Attempt);
     return (attempt.outcome = this.#run(attempt));
   }
 
@@ -170,9 +173,9 @@ export abstract class Supervisor<S extends SocketLike> {
   async #establish(attempt: Attempt): Promise<Link<S>> {
     const { connectTimeoutMs } = this.options;
     let link: Link<S> | undefined;
-    const cancelTimeout = overdue(connectTimeoutMs, () => {
+    const cancelTimeout = this.after(connectTimeoutMs, () => {
       if (link) return link.hurried.resolve();
-      attempt.abandon(new ConnectionError(`The server did not greet within ${connectTimeoutMs} ms.`));
+      abandon(attempt, new ConnectionError(`The server did not greet within ${connectTimeoutMs} ms.`));
     });
     try {
       link = await this.dial(attempt);

@@ -11,6 +11,8 @@ import type { ConnectTarget, Source, WebSocketClientOptions } from './client-opt
 import type { Link } from './link.js';
 import { type ClientTable, isOf } from './client-option-table.js';
 import { optionFlaws } from './option-flaws.js';
+import type { After } from './overdue.js';
+import { SYSTEM } from '../system.js';
 
 export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSocket> {
   /** HTTP headers of the handshake. A function is called before every attempt, e.g. for a fresh token. @default {} */
@@ -69,6 +71,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
   /** Of the attempt under way. */
   #socket: WebSocket | undefined;
   #loading: Promise<void> | undefined;
+  protected override readonly after: After = (ms, task) => SYSTEM.clock.after(ms, task, true);
 
   constructor(options: NodeWebSocketClientOptions) {
     const { headers, maxPayload, tls, agent, ...others } = checked(options);
@@ -91,7 +94,7 @@ export class WebSocketClient<Events extends object = object> extends WebSocketCl
 
   /** A token may have expired since it was fetched. Where a function returns it, 401 is tried a second time. */
   protected override async dial(attempt: Attempt): Promise<Link<WebSocket>> {
-    await attempt.race(this.load());
+    await Promise.race([attempt.promise, this.load()]);
     try {
       return await this.#dial(attempt);
     } catch (error) {

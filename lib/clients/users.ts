@@ -1,7 +1,6 @@
 import { NotSerializableError, PeerError } from '../errors.js';
 import { keepable } from '../json-value.js';
 import { ErrorCode } from '../protocol/error-codes.js';
-import { NoJsonFormError } from '../protocol/json-form.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import { isUserId } from '../protocol/names.js';
 
@@ -17,7 +16,7 @@ export function keepableUser(user: WebSocketUser | null | undefined): WebSocketU
   const kept: unknown = keepable(payload ?? {}, 'payload');
   if (typeof kept === 'object' && kept !== null && !Array.isArray(kept))
     return { userId, payload: kept as WebSocketUser['payload'] };
-  throw new NotSerializableError(new NoJsonFormError('payload', 'is not an object. Give { payload: { … } }.'));
+  throw new NotSerializableError('payload', 'is not an object. Give { payload: { … } }.');
 }
 
 export const isUser = (value: unknown): value is WebSocketUser =>

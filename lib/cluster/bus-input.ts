@@ -1,6 +1,5 @@
 import { NotSerializableError } from '../errors.js';
 import { encode } from '../json-value.js';
-import { NoJsonFormError } from '../protocol/json-form.js';
 import { isRoomName, isUserId } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
 import type { WebSocketUser } from '../protocol/message.js';
@@ -92,10 +91,8 @@ export function checkEvent(message: unknown): void {
   encode(message, 'data');
   if (!isHarmless(message, MAX_BUS_DEPTH - 1))
     throw new NotSerializableError(
-      new NoJsonFormError(
-        'data',
-        `is nested in ${MAX_BUS_DEPTH} levels or has a key "__proto__": every node would refuse it.`,
-      ),
+      'data',
+      `is nested in ${MAX_BUS_DEPTH} levels or has a key "__proto__": every node would refuse it.`,
     );
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import { ConnectionError, NotSerializableError, RemoteError } from '../errors.js';
 import { guarded } from '../guarded.js';
-import { PendingRequests } from '../pending-requests.js';
+import { askOnce, PendingRequests } from '../pending-requests.js';
 import { isObject, JunkError } from './bus-input.js';
 import { type Order, readAnswer, readOrder } from './orders.js';
 
@@ -23,13 +23,13 @@ export class OrderExchange {
     clock: Pick<Clock, 'after'>,
     private readonly failed: (error: Error, place?: string) => void,
   ) {
-    this.#pending = new PendingRequests(clock);
+    this.#pending = new PendingRequests((ms, late) => clock.after(ms, late));
   }
 
   /** @throws {NotPublishedError} @throws {NotSerializableError} @throws {TimeoutError} @throws {RemoteError} */
   send(nodeId: string, order: Order, timeoutMs: number): Promise<unknown> {
-    return this.#pending.ask(`The answer of node ${nodeId}`, timeoutMs, (id) => {
-      this.bus.order(nodeId, { id, ...order }).catch((error: Error) => this.#pending.fail(id, error));
+    return askOnce(this.#pending, `The answer of node ${nodeId}`, timeoutMs, (id) => {
+      this.bus.order(nodeId, { id, ...order }).catch((error: Error) => this.#pending.find(id)?.settle(error));
     });
   }
 
@@ -40,8 +40,9 @@ export class OrderExchange {
       throw new JunkError(`Node ${from} sent something that isn't an order.`);
     if (message['op'] !== 'answer') return this.#obey(from, id, message);
     const { error, result } = readAnswer(message);
-    if (error) this.#pending.fail(id, new RemoteError(error.code, error.error, error.details));
-    else this.#pending.reply(id, result);
+    const request = this.#pending.find(id);
+    if (error) request?.settle(new RemoteError(error.code, error.error, error.details));
+    else request?.answer(result, true);
   }
 
   stop(): void {

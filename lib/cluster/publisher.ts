@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import { NotSerializableError } from '../errors.js';
+import { notSerializable } from '../json-value.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
 import { isWellFormed } from '../protocol/text.js';
 import { writeEvent } from './bus-input.js';
@@ -173,7 +173,7 @@ export function textOf(value: unknown, lost: (error: Error) => void): string | P
   try {
     return JSON.stringify(value) ?? 'null';
   } catch (error) {
-    const flaw = new NotSerializableError(error);
+    const flaw = notSerializable(error);
     lost(flaw);
     return quietly(Promise.reject(flaw));
   }

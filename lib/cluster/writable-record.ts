@@ -1,5 +1,5 @@
-import { NotSerializableError } from '../errors.js';
 import type { Failed } from '../guarded.js';
+import { notSerializable } from '../json-value.js';
 import { NoJsonFormError } from '../protocol/json-form.js';
 import type { WebSocketUser } from '../protocol/message.js';
 import { isUserId } from '../protocol/names.js';
@@ -17,7 +17,7 @@ export function writableRecord(record: ClientRecord, failed: Failed): ClientReco
     if (!isFlat(record)) JSON.stringify(record);
     return record;
   } catch (error) {
-    failed(new NotSerializableError(error), `what is kept with client ${clientId}`);
+    failed(notSerializable(error), `what is kept with client ${clientId}`);
     const activeAt = Number.isFinite(lastActivity) ? lastActivity : 0;
     return { clientId, user: bareUser(record), metadata: {}, rooms, lastActivity: activeAt };
   }

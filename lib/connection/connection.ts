@@ -6,7 +6,7 @@ import { encode } from '../json-value.js';
 import type { MessageLimits } from '../limits/message-limits.js';
 import type { Meter } from '../limits/meter.js';
 import type { ResolvedOptions } from '../options/resolve-options.js';
-import { PendingRequests } from '../pending-requests.js';
+import { askOnce, PendingRequests } from '../pending-requests.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
@@ -165,8 +165,8 @@ export class Connection {
   /** Sends a request to the client and resolves with its answer. */
   ask(type: string, action: string, data: unknown, timeoutMs = DEFAULT_REQUEST_TIMEOUT_MS): Promise<unknown> {
     if (this.#isGone) return Promise.reject(new ConnectionError('The client is no longer connected.'));
-    this.#questions ??= new PendingRequests(this.parts.clock);
-    const answer = this.#questions.ask(`The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
+    this.#questions ??= new PendingRequests((ms, late) => this.parts.clock.after(ms, late));
+    const answer = askOnce(this.#questions, `The client's answer to "${type}/${action}"`, timeoutMs, (id) =>
       this.send({ type, action, ...(data === undefined ? {} : { data }), id }),
     );
     this.#calls?.asked(answer);

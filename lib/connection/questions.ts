@@ -2,6 +2,7 @@ import { RemoteError } from '../errors.js';
 import type { PendingRequests } from '../pending-requests.js';
 import type { DecodedFrame } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
+import type { ErrorFrameData } from '../protocol/message.js';
 import type { RouteCall } from '../routing/route-call.js';
 
 /** Open requests to the client that were made while a handler of its own messages ran. */
@@ -29,22 +30,14 @@ export class Questions {
 
 /** Passes the client's answer to the request that waits for it. @returns false for any other frame */
 export function takeAnswer(frame: DecodedFrame, waiting: PendingRequests<unknown>): boolean {
-  switch (frame.kind) {
-    case 'message':
-      return false;
-    case 'reply':
-      return waiting.reply(frame.id, frame.response);
-    case 'error': {
-      const { code, error, details } = frame.data;
-      return waiting.fail(frame.id, new RemoteError(code, error, details));
-    }
-    case 'bad':
-      // No other answer will come.
-      return frame.isAnswer && waiting.fail(frame.id, unreadable(frame.reason));
-    default:
-      return frame satisfies never;
-  }
+  const request = waiting.find(frame.id);
+  if (!request || frame.kind === 'message' || (frame.kind === 'bad' && !frame.isAnswer)) return false;
+  if (frame.kind === 'reply') request.answer(frame.response, true);
+  else request.settle(frame.kind === 'error' ? remoteError(frame.data) : unreadable(frame.reason));
+  return true;
 }
+
+const remoteError = ({ code, error, details }: ErrorFrameData): RemoteError => new RemoteError(code, error, details);
 
 const unreadable = (reason: string): RemoteError =>
   new RemoteError(ErrorCode.BadFrame, `The client's answer can't be read. ${reason}`);

@@ -6,7 +6,7 @@ export class NoJsonFormError extends TypeError {
    */
   constructor(
     readonly path: string,
-    what: string,
+    readonly what: string,
   ) {
     super(`${path === '' ? 'The message' : path} ${what}`);
   }

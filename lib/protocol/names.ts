@@ -3,10 +3,7 @@ import { isWellFormed } from './text.js';
 const ROUTE_NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 // Independent of the Unicode version, which differs between browsers and servers. Two of the invisible characters
 // belong to words and to emoji (U+200C, U+200D). Braces would choose the slot of a channel in a Redis Cluster.
-const ROOM_NAME =
-  /^(?!\s)(?!.*\s$)(?:[^{}\p{Cc}\p{Cs}\p{Cf}\p{Zl}\p{Zp}\p{Noncharacter_Code_Point}]|[\u200C\u200D]){1,128}$/u;
-/** In UTF-16 units. Longer texts are refused without a further check. */
-const LONGEST_ROOM_NAME = 256;
+const ROOM_NAME = /^(?:[^{}\p{Cc}\p{Cs}\p{Cf}\p{Zl}\p{Zp}\p{NChar}]|\p{Join_C}){1,128}$/u;
 
 /** Types that belong to the protocol itself and can't be used in `@WsRoute()`. */
 export const RESERVED_TYPES: ReadonlySet<string> = new Set(['system', 'error']);
@@ -21,7 +18,7 @@ export const isRouteName = (value: unknown): value is string => typeof value ===
  * without normalisation.
  */
 export const isRoomName = (value: unknown): value is string =>
-  typeof value === 'string' && value.length <= LONGEST_ROOM_NAME && ROOM_NAME.test(value);
+  typeof value === 'string' && value.trim() === value && ROOM_NAME.test(value);
 
 /** True for a legal user id: a string that isn't empty and has no lone surrogate, or a finite number. */
 export const isUserId = (value: unknown): value is string | number =>

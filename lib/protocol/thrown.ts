@@ -8,7 +8,7 @@ export function errorOf(thrown: unknown): Error {
   try {
     return isError(thrown) ? thrown : new Error(String(thrown));
   } catch {
-    return new Error(`What was thrown (${typeof thrown}) has no text.`);
+    return new Error(`Thrown: ${typeof thrown}`);
   }
 }
 

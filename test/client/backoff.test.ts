@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import * as fc from 'fast-check';
 import { Backoff, type BackoffOptions } from '../../lib/client/backoff.js';
 import type { CloseAdvice } from '../../lib/protocol/close-codes.js';
@@ -6,12 +6,19 @@ import type { CloseAdvice } from '../../lib/protocol/close-codes.js';
 const fraction = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 const attempt = fc.nat(5_000);
 
-function makeBackoff(options: { random?: () => number; now?: () => number } = {}): Backoff {
-  return new Backoff({ minDelayMs: 500, maxDelayMs: 30_000, random: () => 0.5, now: () => 0, ...options });
-}
+const random = jest.spyOn(Math, 'random');
+const now = jest.spyOn(performance, 'now');
+beforeEach(() => {
+  random.mockReturnValue(0.5);
+  now.mockReturnValue(0);
+});
+afterAll(() => void jest.restoreAllMocks());
 
-/** How long it waits before this attempt, counted from 0. */
-function backoffDelay(options: BackoffOptions & { advice: CloseAdvice; attempt: number }): number {
+const makeBackoff = (): Backoff => new Backoff({ minDelayMs: 500, maxDelayMs: 30_000 });
+
+/** How long it waits before this attempt, counted from 0, if this is the random number. */
+function backoffDelay(options: BackoffOptions & { advice: CloseAdvice; attempt: number; random: number }): number {
+  random.mockReturnValue(options.random);
   const backoff = new Backoff(options);
   for (let count = 0; count < options.attempt; count += 1) backoff.next(options.advice);
   return backoff.next(options.advice);
@@ -20,10 +27,10 @@ function backoffDelay(options: BackoffOptions & { advice: CloseAdvice; attempt: 
 describe('L6: full-jitter backoff', () => {
   it('L6: waits between nothing and a ceiling that doubles up to the longest delay', () => {
     fc.assert(
-      fc.property(attempt, fraction, (count, random) => {
+      fc.property(attempt, fraction, (count, number) => {
         const options = { advice: 'reconnect', minDelayMs: 500, maxDelayMs: 30_000 } as const;
-        const delayMs = backoffDelay({ ...options, attempt: count, random: () => random });
-        expect(delayMs).toBe(random * Math.min(30_000, 500 * 2 ** count));
+        const delayMs = backoffDelay({ ...options, attempt: count, random: number });
+        expect(delayMs).toBe(number * Math.min(30_000, 500 * 2 ** count));
       }),
     );
   });
@@ -35,7 +42,7 @@ describe('L6: full-jitter backoff', () => {
         attempt: 6,
         minDelayMs: 500,
         maxDelayMs: 30_000,
-        random: () => index / 1_000,
+        random: index / 1_000,
       }),
     );
     expect(Math.min(...delays)).toBe(0);
@@ -45,9 +52,9 @@ describe('L6: full-jitter backoff', () => {
 
   it('L6: waits at least half of the longest delay when the server asks to back off', () => {
     fc.assert(
-      fc.property(attempt, fraction, (count, random) => {
+      fc.property(attempt, fraction, (count, number) => {
         const options = { advice: 'back-off', minDelayMs: 500, maxDelayMs: 30_000 } as const;
-        const delayMs = backoffDelay({ ...options, attempt: count, random: () => random });
+        const delayMs = backoffDelay({ ...options, attempt: count, random: number });
         expect(delayMs).toBeGreaterThanOrEqual(15_000);
         expect(delayMs).toBeLessThanOrEqual(30_000);
       }),
@@ -55,7 +62,8 @@ describe('L6: full-jitter backoff', () => {
   });
 
   it('L6: comes back within 500 ms when asked to, but not again and again', () => {
-    const backoff = new Backoff({ minDelayMs: 4_000, maxDelayMs: 30_000, random: () => 0.999, now: () => 0 });
+    random.mockReturnValue(0.999);
+    const backoff = new Backoff({ minDelayMs: 4_000, maxDelayMs: 30_000 });
     expect(backoff.next('reconnect-now')).toBeLessThan(500);
     expect(backoff.next('reconnect-now')).toBeGreaterThan(7_000);
     expect(backoff.next('reconnect-now')).toBeGreaterThan(15_000);
@@ -67,7 +75,7 @@ describe('L6: full-jitter backoff', () => {
       attempt: 0,
       minDelayMs: 5,
       maxDelayMs: 20,
-      random: () => 0.9,
+      random: 0.9,
     });
     expect(delayMs).toBeLessThan(20);
   });
@@ -80,23 +88,22 @@ describe('L6: full-jitter backoff', () => {
   });
 
   it('starts anew after a connection that lasted', () => {
-    let now = 0;
-    const backoff = makeBackoff({ now: () => now });
+    const backoff = makeBackoff();
     for (let count = 0; count < 8; count += 1) backoff.next('reconnect');
     backoff.connected();
-    now += 10_000;
+    now.mockReturnValue(10_000);
     backoff.lost();
     expect(backoff.attempts).toBe(0);
     expect(backoff.next('reconnect')).toBe(250);
   });
 
   it('goes on where it was after a server that accepts and drops at once', () => {
-    let now = 0;
-    const backoff = makeBackoff({ now: () => now });
+    const backoff = makeBackoff();
     for (let count = 0; count < 3; count += 1) {
+      now.mockReturnValue(count * 10_000);
       backoff.next('reconnect');
       backoff.connected();
-      now += 9_999;
+      now.mockReturnValue(count * 10_000 + 9_999);
       backoff.lost();
     }
     expect(backoff.attempts).toBe(3);

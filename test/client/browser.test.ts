@@ -276,6 +276,20 @@ suite(`the client in Chromium${hasChromium ? '' : ' (skipped: none found; instal
     complaints.length = 0; // the page's own words about the refused port
   });
 
+  it('counts an answer that came in time while the page stood still', async () => {
+    server.answer = (frame, to) => to.send({ ...frame, data: undefined, response: 'in time' });
+    const answer = await tab.evaluate(async () => {
+      const client = new page.module.WebSocketClient({ url: '/ws' });
+      await client.connectToServer();
+      const asked = client.request('a', 'b', undefined, { timeoutMs: 300 });
+      await new Promise((resolve) => setTimeout(resolve, 0)); // it is sent
+      const end = performance.now() + 600;
+      while (performance.now() < end);
+      return asked.finally(() => client.disconnect());
+    });
+    expect(answer).toBe('in time');
+  });
+
   describe('when something wakes the page', () => {
     /** A connected client whose server has been silent for longer than its heartbeat. */
     async function connectSilently(isAlive: boolean, pingIntervalMs = 100): Promise<Peer> {

@@ -174,7 +174,7 @@ describe('a request of the server', () => {
       client.on('quiz', 'ask', fails);
       peer.send(request);
       expect(await peer.next('error', 'message')).toMatchObject({ id: 'q-1', data: { code: 'INTERNAL' } });
-      expect((await client.errors.take()).error.message).toMatch(/^What was thrown/);
+      expect((await client.errors.take()).error.message).toMatch(/^Thrown: /);
     },
   );
 
@@ -287,7 +287,7 @@ describe('event callbacks', () => {
   it.each([
     ['throw', boom, 'boom'],
     ['reject', boomLater, 'boom later'],
-    ['throw what can not be looked at', revoked, 'What was thrown (object) has no text.'],
+    ['throw what can not be looked at', revoked, 'Thrown: object'],
   ])('that %s go to onError and break nothing', async (_name, callback, text) => {
     const server = await startServer();
     const events = {

@@ -288,7 +288,7 @@ describe('the queue of a client', () => {
     const idle = new TestClient({ url: server.url });
     const early = idle.request('chat', 'send', 'early', RETRY);
     idle.disconnect();
-    await expect(early).rejects.toThrow(/The client closed the connection/);
+    await expect(early).rejects.toThrow(/The client is closed/);
     await client.connectToServer();
     const again = await server.peers.take();
     await aMoment();
@@ -306,7 +306,7 @@ describe('the queue of a client', () => {
     const early = refused.request('chat', 'send', 1, RETRY);
     early.catch(() => undefined);
     await expect(refused.connectToServer()).rejects.toThrow(ConnectionError);
-    await expect(early).rejects.toThrow(/The client closed the connection/);
+    await expect(early).rejects.toThrow(/The client is closed/);
   });
 
   it('C4: takes the first answer, and no other', async () => {
@@ -358,7 +358,7 @@ describe('the queue of a client', () => {
     await nextOf(peer);
     user = 'bob';
     peer.socket.terminate();
-    await expect(adas).rejects.toThrow(/Another user is connected/);
+    await expect(adas).rejects.toThrow(/Another user or server is connected/);
     const second = await server.peers.take();
     const bobs = client.request('chat', 'send', 2, RETRY);
     await nextOf(second);
