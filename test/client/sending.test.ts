@@ -365,7 +365,7 @@ describe('the queue of a client', () => {
     server.greet = (peer, clientId) =>
       peer.send({ type: 'system', action: 'connected', data: { clientId, user: { userId: 'bob' } } });
     second.socket.terminate();
-    await expect(bobs).rejects.toThrow(/the server knows no keys/);
+    await expect(bobs).rejects.toThrow(/Another user or server is connected/);
   });
 
   it('C4: sends nothing for another user that the server refused because of the rate as the client was closed', async () => {
