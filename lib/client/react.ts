@@ -110,7 +110,7 @@ class Stores {
     client.on('reconnecting', ({ attempt, delayMs }) => this.#look(attempt, delayMs));
   }
 
-  /** Connects, unless the application has done so: then it also disconnects. */
+  /** Connects, unless the application has done so. Who connected also disconnects. */
   connect(): () => void {
     const { client } = this;
     return this.#connecting.use(() => {
@@ -194,8 +194,8 @@ function storesOf(client: HookClient): Stores {
 }
 
 /**
- * The state of a client's connection. Connects while a component that uses a hook of this client is mounted, if the client
- * isn't connected by the application itself.
+ * The state of a client's connection. Connects while a component that uses a hook of this client is mounted. A connection that
+ * the application opened before stays when they are gone.
  */
 export function useConnection(client: HookClient): Connection {
   const all = storesOf(client);
