@@ -16,7 +16,7 @@ export interface Dialect {
   request: string;
   /** The same to a handler with a guard, a pipe and an interceptor. */
   guardedRequest: string;
-  /** The same to a handler that runs once for each key. `RUN` is replaced, so that no key comes twice. */
+  /** The same to a handler that runs once for each key. `RUN` is replaced by a time, so that no key comes twice. */
   keyedRequest?: string;
   /** Has the server publish to the room. */
   say: string;
@@ -25,7 +25,9 @@ export interface Dialect {
 const data = { seq: FIRST_SEQ, at: 1_700_000_000_000_000, text: TEXT };
 const plain = (type: string): string => JSON.stringify({ type: 'bench', action: type, data, id: FIRST_SEQ });
 
-const once = JSON.stringify({ type: 'bench', action: 'once', data, id: FIRST_SEQ, key: `RUN-${FIRST_SEQ}` });
+/** A UUID of version 7, as our client makes them: 12 digits of time, and in order. */
+const key = `RUN-7000-8000-00${FIRST_SEQ}`;
+const once = JSON.stringify({ type: 'bench', action: 'once', data, id: FIRST_SEQ, key });
 
 const PLAIN: Dialect = {
   path: '/',

@@ -67,6 +67,26 @@ export const ROWS: Row[] = [
       { against: 'nest-ws', atMost: 0.35 },
     ],
   },
+  ...[1, 16].flatMap((depth): Row[] => [
+    {
+      figure: `keys${depth} without`,
+      title: `Request and reply without a key, ${depth} at a time each`,
+      unit: 'µs',
+      goals: [],
+    },
+    {
+      figure: `keys${depth} with`,
+      title: `The same with a key, ${depth} at a time each`,
+      unit: 'µs',
+      goals: [{ against: 'ours', figure: `keys${depth} without`, atMost: 1.1 }],
+    },
+    {
+      figure: `keys${depth} unordered`,
+      title: `The same with keys in no order, ${depth} at a time each`,
+      unit: 'µs',
+      goals: [],
+    },
+  ]),
   ...(
     [
       [1, 0.9],

@@ -1,5 +1,4 @@
 // The load generator: a process of its own that opens the sockets, makes the requests and counts what comes.
-import { randomUUID } from 'node:crypto';
 import { cpu, type Cpu, FIRST_SEQ, now, pause, ROOM } from './contract.js';
 import { Counter, type Counting } from './counter.js';
 import { type Dialect, DIALECTS } from './dialects.js';
@@ -156,8 +155,11 @@ const share = (ended: Cpu): { ms: number; cpuShare: number } => {
   return { ms, cpuShare: (ended.cpuMs - started.cpuMs) / ms };
 };
 
-/** To a bare handler, to one with a guard, or to one that runs once for each key. */
-export type RequestKind = 'plain' | 'guarded' | 'keyed';
+/** To a bare handler, to one with a guard, or to one that runs once for each key; `unordered`: with keys before earlier ones. */
+export type RequestKind = 'plain' | 'guarded' | 'keyed' | 'unordered';
+
+/** The first half of a UUID of version 7. */
+const run = (time: number): string => time.toString(16).padStart(12, '0').replace(/^.{8}/, '$&-');
 
 /** Requests and replies for so long, `depth` at a time on each socket. */
 async function ask(given: unknown): Promise<Count> {
@@ -165,7 +167,12 @@ async function ask(given: unknown): Promise<Count> {
   let done = (): void => undefined;
   const over = new Promise<void>((resolve) => (done = resolve));
   const { request, guardedRequest, keyedRequest = '' } = dialect;
-  const texts = { plain: request, guarded: guardedRequest, keyed: keyedRequest.replace('RUN', randomUUID()) };
+  const texts = {
+    plain: request,
+    guarded: guardedRequest,
+    keyed: keyedRequest.replace('RUN', run(Date.now())),
+    unordered: keyedRequest.replace('RUN', run(2 ** 48 - Date.now())),
+  };
   const asker = new Asker(new Template(texts[kind]), done);
   started = cpu();
   for (const socket of sockets) {

@@ -3,6 +3,7 @@ import { type Cpu, pause } from './contract.js';
 import { GROWTH } from './goals.js';
 import type { Count, RequestKind } from './load.js';
 import { beside, publishing, roomMemory, storm } from './history.js';
+import { keys } from './keys.js';
 import { openLoop, openLoopAcross } from './open-loop.js';
 import type { PeerName } from './peers.js';
 import { presence } from './presence.js';
@@ -113,16 +114,6 @@ async function asking(stage: Stage, { load, server, depth, name, kind }: Asking)
   const after = await server.ask<Cpu>('cpu');
   if (count.disordered > 0) stage.flawed(`${count.disordered} replies are missing or out of order`);
   stage.record(name, ((after.cpuMs - before.cpuMs) * 1_000) / count.received, count);
-}
-
-/** What a key costs in one process: the same handler without one, and once for each key. */
-async function keys(stage: Stage): Promise<void> {
-  const [server, load] = await Promise.all([stage.server(), stage.load()]);
-  await stage.connect(load, server, REQUESTERS, { rooms: [] });
-  for (const depth of [1, 16]) {
-    await asking(stage, { load, server, depth, name: `keys${depth} without` });
-    await asking(stage, { load, server, depth, name: `keys${depth} with`, kind: 'keyed' });
-  }
 }
 
 /** The same to a handler with a guard, a pipe and an interceptor. */
