@@ -1,17 +1,11 @@
 import { randomInt } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
+import { KeyOwners, type Owner } from './key-owners.js';
 import { PlaceTable } from './place-table.js';
-import { type Owner, ReplyLog, type Window } from './reply-log.js';
-import {
-  type Asker,
-  type Claim,
-  type Ending,
-  type KeyRule,
-  type Mine,
-  type ReplyStore,
-  tooManyKeys,
-} from './reply-store.js';
+import { ReplyLog, type Window } from './reply-log.js';
+import { type Asker, type Claim, type Ending, type KeyRule, type ReplyStore, tooManyKeys } from './reply-store.js';
+import { type Running, RunningKeys } from './running-keys.js';
 
 export interface MemoryReplyStoreParts {
   clock: Pick<Clock, 'now' | 'every'>;
@@ -23,40 +17,30 @@ export interface MemoryReplyStoreParts {
   failed(error: unknown, place: string): void;
 }
 
-/** A key whose handler runs. */
-interface Running extends Mine {
-  readonly asker: Asker;
-  readonly owner: Owner;
-  readonly hash: number;
-  readonly until: number;
-  readonly windowMs: number;
-  /** Its index among those that run. Its place in the table is the negative of the next number. */
-  readonly slot: number;
-}
-
 /** What a key takes beside its text and its reply, with what its owner takes. */
 const ENTRY_BYTES = 200;
 const SWEEP_MS = 30_000;
 const TELL_MS = 1_000;
+/** A thousandth of all keys is forgotten at once, but no more than this: what lies together is read faster. */
+const MOST_AT_ONCE = 256;
+const PART_AT_ONCE = 1_000;
 const DOUBT: Claim = { state: 'doubt' };
 
 /** The keys of one process. It answers at once. */
 export class MemoryReplyStore implements ReplyStore {
   /** Where each key is: in the log if the place is positive, among those that run if it is negative. */
-  readonly #places = new PlaceTable();
+  readonly #places = new PlaceTable((add) => this.#each(add));
   readonly #log = new ReplyLog();
-  readonly #running: (Running | undefined)[] = [];
-  readonly #freeSlots: number[] = [];
-  /** Those that have keys. */
-  readonly #owners = new Map<string, Owner>();
+  readonly #running = new RunningKeys();
   /** Odd, and secret, so that nobody can choose keys with equal hashes. */
   readonly #factor = randomInt(2 ** 31) | 1;
-  #ownersSeen = 0;
+  readonly #owners = new KeyOwners(this.#factor);
+  /** What was claimed last. Most handlers end before the next claim, so it gets a place only then. */
+  #latest: Running | undefined;
+  /** Keys that have a place. */
+  #size = 0;
   /** All keys that were claimed since then, and whose window isn't over, are here. */
   #completeSince: number;
-  #ownerChars = 0;
-  /** Of the keys that run. */
-  #runningChars = 0;
   #forgotten = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
   #stopSweeping: (() => void) | undefined;
@@ -66,43 +50,43 @@ export class MemoryReplyStore implements ReplyStore {
   }
 
   get size(): number {
-    return this.#places.size;
+    this.#placeLatest();
+    return this.#size;
   }
 
-  claim(asker: Asker, { windowMs, runMs = windowMs, rerun }: KeyRule, sentMsAgo?: number): Claim {
-    const now = this.parts.clock.now();
-    const owner = this.#owners.get(asker.owner) ?? this.#newOwner(asker.owner);
-    const hash = this.#hashOf(owner, asker.key);
-    const place = this.#find(hash, owner, asker);
-    const isKnown = place !== 0 && this.#untilAt(place) > now;
-    if (isKnown) {
-      const known = this.#known(place, asker, now);
-      if (known.state !== 'doubt' || !rerun) return known;
-    } else if (sentMsAgo !== undefined && !rerun) {
-      // It may have been handled by the process before this one, or be forgotten.
-      if (sentMsAgo >= windowMs || now - sentMsAgo < this.#completeSince) return DOUBT;
+  claim(asker: Asker, rule: KeyRule, sentMsAgo?: number): Claim {
+    this.#placeLatest();
+    const owner = this.#owners.of(asker.owner);
+    // Most keys come in order, as our client makes them. Then there is nothing to find.
+    const isNew = owner.keys === 0 || asker.key > owner.greatest;
+    const place = isNew ? 0 : this.#find(owner, asker);
+    if (place !== 0 || sentMsAgo !== undefined) {
+      const known = this.#known(place, asker, rule, sentMsAgo);
+      if (known) return known;
+      if (place !== 0) this.#giveUp(place);
     }
-    if (place !== 0) this.#giveUp(place);
-    this.#count(owner, windowMs);
-    const slot = this.#freeSlots.pop() ?? this.#running.length;
-    const mine: Running = { state: 'mine', asker, owner, hash, until: now + runMs, windowMs, slot };
-    this.#running[slot] = mine;
-    this.#runningChars += asker.key.length;
-    this.#places.add(hash, placeOf(mine));
-    this.#makeRoom(now);
-    return mine;
+    const { windowMs, runMs = windowMs } = rule;
+    this.#count(owner, asker.key, windowMs);
+    const mine: Running = { state: 'mine', asker, owner, hash: 0, windowMs, runMs, until: undefined, place: 0 };
+    return (this.#latest = mine);
   }
 
   end(mine: Running, ending: Ending): void {
-    const { owner, asker, hash, windowMs } = mine;
-    if (this.#running[mine.slot] !== mine) return;
-    if (ending.state === 'free') return this.#giveUp(placeOf(mine));
+    const isLatest = this.#latest === mine;
+    if (isLatest) this.#latest = undefined;
+    else if (this.#running.at(mine.place) !== mine) return;
+    const { owner, windowMs } = mine;
+    if (ending.state === 'free') return isLatest ? this.#owners.minus(owner) : this.#giveUp(mine.place);
     const now = this.parts.clock.now();
-    const { route, key } = asker;
-    const reply = ending.state === 'kept' ? ending.reply : undefined;
-    const place = this.#log.append(windowMs, { owner, hash, until: now + windowMs, route, key, reply });
-    this.#places.replace(hash, placeOf(mine), place);
-    this.#stopRunning(mine);
+    if (isLatest) mine.hash = this.#hashOf(mine);
+    const place = this.#log.append(mine, now + windowMs, ending.state === 'kept' ? ending.reply : undefined);
+    if (isLatest) {
+      this.#places.add(mine.hash, place);
+      this.#size++;
+    } else {
+      this.#places.replace(mine.hash, mine.place, place);
+      this.#running.delete(mine);
+    }
     this.#makeRoom(now);
   }
 
@@ -116,102 +100,120 @@ export class MemoryReplyStore implements ReplyStore {
   async stop(): Promise<void> {
     this.#stopSweeping?.();
     this.#stopSweeping = undefined;
-    for (const mine of this.#running) if (mine) this.end(mine, { state: 'doubt' });
+    this.#placeLatest();
+    this.#running.each((mine) => this.end(mine, { state: 'doubt' }));
   }
 
   /** Forgets what is too old, to free memory. */
   sweep(): void {
+    this.#placeLatest();
     const now = this.parts.clock.now();
-    for (const mine of this.#running) if (mine && mine.until <= now) this.#giveUp(placeOf(mine));
+    this.#running.each(({ place }) => this.#untilAt(place) <= now && this.#giveUp(place));
     for (const window of this.#log.windows) while (this.#log.endOf(window) <= now) this.#forgetOldest(window);
+    this.#places.shrink(this.#size);
     this.#tell(now);
   }
 
-  #newOwner(name: string): Owner {
-    return { name, seed: Math.imul(++this.#ownersSeen, this.#factor), keys: 0 };
-  }
-
-  #hashOf({ seed }: Owner, key: string): number {
-    let hash = seed;
+  #hashOf({ owner, asker: { key } }: Pick<Running, 'owner' | 'asker'>): number {
+    let hash = owner.seed;
     for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), this.#factor);
     return hash;
   }
 
   /** @returns 0 for a key that isn't here */
-  #find(hash: number, owner: Owner, { route, key }: Asker): number {
-    if (owner.keys === 0) return 0;
+  #find(owner: Owner, asker: Asker): number {
+    const { route, key } = asker;
+    const hash = this.#hashOf({ owner, asker });
     for (let cell = this.#places.find(hash); cell >= 0; cell = this.#places.find(hash, cell)) {
       const place = this.#places.placeAt(cell);
-      const running = this.#runningAt(place);
+      const running = this.#running.at(place);
       const isIt = running
         ? running.owner === owner && running.asker.key === key && running.asker.route === route
-        : this.#log.isFor(place, owner, route, key);
+        : place > 0 && this.#log.isFor(place, owner.id, route, key);
       if (isIt) return place;
     }
     return 0;
   }
 
-  /** What is known of a key that is here. */
-  #known(place: number, { token }: Asker, now: number): Claim {
-    const running = this.#runningAt(place);
-    if (running) return running.asker.token === token ? running : { state: 'running', forMs: running.until - now };
+  /** @param place 0 for a key that isn't here @returns undefined if the asker may have it */
+  #known(place: number, { token }: Asker, { windowMs, rerun }: KeyRule, sentMsAgo?: number): Claim | undefined {
+    const now = this.parts.clock.now();
+    const until = place === 0 ? now : this.#untilAt(place);
+    if (until <= now) {
+      // It may have been handled by the process before this one, or be forgotten.
+      const isLost = sentMsAgo !== undefined && (sentMsAgo >= windowMs || now - sentMsAgo < this.#completeSince);
+      return isLost && !rerun ? DOUBT : undefined;
+    }
+    const running = this.#running.at(place);
+    if (running) return running.asker.token === token ? running : { state: 'running', forMs: until - now };
     const reply = this.#log.replyAt(place);
-    return reply === undefined ? DOUBT : { state: 'kept', reply };
-  }
-
-  #runningAt(place: number): Running | undefined {
-    return place < 0 ? this.#running[-1 - place] : undefined;
+    if (reply !== undefined) return { state: 'kept', reply };
+    return rerun ? undefined : DOUBT;
   }
 
   #untilAt(place: number): number {
-    return this.#runningAt(place)?.until ?? this.#log.untilAt(place);
+    return this.#running.at(place)?.until ?? this.#log.untilAt(place);
   }
 
-  #stopRunning({ slot, asker }: Running): void {
-    this.#running[slot] = undefined;
-    this.#freeSlots.push(slot);
-    this.#runningChars -= asker.key.length;
+  /** It runs for longer than a turn, or somebody asks for it. */
+  #placeLatest(): void {
+    const latest = this.#latest;
+    if (!latest) return;
+    this.#latest = undefined;
+    const now = this.parts.clock.now();
+    latest.until = now + latest.runMs;
+    latest.hash = this.#hashOf(latest);
+    this.#running.add(latest);
+    this.#places.add(latest.hash, latest.place);
+    this.#size++;
+    this.#makeRoom(now);
   }
 
   /** The key isn't known any more. */
   #giveUp(place: number): void {
-    const running = this.#runningAt(place);
-    const { owner, hash } = running ?? { owner: this.#log.ownerAt(place) as Owner, hash: this.#log.hashAt(place) };
-    this.#places.delete(hash, place);
-    if (running) this.#stopRunning(running);
+    const running = this.#running.at(place);
+    const owner = running?.owner ?? this.#owners.at(this.#log.ownerAt(place));
+    this.#places.delete(running?.hash ?? this.#log.hashAt(place), place);
+    if (running) this.#running.delete(running);
     else this.#log.giveUp(place);
-    if (--owner.keys > 0) return;
-    this.#owners.delete(owner.name);
-    this.#ownerChars -= owner.name.length;
+    this.#size--;
+    if (owner) this.#owners.minus(owner);
   }
 
-  #forgetOldest(window: Window): void {
-    const place = this.#log.oldestOf(window);
-    if (this.#log.ownerAt(place)) this.#giveUp(place);
-    this.#log.forgetOldest(window);
+  /** Its place ends without a word to the table. @returns false if its owner had given it up */
+  #forgetOldest(window: Window): boolean {
+    const owner = this.#owners.at(this.#log.forgetOldest(window));
+    if (!owner) return false;
+    this.#size--;
+    this.#owners.minus(owner);
+    return true;
   }
 
-  /** The oldest that has ended goes. What runs stays: the number of running handlers has its own bound. */
+  /** The oldest that have ended go. What runs stays: the number of running handlers has its own bound. */
   #makeRoom(now: number): void {
     if (!this.#isFull) return;
+    let least = Math.min(this.#size / PART_AT_ONCE, MOST_AT_ONCE);
     do {
       const window = this.#log.oldestWindow;
       if (!window) break;
-      const place = this.#log.oldestOf(window);
-      if (this.#log.ownerAt(place) && this.#log.untilAt(place) > now) {
-        this.#forgotten++;
-        this.#completeSince = now;
-      }
-      this.#forgetOldest(window);
-    } while (this.#isFull);
+      const isBeforeItsTime = this.#log.endOf(window) > now;
+      if (!this.#forgetOldest(window) || !isBeforeItsTime) continue;
+      this.#forgotten++;
+      this.#completeSince = now;
+    } while (--least > 0 || this.#isFull);
     this.#tell(now);
+  }
+
+  #each(add: (hash: number, place: number) => void): void {
+    this.#running.each(({ hash, place }) => add(hash, place));
+    this.#log.each(add);
   }
 
   get #isFull(): boolean {
     const { maxKeys, maxBytes } = this.parts;
-    const entries = this.#log.size + this.#running.length - this.#freeSlots.length;
-    const bytes = this.#log.bytes + this.#runningChars + this.#ownerChars + entries * ENTRY_BYTES;
-    return this.size > maxKeys || bytes > maxBytes;
+    const entries = this.#log.size + this.#running.size;
+    const bytes = this.#log.bytes + this.#running.chars + this.#owners.chars + entries * ENTRY_BYTES;
+    return this.#size > maxKeys || bytes > maxBytes;
   }
 
   #tell(now: number): void {
@@ -222,16 +224,12 @@ export class MemoryReplyStore implements ReplyStore {
   }
 
   /** @throws {PeerError} RATE_LIMITED */
-  #count(owner: Owner, windowMs: number): void {
+  #count(owner: Owner, key: string, windowMs: number): void {
     const { maxPerUser } = this.parts;
     if (owner.keys >= maxPerUser) {
       this.sweep();
       if (owner.keys >= maxPerUser) throw tooManyKeys(maxPerUser, windowMs);
     }
-    if (owner.keys++ > 0) return;
-    this.#owners.set(owner.name, owner);
-    this.#ownerChars += owner.name.length;
+    this.#owners.plus(owner, key);
   }
 }
-
-const placeOf = ({ slot }: Running): number => -1 - slot;

@@ -1,65 +1,13 @@
-/** Whose key it is. */
-export interface Owner {
-  readonly name: string;
-  /** Differs from owner to owner, so that equal keys of different owners have different hashes. */
-  readonly seed: number;
-  /** How many keys are known of it. */
-  keys: number;
-}
+import { type Ended, PAGE_BITS, PAGE_SIZE, ReplyPage } from './reply-page.js';
 
-/** A key that has ended. */
-export interface Ended {
-  readonly owner: Owner;
-  readonly hash: number;
-  readonly until: number;
-  readonly route: string;
-  readonly key: string;
-  /** Undefined: nobody knows how it ended. */
-  readonly reply: string | undefined;
-}
-
-const PAGE_BYTES = 65_536;
-const PAGE_BITS = 8;
-/** Entries of a page. */
-const PAGE_SIZE = 1 << PAGE_BITS;
 /** Empty pages that are kept for further entries. */
 const MAX_SPARE = 16;
-
-/**
- * What is noted of an entry: where its bytes begin and end, how many characters they are, and how many of these are before its
- * reply; negative for an entry without one.
- */
-const START = 0;
-const END = 1;
-const CHARS = 2;
-const HEAD_CHARS = 3;
-const HASH = 4;
-const NUMBERS = 5;
-/** What the numbers of an entry take. */
-const NUMBERS_BYTES = 4 * NUMBERS + 8;
-
-/** Between a route and a key. No route has it. */
-const SEPARATOR = '\n';
-
-interface Page {
-  number: number;
-  /** The route, the key and the reply of one entry after the other: ASCII as it is, and other text as UTF-16. */
-  readonly bytes: Buffer;
-  usedBytes: number;
-  readonly numbers: Int32Array;
-  readonly untils: Float64Array;
-  /** Of each entry; undefined once it isn't for anybody any more. */
-  readonly owners: (Owner | undefined)[];
-  /** How many of its entries are forgotten, from the oldest on. */
-  forgotten: number;
-  later: Page | undefined;
-}
 
 /** Keys that are known for equally long: they are over in the order in which they ended. */
 export interface Window {
   readonly ms: number;
-  first: Page | undefined;
-  last: Page | undefined;
+  first: ReplyPage | undefined;
+  last: ReplyPage | undefined;
 }
 
 /**
@@ -71,86 +19,75 @@ export class ReplyLog {
   size = 0;
   /** Of their routes, keys and replies, with what full pages have left. */
   bytes = 0;
-  readonly #pages: (Page | undefined)[] = [];
+  readonly #pages: (ReplyPage | undefined)[] = [];
   readonly #freeNumbers: number[] = [];
-  readonly #spare: Page[] = [];
-  /** By `windowMs`. There are few: each route has one. */
-  readonly #windows = new Map<number, Window>();
+  readonly #spare: ReplyPage[] = [];
+  /** There are few: each route has one. */
+  readonly #windows: Window[] = [];
+  /** The one that was used last. */
+  #window: Window = { ms: 0, first: undefined, last: undefined };
 
   get windows(): Iterable<Window> {
-    return this.#windows.values();
+    return this.#windows;
   }
 
-  /** @returns its place */
-  append(windowMs: number, { owner, hash, until, route, key, reply }: Ended): number {
-    const head = route + SEPARATOR + key;
-    const text = reply === undefined ? head : head + reply;
-    const page = this.#pageFor(windowMs, text.length);
-    const { bytes, numbers, usedBytes: start } = page;
-    let size = bytes.write(text, start);
-    // Not ASCII: UTF-8 would lose lone surrogates, and two keys could become the same.
-    if (size !== text.length) size = bytes.write(text, start, 'utf16le');
-    page.usedBytes += size;
-    this.bytes += size;
+  /** @param reply undefined: nobody knows how it ended @returns its place */
+  append(ended: Ended, until: number, reply: string | undefined): number {
+    const { route, key } = ended.asker;
+    const page = this.#pageFor(ended.windowMs, route.length + 1 + key.length + (reply?.length ?? 0));
     this.size++;
-    const at = page.owners.push(owner) - 1;
-    page.untils[at] = until;
-    numbers[NUMBERS * at + START] = start;
-    numbers[NUMBERS * at + END] = page.usedBytes;
-    numbers[NUMBERS * at + CHARS] = text.length;
-    numbers[NUMBERS * at + HEAD_CHARS] = reply === undefined ? -head.length : head.length;
-    numbers[NUMBERS * at + HASH] = hash;
-    return (page.number << PAGE_BITS) + at + 1;
+    return (page.number << PAGE_BITS) + page.append(ended, until, reply) + 1;
   }
 
-  isFor(place: number, owner: Owner, route: string, key: string): boolean {
-    const page = this.#pageOf(place);
-    if (page.owners[indexOf(place)] !== owner) return false;
-    const head = route + SEPARATOR + key;
-    return Math.abs(numberOf(page, place, HEAD_CHARS)) === head.length && textOf(page, place).startsWith(head);
+  /** @param place may be forgotten */
+  isFor(place: number, owner: number, route: string, key: string): boolean {
+    const page = this.#pages[numberOf(place)];
+    const index = indexOf(place);
+    return page !== undefined && page.has(index) && page.isFor(index, owner, route, key);
   }
 
   hashAt(place: number): number {
-    return numberOf(this.#pageOf(place), place, HASH);
+    return this.#pageOf(place).hashAt(indexOf(place));
   }
 
   untilAt(place: number): number {
-    return this.#pageOf(place).untils[indexOf(place)] as number;
+    return this.#pageOf(place).untilAt(indexOf(place));
   }
 
   /** Undefined if nobody knows how it ended. */
   replyAt(place: number): string | undefined {
-    const page = this.#pageOf(place);
-    const headChars = numberOf(page, place, HEAD_CHARS);
-    return headChars < 0 ? undefined : textOf(page, place).slice(headChars);
+    return this.#pageOf(place).replyAt(indexOf(place));
   }
 
-  /** Undefined once the owner has given it up. */
-  ownerAt(place: number): Owner | undefined {
-    return this.#pageOf(place).owners[indexOf(place)];
+  /** @returns the id of its owner; 0 once that has given it up */
+  ownerAt(place: number): number {
+    return this.#pageOf(place).ownerAt(indexOf(place));
   }
 
   /** It isn't for anybody any more, but takes its room until it is the oldest and forgotten. */
   giveUp(place: number): void {
-    this.#pageOf(place).owners[indexOf(place)] = undefined;
+    this.#pageOf(place).giveUp(indexOf(place));
   }
 
-  /** @returns 0 if there is none */
-  oldestOf({ first }: Window): number {
-    return first ? (first.number << PAGE_BITS) + first.forgotten + 1 : 0;
+  /** Calls `add` with all that have an owner. */
+  each(add: (hash: number, place: number) => void): void {
+    for (const page of this.#pages) {
+      if (!page) continue;
+      for (let index = page.forgotten; index < page.entries; index++)
+        if (page.ownerAt(index) !== 0) add(page.hashAt(index), (page.number << PAGE_BITS) + index + 1);
+    }
   }
 
   /** When the oldest is over; Infinity if there is none. */
-  endOf(window: Window): number {
-    const place = this.oldestOf(window);
-    return place === 0 ? Number.POSITIVE_INFINITY : this.untilAt(place);
+  endOf({ first }: Window): number {
+    return first ? first.untilAt(first.forgotten) : Number.POSITIVE_INFINITY;
   }
 
   /** The one whose oldest ended before the oldest of all others. */
   get oldestWindow(): Window | undefined {
     let oldest: Window | undefined;
     let endedAt = Number.POSITIVE_INFINITY;
-    for (const window of this.#windows.values()) {
+    for (const window of this.#windows) {
       const at = this.endOf(window) - window.ms;
       if (at >= endedAt) continue;
       oldest = window;
@@ -159,74 +96,48 @@ export class ReplyLog {
     return oldest;
   }
 
-  forgetOldest(window: Window): void {
-    const { first: page } = window;
-    if (!page) return;
-    const place = this.oldestOf(window);
+  /** @returns the id of its owner; 0 if that had given it up */
+  forgetOldest(window: Window): number {
+    const page = window.first as ReplyPage;
+    const owner = page.forgetOldest();
     this.size--;
-    this.bytes -= numberOf(page, place, END) - numberOf(page, place, START);
-    page.owners[page.forgotten++] = undefined;
-    if (page.forgotten < page.owners.length) return;
-    if (page.later) this.bytes -= leftOf(page);
-    else window.last = undefined;
+    if (page.forgotten < page.entries) return owner;
+    if (!page.later) window.last = undefined;
     window.first = page.later;
     page.later = undefined; // a spare page must not keep those that come after it
     this.#pages[page.number] = undefined;
     this.#freeNumbers.push(page.number);
-    if (page.bytes.length === PAGE_BYTES && this.#spare.length < MAX_SPARE) this.#spare.push(page);
+    if (page.isUsual && this.#spare.length < MAX_SPARE) this.#spare.push(page.clear());
+    return owner;
   }
 
-  #pageOf(place: number): Page {
-    return this.#pages[(place - 1) >> PAGE_BITS] as Page;
+  #pageOf(place: number): ReplyPage {
+    return this.#pages[numberOf(place)] as ReplyPage;
   }
 
   /** A page with room for a text of so many characters. */
-  #pageFor(ms: number, chars: number): Page {
-    let window = this.#windows.get(ms);
-    if (!window) this.#windows.set(ms, (window = { ms, first: undefined, last: undefined }));
+  #pageFor(ms: number, chars: number): ReplyPage {
+    const window = this.#window.ms === ms ? this.#window : this.#windowOf(ms);
     const { last } = window;
-    const maxBytes = 2 * chars;
-    if (last && last.owners.length < PAGE_SIZE && last.usedBytes + maxBytes <= last.bytes.length) return last;
-    const page = this.#emptyPage(Math.max(maxBytes, PAGE_BYTES));
+    if (last?.makeRoom(chars)) return last;
+    const spare = ReplyPage.isUsualFor(chars) ? this.#spare.pop() : undefined;
+    const page = spare ?? new ReplyPage(this, chars);
     page.number = this.#freeNumbers.pop() ?? this.#pages.length;
     this.#pages[page.number] = page;
     if (last) {
+      last.close();
       last.later = page;
-      this.bytes += leftOf(last);
     } else window.first = page;
     return (window.last = page);
   }
 
-  #emptyPage(size: number): Page {
-    const spare = size === PAGE_BYTES ? this.#spare.pop() : undefined;
-    if (!spare) {
-      return {
-        number: 0,
-        bytes: Buffer.allocUnsafeSlow(size),
-        usedBytes: 0,
-        numbers: new Int32Array(NUMBERS * PAGE_SIZE),
-        untils: new Float64Array(PAGE_SIZE),
-        owners: [],
-        forgotten: 0,
-        later: undefined,
-      };
-    }
-    spare.usedBytes = spare.forgotten = spare.owners.length = 0;
-    return spare;
+  #windowOf(ms: number): Window {
+    let window = this.#windows.find((one) => one.ms === ms);
+    if (!window) this.#windows.push((window = { ms, first: undefined, last: undefined }));
+    return (this.#window = window);
   }
 }
 
-/** What no further entry can use. */
-const leftOf = ({ bytes, usedBytes, owners }: Page): number =>
-  bytes.length - usedBytes + (PAGE_SIZE - owners.length) * NUMBERS_BYTES;
+const numberOf = (place: number): number => (place - 1) >> PAGE_BITS;
 
 const indexOf = (place: number): number => (place - 1) & (PAGE_SIZE - 1);
-
-const numberOf = ({ numbers }: Page, place: number, which: number): number =>
-  numbers[NUMBERS * indexOf(place) + which] as number;
-
-function textOf(page: Page, place: number): string {
-  const [start, end] = [numberOf(page, place, START), numberOf(page, place, END)];
-  const isAscii = end - start === numberOf(page, place, CHARS);
-  return page.bytes.toString(isAscii ? 'latin1' : 'utf16le', start, end);
-}

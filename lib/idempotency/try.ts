@@ -5,7 +5,6 @@ import { writeJson } from '../protocol/json-form.js';
 import { describeError } from '../routing/describe-error.js';
 import { KeptReply, type RouteTry } from '../routing/kept-reply.js';
 import type { RouteCall } from '../routing/route-call.js';
-import { isPromise } from '../routing/stream-source.js';
 import {
   type Asker,
   type Claim,
@@ -82,7 +81,7 @@ export class Try implements RouteTry, Asker {
     } catch (error) {
       return KeptReply.refusal(error as Error); // not thrown: filters are for what the handler throws
     }
-    return isPromise(claim) || claim.state === 'running' ? this.#wait(claim) : this.#taken(claim);
+    return !('state' in claim) || claim.state === 'running' ? this.#wait(claim) : this.#taken(claim);
   }
 
   /** The handler hasn't ended in the turn in which it was called: from now on later tries with this key wait for it. */

@@ -29,7 +29,7 @@ export interface Fault {
   mayBury?: boolean;
   /** Nothing may be lost. */
   losesNothing?: boolean;
-  /** CI has it measured. */
+  /** Part of the minute that CI gives. */
   isQuick?: boolean;
 }
 

@@ -242,6 +242,37 @@ describe('a store of replies in memory', () => {
     expect(forgotten).toEqual([1, 2]);
   });
 
+  it('C5: knows each of many keys, whether they come in order or not, also after others were forgotten', async () => {
+    const clock = new ManualClock();
+    const [maxKeys, owners] = [4_000, ['ada', 'eve', 'ida']];
+    const inMemory = new MemoryReplyStore({
+      ...LIMITS,
+      clock,
+      maxKeys,
+      maxPerUser: 5_000,
+      forgot: () => undefined,
+      failed: () => undefined,
+    });
+    const store = new NamedKeys(inMemory);
+    subject = { store, other: store, failures: [], stop: () => inMemory.stop() };
+    const sent = Array.from({ length: 9_000 }, (_, n) => {
+      const order = n % 3_000 < 1_500 ? n : 20_000 - ((n * 7_919) % 9_001);
+      return { owner: owners[n % 3] as string, key: String(order).padStart(5, '0'), reply: `r${n}` };
+    });
+    for (const [n, { owner, key, reply }] of sent.entries()) {
+      expect(store.claim(key, reply, RULE, owner)).toEqual({ state: 'mine' });
+      store.end(key, reply, { state: 'kept', reply });
+      if (n % 100 === 0) await clock.pass(1);
+    }
+    expect(inMemory.size).toBeLessThanOrEqual(maxKeys);
+    expect(inMemory.size).toBeGreaterThan(0.99 * maxKeys);
+    for (const { owner, key, reply } of sent.slice(-inMemory.size).toReversed()) {
+      expect(store.claim(key, 'again', RULE, owner)).toEqual({ state: 'kept', reply });
+      expect(store.claim(`${key}0`, 'new', RULE, `${owner} else`)).toEqual({ state: 'mine' });
+      store.end(`${key}0`, 'new', { state: 'free' });
+    }
+  });
+
   it('keeps to its bytes, and empties itself by time, whatever comes in whatever order', async () => {
     const clock = new ManualClock();
     const failures: unknown[] = [];
