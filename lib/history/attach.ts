@@ -138,7 +138,7 @@ function reasonOf(
 function afterRead(
   reader: RoomReader,
   { mode }: HistoryRule,
-  { since }: Resumption,
+  { since, tail = 0 }: Resumption,
   { top, entries, reason }: Found,
 ): Attachment | undefined {
   const position = positionOf(reader);
@@ -149,7 +149,8 @@ function afterRead(
   const recovered = since ? true : undefined;
   const missed = since ? position.offset - since.offset : 0;
   const all = [...entries, ...newer];
-  return { position, recovered, reason: undefined, missed, entries: mode === 'last' ? all.slice(-1) : all };
+  const most = mode === 'last' ? 1 : since ? all.length : tail;
+  return { position, recovered, reason: undefined, missed, entries: all.slice(Math.max(0, all.length - most)) };
 }
 
 function refused(position: RoomPosition, { since }: Resumption, reason: RefusalReason): Attachment {

@@ -29,7 +29,7 @@ export interface Fault {
   mayBury?: boolean;
   /** Nothing may be lost. */
   losesNothing?: boolean;
-  /** Part of the minute that CI gives. */
+  /** CI has it measured. */
   isQuick?: boolean;
 }
 

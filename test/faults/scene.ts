@@ -3,6 +3,7 @@ import type { NodeStatus } from '../support/cluster-node-main.js';
 import { Ledger, type Report } from '../support/ledger.js';
 import type { Peer } from '../support/peer.js';
 import { join, listenTo, publishing } from '../support/scribe.js';
+import { Stopwatch } from '../support/stopwatch.js';
 import { until } from '../support/until.js';
 import { type Ground, PREFIX, ROOM } from './grounds.js';
 
@@ -45,6 +46,8 @@ export class Scene {
   readonly #members: Member[] = [];
   #halts: (() => Promise<void>)[] = [];
   #counted = 0;
+  /** What was published so long before a fault may be under way when it begins, as the machine ran others. */
+  #lateMs = 0;
 
   private constructor(
     readonly ground: Ground,
@@ -67,7 +70,9 @@ export class Scene {
       .map((node, index) =>
         publishing(node, scene.ledger, { publisher: `node${index + quiet}`, rooms: [ROOM], gapMs: 20 }),
       );
+    const watch = new Stopwatch();
     await pause(1_000);
+    scene.#lateMs = watch.lostMs;
     scene.#counted = await scene.#count();
     return scene;
   }
@@ -150,7 +155,7 @@ export class Scene {
 
   /** Ends publishing, and says what became of every copy. */
   async judge(from: number, to: number): Promise<Pick<Measured, 'report' | 'counted' | 'falseLosses'>> {
-    this.ledger.fault(from - 100, to + 100);
+    this.ledger.fault(from - 100 - this.#lateMs, to + 100);
     await pause(1_500); // what comes now is lost by no fault
     await Promise.all(this.#halts.map((halt) => halt()));
     await pause(500);

@@ -481,6 +481,21 @@ describe('a client that comes back', () => {
     expect((await world.join({ tail: 30 })).offsets).toEqual(Array.from({ length: 30 }, (_, n) => n + 81));
   });
 
+  it.each([0, 1, 3])('gets the newest %i, and no more, though messages come while the log is read', async (tail) => {
+    await live(1, 10);
+    world.reader = world.newReader(); // has nothing in memory
+    await world.reader.start();
+    world.log.afterRead = () => {
+      world.log.afterRead = () => undefined;
+      void world.publish('11');
+      world.bring();
+    };
+    const member = await world.join({ tail });
+    const told = member.told[0]?.position.offset as number;
+    expect(member.offsets.filter((offset) => offset <= told)).toHaveLength(tail);
+    expect(member.flaws).toEqual([]);
+  });
+
   it('gets the newest value alone of a room that keeps no more', async () => {
     world.rule.mode = 'last';
     await live(1, 5);

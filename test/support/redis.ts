@@ -32,9 +32,9 @@ const FIRST_PORT = 20_000 + (Number(process.env['JEST_WORKER_ID'] ?? 0) % 10) * 
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
-    if (handedOut.has(port) || !(await isFree(port))) continue;
+    if (handedOut.has(port)) continue;
     handedOut.add(port);
-    return port;
+    if (await isFree(port)) return port;
   }
 }
 
