@@ -20,6 +20,8 @@ export interface Header {
   copyId?: number | undefined;
   /** The same in every part of a delivery for more rooms than an envelope names. */
   partsId?: number | undefined;
+  /** How long ago this node's first message on this channel was, in ms. Undefined for that one, and after a while. */
+  begunMsAgo?: number | undefined;
 }
 
 /** The version of the header's layout. A node drops other versions, and counts them. */
@@ -32,11 +34,13 @@ const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 export function seal(header: Header, frame: Uint8Array): Buffer;
 export function seal(header: Header, frame: string | Uint8Array): string | Buffer;
 export function seal(header: Header, frame: string | Uint8Array): string | Buffer {
-  const { nodeId, sequence, sentAt, audience, except, copyId, partsId, isVolatile, conflateKey, origin } = header;
+  const { nodeId, sequence, sentAt, audience, except, copyId, isVolatile, conflateKey } = header;
+  const { origin, partsId, begunMsAgo } = header;
   const flags = conflateKey ?? (isVolatile ? 1 : 0);
   const fields = [VERSION, nodeId, sequence, sentAt, audience ?? 0, except ?? 0, copyId ?? 0, flags];
-  if (origin !== undefined || partsId !== undefined) fields.push(origin ?? 0);
-  if (partsId !== undefined) fields.push(partsId);
+  if (begunMsAgo !== undefined) fields.push(origin ?? 0, partsId ?? 0, begunMsAgo);
+  else if (partsId !== undefined) fields.push(origin ?? 0, partsId);
+  else if (origin !== undefined) fields.push(origin);
   const line = JSON.stringify(fields);
   return typeof frame === 'string' ? `${line}\n${frame}` : Buffer.concat([Buffer.from(`${line}\n`), frame]);
 }
@@ -57,7 +61,8 @@ function readHeader(line: string): Header | undefined {
     return undefined;
   }
   if (!Array.isArray(fields)) return undefined;
-  const [version, nodeId, sequence, sentAt, audience, except, copyId, flags, origin, partsId] = fields as unknown[];
+  const [version, nodeId, sequence, sentAt, audience, except, copyId, flags, ...more] = fields as unknown[];
+  const [origin, partsId, begunMsAgo] = more;
   if (version !== VERSION || !isText(nodeId) || !Number.isSafeInteger(sequence)) return undefined;
   if (!Number.isFinite(sentAt) || !isAudience(audience) || !isExcept(except) || typeof copyId !== 'number')
     return undefined;
@@ -71,7 +76,8 @@ function readHeader(line: string): Header | undefined {
     isVolatile: flags === 1 ? true : undefined,
     conflateKey: isText(flags) ? flags : undefined,
     origin: isText(origin) ? origin : undefined,
-    partsId: Number.isSafeInteger(partsId) ? (partsId as number) : undefined,
+    partsId: Number.isSafeInteger(partsId) && partsId !== 0 ? (partsId as number) : undefined,
+    begunMsAgo: Number.isSafeInteger(begunMsAgo) ? (begunMsAgo as number) : undefined,
   };
 }
 

@@ -4,7 +4,7 @@ import type { Channels } from './channels.js';
 import { markOf } from './client-news.js';
 import { open } from './envelope.js';
 import { ALIVE, NEWS, readAlive } from './event-groups.js';
-import type { IncomingSequences } from './incoming-sequences.js';
+import { type IncomingSequences, wasThere } from './incoming-sequences.js';
 import type { SharedClock } from './shared-clock.js';
 import { readTails, TAILS } from './tails.js';
 import type { Way } from './transport.js';
@@ -59,7 +59,7 @@ export class Inbox {
     const now = this.options.now();
     const publisher = this.sequences.of(origin ?? nodeId, now);
     (origin === undefined ? publisher : this.sequences.of(nodeId, now)).heardAt = now;
-    const missing = publisher.gapBefore(channel, sequence);
+    const missing = publisher.gapBefore(channel, sequence, this.#hadAll(channel, envelope.header.begunMsAgo, now));
     if (missing > 0) this.#miss(missing, nodeId);
     const isLate = missing < 0; // a newer one has been delivered
     if (isLate || this.time.isStale(sentAt, now)) {
@@ -73,6 +73,10 @@ export class Inbox {
     const isFirst = partsId === undefined ? undefined : copies.partOf(partsId, now);
     receiver.deliver({ audience, except, frame: envelope.frame, isVolatile, conflateKey }, isFirst);
   };
+
+  #hadAll(channel: string, begunMsAgo: number | undefined, now: number): boolean {
+    return begunMsAgo !== undefined && wasThere(now - (this.options.wantedSince(channel) ?? now), begunMsAgo);
+  }
 
   /** @throws {JunkError} */
   #receiveEvent(channel: string, payload: Buffer): void {

@@ -18,9 +18,12 @@ class Publisher {
   /** By channel, the number up to which missing messages were counted at the last announcement. Mostly empty. */
   readonly #countedOn = new Map<string, number>();
 
-  /** @returns how many are missing before this one; -1 if a later one has arrived */
-  gapBefore(channel: string, sequence: number): number {
-    const last = this.#lastOn.get(channel);
+  /**
+   * @param hadAll this node has listened since before the first one
+   * @returns how many are missing before this one; -1 if a later one has arrived
+   */
+  gapBefore(channel: string, sequence: number, hadAll = false): number {
+    const last = this.#lastOn.get(channel) ?? (hadAll ? sequence - (sequence % RUN) : undefined);
     if (last !== undefined && sequence <= last) return -1;
     this.#lastOn.set(channel, sequence);
     if (last === undefined || !isSameRun(last, sequence)) return 0;
@@ -66,6 +69,9 @@ class Publisher {
 
 const isSameRun = (one: number, other: number): boolean => Math.floor(one / RUN) === Math.floor(other / RUN);
 
+/** Whether a node that has listened for so long could hear what was published so long ago. */
+export const wasThere = (sinceMs: number, publishedMsAgo: number): boolean => sinceMs > publishedMsAgo + ON_THE_WAY_MS;
+
 /** Follows the numbers of all publishers. */
 export class IncomingSequences {
   readonly #publishers = new Map<string, Publisher>();
@@ -108,8 +114,7 @@ export class IncomingSequences {
    * @returns how many messages are missing at the end, and weren't counted yet
    */
   gapAtEnd(nodeId: string, { channel, last, count, withinMs }: Tail, since: number, now: number): number {
-    const isOlder = now - since > withinMs + ON_THE_WAY_MS; // this node listened before the first of them was published
-    return this.of(nodeId, now).gapAtEnd(channel, last, isOlder ? count : 0);
+    return this.of(nodeId, now).gapAtEnd(channel, last, wasThere(now - since, withinMs) ? count : 0);
   }
 
   /** This node stops listening on a channel. If it comes back, the numbers between are no gap. */

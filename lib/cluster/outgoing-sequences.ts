@@ -6,6 +6,8 @@ export const RUN = 2 ** 32;
  * first announcement, too.
  */
 const TOLD_AFTER_MS = [1_000, 8_000, 30_000];
+/** For how long after its first number a channel counts as new, in ms. */
+const NEW_MS = 60_000;
 /** How many channels are announced at a time. The others wait for the next time. */
 export const MAX_TAILS = 1_000;
 
@@ -23,6 +25,8 @@ export interface Tail {
 
 interface Counter {
   readonly channel: string;
+  /** When a number was first asked for, if anybody wants to know. */
+  begunAt: number | undefined;
   last: number;
   /** When the last number was first seen, and that number; then the same of the check before. */
   seenAt: number;
@@ -51,6 +55,15 @@ export class OutgoingSequences {
     const counter = this.#counters.get(channel) ?? this.#begin(channel);
     if (!counter.isWatched) this.#watch(counter);
     return ++counter.last;
+  }
+
+  /** How long ago a new channel began, in ms. Undefined for the first number, and for a channel that isn't new any more. */
+  begunMsAgo(channel: string, now: number): number | undefined {
+    const counter = this.#counters.get(channel);
+    if (!counter) return undefined;
+    if (counter.begunAt === undefined) return void (counter.begunAt = now);
+    const ms = now - counter.begunAt;
+    return ms < NEW_MS ? Math.ceil(ms) : undefined;
   }
 
   /**
@@ -85,6 +98,7 @@ export class OutgoingSequences {
     const last = this.#run * RUN;
     const counter = {
       channel,
+      begunAt: undefined,
       last,
       seenAt: 0,
       seen: last,

@@ -59,11 +59,13 @@ export class Publisher {
 
   publish({ audience, except, frame, isVolatile, conflateKey }: Delivery, nodeId: string): Promise<unknown> {
     const routes = this.#routes(audience);
-    const sentAt = this.time.now();
+    const now = this.#clock.now();
+    const sentAt = this.time.now(now);
     const origin = this.#originOf(nodeId);
     const answers = routes.map(({ channel, ...more }) => {
       const sequence = this.#sequences.next(channel);
-      const header = { nodeId, sequence, sentAt, except, isVolatile, conflateKey, origin, ...more };
+      const begunMsAgo = this.#sequences.begunMsAgo(channel, now);
+      const header = { nodeId, sequence, sentAt, except, isVolatile, conflateKey, origin, begunMsAgo, ...more };
       return this.#queue.push(channel, seal(header, frame));
     });
     return answers.length === 1 ? (answers[0] as Promise<unknown>) : quietly(Promise.all(answers));

@@ -61,6 +61,30 @@ describe('the last messages before a sender falls silent', () => {
     await clock.pass(0);
   };
 
+  it('are missed as the first ones are, when others follow them', async () => {
+    const [one, two] = [await start('one'), await start('two')];
+    await clock.pass(10_000);
+    two.loses = losing('1', '2');
+    await send(one, '1', '2', '3', '4');
+    expect([two.frames, two.missing]).toEqual([['3', '4'], 2]);
+    await clock.pass(60_000);
+    expect(two.missing).toBe(2);
+    const three = await start('three'); // they weren't for it
+    await send(one, '5');
+    expect([two.missing, three.frames, three.missing]).toEqual([2, ['5'], 0]);
+  });
+
+  it('are not missed by whoever came after the first ones', async () => {
+    const one = await start('one');
+    await clock.pass(10_000);
+    await send(one, '1', '2');
+    await clock.pass(500);
+    const two = await start('two');
+    await clock.pass(2_000); // no beat of silence is announced in between
+    await send(one, '3');
+    expect([two.frames, two.missing]).toEqual([['3'], 0]);
+  });
+
   it('are missed within three beats, once, and so is a gap before the next one', async () => {
     const [one, two] = [await start('one'), await start('two')];
     await clock.pass(10_000);

@@ -27,6 +27,7 @@ const headers: fc.Arbitrary<Header> = fc.record({
   copyId: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
   partsId: fc.option(fc.integer({ min: 1 }), { nil: undefined }),
   origin: fc.option(text, { nil: undefined }),
+  begunMsAgo: fc.option(fc.nat(), { nil: undefined }),
 });
 
 describe('an envelope', () => {
