@@ -46,13 +46,14 @@ export class PendingRequests<A> {
    * Sends a request, and calls `answered` with each answer in the turn in which it is read: what came after it is handled after
    * it.
    * @param what for the error, if it takes too long
-   * @param send gets the id of the request; may throw
+   * @param send gets the id of the request; may throw, be answered at once, or end all requests
+   * @param answered may stop the request
    */
   begin(
     what: string,
     { timeoutMs, signal }: AskOptions,
     send: (id: number) => void,
-    answered: (answer: A) => void,
+    answered: (answer: A, stop: Asking['stop']) => void,
   ): Asking {
     const id = ++this.#lastId;
     let cancelTimeout: (() => void) | undefined;
@@ -69,9 +70,9 @@ export class PendingRequests<A> {
     };
     const answer = (given: A, isLast: boolean): void => {
       if (isLast) this.#pending.delete(id);
-      answered(given);
-      if (isLast) settle();
-      else wait();
+      answered(given, stop);
+      if (this.#pending.has(id)) wait();
+      else settle();
     };
     const ended = new Promise<void>((resolve, reject) => {
       settle = (error) => {
@@ -82,10 +83,14 @@ export class PendingRequests<A> {
         else resolve();
       };
       if (signal?.aborted) throw abortReason(signal);
-      send(id);
       this.#pending.set(id, { answer, settle, stop });
       signal?.addEventListener('abort', onAbort);
       wait();
+      try {
+        send(id);
+      } catch (error) {
+        settle(error as Error);
+      }
     });
     return { ended, stop };
   }
@@ -106,8 +111,7 @@ export class PendingRequests<A> {
 }
 
 /** The reason of an aborted signal. React Native's signals have neither `reason` nor `throwIfAborted()`. */
-export const abortReason = (signal: AbortSignal): Error =>
-  errorOf(signal.reason ?? new Error('The operation was aborted.'));
+export const abortReason = (signal: AbortSignal): Error => errorOf(signal.reason ?? new Error('It was aborted.'));
 
 /** Sends a request that has one answer. @throws {TimeoutError} */
 export function askOnce<A>(

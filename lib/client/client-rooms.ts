@@ -56,7 +56,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   /** @param isPatient not to give up at the first failure */
   async join(room: Room, { since, ...details }: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom> {
     const { name, options } = room;
-    if (this.#isOld(room)) throw new InvalidStateError('This handle is old.');
+    if (this.#isOld(room)) throw new InvalidStateError('The handle is old.');
     this.#rooms.delete(name);
     this.#rooms.set(name, room);
     const { since: start, ...history } = options.history ?? {};
@@ -205,7 +205,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   #moveTo(room: Room, position: RoomPosition | undefined): boolean {
     if (room.isBehind) return false;
     if (room.isMember && position && room.position && position.epoch !== room.position.epoch) {
-      this.report(new BadFrameError(`"${room.name}" has another epoch without a reset.`));
+      this.report(new BadFrameError(`"${room.name}" has a new epoch.`));
       room.state = 'resuming';
       void this.#joins?.bring([room], 0, delayAfter(0));
       return false;

@@ -11,6 +11,7 @@ import { encode } from './encode.js';
 import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
 import type { After } from './overdue.js';
+import type { Answered } from './reply-stream.js';
 import { SOCKET_OPEN, textOf } from './socket-like.js';
 import type {
   SocketCloseEvent,
@@ -112,7 +113,7 @@ export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFra
    */
   answer(frame: unknown): void {
     const read = decodeFrame(encode(frame), this.greeting?.maxDepth);
-    if (read.kind === 'bad') throw new BadFrameError(`Bad answer: ${read.reason}`);
+    if (read.kind === 'bad') throw new BadFrameError(`Bad frame: ${read.reason}`);
     this.send(frame);
   }
 
@@ -126,23 +127,22 @@ export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFra
   }
 
   /** Sends a request. It ends with {RemoteError}, {ConnectionError} or {TimeoutError}, if it fails. */
-  ask(message: MessageFrame, options: AskOptions, answered: (response: unknown, text: string) => void): Asking {
+  ask(message: MessageFrame, options: AskOptions, answered: Answered): Asking {
     return this.begin(
       `The reply to "${message.type}/${message.action}"`,
       options,
       (id) => this.send({ ...message, id }),
-      ([{ response, done }, text]) => done || answered(response, text),
+      ([{ response, done }, text], stop) => done || answered(response, text, stop),
     );
   }
 
   /** Sends a request that has one reply. A handler that streams is cancelled after its first value. */
   async request<T>(message: MessageFrame, options: AskOptions): Promise<T> {
     let first: unknown;
-    const asking = this.ask(message, options, (response) => {
+    await this.ask(message, options, (response, _, stop) => {
       first = response;
-      asking.stop();
-    });
-    await asking.ended;
+      stop();
+    }).ended;
     return first as T;
   }
 
@@ -212,8 +212,10 @@ export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFra
    */
   #skip(reason: string, id?: RequestId, isAnswer = false): void {
     const error = new BadFrameError(`Bad frame: ${reason}`);
-    if (isAnswer) this.find(id)?.stop(error); // a stream would go on
-    if (isAnswer && this.wasUsed(id)) return;
+    if (isAnswer) {
+      this.find(id)?.stop(error); // a stream would go on
+      if (this.wasUsed(id)) return;
+    }
     this.#handlers.onError(error);
     if (!isAnswer && id !== undefined) this.trySend(errorFrame({ error: reason, code: ErrorCode.BadFrame }, { id }));
   }

@@ -3,6 +3,9 @@ import type { Asking } from '../pending-requests.js';
 import { errorOf } from '../protocol/thrown.js';
 import { StreamOverflowError } from './client-errors.js';
 
+/** Takes one response, and its frame. */
+export type Answered = (response: unknown, text: string, stop: Asking['stop']) => void;
+
 type Result<T> = IteratorResult<T, undefined>;
 
 interface Waiting<T> {
@@ -23,7 +26,7 @@ export interface ReplyStreamLimits {
  * @param start sends the request. Called at the first `next()`: a stream that nobody reads costs nothing
  */
 export function replyStream<T>(
-  start: (answered: (response: unknown, text: string) => void) => Asking,
+  start: (answered: Answered) => Asking,
   { maxStreamBuffer, maxHeldBytes }: ReplyStreamLimits,
   signal: AbortSignal | undefined,
 ): AsyncIterableIterator<T, undefined, undefined> {
@@ -43,7 +46,7 @@ export function replyStream<T>(
     }
   };
 
-  const receive = (response: unknown, text: string): void => {
+  const receive: Answered = (response, text, cancel) => {
     const bytes = readers.length > 0 ? 0 : utf8Length(text);
     heldBytes += bytes;
     // A single value may always wait: it was read from the socket already.
@@ -53,7 +56,7 @@ export function replyStream<T>(
         : waiting.length > 0 && heldBytes > maxHeldBytes
           ? new StreamOverflowError(`${maxHeldBytes} bytes`, 'maxHeldBytes')
           : undefined;
-    if (flaw) return request?.stop(flaw);
+    if (flaw) return cancel(flaw);
     waiting.push({ take: () => ({ done: false, value: response as T }), bytes });
     flush();
   };

@@ -105,7 +105,7 @@ export abstract class Supervisor<S extends SocketLike> {
     this.#backoff.lost();
     const outcome = this.#try();
     this.#announceState('reconnecting');
-    if (link === this.#announced) this.lost(link, true);
+    if (link === this.#announced) this.lost(link, this.state !== 'closed');
     return outcome;
   }
 

@@ -232,4 +232,13 @@ describe('reconnect()', () => {
     expect(client.state).toBe('closed');
     expect(client.disconnected.all).toHaveLength(1);
   });
+
+  it('lets a listener of its state have the last word, and says so', async () => {
+    const server = await startServer();
+    const { client } = await connect(server);
+    client.on('state', ({ state }) => void (state === 'reconnecting' && client.disconnect()));
+    await expect(client.reconnect()).rejects.toThrow('disconnect() was called.');
+    expect(client.state).toBe('closed');
+    expect(client.disconnected.all).toMatchObject([{ willReconnect: false }]);
+  });
 });

@@ -4,7 +4,13 @@ import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { WebSocket } from 'ws';
 import { SYSTEM } from '../../lib/system.js';
-import { type ConnectedClient, InvalidOptionsError, type WebSocketOptions, WebSocketServer } from '../../lib/index.js';
+import {
+  type ConnectedClient,
+  ConnectionError,
+  InvalidOptionsError,
+  type WebSocketOptions,
+  WebSocketServer,
+} from '../../lib/index.js';
 import { type FlushedOutbox, Flusher } from '../../lib/outbound/flusher.js';
 import { Outbox } from '../../lib/outbound/outbox.js';
 import type { ServerSocket } from '../../lib/connection/server-socket.js';
@@ -377,6 +383,20 @@ describe('a compressed socket', () => {
     }
     expect(backpressure()).toMatchObject({ closed: 1, waitingBytes: 0 });
     expect((await peer.closed).code).toBe(4113);
+  });
+
+  it('fails the request of the server that closes it, at once', async () => {
+    await start({ maxBufferedBytes: 200_000 });
+    const client = running.clients.getClient(peer);
+    const answers: Promise<unknown>[] = [];
+    for (let n = 0; backpressure().closed === 0 && n < 2_000; n++) {
+      answers.push(
+        expect(client?.request('quiz', 'ask', text(), { timeoutMs: 600_000 })).rejects.toThrow(ConnectionError),
+      );
+      if (n % 5 === 0) await turn();
+    }
+    expect(backpressure().closed).toBe(1);
+    await Promise.all(answers);
   });
 
   it('is closed when what waits is not taken in time', async () => {
