@@ -206,7 +206,9 @@ export abstract class WebSocketClientCore<
     this.#rooms.lost(error);
     if (!this.options.rejoinRooms) this.#rooms.clear();
     this.events.flush();
-    this.events.emit('disconnected', { clientId: clientIdOf(link), code, reason, willReconnect });
+    // A listener of the state, or of a room's, may have disconnected.
+    const goesOn = willReconnect && this.state !== 'closed';
+    this.events.emit('disconnected', { clientId: clientIdOf(link), code, reason, willReconnect: goesOn });
   }
 
   protected override closed(): void {

@@ -105,7 +105,7 @@ export abstract class Supervisor<S extends SocketLike> {
     this.#backoff.lost();
     const outcome = this.#try();
     this.#announceState('reconnecting');
-    if (link === this.#announced) this.lost(link, this.state !== 'closed');
+    if (link === this.#announced) this.lost(link, true);
     return outcome;
   }
 
@@ -139,7 +139,7 @@ export abstract class Supervisor<S extends SocketLike> {
     const willReconnect = this.#mayRetry(advice);
     this.#state = willReconnect ? 'reconnecting' : 'closed';
     this.#announceState(this.#state);
-    this.lost(link, willReconnect && this.#state !== 'closed');
+    this.lost(link, willReconnect);
     this.#scheduleRetry(advice);
   }
 

@@ -233,10 +233,12 @@ describe('reconnect()', () => {
     expect(client.disconnected.all).toHaveLength(1);
   });
 
-  it('lets a listener of its state have the last word, and says so', async () => {
+  it.each(['client', 'room'])('lets a listener of the state of the %s have the last word, and says so', async (of) => {
     const server = await startServer();
     const { client } = await connect(server);
-    client.on('state', ({ state }) => void (state === 'reconnecting' && client.disconnect()));
+    await client.joinRoom('lobby');
+    if (of === 'client') client.on('state', ({ state }) => void (state === 'reconnecting' && client.disconnect()));
+    else client.room('lobby').on('state', ({ state }) => void (state === 'suspended' && client.disconnect()));
     await expect(client.reconnect()).rejects.toThrow('disconnect() was called.');
     expect(client.state).toBe('closed');
     expect(client.disconnected.all).toMatchObject([{ willReconnect: false }]);
