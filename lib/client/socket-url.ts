@@ -2,7 +2,7 @@ import { InvalidOptionsError } from '../errors.js';
 
 const ADDRESS = /^(ws|http)s?:.+/i;
 /** The url itself is not quoted: it may hold a token. */
-export const URL_FLAW = 'url must be a ws:// or wss:// address without a "#", or in a page a path.';
+export const URL_FLAW = 'url must be ws:// or wss:// without a "#", or in a page a path.';
 
 /**
  * The absolute address: a path is resolved against `baseUrl`, and the page's `http(s):` becomes `ws(s):`.
