@@ -8,7 +8,7 @@ import { NODE_OPTIONS, WebSocketClient } from '../../lib/client/websocket-client
 import { InvalidOptionsError } from '../../lib/errors.js';
 
 const url = 'ws://127.0.0.1:3000/ws';
-const URL_RULE = /url must be a ws:\/\/ or wss:\/\/ address without a "#", or in a page a path/;
+const URL_RULE = /url must be ws:\/\/ or wss:\/\/ without a "#", or in a page a path/;
 
 class Seen extends WebSocketClient {
   get seen(): object {
