@@ -150,7 +150,7 @@ describe('connectToServer()', () => {
   });
 
   it('rejects when a source returns an invalid URL', async () => {
-    await expect(new TestClient({ url: () => 'nowhere' }).connectToServer()).rejects.toThrow(/url must be a ws:/);
+    await expect(new TestClient({ url: () => 'nowhere' }).connectToServer()).rejects.toThrow(/url must be ws:/);
   });
 
   it.each([
