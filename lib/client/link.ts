@@ -11,7 +11,6 @@ import { encode } from './encode.js';
 import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
 import type { After } from './overdue.js';
-import type { Answered } from './reply-stream.js';
 import { SOCKET_OPEN, textOf } from './socket-like.js';
 import type {
   SocketCloseEvent,
@@ -24,6 +23,8 @@ import { Stopwatch } from './stopwatch.js';
 
 type ReplyFrame = Extract<DecodedFrame, { kind: 'reply' }>;
 type ErrorFrame = Extract<DecodedFrame, { kind: 'error' }>;
+/** Takes one response, and its frame. */
+export type Answered = (response: unknown, text: string, stop: Asking['stop']) => void;
 
 export interface LinkEnd {
   code: number;

@@ -2,9 +2,7 @@ import { utf8Length } from '../protocol/close-codes.js';
 import type { Asking } from '../pending-requests.js';
 import { errorOf } from '../protocol/thrown.js';
 import { StreamOverflowError } from './client-errors.js';
-
-/** Takes one response, and its frame. */
-export type Answered = (response: unknown, text: string, stop: Asking['stop']) => void;
+import type { Answered } from './link.js';
 
 type Result<T> = IteratorResult<T, undefined>;
 

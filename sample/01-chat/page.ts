@@ -9,7 +9,7 @@ const PUBLIC = new URL('../../sample/01-chat/public/', import.meta.url);
 /** The package's own browser client, wherever the package is. */
 const PACKAGE = new URL('../', import.meta.resolve('@scpxl/nestjs-websocket/client'));
 /** What `client/browser.js` imports, directly or not. */
-const CLIENT_FILES = /^\/(client\/|protocol\/|(errors|overdue)\.js$)/;
+const CLIENT_FILES = /^\/(client\/|protocol\/|(errors|pending-requests)\.js$)/;
 
 /** Serves the page at `/`, and below `/pxl/` the client that its import map names. */
 export async function servePage(app: NestFastifyApplication): Promise<void> {

@@ -9,7 +9,7 @@ const SAMPLES = new URL('../../sample/', import.meta.url);
 /** The package's own browser client, wherever the package is. */
 const PACKAGE = new URL('../', import.meta.resolve('@scpxl/nestjs-websocket/client'));
 /** What `client/browser.js` imports, directly or not. */
-const CLIENT_FILES = /^\/(client\/|protocol\/|(errors|overdue)\.js$)/;
+const CLIENT_FILES = /^\/(client\/|protocol\/|(errors|pending-requests)\.js$)/;
 /** What the pages have in common with the chat's, at paths that a relative import finds in the sources, too. */
 const CHAT_FILES = /^\/(css\/base\.css|js\/(dom|sentences)\.js|icon\.svg)$/;
 
