@@ -148,7 +148,7 @@ export abstract class WebSocketClientCore<
    */
   async refresh(): Promise<{ expiresAt: number | null }> {
     const token = await valueOf(this.options.token);
-    if (!token) throw new InvalidStateError('refresh() needs token.');
+    if (!token) throw new InvalidStateError('No token.');
     const { data } = await this.request<{ data: { expiresAt: number | null } }>('system', 'refresh', { token });
     return { expiresAt: data.expiresAt };
   }

@@ -58,8 +58,8 @@ export interface ClientRoomOptions extends RoomPresenceOptions {
   history?: RoomStart;
   /**
    * Loads the room's state and shows it. Called before the first join, and whenever missed messages can't be sent. The server
-   * reads `service.position(room)` first and the data after it; what is published meanwhile follows. When it fails, the first
-   * join rejects. Later, its error is reported, and it is called again after 0.5–30 s. @default none
+   * reads `service.position(room)` first and the data after it; what is published meanwhile follows. When it fails, its
+   * error is reported, and it is called again after 0.5–30 s; a join waits for it. @default none
    */
   loadState?: () => LoadedState | Promise<LoadedState>;
 }
@@ -131,7 +131,7 @@ export interface ClientRoom {
   /**
    * Joins the room, and joins it again after every reconnect. Without a connection it waits for the next one.
    * @throws {RemoteError} {TimeoutError} {ConnectionError} The room is then not joined again, unless it was joined before.
-   * @throws what `loadState` throws @throws {InvalidStateError} when there is a newer handle of the room
+   * @throws {InvalidStateError} when there is a newer handle of the room
    */
   join(details?: JoinRoomOptions): Promise<JoinedRoom>;
   /** Leaves the room. It is forgotten at once, whatever the server answers, and without a connection, too. */

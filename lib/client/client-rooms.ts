@@ -56,7 +56,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   /** @param isPatient not to give up at the first failure */
   async join(room: Room, { since, ...details }: JoinRoomOptions, isPatient: boolean): Promise<JoinedRoom> {
     const { name, options } = room;
-    if (this.#isOld(room)) throw new InvalidStateError('The handle is old.');
+    if (this.#isOld(room)) throw new InvalidStateError('The room is old.');
     this.#rooms.delete(name);
     this.#rooms.set(name, room);
     const { since: start, ...history } = options.history ?? {};
@@ -147,6 +147,8 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     const { recovered, reason, missed } = fieldsOf(history);
     this.#leaving.delete(name); // its answer may be lost, but it was handled before
     room.joined(presence);
+    // A listener of its presence may have left it.
+    if (!room.isMember) return;
     if (since && recovered !== true) this.#reset(room, reason, readPosition(history), 0);
     else {
       room.position ??= readPosition(history);
@@ -177,7 +179,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
 
   /** Rooms may be joined as soon as there is a connection; `loadState` may use it only when it is open. */
   #bring(room: Room): void {
-    if (!room.mustLoad) void this.#joins?.bring([room]);
+    if (!room.mustLoad) void this.#joins?.add(room);
     else if (this.#isOpen && room.isWanted) void this.#load(room);
   }
 

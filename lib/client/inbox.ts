@@ -85,6 +85,6 @@ async function firstOf(outcomes: Promise<unknown>[], { type, action }: Request):
 function refusal(request: Request, thrown: unknown): ErrorFrame {
   const told = isA(thrown, PeerError)
     ? { error: thrown.message, code: thrown.code, details: thrown.details }
-    : { error: 'The client failed to handle it.', code: ErrorCode.Internal };
+    : { error: 'The client failed.', code: ErrorCode.Internal };
   return errorFrame(told, request);
 }

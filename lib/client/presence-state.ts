@@ -22,26 +22,55 @@ const factsOf = ({ users, total, isStale, ownId }: PresenceState): unknown[] => 
 /** Who is in one room, as a value that stays the same until something changes. */
 class PresenceStore {
   #state = NOBODY;
+  readonly #followers = new Set<() => void>();
+  #stop: (() => void) | undefined;
 
   constructor(private readonly room: ClientRoom) {}
 
   readonly get = (): PresenceState => {
+    if (!this.#stop) this.#look();
+    return this.#state;
+  };
+
+  readonly subscribe = (changed: () => void): (() => void) => {
+    this.#followers.add(changed);
+    this.#stop ??= this.#follow();
+    return () => {
+      this.#followers.delete(changed);
+      if (this.#followers.size > 0) return;
+      this.#stop?.();
+      this.#stop = undefined;
+    };
+  };
+
+  /** One push may tell of thousands of users. It is looked at once, whatever the number of its events and of the components. */
+  #follow(): () => void {
+    const { room } = this;
+    let isDue = false;
+    const changed = (): void => {
+      if (isDue) return;
+      isDue = true;
+      queueMicrotask(() => {
+        isDue = false;
+        this.#look();
+        for (const follower of this.#followers) follower();
+      });
+    };
+    const events = ['joined', 'updated', 'left', 'synced'] as const;
+    const offs = [...events.map((event) => room.presence.on(event, changed)), room.on('state', changed)];
+    this.#look();
+    return () => {
+      for (const off of offs) off();
+    };
+  }
+
+  #look(): void {
     const { presence } = this.room;
     const { total, isStale, ownId } = presence;
     const now = { users: [...presence.values()], total, isStale, ownId };
     const [facts, before] = [factsOf(now), factsOf(this.#state)];
     if (facts.length !== before.length || facts.some((fact, at) => fact !== before[at])) this.#state = now;
-    return this.#state;
-  };
-
-  readonly subscribe = (changed: () => void): (() => void) => {
-    const { room } = this;
-    const events = ['joined', 'updated', 'left', 'synced'] as const;
-    const offs = [...events.map((event) => room.presence.on(event, changed)), room.on('state', changed)];
-    return () => {
-      for (const off of offs) off();
-    };
-  };
+  }
 }
 
 const stores = new WeakMap<ClientRoom, PresenceStore>();

@@ -45,7 +45,7 @@ export class Presence extends Map<string, PresentUser> implements ClientRoomPres
 
   /** Takes what the server says: everybody, what has changed, or only how many there are. */
   hear(said: unknown): void {
-    const { epoch, version, total, users, joined, updated, left } = fieldsOf(said);
+    const { epoch, version, total, users, updated, joined, left } = fieldsOf(said);
     // Before the answer to the join, or older than it.
     if (this.isStale || (epoch === this.#epoch && (version as number) < (this.#version as number))) return;
     [this.#epoch, this.#version] = [epoch, version];
@@ -55,16 +55,15 @@ export class Presence extends Map<string, PresentUser> implements ClientRoomPres
     const before = new Map(this);
     if (!isDifference) this.clear();
     for (const userId of [left].flat()) this.delete(userId as string);
-    for (const user of [users, joined, updated].flat().filter(isUser)) this.set(user.userId, user);
+    const news = [users, updated, joined].flat().filter(isUser);
+    for (const user of news) this.set(user.userId, user);
     this.total = this.#isListed ? this.size : Number(total);
-    const now = [...this];
     if (wasListed && this.#isListed) {
       for (const [userId, user] of before) if (!this.has(userId)) this.#tell('left', user);
-      for (const [userId, user] of now) {
-        const known = before.get(userId);
+      for (const user of news) {
+        const known = before.get(user.userId);
         if (!known) this.#tell('joined', user);
-        else if (user !== known && JSON.stringify(known.data) !== JSON.stringify(user.data))
-          this.#tell('updated', user);
+        else if (JSON.stringify(known.data) !== JSON.stringify(user.data)) this.#tell('updated', user);
       }
     }
     if (!isDifference) this.#tell('synced', { total: this.total });

@@ -1,5 +1,5 @@
 /** `@scpxl/nestjs-websocket/react`: the client as React hooks. @module react */
-import { type RefObject, useEffect, useRef, useSyncExternalStore } from 'react';
+import { type RefObject, useCallback, useEffect, useRef, useSyncExternalStore } from 'react';
 import type { WebSocketUser } from '../protocol/message.js';
 import type { WebSocketClientCore } from './client-core.js';
 import type { ClientState } from './client-events.js';
@@ -120,10 +120,15 @@ class Stores {
     });
   }
 
+  /** To be called in effects only: a render that is never mounted, as on a server, would leave its room here. */
   room(name: string): RoomStore {
-    const store = this.#rooms.get(name) ?? new RoomStore(this.client, name);
+    const store = this.#rooms.get(name) ?? new RoomStore(this.client, name, () => this.#rooms.delete(name));
     this.#rooms.set(name, store);
     return store;
+  }
+
+  stateOf(name: string): JoinedRoomState {
+    return this.#rooms.get(name)?.get() ?? NO_ROOM;
   }
 
   #look(attempt?: number, delayMs?: number): void {
@@ -138,12 +143,20 @@ class RoomStore extends Followed<JoinedRoomState> {
   constructor(
     private readonly client: HookClient,
     private readonly name: string,
+    /** Called when no component names the room any more. */
+    private readonly ended: () => void,
   ) {
     super(NO_ROOM);
   }
 
   join(latest: RefObject<UseRoomOptions>): () => void {
-    const leave = this.#joining.use(() => this.#begin(latest.current));
+    const leave = this.#joining.use(() => {
+      const end = this.#begin(latest.current);
+      return () => {
+        end();
+        this.ended();
+      };
+    });
     const stop = this.get().room?.on('message', (...message) => latest.current.onMessage?.(...message));
     return () => {
       stop?.();
@@ -209,14 +222,18 @@ export function useConnection(client: HookClient): Connection {
  */
 export function useRoom(client: HookClient, name: string, options: UseRoomOptions = {}): JoinedRoomState {
   const all = storesOf(client);
-  const store = all.room(name);
   const latest = useRef(options);
   useEffect(() => {
     latest.current = options;
   });
   useEffect(() => all.connect(), [all]);
-  useEffect(() => store.join(latest), [store]);
-  return useSyncExternalStore(store.subscribe, store.get, () => NO_ROOM);
+  useEffect(() => all.room(name).join(latest), [all, name]);
+  const subscribe = useCallback((changed: () => void) => all.room(name).subscribe(changed), [all, name]);
+  return useSyncExternalStore(
+    subscribe,
+    () => all.stateOf(name),
+    () => NO_ROOM,
+  );
 }
 
 /**

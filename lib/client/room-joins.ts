@@ -8,6 +8,8 @@ import type { SocketLike } from './socket-like.js';
 
 /** Rooms that a server accepts in one `system/joinRooms`. */
 const MAX_BATCH = 100;
+/** Requests for rooms that may be under way before others are collected. */
+const MAX_SINGLES = 8;
 const MIN_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 30_000;
 
@@ -49,10 +51,19 @@ export class RoomJoins {
   readonly #link: Link<SocketLike>;
   readonly #host: RoomJoinsHost;
   #batchSize = MAX_BATCH;
+  #due: Room[] = [];
+  #singles = 0;
 
   constructor(link: Link<SocketLike>, host: RoomJoinsHost) {
     this.#link = link;
     this.#host = host;
+  }
+
+  /** Few rooms are asked for at once. Further ones wait for an answer and share frames, so that a page with many keeps to the rate. */
+  async add(room: Room): Promise<void> {
+    this.#due.push(room);
+    if (this.#singles++ < MAX_SINGLES) while (this.#due.length > 0) await this.bring(this.#due.splice(0));
+    this.#singles--;
   }
 
   /**
@@ -83,15 +94,15 @@ export class RoomJoins {
       const answered = (part: unknown): void => {
         const { roomName = isOne && batch[0]?.room.name, error, data } = fieldsOf(part);
         const asked = left.get(roomName as string);
-        if (!asked || !left.delete(asked.room.name)) return;
+        if (!asked) return;
+        left.delete(roomName as string);
         const { code, error: sentence, details } = fieldsOf(error);
         if (error) void this.#failed([asked], new RemoteError(String(code), String(sentence), details), tries);
         else if (isCurrent(asked)) this.#host.joined(asked.room, data);
         else if (!isOne) this.#host.unwanted(asked.room);
       };
       await this.#link.ask({ type: 'system', ...message }, { timeoutMs }, answered).ended;
-      const error = new RemoteError(ErrorCode.Unavailable, 'The server did not answer.');
-      await this.#failed(left.values(), error, tries);
+      throw new RemoteError(ErrorCode.Unavailable, 'The server is silent.'); // about those that are left
     } catch (error) {
       // Names may be long, and a server may accept little at once.
       if (error instanceof MessageTooLargeError && !isOne) {

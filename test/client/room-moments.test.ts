@@ -143,3 +143,27 @@ describe('An old handle of a room', () => {
     expect(room.state).toBe('live');
   });
 });
+
+describe('A listener of who is in a room', () => {
+  it.each(['synced', 'state'] as const)('may leave it at once: %s', async (event) => {
+    const server = await startServer();
+    const { answer } = server;
+    const presence = { epoch: 'e', version: 1, total: 1, users: [{ userId: 'me', data: null, connections: 1 }] };
+    server.answer = (frame, of) =>
+      frame.action === 'joinRoom' ? of.reply(frame, { data: { roomName: ROOM, presence } }) : answer(frame, of);
+    const { client, peer } = await connect(server);
+    const room = client.room(ROOM, { presence: true });
+    const states: string[] = [];
+    room.on('state', ({ state }) => states.push(state));
+    const leave = (): unknown => room.leave();
+    if (event === 'synced') room.presence.on('synced', leave);
+    else room.on('state', ({ state }) => state === 'live' && leave());
+    expect(await room.join()).toEqual({ roomName: ROOM });
+    await peer.next('system', 'leaveRoom');
+    await client.request('system', 'ping');
+    expect(states.at(-1)).toBe('left');
+    expect(room.state).toBe('left');
+    expect([...client.rooms]).toEqual([]);
+    expect(isIn(peer)).toBe(false);
+  });
+});
