@@ -52,9 +52,11 @@ export class PlaceTable {
   }
 
   replace(hash: number, place: number, by: number): void {
-    let cell = this.find(hash);
-    while (this.placeAt(cell) !== place) cell = this.find(hash, cell);
-    this.#cells[NUMBERS * cell + 1] = by;
+    for (let cell = this.find(hash); cell >= 0; cell = this.find(hash, cell)) {
+      if (this.placeAt(cell) !== place) continue;
+      this.#cells[NUMBERS * cell + 1] = by;
+      return;
+    }
   }
 
   /** Others are found behind its cell, so that stays taken. */
