@@ -1,6 +1,9 @@
 import { TimeoutError } from './errors.js';
 import { errorOf } from './protocol/thrown.js';
 
+/** Calls a task later. The function that it returns cancels that. */
+export type After = (ms: number, task: () => void) => () => void;
+
 /** A request under way. */
 export interface Asking {
   /** Resolves after the last answer. Rejects when the request fails, takes too long, or is stopped with an error. */
@@ -26,14 +29,13 @@ export interface Pending<A> extends Pick<Asking, 'stop'> {
 export class PendingRequests<A> {
   readonly #pending = new Map<unknown, Pending<A>>();
   #lastId = 0;
-  readonly #after: (ms: number, task: () => void) => () => void;
+  readonly #after: After;
   readonly #stopped: ((id: number) => void) | undefined;
 
   /**
-   * @param after calls a task later, and gives a function that cancels it
    * @param stopped tells the other side that nobody waits for more answers to this request
    */
-  constructor(after: (ms: number, task: () => void) => () => void, stopped?: (id: number) => void) {
+  constructor(after: After, stopped?: (id: number) => void) {
     this.#after = after;
     this.#stopped = stopped;
   }

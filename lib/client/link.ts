@@ -4,13 +4,12 @@ import { type DecodedFrame, decodeFrame, MAX_DEPTH } from '../protocol/codec.js'
 import { ErrorCode } from '../protocol/error-codes.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import type { MessageFrame, RequestId } from '../protocol/message.js';
-import { type Asking, type AskOptions, PendingRequests } from '../pending-requests.js';
+import { type After, type Asking, type AskOptions, PendingRequests } from '../pending-requests.js';
 import { BadFrameError, MessageTooLargeError, messageOf } from './client-errors.js';
 import { deferred } from './deferred.js';
 import { encode } from './encode.js';
 import { readGreeting } from './greeting.js';
 import type { Greeting, ServerMessage } from './greeting.js';
-import type { After } from './overdue.js';
 import { SOCKET_OPEN, textOf } from './socket-like.js';
 import type {
   SocketCloseEvent,

@@ -1,5 +1,4 @@
-/** Calls a task later. The function that it returns cancels that. */
-export type After = (ms: number, task: () => void) => () => void;
+import type { After } from '../pending-requests.js';
 
 /**
  * Calls `task` after `ms`, when everything that came by then has been read. After a process stood still, its timers run before

@@ -1,5 +1,6 @@
 import { ConnectionError, InvalidOptionsError } from '../errors.js';
-import { overdue, type After } from './overdue.js';
+import type { After } from '../pending-requests.js';
+import { overdue } from './overdue.js';
 import { adviceOf, CloseCode } from '../protocol/close-codes.js';
 import type { CloseAdvice } from '../protocol/close-codes.js';
 import { abandon, type Attempt } from './attempt.js';

@@ -11,7 +11,7 @@ import type { ConnectTarget, Source, WebSocketClientOptions } from './client-opt
 import type { Link } from './link.js';
 import { type ClientTable, isOf } from './client-option-table.js';
 import { optionFlaws } from './option-flaws.js';
-import type { After } from './overdue.js';
+import type { After } from '../pending-requests.js';
 import { SYSTEM } from '../system.js';
 
 export interface NodeWebSocketClientOptions extends WebSocketClientOptions<WebSocket> {
