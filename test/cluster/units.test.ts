@@ -262,6 +262,19 @@ describe('sequences', () => {
       if (now >= 4_400) expect(publisher.copies.note(copyIdAt(now - 4_400), now)).toBe(true);
     }
   });
+
+  it('keep the numbers of copies and of parts apart, also of two publishers', () => {
+    const incoming = new IncomingSequences();
+    for (const nodeId of ['n', 'o']) {
+      const { copies } = incoming.of(nodeId, 0);
+      expect(copies.note(7, 0)).toBe(false);
+      expect(copies.partOf(7, 0)('client')).toBe(true);
+      expect(copies.partOf(7, 0)('client')).toBe(false);
+      expect(copies.note(7, 0)).toBe(true);
+      expect(copies.partOf(8, 0)('client')).toBe(true);
+      expect(copies.note(8, 0)).toBe(false);
+    }
+  });
 });
 
 /** What one node did, in order: its n-th change has version n. */
