@@ -4,6 +4,7 @@ import type { Entrance } from './admission/entrance.js';
 import type { Clock } from './clock.js';
 import { Application, type ServerDependencies } from './application.js';
 import { composeClients } from './clients/compose-clients.js';
+import type { RoomTable } from './clients/room-table.js';
 import { NO_LIST } from './clients/client-list.js';
 import type { WebSocketClientManager } from './clients/client-manager.js';
 import type { ClientsAnywhere } from './clients/clients-anywhere.js';
@@ -80,7 +81,7 @@ export function composeServer(options: ResolvedOptions, dependencies: ServerDepe
   const connections = new Connections({
     options,
     calls: { router, timeouts, messages: options.messages, received: listeners.received, failed },
-    limits: messageLimits(options, clock),
+    limits: messageLimits(options, clients.owner.rooms, clock),
     clients: clients.owner,
     changes: clients.changes,
     cluster,
@@ -187,12 +188,17 @@ function composeOutbound(
   return { flusher, followed, logs, history, publisher, people, local, outgoing, broadcasts };
 }
 
-const messageLimits = ({ limits, messages }: ResolvedOptions, clock: Clock): MessageLimits<Connection> =>
+const messageLimits = (
+  { limits, messages }: ResolvedOptions,
+  rooms: Pick<RoomTable, 'has'>,
+  clock: Clock,
+): MessageLimits<Connection> =>
   new MessageLimits<Connection>(limits, {
     clock,
     maxPayload: messages.maxPayload,
     userKeyOf: ({ client, isAuthenticated: isKnown }) =>
       client.user && isKnown ? String(client.user.userId) : undefined,
+    isIn: ({ clientId }, roomName) => rooms.has(clientId, roomName),
     close: (connection, code, reason) => connection.close(code, reason),
   });
 

@@ -67,7 +67,7 @@ export class FirstMessages {
     };
     this.#limits = new MessageLimits<Newcomer>(
       { messages: limits.messages, perUser: false, perIp: false },
-      { clock, maxPayload, userKeyOf: () => undefined, close },
+      { clock, maxPayload, userKeyOf: () => undefined, isIn: () => false, close },
     );
     this.#deadlines = new TimeoutQueue(
       clock,

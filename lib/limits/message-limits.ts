@@ -3,11 +3,15 @@ import { CloseCode } from '../protocol/close-codes.js';
 import { decodeFrame, type DecodedFrame, DEEPEST } from '../protocol/codec.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { errorFrame } from '../protocol/error-frame.js';
+import { fieldsOf } from '../protocol/fields.js';
 import { addressGroup } from './client-address.js';
 import { KeyedRate } from './keyed-rate.js';
 import { type MessageRate, Meter } from './meter.js';
 import type { Rate } from './rate.js';
 import { goesBehind, isBehind, latestRound } from './round.js';
+
+/** The longest frame, in bytes, of a leave that costs nothing. */
+const MAX_FREE_BYTES = 1_024;
 
 /** What the limits need of a connection. */
 export interface LimitedPeer {
@@ -34,6 +38,7 @@ export interface MessageLimitsHost<S extends LimitedPeer> {
    * The authenticated user of the sender. A claimed id doesn't count: otherwise a client could use up the rate of another user.
    */
   userKeyOf(sender: S): string | undefined;
+  isIn(sender: S, roomName: string): boolean;
   close(sender: S, code: number, reason: string): void;
 }
 
@@ -65,7 +70,7 @@ export class MessageLimits<S extends LimitedPeer> {
     return (
       this.#countOwn(sender, data, true, frame) ||
       this.#countShared(sender, data, frame) ||
-      (sender.refusedRound !== undefined && keepsOrder(sender, frame ?? read(data)))
+      (sender.refusedRound !== undefined && keepsOrder(sender, frame ?? readFrame(data)))
     );
   }
 
@@ -77,12 +82,12 @@ export class MessageLimits<S extends LimitedPeer> {
   #countOwn(sender: S, data: Buffer, isAnswered: boolean, frame?: DecodedFrame): boolean {
     if (this.#own === false) return false;
     const meter = (sender.meter ??= new Meter(this.#own, this.host.maxPayload, this.host.clock));
-    if (meter.take(data.length)) return false;
+    if (meter.take(data.length) || (isAnswered && this.#isFree(sender, data, frame))) return false;
     if (meter.strike(this.host.clock.now())) {
       this.host.close(sender, CloseCode.RateLimited, 'too many messages');
       return true;
     }
-    return isAnswered && refuse(sender, frame ?? read(data), meter.waitMs(data.length));
+    return isAnswered && refuse(sender, frame ?? readFrame(data), meter.waitMs(data.length));
   }
 
   /** No strikes here: a connection must not be closed for the messages of others with the same user or address. */
@@ -91,12 +96,28 @@ export class MessageLimits<S extends LimitedPeer> {
     const waitMs =
       (user === undefined ? 0 : this.#ofUsers?.take(user)) ||
       (sender.client.ip === undefined ? 0 : this.#ofAddresses?.take(addressGroup(sender.client.ip)));
-    return Boolean(waitMs) && refuse(sender, frame ?? read(data), waitMs as number);
+    return (
+      Boolean(waitMs) &&
+      !this.#isFree(sender, data, frame) &&
+      refuse(sender, frame ?? readFrame(data), waitMs as number)
+    );
+  }
+
+  /**
+   * True for a client that leaves a room it is in. It has paid for its join, and a leave that were refused would leave it in the
+   * room.
+   */
+  #isFree(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
+    if (data.length > MAX_FREE_BYTES) return false;
+    const read = frame ?? readFrame(data);
+    if (read.kind !== 'message' || read.type !== 'system' || read.action !== 'leaveRoom') return false;
+    const { roomName } = fieldsOf(read.data);
+    return typeof roomName === 'string' && this.host.isIn(sender, roomName);
   }
 }
 
 /** As deep as any server reads, so that no id and no round is missed. */
-const read = (data: Buffer): DecodedFrame => decodeFrame(data.toString(), DEEPEST);
+const readFrame = (data: Buffer): DecodedFrame => decodeFrame(data.toString(), DEEPEST);
 
 /** @returns true for a request that was refused, because an earlier one of its round was */
 function keepsOrder(sender: LimitedPeer, frame: DecodedFrame): boolean {

@@ -4,7 +4,7 @@ import { cleanUp, onCleanUp, TestClient } from './support.js';
 
 afterEach(cleanUp);
 
-it('A client on an open connection joins as many rooms at once as it may be in, and keeps to the usual rate', async () => {
+it('A client on an open connection joins as many rooms at once as it may be in, leaves them at once, and keeps to the usual rate', async () => {
   const running = await startApp({ options: { limits: {} } });
   onCleanUp(() => running.close());
   const client = new TestClient({ url: running.url });
@@ -14,4 +14,9 @@ it('A client on an open connection joins as many rooms at once as it may be in, 
   expect(rooms.filter(({ state }) => state === 'live')).toHaveLength(100);
   expect(client.disconnected.all).toEqual([]);
   expect(client.errors.all).toEqual([]);
+
+  const departed = rooms.map((room) => room.leave());
+  await Promise.all(departed);
+  expect(running.rooms.getClientRooms({ clientId: String(client.clientId) })).toEqual([]);
+  expect(client.disconnected.all).toEqual([]);
 });

@@ -193,6 +193,55 @@ describe('messages over the rate', () => {
   });
 });
 
+describe('leaves over the rate', () => {
+  const names = Array.from({ length: 60 }, (_, n) => `room-${n}`);
+  const joinAll = async (peer: Peer): Promise<void> => {
+    peer.send('system', 'joinRooms', { rooms: names.map((roomName) => ({ roomName })) }, 'all');
+    await peer.take(({ id, done }) => id === 'all' && done);
+  };
+  const leave = (peer: Peer, data: object, id: string): void => peer.send('system', 'leaveRoom', data, id);
+  const of = (peer: Peer): string[] => running.rooms.getClientRooms(peer);
+
+  it.each([
+    ['of a connection', { messages: { perSecond: 0.1, burst: 2, strikes: 3 } }],
+    ['of an address', { messages: false, perIp: { perSecond: 0.1, burst: 2 } }],
+  ] as const)('%s are handled, so that nobody stays in a room', async (_, limits) => {
+    await start(limits);
+    const peer = await running.connect();
+    await joinAll(peer);
+    expect(of(peer)).toHaveLength(60);
+    for (const roomName of names) leave(peer, { roomName }, roomName);
+    for (const roomName of names)
+      expect((await peer.take(({ id }) => id === roomName)).response).toEqual({ success: true, data: { roomName } });
+    expect(of(peer)).toEqual([]);
+    expect(isRefusal(await peer.request('work', 'do'))).toBe(true);
+  });
+
+  it('are refused for rooms that the client is not in, and with more than a name', async () => {
+    await start({ messages: { perSecond: 0.1, burst: 1, strikes: 100 } });
+    const peer = await running.connect();
+    await joinAll(peer);
+    leave(peer, { roomName: 'elsewhere' }, 'not in');
+    leave(peer, { roomName: 7 }, 'no name');
+    leave(peer, { roomName: 'room-1', more: 'x'.repeat(1_024) }, 'long');
+    leave(peer, { roomName: 'room-2' }, 'first');
+    leave(peer, { roomName: 'room-2' }, 'again');
+    const isRefused = async (name: string): Promise<boolean> => isRefusal(await peer.take(({ id }) => id === name));
+    for (const name of ['not in', 'no name', 'long']) expect(await isRefused(name)).toBe(true);
+    expect(await isRefused('first')).toBe(false);
+    expect(await isRefused('again')).toBe(true);
+    expect(of(peer)).toHaveLength(59);
+  });
+
+  it('end a flood of them that leaves nothing', async () => {
+    await start({});
+    const peer = await running.connect();
+    await joinAll(peer);
+    for (let n = 0; n < 2_000; n++) leave(peer, { roomName: 'room-1' }, `leave-${n}`);
+    expect((await peer.closed).code).toBe(4108);
+  });
+});
+
 describe('messages of a user', () => {
   const users: WebSocketOptions = {
     auth: {
