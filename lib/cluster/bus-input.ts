@@ -89,12 +89,21 @@ export const originOf = (payload: Buffer): string | undefined =>
  */
 export function checkEvent(message: unknown): void {
   encode(message, 'data');
-  if (!isHarmless(message, MAX_BUS_DEPTH - 1))
-    throw new NotSerializableError(
-      'data',
-      `is nested in ${MAX_BUS_DEPTH} levels or has a key "__proto__": every node would refuse it.`,
-    );
+  if (!isHarmless(message, MAX_BUS_DEPTH - 1)) throw unreadable();
 }
+
+/** Writes JSON that `readJson()` takes. @throws {NotSerializableError} and whatever `JSON.stringify()` throws */
+export function writeReadable(value: unknown): string {
+  const text = JSON.stringify(value);
+  if (!isPlain(text) && !isHarmless(JSON.parse(text), MAX_BUS_DEPTH)) throw unreadable();
+  return text;
+}
+
+const unreadable = (): NotSerializableError =>
+  new NotSerializableError(
+    'data',
+    `is nested in ${MAX_BUS_DEPTH} levels or has a key "__proto__": every node would refuse it.`,
+  );
 
 /** @param message JSON */
 export function writeEvent(name: string, message: string, mark?: EventMark): string {

@@ -27,7 +27,7 @@ export interface Header {
 /** The version of the header's layout. A node drops other versions, and counts them. */
 const VERSION = 1;
 const NEWLINE = 10;
-/** A delivery names each client that it is for, or isn't for. This is many times the clients of a large node. */
+/** More isn't one of ours: `MAX_EXCEPT_BYTES`, `MAX_ROOMS` and `MAX_CLIENT_BYTES` keep deliveries below. */
 const MAX_HEADER_BYTES = 4 * 1024 * 1024;
 
 /** One line of JSON, then the frame. Text stays text, so that Redis gets all envelopes of a turn as one string. */

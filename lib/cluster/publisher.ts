@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js';
 import { notSerializable } from '../json-value.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
 import { isWellFormed } from '../protocol/text.js';
-import { writeEvent } from './bus-input.js';
+import { isText, writeEvent, writeReadable } from './bus-input.js';
 import { type Channels, nodeIdOf } from './channels.js';
 import { type Header, seal } from './envelope.js';
 import { PublishQueue } from './publish-queue.js';
@@ -13,9 +13,13 @@ import type { Outlet } from './transport.js';
 
 /** How many rooms an envelope names at most. If each named all, many rooms would cost the square of their number. */
 const MAX_ROOMS = 32;
+/** What the client ids of an envelope take, about. Nodes drop one whose header is above 4 MiB. */
+const MAX_CLIENT_BYTES = 1_048_576;
+/** For each character, and for what stands around an id. */
+const ID_BYTES = 3;
 
 /** Where an envelope goes, and what its header says if the channel alone doesn't. */
-interface Route extends Pick<Header, 'audience' | 'copyId' | 'partsId'> {
+interface Route extends Pick<Header, 'audience' | 'except' | 'copyId' | 'partsId'> {
   channel: string;
 }
 
@@ -58,21 +62,21 @@ export class Publisher {
   }
 
   publish({ audience, except, frame, isVolatile, conflateKey }: Delivery, nodeId: string): Promise<unknown> {
-    const routes = this.#routes(audience);
+    const routes = this.#routes(audience, except?.filter(isText));
     const now = this.#clock.now();
     const sentAt = this.time.now(now);
     const origin = this.#originOf(nodeId);
     const answers = routes.map(({ channel, ...more }) => {
       const sequence = this.#sequences.next(channel);
       const begunMsAgo = this.#sequences.begunMsAgo(channel, now);
-      const header = { nodeId, sequence, sentAt, except, isVolatile, conflateKey, origin, begunMsAgo, ...more };
+      const header = { nodeId, sequence, sentAt, isVolatile, conflateKey, origin, begunMsAgo, ...more };
       return this.#queue.push(channel, seal(header, frame));
     });
     return answers.length === 1 ? (answers[0] as Promise<unknown>) : quietly(Promise.all(answers));
   }
 
   order(to: string, order: unknown, nodeId: string): Promise<unknown> {
-    const text = textOf(order, this.#lost);
+    const text = textOf(order, this.#lost, writeReadable);
     if (typeof text !== 'string') return text;
     const channel = this.channels.node(to);
     const header = {
@@ -127,21 +131,23 @@ export class Publisher {
    * The channels of a delivery, and what its header adds if the channel doesn't name the receivers. A name with half of
    * a surrogate pair is skipped: it would become another name's channel.
    */
-  #routes(audience: Audience): Route[] {
+  #routes(audience: Audience, except: readonly string[] | undefined): Route[] {
     switch (audience.kind) {
       case 'all':
-        return [{ channel: this.channels.all }];
+        return [{ channel: this.channels.all, except }];
       case 'rooms':
-        return this.#roomRoutes([...new Set(audience.roomNames)].filter(isWellFormed));
+        return this.#roomRoutes([...new Set(audience.roomNames)].filter(isWellFormed), except);
       case 'users': {
         const names = [...new Set(audience.userIds.map(String))].filter(isWellFormed);
-        return names.map((name) => ({ channel: this.channels.interest({ kind: 'user', name }) }));
+        return names.map((name) => ({ channel: this.channels.interest({ kind: 'user', name }), except }));
       }
       case 'clients': {
-        const groups = [...groupByNode(audience.clientIds)].filter(([nodeId]) => !this.#isOwn(nodeId));
-        return groups.map(([nodeId, clientIds]) => ({
+        const clientIds = new Set(audience.clientIds);
+        for (const clientId of except ?? []) clientIds.delete(clientId);
+        const groups = groupByNode(clientIds).filter(([nodeId]) => !this.#isOwn(nodeId));
+        return groups.map(([nodeId, piece]) => ({
           channel: this.channels.node(nodeId),
-          audience: { kind: 'clients', clientIds },
+          audience: { kind: 'clients', clientIds: piece },
         }));
       }
       default:
@@ -153,7 +159,7 @@ export class Publisher {
    * A member of two rooms must get one copy. The first envelope of a part serves all rooms of the part. Where one room's
    * channel may be ahead of another's, each room is a part: an envelope would overtake what was published before it.
    */
-  #roomRoutes(roomNames: string[]): Route[] {
+  #roomRoutes(roomNames: string[], except: readonly string[] | undefined): Route[] {
     const size = this.outlet.hasOneOrder ? MAX_ROOMS : 1;
     const partsId = roomNames.length > size ? ++this.#lastCopyId : undefined;
     const routes: Route[] = [];
@@ -164,16 +170,20 @@ export class Publisher {
         copyId: ++this.#lastCopyId,
       };
       for (const name of part)
-        routes.push({ channel: this.channels.interest({ kind: 'room', name }), partsId, ...several });
+        routes.push({ channel: this.channels.interest({ kind: 'room', name }), except, partsId, ...several });
     }
     return routes;
   }
 }
 
 /** Writes JSON. A value that has no JSON form is counted as lost. @returns a rejection that nobody has to handle */
-export function textOf(value: unknown, lost: (error: Error) => void): string | Promise<never> {
+export function textOf(
+  value: unknown,
+  lost: (error: Error) => void,
+  write = (what: unknown): string => JSON.stringify(what) ?? 'null',
+): string | Promise<never> {
   try {
-    return JSON.stringify(value) ?? 'null';
+    return write(value);
   } catch (error) {
     const flaw = notSerializable(error);
     lost(flaw);
@@ -187,14 +197,23 @@ function quietly<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
-function groupByNode(clientIds: readonly string[]): Map<string, string[]> {
-  const groups = new Map<string, string[]>();
-  for (const clientId of new Set(clientIds)) {
-    const nodeId = nodeIdOf(clientId);
+/** The clients of each node, in pieces that one envelope can name. An id that no node made is nobody's. */
+function groupByNode(clientIds: Iterable<string>): [nodeId: string, clientIds: string[]][] {
+  const groups: [nodeId: string, clientIds: string[]][] = [];
+  const open = new Map<string, { piece: string[]; bytes: number }>();
+  for (const clientId of clientIds) {
+    const nodeId = isText(clientId) ? nodeIdOf(clientId) : undefined;
     if (nodeId === undefined) continue;
-    const group = groups.get(nodeId);
-    if (group) group.push(clientId);
-    else groups.set(nodeId, [clientId]);
+    const bytes = ID_BYTES * (clientId.length + 1);
+    const group = open.get(nodeId);
+    if (group && group.bytes + bytes <= MAX_CLIENT_BYTES) {
+      group.piece.push(clientId);
+      group.bytes += bytes;
+    } else {
+      const piece = [clientId];
+      open.set(nodeId, { piece, bytes });
+      groups.push([nodeId, piece]);
+    }
   }
   return groups;
 }

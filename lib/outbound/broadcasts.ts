@@ -3,7 +3,7 @@ import type { ServerSocket } from '../connection/server-socket.js';
 import { sayDeprecated } from '../deprecated.js';
 import { encode } from '../json-value.js';
 import type { Audience } from '../protocol/delivery.js';
-import { checkLists } from './checked-lists.js';
+import { checkSending } from './check-sending.js';
 import { type Outgoing, plainError } from './outgoing.js';
 import type { SendOptions } from '../protocol/delivery.js';
 
@@ -20,7 +20,7 @@ export class Broadcasts {
 
   /** @throws {InvalidMessageError} for an id instead of a list @throws {NotSerializableError} */
   send(audience: Audience, params: { data: unknown } & BroadcastOptions, scope: 'node' | 'cluster' = 'cluster'): void {
-    checkLists(audience, params);
+    checkSending(audience, params);
     if (scope === 'node') this.outgoing.toThisNode(audience, params.data, sendOptions(params));
     else this.outgoing.toCluster(audience, params.data, sendOptions(params));
   }

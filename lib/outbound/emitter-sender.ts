@@ -1,6 +1,6 @@
 import type { RoomPublisher } from '../history/room-publisher.js';
 import type { Delivery } from '../protocol/delivery.js';
-import { checkLists } from './checked-lists.js';
+import { checkSending } from './check-sending.js';
 import { encodeMessage, flagsOf } from './outgoing.js';
 import type { Sender } from './sender.js';
 
@@ -21,7 +21,7 @@ export function emitterSender(emitter: Publisher, history: RoomPublisher | undef
     history,
     presence: undefined,
     send: (audience, message, options = {}) => {
-      checkLists(audience, options);
+      checkSending(audience, options);
       const kept = history?.roomsIn(audience) ?? [];
       if (!history || kept.length === 0) return deliver(audience, message, options);
       return history.send(kept, audience, message, options, (roomNames) =>

@@ -6,7 +6,7 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import type { ErrorFrame, WebSocketMessage } from '../protocol/message.js';
 import { isRouteName } from '../protocol/names.js';
 import { errorFrame } from '../protocol/error-frame.js';
-import { checkLists } from './checked-lists.js';
+import { checkSending } from './check-sending.js';
 import type { LocalDelivery } from './local-delivery.js';
 
 /** Publishes to rooms with history. */
@@ -44,7 +44,7 @@ export class Outgoing {
 
   /** @returns like `deliver()` @throws {InvalidMessageError} @throws {NotSerializableError} */
   send(audience: Audience, message: WebSocketMessage, options: SendOptions = {}): Promise<unknown> {
-    checkLists(audience, options);
+    checkSending(audience, options);
     const kept = this.history?.roomsIn(audience) ?? NONE;
     if (kept.length > 0) return this.#publish(kept, audience, message, options);
     const frame = encodeMessage(message);

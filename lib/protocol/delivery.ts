@@ -5,10 +5,13 @@ export type Audience =
   | { kind: 'users'; userIds: readonly (string | number)[] }
   | { kind: 'rooms'; roomNames: readonly string[] };
 
+/** The bytes of JSON that `except` may have. Nodes drop a delivery whose header is above 4 MiB. */
+export const MAX_EXCEPT_BYTES = 3 * 1_048_576;
+
 /** A message to send, as data: the same on the sender's node and on every other node. */
 export interface Delivery {
   audience: Audience;
-  /** Client ids that get no copy. */
+  /** Client ids that get no copy. At most `MAX_EXCEPT_BYTES`. */
   except?: readonly string[] | undefined;
   /** The frame for the clients, serialised once by the sender: JSON as text, or as UTF-8 bytes from the bus. */
   frame: string | Uint8Array;
@@ -34,6 +37,6 @@ export interface BackpressureOptions {
 
 /** The options of sending to several clients. */
 export interface SendOptions extends BackpressureOptions {
-  /** Client ids that get no copy, e.g. the sender's. Always an array. */
+  /** Client ids that get no copy, e.g. the sender's. Always an array, of at most 3 MiB: about 65,000 ids. */
   except?: readonly string[];
 }
