@@ -175,7 +175,7 @@ function composeOutbound(
   const { backpressure, delivery } = options;
   const notWritten = (error: unknown): void => failed(error, 'writing to a socket');
   const flusher = new Flusher(backpressure, delivery.flush, closeSlow, notWritten, system);
-  const followed = new Followed(cluster, failed);
+  const followed = new Followed(cluster, system.clock, failed);
   const logs = composeLogs(options, followed, failed, system);
   const follows = logs ? new FollowedLogs(followed, logs) : followed;
   const local = new LocalDelivery(backpressure, flusher.counters, follows, system.clock);

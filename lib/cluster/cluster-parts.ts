@@ -9,7 +9,7 @@ import { isClusterSource } from './redis-connections.js';
 import { RedisClusterTransport } from './redis-cluster-transport.js';
 import { RedisTransport } from './redis-transport.js';
 import { RedisRegistryStore } from './registry-store.js';
-import { Steps } from './steps.js';
+import { Steps } from '../steps.js';
 import type { RegistryStore } from './store-contract.js';
 
 /** The bus and the registry's store of a node: for one process, for a memory network or for Redis. */

@@ -18,7 +18,7 @@ import { OwnClients } from './own-clients.js';
 import { OwnEntry } from './own-entry.js';
 import { BEAT_MS, GRACE_MS, Registry } from './registry.js';
 import type { Digest } from './replica.js';
-import { Steps } from './steps.js';
+import { Steps } from '../steps.js';
 import { UntoldReturns } from './untold-returns.js';
 import type { RegistryStore } from './store-contract.js';
 import { withinMs } from '../deadline.js';

@@ -4,7 +4,7 @@ import type { ClientRecord } from './client-record.js';
 import { type Digest, type LossReason, Replica, type ReplicaView } from './replica.js';
 import type { OwnEntry } from './own-entry.js';
 import { LEASE_MS } from './registry-store.js';
-import type { Steps } from './steps.js';
+import type { Steps } from '../steps.js';
 import type { Lease, RegistryStore } from './store-contract.js';
 
 /** A live node says something within this time after it was found, in ms. */

@@ -8,7 +8,7 @@ import type { RedisConnection } from './redis-connections.js';
 import { evaluate, scriptOf } from './redis-script.js';
 import type { ClientRecord } from './client-record.js';
 import type { Digest, Snapshot } from './replica.js';
-import type { Steps } from './steps.js';
+import type { Steps } from '../steps.js';
 import type { Lease, RegistryStore, Renewal } from './store-contract.js';
 
 /** How long a node counts as alive after it renewed its lease, in ms. */

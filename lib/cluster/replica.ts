@@ -1,6 +1,6 @@
 import { type ClientRecord, countOf, fieldCount } from './client-record.js';
 import { type ClientNews, withNews } from './client-news.js';
-import type { Steps } from './steps.js';
+import type { Steps } from '../steps.js';
 
 /** Sums up a node's entry in two numbers. */
 export interface Digest {

@@ -19,6 +19,7 @@ import { Outbox } from '../outbound/outbox.js';
 import { CloseCode, fitReason, LEAVES, usualReason } from '../protocol/close-codes.js';
 import { ErrorCode } from '../protocol/error-codes.js';
 import { describeError } from '../routing/describe-error.js';
+import { Steps } from '../steps.js';
 import { closeSocket, cutAfterGrace } from './closing.js';
 import type { CallsParts } from './calls.js';
 import { Connection, type ConnectionParts } from './connection.js';
@@ -99,9 +100,11 @@ export class Connections {
       heartbeat.pongReceived(connection, payload);
       if (!connection.takePong(payload)) limits.countControl(connection, payload);
     }, broke);
+    const endings = new Steps(clock, failed); // a network that breaks ends many in one turn
     this.#onClose = onSocket<number, Buffer>((connection, code, reason) => {
       this.#sockets.delete(connection.ws);
-      this.#end(connection, code, reason.toString());
+      const ended = endings.inTurn(() => this.#end(connection, code, reason.toString()));
+      ended.catch((error: unknown) => broke(connection, error));
     }, broke);
     this.#expiry = new Expiry(
       clock,

@@ -6,6 +6,7 @@ import { RingBudget } from './ring.js';
 import type { LogEntry, RoomLog } from './room-log.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { type ResetReason, RoomReader } from './room-reader.js';
+import { Steps } from '../steps.js';
 
 export interface RoomReadersParts {
   log: Pick<RoomLog, 'top' | 'read'>;
@@ -32,6 +33,7 @@ const NOBODY: RoomReceiver = { deliver: () => undefined, reset: () => undefined 
 const LINGER_MS = 10_000;
 
 interface Held {
+  readonly room: string;
   reader: RoomReader;
   holds: number;
   cancelEnd: (() => void) | undefined;
@@ -41,9 +43,19 @@ interface Held {
 export class RoomReaders {
   readonly #rooms = new Map<string, Held>();
   readonly #budget = new RingBudget();
+  /** A member of thousands of rooms may have been the last one of each. */
+  readonly #end: (held: Held) => void;
   #receiver = NOBODY;
 
-  constructor(private readonly parts: RoomReadersParts) {}
+  constructor(private readonly parts: RoomReadersParts) {
+    const steps = new Steps(parts.clock, parts.failed);
+    this.#end = steps.queue('the reader of a room', (held: Held) => {
+      if (held.holds > 0 || held.cancelEnd || this.#rooms.get(held.room) !== held) return; // held again meanwhile
+      this.#rooms.delete(held.room);
+      held.reader.stop();
+      this.#receiver.ended?.(held.room);
+    });
+  }
 
   get size(): number {
     return this.#rooms.size;
@@ -71,9 +83,8 @@ export class RoomReaders {
     const held = this.#rooms.get(room);
     if (!held || --held.holds > 0) return;
     held.cancelEnd = this.parts.clock.after(LINGER_MS, () => {
-      this.#rooms.delete(room);
-      held.reader.stop();
-      this.#receiver.ended?.(room);
+      held.cancelEnd = undefined;
+      this.#end(held);
     });
   }
 
@@ -118,7 +129,7 @@ export class RoomReaders {
       deliver: (epoch, entry) => this.#receiver.deliver(room, epoch, entry),
       reset: (position, reason) => this.#receiver.reset(room, position, reason),
     });
-    const held = { reader, holds: 0, cancelEnd: undefined };
+    const held = { room, reader, holds: 0, cancelEnd: undefined };
     this.#rooms.set(room, held);
     return held;
   }

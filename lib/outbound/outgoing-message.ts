@@ -6,8 +6,8 @@ export class OutgoingMessage {
   #frame: Buffer | undefined;
 
   constructor(
-    /** JSON, as a string or as UTF-8. */
-    private readonly json: string | Uint8Array,
+    /** JSON, as a string or as UTF-8, perhaps in parts. */
+    private readonly json: string | Uint8Array | readonly Uint8Array[],
     /** May be dropped for a socket that is behind. */
     readonly isVolatile = false,
     /** A socket that is behind gets only the latest message with this key. */
@@ -15,10 +15,15 @@ export class OutgoingMessage {
   ) {}
 
   get payload(): Uint8Array {
-    return (this.#payload ??= typeof this.json === 'string' ? Buffer.from(this.json) : this.json);
+    return (this.#payload ??= typeof this.json === 'string' ? Buffer.from(this.json) : joined(this.json));
   }
 
   get frame(): Buffer {
-    return (this.#frame ??= frameText(this.payload));
+    return (this.#frame ??= isInParts(this.json) ? frameText(...this.json) : frameText(this.payload));
   }
 }
+
+const isInParts = (json: string | Uint8Array | readonly Uint8Array[]): json is readonly Uint8Array[] =>
+  Array.isArray(json);
+
+const joined = (json: Uint8Array | readonly Uint8Array[]): Uint8Array => (isInParts(json) ? Buffer.concat(json) : json);

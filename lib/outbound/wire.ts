@@ -7,9 +7,15 @@ export function frameLength(payloadBytes: number): number {
 }
 
 /** One unmasked, uncompressed text frame, ready for the socket. */
-export function frameText(payload: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(frameLength(payload.length));
-  frame.set(payload, writeHead(frame, 0, payload.length));
+export function frameText(...parts: readonly Uint8Array[]): Buffer {
+  let payloadBytes = 0;
+  for (const { length } of parts) payloadBytes += length;
+  const frame = Buffer.allocUnsafe(frameLength(payloadBytes));
+  let at = writeHead(frame, 0, payloadBytes);
+  for (const part of parts) {
+    frame.set(part, at);
+    at += part.length;
+  }
   return frame;
 }
 

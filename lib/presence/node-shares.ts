@@ -4,6 +4,7 @@ import { withinMs } from '../deadline.js';
 import { BEAT_MS } from './node-signs.js';
 import type { PresenceBelief, PresenceStore } from './presence-store.js';
 import { RoomShare } from './room-share.js';
+import { Steps } from '../steps.js';
 
 /** What says in the store which nodes live. An interface: applications get these types without ioredis, too. */
 export interface Signs {
@@ -49,7 +50,11 @@ export class NodeShares {
   readonly #dead = new Set<string>();
   #working: Promise<void> | undefined;
 
-  constructor(private readonly parts: NodeSharesParts) {}
+  readonly #steps: Steps;
+
+  constructor(private readonly parts: NodeSharesParts) {
+    this.#steps = new Steps(parts.clock, parts.failed);
+  }
 
   /** In how many rooms this node has connections. */
   get size(): number {
@@ -69,6 +74,7 @@ export class NodeShares {
       room,
       graceMs: graceMsOf(room),
       clock,
+      steps: this.#steps,
       opened: async () => signs?.add(room),
       apply: (batch) => store.apply(room, { ...batch, nodeId, number: ++this.#number }),
       failed: (error) => failed(error as Error, PLACE),

@@ -50,7 +50,7 @@ export class Presence {
 
   /** Its connection ended. */
   lost(clientId: string, room: string): void {
-    this.parts.views.remove(clientId, room);
+    this.parts.views.forget(clientId, room);
     this.parts.shares.find(room)?.lose(clientId);
   }
 

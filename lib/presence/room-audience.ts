@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import type { OutgoingMessage } from '../outbound/outgoing-message.js';
 import { countsOtherwise, hearsWho, itselfOf, type Joiner, type Observer, Observers } from './observers.js';
 import {
+  DifferenceFrames,
   isEmpty,
   isSame,
   NOTHING,
@@ -9,7 +10,6 @@ import {
   presenceFrame,
   type PresencePush,
   type RoomPresence,
-  without,
 } from './presence-frames.js';
 import type { PresenceRule } from './presence-options.js';
 import { QUIET_MS } from './presence-store.js';
@@ -223,13 +223,12 @@ export class RoomAudience {
   }
 
   #sendDifference(head: PresencePush, difference: PresenceDifference): void {
+    const frames = new DifferenceFrames(head, difference);
     const own = new Map<string, OutgoingMessage | undefined>();
-    for (const userId of [...difference.joined.map((user) => user.userId), ...difference.left]) {
-      if (!this.#observers.hasUser(userId)) continue;
-      const rest = without(userId, difference);
-      const total = this.#told.has(userId) ? head.total : head.total + 1;
-      own.set(userId, isEmpty(rest) ? undefined : presenceFrame({ ...head, ...rest, total }));
-    }
+    const ownOf = (userId: string): OutgoingMessage | undefined => {
+      if (!own.has(userId)) own.set(userId, frames.of(this.#told.has(userId) ? head.total : head.total + 1, userId));
+      return own.get(userId);
+    };
     let message: OutgoingMessage | undefined;
     let withItself: OutgoingMessage | undefined;
     for (const [clientId, observer] of this.#observers) {
@@ -237,12 +236,12 @@ export class RoomAudience {
       if (hears !== true) continue;
       const total = this.#isCounted(observer) ? head.total : head.total + 1;
       observer.total = total;
-      const isOwn = own.has(userId);
+      const isOwn = frames.names(userId);
       const knowsItself = isOwn && !observer.isMissing;
       if (isOwn && !knowsItself) Object.assign(observer, { isMissing: false, data: this.#told.get(userId)?.data });
-      let due = knowsItself ? own.get(userId) : undefined;
-      if (!knowsItself && total === head.total) due = message ??= presenceFrame({ ...head, ...difference });
-      else if (!knowsItself) due = withItself ??= presenceFrame({ ...head, ...difference, total });
+      let due = knowsItself ? ownOf(userId) : undefined;
+      if (!knowsItself && total === head.total) due = message ??= frames.of(total);
+      else if (!knowsItself) due = withItself ??= frames.of(total);
       else if (!due && before !== total) due = presenceFrame({ ...head, ...NOTHING, total });
       if (due) this.parts.send(clientId, due);
     }

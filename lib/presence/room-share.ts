@@ -1,10 +1,13 @@
 import type { Clock } from '../clock.js';
+import type { Steps } from '../steps.js';
 import type { PresenceApplied, PresenceBatch, PresenceBelief, PresenceChange } from './presence-store.js';
 
 export interface RoomShareParts {
   room: string;
   graceMs: number;
   clock: Clock;
+  /** Many rooms may have something to say in one turn: whoever was in them has lost its connection. */
+  steps: Pick<Steps, 'inTurn'>;
   /** Before the first change. */
   opened(): Promise<unknown>;
   apply(batch: Omit<PresenceBatch, 'nodeId' | 'number'>): Promise<PresenceApplied>;
@@ -119,7 +122,7 @@ export class RoomShare {
 
   /** Resolves when everything of before is said, or can't be. */
   async flush(): Promise<void> {
-    this.#flushing ??= this.#flush().finally(() => (this.#flushing = undefined));
+    this.#flushing ??= this.parts.steps.inTurn(() => this.#flush()).finally(() => (this.#flushing = undefined));
     await this.#flushing;
   }
 
@@ -142,7 +145,6 @@ export class RoomShare {
   }
 
   async #flush(): Promise<void> {
-    await Promise.resolve(); // what happens in one turn is said at once
     while (this.#unsaid.size > 0 || this.#isWholeDue) {
       const isWhole = this.#isWholeDue;
       const unsaid = isWhole ? this.#unsaid : new Map([...this.#unsaid].slice(0, MAX_SAID));

@@ -13,6 +13,7 @@ import type { PresenceRule, PresenceRules } from './presence-options.js';
 import type { PresenceSize, PresenceStore } from './presence-store.js';
 import { RoomAudience } from './room-audience.js';
 import { RoomView } from './room-view.js';
+import { Steps } from '../steps.js';
 
 export interface RoomViewsParts {
   rules: PresenceRules;
@@ -47,9 +48,12 @@ export class RoomViews implements RoomReceiver {
   readonly #views = new Map<string, RoomView>();
   readonly #audiences = new Map<string, RoomAudience>();
   readonly #readers: RoomReaders;
+  readonly #forget: (gone: readonly [clientId: string, room: string]) => void;
 
   constructor(private readonly parts: RoomViewsParts) {
     const { clock, follow, failed } = parts;
+    const steps = new Steps(clock, failed);
+    this.#forget = steps.queue('the presence of a room', ([clientId, room]) => this.remove(clientId, room));
     this.#readers = new RoomReaders({
       log: {
         top: async ([room = '']): Promise<RoomPosition[]> => [await this.#viewOf(room).top()],
@@ -98,6 +102,11 @@ export class RoomViews implements RoomReceiver {
     if (!audience?.has(clientId)) return;
     audience.remove(clientId);
     this.release(room);
+  }
+
+  /** The client is gone, perhaps from thousands of rooms: nothing reaches it any more. */
+  forget(clientId: string, room: string): void {
+    if (this.#audiences.get(room)?.has(clientId)) this.#forget([clientId, room]);
   }
 
   /** An observer has another user now. */

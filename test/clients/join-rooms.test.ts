@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { ForbiddenException, ServiceUnavailableException } from '@nestjs/common';
 import { WebSocketClientManager, type WebSocketOptions, WebSocketRoomManager } from '../../lib/index.js';
+import { systemClock } from '../../lib/clock.js';
 import { resolveOptions } from '../../lib/options/resolve-options.js';
 import { Followed } from '../../lib/clients/followed.js';
 import { JoinsUnderWay } from '../../lib/clients/joins-under-way.js';
@@ -201,6 +202,7 @@ describe('a join while the cluster can not subscribe to the room', () => {
         follow: () => Promise.reject(new Error('SUBSCRIBE failed')),
         unfollow: (interest) => unfollowed.push(interest),
       },
+      systemClock,
       () => undefined,
     );
     const owner = {

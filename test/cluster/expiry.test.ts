@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Redis } from 'ioredis';
 import type { FieldWrites } from '../../lib/cluster/client-fields.js';
 import { RedisRegistryStore } from '../../lib/cluster/registry-store.js';
-import { Steps } from '../../lib/cluster/steps.js';
+import { Steps } from '../../lib/steps.js';
 import { systemClock } from '../../lib/clock.js';
 import { Fleet } from '../support/cluster-node.js';
 import { hasRedis, TestRedis } from '../support/redis.js';

@@ -4,7 +4,7 @@ import { FieldWriter } from '../../lib/cluster/field-writer.js';
 import { MemoryRegistryStore } from '../../lib/cluster/memory-registry-store.js';
 import { Neighbours } from '../../lib/cluster/neighbours.js';
 import type { OwnEntry } from '../../lib/cluster/own-entry.js';
-import { Steps } from '../../lib/cluster/steps.js';
+import { Steps } from '../../lib/steps.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 it('a node that Redis lost from its list before anybody looked is fetched all the same, if it was heard', async () => {

@@ -5,7 +5,7 @@ import { FieldWriter } from '../../lib/cluster/field-writer.js';
 import { MemoryRegistryStore } from '../../lib/cluster/memory-registry-store.js';
 import { Neighbours } from '../../lib/cluster/neighbours.js';
 import { OwnEntry } from '../../lib/cluster/own-entry.js';
-import { Steps } from '../../lib/cluster/steps.js';
+import { Steps } from '../../lib/steps.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 describe('a sign of life that overtakes the changes before it', () => {

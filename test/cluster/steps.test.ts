@@ -1,48 +1,12 @@
 import { EventEmitter } from 'node:events';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Clock } from '../../lib/clock.js';
 import type { ClientNews } from '../../lib/cluster/client-news.js';
 import type { ClientRecord } from '../../lib/cluster/client-record.js';
 import { readInSteps } from '../../lib/cluster/reading-steps.js';
 import { Replica, type Snapshot } from '../../lib/cluster/replica.js';
-import { Steps } from '../../lib/cluster/steps.js';
-import { settle } from '../support/manual-clock.js';
-
-/** Each look at it takes a millisecond; what is to come soon comes when the test says so. */
-class SlowClock implements Clock {
-  #now = 0;
-  #soon: (() => void)[] = [];
-
-  get hasMore(): boolean {
-    return this.#soon.length > 0;
-  }
-
-  now(): number {
-    return ++this.#now;
-  }
-
-  wall(): number {
-    return this.now();
-  }
-
-  soon(task: () => void): void {
-    this.#soon.push(task);
-  }
-
-  after(): () => void {
-    return () => undefined;
-  }
-
-  every(): () => void {
-    return () => undefined;
-  }
-
-  async turn(): Promise<void> {
-    for (const task of this.#soon.splice(0)) task();
-    await settle();
-  }
-}
+import { Steps } from '../../lib/steps.js';
+import { SlowClock } from '../support/slow-clock.js';
 
 const fail = (error: Error): void => {
   throw error;

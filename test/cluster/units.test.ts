@@ -7,7 +7,7 @@ import type { ClientRecord } from '../../lib/cluster/client-record.js';
 import { type Digest, Replica, type Snapshot } from '../../lib/cluster/replica.js';
 import { IncomingSequences } from '../../lib/cluster/incoming-sequences.js';
 import { OutgoingSequences } from '../../lib/cluster/outgoing-sequences.js';
-import { Steps } from '../../lib/cluster/steps.js';
+import { Steps } from '../../lib/steps.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 const text = fc.string({ unit: 'binary' });

@@ -7,7 +7,7 @@ import { NodeIdentity } from '../../lib/cluster/node-identity.js';
 import { OwnClients } from '../../lib/cluster/own-clients.js';
 import { OwnEntry } from '../../lib/cluster/own-entry.js';
 import { BEAT_MS, Registry } from '../../lib/cluster/registry.js';
-import { Steps } from '../../lib/cluster/steps.js';
+import { Steps } from '../../lib/steps.js';
 import { ManualClock } from '../support/manual-clock.js';
 
 describe('a change that Redis does not take', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { PresenceBatch } from '../../lib/presence/presence-store.js';
 import { RoomShare } from '../../lib/presence/room-share.js';
+import { Steps } from '../../lib/steps.js';
 import { ManualClock, settle } from '../support/manual-clock.js';
 
 type Batch = Omit<PresenceBatch, 'nodeId' | 'number'>;
@@ -17,6 +18,7 @@ class Scene {
     room: 'chat:1',
     graceMs: 100,
     clock: this.clock,
+    steps: new Steps(this.clock, () => undefined),
     opened: async () => undefined,
     failed: () => undefined,
     apply: async (batch) => {

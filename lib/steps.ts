@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.js';
-import { type Failed, guarded } from '../guarded.js';
+import type { Clock } from './clock.js';
+import { type Failed, guarded } from './guarded.js';
 
 /**
  * How long this works in one turn of the event loop, in ms. Half of the 10 ms of a turn, because other long work may be
@@ -12,6 +12,7 @@ export class Steps {
   /** When this turn's step ends. Undefined before it began. */
   #until: number | undefined;
   #nextTurn: Promise<void> = Promise.resolve();
+  readonly #begin = this.queue('long work', (begin: () => void) => begin());
 
   constructor(
     private readonly clock: Clock,
@@ -26,6 +27,31 @@ export class Steps {
       guardedWork(item);
       while (!this.#hasTime()) await this.#nextTurn; // the next item may change meanwhile
     }
+  }
+
+  /** @returns what takes an item. Begins with it after the caller; the items keep their order */
+  queue<T>(place: string, work: (item: T) => void): (item: T) => void {
+    let waiting: T[] = [];
+    let isWorking = false;
+    const workOff = async (): Promise<void> => {
+      isWorking = true;
+      await Promise.resolve(); // what the caller adds comes with it
+      while (waiting.length > 0) {
+        const items = waiting;
+        waiting = [];
+        await this.each(items, place, work);
+      }
+      isWorking = false;
+    };
+    return (item) => {
+      waiting.push(item);
+      if (!isWorking) void workOff();
+    };
+  }
+
+  /** Begins after the caller, in the order of the calls. What comes before the first `await` counts. @returns as `work` does */
+  inTurn<T>(work: () => T | Promise<T>): Promise<T> {
+    return new Promise((resolve) => this.#begin(() => resolve((async () => work())())));
   }
 
   #hasTime(): boolean {

@@ -1,0 +1,34 @@
+import { afterEach, expect, it } from '@jest/globals';
+import { type RunningApp, startApp } from '../support/app.js';
+import { standStill } from '../support/stand-still.js';
+import { mostInATurn } from '../support/turn-meter.js';
+import { until } from '../support/until.js';
+
+const COUNT = 20;
+
+let running: RunningApp;
+afterEach(() => running.close());
+
+it('ends connections that break in one moment a few a turn, as long as each takes', async () => {
+  running = await startApp();
+  const peers = await Promise.all(Array.from({ length: COUNT }, () => running.connect()));
+  for (const { clientId } of peers) {
+    const client = running.clients.getClient({ clientId });
+    // What the end of a connection takes.
+    Object.assign(client ?? {}, {
+      user: {
+        get userId() {
+          standStill(6);
+          return 'ada';
+        },
+      },
+    });
+  }
+  const open = (): number => running.server.status.connections;
+  const most = await mostInATurn(open, async () => {
+    for (const { ws } of peers) ws.terminate();
+    await until(() => open() === 0);
+  });
+  expect(most).toBeLessThanOrEqual(3);
+  expect(running.clients.getClients()).toEqual([]);
+});
