@@ -1,5 +1,6 @@
 import type { ClusterNode } from '../support/cluster-node.js';
 import type { TestRedis } from '../support/redis.js';
+import type { Sentinel } from '../support/sentinel.js';
 import { Stopwatch } from '../support/stopwatch.js';
 import type { TcpProxy } from '../support/tcp-proxy.js';
 import { bySentinel, type Ground, redisCluster } from './grounds.js';
@@ -35,6 +36,7 @@ export interface Fault {
 
 const first = ({ nodes }: Scene): ClusterNode => nodes[0] as ClusterNode;
 const way = ({ ground }: Scene): TcpProxy => ground.proxies[0] as TcpProxy;
+const sentinel = ({ ground }: Scene): Sentinel => ground.sentinels?.[0] as Sentinel;
 const redis = ({ ground }: Scene): TestRedis => ground.servers[0] as TestRedis;
 const heal = (scene: Scene): void => way(scene).heal();
 const configure = (name: string, value: string) => (scene: Scene) => redis(scene).run('CONFIG', 'SET', name, value);
@@ -196,7 +198,7 @@ export const FAULTS: Fault[] = [
   },
   {
     name: 'Sentinel: the master is killed',
-    ground: bySentinel,
+    ground: () => bySentinel(),
     hits: 'all',
     lastsMs: 0,
     restoredWithinMs: SENTINEL_MS,
@@ -204,11 +206,32 @@ export const FAULTS: Fault[] = [
   },
   {
     name: 'Sentinel: the master is frozen for 9 s, and wakes up',
-    ground: bySentinel,
+    ground: () => bySentinel(),
     hits: 'all',
     lastsMs: 9_000,
     begin: (scene) => redis(scene).freeze(),
     end: (scene) => redis(scene).thaw(),
+  },
+  {
+    name: 'Sentinel: one of three is frozen for 9 s',
+    ground: () => bySentinel(3),
+    hits: 'all',
+    lastsMs: 9_000,
+    isSilent: true,
+    losesNothing: true,
+    begin: (scene) => sentinel(scene).freeze(),
+    end: (scene) => sentinel(scene).thaw(),
+  },
+  {
+    name: 'Sentinel: one of three is frozen, and the master is killed',
+    ground: () => bySentinel(3),
+    hits: 'all',
+    lastsMs: 0,
+    restoredWithinMs: SENTINEL_MS,
+    begin: async (scene) => {
+      sentinel(scene).freeze();
+      await redis(scene).kill();
+    },
   },
   {
     name: 'Cluster: a master is killed, its replica takes over',

@@ -15,6 +15,7 @@ export interface Ground {
   nodes: { options: WebSocketOptions; more?: Omit<NodeSettings, 'options'> }[];
   /** The first is the one that something happens to. */
   servers: TestRedis[];
+  sentinels?: Sentinel[];
   /** One of each node, or of each server. */
   proxies: TcpProxy[];
   stop(): Promise<void>;
@@ -35,20 +36,25 @@ export async function oneRedis(): Promise<Ground> {
   };
 }
 
-/** A master with a replica, and a Sentinel that calls a master dead after a second. */
-export async function bySentinel(): Promise<Ground> {
+/** A master with a replica, and Sentinels that call a master dead after a second. The nodes ask the first of them first. */
+export async function bySentinel(count = 1): Promise<Ground> {
   const master = await TestRedis.start();
   const replica = await TestRedis.start(['--replicaof', '127.0.0.1', String(master.port)]);
-  const sentinel = new Sentinel(await freePort());
-  sentinel.start(master.port);
-  await until(async () => String(await sentinel.ask('replicas', MASTER)).includes(String(replica.port)), 15_000);
-  const redis = { sentinels: [{ host: '127.0.0.1', port: sentinel.port }], name: MASTER };
+  const sentinels: Sentinel[] = [];
+  for (let n = 0; n < count; n++) sentinels.push(new Sentinel(await freePort()));
+  for (const sentinel of sentinels) sentinel.start(master.port);
+  for (const sentinel of sentinels) {
+    await until(async () => String(await sentinel.ask('replicas', MASTER)).includes(String(replica.port)), 15_000);
+    await until(async () => ((await sentinel.ask('sentinels', MASTER)) as unknown[]).length === count - 1, 15_000);
+  }
+  const redis = { sentinels: sentinels.map(({ port }) => ({ host: '127.0.0.1', port })), name: MASTER };
   return {
     nodes: Array.from({ length: NODES }, () => ({ options: { redis } })),
     servers: [master, replica],
+    sentinels,
     proxies: [],
     stop: async () => {
-      await sentinel.stop();
+      await Promise.all(sentinels.map((sentinel) => sentinel.stop()));
       await Promise.all([replica.stop(), master.stop()]);
     },
   };

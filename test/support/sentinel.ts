@@ -36,6 +36,10 @@ export class Sentinel {
     this.#process?.kill('SIGSTOP');
   }
 
+  thaw(): void {
+    this.#process?.kill('SIGCONT');
+  }
+
   /** What the Sentinel itself answers, on a connection of its own. */
   async ask(...words: string[]): Promise<unknown> {
     const client = new Redis(this.port, '127.0.0.1', {
