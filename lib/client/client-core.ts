@@ -15,6 +15,7 @@ import type { AnyHandler, RouteHandler } from './inbox.js';
 import type { Link, LinkEnd } from './link.js';
 import { Listeners } from './listeners.js';
 import { replyStream } from './reply-stream.js';
+import { encode } from './encode.js';
 import { newKey } from './new-key.js';
 import { assertDuration } from './resolve-client-options.js';
 import { SendQueue } from './send-queue.js';
@@ -65,8 +66,8 @@ export abstract class WebSocketClientCore<
    * @param binary send the JSON's UTF-8 bytes in a binary frame.
    * @throws {ConnectionError} when not connected. @throws {NotSerializableError} when it has no JSON form.
    */
-  sendClientMessage(data: unknown, binary = false): void {
-    this.openLink().send(data, binary);
+  sendClientMessage(data: unknown, binary?: boolean): void {
+    this.openLink().send(encode(data), binary);
   }
 
   /** The same as `sendClientMessage(data)`. */

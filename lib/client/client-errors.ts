@@ -66,9 +66,15 @@ export class ReportsLeftOutError extends PxlWebSocketError {
 /** Makes any failure of `connectToServer()` a ConnectionError. */
 export function toConnectionError(thrown: unknown): ConnectionError {
   if (isA(thrown, ConnectionError)) return thrown;
-  const error = new ConnectionError(`There is no connection: ${messageOf(thrown)}`);
-  error.cause = thrown;
-  return error;
+  return Object.assign(new ConnectionError(`There is no connection: ${messageOf(thrown)}`), { cause: thrown });
+}
+
+/** Says how a connection ended. @param socketError what the socket said before */
+export function endError(code: number, reason: string, socketError: string | undefined): ConnectionError {
+  // These stand for "no code was sent" (RFC 6455 section 7.4.1).
+  if (code === 1005 || code === 1006 || code === 1015)
+    return new ConnectionError(`The connection broke${socketError ? `: ${socketError}` : '.'}`);
+  return new ConnectionError(`The server closed the connection with ${code}${reason ? `: ${reason}` : '.'}`, code);
 }
 
 /** Node's AggregateError (e.g. both addresses of "localhost" refused) has no message, only a code. */

@@ -71,17 +71,18 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   }
 
   async leave(room: Room): Promise<void> {
-    const { name } = room;
+    const { name, turn } = room;
     if (this.#isOld(room)) return; // it was left before
     this.#drop(room, 'left');
-    if (!this.#link?.isOpen) return;
+    if (!turn || !this.#link?.isOpen) return;
     const token = {};
     this.#leaving.set(name, token);
     const message = { type: 'system', action: 'leaveRoom', data: { roomName: name } };
-    const answered = (): void => {
+    try {
+      await this.#link.request(message, { timeoutMs: this.requestTimeoutMs });
+    } finally {
       if (this.#leaving.get(name) === token) this.#leaving.delete(name);
-    };
-    await this.#link.ask(message, { timeoutMs: this.requestTimeoutMs }, answered).ended;
+    }
   }
 
   /** Joins the rooms again on a new connection. Resolves when each was tried once; failed ones are retried. */
@@ -160,9 +161,9 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     if (room.state === 'live') room.settle({ ...fieldsOf(data), roomName: name });
   }
 
-  /** A room was joined that was left meanwhile. */
+  /** A room was joined that was left meanwhile: its leave may be refused, or have come before its join. */
   unwanted(room: Room): void {
-    if (!this.#rooms.has(room.name)) this.leave(room).catch(this.report);
+    if (!this.#rooms.has(room.name) && !this.#leaving.has(room.name)) this.leave(room).catch(this.report);
   }
 
   failed(room: Room, error: Error, isFinal: boolean): boolean {

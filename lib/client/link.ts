@@ -5,7 +5,7 @@ import { ErrorCode } from '../protocol/error-codes.js';
 import { errorFrame } from '../protocol/error-frame.js';
 import type { MessageFrame, RequestId } from '../protocol/message.js';
 import { type After, type Asking, type AskOptions, PendingRequests } from '../pending-requests.js';
-import { BadFrameError, MessageTooLargeError, messageOf } from './client-errors.js';
+import { BadFrameError, endError, MessageTooLargeError, messageOf } from './client-errors.js';
 import { deferred } from './deferred.js';
 import { encode } from './encode.js';
 import { readGreeting } from './greeting.js';
@@ -36,6 +36,11 @@ export interface LinkHandlers<S extends SocketLike> {
   onError(error: Error): void;
   onEnd(link: Link<S>): void;
   after: After;
+}
+
+interface LinkAskOptions extends AskOptions {
+  /** Makes the frame, as JSON, with this id. @default the message with the id */
+  write?(id: number): string;
 }
 
 /** How much one connection may keep, in bytes. */
@@ -91,9 +96,11 @@ export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFra
     if (this.end) throw this.end.error;
   }
 
-  /** @throws {ConnectionError} when the socket isn't open. @throws {NotSerializableError} {MessageTooLargeError} */
-  send(frame: unknown, binary = false): void {
-    const text = encode(frame);
+  /**
+   * Sends a frame that is JSON already.
+   * @throws {ConnectionError} when the socket isn't open. @throws {MessageTooLargeError}
+   */
+  send(text: string, binary = false): void {
     if (!this.isOpen) throw new ConnectionError('The client is not open.');
     const maxBytes = this.greeting?.maxPayload ?? Infinity;
     // No character has more than three bytes.
@@ -112,32 +119,33 @@ export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFra
    * Answers a request of the server. @throws as `send()`, and {BadFrameError} when the server would refuse the frame
    */
   answer(frame: unknown): void {
-    const read = decodeFrame(encode(frame), this.greeting?.maxDepth);
+    const text = encode(frame);
+    const read = decodeFrame(text, this.greeting?.maxDepth);
     if (read.kind === 'bad') throw new BadFrameError(`Bad frame: ${read.reason}`);
-    this.send(frame);
+    this.send(text);
   }
 
   /** Sends a frame whose failure nobody awaits. Never throws: a failure is reported. */
   trySend(frame: unknown): void {
     try {
-      if (this.isOpen) this.send(frame);
+      if (this.isOpen) this.send(encode(frame));
     } catch (error) {
       this.#handlers.onError(error as Error);
     }
   }
 
   /** Sends a request. It ends with {RemoteError}, {ConnectionError} or {TimeoutError}, if it fails. */
-  ask(message: MessageFrame, options: AskOptions, answered: Answered): Asking {
+  ask(message: MessageFrame, options: LinkAskOptions, answered: Answered): Asking {
     return this.begin(
       `The reply to "${message.type}/${message.action}"`,
       options,
-      (id) => this.send({ ...message, id }),
+      (id) => this.send(options.write?.(id) ?? encode({ ...message, id })),
       ([{ response, done }, text], stop) => done || answered(response, text, stop),
     );
   }
 
   /** Sends a request that has one reply. A handler that streams is cancelled after its first value. */
-  async request<T>(message: MessageFrame, options: AskOptions): Promise<T> {
+  async request<T>(message: MessageFrame, options: LinkAskOptions): Promise<T> {
     let first: unknown;
     await this.ask(message, options, (response, _, stop) => {
       first = response;
@@ -189,9 +197,7 @@ export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFra
   /** The close event that follows ends the link. This event explains why. */
   #failed({ error, message }: SocketErrorEvent): void {
     this.#socketError = error ? messageOf(error) : message;
-    if (this.greeting && this.#socketError) {
-      this.#handlers.onError(new ConnectionError(`The connection broke: ${this.#socketError}`));
-    }
+    if (this.greeting && this.#socketError) this.#handlers.onError(endError(1006, '', this.#socketError));
   }
 
   #receive(data: unknown): void {
@@ -240,10 +246,3 @@ export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFra
 }
 
 const short = (text: string): string => text.slice(0, MAX_REPORTED_CHARACTERS);
-
-function endError(code: number, reason: string, socketError: string | undefined): ConnectionError {
-  // These stand for "no code was sent" (RFC 6455 section 7.4.1).
-  if (code === 1005 || code === 1006 || code === 1015)
-    return new ConnectionError(`The connection broke${socketError ? `: ${socketError}` : '.'}`);
-  return new ConnectionError(`The server closed the connection with ${code}${reason ? `: ${reason}` : '.'}`, code);
-}

@@ -48,13 +48,9 @@ export function replyStream<T>(
     const bytes = readers.length > 0 ? 0 : utf8Length(text);
     heldBytes += bytes;
     // A single value may always wait: it was read from the socket already.
-    const flaw =
-      waiting.length >= maxStreamBuffer
-        ? new StreamOverflowError(`${maxStreamBuffer} values`, 'maxStreamBuffer')
-        : waiting.length > 0 && heldBytes > maxHeldBytes
-          ? new StreamOverflowError(`${maxHeldBytes} bytes`, 'maxHeldBytes')
-          : undefined;
-    if (flaw) return cancel(flaw);
+    const overflow = (what: string, option: string): void => cancel(new StreamOverflowError(what, option));
+    if (waiting.length >= maxStreamBuffer) return overflow(`${maxStreamBuffer} values`, 'maxStreamBuffer');
+    if (waiting.length > 0 && heldBytes > maxHeldBytes) return overflow(`${maxHeldBytes} bytes`, 'maxHeldBytes');
     waiting.push({ take: () => ({ done: false, value: response as T }), bytes });
     flush();
   };
@@ -69,13 +65,8 @@ export function replyStream<T>(
   };
 
   const begin = async (): Promise<void> => {
-    try {
-      request = start(receive);
-      await request.ended;
-      end();
-    } catch (error) {
-      end(error);
-    }
+    request = start(receive);
+    await request.ended;
   };
 
   const stop = (): void => {
@@ -89,7 +80,7 @@ export function replyStream<T>(
       return this;
     },
     next: () => {
-      if (!request && !isEnded) void begin();
+      if (!request && !isEnded) begin().then(end, end);
       return new Promise((resolve) => {
         readers.push(resolve);
         flush();

@@ -21,7 +21,7 @@ export function resolveClientOptions<S extends SocketLike>(
   options: WebSocketClientOptions<S>,
 ): ResolvedClientOptions<S> {
   // A page may exist only later, and then any address will do.
-  const isUrl = typeof options.url === 'function' || socketUrlOf(options.url, pageUrl() ?? 'http://page.invalid/');
+  const isUrl = typeof options.url === 'function' || socketUrlOf(options.url, pageUrl() ?? 'http://a');
   const flaws = isUrl ? [] : [URL_FLAW];
   const filled = fill('', CLIENT_DEFAULTS, options, flaws);
   if (flaws.length > 0) throw new InvalidOptionsError(flaws);

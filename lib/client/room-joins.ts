@@ -99,7 +99,7 @@ export class RoomJoins {
         const { code, error: sentence, details } = fieldsOf(error);
         if (error) void this.#failed([asked], new RemoteError(String(code), String(sentence), details), tries);
         else if (isCurrent(asked)) this.#host.joined(asked.room, data);
-        else if (!isOne) this.#host.unwanted(asked.room);
+        else this.#host.unwanted(asked.room);
       };
       await this.#link.ask({ type: 'system', ...message }, { timeoutMs }, answered).ended;
       throw new RemoteError(ErrorCode.Unavailable, 'The server is silent.'); // about those that are left
@@ -117,8 +117,8 @@ export class RoomJoins {
   /** @returns when the next frame may be sent */
   async #failed(left: Iterable<Asked>, thrown: Error, tries: number): Promise<void> {
     if (!this.#link.isOpen) return;
-    const { code = '', details } = thrown as Partial<RemoteError>;
-    const isFinal = thrown instanceof RemoteError && FINAL.includes(code);
+    const { code, details } = thrown as RemoteError;
+    const isFinal = FINAL.includes(code); // only the server says these
     const rooms = [...left].filter((asked) => isCurrent(asked) && this.#host.failed(asked.room, thrown, isFinal));
     if (rooms.length === 0) return;
     const isEarly = code === ErrorCode.RateLimited;

@@ -15,8 +15,10 @@ type AnyLink = Link<SocketLike>;
 
 /** A request that is sent again after a reconnect, until it is answered. */
 interface Entry {
-  /** As it was when the request was made. */
-  readonly message: KeyedMessage;
+  readonly type: string;
+  readonly action: string;
+  /** The message as JSON, as it was when the request was made. */
+  readonly text: string;
   readonly age: Stopwatch;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
@@ -28,13 +30,15 @@ interface Entry {
   trying?: Promise<void> | undefined;
   /** Runs while it waits. */
   timer?: ReturnType<typeof setTimeout> | undefined;
+  /** Makes the frame of this time. */
+  write?(id: number): string;
   settle(error: unknown, value?: unknown): void;
 }
 
 /** What a server may ask for, in ms. Requests that wait meanwhile may expire. */
 const LONGEST_PAUSE_MS = 30_000;
 
-export type KeyedMessage = WebSocketMessage & { key?: string | undefined; sentMsAgo?: number; round?: number };
+export type KeyedMessage = WebSocketMessage & { key?: string | undefined };
 
 /**
  * Requests that survive a lost connection. Those without an answer count, whether they wait or are under way. What was lost
@@ -67,7 +71,9 @@ export class SendQueue {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => entry.settle(abortReason(signal as AbortSignal));
       const entry: Entry = {
-        message: JSON.parse(text) as KeyedMessage,
+        type: message.type,
+        action: message.action,
+        text,
         age: new Stopwatch(),
         timeoutMs,
         signal,
@@ -84,7 +90,7 @@ export class SendQueue {
       this.#open.add(entry);
       this.#bytes += bytes;
       signal?.addEventListener('abort', onAbort);
-      if (this.#link?.isOpen && !this.#isDraining) this.#send(entry, this.#link);
+      if (this.#link?.isOpen && !this.#isDraining) entry.trying = this.#try(entry, this.#link);
       else this.#wait(entry);
     });
   }
@@ -103,24 +109,19 @@ export class SendQueue {
     }
   }
 
-  #send(entry: Entry, link: AnyLink): void {
-    entry.trying = this.#try(entry, link);
-  }
-
   async #try(entry: Entry, link: AnyLink): Promise<void> {
-    const { message, sent } = entry;
+    const { text, sent } = entry;
+    const round = this.#round;
     clearTimeout(entry.timer);
     entry.link = link;
     try {
-      // A server that has lost the key since then doesn't handle it twice.
-      if (sent) message.sentMsAgo = sent.ms;
-      message.round = this.#round;
+      // With the time, a server that has lost the key since then doesn't handle it twice.
+      entry.write = (id) => `${text.slice(0, -1)},"round":${round}${sent ? `,"sentMsAgo":${sent.ms}` : ''},"id":${id}}`;
       entry.sent ??= new Stopwatch();
-      const asked = link.request(message, entry);
-      entry.settle(undefined, await asked);
+      entry.settle(undefined, await link.request(entry, entry));
     } catch (error) {
       if (!entry.link) return entry.settle(error); // the client was closed meanwhile
-      if (this.#mustWait(message, error as Error))
+      if (this.#mustWait(round, error as Error))
         entry.sent = sent; // nothing was done
       else if (!(error instanceof ConnectionError)) return entry.settle(error);
       this.#wait(entry);
@@ -128,7 +129,7 @@ export class SendQueue {
   }
 
   /** The server refused it because of its rate, and says when it will take the next one. */
-  #mustWait({ round }: KeyedMessage, { code, details }: Partial<RemoteError>): boolean {
+  #mustWait(round: number, { code, details }: Partial<RemoteError>): boolean {
     const waitMs = code === ErrorCode.RateLimited ? readWait(details) : undefined;
     if (waitMs === undefined) return false;
     if (round === this.#round) {
@@ -146,27 +147,22 @@ export class SendQueue {
     if (this.#link?.isOpen && !this.#isDraining) void this.#drain(this.#link);
   }
 
-  get #first(): Entry | undefined {
-    const [first] = this.#open;
-    return first;
-  }
-
   /** The next one goes when the one before is answered, those under way included. */
   async #drain(link: AnyLink): Promise<void> {
     this.#isDraining = true;
-    for (let entry = this.#first; entry && link.isOpen; entry = this.#first) {
+    for (let [entry] = this.#open; entry && link.isOpen; [entry] = this.#open) {
       if (entry.trying) {
         await entry.trying;
         continue;
       }
       if (this.#gapMs) await pause(link, this.#gapMs);
-      if (!link.isOpen || this.#first !== entry) continue;
+      if (!link.isOpen || !this.#open.has(entry)) continue;
       const isOther = entry.link && entry.link.greeting?.user?.userId !== link.greeting?.user?.userId;
       // Its timer stood still while the machine slept.
       if (entry.age.ms > this.#limits.maxAgeMs) expire(entry);
       else if (isOther || (entry.sent && !link.greeting?.features.includes('keys')))
         entry.settle(new ConnectionError('Another user or server is connected.'));
-      else this.#send(entry, link);
+      else entry.trying = this.#try(entry, link);
     }
     this.#isDraining = false;
     this.#gapMs = 0;

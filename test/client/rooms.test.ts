@@ -287,6 +287,22 @@ describe('what a client promises of its rooms', () => {
     expect((await again(client, peer, kept.server)).frames.all).toEqual([]);
   });
 
+  it('C8: leaves again where the leave was refused before the join was answered', async () => {
+    const server = await startServer();
+    const { client, peer } = await connect(server);
+    server.answer = () => undefined;
+    const joined = client.room('a').join();
+    const asked = await peer.next('system', 'joinRoom');
+    const left = client.room('a').leave();
+    peer.refuse(await peer.next('system', 'leaveRoom'), 'RATE_LIMITED');
+    await expect(left).rejects.toMatchObject({ code: 'RATE_LIMITED' });
+    await joined;
+    server.answer = answerSystem;
+    answerSystem(asked, peer);
+    expect(await peer.next('system', 'leaveRoom')).toMatchObject({ data: { roomName: 'a' } });
+    expect(client.errors.all).toEqual([]);
+  });
+
   it('C8: leaves a room that joinRooms brings back after it was left', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server);

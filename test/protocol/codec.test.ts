@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { adviceOf, CloseCode, fitReason, isSendableCloseCode } from '../../lib/protocol/close-codes.js';
+import { adviceOf, CloseCode, fitReason, isSendableCloseCode, utf8Length } from '../../lib/protocol/close-codes.js';
 import { decodeFrame, encodeReply, encodeStreamEnd } from '../../lib/protocol/codec.js';
 import { writeJson } from '../../lib/protocol/json-form.js';
 import { isRequestId, isRoomName, isRouteName } from '../../lib/protocol/names.js';
@@ -150,6 +150,16 @@ describe('close codes', () => {
   it('can be sent unless the RFC keeps them', () => {
     expect([1000, 1001, 1012, 1014, 3000, 4999].every(isSendableCloseCode)).toBe(true);
     expect([0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 1.5, NaN].some(isSendableCloseCode)).toBe(false);
+  });
+
+  it('have reasons whose bytes are counted as UTF-8 counts them', () => {
+    const texts = fc.oneof(
+      fc.string({ unit: 'grapheme' }),
+      fc.string({ unit: 'binary' }),
+      fc.string({ unit: 'binary-ascii' }),
+    );
+    const halves = fc.array(fc.integer({ min: 0xd7f0, max: 0xe010 })).map((units) => String.fromCharCode(...units));
+    fc.assert(fc.property(fc.oneof(texts, halves), (text) => expect(utf8Length(text)).toBe(Buffer.byteLength(text))));
   });
 
   it('have a reason of at most 123 bytes, cut between characters', () => {
