@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import { notSerializable } from '../json-value.js';
 import type { Audience, Delivery } from '../protocol/delivery.js';
+import { isRoomName } from '../protocol/names.js';
 import { isWellFormed } from '../protocol/text.js';
 import { isText, writeEvent, writeReadable } from './bus-input.js';
 import { type Channels, nodeIdOf } from './channels.js';
@@ -128,15 +129,15 @@ export class Publisher {
   }
 
   /**
-   * The channels of a delivery, and what its header adds if the channel doesn't name the receivers. A name with half of
-   * a surrogate pair is skipped: it would become another name's channel.
+   * The channels of a delivery, and what its header adds if the channel doesn't name the receivers. A name that no room or
+   * user can have is skipped: with half of a surrogate pair, it would become another name's channel.
    */
   #routes(audience: Audience, except: readonly string[] | undefined): Route[] {
     switch (audience.kind) {
       case 'all':
         return [{ channel: this.channels.all, except }];
       case 'rooms':
-        return this.#roomRoutes([...new Set(audience.roomNames)].filter(isWellFormed), except);
+        return this.#roomRoutes([...new Set(audience.roomNames)].filter(isRoomName), except);
       case 'users': {
         const names = [...new Set(audience.userIds.map(String))].filter(isWellFormed);
         return names.map((name) => ({ channel: this.channels.interest({ kind: 'user', name }), except }));

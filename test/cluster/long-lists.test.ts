@@ -60,6 +60,12 @@ describe('what nodes send each other', () => {
     expect(await counts()).toEqual([1, 2, 1]);
   });
 
+  it('is for the rooms that there are, however long the other names', async () => {
+    await bob.join('red');
+    await one.service.sendToRooms(['x'.repeat(5 * 1_048_576), 'red'], NEWS);
+    expect(await counts()).toEqual([0, 1, 0]);
+  });
+
   it('has a key of 128 characters for slow clients at most', async () => {
     const refusal = { code: 'INVALID_MESSAGE', message: expect.stringContaining('"conflateKey"') };
     await expect(one.service.broadcast(NEWS, { conflateKey: 'k'.repeat(129) })).rejects.toMatchObject(refusal);
