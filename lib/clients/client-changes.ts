@@ -72,7 +72,7 @@ export class ClientChanges {
   /** @param left the rooms it was in */
   removed(client: RegisteredClient, { left }: RoomChange, origin: Origin): void {
     const { clientId, user, ws } = client;
-    if (ws && this.presence) for (const roomName of left) this.presence.lost(clientId, roomName);
+    if (ws) this.presence?.ended(client, left, false);
     client.roomName = null;
     for (const roomName of left) this.local.leave(clientId, roomName);
     if (user) this.local.unidentify(clientId, user.userId);
@@ -90,8 +90,8 @@ export class ClientChanges {
   }
 
   /** The connection of the client will end, and nobody waits for the client to come back. */
-  dismissed({ clientId, rooms }: RegisteredClient): void {
-    for (const roomName of this.presence ? rooms : []) this.presence?.left(clientId, roomName);
+  dismissed(client: RegisteredClient): void {
+    this.presence?.ended(client, client.rooms, true);
   }
 
   #tellDelivery({ client: { clientId, user }, userBefore, rooms }: ClientChange): void {

@@ -18,6 +18,7 @@ import { type PresenceRule, PresenceRules } from './presence-options.js';
 import type { PresenceStore } from './presence-store.js';
 import { RedisPresenceStore } from './redis-presence-store.js';
 import { RoomViews } from './room-views.js';
+import { Steps } from '../steps.js';
 
 /** Presence, and what runs between the start and the stop of its server. */
 export interface People {
@@ -77,8 +78,9 @@ export function composePresence({ options, followed, local, emit, system, failed
     lost: (room) => shares.find(room)?.sayAll(),
     failed,
   });
+  const presence = new Presence({ rules, store, shares, views, local, steps: new Steps(clock, failed) });
   return {
-    presence: new Presence({ rules, store, shares, views, local }),
+    presence,
     heard(room, text) {
       const said = readAnnouncement(text, USERS);
       if (said) announcements.say(room, said);
@@ -91,6 +93,7 @@ export function composePresence({ options, followed, local, emit, system, failed
       shares.start();
     },
     async stop() {
+      await presence.settled();
       views.stop();
       await shares.stop();
       await kept.stop();

@@ -9,6 +9,7 @@ import type { RoomPresence } from './presence-frames.js';
 import type { PresenceRule, PresenceRules } from './presence-options.js';
 import type { PresenceStore, StoredUser } from './presence-store.js';
 import type { PresentUser } from './room-view.js';
+import type { Steps } from '../steps.js';
 
 /** What a request to join says about presence. */
 export interface PresenceRequest {
@@ -24,6 +25,15 @@ export interface PresenceParts {
   shares: NodeShares;
   views: RoomViews;
   local: Pick<LocalDelivery, 'sessionOf'>;
+  steps: Pick<Steps, 'each'>;
+}
+
+/** A connection that ended, and whose rooms don't all know it yet. */
+interface Ending {
+  readonly userId: string;
+  /** Nobody waits for the client to come back. */
+  isForGood: boolean;
+  done: Promise<void>;
 }
 
 /**
@@ -31,6 +41,9 @@ export interface PresenceParts {
  * present, whatever it wants to hear.
  */
 export class Presence {
+  /** By client. */
+  readonly #endings = new Map<string, Ending>();
+
   constructor(private readonly parts: PresenceParts) {}
 
   ruleOf(room: string): PresenceRule | undefined {
@@ -48,15 +61,35 @@ export class Presence {
     this.parts.shares.find(room)?.leave(clientId);
   }
 
-  /** Its connection ended. */
-  lost(clientId: string, room: string): void {
-    this.parts.views.forget(clientId, room);
-    this.parts.shares.find(room)?.lose(clientId);
+  /**
+   * The connection of a client ended, or is about to. It may have been in thousands of rooms: they hear it in steps.
+   * @param isForGood nobody waits for the client to come back
+   */
+  ended(client: ConnectedClient, rooms: readonly string[], isForGood: boolean): void {
+    const { clientId } = client;
+    if (this.#endings.has(clientId)) return;
+    const { shares, views, steps } = this.parts;
+    const ending: Ending = { userId: idOf(client), isForGood, done: Promise.resolve() };
+    this.#endings.set(clientId, ending);
+    const told = steps.each(rooms, 'the presence of a room', (room) => {
+      views.forget(clientId, room);
+      const share = shares.find(room);
+      if (ending.isForGood) share?.leave(clientId);
+      else share?.lose(clientId);
+    });
+    ending.done = told.then(() => void this.#endings.delete(clientId));
+  }
+
+  /** Resolves when all rooms know of the connections that ended before. */
+  async settled(): Promise<void> {
+    await Promise.all(Array.from(this.#endings.values(), ({ done }) => done));
   }
 
   /** A user was kicked. Its connections are closed by others; those in their grace end here. */
   dismissUser(userId: string | number): void {
-    this.parts.shares.endGraces(presenceIdOfUser(userId));
+    const presenceId = presenceIdOfUser(userId);
+    for (const ending of this.#endings.values()) if (ending.userId === presenceId) ending.isForGood = true;
+    this.parts.shares.endGraces(presenceId);
   }
 
   /** It is somebody else now: it has another user, or sent its session. */

@@ -7,6 +7,12 @@ import { NodeShares } from '../../lib/presence/node-shares.js';
 import { DifferenceFrames } from '../../lib/presence/presence-frames.js';
 import type { PresenceStore } from '../../lib/presence/presence-store.js';
 import type { PresentUser } from '../../lib/presence/room-view.js';
+import { presenceIdOfUser } from '../../lib/connection/session.js';
+import type { ConnectedClient } from '../../lib/decorators/connected-client.js';
+import { Presence } from '../../lib/presence/presence.js';
+import { PresenceRules } from '../../lib/presence/presence-options.js';
+import type { RoomViews } from '../../lib/presence/room-views.js';
+import { Steps } from '../../lib/steps.js';
 import { ManualClock, settle } from '../support/manual-clock.js';
 import { SlowClock } from '../support/slow-clock.js';
 
@@ -46,6 +52,41 @@ describe('the end of a client that was in many rooms', () => {
     shares.find('chat:59')?.enter('ada', 'ada');
     expect(Math.max(...(await perTurn(clock, () => said.length)))).toBeLessThanOrEqual(STEP);
     expect(said).toEqual(ROOMS.map((room) => `${room} ${room === 'chat:59' ? 'again' : 'out'}`));
+  });
+
+  it.each([
+    ['keeps its user for the grace', false, 'kept'],
+    ['lets its user go everywhere if that is kicked meanwhile', true, 'out'],
+  ])('%s, a few rooms a turn', async (_, isKicked, last) => {
+    const clock = new SlowClock();
+    const lastSaid = new Map<string, string>();
+    const store = {
+      apply: async (room: string, { changes }: { changes: readonly { kind: string }[] }) => {
+        for (const { kind } of changes) lastSaid.set(room, kind);
+        return { epoch: 'e', version: 1, now: 1, own: 1 };
+      },
+    } as unknown as PresenceStore;
+    const shares = new NodeShares({ nodeId: 'n', store, signs: undefined, clock, graceMsOf: () => 9, failed: fail });
+    const forgotten: string[] = [];
+    const presence = new Presence({
+      rules: new PresenceRules([{ match: 'chat:*' }]),
+      store,
+      shares,
+      views: { forget: (_client: string, room: string) => void forgotten.push(room) } as RoomViews,
+      local: { sessionOf: () => undefined },
+      steps: new Steps(clock, fail),
+    });
+    const client = { clientId: 'n.1', presenceId: presenceIdOfUser('ada') } as unknown as ConnectedClient;
+    for (const room of ROOMS) presence.joined(client, room);
+    await perTurn(clock, () => 0);
+    presence.ended(client, ROOMS, false);
+    expect(forgotten.length).toBeLessThanOrEqual(STEP);
+    if (isKicked) presence.dismissUser('ada');
+    let isSettled = false;
+    void presence.settled().then(() => (isSettled = true));
+    expect(Math.max(...(await perTurn(clock, () => forgotten.length)))).toBeLessThanOrEqual(2 * STEP);
+    expect([forgotten, isSettled]).toEqual([ROOMS, true]);
+    expect([...lastSaid.values()]).toEqual(ROOMS.map(() => last));
   });
 
   it('ends its subscriptions a few a turn, and none that is wanted again', async () => {
