@@ -48,10 +48,13 @@ export class Lanes {
   /** Like `Subscriptions.add()`. Resolves at once if the way is away. */
   async add(channel: string): Promise<void> {
     this.#noteWish(channel);
-    const lane = this.#laneOf(channel);
-    if (!lane) return void this.#homeless.add(channel);
-    const added = lane.subscriptions.add(channel);
-    if (lane.isProved) await added;
+    for (;;) {
+      const lane = this.#laneOf(channel);
+      if (!lane) return void this.#homeless.add(channel);
+      if (!lane.isProved) return lane.subscriptions.owe(channel);
+      await lane.subscriptions.add(channel);
+      if (lane === this.#laneOf(channel) || !this.#wantedSince.has(channel)) return; // else it moved meanwhile
+    }
   }
 
   remove(channel: string): void {

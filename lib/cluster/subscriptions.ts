@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
-import { guarded } from '../guarded.js';
 import { type Outcome, outcomeOf } from './outcome.js';
 import { failureOf } from './redis-failure.js';
+import { RefusedChannels } from './refused-channels.js';
 import type { Way } from './transport.js';
 import { WaitingList } from './waiting-list.js';
 
@@ -9,14 +9,6 @@ import { WaitingList } from './waiting-list.js';
 const BATCH = 1_000;
 /** How long `add()` waits while Redis refuses a subscription, in ms. Shorter than the time that a handler has. */
 const PATIENCE_MS = 5_000;
-const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 5_000;
-
-/** A channel that Redis refused. It is tried again alone, so that others don't fail with it. */
-interface Refused {
-  failures: number;
-  tryNoMore(): void;
-}
 
 export interface SubscriptionsOptions {
   clock: Clock;
@@ -27,21 +19,27 @@ export interface SubscriptionsOptions {
 
 /**
  * The channels that this node wants and those it has. Changes of one turn become one command, and one command runs at a
- * time: a join and a leave of one room can't overtake each other.
+ * time: a join and a leave of one room can't overtake each other. A command without an answer may still be carried out,
+ * so its channels are asked for again: Redis keeps the order of a connection's commands, and the last answer counts.
  */
 export class Subscriptions {
   readonly #wanted = new Set<string>();
+  /** Subscribed: the last command for it was a `SUBSCRIBE` on this connection, and Redis has answered it. */
   readonly #held = new Set<string>();
+  /** Perhaps subscribed: a command for it is under way or failed. */
+  readonly #unsure = new Set<string>();
   /** Channels that this node needs to be ready. */
   readonly #vital = new Set<string>();
-  /** Unwanted, but perhaps still subscribed: `UNSUBSCRIBE` failed, and the connection may be the same. */
-  readonly #stray = new Set<string>();
+  /** Wanted channels without which this connection isn't complete: nobody waits for them. */
+  readonly #owed = new Set<string>();
   /** Channels where wanted and subscribed may differ, so that a change doesn't look at all the others. */
   readonly #dirty = new Set<string>();
-  readonly #refused = new Map<string, Refused>();
+  readonly #refused: RefusedChannels;
   readonly #waiting: WaitingList;
   #working: Promise<boolean> | undefined;
   #isRestored = false;
+  #isStopped = false;
+  #restorations = 0;
   #renewals = 0;
 
   constructor(
@@ -49,6 +47,11 @@ export class Subscriptions {
     private readonly options: SubscriptionsOptions,
   ) {
     this.#waiting = new WaitingList(options.clock, options.failed);
+    const again = (channel: string): unknown => {
+      this.#dirty.add(channel);
+      return this.#reconcile();
+    };
+    this.#refused = new RefusedChannels({ ...options, again });
   }
 
   /**
@@ -64,6 +67,12 @@ export class Subscriptions {
     return subscribed;
   }
 
+  /** Like `add()`, but nobody waits: until Redis has answered, `isComplete` is false. */
+  owe(channel: string): void {
+    this.#owed.add(channel);
+    void this.add(channel);
+  }
+
   /** Resolves all calls of `add()` that wait: `restore()` subscribes later. */
   waitNoLonger(): void {
     this.#waiting.releaseAll();
@@ -72,7 +81,8 @@ export class Subscriptions {
   remove(channel: string): void {
     if (!this.#wanted.delete(channel)) return;
     this.#vital.delete(channel);
-    this.#retryNoMore(channel);
+    this.#owed.delete(channel);
+    this.#refused.forget(channel);
     this.#dirty.add(channel);
     if (this.way.state === 'up') void this.#reconcile(); // otherwise, a new connection has no subscriptions
   }
@@ -86,6 +96,7 @@ export class Subscriptions {
     for (const channel of channels) {
       this.#wanted.add(channel);
       this.#vital.add(channel);
+      if (!this.#held.has(channel)) this.#owed.add(channel);
     }
   }
 
@@ -94,11 +105,11 @@ export class Subscriptions {
   }
 
   /**
-   * True when this connection has every channel that was wanted when it opened, except those that Redis refuses and
-   * that this node doesn't need.
+   * True when this connection has every channel that was wanted when it opened or that is owed, except those that Redis
+   * refuses and that this node doesn't need.
    */
   get isComplete(): boolean {
-    return this.#isRestored && [...this.#vital].every((channel) => this.#held.has(channel));
+    return this.#isRestored && this.#owed.size === 0;
   }
 
   /**
@@ -106,24 +117,33 @@ export class Subscriptions {
    * @returns false if the connection broke
    */
   async restore(): Promise<boolean> {
+    const number = ++this.#restorations;
     this.#isRestored = false;
     await this.#working;
-    for (const channel of this.#held) if (!this.#wanted.has(channel)) this.#stray.add(channel);
-    this.#held.clear();
-    for (const channel of this.#refused.keys()) this.#retryNoMore(channel);
-    for (const channel of [...this.#wanted, ...this.#stray]) this.#dirty.add(channel);
-    return (this.#isRestored = await this.#reconcile());
+    if (number !== this.#restorations) return false;
+    for (const channel of this.#held) this.#doubt(channel);
+    this.#refused.forgetAll();
+    for (const channel of this.#wanted) this.#owed.add(channel);
+    for (const channel of [...this.#wanted, ...this.#unsure]) this.#dirty.add(channel);
+    const isWhole = await this.#reconcile();
+    return number === this.#restorations && (this.#isRestored = isWhole);
   }
 
   /** Subscribes to sharded channels again: Redis may have ended some, and ioredis doesn't say which. */
   renew(): void {
-    for (const channel of this.#held) if (!this.way.sharesCommands(channel)) this.#doubt(channel);
+    for (const channel of this.#held) {
+      if (this.way.sharesCommands(channel)) continue;
+      this.#doubt(channel);
+      this.#dirty.add(channel);
+    }
     this.#renewals++;
     if (this.way.state === 'up') void this.#reconcile();
   }
 
+  /** Sends nothing more: another instance may use the connection. */
   stop(): void {
-    for (const channel of this.#refused.keys()) this.#retryNoMore(channel);
+    this.#isStopped = true;
+    this.#refused.forgetAll();
     this.waitNoLonger();
   }
 
@@ -136,12 +156,14 @@ export class Subscriptions {
   async #work(): Promise<boolean> {
     await Promise.resolve(); // collects the rest of this turn's changes
     let isComplete = true;
-    while (isComplete) {
+    while (isComplete && !this.#isStopped) {
       const changes = take(this.#dirty, BATCH);
       if (changes.length === 0) break;
       const outcomes = await this.#change(
         changes.filter((channel) => this.#wanted.has(channel) && !this.#held.has(channel)),
-        changes.filter((channel) => !this.#wanted.has(channel) && this.#mayHold(channel)),
+        changes.filter(
+          (channel) => !this.#wanted.has(channel) && (this.#held.has(channel) || this.#unsure.has(channel)),
+        ),
       );
       for (const { channels, error } of outcomes) if (error && !this.#goesOnAfter(error, channels)) isComplete = false;
       for (const channel of changes)
@@ -162,26 +184,25 @@ export class Subscriptions {
     if (failure === 'closed' && this.way.state !== 'up') return false;
     // A second attempt does no harm. A connection that never answers is closed for its silence.
     if (failure === 'timeout') for (const channel of channels) this.#dirty.add(channel);
-    else for (const channel of channels) this.#tryAgain(channel, channels.length > 1);
+    else for (const channel of channels) this.#refuse(channel, channels.length > 1);
     return true;
   }
 
   async #change(missing: string[], extra: string[]): Promise<Outcome[]> {
-    const { way } = this;
     const renewals = this.#renewals;
+    for (const channel of [...missing, ...extra]) this.#doubt(channel);
     const outcomes = await Promise.all([
-      ...this.#commands(missing).map((channels) => outcomeOf(channels, way.subscribe(channels))),
-      ...this.#commands(extra).map((channels) => outcomeOf(channels, way.unsubscribe(channels))),
+      ...this.#commands(missing).map((channels) => outcomeOf(channels, this.way.subscribe(channels))),
+      ...this.#commands(extra).map((channels) => outcomeOf(channels, this.way.unsubscribe(channels))),
     ]);
     const isMissing = new Set(missing);
     for (const { channels, error } of outcomes) {
       if (error) continue;
       for (const channel of channels) {
-        this.#retryNoMore(channel);
-        this.#stray.delete(channel);
-        if (!isMissing.has(channel)) this.#held.delete(channel);
-        else if (renewals === this.#renewals || way.sharesCommands(channel)) this.#held.add(channel);
-        else this.#doubt(channel);
+        this.#refused.forget(channel);
+        if (!isMissing.has(channel)) this.#unsure.delete(channel);
+        else if (renewals === this.#renewals || this.way.sharesCommands(channel)) this.#settle(channel);
+        else this.#dirty.add(channel);
       }
     }
     return outcomes;
@@ -199,35 +220,22 @@ export class Subscriptions {
     return commands;
   }
 
-  /** Tries a channel alone; at once if another channel of the same command may have been refused. */
-  #tryAgain(channel: string, wasTogether: boolean): void {
-    const { failures } = this.#refused.get(channel) ?? { failures: 0 };
-    this.#retryNoMore(channel);
-    const again = guarded('subscribing', this.options.failed, () => {
-      this.#dirty.add(channel);
-      return this.#reconcile();
-    });
-    const ms = wasTogether
-      ? 0
-      : (0.5 + this.options.random() / 2) * Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
-    const tryNoMore = this.options.clock.after(ms, again);
-    this.#refused.set(channel, { failures: wasTogether ? failures : failures + 1, tryNoMore });
-  }
-
-  #retryNoMore(channel: string): void {
-    this.#refused.get(channel)?.tryNoMore();
-    this.#refused.delete(channel);
+  #refuse(channel: string, wasTogether: boolean): void {
+    this.#refused.tryAgain(channel, wasTogether);
+    if (!wasTogether && !this.#vital.has(channel)) this.#owed.delete(channel);
   }
 
   /** It may be subscribed or not. */
   #doubt(channel: string): void {
     this.#held.delete(channel);
-    this.#stray.add(channel);
-    this.#dirty.add(channel);
+    this.#unsure.add(channel);
+    if (this.#vital.has(channel)) this.#owed.add(channel);
   }
 
-  #mayHold(channel: string): boolean {
-    return this.#held.has(channel) || this.#stray.has(channel);
+  #settle(channel: string): void {
+    this.#unsure.delete(channel);
+    this.#owed.delete(channel);
+    this.#held.add(channel);
   }
 }
 

@@ -115,6 +115,57 @@ describeWithRedis('a connection to Redis that says nothing any more', () => {
       await ada.next('news', 'flash');
     });
 
+  /** An app of one node behind a proxy, and another node; `isLate`: the app gave up waiting for an answer of Redis. */
+  const appBehindProxy = async (ends: Ends) => {
+    const { redis, proxy } = await redisBehindProxy(ends);
+    const app = await startApp({ options: { redis: proxy.url } });
+    ends(() => app.close());
+    const other = await startApp({ options: { redis: redis.url } });
+    ends(() => other.close());
+    const isLate = (): boolean => app.errors.some(({ message }) => message === 'Command timed out');
+    const subscribersOf = async (room: string): Promise<unknown> =>
+      ((await redis.run('PUBSUB', 'NUMSUB', `pxl:$room:${room}`)) as unknown[])[1];
+    return { redis, proxy, app, other, isLate, subscribersOf };
+  };
+  const STALLS = [
+    ['the way to Redis', ({ proxy }: { proxy: TcpProxy }) => proxy.hold('up', 'subscriber')],
+    ['the way from Redis', ({ proxy }: { proxy: TcpProxy }) => proxy.hold('down', 'subscriber')],
+    ['Redis itself', ({ redis }: { redis: TestRedis }) => redis.freeze()],
+  ] as const;
+
+  for (const [what, stall] of STALLS)
+    scenario(`hears a room that was left just before ${what} stood still, and joined meanwhile`, async (ends) => {
+      const { redis, proxy, app, other, isLate } = await appBehindProxy(ends);
+      const [ada, bob] = [await app.connect(), await app.connect()];
+      await ada.join('red');
+      stall({ redis, proxy });
+      ada.send('system', 'leaveRoom', { roomName: 'red' });
+      await until(() => !app.rooms.isClientInRoom({ clientId: ada.clientId, roomName: 'red' }));
+      const joining = bob.request('system', 'joinRoom', { roomName: 'red' });
+      await until(isLate);
+      proxy.heal();
+      redis.thaw();
+      const { response } = await joining;
+      if (!response) await bob.join('red'); // a busy machine: it was refused after 5 s
+      await bob.join('blue'); // by then, all that was under way has been carried out
+      await until(() => app.server.status.state === 'ready');
+      await other.service.sendToRooms(['red'], { type: 'news', action: 'flash' });
+      await bob.next('news', 'flash');
+    });
+
+  scenario('is not subscribed to a room that was left while its join stood still', async (ends) => {
+    const { proxy, app, isLate, subscribersOf } = await appBehindProxy(ends);
+    const ada = await app.connect();
+    proxy.hold('up', 'subscriber');
+    ada.send('system', 'joinRoom', { roomName: 'red' });
+    await until(isLate);
+    ada.terminate();
+    proxy.heal();
+    const bob = await app.connect();
+    await bob.join('blue');
+    await until(async () => (await subscribersOf('red')) === 0);
+  });
+
   for (const role of ['subscriber', 'publisher'] as const)
     scenario(`is noticed within 7 s, and the node heals: the ${role}`, async (ends) => {
       const { proxy, one, two } = await pair(ends);
