@@ -1,11 +1,9 @@
 /** Whose keys are known. */
 export interface Owner {
   readonly name: string;
-  /** Differs from owner to owner, so that equal keys of different owners have different hashes. */
-  readonly seed: number;
   /** How many keys are known of it. */
   keys: number;
-  /** None of its keys comes behind this one in order. */
+  /** None of its keys comes behind this one in order. Empty as long as it has none. */
   greatest: string;
   /** Its number among those that have keys. 0 as long as it has none. */
   id: number;
@@ -18,24 +16,20 @@ export class KeyOwners {
   readonly #byName = new Map<string, Owner>();
   readonly #byId: (Owner | undefined)[] = [undefined];
   readonly #freeIds: number[] = [];
-  #seen = 0;
   #last: Owner | undefined;
-
-  /** @param factor secret, so that nobody can choose keys with equal hashes */
-  constructor(private readonly factor: number) {}
 
   of(name: string): Owner {
     if (this.#last?.name === name) return this.#last; // messages of one sender often come together
-    return (this.#last = this.#byName.get(name) ?? this.#new(name));
+    return (this.#last = this.#byName.get(name) ?? { name, keys: 0, greatest: '', id: 0 });
   }
 
   at(id: number): Owner | undefined {
     return this.#byId[id];
   }
 
-  /** It has one more key. */
-  plus(owner: Owner, key: string): void {
-    if (key > owner.greatest) {
+  /** It has one more key. @param isGreatest it comes behind all others */
+  plus(owner: Owner, key: string, isGreatest: boolean): void {
+    if (isGreatest || owner.keys === 0) {
       this.chars += key.length - owner.greatest.length;
       owner.greatest = key;
     }
@@ -55,9 +49,5 @@ export class KeyOwners {
     this.chars -= owner.name.length + owner.greatest.length;
     owner.id = 0;
     owner.greatest = '';
-  }
-
-  #new(name: string): Owner {
-    return { name, seed: Math.imul(++this.#seen, this.factor), keys: 0, greatest: '', id: 0 };
   }
 }

@@ -1,14 +1,12 @@
-import { randomInt } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import { guarded } from '../guarded.js';
 import { KeyOwners, type Owner } from './key-owners.js';
-import { PlaceTable } from './place-table.js';
 import { ReplyLog, type Window } from './reply-log.js';
 import { type Asker, type Claim, type Ending, type KeyRule, type ReplyStore, tooManyKeys } from './reply-store.js';
 import { type Running, RunningKeys } from './running-keys.js';
 
 export interface MemoryReplyStoreParts {
-  clock: Pick<Clock, 'now' | 'every'>;
+  clock: Pick<Clock, 'now' | 'soon' | 'every'>;
   maxKeys: number;
   maxBytes: number;
   maxPerUser: number;
@@ -28,29 +26,28 @@ const DOUBT: Claim = { state: 'doubt' };
 
 /** The keys of one process. It answers at once. */
 export class MemoryReplyStore implements ReplyStore {
-  /** Where each key is: in the log if the place is positive, among those that run if it is negative. */
-  readonly #places = new PlaceTable((add) => this.#each(add));
-  readonly #log = new ReplyLog();
+  readonly #log: ReplyLog;
   readonly #running = new RunningKeys();
-  /** Odd, and secret, so that nobody can choose keys with equal hashes. */
-  readonly #factor = randomInt(2 ** 31) | 1;
-  readonly #owners = new KeyOwners(this.#factor);
-  /** What was claimed last. Most handlers end before the next claim, so it gets a place only then. */
+  readonly #owners = new KeyOwners();
+  /** What was claimed last. Most handlers end before the next claim, so only then it counts as running. */
   #latest: Running | undefined;
-  /** Keys that have a place. */
+  /** Keys that are known, without the latest. */
   #size = 0;
   /** All keys that were claimed since then, and whose window isn't over, are here. */
   #completeSince: number;
   #forgotten = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
   #stopSweeping: (() => void) | undefined;
+  readonly #atTurnsEnd: () => void;
 
   constructor(private readonly parts: MemoryReplyStoreParts) {
+    this.#log = new ReplyLog(parts.clock);
+    this.#atTurnsEnd = guarded('the keys of messages', parts.failed, () => this.#keepEnded());
     this.#completeSince = parts.clock.now();
   }
 
   get size(): number {
-    this.#placeLatest();
+    this.#settle();
     return this.#size;
   }
 
@@ -58,36 +55,29 @@ export class MemoryReplyStore implements ReplyStore {
     this.#placeLatest();
     const owner = this.#owners.of(asker.owner);
     // Most keys come in order, as our client makes them. Then there is nothing to find.
-    const isNew = owner.keys === 0 || asker.key > owner.greatest;
-    const place = isNew ? 0 : this.#find(owner, asker);
-    if (place !== 0 || sentMsAgo !== undefined) {
-      const known = this.#known(place, asker, rule, sentMsAgo);
+    const isGreatest = asker.key > owner.greatest;
+    if (!isGreatest || sentMsAgo !== undefined) {
+      const known = this.#known(owner, isGreatest, asker, rule, sentMsAgo);
       if (known) return known;
-      if (place !== 0) this.#giveUp(place);
     }
-    const { windowMs, runMs = windowMs } = rule;
-    this.#count(owner, asker.key, windowMs);
-    const mine: Running = { state: 'mine', asker, owner, hash: 0, windowMs, runMs, until: undefined, place: 0 };
+    if (owner.keys >= this.parts.maxPerUser) this.#sweepFor(owner, rule);
+    this.#owners.plus(owner, asker.key, isGreatest);
+    const mine: Running = { state: 'mine', asker, owner, rule, until: undefined };
     return (this.#latest = mine);
   }
 
   end(mine: Running, ending: Ending): void {
     const isLatest = this.#latest === mine;
     if (isLatest) this.#latest = undefined;
-    else if (this.#running.at(mine.place) !== mine) return;
-    const { owner, windowMs } = mine;
-    if (ending.state === 'free') return isLatest ? this.#owners.minus(owner) : this.#giveUp(mine.place);
-    const now = this.parts.clock.now();
-    if (isLatest) mine.hash = this.#hashOf(mine);
-    const place = this.#log.append(mine, now + windowMs, ending.state === 'kept' ? ending.reply : undefined);
-    if (isLatest) {
-      this.#places.add(mine.hash, place);
-      this.#size++;
-    } else {
-      this.#places.replace(mine.hash, mine.place, place);
-      this.#running.delete(mine);
+    else if (!this.#running.delete(mine)) return;
+    if (ending.state === 'free') {
+      if (!isLatest) this.#size--;
+      return this.#owners.minus(mine.owner);
     }
-    this.#makeRoom(now);
+    if (isLatest) this.#size++;
+    if (this.#log.fresh === 0) this.parts.clock.soon(this.#atTurnsEnd);
+    this.#log.add(mine, ending.state === 'kept' ? ending.reply : undefined);
+    if (this.#log.isMuch || this.#size > this.parts.maxKeys) this.#keepEnded();
   }
 
   async start(): Promise<void> {
@@ -101,58 +91,47 @@ export class MemoryReplyStore implements ReplyStore {
     this.#stopSweeping?.();
     this.#stopSweeping = undefined;
     this.#placeLatest();
-    this.#running.each((mine) => this.end(mine, { state: 'doubt' }));
+    for (const mine of this.#running.all()) this.end(mine, { state: 'doubt' });
+    this.#keepEnded();
   }
 
   /** Forgets what is too old, to free memory. */
   sweep(): void {
-    this.#placeLatest();
+    this.#settle();
     const now = this.parts.clock.now();
-    this.#running.each(({ place }) => this.#untilAt(place) <= now && this.#giveUp(place));
+    for (const mine of this.#running.all()) if ((mine.until as number) <= now) this.#giveUp(mine);
     for (const window of this.#log.windows) while (this.#log.endOf(window) <= now) this.#forgetOldest(window);
-    this.#places.shrink(this.#size);
+    this.#log.shrink();
     this.#tell(now);
   }
 
-  #hashOf({ owner, asker: { key } }: Pick<Running, 'owner' | 'asker'>): number {
-    let hash = owner.seed;
-    for (let at = 0; at < key.length; at++) hash = Math.imul(hash ^ key.charCodeAt(at), this.#factor);
-    return hash;
-  }
-
-  /** @returns 0 for a key that isn't here */
-  #find(owner: Owner, asker: Asker): number {
-    const { route, key } = asker;
-    const hash = this.#hashOf({ owner, asker });
-    for (let cell = this.#places.find(hash); cell >= 0; cell = this.#places.find(hash, cell)) {
-      const place = this.#places.placeAt(cell);
-      const running = this.#running.at(place);
-      const isIt = running
-        ? running.owner === owner && running.asker.key === key && running.asker.route === route
-        : place > 0 && this.#log.isFor(place, owner.id, route, key);
-      if (isIt) return place;
-    }
-    return 0;
-  }
-
-  /** @param place 0 for a key that isn't here @returns undefined if the asker may have it */
-  #known(place: number, { token }: Asker, { windowMs, rerun }: KeyRule, sentMsAgo?: number): Claim | undefined {
+  /** @param isGreatest it can't be here @returns undefined if the asker may have it */
+  #known(owner: Owner, isGreatest: boolean, asker: Asker, rule: KeyRule, sentMsAgo?: number): Claim | undefined {
     const now = this.parts.clock.now();
-    const until = place === 0 ? now : this.#untilAt(place);
+    const { windowMs, rerun } = rule;
+    const running = isGreatest ? undefined : this.#running.of(asker);
+    const place = isGreatest || running ? 0 : this.#find(owner, asker);
+    const until = running?.until ?? (place === 0 ? now : this.#log.untilAt(place));
     if (until <= now) {
       // It may have been handled by the process before this one, or be forgotten.
       const isLost = sentMsAgo !== undefined && (sentMsAgo >= windowMs || now - sentMsAgo < this.#completeSince);
-      return isLost && !rerun ? DOUBT : undefined;
+      if (isLost && !rerun) return DOUBT;
+    } else if (running) {
+      return running.asker.token === asker.token ? running : { state: 'running', forMs: until - now };
+    } else {
+      const reply = this.#log.replyAt(place);
+      if (reply !== undefined) return { state: 'kept', reply };
+      if (!rerun) return DOUBT;
     }
-    const running = this.#running.at(place);
-    if (running) return running.asker.token === token ? running : { state: 'running', forMs: until - now };
-    const reply = this.#log.replyAt(place);
-    if (reply !== undefined) return { state: 'kept', reply };
-    return rerun ? undefined : DOUBT;
+    if (running) this.#giveUp(running);
+    else if (place !== 0) this.#giveUpAt(place, owner);
+    return undefined;
   }
 
-  #untilAt(place: number): number {
-    return this.#running.at(place)?.until ?? this.#log.untilAt(place);
+  /** @returns its place in the log; 0 for a key that hasn't ended */
+  #find(owner: Owner, { route, key }: Asker): number {
+    if (this.#log.isFresh(owner.id, route, key)) this.#keepEnded();
+    return owner.keys === 0 ? 0 : this.#log.find(owner.id, route, key);
   }
 
   /** It runs for longer than a turn, or somebody asks for it. */
@@ -160,27 +139,38 @@ export class MemoryReplyStore implements ReplyStore {
     const latest = this.#latest;
     if (!latest) return;
     this.#latest = undefined;
-    const now = this.parts.clock.now();
-    latest.until = now + latest.runMs;
-    latest.hash = this.#hashOf(latest);
+    const { windowMs, runMs = windowMs } = latest.rule;
+    latest.until = this.parts.clock.now() + runMs;
     this.#running.add(latest);
-    this.#places.add(latest.hash, latest.place);
     this.#size++;
-    this.#makeRoom(now);
+    if (this.#isFull) this.#keepEnded();
+  }
+
+  #settle(): void {
+    this.#placeLatest();
+    this.#keepEnded();
+  }
+
+  /** What ended in this turn. */
+  #keepEnded(): void {
+    this.#log.write();
+    this.#makeRoom();
   }
 
   /** The key isn't known any more. */
-  #giveUp(place: number): void {
-    const running = this.#running.at(place);
-    const owner = running?.owner ?? this.#owners.at(this.#log.ownerAt(place));
-    this.#places.delete(running?.hash ?? this.#log.hashAt(place), place);
-    if (running) this.#running.delete(running);
-    else this.#log.giveUp(place);
+  #giveUp(running: Running): void {
+    this.#running.delete(running);
     this.#size--;
-    if (owner) this.#owners.minus(owner);
+    this.#owners.minus(running.owner);
   }
 
-  /** Its place ends without a word to the table. @returns false if its owner had given it up */
+  #giveUpAt(place: number, owner: Owner): void {
+    this.#log.giveUp(place);
+    this.#size--;
+    this.#owners.minus(owner);
+  }
+
+  /** @returns false if its owner had given it up */
   #forgetOldest(window: Window): boolean {
     const owner = this.#owners.at(this.#log.forgetOldest(window));
     if (!owner) return false;
@@ -190,8 +180,9 @@ export class MemoryReplyStore implements ReplyStore {
   }
 
   /** The oldest that have ended go. What runs stays: the number of running handlers has its own bound. */
-  #makeRoom(now: number): void {
+  #makeRoom(): void {
     if (!this.#isFull) return;
+    const now = this.parts.clock.now();
     let least = Math.min(this.#size / PART_AT_ONCE, MOST_AT_ONCE);
     do {
       const window = this.#log.oldestWindow;
@@ -204,15 +195,11 @@ export class MemoryReplyStore implements ReplyStore {
     this.#tell(now);
   }
 
-  #each(add: (hash: number, place: number) => void): void {
-    this.#running.each(({ hash, place }) => add(hash, place));
-    this.#log.each(add);
-  }
-
   get #isFull(): boolean {
     const { maxKeys, maxBytes } = this.parts;
     const entries = this.#log.size + this.#running.size;
-    const bytes = this.#log.bytes + this.#running.chars + this.#owners.chars + entries * ENTRY_BYTES;
+    const chars = this.#log.freshChars + this.#running.chars + this.#owners.chars;
+    const bytes = this.#log.bytes + chars + entries * ENTRY_BYTES;
     return this.#size > maxKeys || bytes > maxBytes;
   }
 
@@ -224,12 +211,9 @@ export class MemoryReplyStore implements ReplyStore {
   }
 
   /** @throws {PeerError} RATE_LIMITED */
-  #count(owner: Owner, key: string, windowMs: number): void {
+  #sweepFor(owner: Owner, { windowMs }: KeyRule): void {
     const { maxPerUser } = this.parts;
-    if (owner.keys >= maxPerUser) {
-      this.sweep();
-      if (owner.keys >= maxPerUser) throw tooManyKeys(maxPerUser, windowMs);
-    }
-    this.#owners.plus(owner, key);
+    this.sweep();
+    if (owner.keys >= maxPerUser) throw tooManyKeys(maxPerUser, windowMs);
   }
 }

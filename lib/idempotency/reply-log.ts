@@ -1,7 +1,20 @@
-import { type Ended, PAGE_BITS, PAGE_SIZE, ReplyPage } from './reply-page.js';
+import type { Clock } from '../clock.js';
+import { indexOf, KeyIndex, numberOf } from './key-index.js';
+import { ReplyPage } from './reply-page.js';
 
 /** Empty pages that are kept for further entries. */
 const MAX_SPARE = 16;
+
+/** A key that has ended. */
+export interface Ended {
+  readonly owner: { readonly id: number };
+  readonly rule: { readonly windowMs: number };
+  readonly asker: { readonly route: string; readonly key: string };
+}
+
+/** So many, or so many characters of them, become bytes together. */
+const MOST_FRESH = 64;
+const MOST_CHARS = 8_192;
 
 /** Keys that are known for equally long: they are over in the order in which they ended. */
 export interface Window {
@@ -17,37 +30,70 @@ export interface Window {
 export class ReplyLog {
   /** Entries, those without an owner included. */
   size = 0;
-  /** Of their routes, keys and replies, with what full pages have left. */
+  /** Of their keys and replies, with what full pages have left. */
   bytes = 0;
+  /** Entries that aren't bytes yet, and their characters. */
+  fresh = 0;
+  freshChars = 0;
   readonly #pages: (ReplyPage | undefined)[] = [];
   readonly #freeNumbers: number[] = [];
   readonly #spare: ReplyPage[] = [];
+  readonly #index = new KeyIndex(this.#pages);
   /** There are few: each route has one. */
   readonly #windows: Window[] = [];
   /** The one that was used last. */
   #window: Window = { ms: 0, first: undefined, last: undefined };
+  /** There are few, and none is forgotten. */
+  readonly #routes = new Map<string, number>();
+  /** The one that was used last. */
+  #route: string | undefined;
+  #routeNumber = 0;
+
+  constructor(private readonly clock: Pick<Clock, 'now'>) {}
 
   get windows(): Iterable<Window> {
     return this.#windows;
   }
 
-  /** @param reply undefined: nobody knows how it ended @returns its place */
-  append(ended: Ended, until: number, reply: string | undefined): number {
-    const { route, key } = ended.asker;
-    const page = this.#pageFor(ended.windowMs, route.length + 1 + key.length + (reply?.length ?? 0));
+  /** Whether what is fresh should be written before the end of the turn. */
+  get isMuch(): boolean {
+    return this.fresh >= MOST_FRESH || this.freshChars >= MOST_CHARS;
+  }
+
+  /** It is written, and its time begins, with `write()`. @param reply undefined: nobody knows how it ended */
+  add({ owner, rule: { windowMs }, asker: { route, key } }: Ended, reply: string | undefined): void {
+    const window = this.#window.ms === windowMs ? this.#window : this.#windowOf(windowMs);
+    const chars = key.length + (reply?.length ?? 0);
+    const page = window.last?.hasRoomFor(chars) ? window.last : this.#addPage(window, chars);
+    page.add(owner.id, route === this.#route ? this.#routeNumber : this.#numberOf(route), key, reply);
     this.size++;
-    return (page.number << PAGE_BITS) + page.append(ended, until, reply) + 1;
+    this.fresh++;
+    this.freshChars += chars;
   }
 
-  /** @param place may be forgotten */
-  isFor(place: number, owner: number, route: string, key: string): boolean {
-    const page = this.#pages[numberOf(place)];
-    const index = indexOf(place);
-    return page !== undefined && page.has(index) && page.isFor(index, owner, route, key);
+  /** Makes bytes of what is fresh. */
+  write(): void {
+    if (this.fresh === 0) return;
+    const now = this.clock.now();
+    this.fresh = this.freshChars = 0;
+    for (const { last, ms } of this.#windows) {
+      if (!last || last.written === last.entries) continue;
+      last.write(now + ms);
+      this.#index.grown(last);
+    }
   }
 
-  hashAt(place: number): number {
-    return this.#pageOf(place).hashAt(indexOf(place));
+  /** @param owner its id */
+  isFresh(owner: number, route: string, key: string): boolean {
+    const number = this.#routes.get(route);
+    if (this.fresh === 0 || number === undefined) return false;
+    return this.#windows.some(({ last }) => last?.isFresh(owner, number, key));
+  }
+
+  /** @param owner its id @returns its place; 0 for a key that isn't here, or is fresh */
+  find(owner: number, route: string, key: string): number {
+    const number = this.#routes.get(route);
+    return number === undefined ? 0 : this.#index.find(owner, number, key, this.size);
   }
 
   untilAt(place: number): number {
@@ -59,23 +105,9 @@ export class ReplyLog {
     return this.#pageOf(place).replyAt(indexOf(place));
   }
 
-  /** @returns the id of its owner; 0 once that has given it up */
-  ownerAt(place: number): number {
-    return this.#pageOf(place).ownerAt(indexOf(place));
-  }
-
   /** It isn't for anybody any more, but takes its room until it is the oldest and forgotten. */
   giveUp(place: number): void {
     this.#pageOf(place).giveUp(indexOf(place));
-  }
-
-  /** Calls `add` with all that have an owner. */
-  each(add: (hash: number, place: number) => void): void {
-    for (const page of this.#pages) {
-      if (!page) continue;
-      for (let index = page.forgotten; index < page.entries; index++)
-        if (page.ownerAt(index) !== 0) add(page.hashAt(index), (page.number << PAGE_BITS) + index + 1);
-    }
   }
 
   /** When the oldest is over; Infinity if there is none. */
@@ -107,8 +139,14 @@ export class ReplyLog {
     page.later = undefined; // a spare page must not keep those that come after it
     this.#pages[page.number] = undefined;
     this.#freeNumbers.push(page.number);
+    this.#index.removed(page);
     if (page.isUsual && this.#spare.length < MAX_SPARE) this.#spare.push(page.clear());
     return owner;
+  }
+
+  /** Frees memory that few entries don't need. */
+  shrink(): void {
+    this.#index.shrink(this.size);
   }
 
   #pageOf(place: number): ReplyPage {
@@ -116,17 +154,15 @@ export class ReplyLog {
   }
 
   /** A page with room for a text of so many characters. */
-  #pageFor(ms: number, chars: number): ReplyPage {
-    const window = this.#window.ms === ms ? this.#window : this.#windowOf(ms);
-    const { last } = window;
-    if (last?.makeRoom(chars)) return last;
+  #addPage(window: Window, chars: number): ReplyPage {
+    this.write();
     const spare = ReplyPage.isUsualFor(chars) ? this.#spare.pop() : undefined;
     const page = spare ?? new ReplyPage(this, chars);
     page.number = this.#freeNumbers.pop() ?? this.#pages.length;
     this.#pages[page.number] = page;
-    if (last) {
-      last.close();
-      last.later = page;
+    if (window.last) {
+      window.last.close();
+      window.last.later = page;
     } else window.first = page;
     return (window.last = page);
   }
@@ -136,8 +172,11 @@ export class ReplyLog {
     if (!window) this.#windows.push((window = { ms, first: undefined, last: undefined }));
     return (this.#window = window);
   }
+
+  #numberOf(route: string): number {
+    let number = this.#routes.get(route);
+    if (number === undefined) this.#routes.set(route, (number = this.#routes.size));
+    this.#route = route;
+    return (this.#routeNumber = number);
+  }
 }
-
-const numberOf = (place: number): number => (place - 1) >> PAGE_BITS;
-
-const indexOf = (place: number): number => (place - 1) & (PAGE_SIZE - 1);

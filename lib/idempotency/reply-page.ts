@@ -1,35 +1,22 @@
-/** A key that has ended. */
-export interface Ended {
-  readonly owner: { readonly id: number };
-  readonly hash: number;
-  readonly windowMs: number;
-  readonly asker: { readonly route: string; readonly key: string };
-}
-
 const PAGE_BYTES = 65_536;
 export const PAGE_BITS = 8;
 /** Entries of a page. */
 export const PAGE_SIZE = 1 << PAGE_BITS;
-/** Texts become bytes together: so many characters, or those of so many entries. */
-const FRESH_CHARS = 8_192;
-const FRESH_ENTRIES = 32;
+/** Bytes that stay free: with them, UTF-8 that doesn't fit is never as long as ASCII. */
+const SPARE_BYTES = 4;
 
 /**
- * What is noted of an entry: where its bytes begin and end, how many characters they are, and how many of these are before its
- * reply; negative for an entry without one. The owner is 0 once the entry isn't for anybody any more.
+ * What is noted of an entry: where its bytes end, how many characters they are, and how many of these are before its reply;
+ * negative for an entry without one. The owner is 0 once the entry isn't for anybody any more.
  */
-const START = 0;
-const END = 1;
-const CHARS = 2;
-const HEAD_CHARS = 3;
-const HASH = 4;
-const OWNER = 5;
-const NUMBERS = 6;
+const END = 0;
+const CHARS = 1;
+const KEY_CHARS = 2;
+const ROUTE = 3;
+const OWNER = 4;
+const NUMBERS = 5;
 /** What the numbers of an entry take. */
 const NUMBERS_BYTES = 4 * NUMBERS + 8;
-
-/** Between a route and a key. No route has it. */
-const SEPARATOR = '\n';
 
 /** Some entries of a log, one after the other. */
 export class ReplyPage {
@@ -37,15 +24,19 @@ export class ReplyPage {
   number = 0;
   later: ReplyPage | undefined;
   entries = 0;
+  /** How many of its entries are bytes, and have a time. */
+  written = 0;
   /** How many of its entries are forgotten, from the oldest on. */
   forgotten = 0;
-  /** The route, the key and the reply of one entry after the other: ASCII as it is, and other text as UTF-16. */
+  /** Owned by the index: how many of its entries that knows, from the oldest on. */
+  known = 0;
+  /** The key and the reply of one entry after the other: ASCII as it is, and other text as UTF-16. */
   readonly #bytes: Buffer;
   #usedBytes = 0;
-  /** How many of its entries are bytes. */
-  #written = 0;
-  /** The text of the others. */
-  #fresh = '';
+  /** Where the others end, if they are ASCII. */
+  #end = 0;
+  /** The key and the reply of each of the others. */
+  #texts: string[] = [];
   readonly #numbers = new Int32Array(NUMBERS * PAGE_SIZE);
   readonly #untils = new Float64Array(PAGE_SIZE);
 
@@ -57,66 +48,94 @@ export class ReplyPage {
     private readonly tally: { bytes: number },
     chars: number,
   ) {
-    this.#bytes = Buffer.allocUnsafeSlow(Math.max(2 * chars, PAGE_BYTES));
+    this.#bytes = Buffer.allocUnsafeSlow(Math.max(2 * chars + SPARE_BYTES, PAGE_BYTES));
   }
 
   /** Whether a page of the usual size has room for so many characters. */
   static isUsualFor(chars: number): boolean {
-    return 2 * chars <= PAGE_BYTES;
+    return 2 * chars + SPARE_BYTES <= PAGE_BYTES;
   }
 
   get isUsual(): boolean {
     return this.#bytes.length === PAGE_BYTES;
   }
 
+  /** The first entry that the index doesn't know. */
+  get firstUnknown(): number {
+    return Math.max(this.known, this.forgotten);
+  }
+
   /** Empties a page whose entries are all forgotten. */
   clear(): this {
-    this.entries = this.forgotten = this.#usedBytes = this.#written = 0;
+    this.entries = this.written = this.forgotten = this.known = this.#usedBytes = this.#end = 0;
     return this;
   }
 
-  /** @returns false if there is no room for an entry of so many characters */
-  makeRoom(chars: number): boolean {
-    const isMuch = this.#fresh.length >= FRESH_CHARS || this.entries - this.#written >= FRESH_ENTRIES;
-    if (isMuch || !this.#hasRoom(chars)) this.#write();
-    return this.entries < PAGE_SIZE && this.#hasRoom(chars);
+  /** For one more entry of so many characters. Also if none of those that aren't bytes is ASCII. */
+  hasRoomFor(chars: number): boolean {
+    const fresh = this.#end - this.#usedBytes + chars;
+    return this.entries < PAGE_SIZE && this.#usedBytes + 2 * fresh + SPARE_BYTES <= this.#bytes.length;
   }
 
-  /** Call `makeRoom()` before. @param reply undefined: nobody knows how it ended @returns its index */
-  append({ owner, hash, asker: { route, key } }: Ended, until: number, reply: string | undefined): number {
-    const head = route + SEPARATOR + key;
-    const text = reply === undefined ? head : head + reply;
-    this.#fresh += text;
-    const index = this.entries++;
-    const at = NUMBERS * index;
+  /** It becomes bytes with `write()`. @param owner its id @param route its number @param reply undefined: nobody knows how it ended */
+  add(owner: number, route: number, key: string, reply: string | undefined): void {
+    const chars = key.length + (reply?.length ?? 0);
+    const at = NUMBERS * this.entries++;
     const numbers = this.#numbers;
-    numbers[at + CHARS] = text.length;
-    numbers[at + HEAD_CHARS] = reply === undefined ? -head.length : head.length;
-    numbers[at + HASH] = hash;
-    numbers[at + OWNER] = owner.id;
-    this.#untils[index] = until;
-    this.tally.bytes += text.length;
-    return index;
+    numbers[at + END] = this.#end += chars;
+    numbers[at + CHARS] = chars;
+    numbers[at + KEY_CHARS] = reply === undefined ? -key.length : key.length;
+    numbers[at + ROUTE] = route;
+    numbers[at + OWNER] = owner;
+    this.#texts.push(key, reply ?? '');
+  }
+
+  /** Whether it has the entry, but not as bytes. */
+  isFresh(owner: number, route: number, key: string): boolean {
+    for (let index = this.written; index < this.entries; index++)
+      if (this.#isOf(index, owner, route) && this.#texts[2 * (index - this.written)] === key) return true;
+    return false;
+  }
+
+  /** Makes bytes of all texts together. @param until when they are over */
+  write(until: number): void {
+    const began = this.#usedBytes;
+    const isAscii = this.#bytes.write(this.#texts.join(''), began) === this.#end - began;
+    if (!isAscii) this.#writeEach();
+    this.#usedBytes = this.#end;
+    this.#texts = [];
+    this.#untils.fill(until, this.written, this.entries);
+    this.written = this.entries;
+    this.tally.bytes += this.#usedBytes - began;
   }
 
   /** No further entry comes. */
   close(): void {
-    this.#write();
     this.tally.bytes += this.#leftBytes;
   }
 
   has(index: number): boolean {
-    return index >= this.forgotten && index < this.entries;
+    return index >= this.forgotten && index < this.written;
   }
 
-  isFor(index: number, owner: number, route: string, key: string): boolean {
-    if (this.ownerAt(index) !== owner) return false;
-    const head = route + SEPARATOR + key;
-    return Math.abs(this.#number(index, HEAD_CHARS)) === head.length && this.#textAt(index).startsWith(head);
+  isFor(index: number, owner: number, route: number, key: string): boolean {
+    return this.#isOf(index, owner, route) && this.#isKey(index, key);
   }
 
-  hashAt(index: number): number {
-    return this.#number(index, HASH);
+  /** Looks at those that the index doesn't know. @returns the index of the entry; -1 if there is none */
+  search(owner: number, route: number, key: string): number {
+    const first = this.firstUnknown;
+    for (let index = this.written - 1; index >= first; index--) if (this.isFor(index, owner, route, key)) return index;
+    return -1;
+  }
+
+  /** Begins with the owner, so that equal keys of different owners have different ones. @param factor odd */
+  hashAt(index: number, factor: number): number {
+    const [start, step] = [this.#startOf(index), this.#stepOf(index)];
+    const end = start + step * this.#keyChars(index);
+    let hash = Math.imul(this.ownerAt(index), factor);
+    for (let at = start; at < end; at += step) hash = Math.imul(hash ^ this.#codeAt(at, step), factor);
+    return hash;
   }
 
   untilAt(index: number): number {
@@ -124,8 +143,10 @@ export class ReplyPage {
   }
 
   replyAt(index: number): string | undefined {
-    const head = this.#number(index, HEAD_CHARS);
-    return head < 0 ? undefined : this.#textAt(index).slice(head);
+    if (this.#number(index, KEY_CHARS) < 0) return undefined;
+    const step = this.#stepOf(index);
+    const start = this.#startOf(index) + step * this.#keyChars(index);
+    return this.#bytes.toString(step === 1 ? 'latin1' : 'utf16le', start, this.#number(index, END));
   }
 
   ownerAt(index: number): number {
@@ -139,8 +160,7 @@ export class ReplyPage {
   /** @returns the owner */
   forgetOldest(): number {
     const index = this.forgotten++;
-    if (index >= this.#written) this.#write();
-    this.tally.bytes -= this.#number(index, END) - this.#number(index, START);
+    this.tally.bytes -= this.#number(index, END) - this.#startOf(index);
     if (this.later && this.forgotten === this.entries) this.tally.bytes -= this.#leftBytes;
     return this.ownerAt(index);
   }
@@ -150,45 +170,49 @@ export class ReplyPage {
     return this.#bytes.length - this.#usedBytes + (PAGE_SIZE - this.entries) * NUMBERS_BYTES;
   }
 
-  /** Also if none of its fresh texts is ASCII. */
-  #hasRoom(chars: number): boolean {
-    return this.#usedBytes + 2 * (this.#fresh.length + chars) <= this.#bytes.length;
-  }
-
   #number(index: number, which: number): number {
     return this.#numbers[NUMBERS * index + which] as number;
   }
 
-  #textAt(index: number): string {
-    if (index >= this.#written) this.#write();
-    const [start, end] = [this.#number(index, START), this.#number(index, END)];
-    const isAscii = end - start === this.#number(index, CHARS);
-    return this.#bytes.toString(isAscii ? 'latin1' : 'utf16le', start, end);
+  #isOf(index: number, owner: number, route: number): boolean {
+    return this.#number(index, OWNER) === owner && this.#number(index, ROUTE) === route;
   }
 
-  /** Makes bytes of the fresh texts: of all at once if they are ASCII. */
-  #write(): void {
-    const fresh = this.#fresh;
-    if (fresh === '') return;
-    const began = this.#usedBytes;
-    const isAscii = this.#bytes.write(fresh, began) === fresh.length;
-    let from = 0;
-    for (let index = this.#written; index < this.entries; index++) {
-      const chars = this.#number(index, CHARS);
-      this.#numbers[NUMBERS * index + START] = this.#usedBytes;
-      this.#usedBytes += isAscii ? chars : this.#writeText(fresh.slice(from, from + chars));
-      this.#numbers[NUMBERS * index + END] = this.#usedBytes;
-      from += chars;
+  #startOf(index: number): number {
+    return index === 0 ? 0 : this.#number(index - 1, END);
+  }
+
+  #keyChars(index: number): number {
+    return Math.abs(this.#number(index, KEY_CHARS));
+  }
+
+  /** How many bytes each of its characters takes. */
+  #stepOf(index: number): number {
+    return this.#number(index, END) - this.#startOf(index) === this.#number(index, CHARS) ? 1 : 2;
+  }
+
+  #codeAt(at: number, step: number): number {
+    const low = this.#bytes[at] as number;
+    return step === 1 ? low : low | ((this.#bytes[at + 1] as number) << 8);
+  }
+
+  /** From its end: keys that come in order begin alike. */
+  #isKey(index: number, key: string): boolean {
+    if (this.#keyChars(index) !== key.length) return false;
+    const [start, step] = [this.#startOf(index), this.#stepOf(index)];
+    for (let at = key.length - 1; at >= 0; at--)
+      if (this.#codeAt(start + step * at, step) !== key.charCodeAt(at)) return false;
+    return true;
+  }
+
+  /** UTF-8 would lose lone surrogates, and two keys could become the same. */
+  #writeEach(): void {
+    this.#end = this.#usedBytes;
+    for (let n = 0; n < this.#texts.length; n += 2) {
+      const text = `${this.#texts[n]}${this.#texts[n + 1]}`;
+      const size = this.#bytes.write(text, this.#end);
+      this.#end += size === text.length ? size : this.#bytes.write(text, this.#end, 'utf16le');
+      this.#numbers[NUMBERS * (this.written + n / 2) + END] = this.#end;
     }
-    this.tally.bytes += this.#usedBytes - began - fresh.length;
-    this.#written = this.entries;
-    this.#fresh = '';
-  }
-
-  /** @returns its bytes */
-  #writeText(text: string): number {
-    const size = this.#bytes.write(text, this.#usedBytes);
-    // Not ASCII: UTF-8 would lose lone surrogates, and two keys could become the same.
-    return size === text.length ? size : this.#bytes.write(text, this.#usedBytes, 'utf16le');
   }
 }

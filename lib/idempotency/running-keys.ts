@@ -1,51 +1,44 @@
 import type { Owner } from './key-owners.js';
-import type { Asker, Mine } from './reply-store.js';
+import { type Asker, type KeyRule, type Mine, nameOf } from './reply-store.js';
 
 /** A key whose handler runs. */
 export interface Running extends Mine {
   readonly asker: Asker;
   readonly owner: Owner;
-  /** Until it has a place, 0. */
-  hash: number;
-  readonly windowMs: number;
-  readonly runMs: number;
-  /** Until when it is known, if it doesn't end before. Set when it gets its place. */
+  readonly rule: KeyRule;
+  /** Until when it is known, if it doesn't end before. Set when others may ask for it. */
   until: number | undefined;
-  /** Its place among those that run: negative. 0 as long as it has none. */
-  place: number;
 }
 
-/** The keys whose handlers run, each in a place of its own. */
+/** The keys whose handlers run for longer than a turn. */
 export class RunningKeys {
   /** Of the keys. */
   chars = 0;
-  readonly #slots: (Running | undefined)[] = [];
-  readonly #free: number[] = [];
+  readonly #byName = new Map<string, Running>();
 
   get size(): number {
-    return this.#slots.length - this.#free.length;
+    return this.#byName.size;
   }
 
-  each(visit: (one: Running) => void): void {
-    for (const one of this.#slots) if (one) visit(one);
+  all(): Iterable<Running> {
+    return this.#byName.values();
   }
 
-  at(place: number): Running | undefined {
-    return place < 0 ? this.#slots[-1 - place] : undefined;
+  of(asker: Asker): Running | undefined {
+    return this.#byName.size > 0 ? this.#byName.get(nameOf(asker)) : undefined;
   }
 
   add(one: Running): void {
-    const slot = this.#free.pop() ?? this.#slots.length;
-    this.#slots[slot] = one;
-    one.place = -1 - slot;
+    this.#byName.set(nameOf(one.asker), one);
     this.chars += one.asker.key.length;
   }
 
-  delete(one: Running): void {
-    const slot = -1 - one.place;
-    this.#slots[slot] = undefined;
-    this.#free.push(slot);
-    one.place = 0;
+  /** @returns false if it isn't here any more */
+  delete(one: Running): boolean {
+    const name = nameOf(one.asker);
+    if (this.#byName.get(name) !== one) return false;
+    this.#byName.delete(name);
     this.chars -= one.asker.key.length;
+    return true;
   }
 }

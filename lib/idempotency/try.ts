@@ -74,7 +74,7 @@ export class Try implements RouteTry, Asker {
   }
 
   claim(): KeptReply | undefined | Promise<KeptReply | undefined> {
-    if (this.#runningHere() || this.#isFull()) return this.#wait();
+    if (this.parts.running.size > 0 && (this.#runningHere() || this.#isFull())) return this.#wait();
     let claim: Claim | Promise<Claim>;
     try {
       claim = this.#ask(this.#sentMsAgo);
@@ -192,7 +192,7 @@ export class Try implements RouteTry, Asker {
 
   #runningHere(): Running | undefined {
     const { running } = this.parts;
-    const here = running.size > 0 ? running.get(nameOf(this)) : undefined;
+    const here = running.get(nameOf(this));
     return here && here.until > this.parts.clock.now() ? here : undefined;
   }
 
