@@ -19,13 +19,20 @@ class Ledger {
   lines: number[] = [];
   /** So many tries of a number are refused, as a guard of the application would. */
   readonly busy = new Map<number, number>();
+  refusal = new PeerError('RATE_LIMITED', 'Busy.', { retryAfterMs: 20 });
+  marks = 0;
+
+  @WsRoute('ledger', 'mark')
+  mark(): void {
+    this.marks++;
+  }
 
   @WsRoute('ledger', 'add', { idempotent: true })
   async add(@MessageBody() n: number): Promise<number> {
     await new Promise(setImmediate);
     const tries = this.busy.get(n) ?? 0;
     this.busy.set(n, tries - 1);
-    if (tries > 0) throw new PeerError('RATE_LIMITED', 'Busy.', { retryAfterMs: 20 });
+    if (tries > 0) throw this.refusal;
     this.lines.push(n);
     return n;
   }
@@ -107,6 +114,30 @@ describe('requests under way when one of them is refused because of the rate', (
     const replies = numbers(6).map((n) => client.request('ledger', n === 0 ? 'slow' : 'add', n, RETRY));
     expect(await Promise.all(replies)).toEqual(numbers(6));
     expect(ledger.lines).toEqual(numbers(6));
+  });
+
+  it('C6: keep their order when one was not handled, and the answer that says so was lost', async () => {
+    const { client, ledger, proxy } = await start();
+    ledger.refusal = new PeerError('UNAVAILABLE', 'Not now.');
+    ledger.busy.set(0, 1);
+    proxy.hold('down');
+    const replies = numbers(3).map((n) => client.request('ledger', 'add', n, RETRY));
+    client.sendMessage({ type: 'ledger', action: 'mark' });
+    await until(() => ledger.marks === 1);
+    proxy.reset();
+    proxy.heal();
+    expect(await Promise.all(replies)).toEqual(numbers(3));
+    expect(ledger.lines).toEqual(numbers(3));
+  });
+
+  it('C6: go on, in order, behind one that its server refuses for now', async () => {
+    const { client, ledger } = await start();
+    ledger.refusal = new PeerError('UNAVAILABLE', 'Not now.');
+    ledger.busy.set(1, 1);
+    const replies = numbers(4).map((n) => client.request('ledger', 'add', n, RETRY));
+    const outcomes = await Promise.allSettled(replies);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled']);
+    expect(ledger.lines).toEqual([0, 2, 3]);
   });
 
   it('are sent again without the one that its caller gave up', async () => {
