@@ -1,6 +1,7 @@
 import { ConnectionError, TimeoutError } from '../errors.js';
 import { CloseCode } from '../protocol/close-codes.js';
 import type { Link } from './link.js';
+import { pause } from './room-joins.js';
 import type { SocketLike } from './socket-like.js';
 import { Stopwatch } from './stopwatch.js';
 
@@ -28,7 +29,7 @@ export class KeepAlive {
     const timer = setInterval(() => this.#tick(pingIntervalMs), pingIntervalMs);
     // In Node this timer must not keep the process alive. In browsers a timer is a number.
     (timer as { unref?: () => void }).unref?.();
-    void link.ended.promise.then(() => clearInterval(timer));
+    void pause(link).then(() => clearInterval(timer));
   }
 
   /** Closes the connection if the server was silent for longer than its heartbeat and doesn't answer a ping now. */

@@ -56,7 +56,6 @@ const MAX_REPORTED_CHARACTERS = 2_000;
 export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFrame, text: string]> {
   /** Resolves with the server's first frame; rejects when the link ends before it. */
   readonly greeted = deferred();
-  readonly ended = deferred();
   /** Resolved when the rooms may not be waited for any longer. */
   readonly hurried = deferred();
   declare greeting: Greeting | undefined;
@@ -103,8 +102,7 @@ export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFra
   send(text: string, binary = false): void {
     if (!this.isOpen) throw new ConnectionError('The client is not open.');
     const maxBytes = this.greeting?.maxPayload ?? Infinity;
-    // No character has more than three bytes.
-    if (text.length * 3 > maxBytes && utf8Length(text) > maxBytes) throw new MessageTooLargeError(maxBytes);
+    if (utf8Length(text) > maxBytes) throw new MessageTooLargeError(maxBytes);
     // A server that doesn't read must not make this process buffer more and more.
     const { maxUnsentBytes } = this.#budgets;
     if (this.socket.bufferedAmount > maxUnsentBytes) {
@@ -189,7 +187,6 @@ export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFra
     for (const [type, listener] of this.#listeners) this.socket.removeEventListener(type, listener);
     this.greeted.reject(error);
     this.failAll(error);
-    this.ended.resolve();
     this.hurried.resolve();
     this.#handlers.onEnd(this);
   }

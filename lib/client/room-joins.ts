@@ -129,11 +129,13 @@ export class RoomJoins {
   }
 }
 
-/** Ends early with the link, so that no timer outlives it. */
-export async function pause(link: Link<SocketLike>, delayMs: number): Promise<void> {
+/** Ends early with the link, so that no timer outlives it: as a request that nobody answers. @param delayMs @default until its end */
+export async function pause(link: Link<SocketLike>, delayMs?: number): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, delayMs)));
-  await Promise.race([over, link.ended.promise]);
+  const begin = (id: number): void => {
+    if (delayMs !== undefined) timer = setTimeout(() => link.find(id)?.settle(), delayMs);
+  };
+  await link.begin('', {}, begin, () => undefined).ended.catch(() => undefined);
   clearTimeout(timer);
 }
 

@@ -408,7 +408,7 @@ describe('signs of life', () => {
       await client.until('reconnecting');
       await client.until('open');
       client.disconnect();
-      await Promise.resolve(); // they end with the turn
+      await new Promise(setImmediate); // they end with the turn
       expect(set).toHaveBeenCalledTimes(2);
       const cleared = clear.mock.calls.map(([timer]) => timer);
       for (const { value } of set.mock.results) expect(cleared).toContain(value);
