@@ -37,7 +37,7 @@ export interface HistoryRuleOptions {
    */
   metaTtlMs?: number;
   /**
-   * Milliseconds between two checks whether a quiet room has messages that didn't arrive here.
+   * After how many milliseconds of quiet a room is checked for messages that didn't arrive here.
    * @default 15_000, at most a third of `metaTtlMs`
    */
   checkMs?: number;

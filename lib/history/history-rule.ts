@@ -6,7 +6,7 @@ export interface HistoryRule extends Retention {
   recoverMax: number;
   /** The same in bytes of frames. */
   recoverMaxBytes: number;
-  /** How often a quiet room is compared with its log. */
+  /** After how much quiet a room is compared with its log. */
   checkMs: number;
   /** When a publication is answered: once it is stored, or once a replica has it, too. */
   ack: 'stored' | 'replicated';

@@ -6,6 +6,7 @@ import type { HistoryRule } from './history-rule.js';
 import { Ring, type RingBudget } from './ring.js';
 import type { LogEntry, LogRead, RoomLog } from './room-log.js';
 import type { RoomPosition } from '../protocol/message.js';
+import { QuietWatch } from './quiet-watch.js';
 import { StoredTimes } from './stored-times.js';
 
 /** Why members of a room must start again. */
@@ -41,6 +42,7 @@ type Held = { entry: LogEntry; at: number };
 export class RoomReader {
   readonly #ring: Ring;
   readonly #times = new StoredTimes();
+  readonly #watch: QuietWatch;
   /** Messages that arrived before the ones they follow. */
   readonly #held = new Backlog<Held>();
   /** Announcements from before the position was known, or of an unknown epoch. */
@@ -51,15 +53,14 @@ export class RoomReader {
   #isSyncStale = false;
   /** Somebody has deleted all messages since the last read. */
   #wasCleared = false;
-  #isQuiet = true;
   #isStopped = false;
   #unfollow: () => void = () => undefined;
-  #stopChecking: () => void = () => undefined;
   #cancelHole: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
 
   constructor(private readonly parts: RoomReaderParts) {
     this.#ring = new Ring(parts.rule, parts.budget);
+    this.#watch = new QuietWatch(parts.clock, parts.rule.checkMs, () => this.#check());
   }
 
   /** The last place that was delivered. Undefined before the start. */
@@ -90,7 +91,7 @@ export class RoomReader {
     this.#isStopped = true;
     this.#position = undefined;
     this.#unfollow();
-    this.#stopChecking();
+    this.#watch.stop();
     this.#cancelHole?.();
     this.#cancelRetry?.();
     this.#ring.clear();
@@ -126,20 +127,21 @@ export class RoomReader {
   }
 
   async #start(): Promise<void> {
-    const { room, log, rule, clock, follow } = this.parts;
+    const { room, log, follow } = this.parts;
     const unfollow = await follow(room, (said) => this.#heard(said));
     try {
       if (this.#isStopped) return unfollow();
+      this.#watch.begin();
       const [top] = await log.top([room]);
       if (this.#isStopped) return unfollow();
       this.#unfollow = unfollow;
       this.#position = top as RoomPosition;
     } catch (error) {
       unfollow();
+      this.#watch.stop();
       this.#early.clear();
       throw error;
     }
-    this.#stopChecking = clock.every(rule.checkMs, () => this.#check());
     this.#hearEarly();
   }
 
@@ -164,7 +166,6 @@ export class RoomReader {
     const { offset, storedAt, frame, session } = said;
     const position = this.#position;
     if (!position || offset <= position.offset) return;
-    this.#isQuiet = false;
     const held = { entry: { offset, storedAt, frame, session }, at };
     // In `last` mode a value makes those before it worthless: nobody misses them.
     if (offset > position.offset + 1 && this.parts.rule.mode === 'log') {
@@ -178,6 +179,7 @@ export class RoomReader {
     this.#held.take(offset);
     for (let next: Held | undefined = held; next; next = this.#held.take(position.offset + 1)) {
       position.offset = next.entry.offset;
+      this.#watch.isKnownUntil(next.at);
       this.#ring.push(next.entry, next.at);
       this.parts.deliver(position.epoch, next.entry);
     }
@@ -227,9 +229,7 @@ export class RoomReader {
 
   /** The bus brought nothing for a while. The log says whether anything is missing. */
   #check(): void {
-    const isQuiet = this.#isQuiet;
-    this.#isQuiet = true;
-    if (isQuiet) this.#compareTop().catch((error: unknown) => this.parts.failed(errorOf(error), 'a room’s position'));
+    this.#compareTop().catch((error: unknown) => this.parts.failed(errorOf(error), 'a room’s position'));
   }
 
   async #compareTop(): Promise<void> {

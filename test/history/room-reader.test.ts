@@ -32,6 +32,7 @@ const ROOM = 'chat:1';
 /** A log that counts what it is asked, and can be away. */
 class CountedLog extends MemoryRoomLog {
   reads = 0;
+  tops = 0;
   isAway = false;
   /** What somebody has deleted from the middle. */
   readonly lost = new Set<number>();
@@ -47,6 +48,7 @@ class CountedLog extends MemoryRoomLog {
   }
 
   override async top(rooms: readonly string[]): Promise<RoomPosition[]> {
+    this.tops++;
     if (this.isAway) throw new LogUnavailableError('a test');
     return super.top(rooms);
   }
@@ -194,11 +196,44 @@ describe('the reader of a room', () => {
     const member = await world.join();
     await world.publish('1');
     world.bring(() => []);
-    await world.clock.pass(2 * RULE.checkMs);
+    await world.clock.pass(RULE.checkMs);
     expect(member.offsets).toEqual([1]);
     expect(world.follows).toBe(2);
     await live(2, 2);
     expect(member.offsets).toEqual([1, 2]);
+  });
+
+  it.each([1, 7_000, 14_999])('H9: finds it within checkMs when another was heard %i ms after a check', async (ms) => {
+    const member = await world.join();
+    await world.clock.pass(ms);
+    await live(1, 1);
+    await world.publish('lost');
+    world.bring(() => []);
+    await world.clock.pass(RULE.checkMs);
+    expect(member.offsets).toEqual([1, 2]);
+  });
+
+  it('H9: finds it within checkMs when an earlier one is heard late', async () => {
+    const member = await world.join();
+    await world.publish('1');
+    world.bring(); // the bus is fast at first
+    await world.clock.pass(RULE.checkMs);
+    await world.publish('2');
+    await world.publish('lost');
+    await world.clock.pass(4_000);
+    world.bring(([late]) => [late as Announcement]);
+    await world.clock.pass(RULE.checkMs - 4_000);
+    expect(member.offsets).toEqual([1, 2, 3]);
+  });
+
+  it('asks a room with steady traffic for nothing', async () => {
+    await world.join();
+    const before = world.log.tops;
+    for (let n = 1; n <= 20; n++) {
+      await world.clock.pass(RULE.checkMs - 100);
+      await live(n, n);
+    }
+    expect([world.log.tops - before, world.log.reads]).toEqual([0, 0]);
   });
 
   it('asks again while the log is away, and then delivers what was missing', async () => {
