@@ -65,14 +65,25 @@ export class NotSerializableError extends PxlWebSocketError {
   }
 }
 
-/** The message wasn't handed to Redis, so other nodes don't get it. Clients of this node have it already. */
+/** Redis didn't take the message, or didn't say so. Clients of this node have it already. */
 export class NotPublishedError extends PxlWebSocketError {
   readonly code = 'NOT_PUBLISHED';
-  constructor(reason: string, options?: ErrorOptions) {
+  /**
+   * False: Redis didn't take it, so other nodes don't get it. True: it was on its way and Redis didn't answer, so others may
+   * have it, and get it twice if it is sent again.
+   */
+  declare readonly mayHaveArrived: boolean;
+  constructor(
+    reason: string,
+    { mayHaveArrived = false, ...options }: ErrorOptions & { mayHaveArrived?: boolean } = {},
+  ) {
     super(
-      `The message was not handed to Redis: ${reason}. Send it again when the server's status.state is "ready".`,
+      mayHaveArrived
+        ? `Redis didn't answer whether it took the message: ${reason}. If you send it again, it may arrive twice.`
+        : `The message was not handed to Redis: ${reason}. Send it again when the server's status.state is "ready".`,
       options,
     );
+    this.mayHaveArrived = mayHaveArrived;
   }
 }
 

@@ -1,14 +1,9 @@
 import { Logger } from '@nestjs/common';
 import { Emitter } from './cluster/emitter.js';
+import { notPublished } from './cluster/redis-failure.js';
 import type { RedisInstanceLike } from './cluster/redis-source.js';
 import { type Farewell, farewellOf } from './deprecated.js';
-import {
-  InvalidOptionsError,
-  InvalidStateError,
-  NotPublishedError,
-  PxlWebSocketError,
-  RoomNameInvalidError,
-} from './errors.js';
+import { InvalidOptionsError, InvalidStateError, RoomNameInvalidError } from './errors.js';
 import { composePublisher } from './history/compose-publisher.js';
 import { HistoryRules, type HistoryRuleOptions, historyFlaws } from './history/history-options.js';
 import type { HistoryPage, HistoryQuery, PublishOptions, RoomPlaces, RoomPublisher } from './history/room-publisher.js';
@@ -45,12 +40,12 @@ export interface WebSocketServiceOptions {
 /**
  * Sends messages from anywhere in an application, or from a process without sockets. Scope of every method: the whole
  * cluster. Each promise resolves when the message is handed to the sockets of this node and to Redis. That doesn't
- * confirm its arrival. It rejects if Redis can't take the message: while it can't be reached, or when more than
- * `delivery.maxBusBytes` wait. This node's own clients have the message then, and `WebSocketServer.status` counts it.
+ * confirm its arrival. It rejects if Redis doesn't take the message or doesn't say so: while it can't be reached, or when
+ * more than `delivery.maxBusBytes` wait. This node's own clients have the message then, and `WebSocketServer.status` counts it.
  * This rejection needs no handler.
  * @throws {InvalidMessageError} (each method) for an invalid `type` or `action`
  * @throws {NotSerializableError} (each method) for data without a JSON form, or that JSON would change
- * @throws {NotPublishedError} (each method) when the message isn't handed to Redis
+ * @throws {NotPublishedError} (each method) when Redis didn't take the message, or didn't answer: see `mayHaveArrived`
  */
 export class WebSocketService {
   readonly #sender: Sender;
@@ -217,9 +212,8 @@ function handedOver(send: () => Promise<unknown>): Promise<void> {
   }
   const handed = answer.then(
     () => undefined,
-    (error: unknown) => {
-      if (error instanceof PxlWebSocketError) throw error;
-      throw new NotPublishedError(errorOf(error).message, { cause: error });
+    (thrown: unknown) => {
+      throw notPublished(thrown);
     },
   );
   handed.catch(() => undefined); // counted; callers that await it get the rejection

@@ -26,7 +26,7 @@ export interface BusReceiver {
 
 /** Counts what was lost or dropped since the start. */
 export interface BusCounters {
-  /** Messages and events that the transport didn't take. */
+  /** Messages and events that the transport didn't take, or didn't answer: those may have arrived. */
   unpublished: number;
   /** Messages and events of other nodes that never arrived. */
   missing: number;

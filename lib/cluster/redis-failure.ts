@@ -1,4 +1,5 @@
-import { ConnectionError } from '../errors.js';
+import { ConnectionError, NotPublishedError, PxlWebSocketError } from '../errors.js';
+import { errorOf } from '../protocol/thrown.js';
 
 /**
  * `refused`: Redis said no. `timeout`: it is unknown whether the command was carried out. `closed`: the connection is
@@ -9,6 +10,14 @@ export type RedisFailure = 'refused' | 'timeout' | 'closed';
 export function failureOf(error: Error): RedisFailure {
   if (error.name === 'ReplyError') return 'refused';
   return error.message === 'Command timed out' ? 'timeout' : 'closed';
+}
+
+/** Why a publication failed. Redis may have taken it if it neither refused it nor ioredis kept it back. */
+export function notPublished(thrown: unknown): PxlWebSocketError {
+  if (thrown instanceof PxlWebSocketError) return thrown;
+  const error = errorOf(thrown);
+  const mayHaveArrived = failureOf(error) !== 'refused' && !error.message.startsWith("Stream isn't writeable");
+  return new NotPublishedError(error.message, { cause: thrown, mayHaveArrived });
 }
 
 /**

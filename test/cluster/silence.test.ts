@@ -153,6 +153,27 @@ describeWithRedis('a connection to Redis that says nothing any more', () => {
       await bob.next('news', 'flash');
     });
 
+  scenario(
+    'may have taken a message that it never answered: the error says so, and one that it did not take',
+    async (ends) => {
+      const { proxy, app, other } = await appBehindProxy(ends);
+      const bob = await other.connect();
+      await bob.join('red');
+      const flash = { type: 'news', action: 'flash' };
+      proxy.hold('down', 'publisher');
+      const sent = app.service.sendToRooms(['red'], flash);
+      await bob.next('news', 'flash');
+      await expect(sent).rejects.toMatchObject({
+        code: 'NOT_PUBLISHED',
+        mayHaveArrived: true,
+        message: expect.stringContaining('it may arrive twice'),
+      });
+      proxy.cut();
+      await until(() => app.server.status.state === 'down');
+      await expect(app.service.sendToRooms(['red'], flash)).rejects.toMatchObject({ mayHaveArrived: false });
+    },
+  );
+
   scenario('is not subscribed to a room that was left while its join stood still', async (ends) => {
     const { proxy, app, isLate, subscribersOf } = await appBehindProxy(ends);
     const ada = await app.connect();
