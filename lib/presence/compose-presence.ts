@@ -78,7 +78,7 @@ export function composePresence({ options, followed, local, emit, system, failed
     lost: (room) => shares.find(room)?.sayAll(),
     failed,
   });
-  const presence = new Presence({ rules, store, shares, views, local, steps: new Steps(clock, failed) });
+  const presence = new Presence({ rules, store, shares, views, local, steps: new Steps(clock, failed), clock });
   return {
     presence,
     heard(room, text) {

@@ -41,6 +41,9 @@ export const hearsWho = ({ hears }: Observer): boolean => hears === true;
 /** It only hears how many there are, and was sent another number. */
 export const countsOtherwise = (one: Observer, total: number): boolean => one.hears === 'count' && one.total !== total;
 
+/** So many members are told of changes at once when another one joins. With more, that would be too many messages. */
+const FEW = 32;
+
 /** The members of a room on this node that hear who is in it. */
 export class Observers {
   readonly #all = new Map<string, Observer>();
@@ -49,8 +52,8 @@ export class Observers {
 
   constructor(private readonly send: (clientId: string, message: OutgoingMessage) => void) {}
 
-  get size(): number {
-    return this.#all.size;
+  get areFew(): boolean {
+    return this.#all.size <= FEW;
   }
 
   has(clientId: string): boolean {

@@ -1,5 +1,7 @@
 import type { ConnectedClient } from '../decorators/connected-client.js';
+import type { Clock } from '../clock.js';
 import { presenceIdOfUser } from '../connection/session.js';
+import { withinMs } from '../deadline.js';
 import { encode, keepable } from '../json-value.js';
 import type { LocalDelivery } from '../outbound/local-delivery.js';
 import type { RoomViews } from './room-views.js';
@@ -26,7 +28,11 @@ export interface PresenceParts {
   views: RoomViews;
   local: Pick<LocalDelivery, 'sessionOf'>;
   steps: Pick<Steps, 'each'>;
+  clock: Clock;
 }
+
+/** How long a join waits for the store to know of earlier ones, in ms. */
+const HEARD_MS = 1_000;
 
 /** A connection that ended, and whose rooms don't all know it yet. */
 interface Ending {
@@ -67,9 +73,13 @@ export class Presence {
    */
   ended(client: ConnectedClient, rooms: readonly string[], isForGood: boolean): void {
     const { clientId } = client;
-    if (this.#endings.has(clientId)) return;
     const { shares, views, steps } = this.parts;
-    const ending: Ending = { userId: idOf(client), isForGood, done: Promise.resolve() };
+    const before = this.#endings.get(clientId); // it was told to go, and may have joined more rooms since
+    const ending: Ending = {
+      userId: idOf(client),
+      isForGood: isForGood || !!before?.isForGood,
+      done: Promise.resolve(),
+    };
     this.#endings.set(clientId, ending);
     const told = steps.each(rooms, 'the presence of a room', (room) => {
       views.forget(clientId, room);
@@ -77,7 +87,9 @@ export class Presence {
       if (ending.isForGood) share?.leave(clientId);
       else share?.lose(clientId);
     });
-    ending.done = told.then(() => void this.#endings.delete(clientId));
+    ending.done = Promise.all([before?.done, told]).then(() => {
+      if (this.#endings.get(clientId) === ending) this.#endings.delete(clientId);
+    });
   }
 
   /** Resolves when all rooms know of the connections that ended before. */
@@ -112,9 +124,20 @@ export class Presence {
     return kept;
   }
 
-  /** Resolves when this node knows who is in the room. Call `release()` later, even if this rejects. */
-  hold(room: string): Promise<void> {
-    return this.parts.views.hold(room);
+  /**
+   * Resolves when this node knows who is in the room: also of those here whose joins were answered before, unless the store takes
+   * long. Call `release()` later, even if this rejects.
+   */
+  async hold(room: string): Promise<void> {
+    const { shares, views, clock } = this.parts;
+    await views.hold(room);
+    const share = shares.find(room);
+    if (share)
+      await withinMs(
+        clock,
+        HEARD_MS,
+        views.heard(room, () => share.said()),
+      );
   }
 
   release(room: string): void {

@@ -24,8 +24,6 @@ export interface RoomAudienceParts {
   guard(work: () => void): () => void;
 }
 
-/** So many members are told of changes at once when another one joins. With more, that would be too many messages. */
-const FEW = 32;
 /** How often members may get the whole list again when the number of users falls below the limit, in ms: it is a long message. */
 const LIST_EVERY_MS = 5_000;
 
@@ -68,9 +66,14 @@ export class RoomAudience {
     return this.#observers.has(clientId);
   }
 
+  /** They are told of changes at once when another one joins. */
+  get isSmall(): boolean {
+    return this.#observers.areFew;
+  }
+
   /** @returns what the others know, and the user itself */
   add(clientId: string, joiner: Joiner): RoomPresence {
-    if (this.#observers.size <= FEW && this.#cancelPush) this.#push(); // so that its list has those who joined just before
+    if (this.isSmall && this.#cancelPush) this.#push(); // so that its list has those who joined just before
     const { userId, hears } = joiner;
     const own = this.#told.get(userId);
     // Above the limit it isn't known whether it was counted. The next push has the number.
@@ -79,8 +82,7 @@ export class RoomAudience {
     this.#observers.set(clientId, { hears, userId, total, isMissing: false, data: itself.data });
     const place = { epoch: this.#epoch, version: this.#version, total };
     if (hears === 'count' || this.#isCrowded) return place;
-    const users = [...this.#told.values()].filter((user) => user.userId !== userId);
-    return { ...place, users: [...users, itself] };
+    return { ...place, users: [...this.#told.values()].filter((user) => user.userId !== userId).concat(itself) };
   }
 
   remove(clientId: string): void {
@@ -103,8 +105,7 @@ export class RoomAudience {
 
   /** The store lost something. Until all nodes have written again who they have, members aren't told that users left. */
   lost(): void {
-    const { clock } = this.parts;
-    this.#nobodyLeavesUntil = clock.now() + QUIET_MS;
+    this.#nobodyLeavesUntil = this.parts.clock.now() + QUIET_MS;
   }
 
   stop(): void {

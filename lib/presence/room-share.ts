@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import type { RoomPosition } from '../protocol/message.js';
 import type { Steps } from '../steps.js';
 import type { PresenceApplied, PresenceBatch, PresenceBelief, PresenceChange } from './presence-store.js';
 
@@ -39,7 +40,11 @@ export class RoomShare {
   readonly #inGrace = new Map<string, string>();
   /** What the store doesn't know yet, by client. */
   #unsaid = new Map<string, PresenceChange>();
-  #epoch: string | undefined;
+  /** What the store answered last. */
+  #place: RoomPosition | undefined;
+  /** Those who wait for what is said, and for how many batches. */
+  #waiting: { batches: number; done: () => void }[] = [];
+  #isApplying = false;
   /** How many connections the store has. After a loss, those that left stay there for a while. */
   #own = 0;
   #isWholeDue = false;
@@ -110,8 +115,8 @@ export class RoomShare {
 
   /** What the store should have. Undefined while something is unsaid. */
   get belief(): Omit<PresenceBelief, 'room'> | undefined {
-    if (this.#unsaid.size > 0 || this.#isWholeDue || this.#flushing || this.#epoch === undefined) return undefined;
-    return { epoch: this.#epoch, own: this.#entries.size };
+    if (this.#unsaid.size > 0 || this.#isWholeDue || this.#flushing || !this.#place) return undefined;
+    return { epoch: this.#place.epoch, own: this.#entries.size };
   }
 
   /** Says again what the store should know. */
@@ -122,8 +127,18 @@ export class RoomShare {
 
   /** Resolves when everything of before is said, or can't be. */
   async flush(): Promise<void> {
-    this.#flushing ??= this.parts.steps.inTurn(() => this.#flush()).finally(() => (this.#flushing = undefined));
+    this.#flushing ??= this.parts.steps.inTurn(() => this.#flush());
     await this.#flushing;
+  }
+
+  /**
+   * Resolves when the store knows what was said before, or can't know it now. What is said meanwhile isn't waited for.
+   * @returns the place from which on it is announced
+   */
+  async said(): Promise<RoomPosition | undefined> {
+    const batches = (this.#isApplying ? 1 : 0) + Math.ceil(this.#unsaid.size / MAX_SAID);
+    if (this.#flushing && batches > 0) await new Promise<void>((done) => this.#waiting.push({ batches, done }));
+    return this.#place;
   }
 
   /** This node stops. Connections in their grace stay in the store: another node removes them. */
@@ -145,33 +160,47 @@ export class RoomShare {
   }
 
   async #flush(): Promise<void> {
-    while (this.#unsaid.size > 0 || this.#isWholeDue) {
-      const isWhole = this.#isWholeDue;
-      const unsaid = isWhole ? this.#unsaid : new Map([...this.#unsaid].slice(0, MAX_SAID));
-      if (isWhole) this.#unsaid = new Map();
-      else for (const clientId of unsaid.keys()) this.#unsaid.delete(clientId);
-      this.#isWholeDue = false;
-      const changes = isWhole ? this.#all(unsaid) : [...unsaid.values()];
-      try {
-        if (!this.#isOpened) await this.parts.opened();
-        this.#isOpened = true;
-        await this.#apply(isWhole, this.#timed(changes));
-        this.#hasFailed = false;
-      } catch (error) {
-        this.#isWholeDue ||= isWhole;
-        this.#putBack(unsaid);
-        if (!this.#hasFailed) this.parts.failed(error);
-        this.#hasFailed = true;
-        return;
+    try {
+      while (this.#unsaid.size > 0 || this.#isWholeDue) {
+        const isWhole = this.#isWholeDue;
+        const unsaid = isWhole ? this.#unsaid : new Map([...this.#unsaid].slice(0, MAX_SAID));
+        if (isWhole) this.#unsaid = new Map();
+        else for (const clientId of unsaid.keys()) this.#unsaid.delete(clientId);
+        this.#isWholeDue = false;
+        const changes = isWhole ? this.#all(unsaid) : [...unsaid.values()];
+        this.#isApplying = true;
+        try {
+          if (!this.#isOpened) await this.parts.opened();
+          this.#isOpened = true;
+          await this.#apply(isWhole, this.#timed(changes));
+          this.#hasFailed = false;
+        } catch (error) {
+          this.#isWholeDue ||= isWhole;
+          this.#putBack(unsaid);
+          if (!this.#hasFailed) this.parts.failed(error);
+          this.#hasFailed = true;
+          return;
+        }
+        this.#isApplying = false;
+        this.#tellWaiting(1);
       }
+    } finally {
+      this.#isApplying = false;
+      this.#flushing = undefined; // in this moment, or what is said in the next one would wait for the next beat
+      this.#tellWaiting(Infinity);
     }
   }
 
+  #tellWaiting(batches: number): void {
+    for (const one of this.#waiting) if ((one.batches -= batches) <= 0) one.done();
+    this.#waiting = this.#waiting.filter((one) => one.batches > 0);
+  }
+
   async #apply(isWhole: boolean, changes: PresenceChange[]): Promise<void> {
-    const epoch = this.#epoch;
+    const epoch = this.#place?.epoch;
     const applied = await this.parts.apply({ epoch, isWhole, changes });
     if (epoch !== undefined && applied.epoch !== epoch && !isWhole) this.#isWholeDue = true;
-    this.#epoch = applied.epoch;
+    this.#place = { epoch: applied.epoch, offset: applied.version };
     this.#own = applied.own;
     for (const { kind, clientId, data } of changes) {
       const entry = this.#entries.get(clientId);

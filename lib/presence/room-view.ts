@@ -22,6 +22,8 @@ export class RoomView {
   /** Up to here, changes are in the list already. */
   #listVersion = 0;
   #read: PresenceSnapshot | undefined;
+  /** Those who wait for a place. */
+  #waiting: { place: RoomPosition; done: () => void }[] = [];
 
   constructor(
     private readonly store: Pick<PresenceStore, 'read' | 'top'>,
@@ -31,7 +33,7 @@ export class RoomView {
 
   /** @returns the users that may differ */
   apply({ epoch, offset }: RoomPosition, { frame }: Pick<LogEntry, 'frame'>): string[] {
-    this.position = { epoch, offset };
+    this.#moveTo({ epoch, offset });
     if (offset <= this.#listVersion) return [];
     const [size, ...changes] = JSON.parse(frame) as AnnouncedChange;
     this.#resize(size);
@@ -42,12 +44,18 @@ export class RoomView {
     return changes.map(([userId]) => userId);
   }
 
+  /** Resolves when the view is as new as that, or in another epoch. */
+  async reached(place: RoomPosition): Promise<void> {
+    if (!this.#isBefore(place)) return;
+    await new Promise<void>((done) => this.#waiting.push({ place, done }));
+  }
+
   /** Takes what was read last. */
   replace(): void {
     const read = this.#read;
     if (!read) return;
-    this.position = { epoch: read.epoch, offset: read.version };
     this.#take(read);
+    this.#moveTo({ epoch: read.epoch, offset: read.version });
   }
 
   /** Takes the users of what was read last, if they are due. An older list lacks changes that were heard while it was read. */
@@ -70,6 +78,17 @@ export class RoomView {
   async read(): Promise<LogRead> {
     const { epoch, version: top, now } = (this.#read = await this.store.read(this.room, this.most));
     return { epoch, top, first: top + 1, entries: [], isComplete: false, now };
+  }
+
+  /** Whoever waits for it goes on when the caller is done. */
+  #moveTo(position: RoomPosition): void {
+    this.position = position;
+    for (const { place, done } of this.#waiting) if (!this.#isBefore(place)) done();
+    this.#waiting = this.#waiting.filter(({ place }) => this.#isBefore(place));
+  }
+
+  #isBefore({ epoch, offset }: RoomPosition): boolean {
+    return this.position?.epoch === epoch && this.position.offset < offset;
   }
 
   #take({ version, size, users }: PresenceSnapshot): void {

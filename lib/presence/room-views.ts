@@ -86,6 +86,16 @@ export class RoomViews implements RoomReceiver {
     await this.#readers.hold(room, FOLLOWING).start();
   }
 
+  /**
+   * The room must be held. Resolves when this node has heard of what was stored up to there. Does nothing where many listen: they
+   * aren't told of it before the next push anyway.
+   */
+  async heard(room: string, stored: () => Promise<RoomPosition | undefined>): Promise<void> {
+    if (this.#audiences.get(room)?.isSmall === false) return;
+    const place = await stored();
+    if (place) await this.#viewOf(room).reached(place);
+  }
+
   release(room: string): void {
     this.#readers.release(room);
   }

@@ -75,6 +75,7 @@ describe('the end of a client that was in many rooms', () => {
       views: { forget: (_client: string, room: string) => void forgotten.push(room) } as RoomViews,
       local: { sessionOf: () => undefined },
       steps: new Steps(clock, fail),
+      clock,
     });
     const client = { clientId: 'n.1', presenceId: presenceIdOfUser('ada') } as unknown as ConnectedClient;
     for (const room of ROOMS) presence.joined(client, room);
@@ -87,6 +88,37 @@ describe('the end of a client that was in many rooms', () => {
     expect(Math.max(...(await perTurn(clock, () => forgotten.length)))).toBeLessThanOrEqual(2 * STEP);
     expect([forgotten, isSettled]).toEqual([ROOMS, true]);
     expect([...lastSaid.values()]).toEqual(ROOMS.map(() => last));
+  });
+
+  it('is told to the rooms, too, that it joined after it was told to go', async () => {
+    const clock = new SlowClock();
+    const inRooms = new Set<string>();
+    const store = {
+      apply: async (room: string, { changes }: { changes: readonly { kind: string }[] }) => {
+        for (const { kind } of changes) inRooms[kind === 'out' ? 'delete' : 'add'](room);
+        return { epoch: 'e', version: 1, now: 1, own: 1 };
+      },
+    } as unknown as PresenceStore;
+    const shares = new NodeShares({ nodeId: 'n', store, signs: undefined, clock, graceMsOf: () => 9, failed: fail });
+    const presence = new Presence({
+      rules: new PresenceRules([{ match: 'chat:*' }]),
+      store,
+      shares,
+      views: { forget: () => undefined } as unknown as RoomViews,
+      local: { sessionOf: () => undefined },
+      steps: new Steps(clock, fail),
+      clock,
+    });
+    const client = { clientId: 'n.1', presenceId: presenceIdOfUser('ada') } as unknown as ConnectedClient;
+    for (const room of ROOMS) presence.joined(client, room);
+    await perTurn(clock, () => 0);
+    presence.ended(client, ROOMS, true);
+    presence.joined(client, 'chat:late');
+    presence.ended(client, [...ROOMS, 'chat:late'], false);
+    const settled = presence.settled();
+    await perTurn(clock, () => 0);
+    await settled;
+    expect([...inRooms]).toEqual([]);
   });
 
   it('ends its subscriptions a few a turn, and none that is wanted again', async () => {

@@ -106,6 +106,28 @@ describe.each(hasRedis() ? ['one process', 'two nodes on Redis'] : ['one process
     expect(await present(first(ground))).toEqual([...users, 'eve']);
   });
 
+  (kind === 'one process' ? it.skip : it)(
+    'P2: names them also while the store is slow, and waits for it only so long',
+    async () => {
+      const ground = await startGround(kind, { coalesceMs: 10_000 });
+      const redis = ground.redis as TestRedis;
+      await join(first(ground), 'ada');
+      const [bob, cyn, dee] = await Promise.all(
+        ['bob', 'cyn', 'dee'].map((userId) => connectAs(first(ground), userId)),
+      );
+      await present(first(ground)); // ada is stored
+      await redis.run('CLIENT', 'PAUSE', '300', 'WRITE');
+      await bob?.join(ROOM);
+      const reply = await cyn?.join(ROOM, { presence: true });
+      expect(namesIn(reply?.response.data.presence)).toEqual(['ada', 'bob', 'cyn']);
+      redis.freeze();
+      await bob?.request('system', 'leaveRoom', { roomName: ROOM });
+      const late = await dee?.join(ROOM, { presence: true });
+      redis.thaw();
+      expect(namesIn(late?.response.data.presence)).toContain('dee');
+    },
+  );
+
   it('P1: tells members of a user once, with its first connection and without its last', async () => {
     const ground = await startGround(kind);
     const { peer: ada, seen } = await join(first(ground), 'ada');

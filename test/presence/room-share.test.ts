@@ -51,6 +51,46 @@ class Scene {
 }
 
 describe('what a node has in a room', () => {
+  it('is said at once, in whatever moment it changes', async () => {
+    for (let moment = 0; moment < 20; moment++) {
+      const { share, inRoom } = new Scene();
+      share.enter('ada', 'ada');
+      for (let n = 0; n < moment; n++) await Promise.resolve();
+      share.enter('bob', 'bob');
+      await settle();
+      expect([...inRoom].toSorted()).toEqual(['ada', 'bob']);
+    }
+  });
+
+  it('is waited for as far as it was said before, and as long as the store can be asked', async () => {
+    const scene = new Scene();
+    const { share } = scene;
+    const said: unknown[] = [];
+    const wait = (name: string): void => void share.said().then((place) => said.push([name, place?.offset]));
+    scene.isSlow = true;
+    share.enter('ada', 'ada');
+    wait('ada');
+    await settle();
+    share.enter('bob', 'bob');
+    wait('bob');
+    expect(said).toEqual([]);
+    await scene.goOn();
+    expect(said).toEqual([
+      ['ada', 1],
+      ['bob', 2],
+    ]);
+    scene.isAway = true;
+    share.enter('cyn', 'cyn');
+    wait('cyn');
+    await settle();
+    wait('nobody');
+    await settle();
+    expect(said.slice(2)).toEqual([
+      ['cyn', 2],
+      ['nobody', 2],
+    ]);
+  });
+
   it('stays as long as that while the store is away, however many come and go', async () => {
     const scene = new Scene();
     const { share, batches } = scene;
