@@ -57,7 +57,10 @@ export class RedisWay implements Way {
   async unsubscribe(channels: readonly string[]): Promise<unknown> {
     const { connection } = this;
     const isSharded = this.#isSharded(channels[0] as string);
-    return isSharded ? connection.sunsubscribe(...channels) : connection.unsubscribe(...channels);
+    if (!isSharded) return connection.unsubscribe(...channels);
+    return connection.sunsubscribe(...channels).catch((error: Error) => {
+      if (!error.message.startsWith('MOVED ')) throw error; // else Redis ended it when it gave the slot away
+    });
   }
 
   rebuild(): void {

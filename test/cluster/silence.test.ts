@@ -272,6 +272,23 @@ describeWithRedis('a master of a Redis Cluster', () => {
     expect(Math.max(...took)).toBeLessThan(7_000); // sooner than silence is noticed
   });
 
+  it('that gave a slot away is not asked again and again to end what it ended itself', async () => {
+    const node = await start(source, 'given');
+    const names = Array.from({ length: 200 }, (_, index) => `room${index}`);
+    const [moved, kept] = names.filter((name) => keySlot(`given:$room:${name}`) <= 5_460) as [string, string];
+    await node.bus.follow({ kind: 'room', name: moved });
+    await moveSlot(servers.nodes, `given:$room:${moved}`);
+    await until(async () => {
+      const counts = await Promise.all(
+        servers.nodes.map((master) => master.run('PUBSUB', 'SHARDNUMSUB', `given:$room:${moved}`)),
+      );
+      return counts.some((count) => (count as unknown[])[1] === 1);
+    });
+    await node.bus.follow({ kind: 'room', name: kept }); // answered after what was sent to that master before
+    const commands = node.failures.map((error) => (error as { command?: { name: string } }).command?.name);
+    expect(commands).not.toContain('sunsubscribe');
+  });
+
   it('has the slots that Redis says', async () => {
     const [redis] = servers.nodes as [TestRedis];
     for (const key of [
