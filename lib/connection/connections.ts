@@ -53,6 +53,8 @@ export class Connections {
   readonly open = new Set<Connection>();
   /** Every socket that isn't closed yet, including those whose client is removed already. */
   readonly #sockets = new Set<WebSocket>();
+  /** Resolves when all connections have ended whose sockets are closed. */
+  #ended: Promise<void> = Promise.resolve();
   /** Ended connections whose hooks still run. */
   readonly #leaving = new Set<Promise<void>>();
   readonly #expiry: Expiry<RegisteredClient>;
@@ -104,7 +106,7 @@ export class Connections {
     this.#onClose = onSocket<number, Buffer>((connection, code, reason) => {
       this.#sockets.delete(connection.ws);
       const ended = endings.inTurn(() => this.#end(connection, code, reason.toString()));
-      ended.catch((error: unknown) => broke(connection, error));
+      this.#ended = ended.catch((error: unknown) => broke(connection, error)); // they keep their order
     }, broke);
     this.#expiry = new Expiry(
       clock,
@@ -163,6 +165,7 @@ export class Connections {
     try {
       await closeSpread(sockets, spreadMs, limit, this.parts.clock);
       for (const ws of sockets) ws.terminate();
+      await limit.race(this.#ended); // each as its client closed it
       for (const connection of this.open) this.#end(connection, CloseCode.Restarting, 'server restarting');
       await limit.race(Promise.all(this.#leaving));
     } finally {
