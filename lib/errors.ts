@@ -116,10 +116,7 @@ export class UnknownRouteError extends PeerError {
 /** A room name breaks the rules for names. */
 export class RoomNameInvalidError extends PeerError {
   constructor() {
-    super(
-      ErrorCode.RoomNameInvalid,
-      'A room name has 1–128 printable characters, no { or }, and no space at its ends.',
-    );
+    super(ErrorCode.RoomNameInvalid, 'A room name has 1–128 printable characters, no { or }, no space at its ends.');
   }
 }
 

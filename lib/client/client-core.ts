@@ -133,10 +133,13 @@ export abstract class WebSocketClientCore<
 
   /** The last place that this client saw in a room with history. Undefined for any other room. */
   positionOf(roomName: string): RoomPosition | undefined {
-    return this.#rooms.positionOf(roomName);
+    return this.#rooms.find(roomName)?.position;
   }
 
-  /** Leaves a room. It is forgotten at once, whatever the server answers, and without a connection, too. */
+  /**
+   * Leaves a room. It is forgotten at once, and without a connection, too. Resolves when the server has heard it, which is asked again
+   * and again, or at the end of the connection.
+   */
   async leaveRoom(roomName: string): Promise<void> {
     return this.#rooms.get(roomName).leave();
   }

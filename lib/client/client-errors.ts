@@ -45,7 +45,7 @@ export class ExpiredError extends PxlWebSocketError {
   /** It was sent before the connection broke, so the server may have handled it. */
   declare readonly wasSent: boolean;
   constructor(wasSent: boolean) {
-    super(`The request waited too long (sent: ${wasSent}).`);
+    super(`It expired (sent: ${wasSent}).`);
     this.wasSent = wasSent;
   }
 }

@@ -22,7 +22,7 @@ export interface WebSocketClientOptions<S extends SocketLike = SocketLike> {
   token?: Source<string | undefined>;
   /** Milliseconds in which `connectToServer()` resolves or rejects, whatever the server does. @default 10_000 */
   connectTimeoutMs?: number;
-  /** Milliseconds that `request()`, `joinRoom()` and `leaveRoom()` wait for their reply; with a key twice as long. @default 10_000 */
+  /** Milliseconds that `request()` and `joinRoom()` wait for their reply; with a key twice as long. `leaveRoom()` is said again then. @default 10_000 */
   requestTimeoutMs?: number;
   /**
    * How the client reconnects after a lost connection. False: it doesn't. It never reconnects after close codes 4000–4099, nor after

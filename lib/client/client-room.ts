@@ -134,7 +134,10 @@ export interface ClientRoom {
    * @throws {InvalidStateError} when there is a newer handle of the room
    */
   join(details?: JoinRoomOptions): Promise<JoinedRoom>;
-  /** Leaves the room. It is forgotten at once, whatever the server answers, and without a connection, too. */
+  /**
+   * Leaves the room. It is forgotten at once, and without a connection, too. Resolves when the server has heard it, which is asked again
+   * and again, or at the end of the connection.
+   */
   leave(): Promise<void>;
   /**
    * Publishes to all members. The server decides (`rooms.authorizePublish`).

@@ -1,4 +1,4 @@
-import { ConnectionError, InvalidStateError, RoomNameInvalidError } from '../errors.js';
+import { ConnectionError, InvalidStateError, RoomNameInvalidError, TimeoutError } from '../errors.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { isRoomName } from '../protocol/names.js';
 import { fieldsOf } from '../protocol/fields.js';
@@ -17,8 +17,6 @@ type AnyLink = Link<SocketLike>;
 export class ClientRooms implements RoomOwner, RoomJoinsHost {
   /** In the order they were joined last: a server with one room per client keeps the last. */
   readonly #rooms = new Map<string, Room>();
-  /** Rooms whose `leaveRoom` isn't answered: what still comes of them is dropped. */
-  readonly #leaving = new Map<unknown, object>();
   readonly #events: EventSink<SocketLike>;
   #link: AnyLink | undefined;
   #joins: RoomJoins | undefined;
@@ -49,8 +47,8 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     return room;
   }
 
-  positionOf(name: string): RoomPosition | undefined {
-    return this.#rooms.get(name)?.position;
+  find(name: unknown): Room | undefined {
+    return this.#rooms.get(name as string);
   }
 
   /** @param isPatient not to give up at the first failure */
@@ -71,18 +69,10 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   }
 
   async leave(room: Room): Promise<void> {
-    const { name, turn } = room;
+    const { name } = room;
     if (this.#isOld(room)) return; // it was left before
     this.#drop(room, 'left');
-    if (!turn || !this.#link?.isOpen) return;
-    const token = {};
-    this.#leaving.set(name, token);
-    const message = { type: 'system', action: 'leaveRoom', data: { roomName: name } };
-    try {
-      await this.#link.request(message, { timeoutMs: this.requestTimeoutMs });
-    } finally {
-      if (this.#leaving.get(name) === token) this.#leaving.delete(name);
-    }
+    await this.#joins?.leave(name);
   }
 
   /** Joins the rooms again on a new connection. Resolves when each was tried once; failed ones are retried. */
@@ -100,7 +90,6 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
 
   lost(error?: Error): void {
     this.#isOpen = false;
-    this.#leaving.clear();
     for (const room of this.#rooms.values()) {
       room.turn += 1;
       room.isLoaded = false;
@@ -122,12 +111,12 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
    */
   note({ type, action, data, at }: ServerMessage): boolean {
     const { room: name } = fieldsOf(at);
-    if (this.#leaving.has(name)) return false;
-    const published = this.#rooms.get(name as string);
+    if (this.#joins?.leaving.has(name)) return false;
+    const published = this.find(name);
     if (published && !this.#moveTo(published, readPosition(at))) return false;
     if (type === 'system' && action === 'at') return false; // the place of a message that this client published itself
     const { roomName, reason, withinMs } = fieldsOf(data);
-    const room = this.#rooms.get(roomName as string);
+    const room = this.find(roomName);
     if (type !== 'system' || !room) return true;
     // The server removed this client from a room: the client must not join it again by itself.
     if (action === 'leftRoom') this.#drop(room, 'left');
@@ -138,7 +127,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
 
   /** After the handlers of its route. */
   hear({ type, action, data, at }: ServerMessage): void {
-    const room = this.#rooms.get(fieldsOf(at)['room'] as string);
+    const room = this.find(fieldsOf(at)['room']);
     room?.emit('message', data, { message: { type, action, data }, at });
   }
 
@@ -146,7 +135,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     const { name, position: since, isLoaded } = room;
     const { history, presence } = fieldsOf(data);
     const { recovered, reason, missed } = fieldsOf(history);
-    this.#leaving.delete(name); // its answer may be lost, but it was handled before
+    this.#joins?.leaving.delete(name); // its answer may be lost, but it was handled before
     room.joined(presence);
     // A listener of its presence may have left it.
     if (!room.isMember) return;
@@ -161,15 +150,12 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
     if (room.state === 'live') room.settle({ ...fieldsOf(data), roomName: name });
   }
 
-  /** A room was joined that was left meanwhile: its leave may be refused, or have come before its join. */
-  unwanted(room: Room): void {
-    if (!this.#rooms.has(room.name) && !this.#leaving.has(room.name)) this.leave(room).catch(this.report);
-  }
-
   failed(room: Room, error: Error, isFinal: boolean): boolean {
     const isAwaited = (isFinal || !room.isPatient) && room.settle(error);
     if (isAwaited ? room.isMember && !isFinal : !isFinal) return true;
     this.#drop(room, isAwaited ? 'idle' : 'left');
+    // The server may let it in yet, or have it in since an earlier join.
+    if (error instanceof TimeoutError || this.#joins?.leaving.has(room.name)) void this.#joins?.leave(room.name);
     if (!isAwaited && !this.#events.emit('roomLost', { roomName: room.name, error })) this.report(error);
     return false;
   }

@@ -31,8 +31,7 @@ export interface RoomJoinsHost {
   readonly report: (error: unknown) => void;
   /** A room was joined; `data` is the server's reply. */
   joined(room: Room, data: unknown): void;
-  /** A room was joined that isn't wanted any more. */
-  unwanted(room: Room): void;
+  find(name: string): Room | undefined;
   /** @param isFinal the server refuses for good @returns whether to try again */
   failed(room: Room, error: Error, isFinal: boolean): boolean;
 }
@@ -50,6 +49,8 @@ const isCurrent = ({ room, turn }: Asked): boolean => room.turn === turn && room
 export class RoomJoins {
   readonly #link: Link<SocketLike>;
   readonly #host: RoomJoinsHost;
+  /** Rooms that the server may have this client in, which has left them: what still comes of them is dropped. */
+  readonly leaving = new Set<unknown>();
   #batchSize = MAX_BATCH;
   #due: Room[] = [];
   #singles = 0;
@@ -83,6 +84,19 @@ export class RoomJoins {
     }
   }
 
+  /** Resolves when the server has heard it, when the room is wanted again, or at the end of the connection. */
+  async leave(name: string): Promise<void> {
+    this.leaving.add(name);
+    while (this.#link.isOpen && this.leaving.has(name) && !this.#host.find(name)?.isWanted)
+      try {
+        const { requestTimeoutMs: timeoutMs } = this.#host;
+        await this.#link.request({ type: 'system', action: 'leaveRoom', data: { roomName: name } }, { timeoutMs });
+        this.leaving.delete(name);
+      } catch (error) {
+        await pause(this.#link, readWait((error as RemoteError).details) ?? delayAfter(0));
+      }
+  }
+
   /** @returns what has to be asked for in smaller frames */
   async #join(batch: readonly Asked[], tries: number): Promise<Asked[]> {
     const rooms = batch.map(({ room }) => room.ask());
@@ -99,7 +113,8 @@ export class RoomJoins {
         const { code, error: sentence, details } = fieldsOf(error);
         if (error) void this.#failed([asked], new RemoteError(String(code), String(sentence), details), tries);
         else if (isCurrent(asked)) this.#host.joined(asked.room, data);
-        else this.#host.unwanted(asked.room);
+        // It was left before this join was decided, and may be joined again since then.
+        else if (!this.#host.find(asked.room.name)?.isMember) void this.leave(asked.room.name);
       };
       await this.#link.ask({ type: 'system', ...message }, { timeoutMs }, answered).ended;
       throw new RemoteError(ErrorCode.Unavailable, 'The server is silent.'); // about those that are left

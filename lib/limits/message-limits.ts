@@ -105,14 +105,14 @@ export class MessageLimits<S extends LimitedPeer> {
 
   /**
    * True for a client that leaves a room it is in. It has paid for its join, and a leave that were refused would leave it in the
-   * room.
+   * room. And for many others: a page that closes many views at once leaves rooms that it hasn't joined yet.
    */
   #isFree(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     if (data.length > MAX_FREE_BYTES) return false;
     const read = frame ?? readFrame(data);
     if (read.kind !== 'message' || read.type !== 'system' || read.action !== 'leaveRoom') return false;
     const { roomName } = fieldsOf(read.data);
-    return typeof roomName === 'string' && this.host.isIn(sender, roomName);
+    return typeof roomName === 'string' && (this.host.isIn(sender, roomName) || sender.meter?.takeLeave() === true);
   }
 }
 

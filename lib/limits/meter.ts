@@ -4,6 +4,9 @@ import { Bucket } from './rate.js';
 /** How long one strike lasts, in ms. Each further `burst` of messages over the rate within it is another strike. */
 const STRIKE_MS = 1_000;
 
+/** How many times as many leaves as other messages. */
+const LEAVES = 10;
+
 /** `limits.messages` with its defaults. */
 export interface MessageRate {
   perSecond: number;
@@ -17,6 +20,8 @@ export interface MessageRate {
 export class Meter {
   readonly #messages: Bucket;
   readonly #bytes: Bucket;
+  /** Of leaves above the rate. Most connections never have one. */
+  #leaves: Bucket | undefined;
   /** When each strike of the window began. Most connections never have one. */
   #strikes: number[] | undefined;
   #refusedInStrike = 0;
@@ -24,7 +29,7 @@ export class Meter {
   constructor(
     private readonly rate: MessageRate,
     maxPayload: number,
-    clock: Pick<Clock, 'now'>,
+    private readonly clock: Pick<Clock, 'now'>,
   ) {
     this.#messages = new Bucket(clock, rate.perSecond, rate.burst);
     // A message of the allowed size must always be possible.
@@ -34,6 +39,13 @@ export class Meter {
   /** @returns false for a message over the rate */
   take(bytes: number): boolean {
     return this.#messages.tryRemoveTokens(1) && this.#bytes.tryRemoveTokens(bytes);
+  }
+
+  /** For a leave above the rate: ten times the rate. @returns false above that, too */
+  takeLeave(): boolean {
+    const { perSecond, burst } = this.rate;
+    this.#leaves ??= new Bucket(this.clock, LEAVES * perSecond, LEAVES * burst);
+    return this.#leaves.tryRemoveTokens(1);
   }
 
   /** Milliseconds until a message of this size would be accepted. */

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import type { ClientRoom } from '../../lib/client/client-room.js';
 import { until } from '../support/until.js';
 import { aMoment, answerSystem, cleanUp, connect, deferred, roomsAsked, startServer, TestClient } from './support.js';
@@ -287,20 +287,54 @@ describe('what a client promises of its rooms', () => {
     expect((await again(client, peer, kept.server)).frames.all).toEqual([]);
   });
 
-  it('C8: leaves again where the leave was refused before the join was answered', async () => {
+  it('C8: says that it left until the server has heard it', async () => {
+    const server = await startServer();
+    const { client, peer } = await connect(server, { requestTimeoutMs: 50 });
+    await client.joinRoom('a');
+    server.answer = () => undefined;
+    const left = client.leaveRoom('a');
+    peer.refuse(await peer.next('system', 'leaveRoom'), 'RATE_LIMITED');
+    await peer.next('system', 'leaveRoom'); // no answer in time
+    const asked = await peer.next('system', 'leaveRoom');
+    const seen = jest.fn();
+    client.on('chat', 'said', seen);
+    peer.send({ type: 'chat', action: 'said', at: { room: 'a' } } as Frame);
+    answerSystem(asked, peer);
+    await left;
+    expect(seen).not.toHaveBeenCalled();
+    await aMoment(20);
+    expect(peer.frames.all.filter(({ action }) => action === 'leaveRoom')).toHaveLength(3);
+  });
+
+  it('C8: leaves where its join was not answered in time', async () => {
+    const server = await startServer();
+    const { client, peer } = await connect(server, { requestTimeoutMs: 50 });
+    server.answer = () => undefined;
+    await expect(client.joinRoom('a')).rejects.toMatchObject({ code: 'TIMEOUT' });
+    expect(await peer.next('system', 'leaveRoom')).toMatchObject({ data: { roomName: 'a' } });
+  });
+
+  it('C8: leaves a room that an earlier join brings back while a later one waits', async () => {
     const server = await startServer();
     const { client, peer } = await connect(server);
     server.answer = () => undefined;
-    const joined = client.room('a').join();
-    const asked = await peer.next('system', 'joinRoom');
-    const left = client.room('a').leave();
+    const name = 'room-9';
+    const join = (room: string): void =>
+      void client
+        .room(room)
+        .join()
+        .catch(() => undefined);
+    for (let n = 0; n < 10; n++) join(`room-${n}`);
+    answerSystem(await peer.frames.take(({ action }) => action === 'joinRoom'), peer);
+    const batch = await peer.next('system', 'joinRooms');
+    const refused = client.room(name).leave();
     peer.refuse(await peer.next('system', 'leaveRoom'), 'RATE_LIMITED');
-    await expect(left).rejects.toMatchObject({ code: 'RATE_LIMITED' });
-    await joined;
-    server.answer = answerSystem;
-    answerSystem(asked, peer);
-    expect(await peer.next('system', 'leaveRoom')).toMatchObject({ data: { roomName: 'a' } });
-    expect(client.errors.all).toEqual([]);
+    join(name);
+    await refused;
+    answerSystem(batch, peer);
+    void client.room(name).leave();
+    expect(await peer.next('system', 'leaveRoom')).toMatchObject({ data: { roomName: name } });
+    expect(client.rooms.has(name)).toBe(false);
   });
 
   it('C8: leaves a room that joinRooms brings back after it was left', async () => {

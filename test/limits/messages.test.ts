@@ -221,7 +221,7 @@ describe('leaves over the rate', () => {
     await start({ messages: { perSecond: 0.1, burst: 1, strikes: 100 } });
     const peer = await running.connect();
     await joinAll(peer);
-    leave(peer, { roomName: 'elsewhere' }, 'not in');
+    for (let n = 0; n < 12; n++) leave(peer, { roomName: 'elsewhere' }, n === 11 ? 'not in' : `free-${n}`); // ten times the rate
     leave(peer, { roomName: 7 }, 'no name');
     leave(peer, { roomName: 'room-1', more: 'x'.repeat(1_024) }, 'long');
     leave(peer, { roomName: 'room-2' }, 'first');
