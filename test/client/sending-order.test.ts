@@ -68,6 +68,9 @@ const rate = (perSecond: number, burst: number): WebSocketOptions['limits'] => (
   messages: { perSecond, burst, strikes: 1_000 },
 });
 
+/** What was sent for the first time just after the start may be in doubt. */
+const pastTheStart = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1_000));
+
 describe('requests under way when one of them is refused because of the rate', () => {
   it('C6: are handled in the order in which they were sent', async () => {
     const { client, ledger } = await start(rate(40, 4));
@@ -118,6 +121,7 @@ describe('requests under way when one of them is refused because of the rate', (
 
   it('C6: keep their order when one was not handled, and the answer that says so was lost', async () => {
     const { client, ledger, proxy } = await start();
+    await pastTheStart();
     ledger.refusal = new PeerError('UNAVAILABLE', 'Not now.');
     ledger.busy.set(0, 1);
     proxy.hold('down');
@@ -156,8 +160,7 @@ describe('requests under way when one of them is refused because of the rate', (
 
   it('C4: C5: C6: keep their order at any rate, on any link, whenever it breaks', async () => {
     const { client, ledger, proxy } = await start(rate(60, 5));
-    // What was sent for the first time just after the start may be in doubt.
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await pastTheStart();
     const plan = fc.record({
       pauses: fc.array(fc.integer({ min: 0, max: 25 }), { minLength: 6, maxLength: 24 }),
       delayMs: fc.integer({ min: 0, max: 30 }),
