@@ -82,12 +82,14 @@ export class MessageLimits<S extends LimitedPeer> {
   #countOwn(sender: S, data: Buffer, isAnswered: boolean, frame?: DecodedFrame): boolean {
     if (this.#own === false) return false;
     const meter = (sender.meter ??= new Meter(this.#own, this.host.maxPayload, this.host.clock));
-    if (meter.take(data.length) || (isAnswered && this.#isFree(sender, data, frame))) return false;
+    if (meter.take(data.length)) return false;
+    const read = isAnswered ? (frame ?? readFrame(data)) : undefined;
+    if (read && this.#isFree(sender, data.length, read)) return false;
     if (meter.strike(this.host.clock.now())) {
       this.host.close(sender, CloseCode.RateLimited, 'too many messages');
       return true;
     }
-    return isAnswered && refuse(sender, frame ?? readFrame(data), meter.waitMs(data.length));
+    return read !== undefined && refuse(sender, read, meter.waitMs(data.length));
   }
 
   /** No strikes here: a connection must not be closed for the messages of others with the same user or address. */
@@ -96,22 +98,19 @@ export class MessageLimits<S extends LimitedPeer> {
     const waitMs =
       (user === undefined ? 0 : this.#ofUsers?.take(user)) ||
       (sender.client.ip === undefined ? 0 : this.#ofAddresses?.take(addressGroup(sender.client.ip)));
-    return (
-      Boolean(waitMs) &&
-      !this.#isFree(sender, data, frame) &&
-      refuse(sender, frame ?? readFrame(data), waitMs as number)
-    );
+    if (!waitMs) return false;
+    const read = frame ?? readFrame(data);
+    return !this.#isFree(sender, data.length, read) && refuse(sender, read, waitMs);
   }
 
   /**
    * True for a client that leaves a room it is in. It has paid for its join, and a leave that were refused would leave it in the
    * room. And for many others: a page that closes many views at once leaves rooms that it hasn't joined yet.
    */
-  #isFree(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
-    if (data.length > MAX_FREE_BYTES) return false;
-    const read = frame ?? readFrame(data);
-    if (read.kind !== 'message' || read.type !== 'system' || read.action !== 'leaveRoom') return false;
-    const { roomName } = fieldsOf(read.data);
+  #isFree(sender: S, bytes: number, frame: DecodedFrame): boolean {
+    if (bytes > MAX_FREE_BYTES) return false;
+    if (frame.kind !== 'message' || frame.type !== 'system' || frame.action !== 'leaveRoom') return false;
+    const { roomName } = fieldsOf(frame.data);
     return typeof roomName === 'string' && (this.host.isIn(sender, roomName) || sender.meter?.takeLeave() === true);
   }
 }
