@@ -35,7 +35,7 @@ export class ClientRooms implements RoomOwner, RoomJoinsHost {
   }
 
   get names(): ReadonlySet<string> {
-    return new Set([...this.#rooms.values()].filter(({ isMember }) => isMember).map(({ name }) => name));
+    return new Set([...this.#rooms.values()].filter((room) => room.isMember).map((room) => room.name));
   }
 
   /** @throws {RoomNameInvalidError} */

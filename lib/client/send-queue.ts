@@ -115,8 +115,12 @@ export class SendQueue {
     clearTimeout(entry.timer);
     entry.link = link;
     try {
-      // With the time, a server that has lost the key since then doesn't handle it twice.
-      entry.write = (id) => `${text.slice(0, -1)},"round":${round}${sent ? `,"sentMsAgo":${sent.ms}` : ''},"id":${id}}`;
+      // With the time, a server that has lost the key since then doesn't handle it twice. Each try is as long as the first:
+      // a message that was handled must not be too large later.
+      entry.write = (id) =>
+        `${text.slice(0, -1)},"round":${round}${sent ? `,"sentMsAgo":${sent.ms}` : ''},"id":${id}}`.padEnd(
+          text.length + 64,
+        );
       entry.sent ??= new Stopwatch();
       entry.settle(undefined, await link.request(entry, entry));
     } catch (error) {

@@ -12,7 +12,7 @@ import type { ClientState } from './client-events.js';
 import { toConnectionError } from './client-errors.js';
 import type { WebSocketClientOptions } from './client-options.js';
 import type { HandshakeRefusedError } from './handshake-refused-error.js';
-import type { Link } from './link.js';
+import type { Link, LinkEnd } from './link.js';
 import { resolveClientOptions } from './resolve-client-options.js';
 import type { ResolvedClientOptions } from './resolve-client-options.js';
 import type { SocketLike } from './socket-like.js';
@@ -102,7 +102,7 @@ export abstract class Supervisor<S extends SocketLike> {
     if (!link) return this.connectToServer();
     this.#link = undefined;
     this.#state = 'reconnecting';
-    link.close(1000, 'reconnecting', new ConnectionError('reconnect() was called.'));
+    link.close(CloseCode.Normal, 'reconnecting', new ConnectionError('reconnect() was called.'));
     this.#backoff.lost();
     const outcome = this.#try();
     this.#announceState('reconnecting');
@@ -133,10 +133,10 @@ export abstract class Supervisor<S extends SocketLike> {
   /** To be called once for each link that ends. */
   protected linkEnded(link: Link<S>): void {
     // Before `open` the attempt itself sees the end. After disconnect() it doesn't matter.
-    if (!link.end || link !== this.#link || this.#state !== 'open') return;
+    if (link !== this.#link || this.#state !== 'open') return;
     this.#link = undefined;
     this.#backoff.lost();
-    const advice = adviceOf(link.end.code);
+    const advice = adviceOf((link.end as LinkEnd).code);
     const willReconnect = this.#mayRetry(advice);
     this.#state = willReconnect ? 'reconnecting' : 'closed';
     this.#announceState(this.#state);
@@ -180,7 +180,7 @@ export abstract class Supervisor<S extends SocketLike> {
     });
     try {
       link = await this.dial(attempt);
-      if (attempt.reason) link.close(1000, '');
+      if (attempt.reason) link.close(CloseCode.Normal, '');
       else {
         this.#link = link;
         await Promise.race([link.hurried.promise, this.restore(link)]);

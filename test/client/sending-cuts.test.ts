@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { MessageBody } from '@nestjs/websockets';
-import { type WebSocketClient, type WebSocketOptions, WsRoute } from '../../lib/index.js';
+import { type MessageTooLargeError, type WebSocketClient, type WebSocketOptions, WsRoute } from '../../lib/index.js';
 import { startApp } from '../support/app.js';
 import type { TcpProxy } from '../support/tcp-proxy.js';
 import { until } from '../support/until.js';
@@ -11,17 +11,17 @@ afterEach(cleanUp);
 
 @Injectable()
 class Counter {
-  readonly runs: number[] = [];
+  readonly runs: unknown[] = [];
 
   @WsRoute('counter', 'add', { idempotent: true })
-  async add(@MessageBody() n: number): Promise<number> {
+  async add(@MessageBody() n: unknown): Promise<unknown> {
     this.runs.push(n);
     await new Promise(setImmediate);
     return n;
   }
 
   @WsRoute('counter', 'late', { idempotent: true })
-  async late(@MessageBody() n: number): Promise<number> {
+  async late(@MessageBody() n: number): Promise<unknown> {
     await new Promise((resolve) => setTimeout(resolve, 150));
     return this.add(n);
   }
@@ -59,6 +59,31 @@ describe('a request with a key on a connection that breaks', () => {
       expect(errors).toEqual([]);
     },
   );
+
+  it('C4: is too large for the first try, or fits each time', async () => {
+    const maxPayload = 1024;
+    const { client, counter, proxy } = await start({ messages: { maxPayload } });
+    const fitted: number[] = [];
+    const outcomes = new Set<string>();
+    for (let length = maxPayload - 250; length < maxPayload; length++) {
+      await until(() => client.state === 'open');
+      void proxy.cutAfter(0, 'down'); // after the handler has run
+      const data = 'x'.repeat(length);
+      outcomes.add(
+        await client.request('counter', 'add', data, { retry: true }).then(
+          () => {
+            fitted.push(length);
+            return 'answered';
+          },
+          ({ code }: MessageTooLargeError) => code,
+        ),
+      );
+      proxy.cutNoMore();
+    }
+    expect([...outcomes]).toEqual(['answered', 'MESSAGE_TOO_LARGE']);
+    expect(counter.runs.map((data) => (data as string).length)).toEqual(fitted);
+    expect(fitted.length).toBeGreaterThan(10);
+  });
 
   it('C6: keeps its place among others, however often the connection breaks', async () => {
     const { client, counter, proxy } = await start();
