@@ -7,14 +7,16 @@ const SPARE_BYTES = 4;
 
 /**
  * What is noted of an entry: where its bytes end, how many characters they are, and how many of these are before its reply;
- * negative for an entry without one. The owner is 0 once the entry isn't for anybody any more.
+ * negative for an entry without one. The owner is 0 once the entry isn't for anybody any more. The tail is made of the end of
+ * its key: most other keys have another.
  */
 const END = 0;
 const CHARS = 1;
 const KEY_CHARS = 2;
 const ROUTE = 3;
 const OWNER = 4;
-const NUMBERS = 5;
+const TAIL = 5;
+const NUMBERS = 6;
 /** What the numbers of an entry take. */
 const NUMBERS_BYTES = 4 * NUMBERS + 8;
 
@@ -35,8 +37,8 @@ export class ReplyPage {
   #usedBytes = 0;
   /** Where the others end, if they are ASCII. */
   #end = 0;
-  /** The key and the reply of each of the others. */
-  #texts: string[] = [];
+  /** The keys and the replies of the others. One text: so many short ones in a list cost twice as much. */
+  #text = '';
   readonly #numbers = new Int32Array(NUMBERS * PAGE_SIZE);
   readonly #untils = new Float64Array(PAGE_SIZE);
 
@@ -87,23 +89,27 @@ export class ReplyPage {
     numbers[at + KEY_CHARS] = reply === undefined ? -key.length : key.length;
     numbers[at + ROUTE] = route;
     numbers[at + OWNER] = owner;
-    this.#texts.push(key, reply ?? '');
+    numbers[at + TAIL] = tailOf(key);
+    this.#text += reply === undefined ? key : key + reply;
   }
 
   /** Whether it has the entry, but not as bytes. */
   isFresh(owner: number, route: number, key: string): boolean {
-    for (let index = this.written; index < this.entries; index++)
-      if (this.#isOf(index, owner, route) && this.#texts[2 * (index - this.written)] === key) return true;
+    const tail = tailOf(key);
+    for (let index = this.written; index < this.entries; index++) {
+      if (!this.#isOf(index, owner, route, tail) || this.#keyChars(index) !== key.length) continue;
+      if (this.#text.startsWith(key, this.#startOf(index) - this.#usedBytes)) return true;
+    }
     return false;
   }
 
   /** Makes bytes of all texts together. @param until when they are over */
   write(until: number): void {
     const began = this.#usedBytes;
-    const isAscii = this.#bytes.write(this.#texts.join(''), began) === this.#end - began;
+    const isAscii = this.#bytes.write(this.#text, began) === this.#end - began;
     if (!isAscii) this.#writeEach();
     this.#usedBytes = this.#end;
-    this.#texts = [];
+    this.#text = '';
     this.#untils.fill(until, this.written, this.entries);
     this.written = this.entries;
     this.tally.bytes += this.#usedBytes - began;
@@ -119,13 +125,15 @@ export class ReplyPage {
   }
 
   isFor(index: number, owner: number, route: number, key: string): boolean {
-    return this.#isOf(index, owner, route) && this.#isKey(index, key);
+    return this.#isFor(index, owner, route, tailOf(key), key);
   }
 
   /** Looks at those that the index doesn't know. @returns the index of the entry; -1 if there is none */
   search(owner: number, route: number, key: string): number {
     const first = this.firstUnknown;
-    for (let index = this.written - 1; index >= first; index--) if (this.isFor(index, owner, route, key)) return index;
+    const tail = tailOf(key);
+    for (let index = this.written - 1; index >= first; index--)
+      if (this.#isFor(index, owner, route, tail, key)) return index;
     return -1;
   }
 
@@ -174,8 +182,14 @@ export class ReplyPage {
     return this.#numbers[NUMBERS * index + which] as number;
   }
 
-  #isOf(index: number, owner: number, route: number): boolean {
-    return this.#number(index, OWNER) === owner && this.#number(index, ROUTE) === route;
+  #isFor(index: number, owner: number, route: number, tail: number, key: string): boolean {
+    return this.#isOf(index, owner, route, tail) && this.#isKey(index, key);
+  }
+
+  #isOf(index: number, owner: number, route: number, tail: number): boolean {
+    return (
+      this.#number(index, TAIL) === tail && this.#number(index, OWNER) === owner && this.#number(index, ROUTE) === route
+    );
   }
 
   #startOf(index: number): number {
@@ -208,11 +222,23 @@ export class ReplyPage {
   /** UTF-8 would lose lone surrogates, and two keys could become the same. */
   #writeEach(): void {
     this.#end = this.#usedBytes;
-    for (let n = 0; n < this.#texts.length; n += 2) {
-      const text = `${this.#texts[n]}${this.#texts[n + 1]}`;
+    let start = 0;
+    for (let index = this.written; index < this.entries; index++) {
+      const text = this.#text.slice(start, (start += this.#number(index, CHARS)));
       const size = this.#bytes.write(text, this.#end);
       this.#end += size === text.length ? size : this.#bytes.write(text, this.#end, 'utf16le');
-      this.#numbers[NUMBERS * (this.written + n / 2) + END] = this.#end;
+      this.#numbers[NUMBERS * index + END] = this.#end;
     }
   }
+}
+
+/** Of the last four characters. */
+function tailOf(key: string): number {
+  const end = key.length;
+  return (
+    key.charCodeAt(end - 1) |
+    (key.charCodeAt(end - 2) << 8) |
+    (key.charCodeAt(end - 3) << 16) |
+    (key.charCodeAt(end - 4) << 24)
+  );
 }
