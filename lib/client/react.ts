@@ -10,6 +10,7 @@ import type {
   ClientRoomState,
   JoinRoomOptions,
 } from './client-room.js';
+import { Followed, Shared } from './hook-parts.js';
 import { nobody, type PresenceState, presenceStoreOf } from './presence-state.js';
 
 export type { PresenceState };
@@ -49,46 +50,6 @@ export interface JoinedRoomState {
   readonly room: ClientRoom | undefined;
 }
 
-/** A value that components follow. */
-class Followed<T> {
-  #listeners = new Set<() => void>();
-
-  constructor(private value: T) {}
-
-  readonly get = (): T => this.value;
-
-  readonly subscribe = (changed: () => void): (() => void) => {
-    this.#listeners.add(changed);
-    return () => this.#listeners.delete(changed);
-  };
-
-  set(value: T): void {
-    this.value = value;
-    for (const changed of this.#listeners) changed();
-  }
-}
-
-/** What mounted components share. It ends a moment after the last of them: StrictMode and a change of pages mount again at once. */
-class Shared {
-  #users = 0;
-  #end: (() => void) | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  /** @param begin called for the first user @returns a function that ends this use */
-  use(begin: () => () => void): () => void {
-    clearTimeout(this.#timer);
-    this.#users++;
-    this.#end ??= begin();
-    return () => {
-      if (--this.#users > 0) return;
-      this.#timer = setTimeout(() => {
-        this.#end?.();
-        this.#end = undefined;
-      });
-    };
-  }
-}
-
 const NO_CONNECTION: Connection = {
   state: 'idle',
   clientId: undefined,
@@ -103,6 +64,8 @@ class Stores {
   readonly connection = new Followed(NO_CONNECTION);
   readonly #connecting = new Shared();
   readonly #rooms = new Map<string, RoomStore>();
+  /** The hooks have made the connection. */
+  #isOurs = false;
 
   constructor(private readonly client: HookClient) {
     this.#look();
@@ -110,13 +73,13 @@ class Stores {
     client.on('reconnecting', ({ attempt, delayMs }) => this.#look(attempt, delayMs));
   }
 
-  /** Connects, unless the application has done so. Who connected also disconnects. */
+  /** Connects, unless the application has done so. Who connected also disconnects. What was closed for good stays so. */
   connect(): () => void {
     const { client } = this;
     return this.#connecting.use(() => {
-      if (client.state !== 'idle' && client.state !== 'closed') return () => undefined;
-      client.connectToServer().catch(() => undefined); // the state says it
-      return () => client.disconnect();
+      this.#isOurs = client.state === 'idle' || client.state === 'closed';
+      if (this.#isOurs) client.connectToServer().catch(nothing); // the state says it
+      return () => this.#isOurs && client.disconnect();
     });
   }
 
@@ -133,6 +96,7 @@ class Stores {
 
   #look(attempt?: number, delayMs?: number): void {
     const { state, clientId, user } = this.client;
+    this.#isOurs &&= state !== 'closed'; // the application makes the next one
     this.connection.set({ state, clientId, user, attempt, delayMs });
   }
 }
@@ -174,8 +138,11 @@ class RoomStore extends Followed<JoinedRoomState> {
       this.set({ ...NO_ROOM, error: error as Error });
       return () => this.set(NO_ROOM);
     }
-    const enter = (): void =>
-      void room.join(join).catch((error: Error) => this.set({ state: room.state, error, room }));
+    let isOurs = false; // else the application is in it, and stays
+    const enter = (): void => {
+      isOurs ||= room.state === 'idle' || room.state === 'left';
+      room.join(join).catch((error: Error) => this.set({ state: room.state, error, room }));
+    };
     const offRoom = room.on('state', ({ state }) => this.set({ state, error: undefined, room }));
     let wasClosed = false;
     const offClient = client.on('state', () => {
@@ -190,7 +157,7 @@ class RoomStore extends Followed<JoinedRoomState> {
       offRoom();
       offClient();
       this.set(NO_ROOM);
-      room.leave().catch(() => undefined); // it is left, whatever the server answers
+      if (isOurs) room.leave().catch(nothing); // it is left, whatever the server answers
     };
   }
 }
@@ -207,8 +174,8 @@ function storesOf(client: HookClient): Stores {
 }
 
 /**
- * The state of a client's connection. Connects while a component that uses a hook of this client is mounted. A connection that
- * the application opened before stays when they are gone.
+ * The state of a client's connection. Connects while a component that uses a hook of this client is mounted, but not
+ * again after a final close. A connection that the application opened stays when they are gone.
  */
 export function useConnection(client: HookClient): Connection {
   const all = storesOf(client);
@@ -218,7 +185,8 @@ export function useConnection(client: HookClient): Connection {
 
 /**
  * Keeps the client in a room while a component that names it is mounted, and connects as `useConnection()` does. Components that name the
- * same room share it; the options of the first one count. Only `onMessage` is called for each of them.
+ * same room share it; the options of the first one count. Only `onMessage` is called for each of them. A room that the application joined before
+ * them isn't left.
  */
 export function useRoom(client: HookClient, name: string, options: UseRoomOptions = {}): JoinedRoomState {
   const all = storesOf(client);

@@ -122,6 +122,62 @@ suite.each(VERSIONS)('the hooks in React %s', (version, folder) => {
     expect(await tab.evaluate(() => [...page.client.rooms])).toEqual(['lobby']);
   });
 
+  it('leave the application in a room that it has joined before them', async () => {
+    await shows('lobby live');
+    await tab.evaluate(() => page.client.room('kitchen').join());
+    for (const names of [['kitchen', 'attic'], []]) {
+      await tab.evaluate((rooms) => page.setRooms(rooms), names);
+      if (names.length > 0) await shows('kitchen live');
+      expect((await peer.next('system', 'leaveRoom')).data).toEqual({ roomName: names.length > 0 ? 'lobby' : 'attic' });
+    }
+    expect(await tab.evaluate(() => [...page.client.rooms])).toEqual(['kitchen']);
+  });
+
+  it('leave a room that the application had joined, after it has disconnected and they have joined again', async () => {
+    await shows('lobby live');
+    await tab.evaluate(() => page.client.room('kitchen').join());
+    await tab.evaluate(() => page.setRooms(['kitchen']));
+    await shows('kitchen live');
+    await tab.evaluate(() => {
+      page.client.disconnect();
+      void page.client.connectToServer();
+    });
+    peer = await server.peers.take();
+    await shows('kitchen live');
+    await tab.evaluate(() => page.setRooms([]));
+    expect((await peer.next('system', 'leaveRoom')).data).toEqual({ roomName: 'kitchen' });
+  });
+
+  it('stay closed when the server said so, and go on when the application connects, whose connection it is then', async () => {
+    await shows('lobby live');
+    const before = server.peers.all.length;
+    peer.socket.close(4010, 'kicked');
+    await tab.waitForFunction(() => page.seen.at(-1) === 'closed');
+    await tab.evaluate(() => page.setRooms(['lobby', 'kitchen']));
+    await shows('kitchen joining');
+    await aMoment(100);
+    expect(server.peers.all.length).toBe(before);
+    await tab.evaluate(() => page.client.connectToServer());
+    peer = await server.peers.take();
+    await shows('lobby live');
+    await shows('kitchen live');
+    await tab.evaluate(() => page.setShown(false));
+    for (const roomName of ['lobby', 'kitchen'])
+      expect((await peer.next('system', 'leaveRoom')).data).toEqual({ roomName });
+    expect(await tab.evaluate(() => page.client.state)).toBe('open');
+  });
+
+  it('connect again after such a close when all were unmounted and one is mounted', async () => {
+    await shows('lobby live');
+    peer.socket.close(4010, 'kicked');
+    await tab.waitForFunction(() => page.seen.at(-1) === 'closed');
+    await tab.evaluate(() => page.setShown(false));
+    await tab.waitForFunction(() => page.client.rooms.size === 0);
+    await tab.evaluate(() => page.setShown(true));
+    peer = await server.peers.take();
+    await shows('lobby live');
+  });
+
   it('say that a name is none of a room, and leave the page as it is', async () => {
     await shows('lobby live');
     await tab.evaluate(() => page.setRooms(['lobby', 'bad{name']));
