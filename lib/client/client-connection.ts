@@ -7,6 +7,7 @@ import type { ConnectTarget } from './client-options.js';
 import type { ServerMessage } from './greeting.js';
 import { KeepAlive } from './keep-alive.js';
 import { Link } from './link.js';
+import { newKey } from './new-key.js';
 import type { LinkHandlers } from './link.js';
 import { watchPage } from './page-life.js';
 import { pageUrl } from './resolve-client-options.js';
@@ -21,6 +22,8 @@ import { Supervisor } from './supervisor.js';
 export abstract class ClientConnection<S extends SocketLike = SocketLike> extends Supervisor<S> {
   #keepAlive: KeepAlive | undefined;
   #unwatchPage: (() => void) | undefined;
+  /** Tells the server over reconnects that this is the same client. */
+  protected session: string | undefined;
 
   /**
    * The id of this connection, given by the server. Each reconnect has a new one. `undefined` unless the state is `open`.
@@ -61,6 +64,11 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> extend
 
   protected abstract receive(message: ServerMessage, link: Link<S>): void;
 
+  /** Before the first attempt. */
+  protected newSession(): string {
+    return newKey();
+  }
+
   /** Makes the socket of one attempt. May throw; mustn't wait. */
   protected abstract createSocket(target: ConnectTarget): S;
 
@@ -73,6 +81,7 @@ export abstract class ClientConnection<S extends SocketLike = SocketLike> extend
 
   /** Makes a connection and waits for its greeting. */
   protected override async dial(attempt: Attempt): Promise<Link<S>> {
+    this.session ??= this.newSession();
     // The socket may die unnoticed: the page is hidden, the laptop sleeps, the network is away.
     this.#unwatchPage ??= watchPage(async () => {
       await this.#keepAlive?.probe();

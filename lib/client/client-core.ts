@@ -31,7 +31,6 @@ export abstract class WebSocketClientCore<
 > extends ClientConnection<S> {
   /** By `type/action`. Names have no slash, so two routes never share a key. */
   readonly #handlers = new Listeners<AnyHandler<S>>();
-  #session: string | undefined;
   readonly #rooms = new ClientRooms(this.events, this.options.requestTimeoutMs, (action, data, options) =>
     this.request('system', action, data, options),
   );
@@ -180,14 +179,9 @@ export abstract class WebSocketClientCore<
     return this.#handlers.add(`${type}/${action as string}`, handler as AnyHandler<S>);
   }
 
-  /** Tells the server over reconnects that this is the same client. */
-  protected newSession(): string {
-    return newKey();
-  }
-
   protected override restore(link: Link<S>): Promise<void> {
     if (link.greeting?.features.includes('session'))
-      link.trySend({ type: 'system', action: 'session', data: { session: (this.#session ??= this.newSession()) } });
+      link.trySend({ type: 'system', action: 'session', data: { session: this.session } });
     return this.#rooms.restore(link);
   }
 

@@ -101,7 +101,7 @@ export class Link<S extends SocketLike> extends PendingRequests<[reply: ReplyFra
    */
   send(text: string, binary = false): void {
     if (!this.isOpen) throw new ConnectionError('The client is not open.');
-    const maxBytes = this.greeting?.maxPayload ?? Infinity;
+    const maxBytes = this.greeting?.maxPayload as number; // nothing is above undefined
     if (utf8Length(text) > maxBytes) throw new MessageTooLargeError(maxBytes);
     // A server that doesn't read must not make this process buffer more and more.
     const { maxUnsentBytes } = this.#budgets;

@@ -16,9 +16,8 @@ export function keepSession(made: string): string {
       addEventListener('pagehide', () => sessionStorage.setItem(KEY, session));
       addEventListener('pageshow', take); // from the back/forward cache
     }
-    session = kept;
     take();
-    return session;
+    return (session = kept);
   } catch {
     return made; // the storage is blocked, or this is no page
   }

@@ -7,7 +7,7 @@ import { ExpiredError, QueueFullError } from './client-errors.js';
 import type { QueueOptions } from './client-options.js';
 import { encode } from './encode.js';
 import type { Link } from './link.js';
-import { pause, readWait } from './room-joins.js';
+import { readMs, readWait } from './room-joins.js';
 import type { SocketLike } from './socket-like.js';
 import { Stopwatch } from './stopwatch.js';
 
@@ -26,23 +26,21 @@ interface Entry {
   link: AnyLink | undefined;
   /** Since it was sent for the first time. */
   sent?: Stopwatch | undefined;
-  /** While it is under way. Settles when it is answered, or waits. */
-  trying?: Promise<void> | undefined;
-  /** Runs while it waits. */
+  /** Runs while it waits. Undefined while it is under way. */
   timer?: ReturnType<typeof setTimeout> | undefined;
   /** Makes the frame of this time. */
   write?(id: number): string;
   settle(error: unknown, value?: unknown): void;
 }
 
-/** What a server may ask for, in ms. Requests that wait meanwhile may expire. */
-const LONGEST_PAUSE_MS = 30_000;
+/** So many may be under way. A server that refuses one of them refuses no more than these. */
+const WINDOW = 32;
 
 export type KeyedMessage = WebSocketMessage & { key?: string | undefined };
 
 /**
  * Requests that survive a lost connection. Those without an answer count, whether they wait or are under way. What was lost
- * with a connection, or refused because of the rate, waits in its old order, and goes out one by one.
+ * with a connection, or refused for now, waits in its old place. Whoever waits goes out in the order of the calls.
  */
 export class SendQueue {
   /** In the order of the calls. */
@@ -51,9 +49,13 @@ export class SendQueue {
   #bytes = 0;
   /** The last one that was open: says which user the next requests are for. */
   #link: AnyLink | undefined;
-  #isDraining = false;
-  /** Milliseconds between two messages, where the server has asked for a pause. */
+  #underWay = 0;
+  /** Runs until the next one may be sent. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Milliseconds between two messages, as long as some wait and the server has asked for it. */
   #gapMs = 0;
+  /** The server has refused one for now: the next one goes alone. */
+  #isProbing = false;
   /** After one refusal, the server refuses whatever was sent in the same round. So the order holds. */
   #round = 0;
 
@@ -90,30 +92,32 @@ export class SendQueue {
       this.#open.add(entry);
       this.#bytes += bytes;
       signal?.addEventListener('abort', onAbort);
-      if (this.#link?.isOpen && !this.#isDraining) entry.trying = this.#try(entry, this.#link);
-      else this.#wait(entry);
+      this.#wait(entry);
     });
   }
 
   opened(link: AnyLink): void {
     this.#link = link;
-    void this.#drain(link);
+    this.#send();
   }
 
   /** The client doesn't connect again by itself. Requests under way fail with their connection. */
   closed(): void {
     this.#link = undefined; // the next connection may be another user's
+    this.#pause(0);
     for (const entry of this.#open) {
       entry.link = undefined;
-      if (!entry.trying) entry.settle(new ConnectionError('The client is closed.'));
+      if (entry.timer) entry.settle(new ConnectionError('The client is closed.'));
     }
   }
 
   async #try(entry: Entry, link: AnyLink): Promise<void> {
     const { text, sent } = entry;
     const round = this.#round;
-    clearTimeout(entry.timer);
     entry.link = link;
+    clearTimeout(entry.timer);
+    entry.timer = undefined;
+    this.#underWay += 1;
     try {
       // With the time, a server that has lost the key since then doesn't handle it twice. Each try is as long as the first:
       // a message that was handled must not be too large later.
@@ -124,51 +128,58 @@ export class SendQueue {
       entry.sent ??= new Stopwatch();
       entry.settle(undefined, await link.request(entry, entry));
     } catch (error) {
-      if (!entry.link) return entry.settle(error); // the client was closed meanwhile
-      if (this.#mustWait(round, error as Error))
-        entry.sent = sent; // nothing was done
-      else if (!(error instanceof ConnectionError)) return entry.settle(error);
-      this.#wait(entry);
+      if (entry.link && this.#mustWait(round, error as RemoteError)) entry.sent = sent;
+      else if (!entry.link || !(error instanceof ConnectionError)) entry.settle(error); // or the client was closed meanwhile
     }
+    if (round === this.#round) this.#isProbing = false;
+    this.#underWay -= 1;
+    this.#wait(entry);
   }
 
-  /** The server refused it because of its rate, and says when it will take the next one. */
+  /** The server refused it for now, so nothing was done, and says when it will take the next one. */
   #mustWait(round: number, { code, details }: Partial<RemoteError>): boolean {
-    const waitMs = code === ErrorCode.RateLimited ? readWait(details) : undefined;
+    const isForNow = code === ErrorCode.RateLimited || code === ErrorCode.Unavailable;
+    const waitMs = isForNow ? readWait(details) : undefined;
     if (waitMs === undefined) return false;
     if (round === this.#round) {
       this.#round += 1;
-      this.#gapMs = Math.min(this.#gapMs + waitMs, LONGEST_PAUSE_MS);
+      this.#isProbing = true;
+      this.#gapMs += readMs((details as { gapMs?: unknown }).gapMs) ?? 0;
+      this.#pause(waitMs);
     }
     return true;
   }
 
-  #wait(entry: Entry): void {
-    if (!this.#open.has(entry)) return;
-    entry.trying = undefined;
-    const leftMs = this.#limits.maxAgeMs - entry.age.ms;
-    entry.timer = setTimeout(expire, leftMs, entry);
-    if (this.#link?.isOpen && !this.#isDraining) void this.#drain(this.#link);
+  #pause(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#send();
+    }, ms);
   }
 
-  /** The next one goes when the one before is answered, those under way included. */
-  async #drain(link: AnyLink): Promise<void> {
-    this.#isDraining = true;
-    for (let [entry] = this.#open; entry && link.isOpen; [entry] = this.#open) {
-      if (entry.trying) {
-        await entry.trying;
-        continue;
-      }
-      if (this.#gapMs) await pause(link, this.#gapMs);
-      if (!link.isOpen || !this.#open.has(entry)) continue;
+  /** If it isn't settled. */
+  #wait(entry: Entry): void {
+    if (this.#open.has(entry)) entry.timer = setTimeout(expire, this.#limits.maxAgeMs - entry.age.ms, entry);
+    this.#send();
+  }
+
+  /** Sends what waits, as far as the server takes it. */
+  #send(): void {
+    const link = this.#link;
+    for (const entry of this.#open) {
+      if (!entry.timer) continue;
+      if (!link?.isOpen || this.#timer || this.#underWay >= (this.#isProbing ? 1 : WINDOW)) return;
       const isOther = entry.link && entry.link.greeting?.user?.userId !== link.greeting?.user?.userId;
       // Its timer stood still while the machine slept.
       if (entry.age.ms > this.#limits.maxAgeMs) expire(entry);
       else if (isOther || (entry.sent && !link.greeting?.features.includes('keys')))
         entry.settle(new ConnectionError('Another user or server is connected.'));
-      else entry.trying = this.#try(entry, link);
+      else {
+        void this.#try(entry, link);
+        if (this.#gapMs) this.#pause(this.#gapMs);
+      }
     }
-    this.#isDraining = false;
     this.#gapMs = 0;
   }
 }

@@ -176,7 +176,7 @@ export abstract class Supervisor<S extends SocketLike> {
     let link: Link<S> | undefined;
     const cancelTimeout = this.after(connectTimeoutMs, () => {
       if (link) return link.hurried.resolve();
-      abandon(attempt, new ConnectionError(`The server did not greet within ${connectTimeoutMs} ms.`));
+      abandon(attempt, new ConnectionError(`The server is silent (${connectTimeoutMs} ms).`));
     });
     try {
       link = await this.dial(attempt);

@@ -27,6 +27,11 @@ export class KeyedRate {
     return this.#buckets.size;
   }
 
+  /** Milliseconds between messages of one key that would all be accepted, from when one is. */
+  get gapMs(): number {
+    return 1_000 / this.rate.perSecond;
+  }
+
   /** Takes one token. @returns 0, or the milliseconds until there will be one */
   take(key: string): number {
     const bucket = this.#buckets.get(key) ?? this.#add(key);

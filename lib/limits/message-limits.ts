@@ -89,18 +89,22 @@ export class MessageLimits<S extends LimitedPeer> {
       this.host.close(sender, CloseCode.RateLimited, 'too many messages');
       return true;
     }
-    return read !== undefined && refuse(sender, read, meter.waitMs(data.length));
+    return read !== undefined && refuse(sender, read, meter.waitMs(data.length), meter.gapMs(data.length));
   }
 
   /** No strikes here: a connection must not be closed for the messages of others with the same user or address. */
   #countShared(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     const user = this.#ofUsers && this.host.userKeyOf(sender);
-    const waitMs =
-      (user === undefined ? 0 : this.#ofUsers?.take(user)) ||
-      (sender.client.ip === undefined ? 0 : this.#ofAddresses?.take(addressGroup(sender.client.ip)));
-    if (!waitMs) return false;
+    const address = sender.client.ip === undefined ? undefined : addressGroup(sender.client.ip);
+    const over = this.#overRate(this.#ofUsers, user) ?? this.#overRate(this.#ofAddresses, address);
+    if (!over) return false;
     const read = frame ?? readFrame(data);
-    return !this.#isFree(sender, data.length, read) && refuse(sender, read, waitMs);
+    return !this.#isFree(sender, data.length, read) && refuse(sender, read, over.waitMs, over.gapMs);
+  }
+
+  #overRate(rate: KeyedRate | undefined, key: string | undefined): { waitMs: number; gapMs: number } | undefined {
+    const waitMs = rate && key !== undefined ? rate.take(key) : 0;
+    return rate && waitMs > 0 ? { waitMs, gapMs: rate.gapMs } : undefined;
   }
 
   /**
@@ -136,7 +140,7 @@ function keepsOrder(sender: LimitedPeer, frame: DecodedFrame): boolean {
  * @returns false for a message that is handled anyway: an answer that we wait for, or a cancel. Both cost little, and strikes
  * end a flood of them, too.
  */
-function refuse(sender: LimitedPeer, frame: DecodedFrame, retryAfterMs: number): boolean {
+function refuse(sender: LimitedPeer, frame: DecodedFrame, retryAfterMs: number, gapMs: number): boolean {
   const isMessage = frame.kind === 'message';
   const isTaken = isMessage ? frame.type === 'system' && frame.action === 'cancel' : frame.kind !== 'bad';
   // The id of an answer is ours, and the id of a cancel belongs to another request. This error must end neither.
@@ -145,7 +149,7 @@ function refuse(sender: LimitedPeer, frame: DecodedFrame, retryAfterMs: number):
   const told = {
     error: 'Too many messages. Send fewer, or later.',
     code: ErrorCode.RateLimited,
-    details: { retryAfterMs },
+    details: { retryAfterMs, gapMs },
   };
   sender.send(errorFrame(told, { id, ...(isMessage && { type: frame.type, action: frame.action }) }));
   return !isTaken;

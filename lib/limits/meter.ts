@@ -53,6 +53,12 @@ export class Meter {
     return Math.max(this.#messages.getWaitTime(1), this.#bytes.getWaitTime(Math.min(bytes, this.#bytes.bucketSize)));
   }
 
+  /** Milliseconds between messages of this size that would all be accepted, from when one is. */
+  gapMs(bytes: number): number {
+    const { perSecond, bytesPerSecond } = this.rate;
+    return 1_000 * Math.max(1 / perSecond, bytes / bytesPerSecond);
+  }
+
   /**
    * Counts a message over the rate. One burst of an impatient client is one strike. In a flood, the number of messages uses up
    * the strikes, so that few messages have to be answered.

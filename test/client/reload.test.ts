@@ -32,6 +32,23 @@ const joinIn = (tab: Page, url: string): Promise<{ ownId: string; ids: string[] 
     [url, ROOM],
   );
 
+/** Reloads the page, and connects to where nothing answers. @returns the names that a duplicated tab would get a copy of */
+async function leftInStorage(tab: Page, url: string): Promise<string[]> {
+  await tab.reload();
+  return tab.evaluate(
+    async ([url = '']) => {
+      const before = Object.keys(sessionStorage);
+      const path = '/client/browser.js';
+      const { WebSocketClient } = (await import(path)) as typeof ClientModule;
+      const client = new WebSocketClient({ url, reconnect: false, events: { onError: () => undefined } });
+      await client.connectToServer().catch(() => undefined);
+      if (before.length === 0) throw new Error('The page has kept nothing.');
+      return Object.keys(sessionStorage);
+    },
+    [url],
+  );
+}
+
 async function startNodes(kind: string, origin: string): Promise<RunningApp[]> {
   const redis = kind === 'one process' ? undefined : await TestRedis.start();
   if (redis) stops.push(() => redis.stop());
@@ -93,6 +110,7 @@ suite(`pages of people who don't sign in${hasChromium ? '' : ' (skipped: no Chro
       const { ownId: other } = await joinIn(copy, last.url);
       await until(() => told(observer).length === 2);
       expect(told(observer)).toEqual([`+${ownId}`, `+${other}`]);
+      expect(await leftInStorage(tab, 'ws://127.0.0.1:1')).toEqual([]); // also as long as no server answers
       expect((await first.service.presence(ROOM)).total).toBe(3);
     },
     60_000,

@@ -34,13 +34,10 @@ async function keyedServer(userId: () => string | undefined = () => undefined): 
 const nextOf = (peer: Peer): Promise<Keyed> => peer.frames.take(({ type }) => type === 'chat') as Promise<Keyed>;
 const dataOf = (peer: Peer): unknown[] => peer.frames.all.filter(({ type }) => type === 'chat').map(({ data }) => data);
 
-const refuseForRate = (peer: Peer, { id = 0 }: Frame, retryAfterMs: number): void =>
-  peer.send({
-    type: 'error',
-    action: 'message',
-    id,
-    data: { error: 'Too many.', code: 'RATE_LIMITED', details: { retryAfterMs } },
-  });
+const refuse = (peer: Peer, { id = 0 }: Frame, code: string, details?: object): void =>
+  peer.send({ type: 'error', action: 'message', id, data: { error: 'Not now.', code, details } });
+const refuseForRate = (peer: Peer, frame: Frame, retryAfterMs: number, gapMs?: number): void =>
+  refuse(peer, frame, 'RATE_LIMITED', { retryAfterMs, gapMs });
 
 describe('a request with a key', () => {
   it('has a new UUID of version 7 with each request, later ones sorting behind', async () => {
@@ -93,15 +90,34 @@ describe('the queue of a client', () => {
     replies.push(client.request('chat', 'send', changed, RETRY), client.request('chat', 'send', 4, RETRY));
     changed.n = 33; // too late
     const again = await server.peers.take();
+    const frames: Frame[] = [];
     for (const data of [1, 2, { n: 3 }, 4]) {
       const frame = await nextOf(again);
       expect(frame.data).toEqual(data);
       if (data === 1) expect(frame.key).toBe(first.key);
-      await aMoment(5);
-      expect(dataOf(again).at(-1)).toEqual(data); // the next one waits for the answer
-      again.reply(frame, data);
+      frames.push(frame);
     }
+    for (const frame of frames.toReversed()) again.reply(frame, frame.data); // none has waited for another's answer
     expect(await Promise.all(replies)).toEqual([1, 2, { n: 3 }, 4]);
+  });
+
+  it('has 32 requests under way at most, so that a server has no more to refuse', async () => {
+    const server = await keyedServer();
+    const client = new TestClient({ url: server.url });
+    const replies = Array.from({ length: 40 }, (_, n) => client.request('chat', 'send', n, RETRY));
+    await client.connectToServer();
+    const peer = await server.peers.take();
+    const frames: Frame[] = [];
+    while (frames.length < 32) frames.push(await nextOf(peer));
+    await aMoment();
+    expect(dataOf(peer)).toHaveLength(32);
+    for (let n = 0; n < 40; n++) {
+      const frame = frames[n] as Frame;
+      expect(frame.data).toBe(n);
+      peer.reply(frame, n);
+      if (frames.length < 40) frames.push(await nextOf(peer));
+    }
+    expect(await Promise.all(replies)).toEqual(Array.from({ length: 40 }, (_, n) => n));
   });
 
   it('waits for the first connection, too, and sends later requests behind the earlier ones', async () => {
@@ -231,24 +247,64 @@ describe('the queue of a client', () => {
     expect(await reply).toBe('well');
   });
 
-  it('keeps its order and its pace when the server refuses because of the rate', async () => {
+  it('waits as long as the server says, tries one alone, and goes on as before', async () => {
     const server = await keyedServer();
-    const client = new TestClient({ url: server.url });
-    const replies = [1, 2, 3].map((n) => client.request('chat', 'send', n, RETRY));
-    await client.connectToServer();
-    const peer = await server.peers.take();
+    const { client, peer } = await connect(server);
+    const replies = [1, 2, 3, 4].map((n) => client.request('chat', 'send', n, RETRY));
     peer.reply(await nextOf(peer), 1);
     const refused = await nextOf(peer);
     const at = performance.now();
     refuseForRate(peer, refused, 80);
+    for (const behind of [await nextOf(peer), await nextOf(peer)]) refuseForRate(peer, behind, 0);
     const again = await nextOf(peer);
     expect(again).toMatchObject({ data: 2, key: refused.key });
     expect(performance.now() - at).toBeGreaterThan(70);
+    await aMoment();
+    expect(dataOf(peer).at(-1)).toBe(2);
     peer.reply(again, 2);
-    const third = await nextOf(peer);
-    expect(performance.now() - at).toBeGreaterThan(150); // at the pace that it learnt
-    peer.reply(third, 3);
+    for (const frame of [await nextOf(peer), await nextOf(peer)]) peer.reply(frame, frame.data);
+    expect(await Promise.all(replies)).toEqual([1, 2, 3, 4]);
+    expect(performance.now() - at).toBeLessThan(80 + 79); // it waited once, not before each
+  });
+
+  it('keeps the pace that the server asks for, until nothing waits', async () => {
+    const { client, peer } = await connect(await keyedServer());
+    const replies = [1, 2, 3].map((n) => client.request('chat', 'send', n, RETRY));
+    refuseForRate(peer, await nextOf(peer), 0, 80);
+    for (const behind of [await nextOf(peer), await nextOf(peer)]) refuseForRate(peer, behind, 0);
+    const times: number[] = [];
+    for (const n of [1, 2, 3]) {
+      const frame = await nextOf(peer);
+      expect(frame.data).toBe(n);
+      times.push(performance.now());
+      peer.reply(frame, n);
+    }
+    const [one = 0, two = 0, three = 0] = times;
+    expect(two - one).toBeGreaterThan(70);
+    expect(three - two).toBeGreaterThan(70);
     expect(await Promise.all(replies)).toEqual([1, 2, 3]);
+    await aMoment(100);
+    const both = [client.request('chat', 'send', 4, RETRY), client.request('chat', 'send', 5, RETRY)];
+    for (const frame of [await nextOf(peer), await nextOf(peer)]) peer.reply(frame, frame.data);
+    expect(await Promise.all(both)).toEqual([4, 5]);
+  });
+
+  it('C4: tries again when the server can say for now neither that it was handled nor that it was not', async () => {
+    const server = await keyedServer();
+    const { client, peer } = await connect(server);
+    const reply = client.request('chat', 'send', 1, RETRY);
+    const first = await nextOf(peer);
+    peer.socket.terminate();
+    const second = await server.peers.take();
+    refuse(second, await nextOf(second), 'UNAVAILABLE', { retryAfterMs: 20 });
+    const again = await nextOf(second);
+    expect(again.key).toBe(first.key);
+    expect(again.sentMsAgo).toBeGreaterThan(20); // it may have been handled on the first connection
+    second.reply(again, 'handled before');
+    expect(await reply).toBe('handled before');
+    const refused = client.request('chat', 'send', 2, RETRY);
+    refuse(second, await nextOf(second), 'UNAVAILABLE');
+    await expect(refused).rejects.toMatchObject({ code: 'UNAVAILABLE' }); // a handler's, for good
   });
 
   it('does not take for sent what the server refused because of the rate', async () => {

@@ -59,7 +59,12 @@ describe('messages over the rate', () => {
       type: 'error',
       action: 'message',
       id: 'burst-5',
-      data: { code: 'RATE_LIMITED', type: 'work', action: 'do', details: { retryAfterMs: expect.any(Number) } },
+      data: {
+        code: 'RATE_LIMITED',
+        type: 'work',
+        action: 'do',
+        details: { retryAfterMs: expect.any(Number), gapMs: 1_000 },
+      },
     });
     const { retryAfterMs } = answers[7].data.details;
     expect(retryAfterMs).toBeGreaterThan(0);
