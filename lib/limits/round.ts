@@ -17,6 +17,9 @@ export const latestRound = (round: unknown, refused: number | undefined): number
 export const goesBehind = (): PeerError =>
   new PeerError(ErrorCode.RateLimited, 'An earlier request was refused, and goes first.', { retryAfterMs: 0 });
 
-/** True for a refusal of which nothing is kept, so that the request is handled if it is sent again. */
+/**
+ * True for a refusal of which nothing is kept, so that the request is handled if it is sent again. So is one that waited too long
+ * for its turn.
+ */
 export const isForNow = ({ code }: { code: string }): boolean =>
-  code === ErrorCode.RateLimited || code === ErrorCode.Unavailable;
+  code === ErrorCode.RateLimited || code === ErrorCode.Unavailable || code === ErrorCode.Timeout;

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { MessageBody } from '@nestjs/websockets';
@@ -35,6 +36,20 @@ class Ledger {
     if (tries > 0) throw this.refusal;
     this.lines.push(n);
     return n;
+  }
+
+  readonly #open = new EventEmitter();
+
+  /** Until `open()`. */
+  @WsRoute('ledger', 'wait', { idempotent: true })
+  async wait(@MessageBody() n: number): Promise<number> {
+    this.lines.push(n);
+    await once(this.#open, 'open');
+    return n;
+  }
+
+  open(): void {
+    this.#open.emit('open');
   }
 
   @WsRoute('ledger', 'slow', { idempotent: true })
@@ -134,6 +149,23 @@ describe('requests under way when one of them is refused because of the rate', (
     expect(ledger.lines).toEqual(numbers(3));
   });
 
+  it('C6: keep their order when one waited too long for its turn, and the answer that says so was lost', async () => {
+    const { client, ledger, proxy } = await start({}, { handlerTimeoutMs: 200 });
+    await pastTheStart();
+    proxy.hold('down');
+    const replies = numbers(3).map((n) => client.request('ledger', n === 0 ? 'wait' : 'add', n, RETRY));
+    client.sendMessage({ type: 'ledger', action: 'mark' });
+    await until(() => ledger.marks === 1); // its turn comes when the time of those before is over
+    replies.push(client.request('ledger', 'add', 3, RETRY));
+    client.sendMessage({ type: 'ledger', action: 'mark' });
+    await until(() => ledger.marks === 2);
+    ledger.open();
+    proxy.reset();
+    proxy.heal();
+    expect(await Promise.all(replies)).toEqual(numbers(4));
+    expect(ledger.lines).toEqual(numbers(4));
+  });
+
   it('C6: go on, in order, behind one that its server refuses for now', async () => {
     const { client, ledger } = await start();
     ledger.refusal = new PeerError('UNAVAILABLE', 'Not now.');
@@ -198,7 +230,7 @@ describe('a program that numbers its rounds', () => {
     const outcomes: unknown[] = [];
     for (const n of numbers(count)) {
       const { response, data } = await peer.take(({ id }) => id === n);
-      outcomes.push(data ? [data.code, data.details.retryAfterMs > 0] : response);
+      outcomes.push(data ? [data.code, data.details?.retryAfterMs > 0] : response);
     }
     return outcomes;
   };
@@ -220,6 +252,20 @@ describe('a program that numbers its rounds', () => {
       ['RATE_LIMITED', true],
       7,
     ]);
+  });
+
+  it('is refused for the rest of a round in which a request took too long', async () => {
+    const { url, ledger } = await start({}, { handlerTimeoutMs: 200 });
+    const peer = await Peer.open(url);
+    onCleanUp(() => peer.terminate());
+    peer.sendRaw(JSON.stringify({ type: 'ledger', action: 'wait', data: 0, id: 0, round: 0 }));
+    add(peer, 1, 0);
+    const late = ['TIMEOUT', false];
+    expect(await answers(peer, 2)).toEqual([late, late]);
+    add(peer, 0, 0);
+    add(peer, 1, 1);
+    expect(await answers(peer, 2)).toEqual([['RATE_LIMITED', false], 1]);
+    ledger.open();
   });
 
   it('is refused for the rest of a round after its rate, however deep its data is', async () => {
