@@ -33,7 +33,7 @@ export class MemoryReplyStore implements ReplyStore {
   #latest: Running | undefined;
   /** Keys that are known, without the latest. */
   #size = 0;
-  /** All keys that were claimed since then, and whose window isn't over, are here. */
+  /** All keys that ended since then, and whose window isn't over, are here. */
   #completeSince: number;
   #forgotten = 0;
   #toldAt = Number.NEGATIVE_INFINITY;
@@ -114,7 +114,7 @@ export class MemoryReplyStore implements ReplyStore {
     const until = running?.until ?? (place === 0 ? now : this.#log.untilAt(place));
     if (until <= now) {
       // It may have been handled by the process before this one, or be forgotten.
-      const isLost = sentMsAgo !== undefined && (sentMsAgo >= windowMs || now - sentMsAgo < this.#completeSince);
+      const isLost = sentMsAgo !== undefined && (sentMsAgo >= windowMs || now - sentMsAgo <= this.#completeSince);
       if (isLost && !rerun) return DOUBT;
     } else if (running) {
       return running.asker.token === asker.token ? running : { state: 'running', forMs: until - now };
@@ -187,10 +187,10 @@ export class MemoryReplyStore implements ReplyStore {
     do {
       const window = this.#log.oldestWindow;
       if (!window) break;
-      const isBeforeItsTime = this.#log.endOf(window) > now;
-      if (!this.#forgetOldest(window) || !isBeforeItsTime) continue;
+      const until = this.#log.endOf(window);
+      if (!this.#forgetOldest(window) || until <= now) continue;
       this.#forgotten++;
-      this.#completeSince = now;
+      this.#completeSince = until - window.ms; // those that ended later are all here
     } while (--least > 0 || this.#isFull);
     this.#tell(now);
   }

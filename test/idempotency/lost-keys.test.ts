@@ -96,3 +96,18 @@ describe.each(kinds)('a request that is sent again when keys %s were lost', (_wh
     expect(till.runs).toEqual(['another', 'tea']);
   });
 });
+
+describe('a request that is sent again when older keys were forgotten meanwhile', () => {
+  it('C5: is handled if it never came: its own key would still be known', async () => {
+    const { till, proxy, client, lose } = await start();
+    await lose();
+    await new Promise((resolve) => setTimeout(resolve, 3_000)); // longer than the new connection takes
+    proxy.hold('up');
+    const answer = client.request('till', 'pay', 'tea', { retry: true });
+    await lose(); // of the key that is 3 s old
+    proxy.reset();
+    proxy.heal();
+    expect(await answer).toBe('tea');
+    expect(till.runs).toEqual(['another', 'another', 'tea']);
+  });
+});

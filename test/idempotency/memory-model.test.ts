@@ -52,7 +52,7 @@ class Model {
       return known.token === asker.token ? known : { state: 'running', forMs: known.until - now };
     if (isKnown && known.ending?.state === 'kept') return known.ending;
     if (isKnown && !rerun) return { state: 'doubt' };
-    if (!isKnown && ago !== undefined && !rerun && (ago >= windowMs || now - ago < this.completeSince))
+    if (!isKnown && ago !== undefined && !rerun && (ago >= windowMs || now - ago <= this.completeSince))
       return { state: 'doubt' };
     this.known.delete(name);
     if (this.#ofOwner(asker.owner) >= MAX_PER_USER) this.sweep(now);
@@ -108,7 +108,7 @@ class Model {
       this.known.delete(oldest.name);
       if (oldest.until <= now) continue;
       this.forgotten++;
-      this.completeSince = now;
+      this.completeSince = oldest.endedAt;
     }
   }
 }
