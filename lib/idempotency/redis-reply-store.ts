@@ -103,20 +103,18 @@ export class RedisReplyStore implements ReplyStore {
       if (state === 'running') return { state, forMs: Number(rest) };
       if (state === 'doubt') return { state };
       this.#held.set(token, held);
-      if (sentMsAgo === undefined || rule.rerun) return held;
-      const atMostMs = sentMsAgo + this.parts.clock.now() - askedAt; // the question may have been on its way all the time
-      if (atMostMs <= Number(rest)) return held;
+      const onItsWayMs = this.parts.clock.now() - askedAt; // the question, or the answer
+      const isLate = onItsWayMs >= leaseMs; // others may have it by now, or have heard of a doubt
+      if (!isLate && (sentMsAgo === undefined || rule.rerun || sentMsAgo + onItsWayMs <= Number(rest))) return held;
       void this.end(held, { state: 'free' });
+      if (isLate) throw unavailable('Redis has answered too late');
       return { state: 'doubt' };
     } catch (error) {
       if (isA(error, PeerError)) throw error;
       if (!wasSent) budget.giveBack(taken);
       // Redis may have it all the same: then nobody would handle it.
       else if (this.#held.size < MAX_HELD) this.#held.set(token, { ...held, ending: { state: 'free' } });
-      throw new PeerError(
-        ErrorCode.Unavailable,
-        `The server can't look up whether this was handled before (${errorOf(error).message}). It was not handled now. Try again later.`,
-      );
+      throw unavailable(errorOf(error).message);
     }
   }
 
@@ -212,6 +210,12 @@ export class RedisReplyStore implements ReplyStore {
     return evaluate(redis, script, keys, args);
   }
 }
+
+const unavailable = (why: string): PeerError =>
+  new PeerError(
+    ErrorCode.Unavailable,
+    `The server can't look up whether this was handled before (${why}). It was not handled now. Try again later.`,
+  );
 
 const bytesOf = (ending: Ending | undefined): number =>
   ending?.state === 'kept' ? Buffer.byteLength(ending.reply) : 0;

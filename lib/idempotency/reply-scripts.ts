@@ -16,7 +16,10 @@ local state, token, rest
 if known then state, token, rest = string.match(known, '^(%a) (%S+) (.*)$') end
 if state == 'K' then return { 'kept', rest } end
 if state == 'R' and token ~= ARGV[1] and tonumber(rest) > now then return { 'running', tonumber(rest) - now } end
-if state and token ~= ARGV[1] and ARGV[4] ~= '1' then return { 'doubt' } end
+if state and token ~= ARGV[1] and ARGV[4] ~= '1' then
+  if state == 'R' then redis.call('SET', KEYS[1], 'D ' .. token .. ' ', 'KEEPTTL') end
+  return { 'doubt' }
+end
 ${sinceOf('KEYS[2]', 'ARGV[7]')}
 if not state then
   local agoMs = ARGV[4] ~= '1' and tonumber(ARGV[5])
@@ -45,6 +48,7 @@ if ARGV[1] == 'running' then
   local text = 'R ' .. ARGV[2] .. ' ' .. string.format('%.0f', leaseEnd)
   if known then redis.call('SET', KEYS[1], text, 'KEEPTTL') else redis.call('SET', KEYS[1], text, 'PX', ARGV[3]) end
 elseif ARGV[1] == 'free' then
+  if known and string.sub(known, 1, 1) == 'D' then return 1 end -- somebody was told so
   redis.call('DEL', KEYS[1])
   if known and redis.call('EXISTS', KEYS[3]) == 1 then redis.call('DECR', KEYS[3]) end
 elseif ARGV[1] == 'kept' then redis.call('SET', KEYS[1], 'K ' .. ARGV[2] .. ' ' .. ARGV[5], 'PX', ARGV[3])

@@ -366,6 +366,36 @@ describe('a store of replies in memory', () => {
     }
   });
 
+  it('C5: an asker that hears of its claim after the lease begins nothing, and frees only what nobody was told of', async () => {
+    const { other } = (subject = await inRedis());
+    const proxy = await TcpProxy.start(server.port);
+    const redis = new Redis(proxy.port, '127.0.0.1', { disconnectTimeout: 10 });
+    const store = new NamedKeys(storeOn(redis));
+    const again = { ...RULE, rerun: true };
+    const rules = { free: RULE, doubted: RULE, taken: again };
+    try {
+      await redis.ping();
+      await store.claim('before', 'one', RULE, 'ada');
+      const size = Number(await server.run('DBSIZE'));
+      proxy.hold('down');
+      const claims = Object.entries(rules).map(([key, rule]) => store.claim(key, `for-${key}`, rule, 'ada'));
+      const late = Promise.allSettled(claims);
+      await until(async () => Number(await server.run('DBSIZE')) === size + claims.length);
+      await until(async () => (await other.claim('doubted', 'two', RULE, 'ada')).state === 'doubt', 4 * LEASE_MS);
+      await until(async () => (await other.claim('taken', 'two', again, 'ada')).state === 'mine', 4 * LEASE_MS);
+      proxy.heal();
+      expect(await late).toMatchObject(claims.map(() => ({ reason: { code: 'UNAVAILABLE' } })));
+      await until(() => store.store.size === 1); // 'before'
+      expect(await other.claim('free', 'two', RULE, 'ada')).toEqual({ state: 'mine' });
+      expect(await other.claim('doubted', 'three', RULE, 'ada')).toEqual({ state: 'doubt' });
+      expect(await store.claim('taken', 'three', again, 'ada')).toMatchObject({ state: 'running' });
+    } finally {
+      await store.store.stop();
+      redis.disconnect();
+      await proxy.stop();
+    }
+  });
+
   it.each(['is flushed', 'restarts from an older file'])(
     'C5: when Redis %s, what may have been lost is in doubt, and what runs is known again',
     async (how) => {
