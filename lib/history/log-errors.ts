@@ -21,12 +21,6 @@ export class UnknownOutcomeError extends PeerError {
   }
 }
 
-/** What a client may know about an error of Redis: no address, no script. */
-export const reasonOf = ({ message }: Error): string => {
-  const [code] = /^[A-Z]{2,}\b/.exec(message) ?? [];
-  return code === undefined ? 'Redis did not answer' : `Redis answered ${code}`;
-};
-
 /** One key for two different messages. */
 export class KeyReusedError extends PeerError {
   constructor(key: string) {

@@ -1,18 +1,13 @@
 import { digestOf } from '../digest.js';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
+import { redisReason } from '../cluster/redis-reason.js';
 import { Corks } from '../cluster/redis-outlet.js';
 import type { Timer } from '../deadline.js';
 import { errorOf } from '../protocol/thrown.js';
 import { type Append, type AppendAnswer, AppendBatches, readAnswers } from './append-batches.js';
 import { type Arg, evaluate, type Script } from '../cluster/redis-script.js';
 import { answered, becomeReady, evaluateReplicated } from './evaluate.js';
-import {
-  EntryTooLargeError,
-  KeyReusedError,
-  LogUnavailableError,
-  reasonOf,
-  UnknownOutcomeError,
-} from './log-errors.js';
+import { EntryTooLargeError, KeyReusedError, LogUnavailableError, UnknownOutcomeError } from './log-errors.js';
 import {
   bytesOf,
   type Appended,
@@ -226,7 +221,7 @@ export class RedisRoomLog implements RoomLog {
     } catch (error) {
       if (error instanceof UnknownOutcomeError) throw error;
       const { message } = errorOf(error);
-      const reason = reasonOf(errorOf(error));
+      const reason = redisReason(error);
       throw isSafe || REFUSED.test(message) || message.startsWith("Stream isn't writeable")
         ? new LogUnavailableError(reason, error)
         : new UnknownOutcomeError(reason, advice, error);

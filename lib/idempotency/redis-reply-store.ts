@@ -1,13 +1,13 @@
 import type { Clock } from '../clock.js';
 import { Corks } from '../cluster/redis-outlet.js';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
+import { redisReason } from '../cluster/redis-reason.js';
 import { withinMs } from '../deadline.js';
 import { digestOf } from '../digest.js';
 import { PeerError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import { type Arg, evaluate, type Script } from '../cluster/redis-script.js';
-import { ErrorCode } from '../protocol/error-codes.js';
-import { errorOf, isA } from '../protocol/thrown.js';
+import { isA } from '../protocol/thrown.js';
 import type { KeyBudget, Taken } from './key-budget.js';
 import { CLAIM, END, WATCH } from './reply-scripts.js';
 import {
@@ -17,6 +17,7 @@ import {
   type KeyRule,
   type Mine,
   nameOf,
+  notNow,
   type ReplyStore,
   tooManyKeys,
   WITHOUT_REPLY,
@@ -114,7 +115,7 @@ export class RedisReplyStore implements ReplyStore {
       if (!wasSent) budget.giveBack(taken);
       // Redis may have it all the same: then nobody would handle it.
       else if (this.#held.size < MAX_HELD) this.#held.set(token, { ...held, ending: { state: 'free' } });
-      throw unavailable(errorOf(error).message);
+      throw unavailable(redisReason(error));
     }
   }
 
@@ -211,10 +212,10 @@ export class RedisReplyStore implements ReplyStore {
   }
 }
 
-const unavailable = (why: string): PeerError =>
-  new PeerError(
-    ErrorCode.Unavailable,
-    `The server can't look up whether this was handled before (${why}). It was not handled now. Try again later.`,
+/** @param reason what a client may know about it */
+const unavailable = (reason: string): PeerError =>
+  notNow(
+    `The server can't look up whether this was handled before (${reason}). It was not handled now. Try again with the same key.`,
   );
 
 const bytesOf = (ending: Ending | undefined): number =>

@@ -72,6 +72,13 @@ export const tooManyKeys = (maxPerUser: number, windowMs: number): PeerError =>
     { retryAfterMs: Math.min(windowMs, RETRY_MS) },
   );
 
+/** When to send again what can't be decided now, in ms. */
+const DECIDE_AGAIN_MS = 1_000;
+
+/** Nothing is done, and nothing said about an earlier try. Our client sends it again by itself. */
+export const notNow = (message: string): PeerError =>
+  new PeerError(ErrorCode.Unavailable, message, { retryAfterMs: DECIDE_AGAIN_MS });
+
 /** Bytes of a reply that are kept. Of a longer one it is only known that there was one. */
 export const MAX_REPLY_BYTES = 65_536;
 

@@ -13,6 +13,7 @@ import {
   MAX_REPLY_BYTES,
   type Mine,
   nameOf,
+  notNow,
   type ReplyStore,
   WITHOUT_REPLY,
 } from './reply-store.js';
@@ -130,9 +131,7 @@ export class Try implements RouteTry, Asker {
           return () => void here.waiting.delete(done);
         });
       } else if (!asked && this.#isFull()) {
-        return KeptReply.refusal(
-          new PeerError(ErrorCode.Unavailable, 'Too many messages with a key are being handled.'),
-        );
+        return KeptReply.refusal(notNow('Too many keys are being handled. Try again with the same key.'));
       } else {
         try {
           // What was sent before now may be lost meanwhile.

@@ -3,8 +3,10 @@ import { ErrorCode } from '../protocol/error-codes.js';
 
 /** The server can't read who is in the room. */
 export class PresenceUnavailableError extends PeerError {
-  constructor(reason: string) {
+  /** @param reason what a client may know about it @param cause the error itself */
+  constructor(reason: string, cause?: unknown) {
     super(ErrorCode.Unavailable, `The server can't read who is in the room (${reason}). Try again later.`);
+    if (cause !== undefined) this.cause = cause;
   }
 }
 

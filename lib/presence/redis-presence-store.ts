@@ -1,10 +1,10 @@
 import { type ForeignKeys, isWrongType } from '../cluster/foreign-keys.js';
 import { Corks } from '../cluster/redis-outlet.js';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
+import { redisReason } from '../cluster/redis-reason.js';
 import { type Arg, evaluate, type Script } from '../cluster/redis-script.js';
 import type { RoomPosition } from '../protocol/message.js';
 import { WebSocketRedisSubscriberEvent as Event } from '../protocol/events.js';
-import { errorOf } from '../protocol/thrown.js';
 import { PresenceUnavailableError } from './presence-errors.js';
 import { CHANGE_PRESENCE, CHECK_PRESENCE, PRESENCE_TOP, READ_PRESENCE } from './presence-scripts.js';
 import {
@@ -135,7 +135,7 @@ export class RedisPresenceStore implements PresenceStore {
 
   async #evaluate(script: Script, keys: readonly string[], args: readonly Arg[]): Promise<unknown> {
     const redis = this.parts.connection();
-    if (redis.status !== 'ready') throw new PresenceUnavailableError(`Redis is ${redis.status}`);
+    if (redis.status !== 'ready') throw new PresenceUnavailableError('there is no connection to Redis');
     if (!isCluster(redis)) this.#corks.cork(redis.stream);
     return evaluate(redis, script, keys, args);
   }
@@ -146,7 +146,7 @@ export class RedisPresenceStore implements PresenceStore {
 }
 
 const unavailable = (error: unknown): Error =>
-  error instanceof PresenceUnavailableError ? error : new PresenceUnavailableError(errorOf(error).message);
+  error instanceof PresenceUnavailableError ? error : new PresenceUnavailableError(redisReason(error), error);
 
 function usersIn(flat: readonly string[]): Map<string, StoredUser> {
   const users = new Map<string, StoredUser>();

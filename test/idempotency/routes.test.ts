@@ -433,7 +433,9 @@ describe('an idempotent route', () => {
     expect(await ask(peer, 'buy', 'before')).toEqual({ n: 1 });
     await redis.kill();
     await until(() => app.errors.length > 0);
-    expect(await ask(peer, 'buy', 'away')).toMatchObject({ code: 'UNAVAILABLE' });
+    const refusal = await ask(peer, 'buy', 'away');
+    expect(refusal).toMatchObject({ code: 'UNAVAILABLE', details: { retryAfterMs: 1_000 } }); // so our client waits
+    expect(refusal['error']).toMatch(/before \(Redis did not answer\)\. It was not handled now\./); // nothing of its library
     expect(app.shop.runs).toHaveLength(1);
     await redis.start();
     await until(async () => (await ask(peer, 'buy', 'away')).n === 2);
