@@ -12,7 +12,7 @@ import { decodeFrame, type DecodedFrame, encodeReply } from '../protocol/codec.j
 import { ErrorCode } from '../protocol/error-codes.js';
 import type { RequestId } from '../protocol/message.js';
 import { errorFrame } from '../protocol/error-frame.js';
-import { isKey } from '../protocol/names.js';
+import { flawOfTry } from '../protocol/names.js';
 import type { RouteCall } from '../routing/route-call.js';
 import type { Caller } from '../routing/caller.js';
 import { Calls, type CallsParts } from './calls.js';
@@ -212,9 +212,9 @@ export class Connection {
   }
 
   #accept(frame: Extract<DecodedFrame, { kind: 'message' }>, text: string, bytes: number): void {
-    const { type, action, id, key } = frame;
-    if (key !== undefined && !isKey(key))
-      return this.#refuse({ reason: '"key" must be a string of 1–128 characters.', id, isAnswer: false });
+    const { type, action, id } = frame;
+    const reason = flawOfTry(frame);
+    if (reason) return this.#refuse({ reason, id, isAnswer: false });
     if (type === 'system' && action === 'ping') return this.#pong(id);
     if (type === 'system' && action === 'cancel') return this.#calls?.cancel(id);
     if (type === 'system' && action === 'session') return this.#takeSession(frame);

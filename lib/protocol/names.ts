@@ -28,6 +28,18 @@ export const isUserId = (value: unknown): value is string | number =>
 export const isKey = (value: unknown): value is string =>
   typeof value === 'string' && value.length >= 1 && value.length <= 128 && isWellFormed(value);
 
+/** @returns what is wrong with the fields of a message that may be sent again. Ignored, they would protect nobody */
+export function flawOfTry({
+  key,
+  sentMsAgo,
+  round,
+}: Record<'key' | 'sentMsAgo' | 'round', unknown>): string | undefined {
+  if (key !== undefined && !isKey(key)) return '"key" must be a string of 1–128 characters.';
+  if (sentMsAgo !== undefined && !(typeof sentMsAgo === 'number' && sentMsAgo >= 0))
+    return '"sentMsAgo" must be a number, and not below 0.';
+  return round === undefined || typeof round === 'number' ? undefined : '"round" must be a number.';
+}
+
 /** True for a legal request id: a string of 1–64 characters or a safe integer. */
 export const isRequestId = (value: unknown): value is string | number =>
   typeof value === 'string' ? value.length >= 1 && value.length <= 64 : Number.isSafeInteger(value);

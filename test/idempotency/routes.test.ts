@@ -170,6 +170,17 @@ describe.each(kinds)('an idempotent route with its keys %s', (_where, redisUrl) 
     expect(await ask(peer, 'buy', '\ud83d\udca5')).not.toHaveProperty('code');
   });
 
+  it('C5: takes no message that says of its tries what it cannot read', async () => {
+    const app = await start(await redisUrl());
+    const peer = await connect(app);
+    const odd = [{ key: 1 }, { key: '' }, ...['1500', -1, null, {}].map((sentMsAgo) => ({ key: 'k', sentMsAgo }))];
+    for (const fields of [...odd, { key: 'k', round: '1' }, { round: null }]) {
+      peer.sendRaw(JSON.stringify({ type: 'shop', action: 'buy', data: {}, id: 'odd', ...fields }));
+      expect((await peer.take(({ id }) => id === 'odd')).data).toMatchObject({ code: 'BAD_FRAME' });
+    }
+    expect(app.shop.runs).toEqual([]);
+  });
+
   it('C5: runs its handler once for a key, and gives every try the first reply', async () => {
     const app = await start(await redisUrl());
     const peer = await connect(app);
