@@ -1,13 +1,14 @@
 import type { Clock } from '../clock.js';
 import { Corks } from '../cluster/redis-outlet.js';
 import { isCluster, type RedisConnection } from '../cluster/redis-connections.js';
+import { failureOf } from '../cluster/redis-failure.js';
 import { redisReason } from '../cluster/redis-reason.js';
 import { withinMs } from '../deadline.js';
 import { digestOf } from '../digest.js';
 import { PeerError } from '../errors.js';
 import { guarded } from '../guarded.js';
 import { type Arg, evaluate, type Script } from '../cluster/redis-script.js';
-import { isA } from '../protocol/thrown.js';
+import { errorOf, isA } from '../protocol/thrown.js';
 import type { KeyBudget, Taken } from './key-budget.js';
 import { CLAIM, END, WATCH } from './reply-scripts.js';
 import {
@@ -115,6 +116,7 @@ export class RedisReplyStore implements ReplyStore {
       if (!wasSent) budget.giveBack(taken);
       // Redis may have it all the same: then nobody would handle it.
       else if (this.#held.size < MAX_HELD) this.#held.set(token, { ...held, ending: { state: 'free' } });
+      if (failureOf(errorOf(error)) === 'refused') this.parts.failed(error, 'asking Redis for a key');
       throw unavailable(redisReason(error));
     }
   }
