@@ -4,6 +4,7 @@ import type { ResolvedOptions } from '../options/resolve-options.js';
 import type { System } from '../system.js';
 import { IdempotentCalls } from './idempotent-calls.js';
 import { KeyBudget } from './key-budget.js';
+import { rehearse } from './key-permissions.js';
 import { MemoryReplyStore } from './memory-reply-store.js';
 import { RedisReplyStore } from './redis-reply-store.js';
 import type { ReplyStore } from './reply-store.js';
@@ -39,7 +40,10 @@ export function composeReplies(
     });
     const inRedis = new RedisReplyStore({
       connection: () => connection.open,
-      connect: () => connection.connect(),
+      connect: async () => {
+        await connection.connect();
+        await rehearse(connection.open, prefix);
+      },
       close: () => connection.close(),
       prefix,
       maxPerUser: keys.maxPerUser,

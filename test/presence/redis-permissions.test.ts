@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
-import { WsRoute, type WebSocketOptions } from '../../lib/index.js';
-import { type RunningApp, startApp } from '../support/app.js';
+import { WsRoute } from '../../lib/index.js';
+import { type AppOptions, type RunningApp, startApp } from '../support/app.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
@@ -31,9 +31,9 @@ class Orders {
   });
   afterAll(() => redis.stop());
 
-  async function startWith(rules: string[], options: WebSocketOptions = {}): Promise<RunningApp> {
+  async function startWith(rules: string[], { options = {}, providers = [] }: AppOptions): Promise<RunningApp> {
     await redis.run('ACL', 'SETUSER', ...forNodes, ...rules);
-    const app = await startApp({ options: { redis: redis.asApp, ...options }, providers: [Orders] });
+    const app = await startApp({ options: { redis: redis.asApp, ...options }, providers });
     stops.push(() => app.close());
     return app;
   }
@@ -41,7 +41,10 @@ class Orders {
   it('has all that rooms with presence need', async () => {
     const presence = [{ match: 'chat:*', graceMs: 0 }];
     const rules = ruleOn('presence-operations', besides);
-    const [app, other] = [await startWith(rules, { presence }), await startWith(rules, { presence })];
+    const [app, other] = [
+      await startWith(rules, { options: { presence } }),
+      await startWith(rules, { options: { presence } }),
+    ];
     const total = async (): Promise<number> => (await app.service.presence('chat:1')).total;
     const [ada, bob] = [await app.connect(), await other.connect()];
     await ada.join('chat:1', { presence: true, presenceData: 1 });
@@ -64,10 +67,10 @@ class Orders {
       peer.sendRaw(JSON.stringify({ type: 'orders', action: 'place', id: 1, key: 'k' }));
       return (await peer.take(({ id }) => id === 1)).response;
     };
-    const app = await startWith(rules);
+    const app = await startWith(rules, { providers: [Orders] });
     expect(await place(app)).toBe('placed');
     expect(app.errors).toEqual([]);
-    const unfenced = await startWith([...rules, '-info']);
+    const unfenced = await startWith([...rules, '-info'], { providers: [Orders] });
     expect(unfenced.errors.map(({ message }) => message)).toContainEqual(
       expect.stringMatching(/^Redis refuses INFO to this user, .* may be handled twice\. Add the rule "\+info"/),
     );
