@@ -87,7 +87,7 @@ export abstract class WebSocketClientCore<
     assertRoute(type, action);
     assertDuration('timeoutMs', timeoutMs);
     const message = { type, action, data, key };
-    if (retry && this.state !== 'closed') return this.#queue.ask<T>(message, timeoutMs, signal);
+    if (retry && this.state !== 'closed') return this.#queue.ask<T>(message, timeoutMs, signal, this.currentLink);
     return this.openLink().request<T>(message, { timeoutMs, signal });
   }
 

@@ -33,8 +33,10 @@ interface Entry {
   settle(error: unknown, value?: unknown): void;
 }
 
-/** So many may be under way. A server that refuses one of them refuses no more than these. */
-const WINDOW = 32;
+/** Beside so many others one may be sent. A server that refuses one refuses no more than these. */
+const MOST_OTHERS = 31;
+/** The same once a server has refused one for now. */
+const CAREFUL = 7;
 
 export type KeyedMessage = WebSocketMessage & { key?: string | undefined };
 
@@ -54,8 +56,8 @@ export class SendQueue {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Milliseconds between two messages, as long as some wait and the server has asked for it. */
   #gapMs = 0;
-  /** The server has refused one for now: the next one goes alone. */
-  #isProbing = false;
+  /** Beside so many others one may be sent. After a refusal one goes alone. */
+  #others = MOST_OTHERS;
   /** After one refusal, the server refuses whatever was sent in the same round. So the order holds. */
   #round = 0;
 
@@ -64,7 +66,7 @@ export class SendQueue {
   }
 
   /** @throws {QueueFullError} {NotSerializableError} {ExpiredError} {ConnectionError} and what `Requests.request()` throws */
-  ask<T>(message: KeyedMessage, timeoutMs: number, signal?: AbortSignal): Promise<T> {
+  ask<T>(message: KeyedMessage, timeoutMs: number, signal?: AbortSignal, link = this.#link): Promise<T> {
     const { maxMessages, maxBytes } = this.#limits;
     const text = encode(message);
     const bytes = utf8Length(text);
@@ -79,7 +81,7 @@ export class SendQueue {
         age: new Stopwatch(),
         timeoutMs,
         signal,
-        link: this.#link,
+        link,
         settle: (error, value) => {
           if (!this.#open.delete(entry)) return;
           this.#bytes -= bytes;
@@ -105,6 +107,7 @@ export class SendQueue {
   closed(): void {
     this.#link = undefined; // the next connection may be another user's
     this.#pause(0);
+    this.#gapMs = 0;
     for (const entry of this.#open) {
       entry.link = undefined;
       if (entry.timer) entry.settle(new ConnectionError('The client is closed.'));
@@ -131,7 +134,7 @@ export class SendQueue {
       if (entry.link && this.#mustWait(round, error as RemoteError)) entry.sent = sent;
       else if (!entry.link || !(error instanceof ConnectionError)) entry.settle(error); // or the client was closed meanwhile
     }
-    if (round === this.#round) this.#isProbing = false;
+    if (round === this.#round) this.#others ||= CAREFUL;
     this.#underWay -= 1;
     this.#wait(entry);
   }
@@ -143,9 +146,9 @@ export class SendQueue {
     if (waitMs === undefined) return false;
     if (round === this.#round) {
       this.#round += 1;
-      this.#isProbing = true;
-      this.#gapMs += readMs((details as { gapMs?: unknown }).gapMs) ?? 0;
+      this.#others = 0;
       this.#pause(waitMs);
+      this.#gapMs = readMs((details as { gapMs?: unknown }).gapMs) ?? 0;
     }
     return true;
   }
@@ -169,7 +172,7 @@ export class SendQueue {
     const link = this.#link;
     for (const entry of this.#open) {
       if (!entry.timer) continue;
-      if (!link?.isOpen || this.#timer || this.#underWay >= (this.#isProbing ? 1 : WINDOW)) return;
+      if (!link?.isOpen || this.#timer || this.#underWay > this.#others) return;
       const isOther = entry.link && entry.link.greeting?.user?.userId !== link.greeting?.user?.userId;
       // Its timer stood still while the machine slept.
       if (entry.age.ms > this.#limits.maxAgeMs) expire(entry);

@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.js';
-import { Bucket, burstOf, type Rate } from './rate.js';
+import { Bucket, burstOf, gapOf, type Rate } from './rate.js';
 
 /** The number of keys that are remembered. */
 const MAX_KEYS = 100_000;
@@ -29,7 +29,7 @@ export class KeyedRate {
 
   /** Milliseconds between messages of one key that would all be accepted, from when one is. */
   get gapMs(): number {
-    return 1_000 / this.rate.perSecond;
+    return gapOf(this.rate);
   }
 
   /** Takes one token. @returns 0, or the milliseconds until there will be one */

@@ -89,7 +89,7 @@ export class MessageLimits<S extends LimitedPeer> {
       this.host.close(sender, CloseCode.RateLimited, 'too many messages');
       return true;
     }
-    return read !== undefined && refuse(sender, read, meter.waitMs(data.length), meter.gapMs(data.length));
+    return read !== undefined && refuse(sender, read, meter.waitMs(data.length), meter.gapMs);
   }
 
   /** No strikes here: a connection must not be closed for the messages of others with the same user or address. */

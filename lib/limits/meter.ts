@@ -1,8 +1,5 @@
 import type { Clock } from '../clock.js';
-import { Bucket } from './rate.js';
-
-/** How long one strike lasts, in ms. Each further `burst` of messages over the rate within it is another strike. */
-const STRIKE_MS = 1_000;
+import { Bucket, gapOf } from './rate.js';
 
 /** How many times as many leaves as other messages. */
 const LEAVES = 10;
@@ -53,23 +50,21 @@ export class Meter {
     return Math.max(this.#messages.getWaitTime(1), this.#bytes.getWaitTime(Math.min(bytes, this.#bytes.bucketSize)));
   }
 
-  /** Milliseconds between messages of this size that would all be accepted, from when one is. */
-  gapMs(bytes: number): number {
-    const { perSecond, bytesPerSecond } = this.rate;
-    return 1_000 * Math.max(1 / perSecond, bytes / bytesPerSecond);
+  /** Milliseconds between messages that would all be accepted, if they are small. */
+  get gapMs(): number {
+    return gapOf(this.rate);
   }
 
   /**
-   * Counts a message over the rate. One burst of an impatient client is one strike. In a flood, the number of messages uses up
-   * the strikes, so that few messages have to be answered.
+   * Counts a message over the rate. The first is a strike, and each further `burst` of them another: a client that waits when it
+   * is told so meets the rate now and then, and one that doesn't listen uses up the strikes.
    * @returns true when the strikes are used up
    */
   strike(now: number): boolean {
     const { burst, strikes, strikeWindowMs } = this.rate;
     const since = (this.#strikes ??= []);
     while (since.length > 0 && now - (since[0] as number) >= strikeWindowMs) since.shift();
-    const last = since.at(-1);
-    if (last === undefined || now - last >= STRIKE_MS || this.#refusedInStrike >= burst) {
+    if (since.length === 0 || this.#refusedInStrike >= burst) {
       since.push(now);
       this.#refusedInStrike = 0;
     }

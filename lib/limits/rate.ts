@@ -30,4 +30,7 @@ export class Bucket extends TokenBucket {
   }
 }
 
+/** Milliseconds between messages at this rate. Timers of clients leave fractions out. */
+export const gapOf = ({ perSecond }: Rate): number => Math.ceil(1_000 / perSecond);
+
 export const burstOf = ({ perSecond, burst }: Rate): number => burst ?? Math.max(1, Math.ceil(2 * perSecond));

@@ -11,8 +11,8 @@ export interface MessageRateOptions {
   /** Bytes a second that one connection may send in the long run. At once: as many, or one message of `messages.maxPayload`. @default 262_144 */
   bytesPerSecond?: number;
   /**
-   * Number of strikes that closes the connection with 4108. A second with messages over the rate is one strike; each further
-   * `burst` of them within that second is another one. @default 3
+   * Number of strikes that closes the connection with 4108. The first message over the rate is a strike, and each
+   * further `burst` of them. @default 3
    */
   strikes?: number;
   /** Milliseconds until a strike is forgotten. @default 10_000 */

@@ -121,6 +121,21 @@ describe('a request with a key on a connection that breaks', () => {
     expect(closed).toEqual([1006]);
   });
 
+  it('C6: is never closed for batches that are a little above what the server takes at once', async () => {
+    const { client, counter } = await start({ limits: { messages: { perSecond: 60, burst: 60 } } });
+    const closed: number[] = [];
+    client.on('disconnected', ({ code }) => void closed.push(code));
+    const numbers = Array.from({ length: 8 * 65 }, (_, n) => n);
+    const replies: Promise<unknown>[] = [];
+    for (const n of numbers) {
+      if (n > 0 && n % 65 === 0) await new Promise((resolve) => setTimeout(resolve, 1_200));
+      replies.push(client.request('counter', 'add', n, { retry: true }));
+    }
+    expect(await Promise.all(replies)).toEqual(numbers);
+    expect(counter.runs).toEqual(numbers);
+    expect(closed).toEqual([]);
+  });
+
   it('C4: C5: gets the answer of a server that answers late, on the connection of that time', async () => {
     const { client, counter, proxy } = await start();
     const reply = client.request('counter', 'late', 7, { retry: true });

@@ -289,6 +289,45 @@ describe('the queue of a client', () => {
     expect(await Promise.all(both)).toEqual([4, 5]);
   });
 
+  it('keeps the last pace that the server asked for, and forgets it with the connection', async () => {
+    const server = await keyedServer();
+    const { client, peer } = await connect(server);
+    const replies = [1, 2].map((n) => client.request('chat', 'send', n, RETRY));
+    refuseForRate(peer, await nextOf(peer), 0, 80);
+    refuseForRate(peer, await nextOf(peer), 0);
+    refuseForRate(peer, await nextOf(peer), 0, 80);
+    const first = await nextOf(peer);
+    const at = performance.now();
+    peer.reply(first, 1);
+    peer.reply(await nextOf(peer), 2);
+    expect(performance.now() - at).toBeLessThan(80 + 79); // not the sum of both
+    expect(await Promise.all(replies)).toEqual([1, 2]);
+    const [refused, behind] = [3, 4].map((n) => client.request('chat', 'send', n, RETRY));
+    refuseForRate(peer, await nextOf(peer), 0, 5_000);
+    client.disconnect();
+    await Promise.allSettled([refused, behind]);
+    void client.connectToServer();
+    const later = [5, 6, 7].map((n) => client.request('chat', 'send', n, RETRY));
+    const second = await server.peers.take();
+    for (const n of [5, 6, 7]) second.reply(await nextOf(second), n);
+    expect(await Promise.all(later)).toEqual([5, 6, 7]);
+  });
+
+  it('takes a request that is made as the state becomes open for the user of the new connection', async () => {
+    let user = 'ada';
+    const server = await keyedServer(() => user);
+    const { client } = await connect(server);
+    user = 'bob';
+    const replies: Promise<unknown>[] = [];
+    client.on('state', ({ state }) => {
+      if (state === 'open') replies.push(client.request('chat', 'send', client.user?.userId, RETRY));
+    });
+    await client.reconnect();
+    const peer = await server.peers.take();
+    peer.reply(await nextOf(peer), 'taken');
+    expect(await Promise.all(replies)).toEqual(['taken']);
+  });
+
   it('C4: tries again when the server can say for now neither that it was handled nor that it was not', async () => {
     const server = await keyedServer();
     const { client, peer } = await connect(server);
