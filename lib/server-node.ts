@@ -65,6 +65,9 @@ export class ServerNode implements ClusterReceiver {
     try {
       await cluster.start(this, this.#wantedEvents());
       await Promise.all([logs?.start(), people?.start(), replies.start()]);
+    } catch (error) {
+      await this.stop().catch(() => undefined); // the first error says more
+      throw error;
     } finally {
       startedInTime();
     }

@@ -4,6 +4,7 @@ import { Injectable } from '@nestjs/common';
 import { WsRoute } from '../../lib/index.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
+import { until } from '../support/until.js';
 
 /** The rules for a node, and what messages with a key need besides, as the pages give them. */
 const ruleOn = (page: string, pattern: RegExp): string[] => {
@@ -43,6 +44,8 @@ class Orders {
     'ends the start, and names the rule %s',
     async (rule) => {
       await expect(startWith(rule.replace('+', '-'))).rejects.toThrow(`Add the rule "${rule}" to its ACL`);
+      // Nothing of the start goes on.
+      await until(async () => String(await redis.run('CLIENT', 'LIST')).match(/user=app/) === null);
     },
   );
 
