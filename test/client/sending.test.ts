@@ -254,23 +254,24 @@ describe('the queue of a client', () => {
     peer.reply(await nextOf(peer), 1);
     const refused = await nextOf(peer);
     const at = performance.now();
-    refuseForRate(peer, refused, 80);
+    refuseForRate(peer, refused, 1_000);
     for (const behind of [await nextOf(peer), await nextOf(peer)]) refuseForRate(peer, behind, 0);
     const again = await nextOf(peer);
     expect(again).toMatchObject({ data: 2, key: refused.key });
-    expect(performance.now() - at).toBeGreaterThan(70);
+    expect(performance.now() - at).toBeGreaterThan(990);
     await aMoment();
     expect(dataOf(peer).at(-1)).toBe(2);
     peer.reply(again, 2);
+    const answeredAt = performance.now();
     for (const frame of [await nextOf(peer), await nextOf(peer)]) peer.reply(frame, frame.data);
     expect(await Promise.all(replies)).toEqual([1, 2, 3, 4]);
-    expect(performance.now() - at).toBeLessThan(80 + 79); // it waited once, not before each
+    expect(performance.now() - answeredAt).toBeLessThan(900); // it waited once, not before each
   });
 
   it('keeps the pace that the server asks for, until nothing waits', async () => {
     const { client, peer } = await connect(await keyedServer());
     const replies = [1, 2, 3].map((n) => client.request('chat', 'send', n, RETRY));
-    refuseForRate(peer, await nextOf(peer), 0, 80);
+    refuseForRate(peer, await nextOf(peer), 0, 600);
     for (const behind of [await nextOf(peer), await nextOf(peer)]) refuseForRate(peer, behind, 0);
     const times: number[] = [];
     for (const n of [1, 2, 3]) {
@@ -280,10 +281,10 @@ describe('the queue of a client', () => {
       peer.reply(frame, n);
     }
     const [one = 0, two = 0, three = 0] = times;
-    expect(two - one).toBeGreaterThan(70);
-    expect(three - two).toBeGreaterThan(70);
+    expect(two - one).toBeGreaterThan(400);
+    expect(three - two).toBeGreaterThan(400);
     expect(await Promise.all(replies)).toEqual([1, 2, 3]);
-    await aMoment(100);
+    await aMoment(650);
     const both = [client.request('chat', 'send', 4, RETRY), client.request('chat', 'send', 5, RETRY)];
     for (const frame of [await nextOf(peer), await nextOf(peer)]) peer.reply(frame, frame.data);
     expect(await Promise.all(both)).toEqual([4, 5]);
@@ -293,14 +294,14 @@ describe('the queue of a client', () => {
     const server = await keyedServer();
     const { client, peer } = await connect(server);
     const replies = [1, 2].map((n) => client.request('chat', 'send', n, RETRY));
-    refuseForRate(peer, await nextOf(peer), 0, 80);
+    refuseForRate(peer, await nextOf(peer), 0, 600);
     refuseForRate(peer, await nextOf(peer), 0);
-    refuseForRate(peer, await nextOf(peer), 0, 80);
+    refuseForRate(peer, await nextOf(peer), 0, 600);
     const first = await nextOf(peer);
     const at = performance.now();
     peer.reply(first, 1);
     peer.reply(await nextOf(peer), 2);
-    expect(performance.now() - at).toBeLessThan(80 + 79); // not the sum of both
+    expect(performance.now() - at).toBeLessThan(1_100); // not the sum of both
     expect(await Promise.all(replies)).toEqual([1, 2]);
     const [refused, behind] = [3, 4].map((n) => client.request('chat', 'send', n, RETRY));
     refuseForRate(peer, await nextOf(peer), 0, 5_000);
