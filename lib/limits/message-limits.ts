@@ -95,7 +95,8 @@ export class MessageLimits<S extends LimitedPeer> {
   /** No strikes here: a connection must not be closed for the messages of others with the same user or address. */
   #countShared(sender: S, data: Buffer, frame?: DecodedFrame): boolean {
     const user = this.#ofUsers && this.host.userKeyOf(sender);
-    const address = sender.client.ip === undefined ? undefined : addressGroup(sender.client.ip);
+    const { ip } = sender.client;
+    const address = this.#ofAddresses && ip !== undefined ? addressGroup(ip) : undefined;
     const over = this.#overRate(this.#ofUsers, user) ?? this.#overRate(this.#ofAddresses, address);
     if (!over) return false;
     const read = frame ?? readFrame(data);
