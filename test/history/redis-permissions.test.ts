@@ -1,15 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { NestFactory } from '@nestjs/core';
 import { Module } from '@nestjs/common';
 import { PxlWebSocketModule, type WebSocketOptions } from '../../lib/index.js';
+import { forNodes, rulesBesides } from '../support/acl-rules.js';
 import { type RunningApp, startApp } from '../support/app.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 
-const page = (name: string): string => readFileSync(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
-/** The rules for a node, and what a history needs besides, as the pages give them. */
-const [, forNodes = ''] = /^ACL SETUSER (.*)$/m.exec(page('redis')) ?? [];
-const [, forHistory = ''] = /^ACL SETUSER \w+ (\+eval.*)$/m.exec(page('history-operations')) ?? [];
+const forHistory = rulesBesides('history-operations');
 const rules = [{ match: 'chat:*' }];
 const message = { type: 'chat', action: 'news' };
 
@@ -25,7 +22,7 @@ const message = { type: 'chat', action: 'news' };
   afterAll(() => redis.stop());
 
   async function startWith(without: string[], history: object[] = rules): Promise<RunningApp> {
-    await redis.run('ACL', 'SETUSER', ...forNodes.split(' '), ...forHistory.split(' '), ...without);
+    await redis.run('ACL', 'SETUSER', ...forNodes, ...forHistory, ...without);
     const app = await startApp({ options: { redis: redis.asApp, rooms: { history } as WebSocketOptions['rooms'] } });
     stops.push(() => app.close());
     return app;

@@ -1,18 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { WsRoute } from '../../lib/index.js';
+import { forNodes, rulesBesides } from '../support/acl-rules.js';
 import { type RunningApp, startApp } from '../support/app.js';
+import type { Frame, Peer } from '../support/peer.js';
 import { hasRedis, TestRedis } from '../support/redis.js';
 import { until } from '../support/until.js';
 
-/** The rules for a node, and what messages with a key need besides, as the pages give them. */
-const ruleOn = (page: string, pattern: RegExp): string[] => {
-  const text = readFileSync(new URL(`../../docs/${page}.md`, import.meta.url), 'utf8');
-  return (pattern.exec(text)?.[1] ?? '').split(' ');
-};
-const forNodes = ruleOn('redis', /^ACL SETUSER (.*)$/m);
-const forKeys = ruleOn('sending-once-server', /^ACL SETUSER \w+ (\+eval.*)$/m);
+const forKeys = rulesBesides('sending-once-server');
 /** Of these, the node itself says that they are missing, or it is reported. */
 const SAID_BEFORE = ['+eval', '+evalsha', '+info'];
 
@@ -24,7 +19,7 @@ class Orders {
   }
 }
 
-(hasRedis() ? describe : describe.skip)('a user of Redis without a permission that keys need', () => {
+(hasRedis() ? describe : describe.skip)('a user of Redis, and the permissions that keys need', () => {
   let redis: TestRedis;
   const stops: (() => Promise<unknown>)[] = [];
   beforeAll(async () => void (redis = await TestRedis.start()));
@@ -40,6 +35,22 @@ class Orders {
     return app;
   }
 
+  async function place(peer: Peer): Promise<Frame> {
+    peer.sendRaw(JSON.stringify({ type: 'system', action: 'session', data: { session: 'a'.repeat(32) } }));
+    peer.sendRaw(JSON.stringify({ type: 'orders', action: 'place', id: 1, key: 'k' }));
+    return peer.take(({ id }) => id === 1);
+  }
+
+  it('has all that they need, and is told at the start if INFO is missing', async () => {
+    const app = await startWith();
+    expect((await place(await app.connect())).response).toBe('placed');
+    expect(app.errors).toEqual([]);
+    const unfenced = await startWith('-info');
+    expect(unfenced.errors.map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/^Redis refuses INFO to this user, .* may be handled twice\. Add the rule "\+info"/),
+    );
+  });
+
   it.each(forKeys.filter((rule) => !SAID_BEFORE.includes(rule)))(
     'ends the start, and names the rule %s',
     async (rule) => {
@@ -54,9 +65,7 @@ class Orders {
     expect(await redis.run('KEYS', '*rehearsal*')).toEqual([]);
     const peer = await app.connect();
     await redis.run('ACL', 'SETUSER', 'app', `-${command}`);
-    peer.sendRaw(JSON.stringify({ type: 'system', action: 'session', data: { session: 'a'.repeat(32) } }));
-    peer.sendRaw(JSON.stringify({ type: 'orders', action: 'place', id: 1, key: 'k' }));
-    expect(await peer.take(({ id }) => id === 1)).toMatchObject({ data: { code: 'UNAVAILABLE' } });
+    expect(await place(peer)).toMatchObject({ data: { code: 'UNAVAILABLE' } });
     expect(app.errors.map(({ message }) => message)).toContainEqual(expect.stringMatching(/NOPERM|can't run/));
   });
 });
