@@ -221,8 +221,9 @@ suite.each(VERSIONS)('the hooks in React %s', (version, folder) => {
     peer.send({ type: 'system', action: 'presence', data: { roomName: 'people', epoch: 'e', version: 3, total: 300 } });
     await shows('people live are 300:');
     expect(await tab.locator('.room').allInnerTexts()).toEqual(Array(2).fill('people live are 300:'));
+    expect((await peer.next('system', 'leaveRoom')).data).toEqual({ roomName: 'lobby' });
     await tab.evaluate(() => page.setRooms([]));
-    await peer.next('system', 'leaveRoom');
+    expect((await peer.next('system', 'leaveRoom')).data).toEqual({ roomName: 'people' }); // else it would go on
     await tab.evaluate(() => page.setRooms(['people']));
     await shows('people live are 2: me and Bob');
     server.refusal = { status: 503 };
